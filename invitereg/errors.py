@@ -1,0 +1,153 @@
+"""Why something is refused, as exceptions that carry data.
+
+Each door translates them by one map of its own; the texts are for the person who registers.
+Texts that become ``not-acceptable`` never contain the letters "ip": one client reads that as
+a block of its address.
+"""
+
+
+class Refused(Exception):
+    """A registration, a reset or a command was refused; nothing was changed.
+
+    Attributes:
+        text: the sentence to show.
+    """
+
+    text = "This request was refused."
+
+    def __init__(self, text: str | None = None) -> None:
+        if text is not None:
+            self.text = text
+        super().__init__(self.text)
+
+
+class InvalidInvite(Refused):
+    """The token is unknown, expired, used up or revoked; all four look alike from outside."""
+
+    text = (
+        "This invitation is not valid (any more). If you have used it already, log in; "
+        "otherwise ask for a new one."
+    )
+
+
+class InviteRequired(Refused):
+    """No valid token where one is needed."""
+
+    text = "This server is by invitation only: you need an invitation to register."
+
+
+class RegistrationClosed(Refused):
+    """The operator takes no new accounts at all."""
+
+    text = "This server takes no new accounts."
+
+
+class AddressRefused(Refused):
+    """The client's address is on the blocklist, or not on the allowlist."""
+
+    text = "Registration is not allowed from your network."
+
+
+class UsernameTaken(Refused):
+    """An account of that name exists."""
+
+    text = "That username is taken."
+
+
+class UsernameReserved(Refused):
+    """The name may not be taken, or not by this request.
+
+    Attributes:
+        take: the name to take instead, where an invite fixes it; else None.
+    """
+
+    text = "That username is reserved."
+
+    def __init__(self, take: str | None = None) -> None:
+        self.take = take
+        super().__init__(take and f"This invitation is for the username {take}.")
+
+
+class InvalidUsername(Refused):
+    """The name is no valid localpart."""
+
+    text = "That is not a valid username."
+
+
+class UnacceptableUsername(Refused):
+    """The name breaks the operator's rule about length or pattern; the text names the rule."""
+
+
+class FieldMissing(Refused):
+    """A required field is missing or empty.
+
+    Attributes:
+        field: its name; the text says "postal code" for ``zip``, which has the letters "ip".
+    """
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        label = "postal code" if field == "zip" else field
+        hidden = "ip" in label.lower()
+        super().__init__(
+            "A required field is missing." if hidden else f"The field {label} is required."
+        )
+
+
+class UnacceptablePassword(Refused):
+    """The password is too long or cannot be prepared."""
+
+
+class WeakPassword(UnacceptablePassword):
+    """The password is too short, too common, or the username.
+
+    Its text is a contract: clients match it.
+    """
+
+    text = "The password is too weak"
+
+
+class Throttled(Refused):
+    """Too much of something, for now.
+
+    Attributes:
+        retry_after: seconds until it is worth trying again, or None where nobody knows.
+    """
+
+    text = "Too many requests. Please try again later."
+
+    def __init__(self, retry_after: float | None = None, text: str | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(text)
+
+
+class Overloaded(Throttled):
+    """The queue of work that waits for a thread is full."""
+
+    text = "The server is busy. Please try again in a moment."
+
+
+class Unavailable(Refused):
+    """The store or the backend did not do what it was asked.
+
+    Attributes:
+        error_id: the name under which the cause is in the log.
+    """
+
+    def __init__(self, error_id: str) -> None:
+        self.error_id = error_id
+        super().__init__(
+            f"The server has a problem (error {error_id}). Please try again later."
+        )
+
+
+class NotFound(Refused):
+    """A command names an invite or an account that does not exist."""
+
+
+class InvalidRequest(Refused):
+    """A command asks for something that makes no sense; the text says what."""
+
+
+class StoreError(Exception):
+    """The store cannot be opened; the text is one line for the operator."""

@@ -1,0 +1,73 @@
+"""What is counted in the store, by which key, and up to which limit."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from invitereg.model import Invite, Kind
+from invitereg.policy.values import Address, Limit, Policy, Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """Something that is counted in the store, and its limit.
+
+    Attributes:
+        name: of the limit, such as ``registration``.
+        key: who is counted, such as a network.
+    """
+
+    name: str
+    key: str
+    limit: Limit
+
+    def since(self, now: datetime) -> datetime:
+        """The start of the period that ends at ``now``; hits after it count."""
+        return now - self.limit.period
+
+    def retry_after(self, tally: Tally, now: datetime) -> float:
+        """Seconds until the oldest hit no longer counts."""
+        oldest = tally.oldest or now
+        return max(1.0, (oldest + self.limit.period - now).total_seconds())
+
+
+def guess_counter(policy: Policy, address: Address | None) -> Counter:
+    """Counts the tokens unknown to the domain that came from a network."""
+    limits = policy.limits
+    return Counter(
+        name="token_guesses", key=limits.network(address), limit=limits.token_guesses
+    )
+
+
+def registration_counter(
+    policy: Policy, address: Address | None, invite: Invite | None
+) -> Counter | None:
+    """Counts the accounts made; None where they are not counted.
+
+    An invite with one use is its own limit, so guests behind one address translator all get
+    in. One with several is counted per invite and network.
+    """
+    limits = policy.limits
+    if address is None or limits.allowlisted(address):
+        return None
+    network = limits.network(address)
+    if invite is None:
+        return Counter(name="registration", key=network, limit=limits.registration)
+    if invite.kind is Kind.RESET or invite.uses_allowed == 1:
+        return None
+    key = f"{invite.id} {network}"
+    return Counter(name="shared_invite", key=key, limit=limits.shared_invite)
+
+
+def login_counters(
+    policy: Policy, address: Address | None, username: str
+) -> tuple[Counter, ...]:
+    """Count failed logins: per account and network, and ten times as many per network."""
+    limits = policy.limits
+    if limits.allowlisted(address):
+        return ()
+    network, single = limits.network(address), limits.logins
+    many = Limit(max=10 * single.max, period=single.period)
+    return (
+        Counter(name="logins", key=f"{username} {network}", limit=single),
+        Counter(name="logins_network", key=network, limit=many),
+    )

@@ -1,0 +1,273 @@
+"""The rules about who may register, in the order in which they apply."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scramp import ScramException
+from scramp.utils import saslprep
+
+from invitereg.errors import (
+    AddressRefused,
+    FieldMissing,
+    InvalidInvite,
+    InvalidUsername,
+    InviteRequired,
+    Refused,
+    RegistrationClosed,
+    Throttled,
+    UnacceptablePassword,
+    UnacceptableUsername,
+    UsernameReserved,
+    UsernameTaken,
+    WeakPassword,
+)
+from invitereg.model import Kind, prepare_localpart
+from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.values import Facts, Policy, Request, within
+
+MAX_PASSWORD_BYTES = 1023
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a rule judges."""
+
+    policy: Policy
+    request: Request
+    facts: Facts
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether an existing account's password is to be set, not an account made."""
+        return self.facts.invite is not None and self.facts.invite.kind is Kind.RESET
+
+    @property
+    def name_is_fixed(self) -> bool:
+        """Whether the invite says which username it is for."""
+        return self.facts.invite is not None and self.facts.invite.username is not None
+
+    @property
+    def localpart(self) -> str | None:
+        """The requested username after preparation; None if there is none or it is invalid."""
+        if self.request.username is None:
+            return None
+        try:
+            return prepare_localpart(self.request.username)
+        except InvalidUsername:
+            return None
+
+
+Rule = Callable[[Case], Refused | None]
+
+
+def _closed(case: Case) -> Refused | None:
+    allowed = case.policy.allow_registration or case.is_reset
+    return None if allowed else RegistrationClosed()
+
+
+def _blocklisted(case: Case) -> Refused | None:
+    return (
+        AddressRefused() if within(case.request.address, case.policy.limits.blocklist) else None
+    )
+
+
+def _not_allowlisted(case: Case) -> Refused | None:
+    limits = case.policy.limits
+    if not limits.allowlist_only or case.request.address is None:
+        return None
+    return None if limits.allowlisted(case.request.address) else AddressRefused()
+
+
+def _too_many_guesses(case: Case) -> Refused | None:
+    if not case.request.has_token or case.policy.limits.allowlisted(case.request.address):
+        return None
+    counter = guess_counter(case.policy, case.request.address)
+    if case.facts.guesses.count < counter.limit.max:
+        return None
+    return Throttled(counter.retry_after(case.facts.guesses, case.facts.now))
+
+
+def _invite_required(case: Case) -> Refused | None:
+    if case.request.has_token or not case.policy.registration_invite_only:
+        return None
+    return InviteRequired()
+
+
+def _invite_unknown(case: Case) -> Refused | None:
+    return InvalidInvite() if case.request.has_token and case.facts.invite is None else None
+
+
+def _invite_expired(case: Case) -> Refused | None:
+    invite = case.facts.invite
+    if invite is None or case.request.preauthorised or not invite.expired(case.facts.now):
+        return None
+    return InvalidInvite()
+
+
+def _invite_revoked(case: Case) -> Refused | None:
+    invite = case.facts.invite
+    return InvalidInvite() if invite is not None and invite.revoked_at is not None else None
+
+
+def _invite_used_up(case: Case) -> Refused | None:
+    invite = case.facts.invite
+    return InvalidInvite() if invite is not None and invite.used_up else None
+
+
+def _invite_for_contacts_only(case: Case) -> Refused | None:
+    invite = case.facts.invite
+    return InvalidInvite() if invite is not None and invite.kind is Kind.CONTACT else None
+
+
+def _invite_wrong_username(case: Case) -> Refused | None:
+    invite, localpart = case.facts.invite, case.localpart
+    if invite is None or invite.username is None or localpart is None:
+        return None
+    return None if localpart == invite.username else UsernameReserved(take=invite.username)
+
+
+def _throttled(case: Case) -> Refused | None:
+    counter = registration_counter(case.policy, case.request.address, case.facts.invite)
+    if counter is None or case.facts.registrations.count < counter.limit.max:
+        return None
+    return Throttled(counter.retry_after(case.facts.registrations, case.facts.now))
+
+
+def _field_missing(case: Case) -> Refused | None:
+    request = case.request
+    for name, value in (("username", request.username), ("password", request.password)):
+        if value == "":
+            return FieldMissing(name)
+    if request.username is None or request.password is None or case.is_reset:
+        return None
+    missing = (
+        name
+        for name, required in case.policy.fields.items()
+        if required and not request.fields.get(name, "").strip()
+    )
+    first = next(missing, None)
+    return None if first is None else FieldMissing(first)
+
+
+def _username_invalid(case: Case) -> Refused | None:
+    if case.request.username is None or case.localpart is not None:
+        return None
+    return InvalidUsername()
+
+
+def _username_length(case: Case) -> Refused | None:
+    localpart, rules = case.localpart, case.policy.usernames
+    if localpart is None or case.name_is_fixed:
+        return None
+    if rules.min_length <= len(localpart) <= rules.max_length:
+        return None
+    return UnacceptableUsername(
+        f"The username must have {rules.min_length} to {rules.max_length} characters."
+    )
+
+
+def _username_pattern(case: Case) -> Refused | None:
+    localpart, pattern = case.localpart, case.policy.usernames.pattern
+    if localpart is None or not pattern or case.name_is_fixed:
+        return None
+    if re.fullmatch(pattern, localpart):
+        return None
+    shown = "" if "ip" in pattern.lower() else f": {pattern}"
+    return UnacceptableUsername(f"The username does not match this server's pattern{shown}")
+
+
+def _username_reserved(case: Case) -> Refused | None:
+    if case.name_is_fixed or case.localpart not in case.policy.usernames.reserved:
+        return None
+    return UsernameReserved()
+
+
+def _username_of_admin(case: Case) -> Refused | None:
+    invite = case.facts.invite
+    if case.is_reset or case.localpart not in case.policy.admins:
+        return None
+    by_operator = invite is not None and invite.username is not None and invite.source == "cli"
+    return None if by_operator else UsernameReserved()
+
+
+def _username_of_invite(case: Case) -> Refused | None:
+    reserved_for, invite = case.facts.reserved_for, case.facts.invite
+    if reserved_for is None or case.is_reset:
+        return None
+    own = invite is not None and invite.id == reserved_for
+    return None if own else UsernameReserved()
+
+
+def _username_of_deleted_account(case: Case) -> Refused | None:
+    return UsernameReserved() if case.facts.deleted and not case.is_reset else None
+
+
+def _username_taken(case: Case) -> Refused | None:
+    return UsernameTaken() if case.facts.account_exists and not case.is_reset else None
+
+
+def _password_length(case: Case) -> Refused | None:
+    password = case.request.password
+    if password is None:
+        return None
+    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
+        return UnacceptablePassword("The password is too long.")
+    return WeakPassword() if len(password) < case.policy.passwords.min_length else None
+
+
+def _password_invalid(case: Case) -> Refused | None:
+    if case.request.password is None or password_is_valid(case.request.password):
+        return None
+    return UnacceptablePassword("The password has characters that cannot be used.")
+
+
+def _password_equals_username(case: Case) -> Refused | None:
+    if case.request.password is None or case.request.username is None:
+        return None
+    names = {case.request.username.casefold(), case.localpart}
+    return WeakPassword() if case.request.password.casefold() in names else None
+
+
+def _password_common(case: Case) -> Refused | None:
+    password = case.request.password
+    if password is None or password.lower() not in case.policy.passwords.common:
+        return None
+    return WeakPassword()
+
+
+def password_is_valid(password: str) -> bool:
+    """Whether a password can be prepared for SCRAM: SASLprep leaves it, and not empty."""
+    try:
+        return bool(saslprep(password))
+    except ScramException:
+        return False
+
+
+RULES: tuple[tuple[str, Rule], ...] = (
+    ("closed", _closed),
+    ("blocklisted", _blocklisted),
+    ("not-allowlisted", _not_allowlisted),
+    ("too-many-guesses", _too_many_guesses),
+    ("invite-required", _invite_required),
+    ("invite-unknown", _invite_unknown),
+    ("invite-expired", _invite_expired),
+    ("invite-revoked", _invite_revoked),
+    ("invite-used-up", _invite_used_up),
+    ("invite-for-contacts-only", _invite_for_contacts_only),
+    ("invite-wrong-username", _invite_wrong_username),
+    ("throttled", _throttled),
+    ("field-missing", _field_missing),
+    ("username-invalid", _username_invalid),
+    ("username-length", _username_length),
+    ("username-pattern", _username_pattern),
+    ("username-reserved", _username_reserved),
+    ("username-of-admin", _username_of_admin),
+    ("username-of-invite", _username_of_invite),
+    ("username-of-deleted-account", _username_of_deleted_account),
+    ("username-taken", _username_taken),
+    ("password-length", _password_length),
+    ("password-invalid", _password_invalid),
+    ("password-equals-username", _password_equals_username),
+    ("password-common", _password_common),
+)

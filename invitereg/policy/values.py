@@ -1,0 +1,191 @@
+"""What an operator decided, what somebody asks for, and what is known about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from invitereg.model import Invite
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def parse_address(text: str) -> Address | None:
+    """The address that ``text`` names; None for what is none, such as a UNIX socket's path.
+
+    An IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2), as a socket for both families
+    reports it, becomes the IPv4 address, and a zone id is dropped: so lists and prefixes mean
+    the same whatever the socket. None has the rights of the operator in a `Request`: a door
+    must not let a forwarded header that it cannot read become None.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    return address.ipv4_mapped or IPv6Address(int(address))
+
+
+def within(address: Address | None, networks: tuple[Network, ...]) -> bool:
+    """Whether ``address`` lies in one of ``networks``; no address lies in none."""
+    return address is not None and any(address in network for network in networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """At most ``max`` of something in any ``period``."""
+
+    max: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of what is allowed, and which networks are exempt or kept out.
+
+    Attributes:
+        ipv4_prefix, ipv6_prefix: how much of an address is one network.
+        logins: failures per account and network; ten times as many per network.
+        shared_invite: registrations per invite with several uses, and network.
+    """
+
+    registration: Limit = Limit(max=5, period=timedelta(hours=1))
+    ipv4_prefix: int = 32
+    ipv6_prefix: int = 64
+    token_guesses: Limit = Limit(max=10, period=timedelta(minutes=10))
+    logins: Limit = Limit(max=10, period=timedelta(minutes=10))
+    shared_invite: Limit = Limit(max=30, period=timedelta(hours=1))
+    allowlist: tuple[Network, ...] = ()
+    allowlist_only: bool = False
+    blocklist: tuple[Network, ...] = ()
+
+    def allowlisted(self, address: Address | None) -> bool:
+        """Whether ``address`` skips the throttles."""
+        return within(address, self.allowlist)
+
+    def network(self, address: Address | None) -> str:
+        """The network of ``address``, as the key under which it is counted."""
+        if address is None:
+            return "local"
+        prefix = self.ipv4_prefix if address.version == 4 else self.ipv6_prefix
+        return str(ip_network((address, prefix), strict=False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsernameRules:
+    """What a freely chosen username must look like; ``pattern`` must match all of it."""
+
+    min_length: int = 1
+    max_length: int = 64
+    pattern: str = ""
+    reserved: frozenset[str] = frozenset(
+        {"admin", "administrator", "postmaster", "abuse", "root"}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordRules:
+    """What a password must be; ``common`` holds the ones refused, in lower case."""
+
+    min_length: int = 8
+    common: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteRules:
+    """Defaults for new invites, and who among the users may make them."""
+
+    expiry: timedelta | None = timedelta(days=7)
+    reset_expiry: timedelta | None = timedelta(days=1)
+    allow_user_invites: bool = False
+    allow_contact_invites: bool = True
+    allow_user_invites_by_roles: frozenset[str] = frozenset()
+    deny_user_invites_by_roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What one domain's operator decided.
+
+    Attributes:
+        fields: what is asked for besides username and password: name to required.
+        admins: localparts of the domain's admins, which only the operator gives away.
+    """
+
+    allow_registration: bool = True
+    registration_invite_only: bool = True
+    fields: Mapping[str, bool] = field(default_factory=dict)
+    admins: frozenset[str] = frozenset()
+    invites: InviteRules = InviteRules()
+    usernames: UsernameRules = UsernameRules()
+    passwords: PasswordRules = PasswordRules()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody asks for, as far as they have said.
+
+    Attributes:
+        address: None where there is no network between, as for the operator.
+        username, password: as typed; None as long as they were not asked for, so a submission
+            without one has "" there.
+        preauthorised: the token was found valid earlier on this stream, so its expiry does
+            not count any more (XEP-0445 §4).
+    """
+
+    domain: str
+    address: Address | None = None
+    has_token: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    preauthorised: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many hits a counter had within its period, and when the oldest of them was."""
+
+    count: int = 0
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the store knows about a request.
+
+    Attributes:
+        guesses: unknown tokens from this network.
+        registrations: what `registration_counter` counts.
+        account_exists: an account has the requested username.
+        reserved_for: id of the invite that reserves the requested username, if any does.
+        deleted: the username belonged to an account that was deleted.
+    """
+
+    now: datetime
+    invite: Invite | None = None
+    guesses: Tally = Tally()
+    registrations: Tally = Tally()
+    account_exists: bool = False
+    reserved_for: str | None = None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """One XMPP domain that is served, with what its operator decided.
+
+    Attributes:
+        name: after nameprep.
+        instructions: what a registration form says first.
+        landing_url: what a token is appended to for a link to its page; None without a web.
+    """
+
+    name: str
+    policy: Policy = Policy()
+    site_name: str = ""
+    instructions: str = "Choose a username and password for use with this service."
+    landing_url: str | None = None

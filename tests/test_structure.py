@@ -1,0 +1,189 @@
+"""Which part may know which: the import rule of the design, held over the syntax tree."""
+
+import ast
+import configparser
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "invitereg"
+PLUGINS = ROOT / "twisted" / "plugins"
+MAX_LINES = 320
+
+# From the ground up; a unit (a module or folder of the package) imports lower layers and, where
+# `APART` does not forbid it, its neighbours, but never in a circle. What is not there yet is
+# no matter; what is there must be listed.
+LAYERS: tuple[frozenset[str], ...] = tuple(
+    frozenset(layer.split())
+    for layer in (
+        "_version _wokkelcompat",
+        "errors",
+        "model",
+        "policy",
+        "interfaces",
+        "registrar issuer logins",
+        "config store accounts threads",
+        "testing",
+        "domain xmpp web",
+        "cli tap",
+    )
+)
+APART = {
+    "xmpp": {"web", "store", "accounts", "threads"},
+    "web": {"xmpp", "store", "accounts", "threads"},
+    "domain": {"threads"},
+    "store": {"accounts"},
+    "config": {"threads"},
+}
+PURE = {"errors", "model", "policy"}
+IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
+CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
+MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "domain", "tap", "_wokkelcompat"}
+MAY_IMPORT_REACTOR = {"cli"}
+
+
+def unit_of(path: Path) -> str:
+    """The part of the package that a file belongs to; "" is the package itself."""
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full name of everything that a file imports, wherever in the file it does."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                folder = path.parents[node.level - 1].relative_to(ROOT).parts
+                base = ".".join((*folder, base)).removesuffix(".")
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def lies_in(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+UNITS = {unit_of(path) for path in MODULES} - {""}
+IMPORTS = {path: sorted(set(imports(path))) for path in MODULES}
+
+
+def edges() -> Iterator[tuple[Path, str, str]]:
+    """Each import of one part of the package by another: the file, its part, the other."""
+    for path, names in IMPORTS.items():
+        for name in names:
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top == "invitereg" and other in UNITS - {unit_of(path)}:
+                yield path, unit_of(path), other
+
+
+def layer(unit: str) -> int:
+    return next(number for number, units in enumerate(LAYERS) if unit in units)
+
+
+def importers(module: str) -> Iterator[Path]:
+    """The files that import ``module`` or something in it."""
+    for path, names in IMPORTS.items():
+        if any(lies_in(name, module) for name in names):
+            yield path
+
+
+class LayerTests(SynchronousTestCase):
+    def assertNone(self, mistakes: Iterator[str]) -> None:
+        self.assertEqual(sorted(set(mistakes)), [])
+
+    def test_listed(self) -> None:
+        """Who adds a part to the package says to which layer it belongs."""
+        self.assertNone(iter(UNITS - frozenset().union(*LAYERS)))
+
+    def test_one_way(self) -> None:
+        """A part can be read, and replaced, without those above it."""
+        self.assertNone(
+            f"{path.relative_to(ROOT)} imports {other}"
+            for path, unit, other in edges()
+            if unit and layer(other) > layer(unit)
+        )
+
+    def test_apart(self) -> None:
+        """A door works with any store and any accounts, and without the other doors."""
+        self.assertNone(
+            f"{path.relative_to(ROOT)} imports {other}"
+            for path, unit, other in edges()
+            if other in APART.get(unit, ())
+        )
+
+    def test_no_circles(self) -> None:
+        """Neighbours in a layer do not import each other in a circle."""
+        needs: dict[str, set[str]] = {unit: set() for unit in UNITS}
+        for _, unit, other in edges():
+            if unit:
+                needs[unit].add(other)
+        while free := {unit for unit, others in needs.items() if not others & needs.keys()}:
+            needs = {unit: others for unit, others in needs.items() if unit not in free}
+        self.assertEqual(needs, {})
+
+    def test_package_itself(self) -> None:
+        """``import invitereg`` loads nothing but its version and what wokkel needs."""
+        self.assertNone(other for _, unit, other in edges() if not unit and layer(other) > 0)
+
+    def test_seen(self) -> None:
+        """This test sees imports of every form."""
+        self.assertIn("invitereg.policy.rules.RULES", IMPORTS[PACKAGE / "policy/__init__.py"])
+        found = {(unit, other) for _, unit, other in edges()}
+        self.assertLessEqual({("model", "errors"), ("policy", "model")}, found)
+        self.assertIn(("", "_wokkelcompat"), found)
+
+
+class ReachTests(SynchronousTestCase):
+    def assertOnly(self, module: str, allowed: set[str]) -> None:
+        units = {unit_of(path) for path in importers(module)}
+        self.assertEqual(sorted(units - allowed), [])
+
+    def test_pure(self) -> None:
+        """Decisions and values read no clock, no network and no database."""
+        for module in IMPURE_MODULES:
+            self.assertOnly(module, UNITS - PURE)
+        for path in MODULES:
+            if unit_of(path) in PURE:
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+                calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+                names = {func.attr for func in calls if isinstance(func, ast.Attribute)}
+                self.assertEqual(names & CLOCKS, set(), path.name)
+
+    def test_wokkel(self) -> None:
+        """Only what speaks XMPP depends on wokkel."""
+        self.assertOnly("wokkel", MAY_IMPORT_WOKKEL)
+
+    def test_reactor(self) -> None:
+        """Only the command line and twistd's plugin choose the reactor."""
+        self.assertOnly("twisted.internet.reactor", MAY_IMPORT_REACTOR)
+
+    def test_plugin(self) -> None:
+        """The plugin knows the service's entry alone, and its folder is no package."""
+        for path in PLUGINS.glob("*.py"):
+            names = [name for name in imports(path) if lies_in(name, "invitereg")]
+            self.assertTrue(all(lies_in(name, "invitereg.tap") for name in names), names)
+        self.assertFalse((PLUGINS / "__init__.py").exists())
+
+
+class PackagingTests(SynchronousTestCase):
+    def test_packages(self) -> None:
+        """What is installed is complete: setup.cfg lists every folder with modules."""
+        config = configparser.ConfigParser()
+        config.read(ROOT / "setup.cfg")
+        listed = set(config["options"]["packages"].split())
+        folders = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
+        self.assertEqual(sorted(folders - listed), [])
+
+    def test_module_size(self) -> None:
+        """Every module can be read at a sitting."""
+        sizes = {
+            str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+            for path in MODULES
+        }
+        self.assertEqual({name: n for name, n in sizes.items() if n > MAX_LINES}, {})
