@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import quote
 
+from scramp import ScramException
+from scramp.utils import saslprep
 from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep
 
 from invitereg.errors import InvalidUsername
@@ -211,6 +214,7 @@ def token_digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
+@lru_cache(maxsize=1024)
 def prepare_localpart(text: str) -> str:
     """``text`` after nodeprep, the form in which usernames are stored and compared.
 
@@ -227,6 +231,7 @@ def prepare_localpart(text: str) -> str:
     return prepared
 
 
+@lru_cache(maxsize=1024)
 def prepare_domain(text: str) -> str:
     """``text`` after nameprep, the form in which domains are stored and compared.
 
@@ -240,6 +245,23 @@ def prepare_domain(text: str) -> str:
         raise ValueError("not a domain name") from None
     if not 1 <= size <= MAX_LOCALPART_BYTES or any(c in "@/ <>&\"'" for c in prepared):
         raise ValueError("not a domain name")
+    return prepared
+
+
+def prepare_password(text: str) -> str:
+    """``text`` after SASLprep (RFC 4013), the form from which keys are made; not empty.
+
+    Raises:
+        ValueError: it has characters that are prohibited, or nothing is left of it.
+    """
+    if text.isascii() and text.isprintable() and text:
+        return text  # as SASLprep would leave it, which takes long to find out
+    try:
+        prepared: str = saslprep(text)
+    except ScramException:
+        raise ValueError("the password cannot be prepared") from None
+    if not prepared:
+        raise ValueError("the password is empty")
     return prepared
 
 

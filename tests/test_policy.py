@@ -29,7 +29,7 @@ from invitereg.errors import (
 from invitereg.model import Invite, Kind
 from invitereg.policy import Decision, decide
 from invitereg.policy.counters import guess_counter, login_counters, registration_counter
-from invitereg.policy.rules import RULES, password_is_valid
+from invitereg.policy.rules import RULES
 from invitereg.policy.values import (
     Facts,
     Limit,
@@ -632,7 +632,15 @@ class PasswordInvalidTests(RuleTestCase):
         """A password that no client could log in with is refused."""
         for password in self.invalid:
             self.assertRefused(request=asked(password=password))
-            self.assertFalse(password_is_valid(password))
+
+    def test_weak_once_prepared(self) -> None:
+        """A common password is refused with invisible characters in it, too."""
+        common = Policy(
+            registration_invite_only=False,
+            passwords=PasswordRules(common=frozenset({"password"})),
+        )
+        request = Request(domain="example.com", username="juliet", password="pass\u00adword")
+        self.assertEqual(decide(common, request, Facts(now=NOW)).rule, "password-common")
 
     def test_valid(self) -> None:
         """Spaces and other letters than Latin ones are fine."""

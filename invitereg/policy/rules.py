@@ -3,9 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from scramp import ScramException
-from scramp.utils import saslprep
+from functools import cached_property
 
 from invitereg.errors import (
     AddressRefused,
@@ -22,14 +20,14 @@ from invitereg.errors import (
     UsernameTaken,
     WeakPassword,
 )
-from invitereg.model import Kind, prepare_localpart
+from invitereg.model import Kind, prepare_localpart, prepare_password
 from invitereg.policy.counters import guess_counter, registration_counter
 from invitereg.policy.values import Facts, Policy, Request, within
 
 MAX_PASSWORD_BYTES = 1023
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """What a rule judges."""
 
@@ -47,7 +45,7 @@ class Case:
         """Whether the invite says which username it is for."""
         return self.facts.invite is not None and self.facts.invite.username is not None
 
-    @property
+    @cached_property
     def localpart(self) -> str | None:
         """The requested username after preparation; None if there is none or it is invalid."""
         if self.request.username is None:
@@ -55,6 +53,16 @@ class Case:
         try:
             return prepare_localpart(self.request.username)
         except InvalidUsername:
+            return None
+
+    @cached_property
+    def prepared_password(self) -> str | None:
+        """The password as keys are made from it; None if there is none or it is invalid."""
+        if self.request.password is None:
+            return None
+        try:
+            return prepare_password(self.request.password)
+        except ValueError:
             return None
 
 
@@ -213,35 +221,29 @@ def _password_length(case: Case) -> Refused | None:
         return None
     if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
         return UnacceptablePassword("The password is too long.")
-    return WeakPassword() if len(password) < case.policy.passwords.min_length else None
+    minimum = case.policy.passwords.min_length
+    return WeakPassword() if len(case.prepared_password or password) < minimum else None
 
 
 def _password_invalid(case: Case) -> Refused | None:
-    if case.request.password is None or password_is_valid(case.request.password):
+    if case.request.password is None or case.prepared_password is not None:
         return None
     return UnacceptablePassword("The password has characters that cannot be used.")
 
 
 def _password_equals_username(case: Case) -> Refused | None:
-    if case.request.password is None or case.request.username is None:
+    password = case.prepared_password
+    if password is None or case.request.username is None:
         return None
     names = {case.request.username.casefold(), case.localpart}
-    return WeakPassword() if case.request.password.casefold() in names else None
+    return WeakPassword() if password.casefold() in names else None
 
 
 def _password_common(case: Case) -> Refused | None:
-    password = case.request.password
+    password = case.prepared_password
     if password is None or password.lower() not in case.policy.passwords.common:
         return None
     return WeakPassword()
-
-
-def password_is_valid(password: str) -> bool:
-    """Whether a password can be prepared for SCRAM: SASLprep leaves it, and not empty."""
-    try:
-        return bool(saslprep(password))
-    except ScramException:
-        return False
 
 
 RULES: tuple[tuple[str, Rule], ...] = (

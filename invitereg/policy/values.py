@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from invitereg.model import Invite
@@ -11,6 +12,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
     """The address that ``text`` names; None for what is none, such as a UNIX socket's path.
 
@@ -31,6 +33,11 @@ def parse_address(text: str) -> Address | None:
 def within(address: Address | None, networks: tuple[Network, ...]) -> bool:
     """Whether ``address`` lies in one of ``networks``; no address lies in none."""
     return address is not None and any(address in network for network in networks)
+
+
+@lru_cache(maxsize=1024)
+def _network(address: Address, prefix: int) -> str:
+    return str(ip_network((address, prefix), strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +76,7 @@ class Limits:
         """The network of ``address``, as the key under which it is counted."""
         if address is None:
             return "local"
-        prefix = self.ipv4_prefix if address.version == 4 else self.ipv6_prefix
-        return str(ip_network((address, prefix), strict=False))
+        return _network(address, self.ipv4_prefix if address.version == 4 else self.ipv6_prefix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,151 @@
+"""Where blocking work runs."""
+
+import threading
+
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from invitereg.errors import Overloaded, Unavailable
+from invitereg.threads import Inline, Threads
+
+
+def outcomes(jobs):
+    """What a batch of functions comes to, each by itself."""
+    results = []
+    for job in jobs:
+        try:
+            results.append(job())
+        except ZeroDivisionError:
+            results.append(Failure())
+    return results
+
+
+class ThreadsTests(TestCase):
+    def threads(self, **options):
+        threads = Threads(reactor, **options)
+        threads.start()
+        self.addCleanup(threads.stop)
+        return threads
+
+    async def test_runs_elsewhere(self):
+        """Blocking work does not hold up the reactor's thread."""
+        ident = await self.threads().run(threading.get_ident)
+        self.assertNotEqual(ident, threading.get_ident())
+
+    async def test_fails(self):
+        """What the work raises is what the caller gets."""
+        await self.assertFailure(self.threads().run(divmod, 1, 0), ZeroDivisionError)
+
+    async def test_waits_for_start(self):
+        """Work asked for before the start is done after it."""
+        threads = Threads(reactor)
+        waiting = threads.run(len, "abc")
+        threads.start()
+        self.assertEqual(await waiting, 3)
+        await threads.stop()
+
+    async def test_overloaded(self):
+        """Past the limit, further work is refused at once, be it run or batched."""
+        threads = self.threads(limit=2)
+        batches = threads.batches(outcomes)
+        release = threading.Event()
+        waiting = [threads.run(release.wait), batches.add(release.wait)]
+        for refused in (threads.run(len, ""), batches.add(release.wait)):
+            error = self.failureResultOf(refused, Overloaded).value
+            self.assertEqual(error.retry_after, 1.0)
+        release.set()
+        await gatherResults(waiting)
+        self.assertEqual(await threads.run(len, "abc"), 3)
+
+    async def test_one_answer_makes_room_for_the_next_step(self):
+        """Work in two steps gets its second step done, however small the limit."""
+        threads = self.threads(limit=1)
+        steps = threads.run(len, "abc").addCallback(lambda n: threads.run(range, n))
+        self.assertEqual(await steps, range(3))
+
+    async def test_cancelled_work_counts_until_it_is_done(self):
+        """Who hangs up does not make room for more work than the limit."""
+        threads = self.threads(limit=1)
+        release = threading.Event()
+        first = threads.run(release.wait)
+        first.addErrback(lambda failure: None)
+        first.cancel()
+        self.failureResultOf(threads.run(len, ""), Overloaded)
+        release.set()
+
+    async def test_stop_waits(self):
+        """A stop lets what was taken on be finished and answered, and takes on nothing."""
+        threads = Threads(reactor)
+        threads.start()
+        batches = threads.batches(outcomes)
+        release = threading.Event()
+        waiting = [threads.run(release.wait, 30), batches.add(lambda: release.wait(30))]
+        stopped = threads.stop()
+        self.failureResultOf(threads.run(len, ""), Unavailable)
+        self.failureResultOf(batches.add(len), Unavailable)
+        self.assertNoResult(stopped)
+        release.set()
+        await stopped
+        self.assertEqual([self.successResultOf(done) for done in waiting], [True, True])
+        await threads.stop()
+
+    async def test_stop_without_start(self):
+        """A service that never came up can be stopped; nobody is left without an answer."""
+        threads = Threads(reactor)
+        waiting = threads.run(len, "abc")
+        await threads.stop()
+        self.assertEqual(self.successResultOf(waiting), 3)
+
+    async def test_batches(self):
+        """What waits is done together, in order, at most so many at once."""
+        sizes = []
+        release = threading.Event()
+
+        def process(jobs):
+            sizes.append(len(jobs))
+            return outcomes(jobs)
+
+        batches = self.threads().batches(process, most=3)
+        first = batches.add(release.wait)
+        # One that is under way ends alone: these come while it is held.
+        while not sizes:
+            await self.pause()
+        rest = [batches.add(lambda n=n: 6 // n) for n in range(5)]
+        release.set()
+        await first
+        await self.assertFailure(rest[0], ZeroDivisionError)
+        self.assertEqual([await done for done in rest[1:]], [6, 3, 2, 1])
+        self.assertEqual(sizes, [1, 3, 2])
+
+    def pause(self):
+        """Let the reactor turn once."""
+        from twisted.internet.task import deferLater
+
+        return deferLater(reactor, 0)
+
+    async def test_batch_fails(self):
+        """When a whole batch goes wrong, all who wait are told, and the next one is done."""
+
+        def process(jobs):
+            return [1 // job for job in jobs]
+
+        batches = self.threads().batches(process)
+        await self.assertFailure(batches.add(0), ZeroDivisionError)
+        self.assertEqual(await batches.add(1), 1)
+
+
+class InlineTests(SynchronousTestCase):
+    def test_runs_here(self):
+        """The command line's work is done when the call returns."""
+        self.assertEqual(
+            self.successResultOf(Inline().run(threading.get_ident)), threading.get_ident()
+        )
+        self.failureResultOf(Inline().run(divmod, 1, 0), ZeroDivisionError)
+
+    def test_batches(self):
+        """Each job is a batch of its own."""
+        batches = Inline().batches(outcomes)
+        self.assertEqual(self.successResultOf(batches.add(lambda: 3)), 3)
+        self.failureResultOf(batches.add(lambda: 1 // 0), ZeroDivisionError)
