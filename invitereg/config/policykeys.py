@@ -1,0 +1,165 @@
+"""The keys under ``policy``, and the `Policy` that they make."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from invitereg.config.section import Count, Section
+from invitereg.config.values import (
+    CidrNetwork,
+    Duration,
+    DurationOrNever,
+    Pattern,
+    RegistrationField,
+    Role,
+    Username,
+)
+from invitereg.policy.values import InviteRules, Limit, Limits, UsernameRules
+
+_INVITES, _USERNAMES, _LIMITS = InviteRules(), UsernameRules(), Limits()
+
+Length = Annotated[int, Field(ge=1, le=1023)]
+
+
+class InviteKeys(Section):
+    """Defaults for new invites, and who among the users may make them."""
+
+    expiry: DurationOrNever = _INVITES.expiry
+    reset_expiry: DurationOrNever = _INVITES.reset_expiry
+    allow_user_invites: bool = _INVITES.allow_user_invites
+    allow_contact_invites: bool = _INVITES.allow_contact_invites
+    allow_user_invites_by_roles: tuple[Role, ...] = ()
+    deny_user_invites_by_roles: tuple[Role, ...] = ()
+
+    def rules(self) -> InviteRules:
+        """As policy takes them."""
+        return InviteRules(
+            expiry=self.expiry,
+            reset_expiry=self.reset_expiry,
+            allow_user_invites=self.allow_user_invites,
+            allow_contact_invites=self.allow_contact_invites,
+            allow_user_invites_by_roles=frozenset(self.allow_user_invites_by_roles),
+            deny_user_invites_by_roles=frozenset(self.deny_user_invites_by_roles),
+        )
+
+
+class UsernameKeys(Section):
+    """What a freely chosen username must look like."""
+
+    min_length: Length = _USERNAMES.min_length
+    max_length: Length = Field(default=_USERNAMES.max_length, validate_default=True)
+    pattern: Pattern = _USERNAMES.pattern
+    reserved: tuple[Username, ...] = ("admin", "administrator", "postmaster", "abuse", "root")
+
+    @field_validator("max_length")
+    @classmethod
+    def _not_below_min_length(cls, length: int, info: ValidationInfo) -> int:
+        least = info.data.get("min_length", 0)
+        if length < least:
+            raise ValueError(f"must be at least min_length, but {length} is less than {least}")
+        return length
+
+    def rules(self) -> UsernameRules:
+        """As policy takes them."""
+        return UsernameRules(
+            min_length=self.min_length,
+            max_length=self.max_length,
+            pattern=self.pattern,
+            reserved=frozenset(self.reserved),
+        )
+
+
+class PasswordKeys(Section):
+    """What a password must be."""
+
+    min_length: Length = 8
+    forbid_common: bool = True
+
+
+class _LimitKeys(Section):
+    """At most ``max`` of something in any ``period``; each limit has its own defaults."""
+
+    max: Count
+    period: Duration
+
+    def limit(self) -> Limit:
+        """As policy takes it."""
+        return Limit(max=self.max, period=self.period)
+
+
+class RegistrationLimitKeys(_LimitKeys):
+    """Accounts made from one network, and what one network is."""
+
+    max: Count = _LIMITS.registration.max
+    period: Duration = _LIMITS.registration.period
+    ipv4_prefix: Annotated[int, Field(ge=1, le=32)] = _LIMITS.ipv4_prefix
+    ipv6_prefix: Annotated[int, Field(ge=1, le=128)] = _LIMITS.ipv6_prefix
+
+
+class TokenGuessKeys(_LimitKeys):
+    """Unknown tokens from one network."""
+
+    max: Count = _LIMITS.token_guesses.max
+    period: Duration = _LIMITS.token_guesses.period
+
+
+class LoginKeys(_LimitKeys):
+    """Failed logins per account and network; ten times as many per network."""
+
+    max: Count = _LIMITS.logins.max
+    period: Duration = _LIMITS.logins.period
+
+
+class SharedInviteKeys(_LimitKeys):
+    """Registrations per invite with several uses, and network."""
+
+    max: Count = _LIMITS.shared_invite.max
+    period: Duration = _LIMITS.shared_invite.period
+
+
+class StreamLimits(Section):
+    """How many streams may be open that nobody has logged in on."""
+
+    unauthenticated_per_network: Count = 100
+    unauthenticated: Count = 5000
+
+
+class LimitKeys(Section):
+    """How much of what is allowed, and which networks are exempt or kept out."""
+
+    registration: RegistrationLimitKeys = RegistrationLimitKeys()
+    token_guesses: TokenGuessKeys = TokenGuessKeys()
+    logins: LoginKeys = LoginKeys()
+    shared_invite: SharedInviteKeys = SharedInviteKeys()
+    streams: StreamLimits = StreamLimits()
+    work_queue: Count = 512
+    allowlist: tuple[CidrNetwork, ...] = ()
+    allowlist_only: bool = False
+    blocklist: tuple[CidrNetwork, ...] = ()
+
+    def limits(self) -> Limits:
+        """As policy takes them: those of streams and work are the service's own."""
+        return Limits(
+            registration=self.registration.limit(),
+            ipv4_prefix=self.registration.ipv4_prefix,
+            ipv6_prefix=self.registration.ipv6_prefix,
+            token_guesses=self.token_guesses.limit(),
+            logins=self.logins.limit(),
+            shared_invite=self.shared_invite.limit(),
+            allowlist=self.allowlist,
+            allowlist_only=self.allowlist_only,
+            blocklist=self.blocklist,
+        )
+
+
+class PolicyKeys(Section):
+    """Who may register, and how."""
+
+    allow_registration: bool = True
+    registration_invite_only: bool = True
+    registration_instructions: str = "Choose a username and password for use with this service."
+    additional_registration_fields: tuple[RegistrationField, ...] = ()
+    invites: InviteKeys = InviteKeys()
+    usernames: UsernameKeys = UsernameKeys()
+    passwords: PasswordKeys = PasswordKeys()
+    limits: LimitKeys = LimitKeys()

@@ -1,0 +1,122 @@
+"""The keys of a configuration file, with their types, bounds and defaults.
+
+The sections ``tls`` and ``c2s`` have defaults as a whole only: where one is in the file, no
+port opens and no certificate is used that it does not name.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from invitereg.config.policykeys import PolicyKeys
+from invitereg.config.section import Section
+from invitereg.config.values import (
+    Admin,
+    DomainName,
+    DurationOrNever,
+    FilePath,
+    FolderPath,
+    Title,
+    surroundings,
+)
+
+_LEAST_ITERATIONS = 4096  # RFC 7677 §4
+_MOST_ITERATIONS = 1_000_000  # a second or so for each login
+
+
+def _endpoint(text: str, info: ValidationInfo) -> str:
+    if surroundings(info).serving:
+        from invitereg.config.endpoints import check_endpoint
+
+        check_endpoint(text)
+    return text
+
+
+def _store(value: object) -> object:
+    if isinstance(value, str) and value.partition(":")[0].startswith("postgres"):
+        raise ValueError("PostgreSQL is not supported by this version yet: must be sqlite")
+    return value
+
+
+def _backend(value: object) -> object:
+    if value in ("xmpp", "ejabberd"):
+        raise ValueError(f"{value} is not supported by this version yet: must be embedded")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+class Tls(Section):
+    """The certificate that clients see, with its chain, and its key: files in PEM form."""
+
+    certificate: FilePath
+    private_key: FilePath
+
+    @field_validator("certificate")
+    @classmethod
+    def _is_usable(cls, path: Path, info: ValidationInfo) -> Path:
+        if surroundings(info).serving:
+            from invitereg.config.certificates import check_certificate
+
+            check_certificate(path)
+        return path
+
+    @field_validator("private_key")
+    @classmethod
+    def _belongs_to_certificate(cls, path: Path, info: ValidationInfo) -> Path:
+        if surroundings(info).serving:
+            from invitereg.config.certificates import check_private_key
+
+            check_private_key(path, info.data.get("certificate"))
+        return path
+
+
+class C2s(Section):
+    """Where clients connect: Twisted endpoints, with STARTTLS or with TLS at once."""
+
+    listen: tuple[Endpoint, ...] = ()
+    listen_tls: tuple[Endpoint, ...] = ()
+
+    @model_validator(mode="after")
+    def _anywhere(self) -> "C2s":
+        if not self.listen and not self.listen_tls:
+            raise ValueError('must name at least one endpoint, as in listen: ["tcp:5222"]')
+        return self
+
+
+class Accounts(Section):
+    """Where accounts live, and how passwords are kept."""
+
+    backend: Annotated[Literal["embedded"], BeforeValidator(_backend)] = "embedded"
+    scram_iterations: Annotated[int, Field(ge=_LEAST_ITERATIONS, le=_MOST_ITERATIONS)] = 10000
+    scram_sha_1: bool = False
+
+
+class File(Section):
+    """The top level of the file."""
+
+    domain: DomainName
+    site_name: Title = ""  # the domain, then
+    admins: tuple[Admin, ...] = ()
+    data_dir: FolderPath = Path("/var/lib/invitereg")
+    store: Annotated[Literal["sqlite"], BeforeValidator(_store)] = "sqlite"
+    tls: Tls = Field(
+        default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},
+        validate_default=True,
+    )
+    c2s: C2s = Field(
+        default={"listen": ("tcp:5222",), "listen_tls": ("tcp:5223",)}, validate_default=True
+    )
+    accounts: Accounts = Accounts()
+    keep_addresses: DurationOrNever = timedelta(days=30)
+    policy: PolicyKeys = PolicyKeys()

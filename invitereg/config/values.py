@@ -1,0 +1,240 @@
+"""The kinds of values that keys take: from what the file says to what the program uses.
+
+Each raises ValueError with a text that says what is wrong and what would be right.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from invitereg.config.mistakes import quoted
+from invitereg.errors import InvalidUsername
+from invitereg.model import prepare_domain, prepare_localpart
+from invitereg.policy.values import Network
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LONGEST = timedelta(days=36525)
+_DURATION = re.compile(r"([0-9]{1,12})([smhdw])")
+_ROLE = re.compile(r"[a-z0-9:_-]+")
+
+# XEP-0077 §14.1, without what every registration has and what invitereg sets itself.
+REGISTRATION_FIELDS = (
+    "nick", "name", "first", "last", "email", "address", "city", "state", "zip", "phone",
+    "url", "date", "misc", "text",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a value is judged by besides itself.
+
+    Attributes:
+        folder: what relative paths begin at.
+        serving: whether what only a running service needs is checked as well.
+    """
+
+    folder: Path
+    serving: bool
+
+
+def surroundings(info: ValidationInfo) -> Surroundings:
+    """What `Surroundings` this validation is given."""
+    if not isinstance(info.context, Surroundings):
+        raise TypeError("validate with context=Surroundings(…)")
+    return info.context
+
+
+def _duration(value: object) -> timedelta:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("durations are written 30s, 15m, 12h, 7d")
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds == 0:
+        raise ValueError("must be longer than nothing: durations are written 30s, 15m, 12h, 7d")
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError("must be at most 36525d, which is 100 years")
+    return timedelta(seconds=seconds)
+
+
+def duration_or_never(value: object) -> timedelta | None:
+    """What ``30s``, ``15m``, ``12h``, ``7d``, ``2w`` or ``never`` means; never is None.
+
+    Raises:
+        ValueError: it is something else; the text says how durations are written.
+    """
+    if value == "never":
+        return None
+    try:
+        return _duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, never") from None
+
+
+def _network(value: object) -> Network:
+    if not isinstance(value, str):
+        raise ValueError("must be a network in quotes, such as 192.0.2.0/24")
+    try:
+        network = ip_network(value)
+    except ValueError:
+        raise ValueError(_wrong_with_network(value)) from None
+    if network.version == 6 and network.network_address.ipv4_mapped:
+        raise ValueError("must be written as an IPv4 network, such as 192.0.2.0/24")
+    return network
+
+
+def _wrong_with_network(text: str) -> str:
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        return f"{quoted(text)} is no network, such as 192.0.2.0/24 or 2001:db8::/32"
+    alone = ip_address(text.partition("/")[0])
+    return f"is an address within a network: did you mean {meant}, or {alone} alone?"
+
+
+def _domain(text: str) -> str:
+    try:
+        name = prepare_domain(text)
+    except ValueError:
+        name = ""
+    if not all(name.split(".")):
+        raise ValueError(f"{quoted(text)} is no domain name, such as example.com")
+    return name
+
+
+def _username(text: str) -> str:
+    """A username in its prepared form."""
+    try:
+        return prepare_localpart(text)
+    except InvalidUsername:
+        raise ValueError(f"{quoted(text)} cannot be a username: see RFC 6122 §2.3") from None
+
+
+def _admin(text: str, info: ValidationInfo) -> str:
+    """The localpart of a bare JID at the domain; the domain is missing if it was wrong."""
+    domain = info.data.get("domain")
+    example = f"romeo@{domain or 'example.com'}"
+    user, at, host = text.partition("@")
+    if "/" in host:
+        raise ValueError(f"must be a bare address, such as {example}, without /{_tail(host)}")
+    if not at or not user:
+        raise ValueError(f"must be an address, such as {example}")
+    if domain is not None and _domain(host) != domain:
+        raise ValueError(f"must be at {domain}, such as {example}")
+    return _username(user)
+
+
+def _tail(host: str) -> str:
+    return quoted(host.partition("/")[2]).strip("\"'")
+
+
+def role_name(text: str) -> str:
+    """``text`` if it can be a role.
+
+    Raises:
+        ValueError: it cannot; the text says what can.
+    """
+    if not _ROLE.fullmatch(text):
+        raise ValueError(
+            f"{quoted(text)} is no role: small letters, digits and : _ - only, as in team:lead"
+        )
+    return text
+
+
+def _field(text: str) -> str:
+    name = text.removesuffix("+")
+    if name not in REGISTRATION_FIELDS:
+        near = difflib.get_close_matches(name, REGISTRATION_FIELDS, 1)
+        known = (
+            f"did you mean {near[0]}?" if near else f"one of {', '.join(REGISTRATION_FIELDS)}"
+        )
+        raise ValueError(f"{quoted(text)} is no field of a registration (XEP-0077): {known}")
+    return text
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        where = "" if error.pos is None else f" at character {error.pos + 1}"
+        raise ValueError(f"is no regular expression: {error.msg}{where}") from None
+    except (OverflowError, RecursionError):
+        raise ValueError("is no regular expression: it is too large") from None
+    return text
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty: leave the key out for its default")
+    return text
+
+
+def _path(text: str, info: ValidationInfo) -> Path:
+    """A path; a relative one begins at the folder of the configuration."""
+    return surroundings(info).folder / _not_empty(text)
+
+
+def _folder(text: str, info: ValidationInfo) -> Path:
+    path = _path(text, info)
+    # os.path, as Path.is_dir lets some errors through, such as that of a name too long.
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ValueError(f"{path} is no folder")
+    return path
+
+
+def _text_by(read: Callable[[str, ValidationInfo], Path]) -> PlainValidator:
+    """Lets a validator that turns text into something else say what else it was given."""
+
+    def validate(value: object, info: ValidationInfo) -> Path:
+        if not isinstance(value, str):
+            raise PydanticCustomError("string_type", "must be text")
+        return read(value, info)
+
+    return PlainValidator(validate)
+
+
+def _written(duration: timedelta | None) -> str:
+    """A duration as the file writes it, in its largest unit that is exact."""
+    if duration is None:
+        return "never"
+    seconds = int(duration.total_seconds())
+    unit = next(unit for unit in "dhms" if seconds % _UNITS[unit] == 0)
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
+Duration = Annotated[
+    timedelta,
+    PlainValidator(_duration),
+    PlainSerializer(_written),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhdw]$"}),
+]
+DurationOrNever = Annotated[
+    timedelta | None,
+    PlainValidator(duration_or_never),
+    PlainSerializer(_written),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|never)$"}),
+]
+CidrNetwork = Annotated[Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
+DomainName = Annotated[str, AfterValidator(_domain)]
+Username = Annotated[str, AfterValidator(_username)]
+Admin = Annotated[str, AfterValidator(_admin)]
+Role = Annotated[str, AfterValidator(role_name)]
+RegistrationField = Annotated[str, AfterValidator(_field)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Title = Annotated[str, AfterValidator(_not_empty)]
+FilePath = Annotated[Path, _text_by(_path), WithJsonSchema({"type": "string"})]
+FolderPath = Annotated[Path, _text_by(_folder), WithJsonSchema({"type": "string"})]

@@ -1,0 +1,39 @@
+"""The example that operators begin with."""
+
+from pathlib import Path
+
+from invitereg.config.schema import File
+from invitereg.config.section import key_paths, key_tree
+from invitereg.config.yamlnodes import parse
+from tests.config.case import ConfigCase
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
+
+
+class ExampleTests(ConfigCase):
+    """config.example.yaml is right, complete and shows the defaults."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.text = EXAMPLE.read_text()
+
+    def test_right(self) -> None:
+        """The example can be used as it is, beside a certificate."""
+        self.assertEqual(self.mistakes(self.text), [])
+
+    def test_complete(self) -> None:
+        """Every key that there is, is in the example."""
+        known = set(key_paths(key_tree(File)))
+        keys = {path for path in parse(self.text.encode()).lines if path}
+        named = {path for path in keys if not any(isinstance(part, int) for part in path)}
+        self.assertEqual(known - named, set())
+
+    def test_shows_defaults(self) -> None:
+        """What the example sets is the default, but for the name of the site."""
+        shown = self.loaded(self.text)
+        default = self.loaded("domain: example.com\nsite_name: Example Chat")
+        self.assertEqual(shown, default)
+
+    def test_short_lines(self) -> None:
+        """The example can be read in a terminal of 96 columns."""
+        self.assertLessEqual(max(map(len, self.text.splitlines())), 96)

@@ -1,0 +1,283 @@
+"""Names, networks, patterns, endpoints and certificate files."""
+
+import os
+
+from tests.config.case import ConfigCase, certificate_and_key, encrypted_key
+
+
+class NameTests(ConfigCase):
+    """Domains, addresses, usernames, roles and fields."""
+
+    def test_domain(self) -> None:
+        """What is no domain name is refused."""
+        for text in ("https://example.com/", "a b", "romeo@example.com", "a..b", '""', "."):
+            (mistake,) = self.mistakes(f"domain: {text}")
+            self.assertRegex(
+                mistake, r'^1: domain: ".*" is no domain name, such as example.com$'
+            )
+
+    def test_international_domain(self) -> None:
+        """A domain with other letters is served under its prepared name."""
+        self.assertEqual(
+            list(self.loaded("domain: BÜCHER.example").domains), ["bücher.example"]
+        )
+
+    def test_admins(self) -> None:
+        """Admins are bare addresses at the domain."""
+        self.assert_mistake(
+            "admins:\n- romeo\n- romeo@example.org\n- romeo@example.com/orchard\n"
+            '- "@example.com"\n'
+            "- ro meo@example.com\n- example.com\n- r@a b\n",
+            "3: admins[0]: must be an address, such as romeo@example.com",
+            "4: admins[1]: must be at example.com, such as romeo@example.com",
+            "5: admins[2]: must be a bare address, such as romeo@example.com, without /orchard",
+            "6: admins[3]: must be an address, such as romeo@example.com",
+            '7: admins[4]: "ro meo" cannot be a username: see RFC 6122 §2.3',
+            "8: admins[5]: must be an address, such as romeo@example.com",
+            '9: admins[6]: "a b" is no domain name, such as example.com',
+        )
+
+    def test_admins_of_a_wrong_domain(self) -> None:
+        """A mistake in the domain is not repeated for every admin."""
+        self.assertEqual(len(self.mistakes("domain: a b\nadmins: [romeo@example.com]")), 1)
+
+    def test_reserved(self) -> None:
+        """Reserved names must be possible names."""
+        self.assert_mistake(
+            "policy: {usernames: {reserved: [ok, a@b, '']}}",
+            '2: policy.usernames.reserved[1]: "a@b" cannot be a username: see RFC 6122 §2.3',
+            '2: policy.usernames.reserved[2]: "" cannot be a username: see RFC 6122 §2.3',
+        )
+
+    def test_roles(self) -> None:
+        """A role is written in small letters."""
+        (mistake,) = self.mistakes_with(
+            "policy: {invites: {deny_user_invites_by_roles: [A b]}}"
+        )
+        self.assertEqual(
+            mistake,
+            '2: policy.invites.deny_user_invites_by_roles[0]: "A b" is no role: '
+            "small letters, digits and : _ - only, as in team:lead",
+        )
+
+    def test_fields(self) -> None:
+        """Only what XEP-0077 has can be asked for, and once."""
+        key = "policy.additional_registration_fields"
+        self.assert_mistake(
+            "policy:\n  additional_registration_fields:\n  - emial+\n  - nick\n  - password\n"
+            "  - nick+\n",
+            f'4: {key}[0]: "emial+" is no field of a registration (XEP-0077): '
+            "did you mean email?",
+            f'6: {key}[2]: "password" is no field of a registration (XEP-0077): one of nick, '
+            "name, first, last, email, address, city, state, zip, phone, url, date, misc, text",
+            f'7: {key}[3]: "nick+" is given twice: keep one',
+        )
+
+    def test_empty_names(self) -> None:
+        """A name of spaces is none."""
+        self.assert_mistake(
+            "site_name: ' '\ndata_dir: ''\n",
+            "2: site_name: must not be empty: leave the key out for its default",
+            "3: data_dir: must not be empty: leave the key out for its default",
+        )
+
+    def test_pattern(self) -> None:
+        """A pattern that is no regular expression is refused with the place."""
+        self.assert_mistake(
+            "policy: {usernames: {pattern: 'a(b'}}",
+            "2: policy.usernames.pattern: is no regular expression: "
+            "missing ), unterminated subpattern at character 2",
+        )
+        for large in ("a{99999999999999}", "(" * 3000 + ")" * 3000):
+            (mistake,) = self.mistakes_with(f"policy: {{usernames: {{pattern: '{large}'}}}}")
+            self.assertIn("policy.usernames.pattern: is no regular expression", mistake)
+
+
+class NetworkTests(ConfigCase):
+    """Address lists."""
+
+    def test_mapped_network(self) -> None:
+        """A network that no address could ever match is refused."""
+        self.assert_mistake(
+            'policy: {limits: {blocklist: ["::ffff:192.0.2.0/120"]}}\n',
+            "2: policy.limits.blocklist[0]: must be written as an IPv4 network, "
+            "such as 192.0.2.0/24",
+        )
+
+    def test_networks(self) -> None:
+        """What is no network is refused; what is an address within one is explained."""
+        key = "policy.limits.allowlist"
+        self.assert_mistake(
+            "policy:\n  limits:\n    allowlist:\n    - 192.0.2.77/24\n    - 2001:db8::1/32\n"
+            "    - office\n    - 192.0.2.0/33\n    - 10\n    - 10.0\n    -\n",
+            f"5: {key}[0]: is an address within a network: "
+            "did you mean 192.0.2.0/24, or 192.0.2.77 alone?",
+            f"6: {key}[1]: is an address within a network: "
+            "did you mean 2001:db8::/32, or 2001:db8::1 alone?",
+            f'7: {key}[2]: "office" is no network, such as 192.0.2.0/24 or 2001:db8::/32',
+            f'8: {key}[3]: "192.0.2.0/33" is no network, such as 192.0.2.0/24 or 2001:db8::/32',
+            f"9: {key}[4]: must be a network in quotes, such as 192.0.2.0/24",
+            f"10: {key}[5]: must be a network in quotes, such as 192.0.2.0/24",
+            f"11: {key}[6]: is empty: give it a value, or leave the key out",
+        )
+
+
+class EndpointTests(ConfigCase):
+    """Where to listen."""
+
+    def mistakes_about(self, text: str) -> list[str]:
+        """What is said about an endpoint, without the place."""
+        prefix = "2: c2s.listen[0]: "
+        found = self.mistakes_with(f"c2s: {{listen: ['{text}']}}")
+        return [line.removeprefix(prefix) for line in found]
+
+    def test_right(self) -> None:
+        """Everything that Twisted can listen on is taken, sockets of systemd among it."""
+        for text in (
+            "tcp:5222", "tcp:0", "tcp:port=5222:interface=127.0.0.1", "tcp6:5222",
+            "tcp:5222:interface=\\:\\:", "unix:/run/x", "haproxy:tcp:5222",
+            "tcp:5222:127.0.0.1:70000", "systemd:domain=INET:index=7",
+            "systemd:domain=INET6:name=c2s", "haproxy:systemd:domain=INET:name=c2s",
+        ):  # fmt: skip
+            self.assertEqual(self.mistakes_about(text), [], text)
+
+    def test_wrong(self) -> None:
+        """What Twisted cannot listen on is refused with examples."""
+        for text in (
+            "", "5222", "tcp", "tcp:", "tcp:x", "tcp:5222:nonsense=1", "foo:5222",
+            "haproxy:foo", "haproxy:", "systemd:domain=INET", "systemd:x", "unix:/x:mode=z",
+            "tcp:5222\\", "tcp:" + "9" * 5000,
+        ):  # fmt: skip
+            (mistake,) = self.mistakes_about(text)
+            self.assertTrue(mistake.startswith("is no Twisted endpoint, such as "), text)
+
+    def test_port(self) -> None:
+        """A port that does not exist is refused before the service tries it."""
+        for text in ("tcp:65536", "tcp6:70000", "tcp:port=99999", "haproxy:tcp:-1"):
+            self.assertEqual(
+                self.mistakes_about(text), ["the port must be between 0 and 65535"]
+            )
+
+    def test_tls_within_tls(self) -> None:
+        """An endpoint that speaks TLS itself is refused, as TLS comes from ``tls``."""
+        for text in ("ssl:5223", "haproxy:ssl:5223", "tls:/etc/x"):
+            (mistake,) = self.mistakes_about(text)
+            self.assertTrue(mistake.startswith("TLS is added here already"), mistake)
+
+    def test_twice(self) -> None:
+        """The same endpoint twice is refused, unless the system chooses the port."""
+        self.assert_mistake(
+            "c2s:\n  listen: ['tcp:1', 'tcp:0', 'tcp:0', 'tcp:1']\n"
+            "  listen_tls: ['tcp:0', 'tcp:1']\n",
+            '3: c2s.listen[3]: "tcp:1" is given twice: keep one',
+            '4: c2s.listen_tls[1]: "tcp:1" is given twice: keep one',
+        )
+
+    def test_none(self) -> None:
+        """A service that listens nowhere is refused."""
+        for text in ("c2s: {}", "c2s: {listen: [], listen_tls: []}"):
+            self.assert_mistake(
+                text, '2: c2s: must name at least one endpoint, as in listen: ["tcp:5222"]'
+            )
+
+    def test_only_what_is_named(self) -> None:
+        """Where ``c2s`` is given, no port opens that it does not name."""
+        config = self.loaded('domain: a.b\nc2s: {listen_tls: ["tcp:443"]}')
+        self.assertEqual(config.c2s.listen, ())
+        self.assertEqual(config.c2s.listen_tls, ("tcp:443",))
+
+    def test_not_serving(self) -> None:
+        """A command that does not listen is not stopped by what only a service needs."""
+        config = self.loaded(
+            'domain: a.b\nc2s: {listen: ["x", "x"]}\ntls: {certificate: a, private_key: b}',
+            serving=False,
+        )
+        self.assertEqual(config.tls.private_key, self.folder / "b")
+
+
+class FileTests(ConfigCase):
+    """The files that a configuration names."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Writes a file beside the configuration."""
+        (self.folder / name).write_bytes(content)
+
+    def test_data_dir(self) -> None:
+        """A file is no place for data."""
+        self.assert_mistake(
+            "data_dir: privkey.pem", f"2: data_dir: {self.folder}/privkey.pem is no folder"
+        )
+        self.assertEqual(self.mistakes_with(f"data_dir: {'x' * 5000}"), [])
+
+    def test_expired(self) -> None:
+        """An expired certificate does not keep the service from starting."""
+        certificate, key = certificate_and_key(1, expired=True)
+        self.put("fullchain.pem", certificate)
+        self.put("privkey.pem", key)
+        self.assertEqual(self.mistakes_with(""), [])
+
+    def test_chain(self) -> None:
+        """The key belongs to the first certificate of the chain."""
+        own, other = certificate_and_key()[0], certificate_and_key(2)[0]
+        self.put("fullchain.pem", own + other)
+        self.assertEqual(self.mistakes_with(""), [])
+        self.put("fullchain.pem", other + own)
+        self.assert_mistake(
+            "",
+            f"1: tls.private_key: the key in {self.folder}/privkey.pem "
+            "does not belong to the first certificate",
+        )
+
+    def test_missing(self) -> None:
+        """Files that are not there are each named with the place of their key."""
+        self.assert_mistake(
+            "tls:\n  certificate: a.pem\n  private_key: /nowhere/b.pem\n",
+            f"3: tls.certificate: there is no file {self.folder}/a.pem",
+            "4: tls.private_key: there is no file /nowhere/b.pem",
+        )
+
+    def test_unreadable(self) -> None:
+        """A folder in place of a file, or a name too long, is said so."""
+        self.assert_mistake(
+            f"tls: {{certificate: ., private_key: {'x' * 300}}}\n",
+            f"2: tls.certificate: {self.folder} cannot be read: Is a directory",
+            f"2: tls.private_key: {self.folder}/{'x' * 300} cannot be read: File name too long",
+        )
+
+    def test_forbidden(self) -> None:
+        """A key that may not be read is said so."""
+        (self.folder / "privkey.pem").chmod(0)
+        if os.access(self.folder / "privkey.pem", os.R_OK):
+            self.skipTest("root may read everything")
+        self.assert_mistake(
+            "",
+            f"1: tls.private_key: {self.folder}/privkey.pem cannot be read: Permission denied",
+        )
+
+    def test_no_pem(self) -> None:
+        """Files without what they should hold are refused."""
+        certificate, key = certificate_and_key()
+        for content in (b"", b"hello", b"\xff\xfe", certificate[:200], key):
+            self.put("fullchain.pem", content)
+            self.assertIn(
+                f"1: tls.certificate: there is no usable certificate in PEM form in "
+                f"{self.folder}/fullchain.pem",
+                self.mistakes_with(""),
+            )
+        self.put("fullchain.pem", certificate)
+        for content in (b"", b"hello", certificate, key[:100]):
+            self.put("privkey.pem", content)
+            self.assert_mistake(
+                "",
+                "1: tls.private_key: there is no usable private key in PEM form in "
+                f"{self.folder}/privkey.pem",
+            )
+
+    def test_encrypted(self) -> None:
+        """A key with a password is refused: nobody could type it."""
+        self.put("privkey.pem", encrypted_key())
+        self.assert_mistake(
+            "",
+            f"1: tls.private_key: the key in {self.folder}/privkey.pem is encrypted: "
+            "store it without a password",
+        )
