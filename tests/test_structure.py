@@ -24,10 +24,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "policy",
         "interfaces",
         "registrar issuer logins",
-        "config store accounts threads",
+        "config store accounts threads selfsigned",
         "testing",
         "domain xmpp web",
-        "cli tap",
+        "cli tap __main__",
     )
 )
 APART = {

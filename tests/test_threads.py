@@ -4,6 +4,7 @@ import threading
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -121,8 +122,6 @@ class ThreadsTests(TestCase):
 
     def pause(self):
         """Let the reactor turn once."""
-        from twisted.internet.task import deferLater
-
         return deferLater(reactor, 0)
 
     async def test_batch_fails(self):

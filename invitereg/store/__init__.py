@@ -1,0 +1,1 @@
+"""Where invites, accounts and their history are kept."""

@@ -1,0 +1,134 @@
+"""Runs jobs on the SQLite database: reads side by side, writes one batch after the other.
+
+A job is a function of a connection. Writes that wait are committed together: one transaction,
+in it a savepoint for each job, so that one that is refused is undone alone. Nobody is answered
+before the commit has returned.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from invitereg.errors import Unavailable
+from invitereg.store.opening import open_engine
+from invitereg.threads import Work
+
+T = TypeVar("T")
+Job = Callable[[Connection], T]
+
+
+class Database:
+    """The file ``data_dir/invitereg.db``.
+
+    Attributes:
+        engine: SQLAlchemy's, in autocommit mode.
+    """
+
+    _log = Logger()
+
+    def __init__(self, data_dir: Path, work: Work) -> None:
+        """Open the database, and make or upgrade it if need be; connections come later.
+
+        Raises:
+            StoreError: it cannot be used; the text is one line for the operator.
+        """
+        self.engine = open_engine(data_dir)
+        self._work = work
+        self._writes = work.batches(self._transaction)
+        self._writer: Connection | None = None
+
+    def read(self, job: Job[T]) -> Deferred[T]:
+        """The outcome of a job that only reads.
+
+        Raises:
+            Unavailable: the database did not answer; the cause is in the log.
+        """
+        return self._work.run(self._read, job)
+
+    def write(self, job: Job[T]) -> Deferred[T]:
+        """The outcome of a job, once what it wrote is on disk.
+
+        What the job raises undoes what it wrote, and nothing else.
+
+        Raises:
+            Unavailable: nothing was written; the cause is in the log.
+        """
+        return self._writes.add(job)
+
+    def close(self) -> None:
+        """Close all connections; the work must have stopped."""
+        self._drop_writer()
+        self.engine.dispose()
+
+    def _read(self, job: Job[T]) -> T:
+        try:
+            with self.engine.connect() as connection:
+                return job(connection)
+        except SQLAlchemyError as error:
+            raise self._unavailable(error) from None
+
+    def _transaction(self, jobs: Sequence[Job[object]]) -> list[object]:
+        """What became of each of ``jobs``, after one commit for all of them."""
+        try:
+            return self._commit_together(jobs)
+        except SQLAlchemyError as error:
+            self._drop_writer()
+            error_id = self._unavailable(error).error_id
+            return [Failure(Unavailable(error_id)) for _job in jobs]
+        except BaseException:
+            self._drop_writer()
+            raise
+
+    def _commit_together(self, jobs: Sequence[Job[object]]) -> list[object]:
+        if self._writer is None:
+            self._writer = self.engine.connect()
+        self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+        outcomes = [self._in_savepoint(self._writer, job) for job in jobs]
+        self._writer.exec_driver_sql("COMMIT")
+        return outcomes
+
+    def _in_savepoint(self, connection: Connection, job: Job[object]) -> object:
+        connection.exec_driver_sql("SAVEPOINT job")
+        try:
+            outcome = job(connection)
+        except Exception as error:
+            try:
+                connection.exec_driver_sql("ROLLBACK TO job")
+            except SQLAlchemyError as lost:
+                # SQLite may have undone the whole transaction, as when the disk is full. To
+                # go on would write what follows outside of any.
+                raise (error if isinstance(error, SQLAlchemyError) else lost) from None
+            outcome = self._failure(error)
+        connection.exec_driver_sql("RELEASE job")
+        return outcome
+
+    def _failure(self, error: Exception) -> Failure:
+        if isinstance(error, SQLAlchemyError):
+            return Failure(self._unavailable(error))
+        return Failure(error)
+
+    def _unavailable(self, error: SQLAlchemyError) -> Unavailable:
+        """Log what went wrong, without any value from a statement, under a new id."""
+        error_id = secrets.token_hex(4)
+        self._log.error(
+            "Database error {error_id}: {cause} ({database})",
+            error_id=error_id,
+            cause=getattr(error, "orig", error),
+            database=self.engine.url.database,
+            statement=getattr(error, "statement", None),
+        )
+        return Unavailable(error_id)
+
+    def _drop_writer(self) -> None:
+        """Close the writing connection, which undoes what it has not committed."""
+        if self._writer is not None:
+            self._writer.invalidate()
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,104 @@
+"""Answers a `Query` with one statement, so that all it finds belongs together."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Subquery,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.engine import Connection
+
+from invitereg.interfaces import Findings, Query
+from invitereg.policy.values import Tally
+from invitereg.store.names import State
+from invitereg.store.rows import invite_of
+from invitereg.store.tables import Time, hits, invites, names
+
+_BY = {"digest": invites.c.digest, "invite_id": invites.c.id}
+
+
+def look_up(connection: Connection, query: Query) -> Findings:
+    """What the query asks for, and nothing else."""
+    by = "digest" if query.digest is not None else "invite_id"
+    secret = getattr(query, by)
+    statement = _statement(
+        None if secret is None else by, query.username is not None, len(query.counters)
+    )
+    row = connection.execute(statement, _parameters(query, secret)).one()
+    return Findings(
+        invite=None if secret is None or row.id is None else invite_of(row),
+        tallies=_tallies(row, len(query.counters)),
+        **({} if query.username is None else _holder(row, query)),
+    )
+
+
+def _parameters(query: Query, secret: bytes | str | None) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"of_domain": query.domain}
+    if secret is not None:
+        parameters["secret"] = secret
+    if query.username is not None:
+        parameters["of_username"] = query.username
+    for place, counter in enumerate(query.counters):
+        parameters[f"name_{place}"] = counter.name
+        parameters[f"key_{place}"] = counter.key
+        parameters[f"since_{place}"] = counter.since(query.now)
+    return parameters
+
+
+@cache
+def _statement(by: str | None, with_name: bool, counters: int) -> Select[Any]:
+    """One row, whatever there is: outer joins, and aggregates of the hits."""
+    source: FromClause = select(literal_column("1").label("one")).subquery("base")
+    columns: list[ColumnElement[Any]] = [source.c.one]
+    domain: BindParameter[str] = bindparam("of_domain")
+    if by is not None:
+        matches = (invites.c.domain == domain) & (_BY[by] == bindparam("secret"))
+        source = source.outerjoin(invites, matches)
+        columns += [column for column in invites.c if column.name not in ("seq", "digest")]
+    if with_name:
+        matches = (names.c.domain == domain) & (names.c.username == bindparam("of_username"))
+        source = source.outerjoin(names, matches)
+        columns += [names.c.state, names.c.invite_id.label("holder"), names.c.until]
+    for place in range(counters):
+        tally = _tally(place)
+        source = source.join(tally, true())
+        columns += list(tally.c)
+    return select(*columns).select_from(source)
+
+
+def _tally(place: int) -> Subquery:
+    tally = select(
+        func.count().label(f"count_{place}"), func.min(hits.c.at).label(f"oldest_{place}")
+    ).where(
+        hits.c.domain == bindparam("of_domain"),
+        hits.c.name == bindparam(f"name_{place}"),
+        hits.c.key == bindparam(f"key_{place}"),
+        hits.c.at > bindparam(f"since_{place}", type_=Time),
+    )
+    return tally.subquery(f"tally_{place}")
+
+
+def _tallies(row: Row[Any], counters: int) -> tuple[Tally, ...]:
+    return tuple(
+        Tally(count=getattr(row, f"count_{place}"), oldest=getattr(row, f"oldest_{place}"))
+        for place in range(counters)
+    )
+
+
+def _holder(row: Row[Any], query: Query) -> dict[str, Any]:
+    reserved = row.state == State.RESERVED and (row.until is None or row.until > query.now)
+    return {
+        "account_exists": row.state == State.ACCOUNT,
+        "reserved_for": row.holder if reserved else None,
+        "deleted": row.state == State.DELETED,
+    }

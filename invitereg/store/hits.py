@@ -1,0 +1,94 @@
+"""What is counted: a log of hits, so that a limit holds in any period, not in fixed windows.
+
+Every function takes a connection within a transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Text, bindparam, delete, func, insert, select
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import Throttled
+from invitereg.policy.counters import Counter
+from invitereg.policy.values import Tally
+from invitereg.store.tables import Time, hits
+
+_IN_PERIOD = (
+    hits.c.domain == bindparam("of_domain"),
+    hits.c.name == bindparam("of_name"),
+    hits.c.key == bindparam("of_key"),
+    hits.c.at > bindparam("since", type_=Time),
+)
+_COUNT = select(func.count()).select_from(hits).where(*_IN_PERIOD).scalar_subquery()
+_ADD = (
+    insert(hits)
+    .from_select(
+        ["domain", "name", "key", "at"],
+        select(
+            bindparam("of_domain", type_=Text),
+            bindparam("of_name", type_=Text),
+            bindparam("of_key", type_=Text),
+            bindparam("moment", type_=Time),
+        ).where(bindparam("most") > _COUNT),
+    )
+    .returning(hits.c.seq)
+)
+# Of any key: who comes once only, as from ever new networks, must leave nothing for good. A
+# few at a time: none of those who are counted waits for all that was left by an attack.
+_FORGET = delete(hits).where(
+    hits.c.seq.in_(
+        select(hits.c.seq)
+        .where(
+            hits.c.domain == bindparam("of_domain"),
+            hits.c.name == bindparam("of_name"),
+            hits.c.at <= bindparam("since", type_=Time),
+        )
+        .limit(10)
+    )
+)
+_TALLY = select(func.count(), func.min(hits.c.at)).where(*_IN_PERIOD)
+_REMOVE = delete(hits).where(hits.c.seq == bindparam("number"))
+
+
+def add(connection: Connection, domain: str, counter: Counter, now: datetime) -> int:
+    """Count one hit, and return its number.
+
+    Raises:
+        Throttled: the counter is at its limit.
+    """
+    which = _which(domain, counter, now)
+    limits = {"moment": now, "most": counter.limit.max}
+    number = connection.scalar(_ADD, {**which, **limits})
+    if number is None:
+        count, oldest = connection.execute(_TALLY, which).one()
+        raise Throttled(counter.retry_after(Tally(count=count, oldest=oldest), now))
+    connection.execute(_FORGET, {key: which[key] for key in ("of_domain", "of_name", "since")})
+    return int(number)
+
+
+def add_all(
+    connection: Connection, domain: str, counters: Sequence[Counter], now: datetime
+) -> tuple[int, ...]:
+    """Count one hit on each counter, and return their numbers.
+
+    Raises:
+        Throttled: one of them is at its limit.
+    """
+    return tuple(add(connection, domain, counter, now) for counter in counters)
+
+
+def remove(connection: Connection, numbers: Sequence[int]) -> None:
+    """Take hits back."""
+    for number in numbers:
+        connection.execute(_REMOVE, {"number": number})
+
+
+def _which(domain: str, counter: Counter, now: datetime) -> dict[str, Any]:
+    return {
+        "of_domain": domain,
+        "of_name": counter.name,
+        "of_key": counter.key,
+        "since": counter.since(now),
+    }

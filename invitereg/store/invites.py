@@ -1,0 +1,163 @@
+"""The invites' jobs, but for their redemption: each takes a connection and does one thing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, exists, not_, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import InvalidRequest, NotFound
+from invitereg.interfaces import InviteChanges
+from invitereg.model import Invite, Kind, Status
+from invitereg.store import names
+from invitereg.store.rows import invite_of, invite_row
+from invitereg.store.tables import Time, accounts, invites
+
+_columns = [column for column in invites.c if column.name not in ("seq", "digest")]
+_THIS = (invites.c.domain == bindparam("of_domain")) & (invites.c.id == bindparam("of_id"))
+_USES_LEFT = or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed)
+_EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
+_UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
+OPEN = invites.c.revoked_at.is_(None) & _USES_LEFT
+"""An invite that nobody has revoked and that has uses left."""
+
+_STATUS: dict[Status, ColumnElement[bool]] = {
+    Status.PENDING: OPEN & _UNEXPIRED,
+    Status.USED: invites.c.revoked_at.is_(None) & not_(_USES_LEFT),
+    Status.EXPIRED: OPEN & _EXPIRED,
+    Status.REVOKED: invites.c.revoked_at.is_not(None),
+}
+
+_INSERT = (
+    insert(invites).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+)
+_GET = select(*_columns).where(_THIS)
+_SEQ = select(invites.c.seq).where(_THIS)
+_REVOKE = (
+    update(invites)
+    .where(_THIS, OPEN)
+    .values(revoked_at=bindparam("now", type_=Time))
+    .returning(*_columns)
+)
+_RENEW = (
+    update(invites)
+    .where(_THIS, OPEN, _UNEXPIRED)
+    .values(digest=bindparam("new_digest"))
+    .returning(*_columns)
+)
+_ACCOUNT_EXISTS = select(
+    exists().where(
+        accounts.c.domain == bindparam("of_domain"),
+        accounts.c.username == bindparam("of_username"),
+    )
+)
+
+
+def create(connection: Connection, invite: Invite, digest: bytes) -> None:
+    """See `IInviteStore.create_invite`."""
+    if invite.kind is Kind.RESET:
+        which = {"of_domain": invite.domain, "of_username": invite.username}
+        if not connection.scalar(_ACCOUNT_EXISTS, which):
+            raise NotFound(f"There is no account {invite.username}@{invite.domain}.")
+    if connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
+        raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
+    names.reserve(connection, invite, invite.created_at)
+
+
+def get(connection: Connection, domain: str, invite_id: str) -> Invite:
+    """See `IInviteStore.get_invite`."""
+    row = connection.execute(_GET, {"of_domain": domain, "of_id": invite_id}).first()
+    if row is None:
+        raise NotFound(f"There is no invite {invite_id} at {domain}.")
+    return invite_of(row)
+
+
+def list_page(
+    connection: Connection,
+    domain: str,
+    now: datetime,
+    status: Status | None,
+    limit: int,
+    after: str | None,
+) -> Sequence[Invite]:
+    """See `IInviteStore.list_invites`."""
+    page = select(*_columns).where(invites.c.domain == domain)
+    if after is not None:
+        seq = connection.scalar(_SEQ, {"of_domain": domain, "of_id": after})
+        if seq is None:
+            raise NotFound(f"There is no invite {after} at {domain}.")
+        page = page.where(invites.c.seq > seq)
+    if status is not None:
+        page = page.where(_STATUS[status])
+    page = page.order_by(invites.c.seq).limit(limit)
+    return [invite_of(row) for row in connection.execute(page, {"now": now})]
+
+
+def edit(
+    connection: Connection, domain: str, invite_id: str, changes: InviteChanges, now: datetime
+) -> Invite:
+    """See `IInviteStore.edit_invite`."""
+    values = dict(changes.values)
+    if not values:
+        return _require_open(get(connection, domain, invite_id))
+    allowed = values.get("uses_allowed")
+    wanted = [] if allowed is None else [invites.c.uses < allowed]
+    if "uses_allowed" in values and allowed != 1:
+        wanted.append(invites.c.username.is_(None))
+    edited = update(invites).where(_THIS, OPEN, *wanted).values(**values).returning(*_columns)
+    row = connection.execute(edited, {"of_domain": domain, "of_id": invite_id}).first()
+    if row is None:
+        _require_open(get(connection, domain, invite_id))
+        raise InvalidRequest(REFUSED_USES)
+    invite = invite_of(row)
+    if "expires_at" in values:
+        _follow_expiry(connection, invite, now)
+    return invite
+
+
+REFUSED_USES = (
+    "The number of uses must be above those already taken, "
+    "and be 1 where the invite fixes a username."
+)
+
+
+def _follow_expiry(connection: Connection, invite: Invite, now: datetime) -> None:
+    """Let the reservation end with the invite."""
+    if invite.expired(now):
+        names.free(connection, invite)
+    else:
+        names.reserve(connection, invite, now)
+
+
+def renew(
+    connection: Connection, domain: str, invite_id: str, digest: bytes, now: datetime
+) -> Invite:
+    """See `IInviteStore.renew_invite`."""
+    which = {"of_domain": domain, "of_id": invite_id}
+    row = connection.execute(_RENEW, {**which, "new_digest": digest, "now": now}).first()
+    if row is None:
+        _require_open(get(connection, domain, invite_id))
+        raise InvalidRequest(f"The invite {invite_id} has expired.")
+    return invite_of(row)
+
+
+def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -> Invite:
+    """See `IInviteStore.revoke_invite`."""
+    which: dict[str, Any] = {"of_domain": domain, "of_id": invite_id, "now": now}
+    row = connection.execute(_REVOKE, which).first()
+    if row is not None:
+        invite = invite_of(row)
+        names.free(connection, invite)
+        return invite
+    invite = get(connection, domain, invite_id)
+    return invite if invite.revoked_at is not None else _require_open(invite)
+
+
+def _require_open(invite: Invite) -> Invite:
+    if invite.revoked_at is not None:
+        raise InvalidRequest(f"The invite {invite.id} is revoked.")
+    if invite.used_up:
+        raise InvalidRequest(f"The invite {invite.id} is used up.")
+    return invite

@@ -1,0 +1,280 @@
+"""The store as plain dictionaries: for tests, and for whoever keeps nothing.
+
+It takes no locks: everything runs in one thread, and no method waits in between.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, execute
+from zope.interface import implementer
+
+from invitereg.errors import InvalidInvite, InvalidRequest, Throttled
+from invitereg.interfaces import (
+    Findings,
+    IAccountStore,
+    IInviteStore,
+    InviteChanges,
+    Query,
+    Redemption,
+    SessionEnd,
+)
+from invitereg.model import Account, Credentials, Invite, Kind, Status, Use
+from invitereg.policy.counters import Counter
+from invitereg.policy.values import Tally
+from invitereg.store.memory_domain import Deleted, Domain, Reservation
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def _fired(
+    method: Callable[Concatenate[S, P], T],
+) -> Callable[Concatenate[S, P], Deferred[T]]:
+    """Let a method return a Deferred that has fired with its outcome."""
+
+    def deferring(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return execute(method, self, *args, **kwargs)
+
+    return wraps(method)(deferring)
+
+
+@implementer(IInviteStore, IAccountStore)
+class MemoryStore:
+    """Invites and accounts in memory. Each method is described in its interface."""
+
+    def __init__(self) -> None:
+        self._domains: dict[str, Domain] = {}
+        self._hits: dict[int, tuple[str, str, str, datetime]] = {}
+        self._last_hit = 0
+        self._ends: list[SessionEnd] = []
+        self._server_key = secrets.token_bytes(32)
+
+    def _at(self, domain: str) -> Domain:
+        return self._domains.setdefault(domain, Domain())
+
+    @_fired
+    def create_invite(self, invite: Invite, digest: bytes) -> None:
+        """See `IInviteStore`."""
+        at = self._at(invite.domain)
+        if invite.kind is Kind.RESET:
+            at.account(invite.username or "")
+        if invite.id in at.invites or digest in at.tokens:
+            raise InvalidRequest(f"There is an invite {invite.id} already.")
+        at.reserve(invite, invite.created_at)
+        at.invites[invite.id] = invite
+        at.tokens[digest] = invite.id
+
+    @_fired
+    def look_up(self, query: Query) -> Findings:
+        """See `IInviteStore`."""
+        at = self._at(query.domain)
+        invite_id = query.invite_id
+        if query.digest is not None:
+            invite_id = at.tokens.get(query.digest)
+        holder = at.names.get(query.username or "")
+        reserved_for = None
+        if isinstance(holder, Reservation) and not holder.lapsed(query.now):
+            reserved_for = holder.invite_id
+        return Findings(
+            invite=at.invites.get(invite_id or ""),
+            tallies=tuple(self._tally(query.domain, c, query.now) for c in query.counters),
+            account_exists=query.username in at.accounts,
+            reserved_for=reserved_for,
+            deleted=isinstance(holder, Deleted),
+        )
+
+    @_fired
+    def get_invite(self, domain: str, invite_id: str) -> Invite:
+        """See `IInviteStore`."""
+        return self._at(domain).invite(invite_id)
+
+    @_fired
+    def list_invites(
+        self,
+        domain: str,
+        now: datetime,
+        status: Status | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Sequence[Invite]:
+        """See `IInviteStore`."""
+        at = self._at(domain)
+        invites = list(at.invites.values())
+        if after is not None:
+            invites = invites[list(at.invites).index(at.invite(after).id) + 1 :]
+        return [i for i in invites if status in (None, i.status(now))][:limit]
+
+    @_fired
+    def edit_invite(
+        self, domain: str, invite_id: str, changes: InviteChanges, now: datetime
+    ) -> Invite:
+        """See `IInviteStore`."""
+        at = self._at(domain)
+        values: dict[str, Any] = dict(changes.values)
+        edited = replace(at.open_invite(invite_id), **values)
+        fixed = edited.username is not None and edited.uses_allowed != 1
+        if "uses_allowed" in values and (edited.used_up or fixed):
+            raise InvalidRequest("The number of uses must be above those already taken.")
+        if "expires_at" in values:
+            if edited.expired(now):
+                at.free(edited)
+            else:
+                at.reserve(edited, now)
+        at.invites[invite_id] = edited
+        return edited
+
+    @_fired
+    def renew_invite(self, domain: str, invite_id: str, digest: bytes, now: datetime) -> Invite:
+        """See `IInviteStore`."""
+        at = self._at(domain)
+        invite = at.open_invite(invite_id)
+        if invite.expired(now):
+            raise InvalidRequest(f"The invite {invite_id} has expired.")
+        at.tokens = {token: i for token, i in at.tokens.items() if i != invite_id}
+        at.tokens[digest] = invite_id
+        return invite
+
+    @_fired
+    def revoke_invite(self, domain: str, invite_id: str, now: datetime) -> Invite:
+        """See `IInviteStore`."""
+        at = self._at(domain)
+        if at.invite(invite_id).revoked_at is not None:
+            return at.invite(invite_id)
+        revoked = replace(at.open_invite(invite_id), revoked_at=now)
+        at.free(revoked)
+        at.invites[invite_id] = revoked
+        return revoked
+
+    @_fired
+    def redeem(self, redemption: Redemption) -> None:
+        """See `IInviteStore`."""
+        account, use = redemption.account, redemption.use
+        at = self._at(use.domain)
+        invite = None if use.invite_id is None else at.redeemable(use, reset=False)
+        counter = redemption.counter
+        if counter is not None:
+            self._require_below_limit(use.domain, counter, use.at)
+        refusal = at.refusal(
+            account.username, use.invite_id, use.at, even_deleted=redemption.operator
+        )
+        if refusal is not None:
+            raise refusal
+        if invite is not None:
+            at.take_use(invite)
+        if counter is not None:
+            self._add_hit(use.domain, counter, use.at)
+        at.names.pop(account.username, None)
+        at.accounts[account.username] = account
+        at.uses.append(use)
+
+    @_fired
+    def reset(self, use: Use, credentials: Credentials) -> None:
+        """See `IInviteStore`."""
+        at = self._at(use.domain)
+        invite = at.redeemable(use, reset=True)
+        if use.username not in at.accounts:
+            raise InvalidInvite
+        at.take_use(invite)
+        at.accounts[use.username] = replace(at.accounts[use.username], credentials=credentials)
+        at.uses.append(use)
+        self._end_sessions(use.domain, use.username, credentials.changed_at)
+
+    @_fired
+    def list_uses(self, domain: str, invite_id: str | None = None) -> Sequence[Use]:
+        """See `IInviteStore`."""
+        return [u for u in self._at(domain).uses if invite_id in (None, u.invite_id)]
+
+    @_fired
+    def hit(
+        self, domain: str, counters: Sequence[Counter], now: datetime
+    ) -> tuple[int, ...] | None:
+        """See `IInviteStore`."""
+        try:
+            for counter in counters:
+                self._require_below_limit(domain, counter, now)
+        except Throttled:
+            return None
+        return tuple(self._add_hit(domain, counter, now) for counter in counters)
+
+    @_fired
+    def unhit(self, numbers: tuple[int, ...]) -> None:
+        """See `IInviteStore`."""
+        for number in numbers:
+            self._hits.pop(number, None)
+
+    @_fired
+    def get_account(self, domain: str, username: str) -> Account | None:
+        """See `IAccountStore`."""
+        return self._at(domain).accounts.get(username)
+
+    @_fired
+    def list_accounts(
+        self, domain: str, limit: int | None = None, after: str | None = None
+    ) -> Sequence[Account]:
+        """See `IAccountStore`."""
+        accounts = sorted(self._at(domain).accounts.items())
+        return [a for username, a in accounts if after is None or username > after][:limit]
+
+    @_fired
+    def delete_account(self, domain: str, username: str, now: datetime) -> None:
+        """See `IAccountStore`."""
+        at = self._at(domain)
+        at.account(username)
+        del at.accounts[username]
+        at.names[username] = Deleted()
+        for invite in list(at.invites.values()):
+            for_it = invite.kind is Kind.RESET and invite.username == username
+            if for_it and invite.revoked_at is None and not invite.used_up:
+                at.invites[invite.id] = replace(invite, revoked_at=now)
+        self._end_sessions(domain, username, now)
+
+    @_fired
+    def change_roles(
+        self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]
+    ) -> Account:
+        """See `IAccountStore`."""
+        at = self._at(domain)
+        account = at.account(username)
+        roles = tuple(sorted((set(account.roles) | add) - remove))
+        at.accounts[username] = replace(account, roles=roles)
+        return at.accounts[username]
+
+    @_fired
+    def session_ends(self, after: int | None) -> Sequence[SessionEnd]:
+        """See `IAccountStore`."""
+        if after is None:
+            return self._ends[-1:]
+        return [end for end in self._ends if end.number > after]
+
+    @_fired
+    def server_key(self) -> bytes:
+        """See `IAccountStore`."""
+        return self._server_key
+
+    def _tally(self, domain: str, counter: Counter, now: datetime) -> Tally:
+        since = counter.since(now)
+        wanted = (domain, counter.name, counter.key)
+        moments = [
+            hit[3] for hit in self._hits.values() if hit[:3] == wanted and hit[3] > since
+        ]
+        return Tally(count=len(moments), oldest=min(moments, default=None))
+
+    def _require_below_limit(self, domain: str, counter: Counter, now: datetime) -> None:
+        tally = self._tally(domain, counter, now)
+        if tally.count >= counter.limit.max:
+            raise Throttled(counter.retry_after(tally, now))
+
+    def _add_hit(self, domain: str, counter: Counter, now: datetime) -> int:
+        self._last_hit += 1
+        self._hits[self._last_hit] = (domain, counter.name, counter.key, now)
+        return self._last_hit
+
+    def _end_sessions(self, domain: str, username: str, at: datetime) -> None:
+        number = len(self._ends) + 1
+        self._ends.append(SessionEnd(number=number, domain=domain, username=username, at=at))

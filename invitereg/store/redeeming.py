@@ -1,0 +1,99 @@
+"""Takes a use of an invite, with all that comes of it: one conditional statement decides."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Update,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import InvalidInvite
+from invitereg.interfaces import Redemption
+from invitereg.model import Credentials, Kind, Use
+from invitereg.store import hits, names, sessions
+from invitereg.store.invites import OPEN
+from invitereg.store.rows import account_row, credentials_columns, use_of, use_row
+from invitereg.store.tables import Time, accounts, invites, uses
+
+
+def _take_use(*conditions: ColumnElement[bool]) -> Update:
+    return (
+        update(invites)
+        .where(
+            invites.c.domain == bindparam("of_domain"),
+            invites.c.id == bindparam("of_id"),
+            OPEN,
+            *conditions,
+        )
+        .values(uses=invites.c.uses + 1)
+    )
+
+
+_username: BindParameter[str] = bindparam("of_username")
+# Kind and name were judged before; asked again, they cost nothing and cannot be forgotten.
+_FOR_ACCOUNT = _take_use(
+    invites.c.kind != Kind.RESET,
+    invites.c.kind != Kind.CONTACT,
+    or_(invites.c.username.is_(None), invites.c.username == _username),
+)
+_FOR_RESET = _take_use(invites.c.kind == Kind.RESET, invites.c.username == _username)
+_ADD_USE = insert(uses).inline()
+_ADD_ACCOUNT = insert(accounts).inline()
+_SET_CREDENTIALS = (
+    update(accounts)
+    .where(accounts.c.domain == bindparam("of_domain"), accounts.c.username == _username)
+    .values(credentials=bindparam("new_credentials"), changed_at=bindparam("since", type_=Time))
+)
+_LIST = select(uses).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
+_LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
+
+
+def redeem(connection: Connection, redemption: Redemption) -> None:
+    """See `IInviteStore.redeem`."""
+    account, use = redemption.account, redemption.use
+    if use.invite_id is not None:
+        _decide(connection, _FOR_ACCOUNT, use)
+    if redemption.counter is not None:
+        hits.add(connection, use.domain, redemption.counter, use.at)
+    names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
+    connection.execute(_ADD_ACCOUNT, account_row(account))
+    connection.execute(_ADD_USE, use_row(use))
+
+
+def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
+    """See `IInviteStore.reset`."""
+    _decide(connection, _FOR_RESET, use)
+    columns = credentials_columns(credentials)
+    change: dict[str, Any] = {
+        "of_domain": use.domain,
+        "of_username": use.username,
+        "new_credentials": columns["credentials"],
+        "since": columns["changed_at"],
+    }
+    if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
+        raise InvalidInvite
+    connection.execute(_ADD_USE, use_row(use))
+    sessions.end(connection, use.domain, use.username, credentials.changed_at)
+
+
+def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Sequence[Use]:
+    """See `IInviteStore.list_uses`."""
+    if invite_id is None:
+        rows = connection.execute(_LIST, {"of_domain": domain})
+    else:
+        rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
+    return [use_of(row) for row in rows]
+
+
+def _decide(connection: Connection, statement: Update, use: Use) -> None:
+    which = {"of_domain": use.domain, "of_id": use.invite_id, "of_username": use.username}
+    if connection.execute(statement, which).rowcount != 1:
+        raise InvalidInvite

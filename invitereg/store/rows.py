@@ -1,0 +1,116 @@
+"""Rows as values, and values as rows."""
+
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Row
+
+from invitereg.model import Account, Credentials, Invite, Kind, ScramKeys, Use
+
+
+def invite_of(row: Row[Any]) -> Invite:
+    """The invite in a row of ``invites``."""
+    return Invite(
+        id=row.id,
+        domain=row.domain,
+        kind=Kind(row.kind),
+        source=row.source,
+        inviter=row.inviter,
+        username=row.username,
+        roles=row.roles,
+        groups=row.groups,
+        note=row.note,
+        uses_allowed=row.uses_allowed,
+        uses=row.uses,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def invite_row(invite: Invite, digest: bytes) -> dict[str, Any]:
+    """The row of ``invites`` for a new invite."""
+    return {
+        "id": invite.id,
+        "domain": invite.domain,
+        "digest": digest,
+        "kind": invite.kind,
+        "source": invite.source,
+        "inviter": invite.inviter,
+        "username": invite.username,
+        "roles": invite.roles,
+        "groups": invite.groups,
+        "note": invite.note,
+        "uses_allowed": invite.uses_allowed,
+        "uses": invite.uses,
+        "created_at": invite.created_at,
+        "expires_at": invite.expires_at,
+        "revoked_at": invite.revoked_at,
+    }
+
+
+def account_of(row: Row[Any]) -> Account:
+    """The account in a row of ``accounts``."""
+    return Account(
+        domain=row.domain,
+        username=row.username,
+        created_at=row.created_at,
+        credentials=_credentials_of(row),
+        roles=row.roles,
+        groups=row.groups,
+        details=MappingProxyType(row.details),
+    )
+
+
+def account_row(account: Account) -> dict[str, Any]:
+    """The row of ``accounts`` for an account."""
+    return {
+        "domain": account.domain,
+        "username": account.username,
+        "created_at": account.created_at,
+        **credentials_columns(account.credentials),
+        "roles": account.roles,
+        "groups": account.groups,
+        "details": dict(account.details),
+    }
+
+
+def credentials_columns(credentials: Credentials | None) -> dict[str, Any]:
+    """The columns of ``accounts`` that hold credentials."""
+    if credentials is None:
+        return {"credentials": None, "changed_at": None}
+    text = "\n".join(keys.to_string() for keys in credentials.keys)
+    return {"credentials": text, "changed_at": credentials.changed_at}
+
+
+def _credentials_of(row: Row[Any]) -> Credentials | None:
+    if row.credentials is None:
+        return None
+    keys = tuple(ScramKeys.from_string(line) for line in row.credentials.splitlines())
+    return Credentials(keys=keys, changed_at=row.changed_at)
+
+
+def use_of(row: Row[Any]) -> Use:
+    """The use in a row of ``uses``."""
+    return Use(
+        domain=row.domain,
+        username=row.username,
+        kind=Kind(row.kind),
+        at=row.at,
+        door=row.door,
+        invite_id=row.invite_id,
+        address=row.address,
+    )
+
+
+def use_row(use: Use) -> dict[str, Any]:
+    """The row of ``uses`` for a use."""
+    return {
+        "domain": use.domain,
+        "username": use.username,
+        "kind": use.kind,
+        "at": use.at,
+        "door": use.door,
+        "invite_id": use.invite_id,
+        "address": use.address,
+    }

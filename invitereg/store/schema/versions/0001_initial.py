@@ -1,0 +1,131 @@
+"""The first tables, and the server's key."""
+
+import secrets
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_TIME = sa.BigInteger()
+
+
+def upgrade() -> None:
+    _create_invites()
+    _create_names_and_accounts()
+    _create_uses()
+    _create_hits()
+    op.create_table(
+        "session_ends",
+        sa.Column("number", _SEQUENCE, primary_key=True),
+        sa.Column("domain", sa.Text, nullable=False),
+        sa.Column("username", sa.Text, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    settings = op.create_table(
+        "settings",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+    )
+    op.bulk_insert(settings, [{"name": "server_key", "value": secrets.token_bytes(32)}])
+
+
+def downgrade() -> None:
+    for name in ("settings", "session_ends", "hits", "uses", "accounts", "names", "invites"):
+        op.drop_table(name)
+
+
+def _create_invites() -> None:
+    op.create_table(
+        "invites",
+        sa.Column("seq", _SEQUENCE, primary_key=True),
+        sa.Column("domain", sa.Text, nullable=False),
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("inviter", sa.Text),
+        sa.Column("username", sa.Text),
+        sa.Column("roles", sa.JSON, nullable=False),
+        sa.Column("groups", sa.JSON, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("uses_allowed", sa.Integer),
+        sa.Column("uses", sa.Integer, nullable=False),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("expires_at", _TIME),
+        sa.Column("revoked_at", _TIME),
+        sa.UniqueConstraint("domain", "id", name="invites_id"),
+        sa.UniqueConstraint("domain", "digest", name="invites_digest"),
+        sa.CheckConstraint("uses_allowed IS NULL OR uses <= uses_allowed", name="invites_uses"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "invites_status",
+        "invites",
+        ["domain", "seq", "revoked_at", "uses_allowed", "uses", "expires_at"],
+    )
+    op.create_index(
+        "invites_username",
+        "invites",
+        ["domain", "username"],
+        sqlite_where=sa.text("username IS NOT NULL"),
+        postgresql_where=sa.text("username IS NOT NULL"),
+    )
+
+
+def _create_names_and_accounts() -> None:
+    op.create_table(
+        "names",
+        sa.Column("domain", sa.Text, primary_key=True),
+        sa.Column("username", sa.Text, primary_key=True),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("invite_id", sa.Text),
+        sa.Column("until", _TIME),
+    )
+    op.create_table(
+        "accounts",
+        sa.Column("domain", sa.Text, primary_key=True),
+        sa.Column("username", sa.Text, primary_key=True),
+        sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("credentials", sa.Text),
+        sa.Column("changed_at", _TIME),
+        sa.Column("roles", sa.JSON, nullable=False),
+        sa.Column("groups", sa.JSON, nullable=False),
+        sa.Column("details", sa.JSON, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["domain", "username"], ["names.domain", "names.username"], name="accounts_name"
+        ),
+    )
+
+
+def _create_uses() -> None:
+    op.create_table(
+        "uses",
+        sa.Column("seq", _SEQUENCE, primary_key=True),
+        sa.Column("domain", sa.Text, nullable=False),
+        sa.Column("username", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("door", sa.Text, nullable=False),
+        sa.Column("invite_id", sa.Text),
+        sa.Column("address", sa.Text),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("uses_invite", "uses", ["domain", "invite_id"])
+
+
+def _create_hits() -> None:
+    op.create_table(
+        "hits",
+        sa.Column("seq", _SEQUENCE, primary_key=True),
+        sa.Column("domain", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("hits_key", "hits", ["domain", "name", "key", "at"])
+    op.create_index("hits_age", "hits", ["domain", "name", "at"])

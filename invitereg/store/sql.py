@@ -1,0 +1,134 @@
+"""The store on an SQL database: hands each question to its job, as a read or as a write."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from invitereg.errors import Overloaded, Throttled
+from invitereg.interfaces import (
+    Findings,
+    IAccountStore,
+    IInviteStore,
+    InviteChanges,
+    Query,
+    Redemption,
+    SessionEnd,
+)
+from invitereg.model import Account, Credentials, Invite, Status, Use
+from invitereg.policy.counters import Counter
+from invitereg.store import accounts, finding, hits, invites, redeeming, sessions
+from invitereg.store.database import Database
+
+
+@implementer(IInviteStore, IAccountStore)
+class SQLStore:
+    """Invites and accounts in a `Database`. Each method is described in its interface."""
+
+    def __init__(self, database: Database) -> None:
+        self._read = database.read
+        self._write = database.write
+
+    def create_invite(self, invite: Invite, digest: bytes) -> Deferred[None]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: invites.create(c, invite, digest))
+
+    def look_up(self, query: Query) -> Deferred[Findings]:
+        """See `IInviteStore`."""
+        return self._read(lambda c: finding.look_up(c, query))
+
+    def get_invite(self, domain: str, invite_id: str) -> Deferred[Invite]:
+        """See `IInviteStore`."""
+        return self._read(lambda c: invites.get(c, domain, invite_id))
+
+    def list_invites(
+        self,
+        domain: str,
+        now: datetime,
+        status: Status | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Deferred[Sequence[Invite]]:
+        """See `IInviteStore`."""
+        return self._read(lambda c: invites.list_page(c, domain, now, status, limit, after))
+
+    def edit_invite(
+        self, domain: str, invite_id: str, changes: InviteChanges, now: datetime
+    ) -> Deferred[Invite]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: invites.edit(c, domain, invite_id, changes, now))
+
+    def renew_invite(
+        self, domain: str, invite_id: str, digest: bytes, now: datetime
+    ) -> Deferred[Invite]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: invites.renew(c, domain, invite_id, digest, now))
+
+    def revoke_invite(self, domain: str, invite_id: str, now: datetime) -> Deferred[Invite]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: invites.revoke(c, domain, invite_id, now))
+
+    def redeem(self, redemption: Redemption) -> Deferred[None]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: redeeming.redeem(c, redemption))
+
+    def reset(self, use: Use, credentials: Credentials) -> Deferred[None]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: redeeming.reset(c, use, credentials))
+
+    def list_uses(self, domain: str, invite_id: str | None = None) -> Deferred[Sequence[Use]]:
+        """See `IInviteStore`."""
+        return self._read(lambda c: redeeming.list_uses(c, domain, invite_id))
+
+    def hit(
+        self, domain: str, counters: Sequence[Counter], now: datetime
+    ) -> Deferred[tuple[int, ...] | None]:
+        """See `IInviteStore`."""
+
+        def job(connection: Connection) -> tuple[int, ...] | None:
+            return hits.add_all(connection, domain, counters, now)
+
+        # The job must fail, for what it has counted to be undone.
+        return self._write(job).addErrback(_none_at_limit) if counters else succeed(())
+
+    def unhit(self, numbers: tuple[int, ...]) -> Deferred[None]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: hits.remove(c, numbers))
+
+    def get_account(self, domain: str, username: str) -> Deferred[Account | None]:
+        """See `IAccountStore`."""
+        return self._read(lambda c: accounts.get(c, domain, username))
+
+    def list_accounts(
+        self, domain: str, limit: int | None = None, after: str | None = None
+    ) -> Deferred[Sequence[Account]]:
+        """See `IAccountStore`."""
+        return self._read(lambda c: accounts.list_page(c, domain, limit, after))
+
+    def delete_account(self, domain: str, username: str, now: datetime) -> Deferred[None]:
+        """See `IAccountStore`."""
+        return self._write(lambda c: accounts.remove(c, domain, username, now))
+
+    def change_roles(
+        self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]
+    ) -> Deferred[Account]:
+        """See `IAccountStore`."""
+        return self._write(lambda c: accounts.change_roles(c, domain, username, add, remove))
+
+    def session_ends(self, after: int | None) -> Deferred[Sequence[SessionEnd]]:
+        """See `IAccountStore`."""
+        return self._read(lambda c: sessions.ends(c, after))
+
+    def server_key(self) -> Deferred[bytes]:
+        """See `IAccountStore`."""
+        return self._read(accounts.server_key)
+
+
+def _none_at_limit(failure: Failure) -> None:
+    """A counter's limit is an answer; a queue that is full, though also throttled, is not."""
+    if failure.check(Overloaded):
+        failure.raiseException()
+    failure.trap(Throttled)

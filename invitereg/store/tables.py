@@ -1,0 +1,175 @@
+"""The tables, as SQLAlchemy Core knows them; `schema` brings a database to this state."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Time(TypeDecorator[datetime]):
+    """A moment, stored as whole microseconds since 1970 in UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """An aware datetime as a number."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """The number as an aware datetime in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Words(TypeDecorator[tuple[str, ...]]):
+    """Several strings in order, stored as a JSON array."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: tuple[str, ...] | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> list[str] | None:
+        """A tuple as JSON knows it."""
+        return None if value is None else list(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
+        """The array as a tuple."""
+        return None if value is None else tuple(value)
+
+
+# SQLite makes only an INTEGER PRIMARY KEY its row number.
+Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData()
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("inviter", Text),
+    Column("username", Text),
+    Column("roles", Words, nullable=False),
+    Column("groups", Words, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("uses_allowed", Integer),
+    Column("uses", Integer, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("expires_at", Time),
+    Column("revoked_at", Time),
+    UniqueConstraint("domain", "id", name="invites_id"),
+    UniqueConstraint("domain", "digest", name="invites_digest"),
+    CheckConstraint("uses_allowed IS NULL OR uses <= uses_allowed", name="invites_uses"),
+    sqlite_autoincrement=True,
+)
+# A list filtered by status reads this index alone until it has found enough.
+Index(
+    "invites_status",
+    *(invites.c.domain, invites.c.seq, invites.c.revoked_at),
+    *(invites.c.uses_allowed, invites.c.uses, invites.c.expires_at),
+)
+Index(
+    "invites_username",
+    invites.c.domain,
+    invites.c.username,
+    sqlite_where=invites.c.username.is_not(None),
+    postgresql_where=invites.c.username.is_not(None),
+)
+
+# Who holds a name: one row, so that "is it free?" is one conditional statement.
+names = Table(
+    "names",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("username", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("invite_id", Text),
+    Column("until", Time),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("username", Text, primary_key=True),
+    Column("created_at", Time, nullable=False),
+    Column("credentials", Text),
+    Column("changed_at", Time),
+    Column("roles", Words, nullable=False),
+    Column("groups", Words, nullable=False),
+    Column("details", JSON, nullable=False),
+    ForeignKeyConstraint(
+        ["domain", "username"], ["names.domain", "names.username"], name="accounts_name"
+    ),
+)
+
+# History: refers to invites and accounts by name only, as it outlives them.
+uses = Table(
+    "uses",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Time, nullable=False),
+    Column("door", Text, nullable=False),
+    Column("invite_id", Text),
+    Column("address", Text),
+    Index("uses_invite", "domain", "invite_id"),
+    sqlite_autoincrement=True,
+)
+
+hits = Table(
+    "hits",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", Time, nullable=False),
+    Index("hits_key", "domain", "name", "key", "at"),
+    Index("hits_age", "domain", "name", "at"),
+    sqlite_autoincrement=True,
+)
+
+session_ends = Table(
+    "session_ends",
+    metadata,
+    Column("number", Sequence, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("at", Time, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)

@@ -1,0 +1,67 @@
+"""What tests need, ours and those of whoever builds on invitereg: no disk, no real time."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from invitereg.model import (
+    Account,
+    Credentials,
+    Invite,
+    Kind,
+    ScramKeys,
+    generate_invite_id,
+)
+from invitereg.store.memory import MemoryStore
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""The moment at which a `twisted.internet.task.Clock` begins."""
+
+
+def memory_store() -> MemoryStore:
+    """An empty store of invites and accounts, whose Deferreds have all fired."""
+    return MemoryStore()
+
+
+def clock_now(clock: IReactorTime) -> Callable[[], datetime]:
+    """What tells the time by ``clock``: `START` plus the seconds it shows."""
+    return lambda: START + timedelta(seconds=clock.seconds())
+
+
+def make_invite(**changes: Any) -> Invite:
+    """An operator's account invite for example.com, made at `START`, good for a week."""
+    values: dict[str, Any] = {
+        "id": generate_invite_id(),
+        "domain": "example.com",
+        "kind": Kind.ACCOUNT,
+        "source": "cli",
+        "created_at": START,
+        "expires_at": START + timedelta(days=7),
+    }
+    return Invite(**(values | changes))
+
+
+def make_credentials(**changes: Any) -> Credentials:
+    """Credentials set at `START`, which no password fits."""
+    keys = ScramKeys(
+        mechanism="SCRAM-SHA-1",
+        iterations=4096,
+        salt=b"salt" * 4,
+        stored_key=b"stored" * 3,
+        server_key=b"server" * 3,
+    )
+    values: dict[str, Any] = {"keys": (keys,), "changed_at": START}
+    return Credentials(**(values | changes))
+
+
+def make_account(**changes: Any) -> Account:
+    """The account juliet@example.com, made at `START`."""
+    values: dict[str, Any] = {
+        "domain": "example.com",
+        "username": "juliet",
+        "created_at": START,
+        "credentials": make_credentials(),
+    }
+    return Account(**(values | changes))

@@ -1,0 +1,56 @@
+"""Runs the contract of the stores on each of them."""
+
+from twisted.internet import reactor
+from zope.interface.verify import verifyObject
+
+from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.store.database import Database
+from invitereg.store.sql import SQLStore
+from invitereg.testing import memory_store
+from invitereg.threads import Inline, Threads
+from tests.contracts.account_contract import AccountContract
+from tests.contracts.invite_contract import InviteContract
+from tests.contracts.redeem_contract import RedeemContract
+
+# Only what is derived from them is a test: with a store.
+_CONTRACTS = (InviteContract, RedeemContract, AccountContract)
+del InviteContract, RedeemContract, AccountContract
+
+
+class MemoryStoreTests(*_CONTRACTS):
+    def setUp(self):
+        super().setUp()
+        self.store = memory_store()
+
+    def test_interfaces(self):
+        """It can be put wherever a store is asked for."""
+        verifyObject(IInviteStore, self.store)
+        verifyObject(IAccountStore, self.store)
+
+
+class SQLStoreTests(*_CONTRACTS):
+    """As the command line uses it: in one thread."""
+
+    def setUp(self):
+        super().setUp()
+        database = Database(self.folder(), Inline())
+        self.addCleanup(database.close)
+        self.store = SQLStore(database)
+
+    def test_interfaces(self):
+        """It can be put wherever a store is asked for."""
+        verifyObject(IInviteStore, self.store)
+        verifyObject(IAccountStore, self.store)
+
+
+class ThreadedSQLStoreTests(*_CONTRACTS):
+    """As a service uses it: reads in a pool of threads, writes in one of their own."""
+
+    def setUp(self):
+        super().setUp()
+        threads = Threads(reactor)
+        threads.start()
+        database = Database(self.folder(), threads)
+        self.addCleanup(database.close)
+        self.addCleanup(threads.stop)
+        self.store = SQLStore(database)

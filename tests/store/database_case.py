@@ -1,0 +1,33 @@
+"""A database and its store, in one thread or in several, for tests of what only SQL does."""
+
+from twisted.internet import reactor
+
+from invitereg.store.database import Database
+from invitereg.store.opening import FILE_NAME
+from invitereg.store.sql import SQLStore
+from invitereg.threads import Inline, Threads
+from tests.contracts.store_case import StoreCase
+
+
+class DatabaseCase(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.data_dir = self.folder()
+        self.path = self.data_dir / FILE_NAME
+
+    def open_inline(self):
+        """Another process's view of the database: its own connections, at once."""
+        database = Database(self.data_dir, Inline())
+        self.addCleanup(database.close)
+        return database
+
+    def open_threaded(self):
+        threads = Threads(reactor)
+        threads.start()
+        database = Database(self.data_dir, threads)
+        self.addCleanup(database.close)
+        self.addCleanup(threads.stop)
+        return database
+
+    def use_store(self, database):
+        self.database, self.store = database, SQLStore(database)

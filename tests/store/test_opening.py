@@ -1,0 +1,153 @@
+"""Opening the database: a new one, one that is there, and one that cannot be used."""
+
+import sqlite3
+import subprocess
+import sys
+
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from invitereg.errors import StoreError
+from invitereg.store import schema
+from invitereg.store.database import Database
+from invitereg.store.tables import metadata
+from invitereg.threads import Inline
+from tests.store.database_case import DatabaseCase
+
+_OPEN = """
+import sys
+from pathlib import Path
+from invitereg.store.database import Database
+from invitereg.store.sql import SQLStore
+from invitereg.threads import Inline
+database = Database(Path(sys.argv[1]), Inline())
+SQLStore(database).server_key().addCallback(lambda key: print(key.hex()))
+print("alembic" in sys.modules)
+"""
+
+
+class OpeningTests(DatabaseCase):
+    def refusal(self, data_dir=None):
+        """The one line that says why a folder's database cannot be opened."""
+        with self.assertRaises(StoreError) as caught:
+            Database(data_dir or self.data_dir, Inline())
+        self.assertNotIn("\n", str(caught.exception))
+        return str(caught.exception)
+
+    def start(self, data_dir):
+        """Another process that opens the database and tells its key."""
+        return subprocess.Popen(
+            [sys.executable, "-c", _OPEN, str(data_dir)], stdout=subprocess.PIPE, text=True
+        )
+
+    def test_private(self):
+        """Nobody but the service's user can read what is stored."""
+        self.data_dir /= "new"
+        self.use_store(self.open_inline())
+        self.successResultOf(self.store.hit("example.com", (), self.now))
+        modes = {path.name: path.stat().st_mode & 0o777 for path in self.data_dir.iterdir()}
+        self.assertEqual(modes["invitereg.db"], 0o600)
+        self.assertEqual(set(modes.values()), {0o600})
+        self.assertEqual(self.data_dir.stat().st_mode & 0o777, 0o700)
+
+    def test_settings(self):
+        """What is committed is on the disk, and readers do not wait for writers."""
+        database = self.open_inline()
+
+        def pragmas(connection):
+            names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+        found = self.successResultOf(database.read(pragmas))
+        self.assertEqual(found, ["wal", 2, 1, 10_000])
+
+    def test_nothing_stays_open(self):
+        """A daemon that forks after opening shares no connection with its parent."""
+        self.assertEqual(self.open_inline().engine.pool.checkedin(), 0)
+
+    def test_kept(self):
+        """What was stored is there after a restart, the server's key among it."""
+        self.use_store(self.open_inline())
+        key = self.successResultOf(self.store.server_key())
+        self.database.close()
+        self.use_store(self.open_inline())
+        self.assertEqual(self.successResultOf(self.store.server_key()), key)
+
+    def test_processes_that_start_at_once(self):
+        """Several processes that find no database make one, not several."""
+        starting = [self.start(self.data_dir / "new") for _ in range(3)]
+        printed = [process.communicate()[0].split() for process in starting]
+        self.assertEqual({process.returncode for process in starting}, {0})
+        self.assertEqual(len({key for key, _ in printed}), 1)
+        # Who finds it made does not even load what makes it: one process only did.
+        self.assertEqual(sorted(loaded for _, loaded in printed), ["False", "False", "True"])
+
+    def test_file_in_place_of_folder(self):
+        """The operator is told which folder is missing."""
+        place = self.data_dir / "file"
+        place.touch()
+        for data_dir in (place, place / "below", self.data_dir / "missing" / "below"):
+            self.assertIn(f"data_dir {data_dir} is not a folder", self.refusal(data_dir))
+
+    def test_folder_in_place_of_file(self):
+        """The operator is told that the file cannot be opened."""
+        self.path.mkdir()
+        self.assertIn(f"{self.path} cannot be opened", self.refusal())
+
+    def test_damaged(self):
+        """The operator is told that the file is damaged, and what to do about it."""
+        self.path.write_text("This is no database. " * 100)
+        self.assertIn(f"{self.path} is damaged or no database", self.refusal())
+        self.assertIn("restore it from a backup", self.refusal())
+
+    def test_malformed(self):
+        """A file that begins well and goes on as noise is damaged, too."""
+        self.open_inline().close()
+        content = self.path.read_bytes()
+        self.path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
+        self.assertIn(f"{self.path} is damaged or no database", self.refusal())
+
+    def test_newer(self):
+        """An older program leaves a newer database alone, and says why."""
+        self.open_inline().close()
+        with sqlite3.connect(self.path) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        before = self.path.read_bytes()
+        self.assertIn("written by a newer invitereg (schema 9999)", self.refusal())
+        self.assertEqual(self.path.read_bytes(), before)
+
+    def test_interrupted_upgrade(self):
+        """An upgrade that fails leaves the database as it was, and can be tried again."""
+
+        def fail(connection):
+            connection.exec_driver_sql("CREATE TABLE half (done)")
+            raise KeyboardInterrupt
+
+        patch = self.patch(schema, "_migrate", fail)
+        with self.assertRaises(KeyboardInterrupt):
+            Database(self.data_dir, Inline())
+        patch.restore()
+        self.use_store(self.open_inline())
+        found = self.database.engine.connect()
+        self.addCleanup(found.close)
+        tables = found.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
+        self.assertNotIn("half", tables)
+
+
+class SchemaTests(DatabaseCase):
+    def test_migrations_make_the_tables(self):
+        """The upgraded database is the one that the program is written for."""
+        connection = self.open_inline().engine.connect()
+        self.addCleanup(connection.close)
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        self.assertEqual(compare_metadata(context, metadata), [])
+
+    def test_revisions(self):
+        """The list of revisions is that of the migrations."""
+        config = Config()
+        config.set_main_option("script_location", schema.__path__[0])
+        scripts = ScriptDirectory.from_config(config).walk_revisions()
+        self.assertEqual(tuple(s.revision for s in scripts)[::-1], schema.REVISIONS)

@@ -1,0 +1,75 @@
+"""Many who want the same at once: exactly as many get it as may."""
+
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
+
+from invitereg.errors import InvalidInvite, Throttled, UsernameTaken
+from invitereg.store.sql import SQLStore
+from tests.contracts.store_case import DOMAIN, counter
+from tests.store.database_case import DatabaseCase
+
+TAKERS = 50
+RUNS = 5
+
+
+class RacingTests(DatabaseCase):
+    def setUp(self):
+        super().setUp()
+        self.use_store(self.open_threaded())
+
+    async def race(self, redemptions, stores):
+        """The errors of all redemptions that were refused, by class, and how many won."""
+        running = [
+            stores[place % len(stores)].redeem(redemption)
+            for place, redemption in enumerate(redemptions)
+        ]
+        results = await DeferredList(running, consumeErrors=True)
+        errors = {type(result.value) for success, result in results if not success}
+        return sum(success for success, _ in results), errors
+
+    async def check_uses(self, allowed, stores):
+        for run in range(RUNS):
+            invite = await self.invite(uses_allowed=allowed)
+            redemptions = [self.redemption(f"{run}-{n}", invite) for n in range(TAKERS)]
+            won, errors = await self.race(redemptions, stores)
+            self.assertEqual((won, errors), (allowed, {InvalidInvite}))
+            uses = await self.store.list_uses(DOMAIN, invite.id)
+            made = {name for name in await self.usernames() if name.startswith(f"{run}-")}
+            self.assertEqual({use.username for use in uses}, made)
+            self.assertEqual((len(made), (await self.get(invite)).uses), (allowed, allowed))
+
+    async def test_single_use(self):
+        """Fifty who share a link for one at the same moment make one account."""
+        await self.check_uses(1, [self.store])
+
+    async def test_three_uses(self):
+        """Fifty who share a link for three at the same moment make three accounts."""
+        await self.check_uses(3, [self.store])
+
+    async def test_two_processes(self):
+        """A link for three makes three accounts also where two processes share the store."""
+        other = SQLStore(self.open_threaded())
+        await self.check_uses(3, [self.store, other])
+
+    async def test_two_processes_single_use(self):
+        """A link for one that two processes redeem at the same moment makes one account."""
+        await self.check_uses(1, [self.store, SQLStore(self.open_threaded())])
+
+    async def test_one_name(self):
+        """Of many who want the same name, one gets it, and no invite of the others is spent."""
+        stores = [self.store, SQLStore(self.open_threaded())]
+        invites = await gatherResults(self.invite_each(n) for n in range(10))
+        redemptions = [self.redemption("romeo", invite) for invite in invites]
+        won, errors = await self.race(redemptions, stores)
+        self.assertEqual((won, errors), (1, {UsernameTaken}))
+        uses = [(await self.get(invite)).uses for invite in invites]
+        self.assertEqual(sum(uses), 1)
+
+    def invite_each(self, number):
+        return Deferred.fromCoroutine(self.invite(f"token {number}"))
+
+    async def test_limit(self):
+        """A limit per network holds also for those who come at the same moment."""
+        redemptions = [self.redemption(f"{n}", counter=counter(most=4)) for n in range(TAKERS)]
+        stores = [self.store, SQLStore(self.open_threaded())]
+        won, errors = await self.race(redemptions, stores)
+        self.assertEqual((won, errors), (4, {Throttled}))

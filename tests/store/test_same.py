@@ -1,0 +1,192 @@
+"""Whatever is done in whatever order, the store on SQL does as the one in memory."""
+
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from twisted.python.failure import Failure
+
+from invitereg.errors import Throttled
+from invitereg.interfaces import InviteChanges, Query, Redemption
+from invitereg.model import Kind, Status, Use, token_digest
+from invitereg.store.database import Database
+from invitereg.store.sql import SQLStore
+from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
+from invitereg.threads import Inline
+from tests.contracts.store_case import DOMAIN, HOUR, counter
+
+USERNAMES = st.sampled_from(["romeo", "juliet", "nurse"])
+TIMES = st.sampled_from([None, timedelta(0), HOUR, 3 * HOUR])
+COUNTERS = (counter("a", 2), counter("b", 1))
+
+
+def outcome(deferred):
+    """What a Deferred has fired with; of an error, what a door makes a difference of."""
+    found = []
+    deferred.addBoth(found.append)
+    [result] = found
+    if not isinstance(result, Failure):
+        return result
+    error = result.value
+    return type(error), error.retry_after if isinstance(error, Throttled) else None
+
+
+class TwoStores(RuleBasedStateMachine):
+    """Does each step on both stores, and finds the same."""
+
+    invites = Bundle("invites")
+
+    def __init__(self):
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.database = Database(Path(self.folder.name), Inline())
+        self.stores = (memory_store(), SQLStore(self.database))
+        self.now = START
+        self.made = 0
+        self.hits = []
+
+    def teardown(self):
+        self.database.close()
+        self.folder.cleanup()
+
+    def same(self, question, *args):
+        """The outcome of a method, which is the same for both."""
+        in_memory, in_sql = [outcome(getattr(s, question)(*args)) for s in self.stores]
+        assert in_memory == in_sql, question
+        return in_sql
+
+    def later(self, time):
+        return None if time is None else self.now + time
+
+    def use(self, username, invite_id):
+        return Use(
+            domain=DOMAIN,
+            username=username,
+            kind=Kind.ACCOUNT,
+            at=self.now,
+            door="c2s",
+            invite_id=invite_id,
+        )
+
+    @rule(
+        target=invites,
+        kind=st.sampled_from([Kind.ACCOUNT, Kind.ACCOUNT, Kind.CONTACT, Kind.RESET]),
+        username=st.none() | USERNAMES,
+        uses=st.sampled_from([1, 2, None]),
+        expiry=TIMES,
+    )
+    def create(self, kind, username, uses, expiry):
+        username = username or ("romeo" if kind is Kind.RESET else None)
+        self.made += 1
+        invite = make_invite(
+            id=f"i{self.made}",
+            kind=kind,
+            username=username,
+            uses_allowed=1 if username else uses,
+            created_at=self.now,
+            expires_at=self.later(expiry),
+        )
+        self.same("create_invite", invite, token_digest(invite.id))
+        return invite
+
+    @rule(
+        invite=st.none() | invites,
+        username=USERNAMES,
+        fixed=st.booleans(),
+        place=st.sampled_from([None, 0, 1]),
+        operator=st.booleans(),
+    )
+    def redeem(self, invite, username, fixed, place, operator):
+        if fixed and invite is not None and invite.username is not None:
+            username = invite.username
+        redemption = Redemption(
+            account=make_account(username=username, created_at=self.now),
+            use=self.use(username, invite and invite.id),
+            counter=None if place is None else COUNTERS[place],
+            operator=operator,
+        )
+        self.same("redeem", redemption)
+
+    @rule(invite=invites)
+    def reset(self, invite):
+        use = self.use(invite.username or "romeo", invite.id)
+        self.same("reset", use, make_credentials(changed_at=self.now))
+
+    @rule(invite=invites)
+    def revoke(self, invite):
+        self.same("revoke_invite", DOMAIN, invite.id, self.now)
+
+    @rule(invite=invites, expiry=TIMES)
+    def edit_expiry(self, invite, expiry):
+        changes = InviteChanges(values={"expires_at": self.later(expiry)})
+        self.same("edit_invite", DOMAIN, invite.id, changes, self.now)
+
+    @rule(invite=invites, uses=st.sampled_from([None, 0, 1, 3]))
+    def edit_uses(self, invite, uses):
+        changes = InviteChanges(values={"uses_allowed": uses, "note": f"{uses}"})
+        self.same("edit_invite", DOMAIN, invite.id, changes, self.now)
+
+    @rule(invite=invites)
+    def renew(self, invite):
+        self.made += 1
+        digest = token_digest(f"renewed {self.made}")
+        self.same("renew_invite", DOMAIN, invite.id, digest, self.now)
+        self.same("look_up", Query(domain=DOMAIN, now=self.now, digest=digest))
+
+    @rule(username=USERNAMES)
+    def delete(self, username):
+        self.same("delete_account", DOMAIN, username, self.now)
+
+    @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
+    def change_roles(self, username, role, more):
+        role, none = frozenset(role), frozenset()
+        add, remove = (role, none) if more else (none, role)
+        self.same("change_roles", DOMAIN, username, add, remove)
+
+    @rule(which=st.sampled_from([COUNTERS, COUNTERS[:1], COUNTERS[1:], ()]))
+    def hit(self, which):
+        # Their numbers are each store's own.
+        numbers = [outcome(store.hit(DOMAIN, which, self.now)) for store in self.stores]
+        assert (numbers[0] is None) == (numbers[1] is None)
+        if numbers[0] is not None:
+            self.hits.append(numbers)
+
+    @rule()
+    def unhit(self):
+        if self.hits:
+            for store, numbers in zip(self.stores, self.hits.pop(), strict=True):
+                outcome(store.unhit(numbers))
+
+    @rule(time=st.sampled_from([HOUR / 2, HOUR, 2 * HOUR]))
+    def advance(self, time):
+        self.now += time
+
+    @invariant()
+    def agree(self):
+        for username in ("romeo", "juliet", "nurse"):
+            query = Query(domain=DOMAIN, now=self.now, username=username, counters=COUNTERS)
+            self.same("look_up", query)
+        listed = [
+            invite
+            for status in Status
+            for invite in self.same("list_invites", DOMAIN, self.now, status)
+        ]
+        everything = self.same("list_invites", DOMAIN, self.now)
+        assert sorted(i.id for i in listed) == sorted(i.id for i in everything)
+        self.same("list_accounts", DOMAIN)
+        uses = self.same("list_uses", DOMAIN)
+        for invite in everything:
+            assert invite.uses == sum(use.invite_id == invite.id for use in uses)
+        self.same("session_ends", 0)
+
+
+TwoStores.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TwoStoresTests = TwoStores.TestCase
