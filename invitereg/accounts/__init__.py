@@ -1,0 +1,1 @@
+"""Account backends: where passwords live."""

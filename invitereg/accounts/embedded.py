@@ -1,0 +1,112 @@
+"""Accounts kept by invitereg itself, as SCRAM keys in the store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from invitereg.accounts.scram import SCRAM_SHA_256, decoy_keys, derive_keys, fits
+from invitereg.interfaces import IAccounts, IAccountStore, IInviteStore, Redemption
+from invitereg.model import Credentials, ScramKeys, Use
+
+
+class Work(Protocol):
+    """Where hashing runs: `invitereg.threads` has one with threads and one without."""
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Call ``function`` where it does not block the reactor."""
+
+
+@implementer(IAccounts)
+class EmbeddedAccounts:
+    """The backend of the embedded domain: one transaction makes account and use.
+
+    Attributes:
+        mechanisms: the SCRAM mechanisms that keys are stored for, the strongest first.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        work: Work,
+        now: Callable[[], datetime],
+        iterations: int,
+        mechanisms: Sequence[str] = (SCRAM_SHA_256,),
+    ) -> None:
+        self._invites = IInviteStore(store)
+        self._accounts = IAccountStore(store)
+        self._work = work
+        self._now = now
+        self._iterations = iterations
+        self.mechanisms = tuple(mechanisms)
+
+    def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
+        """See `IAccounts.redeem`."""
+        return Deferred.fromCoroutine(self._redeem(redemption, password))
+
+    async def _redeem(self, redemption: Redemption, password: str) -> None:
+        account = replace(redemption.account, credentials=await self._hash(password))
+        await self._invites.redeem(replace(redemption, account=account))
+
+    def reset(self, use: Use, password: str) -> Deferred[None]:
+        """See `IAccounts.reset`."""
+        return Deferred.fromCoroutine(self._reset(use, password))
+
+    async def _reset(self, use: Use, password: str) -> None:
+        await self._invites.reset(use, await self._hash(password))
+
+    def exists(self, domain: str, username: str) -> Deferred[bool]:
+        """See `IAccounts.exists`."""
+        return self._accounts.get_account(domain, username).addCallback(
+            lambda account: account is not None
+        )
+
+    def get_scram_keys(
+        self, domain: str, username: str, mechanism: str
+    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
+        """See `IAccounts.get_scram_keys`."""
+        return Deferred.fromCoroutine(self._get_keys(domain, username, mechanism))
+
+    async def _get_keys(
+        self, domain: str, username: str, mechanism: str
+    ) -> tuple[ScramKeys, datetime | None]:
+        # The secret is read for known names too, so that both ways take the same steps.
+        secret = await self._accounts.server_key()
+        account = await self._accounts.get_account(domain, username)
+        credentials = account and account.credentials
+        keys = credentials and credentials.for_mechanism(mechanism)
+        if credentials and keys:
+            return keys, credentials.changed_at
+        name = f"{username}@{domain}"
+        return decoy_keys(mechanism, secret, name, self._iterations), None
+
+    def check_password(
+        self, domain: str, username: str, password: str
+    ) -> Deferred[datetime | None]:
+        """See `IAccounts.check_password`."""
+        return Deferred.fromCoroutine(self._check(domain, username, password))
+
+    async def _check(self, domain: str, username: str, password: str) -> datetime | None:
+        keys, changed_at = await self._get_keys(domain, username, self.mechanisms[0])
+        try:
+            right = await self._work.run(fits, keys, password)
+        except ValueError:
+            return None
+        return changed_at if right else None
+
+    def delete(self, domain: str, username: str, now: datetime) -> Deferred[None]:
+        """See `IAccounts.delete`."""
+        deleted: Deferred[None] = self._accounts.delete_account(domain, username, now)
+        return deleted
+
+    async def _hash(self, password: str) -> Credentials:
+        keys = await self._work.run(self._derive, password)
+        return Credentials(keys=keys, changed_at=self._now())
+
+    def _derive(self, password: str) -> tuple[ScramKeys, ...]:
+        return tuple(
+            derive_keys(mechanism, password, self._iterations) for mechanism in self.mechanisms
+        )

@@ -1,0 +1,154 @@
+"""What may be asked of a new invite, and what becomes of those that are made."""
+
+from datetime import timedelta
+
+from invitereg.errors import (
+    InvalidInvite,
+    InvalidRequest,
+    InvalidUsername,
+    NotFound,
+    UsernameReserved,
+    UsernameTaken,
+)
+from invitereg.interfaces import InviteChanges
+from invitereg.model import Kind, Status
+from invitereg.testing import START
+from tests.usecases import DOMAIN, PASSWORD, UseCase, new
+
+
+class CreateTests(UseCase):
+    """Making invites."""
+
+    def test_operators_own(self) -> None:
+        """Without options, an invite is the operator's, good for one account within a week."""
+        invite, token = self.invite()
+        self.assertEqual(
+            (invite.kind, invite.inviter, invite.uses_allowed, invite.expires_at),
+            (Kind.ACCOUNT, None, 1, START + timedelta(days=7)),
+        )
+        self.assertEqual(self.preauthorise(token), invite)
+
+    def test_kinds(self) -> None:
+        """An inviter who wants to be a contact makes either kind of contact invite."""
+        self.account("juliet")
+        both, _ = self.invite(inviter="Juliet", contact=True)
+        only, _ = self.invite(inviter="juliet", contact=True, registration=False)
+        self.assertEqual((both.kind, both.inviter), (Kind.ACCOUNT_AND_CONTACT, "juliet"))
+        self.assertEqual(only.kind, Kind.CONTACT)
+
+    def test_expiry(self) -> None:
+        """An invite can be made for ever, or for a time of its own; not for no time."""
+        self.assertIsNone(self.invite(expiry=None)[0].expires_at)
+        hour = self.invite(expiry=timedelta(hours=1))[0]
+        self.assertEqual(hour.expires_at, START + timedelta(hours=1))
+        for expiry in (timedelta(), timedelta(days=-1), timedelta(days=999_999_999)):
+            self.refused(InvalidRequest, self.issuer.create(new(expiry=expiry)))
+
+    def test_nonsense(self) -> None:
+        """What cannot work is refused when the invite is made, not when it is used."""
+        self.account("juliet")
+        for asked in (
+            {"uses": 0},
+            {"uses": -1},
+            {"username": "nurse", "uses": 2},
+            {"username": "nurse", "uses": None},
+            {"contact": True},
+            {"registration": False},
+            {"inviter": "juliet", "registration": False, "username": "nurse"},
+        ):
+            self.refused(InvalidRequest, self.issuer.create(new(**asked)))
+
+    def test_unknown_inviter(self) -> None:
+        """Nobody is invited by an account that does not exist."""
+        self.refused(NotFound, self.issuer.create(new(inviter="tybalt")))
+
+    def test_username(self) -> None:
+        """A name can be given away once, if nobody has it."""
+        self.account("juliet")
+        self.refused(UsernameTaken, self.issuer.create(new(username="Juliet")))
+        self.refused(InvalidUsername, self.issuer.create(new(username="the nurse")))
+        self.assertEqual(self.invite(username="Nurse")[0].username, "nurse")
+        self.refused(UsernameReserved, self.issuer.create(new(username="nurse")))
+
+    def test_username_of_admin(self) -> None:
+        """Only the operator's command line gives away an admin's name."""
+        request = new(username="romeo", source="adhoc:juliet@example.com")
+        self.refused(UsernameReserved, self.issuer.create(request))
+        self.assertEqual(self.invite(username="romeo")[0].username, "romeo")
+
+    def test_reset(self) -> None:
+        """A reset is for an account that exists, and for a day."""
+        self.refused(NotFound, self.issuer.create_reset(DOMAIN, "juliet", "cli"))
+        self.account("juliet")
+        invite, _ = self.done(self.issuer.create_reset(DOMAIN, "Juliet", "cli"))
+        self.assertEqual(
+            (invite.kind, invite.username, invite.expires_at),
+            (Kind.RESET, "juliet", START + timedelta(days=1)),
+        )
+
+
+class CreateOnSQLTests(CreateTests):
+    """The same on SQLite."""
+
+    make_store = UseCase.make_sql_store
+
+
+class ChangeTests(UseCase):
+    """Changing invites."""
+
+    def test_renew(self) -> None:
+        """A lost link is shared anew, and the old one is dead."""
+        invite, lost = self.invite()
+        renewed, token = self.done(self.issuer.renew(DOMAIN, invite.id))
+        self.assertEqual((renewed.id, self.preauthorise(token).id), (invite.id, invite.id))
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, lost))
+
+    def test_renew_what_is_over(self) -> None:
+        """A revoked or expired invite is not renewed."""
+        revoked, _ = self.invite()
+        expired, _ = self.invite(expiry=timedelta(hours=1))
+        self.done(self.issuer.revoke(DOMAIN, revoked.id))
+        self.clock.advance(3600)
+        for invite in (revoked, expired):
+            self.refused(InvalidRequest, self.issuer.renew(DOMAIN, invite.id))
+        self.refused(NotFound, self.issuer.renew(DOMAIN, "nothing"))
+
+    def test_edit(self) -> None:
+        """Expiry, uses and note can be changed while an invite is pending."""
+        invite, _ = self.invite()
+        changes = InviteChanges(values={"expires_at": None, "uses_allowed": 5, "note": "fair"})
+        edited = self.done(self.issuer.edit(DOMAIN, invite.id, changes))
+        self.assertEqual(
+            (edited.expires_at, edited.uses_allowed, edited.note), (None, 5, "fair")
+        )
+
+    def test_edit_nonsense(self) -> None:
+        """Uses of none, and several uses for one username, are refused."""
+        invite, _ = self.invite()
+        named, _ = self.invite(username="nurse")
+        for which, uses in ((invite, 0), (named, 2), (named, None)):
+            changes = InviteChanges(values={"uses_allowed": uses})
+            self.refused(InvalidRequest, self.issuer.edit(DOMAIN, which.id, changes))
+
+    def test_revoke(self) -> None:
+        """A revoked invite opens nothing, its name is free, and revoking twice is harmless."""
+        invite, token = self.invite(username="nurse")
+        for _ in range(2):
+            revoked = self.done(self.issuer.revoke(DOMAIN, invite.id))
+            self.assertEqual(revoked.status(self.now()), Status.REVOKED)
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, token))
+        self.invite(username="nurse")
+        self.refused(NotFound, self.issuer.revoke(DOMAIN, "nothing"))
+
+    def test_revoke_used(self) -> None:
+        """An invite that has been used cannot be revoked any more."""
+        invite, token = self.invite()
+        submission = self.submission(invite=self.preauthorise(token), password=PASSWORD)
+        self.done(self.registrar.redeem(submission))
+        self.refused(InvalidRequest, self.issuer.revoke(DOMAIN, invite.id))
+
+
+class ChangeOnSQLTests(ChangeTests):
+    """The same on SQLite."""
+
+    make_store = UseCase.make_sql_store

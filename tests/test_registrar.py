@@ -1,0 +1,240 @@
+"""What becomes of those who come with a token, or without."""
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
+
+from twisted.logger import globalLogPublisher
+
+from invitereg.errors import (
+    InvalidInvite,
+    InvalidUsername,
+    InviteRequired,
+    NotFound,
+    Throttled,
+    UnacceptablePassword,
+    UsernameReserved,
+    UsernameTaken,
+    WeakPassword,
+)
+from invitereg.policy.values import Limit, Limits, Policy
+from tests.usecases import DOMAIN, HOME, PASSWORD, UseCase
+
+
+class RedeemTests(UseCase):
+    """Registering by invitation."""
+
+    def test_once(self) -> None:
+        """An invite makes an account with what it says, and no second one."""
+        invite, token = self.invite(roles=("member",), groups=("Verona",))
+        grant = self.preauthorise(token)
+        username = self.done(self.registrar.redeem(self.submission("Juliet", invite=grant)))
+        account = self.successResultOf(self.store.get_account(DOMAIN, username))
+        self.assertEqual((account.username, account.roles), ("juliet", ("member",)))
+        self.assertEqual(account.groups, ("Verona",))
+        self.assertTrue(self.password_of("juliet", PASSWORD))
+        again = self.submission("nurse", invite=grant)
+        self.refused(InvalidInvite, self.registrar.redeem(again))
+        (use,) = self.successResultOf(self.store.list_uses(DOMAIN, invite.id))
+        self.assertEqual(
+            (use.username, use.door, use.address, use.at),
+            ("juliet", "c2s", str(HOME), self.now()),
+        )
+
+    def test_preauthorised_before_it_expired(self) -> None:
+        """Whoever was let in in time may finish; who comes later may not (XEP-0445 §4)."""
+        _, token = self.invite()
+        grant = self.preauthorise(token)
+        self.clock.advance(timedelta(days=8).total_seconds())
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, token))
+        self.done(self.registrar.redeem(self.submission(invite=grant)))
+
+    def test_revoked_in_between(self) -> None:
+        """An invite that is revoked between preauth and registration is void."""
+        invite, token = self.invite()
+        grant = self.preauthorise(token)
+        self.done(self.issuer.revoke(DOMAIN, invite.id))
+        self.refused(InvalidInvite, self.registrar.redeem(self.submission(invite=grant)))
+        self.assertEqual(self.usernames(), [])
+
+    def test_refusal_costs_nothing(self) -> None:
+        """A taken name or a weak password leaves the invite as it was."""
+        self.account("juliet")
+        _, token = self.invite()
+        grant = self.preauthorise(token)
+        self.refused(UsernameTaken, self.registrar.redeem(self.submission(invite=grant)))
+        weak = self.submission("nurse", password="short", invite=grant)
+        self.refused(WeakPassword, self.registrar.redeem(weak))
+        self.assertEqual(self.preauthorise(token), grant)
+        self.done(self.registrar.redeem(self.submission("nurse", invite=grant)))
+
+    def test_reserved_for_another(self) -> None:
+        """A name on an invite is for its invitee alone, who may take no other."""
+        _, theirs = self.invite(username="juliet")
+        _, token = self.invite()
+        stranger = self.submission(invite=self.preauthorise(token))
+        self.refused(UsernameReserved, self.registrar.redeem(stranger))
+        grant = self.preauthorise(theirs)
+        other = self.submission("nurse", invite=grant)
+        self.assertEqual(
+            self.refused(UsernameReserved, self.registrar.redeem(other)).take, "juliet"
+        )
+        self.done(self.registrar.redeem(self.submission(invite=grant)))
+
+    def test_takeover_of_an_admin(self) -> None:
+        """A guest cannot become the admin by registering the name of one."""
+        _, token = self.invite()
+        guest = self.submission("Romeo", invite=self.preauthorise(token))
+        self.refused(UsernameReserved, self.registrar.redeem(guest))
+        _, token = self.invite(username="romeo")
+        admin = self.submission("romeo", invite=self.preauthorise(token))
+        self.done(self.registrar.redeem(admin))
+
+    def test_without_invite(self) -> None:
+        """By invitation only means just that."""
+        self.refused(InviteRequired, self.registrar.redeem(self.submission()))
+
+    def test_guesses(self) -> None:
+        """Guessing tokens is soon over for a network, and hurts no other."""
+        wrong = "x" * 24
+        for _ in range(10):
+            self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, wrong))
+        _, token = self.invite()
+        error = self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, token))
+        self.assertEqual(error.retry_after, 600)
+        self.preauthorise(token, ip_address("192.0.2.2"))
+        self.clock.advance(600)
+        self.preauthorise(token)
+
+    def test_what_is_over_is_no_guess(self) -> None:
+        """A used link opened again and again throttles nobody."""
+        invite, token = self.invite()
+        self.done(self.issuer.revoke(DOMAIN, invite.id))
+        for _ in range(20):
+            self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, token))
+
+    def test_secrets_stay_out_of_the_log(self) -> None:
+        """The log names the invite, the account and the address; no token, no password."""
+        events: list[dict[str, object]] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        invite, token = self.invite()
+        grant = self.preauthorise(token)
+        self.refused(
+            WeakPassword, self.registrar.redeem(self.submission(password="zq!", invite=grant))
+        )
+        self.done(self.registrar.redeem(self.submission(invite=grant)))
+        written = str(events)
+        for expected in (invite.id, "juliet", str(HOME), "password-length"):
+            self.assertIn(expected, written)
+        for secret in (token, PASSWORD, "zq!"):
+            self.assertNotIn(secret, written)
+
+
+class RedeemOnSQLTests(RedeemTests):
+    """The same on SQLite."""
+
+    make_store = UseCase.make_sql_store
+
+
+class ThrottleTests(UseCase):
+    """Limits on registrations."""
+
+    policy = Policy(
+        registration_invite_only=False,
+        limits=Limits(
+            registration=Limit(max=2, period=timedelta(hours=1)),
+            shared_invite=Limit(max=1, period=timedelta(hours=1)),
+        ),
+    )
+
+    def test_open_registration(self) -> None:
+        """So many accounts in an hour from one network; failures do not count."""
+        self.done(self.registrar.redeem(self.submission("a1")))
+        self.refused(UsernameTaken, self.registrar.redeem(self.submission("a1")))
+        self.clock.advance(60)
+        self.done(self.registrar.redeem(self.submission("a2")))
+        error = self.refused(Throttled, self.registrar.redeem(self.submission("a3")))
+        self.assertEqual(error.retry_after, 3540)
+        self.clock.advance(3540)
+        self.done(self.registrar.redeem(self.submission("a3")))
+
+    def test_guests_behind_one_address(self) -> None:
+        """Everybody with an invite of their own gets in, however many come at once."""
+        for number in range(4):
+            _, token = self.invite()
+            guest = self.submission(f"g{number}", invite=self.preauthorise(token))
+            self.done(self.registrar.redeem(guest))
+
+    def test_shared_invite(self) -> None:
+        """An invite with several uses is limited by itself, network by network."""
+        _, token = self.invite(uses=None)
+        grant = self.preauthorise(token)
+        self.done(self.registrar.redeem(self.submission("s1", invite=grant)))
+        second = self.submission("s2", invite=grant)
+        self.refused(Throttled, self.registrar.redeem(second))
+        elsewhere = replace(second, address=ip_address("192.0.2.2"))
+        self.done(self.registrar.redeem(elsewhere))
+
+
+class ThrottleOnSQLTests(ThrottleTests):
+    """The same on SQLite."""
+
+    make_store = UseCase.make_sql_store
+
+
+class AccountTests(UseCase):
+    """What the operator does with accounts, and resets."""
+
+    def test_operator_makes_any_account(self) -> None:
+        """The operator is bound by no rule but that names and passwords must be valid."""
+        for username in ("admin", "romeo", "x" * 500):
+            self.account(username)
+        create = self.registrar.create_account
+        self.refused(UsernameTaken, create(DOMAIN, "Admin", PASSWORD))
+        self.refused(InvalidUsername, create(DOMAIN, "a b", PASSWORD))
+        self.done(create(DOMAIN, "weak", "x"))
+        for password in ("", "x" * 1024, "a\x00b"):
+            self.refused(UnacceptablePassword, create(DOMAIN, "nurse", password))
+
+    def test_deleted_name(self) -> None:
+        """A deleted account's name is not for the next who comes, but for the operator."""
+        self.account("juliet")
+        self.done(self.registrar.delete_account(DOMAIN, "Juliet"))
+        self.refused(NotFound, self.registrar.delete_account(DOMAIN, "juliet"))
+        _, token = self.invite()
+        stranger = self.submission(invite=self.preauthorise(token))
+        self.refused(UsernameReserved, self.registrar.redeem(stranger))
+        self.account("juliet")
+
+    def test_reset(self) -> None:
+        """A reset sets the password of its account, once, and ends its sessions."""
+        self.account("juliet")
+        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", "cli"))
+        grant = self.preauthorise(token)
+        wrong = self.submission("nurse", password="another one", invite=grant)
+        self.refused(UsernameReserved, self.registrar.redeem(wrong))
+        right = self.submission("juliet", password="another one", invite=grant)
+        self.clock.advance(1)
+        self.done(self.registrar.redeem(right))
+        self.assertTrue(self.password_of("juliet", "another one"))
+        self.assertFalse(self.password_of("juliet", PASSWORD))
+        (end,) = self.successResultOf(self.store.session_ends(0))
+        self.assertEqual((end.username, end.at), ("juliet", self.now()))
+        self.refused(InvalidInvite, self.registrar.redeem(right))
+
+    def test_reset_of_deleted_account(self) -> None:
+        """A reset does not bring a deleted account back."""
+        self.account("juliet")
+        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", "cli"))
+        grant = self.preauthorise(token)
+        self.done(self.registrar.delete_account(DOMAIN, "juliet"))
+        reset = self.submission("juliet", invite=grant)
+        self.refused(InvalidInvite, self.registrar.redeem(reset))
+        self.assertEqual(self.usernames(), [])
+
+
+class AccountOnSQLTests(AccountTests):
+    """The same on SQLite."""
+
+    make_store = UseCase.make_sql_store
