@@ -1,0 +1,1 @@
+"""The embedded domain, where invitereg is the XMPP server itself."""

@@ -1,0 +1,96 @@
+"""Who is connected to the embedded domain, and the end of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+from twisted.words.protocols.jabber.jid import JID
+
+from invitereg.interfaces import IAccountStore, SessionEnd
+
+
+class Session(Protocol):
+    """A connection with a full JID; `invitereg.xmpp.stream.ClientStream` is one."""
+
+    jid: JID | None
+    credentials_set_at: datetime | None
+
+    def end(self, condition: str, text: str | None = None) -> None:
+        """End it with a stream error."""
+
+
+class Sessions:
+    """The sessions of this process, at most one for each full JID."""
+
+    _log = Logger()
+
+    def __init__(self, store: Any) -> None:
+        self._store = IAccountStore(store)
+        self._sessions: dict[tuple[str, str], dict[str, Session]] = {}
+        self._last_end: int | None = None
+
+    def of(self, domain: str, username: str) -> Iterator[Session]:
+        """The sessions of one account."""
+        return iter(list(self._sessions.get((domain, username), {}).values()))
+
+    async def add(self, session: Session) -> None:
+        """Take a session in; one with the same resource makes room (RFC 6120 §7.7.2.2).
+
+        The password may have changed, or the account may have gone, between login and now:
+        then the session ends. It is taken in before that is asked, so that a change after
+        the question finds it here.
+        """
+        domain, username, resource = _parts(session)
+        mine = self._sessions.setdefault((domain, username), {})
+        previous = mine.get(resource)
+        mine[resource] = session
+        if previous is not None:
+            previous.end("conflict", "Replaced by a new connection with this resource.")
+        account = await self._store.get_account(domain, username)
+        credentials = account and account.credentials
+        if not credentials or credentials.changed_at != session.credentials_set_at:
+            session.end("not-authorized", "The password has changed.")
+
+    def remove(self, session: Session) -> None:
+        """Forget a session that is over; harmless if it was never taken in or replaced."""
+        if session.jid is None:
+            return
+        domain, username, resource = _parts(session)
+        mine = self._sessions.get((domain, username), {})
+        if mine.get(resource) is session:
+            del mine[resource]
+            if not mine:
+                del self._sessions[domain, username]
+
+    async def carry_out_ends(self) -> None:
+        """End the sessions that the store says are over, whichever process said so.
+
+        To be called every second; what was asked before the first call is over anyway, as
+        sessions do not outlive their process.
+        """
+        ends = await self._store.session_ends(self._last_end)
+        if self._last_end is None:
+            self._last_end = ends[-1].number if ends else 0
+            return
+        for end in ends:
+            self._last_end = end.number
+            self._end(end)
+
+    def _end(self, end: SessionEnd) -> None:
+        for session in self.of(end.domain, end.username):
+            set_at = session.credentials_set_at
+            if set_at is None or set_at < end.at:
+                self._log.info(
+                    "session of {username}@{domain} ended: password or account has changed",
+                    username=end.username,
+                    domain=end.domain,
+                )
+                session.end("not-authorized", "The password has changed.")
+
+
+def _parts(session: Session) -> tuple[str, str, str]:
+    jid = session.jid
+    if jid is None or jid.user is None or jid.resource is None:
+        raise ValueError("a session has a full JID")
+    return jid.host, jid.user, jid.resource

@@ -1,0 +1,167 @@
+"""The twistd plugin's service: the only place that knows all parts."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from invitereg.accounts.embedded import EmbeddedAccounts
+from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
+from invitereg.config import Config, ConfigError, load
+from invitereg.domain.sessions import Sessions
+from invitereg.errors import Refused, StoreError
+from invitereg.logins import LoginThrottle
+from invitereg.registrar import Registrar
+from invitereg.store.database import Database
+from invitereg.store.sql import SQLStore
+from invitereg.threads import Threads
+from invitereg.xmpp.c2s import C2SDoor, StreamCount, end_all
+from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.sasl import PLAIN
+from invitereg.xmpp.tls import load_context
+
+SESSION_ENDS_SECONDS = 1.0
+
+
+class Options(usage.Options):
+    """The command line of ``twistd invitereg``."""
+
+    optParameters = [  # noqa: N815, RUF012 - Twisted reads it from the class
+        ["config", "c", None, "configuration file (default: $INVITEREG_CONFIG, ./config.yaml)"],
+    ]
+
+
+def makeService(options: Options, reactor: Any) -> IService:
+    """The service that a configuration file describes.
+
+    Raises:
+        SystemExit: with every mistake in the file, a line each; nothing has been started.
+    """
+    path = options["config"] or os.environ.get("INVITEREG_CONFIG") or "config.yaml"
+    try:
+        return InviteregService(load(Path(path)), reactor)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+
+
+class InviteregService(Service):
+    """Everything that runs for one configuration.
+
+    The store is opened, and brought up to date, before any port listens.
+    """
+
+    name = "invitereg"
+    _log = Logger()
+
+    def __init__(self, config: Config, reactor: Any) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._tls = load_context(config.tls.certificate, config.tls.private_key)
+        self._threads = Threads(reactor, config.work_queue)
+        self._ports: list[Any] = []
+        self._database: Database | None = None
+        self._streams: StreamCount | None = None
+        self._ends: LoopingCall | None = None
+
+    def startService(self) -> None:
+        """Open the store and listen.
+
+        Raises:
+            SystemExit: one line that says what is in the way; nothing is left open.
+        """
+        try:
+            self._database = Database(self._config.data_dir, self._threads)
+        except StoreError as error:
+            raise SystemExit(str(error)) from None
+        door = self._make_door(SQLStore(self._database))
+        self._streams = door.streams
+        self._listen(door)
+        self._threads.start()
+        self._ends = LoopingCall(self._carry_out_ends, door.sessions)
+        self._ends.clock = self._reactor
+        self._ends.start(SESSION_ENDS_SECONDS)
+        super().startService()
+        self._log.info(
+            "serving {domains} as configured in {path}",
+            domains=", ".join(self._config.domains),
+            path=str(self._config.path),
+        )
+
+    def stopService(self) -> Deferred[Any]:
+        """Say good-bye to every client, finish what is under way, and close the store."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        if self._streams is not None:
+            await end_all(self._streams.open, "system-shutdown")
+        if self._ends is not None and self._ends.running:
+            self._ends.stop()
+        await self._threads.stop()
+        if self._database is not None:
+            self._database.close()
+
+    def _make_door(self, store: SQLStore) -> C2SDoor:
+        config = self._config
+        scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
+        accounts = EmbeddedAccounts(
+            store, self._threads, self._now, config.accounts.scram_iterations, scram
+        )
+        streams = config.streams
+        return C2SDoor(
+            domains=config.domains,
+            registrar=Registrar(config.domains, store, accounts, self._now),
+            accounts=accounts,
+            throttle=LoginThrottle(config.domains, store, self._now),
+            sessions=Sessions(store),
+            mechanisms=[*scram, PLAIN],
+            streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
+            tls=self._tls,
+            reactor=self._reactor,
+        )
+
+    def _listen(self, door: C2SDoor) -> None:
+        secured = TLSMemoryBIOFactory(self._tls, False, door.listener(Phase.SECURED))
+        clear = door.listener(Phase.CLEAR)
+        listeners: list[tuple[str, Any]] = [(text, clear) for text in self._config.c2s.listen]
+        listeners += [(text, secured) for text in self._config.c2s.listen_tls]
+        for text, factory in listeners:
+            failures: list[Failure] = []
+            listening = serverFromString(self._reactor, text).listen(factory)
+            listening.addCallbacks(self._ports.append, failures.append)
+            # Twisted's server endpoints listen, or fail to, before they return.
+            if failures:
+                self._give_up(text, failures[0])
+
+    def _give_up(self, text: str, failure: Failure) -> None:
+        """Leave without a trace: half a service helps nobody."""
+        for port in self._ports:
+            port.stopListening()
+        if self._database is not None:
+            self._database.close()
+        reason = failure.value
+        if isinstance(reason, CannotListenError):
+            reason = reason.socketError
+        raise SystemExit(f"cannot listen on {text}: {reason}")
+
+    async def _carry_out_ends(self, sessions: Sessions) -> None:
+        try:
+            await sessions.carry_out_ends()
+        except Refused as refusal:
+            # The store says in the log what is wrong; this only has to go on.
+            self._log.debug("sessions were not looked after: {refusal}", refusal=refusal)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._reactor.seconds(), UTC)

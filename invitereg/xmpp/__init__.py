@@ -1,0 +1,1 @@
+"""XML streams, and one module for each protocol spoken on them."""

@@ -1,0 +1,81 @@
+"""Resource binding (RFC 6120 §7) and the session request of RFC 3921 §3."""
+
+import secrets
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.protocols.jabber.xmpp_stringprep import resourceprep
+from twisted.words.xish import domish
+
+from invitereg.domain.sessions import Sessions
+from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.phases import Phase
+
+NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+MAX_RESOURCE_BYTES = 1023
+
+_BIND = f"/iq[@type='set']/bind[@xmlns='{NS_BIND}']"
+_SESSION = f"/iq[@type='set']/session[@xmlns='{NS_SESSION}']"
+
+
+def stream_features() -> list[domish.Element]:
+    """What announces both; the session request is optional, as nothing depends on it."""
+    session = domish.Element((NS_SESSION, "session"))
+    session.addElement("optional")
+    return [domish.Element((NS_BIND, "bind")), session]
+
+
+class BindHandler(RequestHandler):
+    """Gives the stream its full JID, and so makes it a session."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        super().__init__()
+        self._sessions = sessions
+
+    def connectionMade(self) -> None:
+        """Listen for both requests."""
+        self.xmlstream.addObserver(_BIND, self._on_bind)
+        self.xmlstream.addObserver(_SESSION, self._on_session)
+
+    def connectionLost(self, reason: object) -> None:
+        """Forget the session."""
+        self._sessions.remove(self.xmlstream)
+        super().connectionLost(reason)
+
+    def _on_bind(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.AUTHENTICATED:
+            self.answer(iq, self._bind(str(iq.bind.resource or "")))
+        elif self.xmlstream.phase is Phase.BOUND:
+            self.answer(iq, self._refuse("A resource is bound already."))
+
+    def _on_session(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.BOUND:
+            self.answer(iq, self._nothing())
+
+    async def _nothing(self) -> None:
+        pass
+
+    async def _refuse(self, text: str) -> None:
+        raise StanzaError("not-allowed", "cancel", text, "en")
+
+    async def _bind(self, wanted: str) -> domish.Element:
+        stream = self.xmlstream
+        resource = _prepare_resource(wanted) if wanted else secrets.token_urlsafe(8)
+        jid = JID(tuple=(stream.username, stream.domain.name, resource))
+        stream.bound(jid)
+        await self._sessions.add(stream)
+        bind = domish.Element((NS_BIND, "bind"))
+        bind.addElement("jid", content=jid.full())
+        return bind
+
+
+def _prepare_resource(text: str) -> str:
+    try:
+        prepared: str = resourceprep.prepare(text)
+        size = len(prepared.encode())
+    except UnicodeError:
+        size = 0
+    if not 1 <= size <= MAX_RESOURCE_BYTES:
+        raise StanzaError("bad-request", "modify", "That is no valid resource.", "en")
+    return prepared

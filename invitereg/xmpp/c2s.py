@@ -1,0 +1,210 @@
+"""The c2s door: listens for clients and gives every stream its handlers."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+from twisted.words.protocols.jabber.xmlstream import (
+    NS_STREAMS,
+    STREAM_AUTHD_EVENT,
+    STREAM_END_EVENT,
+)
+from twisted.words.xish import domish
+from twisted.words.xish.xmlstream import STREAM_CONNECTED_EVENT, BootstrapMixin
+from wokkel.generic import VersionHandler
+from wokkel.ping import PingHandler
+
+from invitereg._version import __version__
+from invitereg.domain.sessions import Sessions
+from invitereg.logins import LoginThrottle
+from invitereg.policy.values import Address, Domain
+from invitereg.registrar import Registrar
+from invitereg.xmpp import bind, preauth, register, sasl
+from invitereg.xmpp.bind import BindHandler
+from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
+from invitereg.xmpp.handlers import StreamHandlers
+from invitereg.xmpp.phases import NS_XMPP_TLS, Phase
+from invitereg.xmpp.preauth import PreauthHandler
+from invitereg.xmpp.register import RegistrationHandler
+from invitereg.xmpp.sasl import SaslHandler
+from invitereg.xmpp.stream import ClientStream
+
+
+class StreamCount:
+    """The streams that are open, and how many of them have not logged in.
+
+    Only those are limited, altogether and from one network (limits.streams).
+    """
+
+    def __init__(self, per_network: int, altogether: int) -> None:
+        self.open: set[ClientStream] = set()
+        self._max_per_network = per_network
+        self._max_altogether = altogether
+        self._unauthenticated: dict[ClientStream, str] = {}
+        self._per_network: Counter[str] = Counter()
+
+    def add(self, stream: ClientStream, network: str | None) -> bool:
+        """Count a stream, one without network as unlimited; False if it is one too many."""
+        self.open.add(stream)
+        self.authenticated(stream)
+        if network is None:
+            return True
+        self._unauthenticated[stream] = network
+        self._per_network[network] += 1
+        return (
+            len(self._unauthenticated) <= self._max_altogether
+            and self._per_network[network] <= self._max_per_network
+        )
+
+    def authenticated(self, stream: ClientStream) -> None:
+        """Limit a stream no longer."""
+        network = self._unauthenticated.pop(stream, None)
+        if network is not None:
+            self._per_network[network] -= 1
+            if not self._per_network[network]:
+                del self._per_network[network]
+
+    def remove(self, stream: ClientStream) -> None:
+        """Forget a stream that is closed."""
+        self.open.discard(stream)
+        self.authenticated(stream)
+
+
+@dataclass(kw_only=True)
+class C2SDoor:
+    """What all listeners for clients share."""
+
+    domains: Mapping[str, Domain]
+    registrar: Registrar
+    accounts: Any
+    throttle: LoginThrottle
+    sessions: Sessions
+    mechanisms: Sequence[str]
+    streams: StreamCount
+    tls: Any
+    reactor: Any
+
+    def listener(self, first_phase: Phase) -> "C2SFactory":
+        """A factory for one listener, whose streams start in ``first_phase``."""
+        return C2SFactory(self, first_phase)
+
+    def handlers_before_login(self) -> Iterable[Any]:
+        """Fresh handlers for a new stream."""
+        return (
+            PreauthHandler(self.registrar),
+            RegistrationHandler(self.registrar),
+            SaslHandler(self.accounts, self.throttle, self.mechanisms),
+            BindHandler(self.sessions),
+        )
+
+    def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
+        """Fresh handlers for a stream that becomes a session."""
+        return (
+            IdentityHandler(stream.domain.site_name or stream.domain.name),
+            SessionDiscoHandler(),
+            PingHandler(),
+            VersionHandler("invitereg", __version__),
+        )
+
+
+class C2SFactory(BootstrapMixin, ServerFactory):
+    """Makes the streams of one listener."""
+
+    noisy = False
+
+    def __init__(self, door: C2SDoor, first_phase: Phase) -> None:
+        super().__init__()
+        self._door = door
+        self._first_phase = first_phase
+        self._features = {phase: _features(phase, door.mechanisms) for phase in Phase}
+        self.addBootstrap(STREAM_CONNECTED_EVENT, self._connected)
+        self.reactor = door.reactor
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        """What is served, by name."""
+        return self._door.domains
+
+    @property
+    def tls(self) -> Any:
+        """The context factory for STARTTLS."""
+        return self._door.tls
+
+    def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
+        """A stream for a new connection."""
+        stream = ClientStream(self._first_phase)
+        stream.factory = self
+        self.installBootstraps(stream)
+        return stream
+
+    def features(self, phase: Phase) -> str:
+        """The stream features of a phase, serialized."""
+        return self._features[phase]
+
+    def authenticated(self, stream: ClientStream) -> None:
+        """Called by a stream when its client has logged in."""
+        self._door.streams.authenticated(stream)
+
+    def readdressed(self, stream: ClientStream) -> None:
+        """Called by a stream that has learnt its client's address; may end it."""
+        if not self._door.streams.add(stream, self._limited_network(stream.address)):
+            stream.end("resource-constraint", "Too many connections.")
+
+    def _connected(self, stream: ClientStream) -> None:
+        handlers = StreamHandlers(stream)
+        stream.addObserver(STREAM_AUTHD_EVENT, self._bound, 0, handlers)
+        stream.addObserver(STREAM_END_EVENT, self._lost, 0, stream, handlers)
+        handlers.attach(*self._door.handlers_before_login())
+        self.readdressed(stream)
+
+    def _limited_network(self, address: Address | None) -> str | None:
+        # The domain is not known yet: an address exempt at any domain is exempt.
+        limits = [domain.policy.limits for domain in self.domains.values()]
+        if address is None or any(limit.allowlisted(address) for limit in limits):
+            return None
+        return limits[0].network(address)
+
+    def _bound(self, handlers: StreamHandlers, stream: ClientStream) -> None:
+        handlers.initialized(stream)
+        session = tuple(self._door.handlers_of_session(stream))
+        handlers.attach(*session)
+        for handler in session:
+            handler.connectionInitialized()
+
+    def _lost(self, stream: ClientStream, handlers: StreamHandlers, reason: Any) -> None:
+        self._door.streams.remove(stream)
+        handlers.lost(reason)
+
+
+def _features(phase: Phase, mechanisms: Sequence[str]) -> str:
+    features = domish.Element((NS_STREAMS, "features"))
+    if phase is Phase.CLEAR:
+        features.addElement((NS_XMPP_TLS, "starttls")).addElement("required")
+    elif phase is Phase.SECURED:
+        offered = [sasl.stream_feature(mechanisms), register.stream_feature()]
+        for element in (*offered, *preauth.stream_features()):
+            features.addChild(element)
+    elif phase is Phase.AUTHENTICATED:
+        for element in bind.stream_features():
+            features.addChild(element)
+    text: str = features.toXml(prefixes={NS_STREAMS: "stream"}, prefixesInScope=["stream"])
+    return text
+
+
+def end_all(streams: Iterable[ClientStream], condition: str) -> "Deferred[Any]":
+    """End streams with a stream error; fires when every connection is closed."""
+    closed: list[Deferred[None]] = []
+    for stream in list(streams):
+        gone: Deferred[None] = Deferred()
+        stream.addObserver(STREAM_END_EVENT, _fire, -1, gone)
+        closed.append(gone)
+        stream.end(condition)
+    return DeferredList(closed)
+
+
+def _fire(gone: "Deferred[None]", _reason: Any) -> None:
+    gone.callback(None)

@@ -1,0 +1,49 @@
+"""How long a stream may take for what."""
+
+from collections.abc import Callable
+from typing import Any
+
+# A person is typing between the form and its submission: that is a matter of minutes.
+SECONDS = {"tls": 30.0, "idle": 10 * 60.0, "login": 30 * 60.0, "close": 5.0}
+
+
+class Deadlines:
+    """Named time-outs of one stream.
+
+    tls: from the connection to the end of the TLS handshake. idle: without a byte, before
+    login. login: from the connection to the bound resource, whatever is sent. close: from
+    our closing of the stream to the peer's.
+    """
+
+    def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._passed = passed
+        self._calls: dict[str, Any] = {}
+
+    def start(self, name: str) -> None:
+        """Call back with ``name`` when its time is over."""
+        self._calls[name] = self._clock.callLater(SECONDS[name], self._over, name)
+
+    def running(self, name: str) -> bool:
+        """Whether it has been started, and neither passed nor been cancelled."""
+        return name in self._calls
+
+    def postpone(self, name: str) -> None:
+        """Start it again from now, if it is running."""
+        if name in self._calls:
+            self._calls[name].reset(SECONDS[name])
+
+    def cancel(self, name: str) -> None:
+        """Do not call back for ``name``."""
+        call = self._calls.pop(name, None)
+        if call is not None:
+            call.cancel()
+
+    def cancel_all(self) -> None:
+        """Do not call back at all."""
+        for name in list(self._calls):
+            self.cancel(name)
+
+    def _over(self, name: str) -> None:
+        del self._calls[name]
+        self._passed(name)

@@ -1,0 +1,70 @@
+"""Service discovery on a client's stream (XEP-0030).
+
+https://xmpp.org/extensions/xep-0030.html
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
+from wokkel import disco
+from wokkel.iwokkel import IDisco
+from wokkel.subprotocols import XMPPHandler
+from zope.interface import implementer
+
+
+class SessionDiscoHandler(disco.DiscoHandler):
+    """Asks the stream's other handlers what they offer, as wokkel's does.
+
+    wokkel reads a request through Twisted's ``internJID``, which keeps every JID for ever;
+    with a new resource at each login that would never stop growing.
+    """
+
+    def _onDiscoInfo(self, iq: domish.Element) -> Deferred[domish.Element]:
+        return Deferred.fromCoroutine(self._answer(iq, disco.DiscoInfo(), self.info))
+
+    def _onDiscoItems(self, iq: domish.Element) -> Deferred[domish.Element]:
+        return Deferred.fromCoroutine(self._answer(iq, disco.DiscoItems(), self.items))
+
+    async def _answer(
+        self, iq: domish.Element, answer: Any, ask: Callable[..., Deferred[list[Any]]]
+    ) -> domish.Element:
+        node = iq.query.getAttribute("node") or ""
+        sender = JID(iq["from"])
+        found = await ask(sender, JID(iq.getAttribute("to") or sender.userhost()), node)
+        if node and not found and isinstance(answer, disco.DiscoInfo):
+            raise StanzaError("item-not-found")
+        answer.nodeIdentifier = node
+        for item in found:
+            answer.append(item)
+        payload: domish.Element = answer.toElement()
+        return payload
+
+
+@implementer(IDisco)
+class IdentityHandler(XMPPHandler):
+    """Says what the domain and its accounts are (XEP-0030 §3.1)."""
+
+    def __init__(self, site_name: str) -> None:
+        super().__init__()
+        self._site_name = site_name
+
+    def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
+        """The identity of a bare JID of ours."""
+        if node:
+            return []
+        account = target.user is not None
+        identity = (
+            disco.DiscoIdentity("account", "registered")
+            if account
+            else disco.DiscoIdentity("server", "im", self._site_name)
+        )
+        features = (disco.NS_DISCO_INFO, disco.NS_DISCO_ITEMS)
+        return [identity, *(disco.DiscoFeature(feature) for feature in features)]
+
+    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+        """There are none."""
+        return []

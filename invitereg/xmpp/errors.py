@@ -1,0 +1,29 @@
+"""How refusals are said in stanzas (RFC 6120 §8.3)."""
+
+from twisted.words.protocols.jabber.error import StanzaError
+
+from invitereg import errors
+
+# The condition of each error; a subclass stands before its base.
+CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
+    (errors.InvalidInvite, "cancel", "item-not-found"),
+    (errors.InviteRequired, "auth", "forbidden"),
+    (errors.RegistrationClosed, "cancel", "not-allowed"),
+    (errors.AddressRefused, "auth", "forbidden"),
+    (errors.UsernameTaken, "cancel", "conflict"),
+    (errors.UsernameReserved, "cancel", "not-allowed"),
+    (errors.InvalidUsername, "modify", "jid-malformed"),
+    (errors.UnacceptableUsername, "modify", "not-acceptable"),
+    (errors.FieldMissing, "modify", "not-acceptable"),
+    (errors.UnacceptablePassword, "modify", "not-acceptable"),
+    (errors.Throttled, "wait", "resource-constraint"),
+    (errors.Unavailable, "wait", "resource-constraint"),
+)
+
+
+def stanza_error(refusal: errors.Refused) -> StanzaError:
+    """The stanza error that says ``refusal``; its text is in English."""
+    for error, kind, condition in CONDITIONS:
+        if isinstance(refusal, error):
+            return StanzaError(condition, kind, refusal.text, "en")
+    return StanzaError("not-allowed", "cancel", refusal.text, "en")

@@ -1,0 +1,102 @@
+"""What the handlers of one stream have in common."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.xmlstream import XMPPHandlerCollection, toResponse
+from twisted.words.xish import domish
+from wokkel.subprotocols import XMPPHandler
+
+from invitereg.errors import Refused, Unavailable
+from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.stream import ClientStream
+
+
+def mark_handled(element: domish.Element) -> None:
+    """Say that a handler has taken an element, so that nobody answers it again."""
+    element.handled = True  # type: ignore[attr-defined]
+
+
+class StreamHandlers(XMPPHandlerCollection):
+    """The handlers of one stream, which live as long as it does."""
+
+    def __init__(self, stream: ClientStream) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def attach(self, *handlers: XMPPHandler) -> None:
+        """Add handlers and show them the stream."""
+        for handler in handlers:
+            handler.setHandlerParent(self)
+            handler.makeConnection(self.stream)
+
+    def initialized(self, _stream: ClientStream) -> None:
+        """Tell every handler that the stream has become a session."""
+        for handler in list(self.handlers):
+            handler.connectionInitialized()
+
+    def lost(self, reason: Any) -> None:
+        """Tell every handler that the stream is gone."""
+        for handler in list(self.handlers):
+            handler.connectionLost(reason)
+
+    def send(self, obj: Any) -> None:
+        """Write to the stream."""
+        self.stream.send(obj)
+
+
+class RequestHandler(XMPPHandler):
+    """Answers IQ requests, each before the stream looks at the next stanza.
+
+    Unlike wokkel's `IQHandlerMixin` it holds the stream meanwhile, says refusals by the
+    door's error map, and never echoes what a request carried unless told to.
+    """
+
+    xmlstream: ClientStream
+    log = Logger()
+
+    def answer(
+        self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
+    ) -> None:
+        """Send what ``working`` returns as the result's payload, or what it raises as error."""
+        mark_handled(iq)
+        self.xmlstream.hold(Deferred.fromCoroutine(self._answer(iq, working)))
+
+    def echo(self, _iq: domish.Element) -> list[domish.Element]:
+        """What an error reply repeats of the request: nothing."""
+        return []
+
+    def answered(self) -> None:
+        """Called when an answer has been sent."""
+
+    async def _answer(
+        self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
+    ) -> None:
+        stream = self.xmlstream
+        try:
+            payload = await working
+        except Refused as refusal:
+            stream.send(self._error(iq, stanza_error(refusal)))
+        except StanzaError as error:
+            stream.send(self._error(iq, error))
+        except Exception:
+            unavailable = Unavailable(stream.sid)
+            self.log.failure("a request failed (error {id})", id=unavailable.error_id)
+            stream.send(self._error(iq, stanza_error(unavailable)))
+        else:
+            response = toResponse(iq, "result")
+            if payload is not None:
+                response.addChild(payload)
+            stream.send(response)
+        if not stream.closing:
+            self.answered()
+
+    def _error(self, iq: domish.Element, error: StanzaError) -> domish.Element:
+        response: domish.Element = toResponse(iq, "error")
+        for element in self.echo(iq):
+            response.addChild(element)
+        response.addChild(error.getElement())
+        return response

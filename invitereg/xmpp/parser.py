@@ -1,0 +1,101 @@
+"""An XML parser for streams from strangers: bounded, restricted, and it can be silenced.
+
+Source: RFC 6120 §4.9.3 (stream errors), §11.1 (prohibited XML), §11.6 (encoding).
+"""
+
+from typing import Any
+
+from twisted.words.protocols.jabber.error import StreamError
+from twisted.words.xish import domish
+
+# How much of a stanza's end tag may have arrived before it is complete.
+_END_TAG_BYTES = 64
+
+
+class BoundedElementStream(domish.ExpatElementStream):
+    """Parses a stream header and its stanzas as they arrive.
+
+    Twisted's own parser bounds what is between two chunks only; this one bounds every stanza
+    exactly, wherever the chunks end.
+
+    Attributes:
+        max_bytes: how long a stanza up to its end tag, or the stream header, may be.
+        max_depth: how many levels of elements a stanza may have; the stanza is the first.
+
+    Raises (from `parse`):
+        StreamError: with the condition that describes what is wrong.
+    """
+
+    def __init__(self, max_bytes: int, max_depth: int) -> None:
+        super().__init__()
+        self.max_bytes = max_bytes
+        self.max_depth = max_depth
+        self._depth = 0
+        self._received = 0
+        self._boundary = 0  # index of the byte after the last complete piece
+        if hasattr(self.parser, "SetReparseDeferralEnabled"):
+            # From expat 2.6 on a tag that came in pieces would wait for what follows it.
+            self.parser.SetReparseDeferralEnabled(False)
+        self.parser.XmlDeclHandler = self._on_declaration
+        self.parser.StartDoctypeDeclHandler = self._on_restricted
+        self.parser.ProcessingInstructionHandler = self._on_restricted
+        self.parser.CommentHandler = self._on_restricted
+
+    def parse(self, buffer: bytes) -> None:
+        """Take the next bytes of the stream."""
+        self._received += len(buffer)
+        try:
+            self.parser.Parse(buffer)
+        except self.error:
+            raise StreamError("not-well-formed") from None
+        self._check_size(self._received - _END_TAG_BYTES)
+
+    def silence(self) -> None:
+        """Act on nothing that is parsed from now on, not even later in the same chunk."""
+        for handler in (
+            "XmlDeclHandler",
+            "StartDoctypeDeclHandler",
+            "ProcessingInstructionHandler",
+            "CommentHandler",
+            "StartElementHandler",
+            "EndElementHandler",
+            "CharacterDataHandler",
+            "StartNamespaceDeclHandler",
+            "EndNamespaceDeclHandler",
+        ):
+            setattr(self.parser, handler, None)
+        self.DocumentStartEvent = self.ElementEvent = self.DocumentEndEvent = None
+
+    def _check_size(self, end: int) -> None:
+        if end - self._boundary > self.max_bytes:
+            raise StreamError("policy-violation", "stanza too big")
+
+    def _on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() != "utf-8":
+            raise StreamError("unsupported-encoding")
+
+    def _on_restricted(self, *_arguments: Any) -> None:
+        raise StreamError("restricted-xml")
+
+    def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth == 2:
+            self._check_size(self.parser.CurrentByteIndex)
+            self._boundary = self.parser.CurrentByteIndex
+        if self._depth > self.max_depth + 1:
+            raise StreamError("policy-violation", "stanza too deep")
+        super()._onStartElement(name, attrs)
+
+    def _onEndElement(self, name: str) -> None:
+        self._depth -= 1
+        if self._depth == 1:
+            self._check_size(self.parser.CurrentByteIndex)
+            self._boundary = self.parser.CurrentByteIndex
+        super()._onEndElement(name)
+
+    def _onCdata(self, data: str) -> None:
+        if self._depth == 1:
+            if data.strip(" \t\r\n"):
+                raise StreamError("bad-format", "text between stanzas")
+            self._boundary = self.parser.CurrentByteIndex
+        super()._onCdata(data)

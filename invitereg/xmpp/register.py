@@ -1,0 +1,179 @@
+"""In-band registration before login, and resets by token (XEP-0077).
+
+https://xmpp.org/extensions/xep-0077.html
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+from wokkel.data_form import NS_X_DATA, Field, Form
+
+from invitereg.model import Invite, Kind
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar, Submission
+from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.phases import Phase
+
+NS_REGISTER = "jabber:iq:register"
+NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
+
+_GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
+_SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
+
+# XEP-0077 §14.1; the order is the one in which a form shows them.
+FIELD_LABELS = {
+    "username": "Username",
+    "password": "Password",
+    "nick": "Nickname",
+    "name": "Full name",
+    "first": "Given name",
+    "last": "Family name",
+    "email": "Email address",
+    "address": "Street address",
+    "city": "City",
+    "state": "State",
+    "zip": "Postal code",
+    "phone": "Telephone number",
+    "url": "Web page",
+    "date": "Date",
+    "misc": "Other information",
+    "text": "Text",
+}
+
+
+def stream_feature() -> domish.Element:
+    """What announces in-band registration (XEP-0077 §8)."""
+    return domish.Element((NS_REGISTER_FEATURE, "register"))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationForm:
+    """What is asked for: both as legacy fields and as a data form.
+
+    Attributes:
+        fields: name to required, besides username and password.
+        username: the name that the invite fixes, shown in the form; else None.
+    """
+
+    instructions: str
+    fields: Mapping[str, bool]
+    username: str | None = None
+
+    @classmethod
+    def for_invite(cls, domain: Domain, invite: Invite | None) -> "RegistrationForm":
+        """The form that ``domain`` shows to somebody with this invite, or with none."""
+        if invite is not None and invite.kind is Kind.RESET:
+            return cls("Choose a new password.", {}, invite.username)
+        username = invite.username if invite else None
+        return cls(domain.instructions, domain.policy.fields, username)
+
+    def toElement(self) -> domish.Element:
+        """The payload of the answer to a get."""
+        query = domish.Element((NS_REGISTER, "query"))
+        query.addElement("instructions", content=self.instructions)
+        fields = {"username": True, "password": True, **self.fields}
+        for name in fields:
+            query.addElement(name)
+        form = Form("form", instructions=[self.instructions], formNamespace=NS_REGISTER)
+        for name, required in fields.items():
+            form.addField(self._form_field(name, required))
+        query.addChild(form.toElement())
+        return query
+
+    def _form_field(self, name: str, required: bool) -> Field:
+        kind = "text-private" if name == "password" else "text-single"
+        value = self.username if name == "username" else None
+        return Field(kind, name, value, label=FIELD_LABELS[name], required=required)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRequest:
+    """What a client submits, whichever way it writes it.
+
+    Attributes:
+        values: what was filled in, by field name; what was left empty is absent.
+        remove: it asks for an account to be removed.
+    """
+
+    values: Mapping[str, str] = field(repr=False)
+    remove: bool = False
+
+    @classmethod
+    def fromElement(cls, query: domish.Element) -> "RegistrationRequest":
+        """Read a submitted query; a field in a data form counts more than a legacy one."""
+        values: dict[str, str] = {}
+        for child in query.elements():
+            if child.uri == NS_REGISTER:
+                values.setdefault(child.name, str(child))
+        for form in query.elements(NS_X_DATA, "x"):
+            submitted = dict(_form_values(form))
+            if submitted.pop("FORM_TYPE", NS_REGISTER) == NS_REGISTER:
+                values.update({name: value for name, value in submitted.items() if value})
+        remove = any(True for _ in query.elements(NS_REGISTER, "remove"))
+        return cls({name: value for name, value in values.items() if value}, remove)
+
+
+class RegistrationHandler(RequestHandler):
+    """Shows the form, and registers or resets; only before login."""
+
+    def __init__(self, registrar: Registrar) -> None:
+        super().__init__()
+        self._registrar = registrar
+
+    def connectionMade(self) -> None:
+        """Listen."""
+        self.xmlstream.addObserver(_GET, self._on_get)
+        self.xmlstream.addObserver(_SET, self._on_set)
+
+    def echo(self, iq: domish.Element) -> list[domish.Element]:
+        """The query with its fields, without the password (XEP-0077 §3.1)."""
+        query = domish.Element((NS_REGISTER, "query"))
+        for child in iq.query.elements():
+            if child.uri == NS_REGISTER and child.name != "password":
+                query.addElement(child.name, content=str(child))
+        for name, value in RegistrationRequest.fromElement(iq.query).values.items():
+            written = any(True for _ in query.elements(NS_REGISTER, name))
+            if name in FIELD_LABELS and name != "password" and not written:
+                query.addElement(name, content=value)
+        return [query]
+
+    def _on_get(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.SECURED:
+            self.answer(iq, self._get())
+
+    async def _get(self) -> domish.Element:
+        stream = self.xmlstream
+        return RegistrationForm.for_invite(stream.domain, stream.invite).toElement()
+
+    def _on_set(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.SECURED:
+            self.answer(iq, self._set(RegistrationRequest.fromElement(iq.query)))
+
+    async def _set(self, request: RegistrationRequest) -> None:
+        if request.remove:
+            text = "Log in to remove your account."
+            raise StanzaError("forbidden", "auth", text, "en")
+        stream, values = self.xmlstream, dict(request.values)
+        await self._registrar.redeem(
+            Submission(
+                domain=stream.domain.name,
+                door="c2s",
+                address=stream.address,
+                username=values.pop("username", "").strip(),
+                password=values.pop("password", ""),
+                fields=values,
+                invite=stream.invite,
+            )
+        )
+        # The token is spent for this stream, even if it has uses left for others.
+        stream.invite = None
+
+
+def _form_values(form: domish.Element) -> Iterator[tuple[str, str]]:
+    for element in form.elements(NS_X_DATA, "field"):
+        name = element.getAttribute("var")
+        value = next(element.elements(NS_X_DATA, "value"), None)
+        if name and value is not None:
+            yield name, str(value)

@@ -1,0 +1,295 @@
+"""SASL for clients (RFC 6120 §6): SCRAM (RFC 5802, RFC 7677) and PLAIN (RFC 4616)."""
+
+import base64
+import binascii
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from scramp import ScramException, ScramMechanism
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.words.xish import domish
+from wokkel.subprotocols import XMPPHandler
+
+from invitereg.errors import InvalidUsername, Refused
+from invitereg.interfaces import IAccounts
+from invitereg.logins import LoginThrottle
+from invitereg.model import prepare_localpart
+from invitereg.xmpp.handlers import mark_handled
+from invitereg.xmpp.phases import NS_XMPP_SASL
+from invitereg.xmpp.stream import ClientStream
+
+PLAIN = "PLAIN"
+MAX_FAILURES = 5
+
+
+class SaslFailure(Exception):
+    """The exchange failed with a condition of RFC 6120 §6.5."""
+
+    def __init__(self, condition: str, text: str | None = None) -> None:
+        self.condition = condition
+        self.text = text
+        super().__init__(condition)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """More is needed from the client."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The client has proved to be the account's owner."""
+
+    username: str
+    credentials_set_at: datetime
+    data: bytes = b""
+
+
+class Exchange(Protocol):
+    """One attempt to log in by one mechanism."""
+
+    async def respond(self, data: bytes) -> Challenge | Success:
+        """Take what the client says; raises `SaslFailure`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What an exchange needs to know of its stream and of the accounts."""
+
+    stream: ClientStream
+    accounts: Any
+    throttle: LoginThrottle
+
+    @property
+    def domain(self) -> str:
+        """The domain logged in to."""
+        return self.stream.domain.name
+
+    async def attempt(
+        self, username: str, verify: Coroutine[Any, Any, Success | None]
+    ) -> Success:
+        """Count an attempt, verify it, and forget that it was counted if it succeeds."""
+        address = self.stream.address
+        counted = await self.throttle.count(self.domain, address, username)
+        if counted is None:
+            verify.close()
+            raise SaslFailure("temporary-auth-failure", "Too many failed logins. Wait a bit.")
+        success = await verify
+        if success is None:
+            raise SaslFailure("not-authorized")
+        await self.throttle.forget(counted)
+        return success
+
+
+class PlainExchange:
+    """PLAIN: one message with everything."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+
+    async def respond(self, data: bytes) -> Challenge | Success:
+        """Check name and password; an empty message asks for them (RFC 6120 §6.4.2)."""
+        if not data:
+            return Challenge(b"")
+        try:
+            authzid, authcid, password = data.decode().split("\0")
+        except ValueError:
+            raise SaslFailure("malformed-request") from None
+        username = _localpart(authcid)
+        if authzid not in ("", f"{username}@{self._login.domain}"):
+            raise SaslFailure("invalid-authzid")
+        return await self._login.attempt(username, self._verify(username, password))
+
+    async def _verify(self, username: str, password: str) -> Success | None:
+        accounts = IAccounts(self._login.accounts)
+        set_at = await accounts.check_password(self._login.domain, username, password)
+        return None if set_at is None else Success(username, set_at)
+
+
+class ScramExchange:
+    """SCRAM without channel binding: two messages, checked by scramp."""
+
+    def __init__(self, login: Login, mechanism: str) -> None:
+        self._login = login
+        self._mechanism = ScramMechanism(mechanism)
+        self._server: Any = None
+        self._username = ""
+        self._set_at: datetime | None = None
+
+    async def respond(self, data: bytes) -> Challenge | Success:
+        """Take the client's first message, then its final one."""
+        try:
+            text = data.decode()
+            if self._server is not None:
+                return await self._login.attempt(self._username, self._verify(text))
+            return await self._begin(text) if text else Challenge(b"")
+        except UnicodeDecodeError:
+            raise SaslFailure("malformed-request") from None
+        except ScramException as error:
+            authzid = "authzid" in str(error)
+            raise SaslFailure("invalid-authzid" if authzid else "malformed-request") from None
+
+    async def _begin(self, message: str) -> Challenge:
+        self._username = _localpart(self._name_in(message))
+        keys, self._set_at = await IAccounts(self._login.accounts).get_scram_keys(
+            self._login.domain, self._username, self._mechanism.name
+        )
+        known = (keys.salt, keys.stored_key, keys.server_key, keys.iterations)
+        self._server = self._mechanism.make_server(lambda _name: known)
+        self._server.set_client_first(message)
+        return Challenge(self._server.get_server_first().encode())
+
+    def _name_in(self, message: str) -> str:
+        """The username in the client's first message.
+
+        scramp asks for an account's keys while it reads that message, and ours must be
+        fetched: so it reads the message once to tell the name, and again with the keys.
+        """
+        names: list[str] = []
+
+        def note(name: str) -> tuple[bytes, bytes, bytes, int]:
+            names.append(name)
+            return bytes(16), b"", b"", 4096
+
+        self._mechanism.make_server(note).set_client_first(message)
+        return names[0]
+
+    async def _verify(self, message: str) -> Success | None:
+        try:
+            self._server.set_client_final(message)
+        except ScramException as error:
+            if error.server_error is not None and error.server_error.value == "invalid-proof":
+                return None
+            raise
+        if self._set_at is None:
+            return None
+        return Success(self._username, self._set_at, self._server.get_server_final().encode())
+
+
+class SaslHandler(XMPPHandler):
+    """Runs exchanges until one succeeds, or until too many have failed."""
+
+    xmlstream: ClientStream
+    _log = Logger()
+
+    def __init__(
+        self, accounts: Any, throttle: LoginThrottle, mechanisms: Sequence[str]
+    ) -> None:
+        super().__init__()
+        self._accounts = accounts
+        self._throttle = throttle
+        self._mechanisms = mechanisms
+        self._exchange: Exchange | None = None
+        self._failures = 0
+
+    def connectionMade(self) -> None:
+        """Listen; the stream itself refuses SASL before TLS and after login."""
+        self.xmlstream.addObserver(f"/auth[@xmlns='{NS_XMPP_SASL}']", self._on_auth)
+        self.xmlstream.addObserver(f"/response[@xmlns='{NS_XMPP_SASL}']", self._on_response)
+        self.xmlstream.addObserver(f"/abort[@xmlns='{NS_XMPP_SASL}']", self._on_abort)
+
+    def _on_auth(self, element: domish.Element) -> None:
+        mark_handled(element)
+        self._exchange = self._begin(element.getAttribute("mechanism") or "")
+        self._take(element)
+
+    def _on_response(self, element: domish.Element) -> None:
+        mark_handled(element)
+        self._take(element)
+
+    def _on_abort(self, element: domish.Element) -> None:
+        mark_handled(element)
+        self._fail(SaslFailure("aborted"))
+
+    def _begin(self, mechanism: str) -> Exchange | None:
+        login = Login(self.xmlstream, self._accounts, self._throttle)
+        if mechanism not in self._mechanisms:
+            return None
+        return PlainExchange(login) if mechanism == PLAIN else ScramExchange(login, mechanism)
+
+    def _take(self, element: domish.Element) -> None:
+        if self._exchange is None:
+            known = element.name != "auth"
+            self._fail(SaslFailure("malformed-request" if known else "invalid-mechanism"))
+            return
+        self.xmlstream.hold(Deferred.fromCoroutine(self._step(self._exchange, element)))
+
+    async def _step(self, exchange: Exchange, element: domish.Element) -> None:
+        sid = self.xmlstream.sid
+        try:
+            outcome = await exchange.respond(_decode(str(element)))
+        except SaslFailure as failure:
+            self._fail(failure)
+        except Refused as refusal:
+            self._fail(SaslFailure("temporary-auth-failure", refusal.text))
+        except Exception:
+            self._log.failure("a login failed (error {id})", id=sid)
+            self._fail(SaslFailure("temporary-auth-failure"))
+        else:
+            self._go_on(outcome)
+
+    def _go_on(self, outcome: Challenge | Success) -> None:
+        stream = self.xmlstream
+        if stream is None or stream.closing:
+            return
+        if isinstance(outcome, Challenge):
+            self._say("challenge", outcome.data)
+            return
+        self._exchange = None
+        self._say("success", outcome.data)
+        stream.authenticated(outcome.username, outcome.credentials_set_at)
+
+    def _say(self, name: str, data: bytes) -> None:
+        element = domish.Element((NS_XMPP_SASL, name))
+        if data:
+            element.addContent(base64.b64encode(data).decode())
+        self.xmlstream.send(element)
+
+    def _fail(self, failure: SaslFailure) -> None:
+        stream, self._exchange = self.xmlstream, None
+        if stream is None or stream.closing:
+            return
+        element = domish.Element((NS_XMPP_SASL, "failure"))
+        element.addElement(failure.condition)
+        if failure.text:
+            element.addElement("text", content=failure.text)
+        stream.send(element)
+        self._failures += 1
+        self._log.info(
+            "login failed at {domain} from {address}: {condition}",
+            domain=stream.domain.name,
+            address=str(stream.address),
+            condition=failure.condition,
+        )
+        if self._failures >= MAX_FAILURES:
+            stream.end("policy-violation", "Too many failed logins.")
+
+
+def stream_feature(mechanisms: Sequence[str]) -> domish.Element:
+    """What announces the mechanisms, the strongest first (RFC 6120 §6.3.3)."""
+    feature = domish.Element((NS_XMPP_SASL, "mechanisms"))
+    for mechanism in mechanisms:
+        feature.addElement("mechanism", content=mechanism)
+    return feature
+
+
+def _decode(text: str) -> bytes:
+    """The data in an element; ``=`` stands for empty data (RFC 6120 §6.4.2)."""
+    if text == "=":
+        return b""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise SaslFailure("incorrect-encoding") from None
+
+
+def _localpart(name: str) -> str:
+    try:
+        return prepare_localpart(name)
+    except InvalidUsername:
+        raise SaslFailure("not-authorized") from None

@@ -1,0 +1,320 @@
+"""A client's XML stream as the server sees it (RFC 6120 §4).
+
+The stream acts on one stanza at a time: while an answer is being worked out, nothing after
+it is looked at. So answers come in order, and what was sent ahead of a change of the stream's
+security (STARTTLS, SASL) is thrown away instead of being taken for something secure.
+"""
+
+import secrets
+from collections import deque
+from datetime import datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.words.protocols.jabber.error import StanzaError, StreamError
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.protocols.jabber.xmlstream import (
+    NS_STREAMS,
+    STREAM_AUTHD_EVENT,
+    ListenAuthenticator,
+    XmlStream,
+)
+from twisted.words.xish import domish
+from zope.interface import implementer
+
+from invitereg.model import Invite
+from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.xmpp.deadlines import Deadlines
+from invitereg.xmpp.header import check_header, write_header
+from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.phases import (
+    ACCEPTED,
+    NS_CLIENT,
+    NS_XMPP_SASL,
+    NS_XMPP_TLS,
+    STANZA_LIMITS,
+    Phase,
+)
+from invitereg.xmpp.routing import bounce, is_for_handlers, is_request
+
+
+@implementer(IHandshakeListener)
+class ClientStream(XmlStream):
+    """One connection of a client; `factory` is the `C2SFactory` that made it.
+
+    Attributes:
+        phase: how far it has come.
+        address: the client's address; None where there is none, as on a UNIX socket.
+        invite: what the client's token was found good for, on this stream.
+        username: the account's localpart, from the phase AUTHENTICATED on.
+        credentials_set_at: when the password was set that opened this stream.
+        jid: the full JID, from the phase BOUND on.
+    """
+
+    namespace = NS_CLIENT
+    initiating = False
+    stream: Any
+    transport: Any
+    sid: str = ""  # type: ignore[assignment]
+    _log = Logger()
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__(ListenAuthenticator())
+        self.phase = phase
+        self.address: Address | None = None
+        self._domain: Domain | None = None
+        self.invite: Invite | None = None
+        self.username: str | None = None
+        self.credentials_set_at: datetime | None = None
+        self.jid: JID | None = None
+        self.closing = False
+        self._inbox: deque[Any] = deque()
+        self._held = False
+        self._pumping = False
+        self._paused = False
+        self._heard = False
+
+    @property
+    def domain(self) -> Domain:
+        """The domain that the client asked for; before it has, the first one served."""
+        return self._domain or next(iter(self.factory.domains.values()))
+
+    # --- bytes
+
+    def _initializeStream(self) -> None:
+        if self.stream is not None:
+            self.stream.silence()
+        self._inbox.clear()
+        self.stream = BoundedElementStream(*STANZA_LIMITS[self.phase])
+        self.stream.DocumentStartEvent = self._on_header
+        self.stream.ElementEvent = self._on_element
+        self.stream.DocumentEndEvent = lambda: self._on_element(None)
+
+    def connectionMade(self) -> None:
+        """Start reading; called by the reactor."""
+        self.address = self._peer_address()
+        self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
+        for name in ("tls", "idle", "login"):
+            self._deadlines.start(name)
+        super().connectionMade()
+
+    def handshakeCompleted(self) -> None:
+        """Stop waiting for TLS; called by the transport."""
+        self._deadlines.cancel("tls")
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse what arrived; called by the reactor."""
+        if not self._heard:
+            self._heard = True
+            self._learn_address()
+        if self.closing:
+            return
+        if self.phase is not Phase.CLEAR:
+            # Not every transport reports the end of its handshake.
+            self._deadlines.cancel("tls")
+        self._deadlines.postpone("idle")
+        parser = self.stream
+        try:
+            parser.parse(data)
+        except StreamError as error:
+            # A parser that was replaced meanwhile has nothing to say any more.
+            if parser is self.stream:
+                self.end(error.condition, error.text)
+
+    def _peer_address(self) -> Address | None:
+        return parse_address(getattr(self.transport.getPeer(), "host", None) or "")
+
+    def _learn_address(self) -> None:
+        """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
+        address = self._peer_address()
+        if address != self.address:
+            self.address = address
+            self.factory.readdressed(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget everything; called by the reactor."""
+        self.closing = True
+        self._deadlines.cancel_all()
+        self._inbox.clear()
+        self.stream.silence()
+        super().connectionLost(reason)
+
+    # --- one stanza after the other
+
+    def hold(self, working: "Deferred[Any]") -> None:
+        """Look at nothing further until ``working`` has fired; it must not fail."""
+        self._held = True
+        working.addBoth(self._release)
+
+    def _release(self, result: Any) -> None:
+        if isinstance(result, Failure):
+            self._log.failure("a stream's handler failed", failure=result)
+            self.end("internal-server-error")
+        self._held = False
+        if not self.closing:
+            if self._paused:
+                self._paused = False
+                self.transport.resumeProducing()
+            self._pump()
+
+    def _on_element(self, element: Any) -> None:
+        self._inbox.append(element)
+        if self._held and not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._pumping:  # An answer that is ready at once comes back to here: never nest.
+            return
+        self._pumping = True
+        while self._inbox and not self._held and not self.closing:
+            element = self._inbox.popleft()
+            if element is None:  # the end of the stream
+                self._close()
+            else:
+                self._receive(element)
+        self._pumping = False
+
+    def _receive(self, element: domish.Element) -> None:
+        name = (element.uri, element.name)
+        method = ACCEPTED[self.phase].get(name)
+        if name == (NS_STREAMS, "error"):
+            self._close()
+        elif method is not None:
+            element.handled = False  # type: ignore[attr-defined]
+            getattr(self, method)(element)
+        else:
+            bound = self.phase is Phase.BOUND
+            self.end("unsupported-stanza-type" if bound else "not-authorized")
+
+    def _dispatch(self, element: domish.Element) -> None:
+        if element.name != "iq" or is_request(element):
+            self.dispatch(element)
+        if not element.handled:
+            self.end("not-authorized")
+
+    def _dispatch_bound(self, element: domish.Element) -> None:
+        assert self.jid is not None  # noqa: S101 - the phase says so
+        sender = element.getAttribute("from")
+        if sender is not None and sender not in (self.jid.full(), self.jid.userhost()):
+            self.end("invalid-from")
+            return
+        element["from"] = self.jid.full()
+        error = None
+        try:
+            if is_for_handlers(element, self.jid):
+                self.dispatch(element)
+        except StanzaError as malformed:
+            error = malformed
+        bounced = None if element.handled else bounce(element, error)
+        if bounced is not None:
+            self.send(bounced)
+
+    # --- before TLS
+
+    def _start_tls(self, _element: domish.Element) -> None:
+        self.send(domish.Element((NS_XMPP_TLS, "proceed")))
+        self.phase = Phase.SECURED
+        self.reset()
+        self.transport.startTLS(self.factory.tls)
+
+    def _refuse_clear_auth(self, _element: domish.Element) -> None:
+        failure = domish.Element((NS_XMPP_SASL, "failure"))
+        failure.addElement("encryption-required")
+        self.send(failure)
+
+    def _refuse_clear_iq(self, iq: domish.Element) -> None:
+        if is_request(iq):
+            error = StanzaError("policy-violation", "modify", "Use STARTTLS first.", "en")
+            iq.children.clear()
+            self.send(error.toResponse(iq))
+        else:
+            self.end("not-authorized")
+
+    # --- stream headers
+
+    def _on_header(self, root: domish.Element) -> None:
+        try:
+            domain = check_header(root, self.factory.domains)
+            if self._domain not in (None, domain):
+                raise StreamError("host-unknown", "Another domain was asked for before.")
+        except StreamError as error:
+            self.end(error.condition, error.text)
+            return
+        self._domain = domain
+        self.sendHeader()
+        self.send(self.factory.features(self.phase))
+
+    def sendHeader(self) -> None:
+        """Open our direction of the stream (RFC 6120 §4.7)."""
+        self.sid = secrets.token_hex(8)
+        self._headerSent = True
+        self.send(write_header(self.domain.name, self.sid))
+
+    # --- login
+
+    def authenticated(self, username: str, credentials_set_at: datetime) -> None:
+        """Wait for the client's new stream header; what it sent before is thrown away."""
+        self.username = username
+        self.credentials_set_at = credentials_set_at
+        self.phase = Phase.AUTHENTICATED
+        self._deadlines.cancel("idle")
+        self.factory.authenticated(self)
+        self.reset()
+
+    def bound(self, jid: JID) -> None:
+        """Let stanzas through: from now on the stream is a session."""
+        self.jid = jid
+        self.phase = Phase.BOUND
+        self.stream.max_bytes, self.stream.max_depth = STANZA_LIMITS[self.phase]
+        self._deadlines.cancel("login")
+        self.dispatch(self, STREAM_AUTHD_EVENT)
+
+    # --- the end
+
+    def send(self, obj: Any) -> None:
+        """Write an element or text, unless the stream has ended."""
+        if not self.closing:
+            super().send(obj)
+
+    def end(self, condition: str, text: str | None = None) -> None:
+        """End the stream with a stream error (RFC 6120 §4.9); harmless if it has ended."""
+        if self.closing:
+            return
+        if self._deadlines.running("tls") and self.phase is not Phase.CLEAR:
+            # Nothing can be said while the handshake is under way.
+            self.abort()
+            return
+        if not self._headerSent:
+            self.sendHeader()
+        self.send(StreamError(condition, text).getElement())
+        self._close()
+
+    def abort(self) -> None:
+        """Drop the connection at once, without a word."""
+        self.closing = True
+        self.transport.abortConnection()
+
+    def _close(self) -> None:
+        if not self._headerSent:
+            self.sendHeader()
+        self.sendFooter()
+        self.closing = True
+        self.stream.silence()
+        self._inbox.clear()
+        # A peer that closes its side must be heard, as TLS waits for it; but not for long.
+        self._deadlines.start("close")
+        if self._paused:
+            self.transport.resumeProducing()
+        self.transport.loseConnection()
+
+    def _timed_out(self, name: str) -> None:
+        if name == "close" or (name == "tls" and self.phase is not Phase.CLEAR):
+            self.abort()
+        else:
+            self.end("connection-timeout")
