@@ -70,7 +70,7 @@ class Redemption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
-    """The sessions of an account that logged in with credentials older than ``at`` are over.
+    """The sessions of an account that were opened with other credentials than it has are over.
 
     Attributes:
         number: increases with each; a service remembers the last that it has seen.

@@ -1,13 +1,13 @@
 """Who is connected to the embedded domain, and the end of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Protocol
 
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
 
-from invitereg.interfaces import IAccountStore, SessionEnd
+from invitereg.interfaces import IAccountStore
 
 
 class Session(Protocol):
@@ -47,10 +47,7 @@ class Sessions:
         mine[resource] = session
         if previous is not None:
             previous.end("conflict", "Replaced by a new connection with this resource.")
-        account = await self._store.get_account(domain, username)
-        credentials = account and account.credentials
-        if not credentials or credentials.changed_at != session.credentials_set_at:
-            session.end("not-authorized", "The password has changed.")
+        await self._end_outdated(domain, username, [session])
 
     def remove(self, session: Session) -> None:
         """Forget a session that is over; harmless if it was never taken in or replaced."""
@@ -74,19 +71,30 @@ class Sessions:
             self._last_end = ends[-1].number if ends else 0
             return
         for end in ends:
+            sessions = list(self.of(end.domain, end.username))
+            if sessions:
+                await self._end_outdated(end.domain, end.username, sessions)
             self._last_end = end.number
-            self._end(end)
 
-    def _end(self, end: SessionEnd) -> None:
-        for session in self.of(end.domain, end.username):
-            set_at = session.credentials_set_at
-            if set_at is None or set_at < end.at:
-                self._log.info(
-                    "session of {username}@{domain} ended: password or account has changed",
-                    username=end.username,
-                    domain=end.domain,
-                )
-                session.end("not-authorized", "The password has changed.")
+    async def _end_outdated(
+        self, domain: str, username: str, sessions: Iterable[Session]
+    ) -> None:
+        """End those that were opened with another password than the account has now.
+
+        Whether the account has it, and not when it was set, decides: so nothing depends on
+        clocks that agree.
+        """
+        account = await self._store.get_account(domain, username)
+        credentials = account and account.credentials
+        for session in sessions:
+            if credentials and credentials.changed_at == session.credentials_set_at:
+                continue
+            self._log.info(
+                "session of {username}@{domain} ended: password or account has changed",
+                username=username,
+                domain=domain,
+            )
+            session.end("not-authorized", "The password has changed.")
 
 
 def _parts(session: Session) -> tuple[str, str, str]:
