@@ -186,6 +186,13 @@ class IInviteStore(Interface):
     def list_uses(domain: str, invite_id: str | None = None) -> Deferred[Sequence[Use]]:
         """The history, oldest first: all of a domain, or that of one invite."""
 
+    def forget_addresses(domain: str, before: datetime, at_most: int) -> Deferred[int]:
+        """Remove the addresses from the history up to ``before``, the oldest first.
+
+        Returns:
+            How many were removed: fewer than ``at_most`` if none is left.
+        """
+
     def hit(
         domain: str, counters: Sequence[Counter], now: datetime
     ) -> Deferred[tuple[int, ...] | None]:

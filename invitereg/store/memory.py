@@ -191,6 +191,16 @@ class MemoryStore:
         return [u for u in self._at(domain).uses if invite_id in (None, u.invite_id)]
 
     @_fired
+    def forget_addresses(self, domain: str, before: datetime, at_most: int) -> int:
+        """See `IInviteStore`."""
+        uses, forgotten = self._at(domain).uses, 0
+        for place, use in enumerate(uses):
+            if use.address is not None and use.at <= before and forgotten < at_most:
+                uses[place] = replace(use, address=None)
+                forgotten += 1
+        return forgotten
+
+    @_fired
     def hit(
         self, domain: str, counters: Sequence[Counter], now: datetime
     ) -> tuple[int, ...] | None:

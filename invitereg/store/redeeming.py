@@ -1,11 +1,13 @@
 """Takes a use of an invite, with all that comes of it: one conditional statement decides."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Integer,
     Update,
     bindparam,
     insert,
@@ -54,6 +56,22 @@ _SET_CREDENTIALS = (
 )
 _LIST = select(uses).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
 _LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
+_FORGET_ADDRESSES = (
+    update(uses)
+    .where(
+        uses.c.seq.in_(
+            select(uses.c.seq)
+            .where(
+                uses.c.domain == bindparam("of_domain"),
+                uses.c.address.is_not(None),
+                uses.c.at <= bindparam("before", type_=Time),
+            )
+            .order_by(uses.c.at)
+            .limit(bindparam("most", type_=Integer))
+        )
+    )
+    .values(address=None)
+)
 
 
 def redeem(connection: Connection, redemption: Redemption) -> None:
@@ -91,6 +109,14 @@ def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Seq
     else:
         rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
     return [use_of(row) for row in rows]
+
+
+def forget_addresses(
+    connection: Connection, domain: str, before: datetime, at_most: int
+) -> int:
+    """See `IInviteStore.forget_addresses`."""
+    which = {"of_domain": domain, "before": before, "most": at_most}
+    return connection.execute(_FORGET_ADDRESSES, which).rowcount
 
 
 def _decide(connection: Connection, statement: Update, use: Use) -> None:

@@ -83,6 +83,10 @@ class SQLStore:
         """See `IInviteStore`."""
         return self._read(lambda c: redeeming.list_uses(c, domain, invite_id))
 
+    def forget_addresses(self, domain: str, before: datetime, at_most: int) -> Deferred[int]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: redeeming.forget_addresses(c, domain, before, at_most))
+
     def hit(
         self, domain: str, counters: Sequence[Counter], now: datetime
     ) -> Deferred[tuple[int, ...] | None]:

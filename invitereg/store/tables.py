@@ -143,6 +143,13 @@ uses = Table(
     Index("uses_invite", "domain", "invite_id"),
     sqlite_autoincrement=True,
 )
+Index(
+    "uses_with_address",
+    uses.c.domain,
+    uses.c.at,
+    sqlite_where=uses.c.address.is_not(None),
+    postgresql_where=uses.c.address.is_not(None),
+)
 
 hits = Table(
     "hits",

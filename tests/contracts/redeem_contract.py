@@ -26,6 +26,18 @@ class RedeemContract(StoreCase):
         self.assertIsNone((await self.account("romeo")).credentials)
         self.assertEqual(await self.store.list_uses(DOMAIN), [self.use("romeo")])
 
+    async def test_addresses_are_forgotten(self):
+        """Old addresses leave the history, a few at a time; the rest of it stays."""
+        for username in ("a", "b", "c"):
+            await self.redeem(username)
+            self.advance(HOUR)
+        before = self.now - 2 * HOUR
+        forgotten = [await self.store.forget_addresses(DOMAIN, before, 1) for _ in range(3)]
+        self.assertEqual(forgotten, [1, 1, 0])
+        uses = await self.store.list_uses(DOMAIN)
+        self.assertEqual([use.username for use in uses], ["a", "b", "c"])
+        self.assertEqual([use.address for use in uses], [None, None, "192.0.2.1"])
+
     async def test_only_as_often_as_allowed(self):
         """An invite for two makes two accounts, not three."""
         invite = await self.invite(uses_allowed=2)

@@ -115,6 +115,13 @@ def _create_uses() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("uses_invite", "uses", ["domain", "invite_id"])
+    op.create_index(
+        "uses_with_address",
+        "uses",
+        ["domain", "at"],
+        sqlite_where=sa.text("address IS NOT NULL"),
+        postgresql_where=sa.text("address IS NOT NULL"),
+    )
 
 
 def _create_hits() -> None:
