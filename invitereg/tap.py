@@ -1,15 +1,16 @@
 """The twistd plugin's service: the only place that knows all parts."""
 
 import os
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
@@ -19,18 +20,20 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, ConfigError, load
 from invitereg.domain.sessions import Sessions
-from invitereg.errors import Refused, StoreError
+from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
+from invitereg.upkeep import Upkeep
 from invitereg.xmpp.c2s import C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
-from invitereg.xmpp.tls import load_context
+from invitereg.xmpp.tls import ServerTls, load_options
 
-SESSION_ENDS_SECONDS = 1.0
+# What cannot change while the service runs.
+_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
 
 
 class Options(usage.Options):
@@ -66,12 +69,14 @@ class InviteregService(Service):
     def __init__(self, config: Config, reactor: Any) -> None:
         self._config = config
         self._reactor = reactor
-        self._tls = load_context(config.tls.certificate, config.tls.private_key)
+        # Shared by all parts, and updated in place by `reload`.
+        self._domains = dict(config.domains)
+        self._tls = ServerTls(load_options(config.tls.certificate, config.tls.private_key))
         self._threads = Threads(reactor, config.work_queue)
         self._ports: list[Any] = []
         self._database: Database | None = None
         self._streams: StreamCount | None = None
-        self._ends: LoopingCall | None = None
+        self._upkeep: Upkeep | None = None
 
     def startService(self) -> None:
         """Open the store and listen.
@@ -83,17 +88,26 @@ class InviteregService(Service):
             self._database = Database(self._config.data_dir, self._threads)
         except StoreError as error:
             raise SystemExit(str(error)) from None
-        door = self._make_door(SQLStore(self._database))
+        store = SQLStore(self._database)
+        door = self._make_door(store)
         self._streams = door.streams
         self._listen(door)
         self._threads.start()
-        self._ends = LoopingCall(self._carry_out_ends, door.sessions)
-        self._ends.clock = self._reactor
-        self._ends.start(SESSION_ENDS_SECONDS)
+        self._upkeep = Upkeep(
+            self._reactor,
+            self._now,
+            store,
+            door.sessions,
+            self._domains,
+            self._config.keep_addresses,
+        )
+        self._upkeep.start()
+        # Without a handler, the signal would end the process.
+        signal.signal(signal.SIGHUP, self._on_hangup)
         super().startService()
         self._log.info(
             "serving {domains} as configured in {path}",
-            domains=", ".join(self._config.domains),
+            domains=", ".join(self._domains),
             path=str(self._config.path),
         )
 
@@ -107,8 +121,8 @@ class InviteregService(Service):
             await maybeDeferred(port.stopListening)
         if self._streams is not None:
             await end_all(self._streams.open, "system-shutdown")
-        if self._ends is not None and self._ends.running:
-            self._ends.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
         await self._threads.stop()
         if self._database is not None:
             self._database.close()
@@ -121,10 +135,10 @@ class InviteregService(Service):
         )
         streams = config.streams
         return C2SDoor(
-            domains=config.domains,
-            registrar=Registrar(config.domains, store, accounts, self._now),
+            domains=self._domains,
+            registrar=Registrar(self._domains, store, accounts, self._now),
             accounts=accounts,
-            throttle=LoginThrottle(config.domains, store, self._now),
+            throttle=LoginThrottle(self._domains, store, self._now),
             sessions=Sessions(store),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
@@ -156,12 +170,34 @@ class InviteregService(Service):
             reason = reason.socketError
         raise SystemExit(f"cannot listen on {text}: {reason}")
 
-    async def _carry_out_ends(self, sessions: Sessions) -> None:
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """Read policy, texts and certificates again; connections stay open.
+
+        A file with a mistake changes nothing. What cannot change while running is named in
+        the log, and stays as it is.
+        """
         try:
-            await sessions.carry_out_ends()
-        except Refused as refusal:
-            # The store says in the log what is wrong; this only has to go on.
-            self._log.debug("sessions were not looked after: {refusal}", refusal=refusal)
+            config = load(self._config.path)
+            options = load_options(config.tls.certificate, config.tls.private_key)
+        except (ConfigError, OSError, ValueError) as error:
+            self._log.error("not reloaded, the old configuration stays: {error}", error=error)
+            return
+        fixed = [
+            name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
+        ]
+        if set(config.domains) != set(self._domains):
+            fixed.append("domain")
+        else:
+            self._domains.update(config.domains)
+        if fixed:
+            self._log.warn("restart to change {keys}", keys=", ".join(fixed))
+        self._tls.options = options
+        if self._upkeep is not None:
+            self._upkeep.keep_addresses = config.keep_addresses
+        self._log.info("reloaded {path}", path=str(config.path))
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)

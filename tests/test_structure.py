@@ -27,6 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config store accounts threads selfsigned",
         "testing",
         "domain xmpp web",
+        "upkeep",
         "cli tap __main__",
     )
 )

@@ -23,11 +23,11 @@ from invitereg.domain.sessions import Sessions
 from invitereg.logins import LoginThrottle
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
-from invitereg.xmpp import bind, preauth, register, sasl
+from invitereg.xmpp import bind, preauth, register, sasl, starttls
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.handlers import StreamHandlers
-from invitereg.xmpp.phases import NS_XMPP_TLS, Phase
+from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
 from invitereg.xmpp.register import RegistrationHandler
 from invitereg.xmpp.sasl import SaslHandler
@@ -183,7 +183,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 def _features(phase: Phase, mechanisms: Sequence[str]) -> str:
     features = domish.Element((NS_STREAMS, "features"))
     if phase is Phase.CLEAR:
-        features.addElement((NS_XMPP_TLS, "starttls")).addElement("required")
+        features.addChild(starttls.stream_feature())
     elif phase is Phase.SECURED:
         offered = [sasl.stream_feature(mechanisms), register.stream_feature()]
         for element in (*offered, *preauth.stream_features()):

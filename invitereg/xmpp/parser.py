@@ -43,6 +43,9 @@ class BoundedElementStream(domish.ExpatElementStream):
 
     def parse(self, buffer: bytes) -> None:
         """Take the next bytes of the stream."""
+        if not self._depth and (b"\0" in buffer or buffer[:1] in (b"\xfe", b"\xff")):
+            # expat would read UTF-16, even if told that it is UTF-8.
+            raise StreamError("unsupported-encoding")
         self._received += len(buffer)
         try:
             self.parser.Parse(buffer)

@@ -8,6 +8,26 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID, InvalidFormat
 from twisted.words.xish import domish
 
+from invitereg.errors import InvalidUsername
+from invitereg.model import prepare_domain, prepare_localpart
+
+
+def parse_jid(text: str) -> JID:
+    """The JID that ``text`` is; Twisted alone takes parts that are empty (RFC 6122 §2).
+
+    Raises:
+        ValueError: it is none.
+    """
+    bare, slash, resource = text.partition("/")
+    localpart, at, domain = bare.rpartition("@")
+    if slash and not resource:
+        raise ValueError("empty resource")
+    try:
+        user = prepare_localpart(localpart) if at else None
+        return JID(tuple=(user, prepare_domain(domain), resource or None))
+    except (InvalidUsername, InvalidFormat) as error:
+        raise ValueError(str(error)) from None
+
 
 def is_request(iq: domish.Element) -> bool:
     """Whether an IQ asks for something, and for one thing (RFC 6120 §8.2.3)."""
@@ -29,8 +49,8 @@ def is_for_handlers(stanza: domish.Element, sender: JID) -> bool:
     if to is None:
         return True
     try:
-        recipient = JID(to)
-    except (InvalidFormat, RuntimeError, IndexError):  # an empty JID, an empty label
+        recipient = parse_jid(to)
+    except ValueError:
         raise StanzaError("jid-malformed", "modify") from None
     if recipient.resource is not None or recipient.host != sender.host:
         return False

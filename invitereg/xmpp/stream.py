@@ -7,6 +7,7 @@ security (STARTTLS, SASL) is thrown away instead of being taken for something se
 
 import secrets
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -28,14 +29,13 @@ from zope.interface import implementer
 
 from invitereg.model import Invite
 from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.xmpp import starttls
 from invitereg.xmpp.deadlines import Deadlines
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.phases import (
     ACCEPTED,
     NS_CLIENT,
-    NS_XMPP_SASL,
-    NS_XMPP_TLS,
     STANZA_LIMITS,
     Phase,
 )
@@ -66,7 +66,7 @@ class ClientStream(XmlStream):
         super().__init__(ListenAuthenticator())
         self.phase = phase
         self.address: Address | None = None
-        self._domain: Domain | None = None
+        self._domain: str | None = None
         self.invite: Invite | None = None
         self.username: str | None = None
         self.credentials_set_at: datetime | None = None
@@ -81,7 +81,8 @@ class ClientStream(XmlStream):
     @property
     def domain(self) -> Domain:
         """The domain that the client asked for; before it has, the first one served."""
-        return self._domain or next(iter(self.factory.domains.values()))
+        domains: Mapping[str, Domain] = self.factory.domains
+        return domains[self._domain or next(iter(domains))]
 
     # --- bytes
 
@@ -108,14 +109,14 @@ class ClientStream(XmlStream):
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what arrived; called by the reactor."""
+        if self.phase is not Phase.CLEAR:
+            # Not every transport reports the end of its handshake.
+            self._deadlines.cancel("tls")
         if not self._heard:
             self._heard = True
             self._learn_address()
         if self.closing:
             return
-        if self.phase is not Phase.CLEAR:
-            # Not every transport reports the end of its handshake.
-            self._deadlines.cancel("tls")
         self._deadlines.postpone("idle")
         parser = self.stream
         try:
@@ -218,21 +219,17 @@ class ClientStream(XmlStream):
     # --- before TLS
 
     def _start_tls(self, _element: domish.Element) -> None:
-        self.send(domish.Element((NS_XMPP_TLS, "proceed")))
+        self.send(starttls.proceed())
         self.phase = Phase.SECURED
         self.reset()
         self.transport.startTLS(self.factory.tls)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:
-        failure = domish.Element((NS_XMPP_SASL, "failure"))
-        failure.addElement("encryption-required")
-        self.send(failure)
+        self.send(starttls.encryption_required())
 
     def _refuse_clear_iq(self, iq: domish.Element) -> None:
         if is_request(iq):
-            error = StanzaError("policy-violation", "modify", "Use STARTTLS first.", "en")
-            iq.children.clear()
-            self.send(error.toResponse(iq))
+            self.send(starttls.not_in_clear_text(iq))
         else:
             self.end("not-authorized")
 
@@ -240,7 +237,7 @@ class ClientStream(XmlStream):
 
     def _on_header(self, root: domish.Element) -> None:
         try:
-            domain = check_header(root, self.factory.domains)
+            domain = check_header(root, self.factory.domains).name
             if self._domain not in (None, domain):
                 raise StreamError("host-unknown", "Another domain was asked for before.")
         except StreamError as error:

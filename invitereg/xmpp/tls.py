@@ -5,13 +5,17 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL.crypto import X509, PKey
+from OpenSSL.SSL import Connection
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
 
 ALPN = b"xmpp-client"
 
 
-def load_context(certificate: Path, private_key: Path) -> CertificateOptions:
-    """A context factory for a PEM chain, the server's certificate first, and its key.
+def load_options(certificate: Path, private_key: Path) -> CertificateOptions:
+    """What TLS needs of a PEM chain, the server's certificate first, and its key.
 
     A client may negotiate ``xmpp-client`` by ALPN, and need not.
 
@@ -27,3 +31,19 @@ def load_context(certificate: Path, private_key: Path) -> CertificateOptions:
         extraCertChain=others,
         acceptableProtocols=[ALPN],
     )
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTls:
+    """Starts TLS on new connections with the certificate of the moment.
+
+    Attributes:
+        options: may be replaced while running; connections that are open keep what they have.
+    """
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self.options = options
+
+    def serverConnectionForTLS(self, _protocol: TLSMemoryBIOProtocol) -> Connection:
+        """See `IOpenSSLServerConnectionCreator`."""
+        return Connection(self.options.getContext(), None)

@@ -1,0 +1,1 @@
+"""The service as operators run it: processes, signals, files, and what survives."""

@@ -1,0 +1,59 @@
+"""What SIGHUP does."""
+
+import signal
+import ssl
+
+from invitereg.selfsigned import write_certificate
+from tests.service.running import DOMAIN, Service
+from tests.service.test_process import ProcessCase
+from tests.service.wire import Wire
+
+
+class ReloadTests(ProcessCase):
+    def edit(self, service: Service, old: str, new: str) -> None:
+        service.config.write_text(service.config.read_text().replace(old, new))
+
+    def hang_up(self, service: Service) -> None:
+        assert service._process is not None
+        service._process.send_signal(signal.SIGHUP)
+
+    async def test_policy_and_certificate(self) -> None:
+        """A new policy and a new certificate hold at once, and no connection is dropped."""
+        service = self.service("policy: {registration_invite_only: true}")
+        service.start()
+        before = await Wire.connect(service)
+        self.addCleanup(before.close)
+        self.edit(service, "registration_invite_only: true", "registration_invite_only: false")
+        write_certificate(service.folder, DOMAIN)
+        self.hang_up(service)
+        await service.logged("reloaded ")
+        self.assertEqual(await before.register("juliet", service.secret()), "result")
+        with self.assertRaises(ssl.SSLError):
+            await Wire.connect(service)  # which still trusts the old certificate alone
+        service.client_context = ssl.create_default_context(cafile=service.certificate)
+        after = await Wire.connect(service)
+        self.addCleanup(after.close)
+        self.assertStops(service)
+
+    async def test_mistakes(self) -> None:
+        """A file with mistakes is refused whole; the old policy stays in force."""
+        service = self.service("policy: {allow_registration: true}")
+        service.start()
+        token = service.invite()
+        self.edit(service, "allow_registration: true", "allow_registration: false, colour: red")
+        self.hang_up(service)
+        await service.logged("not reloaded.*colour: unknown key")
+        await self.register(service, "juliet", token)
+        self.assertStops(service)
+
+    async def test_what_needs_a_restart(self) -> None:
+        """What cannot change while it runs is named, and the rest is taken over."""
+        service = self.service("policy: {allow_registration: true}\nkeep_addresses: 1d")
+        service.start()
+        self.edit(service, "allow_registration: true", "limits: {work_queue: 99}")
+        self.edit(service, "data_dir: data", "data_dir: elsewhere")
+        self.hang_up(service)
+        await service.logged("restart to change data_dir, work_queue")
+        self.edit(service, "data_dir: elsewhere", "data_dir: data")
+        await self.register(service, "juliet", service.invite())
+        self.assertStops(service)
