@@ -23,8 +23,9 @@ class _InviteregMaker:
         return Options
 
     def makeService(self, options: Any) -> IService:
-        from invitereg.tap import makeService
         from twisted.internet import reactor
+
+        from invitereg.tap import makeService
 
         return makeService(options, reactor)
 

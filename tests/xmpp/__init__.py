@@ -1,0 +1,1 @@
+"""Scripted clients at the c2s door."""
