@@ -1,0 +1,222 @@
+"""How fast invited people get in: complete registrations, each on a connection of its own.
+
+Every client opens TCP, negotiates STARTTLS, presents its own token, and registers. The service
+runs as its own process with everything on disk; the load runs beside it on the same machine.
+
+    python bench/registrations.py --registrations 2000 --pending 1000
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import signal
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from invitereg.config import load
+from invitereg.model import Kind, generate_invite_id, generate_token, token_digest
+from invitereg.selfsigned import write_certificate
+from invitereg.store.database import Database
+from invitereg.store.tables import invites
+from invitereg.threads import Inline
+
+HEADER = (
+    b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' "
+    b"xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Client:
+    """One newcomer, as terse as an XMPP client can be."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._port = port
+        self._context = context
+
+    async def register(self, name: str, token: str) -> None:
+        """Register by token; raises AssertionError if the server refuses."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        await self._ask(HEADER, b"</stream:features>")
+        await self._ask(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<proceed")
+        await self._writer.start_tls(self._context, server_hostname="localhost")
+        await self._ask(HEADER, b"</stream:features>")
+        await self._iq(f"<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>")
+        await self._iq(
+            "<query xmlns='jabber:iq:register'>"
+            f"<username>{name}</username><password>a-long-password-{name}</password></query>"
+        )
+        self._writer.write(b"</stream:stream>")
+        self._writer.close()
+
+    async def _iq(self, payload: str) -> None:
+        answer = await self._ask(f"<iq type='set' id='x'>{payload}</iq>".encode(), b">")
+        assert b"result" in answer, answer.decode()
+
+    async def _ask(self, data: bytes, until: bytes) -> bytes:
+        self._writer.write(data)
+        answer = b""
+        while until not in answer:
+            chunk = await self._reader.read(65536)
+            assert chunk, "the server closed the connection"
+            answer += chunk
+        return answer
+
+
+class Server:
+    """The service in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_certificate(folder, "localhost")
+        self.port = 15222
+        (folder / "config.yaml").write_text(
+            "domain: localhost\ndata_dir: data\n"
+            "tls: {certificate: fullchain.pem, private_key: privkey.pem}\n"
+            f'c2s: {{listen: ["tcp:{self.port}:interface=127.0.0.1"], listen_tls: []}}\n'
+        )
+
+    def make_invites(self, count: int) -> list[str]:
+        """Make pending invites with one use each; returns their tokens."""
+        config = load(self.folder / "config.yaml", serving=False)
+        database = Database(config.data_dir, Inline())
+        now = datetime.now(UTC)
+        tokens = [generate_token() for _ in range(count)]
+        rows = [_row(token, now) for token in tokens]
+        for start in range(0, count, 10_000):
+            part = rows[start : start + 10_000]
+            database.write(lambda c, part=part: c.execute(invites.insert(), part))
+        database.close()
+        return tokens
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile="]
+        log = (self.folder / "log").open("wb")
+        self.process = subprocess.Popen(
+            [*command, "invitereg", "--config", str(self.folder / "config.yaml")],
+            stdout=log,
+            stderr=log,
+        )
+        deadline = time.monotonic() + 30
+        while b"serving" not in (self.folder / "log").read_bytes():
+            assert time.monotonic() < deadline, "it does not start"
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+    def resident_mib(self) -> float:
+        """Resident memory now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+    def stop(self) -> None:
+        """Stop it in the ordinary way."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+def _row(token: str, now: datetime) -> dict[str, object]:
+    return {
+        "id": generate_invite_id(),
+        "domain": "localhost",
+        "digest": token_digest(token),
+        "kind": Kind.ACCOUNT,
+        "source": "cli",
+        "roles": (),
+        "groups": (),
+        "note": "",
+        "uses_allowed": 1,
+        "uses": 0,
+        "created_at": now,
+        "expires_at": now + timedelta(days=7),
+    }
+
+
+async def load_server(port: int, tokens: list[str], at_once: int) -> list[float]:
+    """Register one newcomer per token, ``at_once`` at a time; returns seconds for each."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    waiting, seconds = list(enumerate(tokens)), []
+
+    async def work() -> None:
+        while waiting:
+            number, token = waiting.pop()
+            begin = time.perf_counter()
+            await Client(port, context).register(f"user{number}-{token[:6].lower()}", token)
+            seconds.append(time.perf_counter() - begin)
+
+    await asyncio.gather(*(work() for _ in range(at_once)))
+    return seconds
+
+
+async def idle_streams(server: Server, count: int) -> float:
+    """Open idle TLS streams; returns the KiB of resident memory that each costs the server."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    before, clients = server.resident_mib(), []
+    for _ in range(count):
+        client = Client(server.port, context)
+        client._reader, client._writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await client._ask(HEADER, b"</stream:features>")
+        await client._ask(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<proceed")
+        await client._writer.start_tls(context, server_hostname="localhost")
+        await client._ask(HEADER, b"</stream:features>")
+        clients.append(client)
+    return (server.resident_mib() - before) * 1024 / count
+
+
+def main() -> None:
+    """Run the load and print what it cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--registrations", type=int, default=2000)
+    parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--pending", type=int, default=1000, help="other pending invites")
+    parser.add_argument("--idle", type=int, default=90, help="idle TLS streams to weigh")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
+        server = Server(Path(folder))
+        print(f"making {arguments.pending + arguments.registrations:,} invites …", flush=True)
+        tokens = server.make_invites(arguments.registrations)
+        server.make_invites(arguments.pending)
+        server.start()
+        try:
+            report(server, tokens, arguments)
+        finally:
+            server.stop()
+
+
+def report(server: Server, tokens: list[str], arguments: argparse.Namespace) -> None:
+    """Load a running server, and print the figures."""
+    at_rest = server.resident_mib()
+    warm, tokens = tokens[:50], tokens[50:]
+    asyncio.run(load_server(server.port, warm, arguments.at_once))
+    cpu, begin = server.cpu_seconds(), time.perf_counter()
+    seconds = asyncio.run(load_server(server.port, tokens, arguments.at_once))
+    wall, cpu = time.perf_counter() - begin, server.cpu_seconds() - cpu
+    quantiles = statistics.quantiles(seconds, n=100)
+    print(f"registrations/s      {len(tokens) / wall:8.1f}  ({arguments.at_once} at once)")
+    print(f"server CPU each      {cpu / len(tokens) * 1000:8.2f} ms")
+    for percent in (50, 90, 99):
+        print(f"latency p{percent}          {quantiles[percent - 1] * 1000:8.1f} ms")
+    print(f"resident at rest     {at_rest:8.1f} MiB")
+    print(f"resident after load  {server.resident_mib():8.1f} MiB")
+    each = asyncio.run(idle_streams(server, arguments.idle))
+    print(f"idle TLS stream      {each:8.1f} KiB each ({arguments.idle} streams)")
+
+
+if __name__ == "__main__":
+    main()
