@@ -247,8 +247,11 @@ class FileTests(ConfigCase):
     def test_forbidden(self) -> None:
         """A key that may not be read is said so."""
         (self.folder / "privkey.pem").chmod(0)
-        if os.access(self.folder / "privkey.pem", os.R_OK):
-            self.skipTest("root may read everything")
+        if os.geteuid() == 0:  # who may read everything
+            for path in (self.folder, *self.folder.glob("*.yaml")):
+                os.chown(path, 65534, -1)
+            os.seteuid(65534)
+            self.addCleanup(os.seteuid, 0)
         self.assert_mistake(
             "",
             f"1: tls.private_key: {self.folder}/privkey.pem cannot be read: Permission denied",
