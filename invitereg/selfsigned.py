@@ -42,7 +42,5 @@ def write_certificate(folder: Path, domain: str, days: int = 30) -> tuple[Path, 
     certificate_path, key_path = folder / "fullchain.pem", folder / "privkey.pem"
     certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM))
     key_path.touch(mode=0o600)
-    key_path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return certificate_path, key_path

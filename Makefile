@@ -1,0 +1,67 @@
+# What a contributor, and whoever wants a first look, needs: GNU make, Python 3.11 or newer, and
+# a package registry. Everything is installed into .venv, by the first target that needs it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5222
+TLS_PORT ?= 5223
+ARGS ?=
+
+# Only what goes wrong is shown.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# In this mode the plugin for twistd is found where it lies.
+EDITABLE := --config-settings editable_mode=compat --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types bench clean
+
+help:
+	@echo 'make demo    try it: a domain on this computer, and an invite to it'
+	@echo '             (PORT=15222 TLS_PORT=15223 for other ports, ARGS=--open and the like)'
+	@echo 'make test    all tests (ARGS="-k invites" for some)'
+	@echo 'make lint    ruff: format and rules'
+	@echo 'make types   mypy'
+	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
+	@echo 'make clean   remove .venv and everything else that was made'
+	@echo 'PYTHON=python3.12 chooses another Python.'
+
+demo: $(VENV)/.demo
+	@$(BIN)/invitereg demo --port $(PORT) --tls-port $(TLS_PORT) $(ARGS)
+
+test: $(VENV)/.work
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.work
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check --output-format concise .
+
+types: $(VENV)/.work
+	@$(BIN)/mypy
+
+bench: $(VENV)/.demo
+	@$(BIN)/python bench/registrations.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name .git -prune -o \( -name __pycache__ -o -name dropin.cache \
+		-o -name '_trial_temp*' \) -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'invitereg needs Python 3.11 or newer. $(PYTHON) is:' \
+			"$$($(PYTHON) --version 2>&1)." 'Choose another: make PYTHON=python3.12 …' >&2; \
+		exit 1; }
+	@echo 'Making $(VENV) …'
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# What it takes to run, and on top of it what it takes to work on it.
+$(VENV)/.demo: setup.cfg pyproject.toml | $(BIN)/python
+	@echo 'Installing what invitereg needs (takes a minute the first time) …'
+	@$(PIP) install $(EDITABLE) .
+	@touch $@
+
+$(VENV)/.work: setup.cfg pyproject.toml | $(BIN)/python
+	@echo 'Installing what invitereg and its tests need (takes a minute the first time) …'
+	@$(PIP) install $(EDITABLE) '.[test,lint]'
+	@touch $@ $(VENV)/.demo

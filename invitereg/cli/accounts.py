@@ -1,0 +1,108 @@
+"""``invitereg account …``: the accounts of the embedded domain."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from invitereg.cli.desk import Desk, pass_desk
+from invitereg.cli.objects import account_object, print_objects
+from invitereg.cli.parameters import ROLE, domain_option, json_option
+from invitereg.cli.wording import print_table
+from invitereg.errors import UnacceptablePassword
+from invitereg.model import Account
+
+_MOST_BYTES = 2**16
+
+
+@click.group()
+def command() -> None:
+    """Make, list and delete accounts; give them roles.
+
+    USER is a username or an address: romeo or romeo@example.com.
+    """
+
+
+@command.command()
+@click.argument("user")
+@json_option
+@pass_desk
+def create(desk: Desk, user: str, as_json: bool) -> None:
+    """Make an account; the password is one line of standard input."""
+    domain, username = desk.user(user)
+    desk.run(desk.registrar.create_account(domain, username, _read_password()))
+    account = desk.run(desk.store.get_account(domain, username))
+    if as_json and account is not None:
+        print_objects([account_object(account)])
+    elif not as_json:
+        click.echo(f"account {username}@{domain} made")
+
+
+@command.command("list")
+@domain_option
+@json_option
+@pass_desk
+def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
+    """List all accounts, by name."""
+    accounts = desk.run(desk.store.list_accounts(desk.domain(domain).name))
+    if as_json:
+        print_objects(account_object(account) for account in accounts)
+    else:
+        _print(accounts)
+
+
+@command.command()
+@click.argument("user")
+@json_option
+@pass_desk
+def delete(desk: Desk, user: str, as_json: bool) -> None:
+    """Delete an account and end its sessions; nobody can register its name again."""
+    domain, username = desk.user(user)
+    desk.run(desk.registrar.delete_account(domain, username))
+    if as_json:
+        print_objects([{"username": username, "domain": domain}])
+    else:
+        click.echo(f"account {username}@{domain} deleted")
+
+
+@command.command()
+@click.argument("user")
+@click.option("--add", metavar="ROLE", type=ROLE, multiple=True, help="One more role.")
+@click.option("--remove", metavar="ROLE", type=ROLE, multiple=True, help="One role less.")
+@json_option
+@pass_desk
+def role(
+    desk: Desk, user: str, add: tuple[str, ...], remove: tuple[str, ...], as_json: bool
+) -> None:
+    """Give roles to an account and take them away; both options can be repeated."""
+    if not add and not remove:
+        raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
+    domain, username = desk.user(user)
+    change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
+    account = desk.run(change)
+    if as_json:
+        print_objects([account_object(account)])
+    else:
+        _print([account])
+
+
+def _print(accounts: Sequence[Account]) -> None:
+    rows = [
+        (f"{account.username}@{account.domain}", ", ".join(account.roles) or "-")
+        for account in accounts
+    ]
+    print_table(("address", "roles"), rows)
+
+
+def _read_password() -> str:
+    """One line of standard input without its end; typed twice, unseen, on a terminal."""
+    if sys.stdin.isatty():
+        typed: str = click.prompt(
+            "Password", hide_input=True, confirmation_prompt=True, err=True
+        )
+        return typed
+    line = sys.stdin.buffer.readline(_MOST_BYTES)
+    try:
+        return line.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise UnacceptablePassword("The password is not UTF-8.") from None

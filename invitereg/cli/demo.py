@@ -1,0 +1,296 @@
+"""``invitereg demo``: a real service, on this computer alone, that lasts until Ctrl-C."""
+
+import errno
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import yaml
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
+from zope.interface import implementer
+
+from invitereg.cli.failures import Failed
+from invitereg.cli.parameters import ADDRESS
+from invitereg.cli.wording import print_qr
+from invitereg.model import prepare_domain
+from invitereg.policy.values import Address
+from invitereg.selfsigned import write_certificate
+
+MARK = "# Written by invitereg demo, and written again when it next runs here.\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What to run.
+
+    Attributes:
+        listen: the address of this computer to listen on.
+        anybody: let everybody register, also without an invite.
+        folder: where configuration, certificate and data are.
+        kept: whether the folder outlives the demo.
+    """
+
+    domain: str
+    listen: Address
+    port: int
+    tls_port: int
+    anybody: bool
+    folder: Path
+    kept: bool
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / "config.yaml"
+
+    def endpoint(self, port: int) -> str:
+        """Where to listen, as Twisted writes it."""
+        kind = "tcp" if self.listen.version == 4 else "tcp6"
+        interface = str(self.listen).replace(":", r"\:")
+        return f"{kind}:{port}:interface={interface}"
+
+
+def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    try:
+        name = prepare_domain(value)
+        name.encode("idna")  # as the certificate writes it
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no domain name.", ctx, param) from None
+    return name
+
+
+_PORT = click.IntRange(1, 65535)
+
+
+@click.command()
+@click.option("--domain", default="localhost", show_default=True, callback=_domain)
+@click.option("--port", type=_PORT, default=5222, show_default=True, help="For STARTTLS.")
+@click.option(
+    "--tls-port", type=_PORT, default=5223, show_default=True, help="For TLS at once."
+)
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    type=ADDRESS,
+    default="127.0.0.1",
+    show_default=True,
+    help="This computer's address to listen on; 0.0.0.0 is all of them.",
+)
+@click.option(
+    "--dir",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep everything in FOLDER; default: a temporary one.",
+)
+@click.option("--open", "anybody", is_flag=True, help="Let people register without invites.")
+def command(folder: Path | None, **options: Any) -> None:
+    """Try it: run a domain of its own until Ctrl-C, and print an invite to it."""
+    if options["port"] == options["tls_port"]:
+        raise click.UsageError("--port and --tls-port must differ.")
+    with _folder(folder) as path:
+        _run(Demo(folder=path, kept=folder is not None, **options))
+        path = path.absolute()
+    click.echo(
+        f"Stopped. Everything is kept in {path}" if folder else "Stopped and cleaned up."
+    )
+
+
+@contextmanager
+def _folder(folder: Path | None) -> Iterator[Path]:
+    """The folder to work in; a temporary one is removed in the end."""
+    if folder is None:
+        with TemporaryDirectory(prefix="invitereg-demo-") as name:
+            yield Path(name)
+        return
+    config = folder / "config.yaml"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        foreign = config.exists() and not config.read_text("utf-8").startswith(MARK)
+    except (OSError, UnicodeError) as error:
+        raise Failed(f"{folder} cannot be used: {error}") from None
+    if foreign:
+        raise Failed(f"{config} is not from a demo: choose another folder with --dir")
+    yield folder
+
+
+def _run(demo: Demo) -> None:
+    _check_port(demo, demo.port, "--port", "PORT")
+    _check_port(demo, demo.tls_port, "--tls-port", "TLS_PORT")
+    _step(1, f"writing a configuration and a certificate to {demo.folder}")
+    _write_files(demo)
+    _step(2, f"starting the service for {demo.domain}")
+    reactor = _start_service(demo)
+    _step(3, "making an invite")
+    # Only with the reactor does Ctrl-C stop it; before, it ends this function.
+    reactor.callWhenRunning(_explain, demo, _make_invite(demo))
+    reactor.run()
+
+
+def _start_service(demo: Demo) -> Any:
+    """Start the service that the configuration describes; returns its reactor, not yet run."""
+    # Imported only now, so that the first lines do not have to wait.
+    from twisted.internet import reactor as global_reactor
+
+    from invitereg.config import load
+    from invitereg.tap import InviteregService
+
+    reactor: Any = global_reactor
+    globalLogBeginner.beginLoggingTo([Narrator()], redirectStandardIO=False)
+    service = InviteregService(load(demo.config), reactor)
+    try:
+        service.startService()
+    except SystemExit as error:
+        raise Failed(str(error)) from None
+    reactor.addSystemEventTrigger("before", "shutdown", click.echo, "\nStopping …")
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    # To close the terminal's window ends it as well, and removes what it has written.
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
+    return reactor
+
+
+def _make_invite(demo: Demo) -> str:
+    """The link of a new invite."""
+    from invitereg.cli.desk import Desk
+    from invitereg.issuer import NewInvite
+
+    with Desk.open(demo.config) as desk:
+        new = NewInvite(domain=demo.domain, source="cli")
+        invite, token = desk.run(desk.issuer.create(new))
+    return invite.uri(token)
+
+
+def _check_port(demo: Demo, port: int, option: str, variable: str) -> None:
+    """See that a port is free, before anything is begun.
+
+    Raises:
+        Failed: it is not; the text says how to take another.
+    """
+    family = socket.AF_INET if demo.listen.version == 4 else socket.AF_INET6
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((str(demo.listen), port))
+            probe.listen()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Failed(
+                    f"cannot listen on {demo.listen}:{port}: {error.strerror}"
+                ) from None
+            other = port + 10000 if port < 50000 else port - 10000
+            raise Failed(
+                f"port {port} is taken by another program: "
+                f"choose one with {option} {other} (make demo {variable}={other})"
+            ) from None
+
+
+def _write_files(demo: Demo) -> None:
+    tls = demo.folder / f"tls-{demo.domain}"
+    certificate, key = tls / "fullchain.pem", tls / "privkey.pem"
+    content = {
+        "domain": demo.domain,
+        "site_name": "invitereg demo",
+        "data_dir": "data",
+        "tls": {
+            "certificate": str(certificate.relative_to(demo.folder)),
+            "private_key": str(key.relative_to(demo.folder)),
+        },
+        "c2s": {
+            "listen": [demo.endpoint(demo.port)],
+            "listen_tls": [demo.endpoint(demo.tls_port)],
+        },
+        "policy": {"registration_invite_only": not demo.anybody},
+    }
+    try:
+        if not (certificate.exists() and key.exists()):  # apps may trust it from last time
+            tls.mkdir(mode=0o700, exist_ok=True)
+            write_certificate(tls, demo.domain.encode("idna").decode(), days=365)
+        demo.config.write_text(MARK + yaml.safe_dump(content, sort_keys=False), "utf-8")
+    except OSError as error:
+        raise Failed(f"{demo.folder} cannot be used: {error}") from None
+
+
+def _step(number: int, text: str) -> None:
+    click.echo(click.style(f"{number}/3", fg="cyan") + f" {text} …")
+
+
+def _explain(demo: Demo, link: str) -> None:
+    """Say what there is and what to do with it."""
+    again = f"{_command_name()} --config {shlex.quote(str(demo.config.absolute()))}"
+    click.echo(
+        f"\n{click.style('Ready.', fg='green')} This link is an invite, for one account:\n"
+    )
+    click.echo(link)
+    print_qr(link)
+    click.echo(
+        f"Open it in an app that knows invitations, such as Monal or Conversations, and say\n"
+        f"that you trust the certificate: it is only for this demo. Server: {demo.domain},\n"
+        f"{demo.listen} port {demo.port} (STARTTLS) or {demo.tls_port} (TLS)."
+    )
+    click.echo(_reach(demo))
+    click.echo(_without_invitations(demo, again))
+    click.echo(f"\nMore invites, from another terminal:\n  {again} invite create --qr")
+    click.echo("\nWho registers is shown here. Ctrl-C stops the demo.\n")
+
+
+def _reach(demo: Demo) -> str:
+    if not demo.listen.is_loopback:
+        return (
+            f"Apps elsewhere need {demo.domain} to lead to this computer, in DNS or /etc/hosts."
+        )
+    elsewhere = "" if demo.domain != "localhost" else " and --domain NAME"
+    return (
+        f"Only apps on this computer reach it. For others, add --listen 0.0.0.0{elsewhere};\n"
+        "the name must lead to this computer, in DNS or /etc/hosts."
+    )
+
+
+def _without_invitations(demo: Demo, again: str) -> str:
+    """What to do with apps that know no invitations: among them Gajim, Dino and Profanity."""
+    if demo.anybody:
+        return (
+            "\nApps that know no invitations, such as Gajim, can register here as well:\n"
+            f"sign up at the server {demo.domain}, with the port in the advanced settings."
+        )
+    return (
+        "\nFor apps that know no invitations, such as Gajim, make an account to log in to:\n"
+        f"  {again} account create romeo\n"
+        "or start the demo with --open, so that everybody can register."
+    )
+
+
+def _command_name() -> str:
+    """How this command is called, to be pasted into a terminal."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m invitereg"
+    found = shutil.which(called.name)
+    same = found is not None and os.path.samefile(found, called)
+    return called.name if same else shlex.quote(str(called.absolute()))
+
+
+@implementer(ILogObserver)
+class Narrator:
+    """Tells of the log what somebody who tries the demo wants to know."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """Print a line for a registration, and for an error."""
+        if event["log_level"] >= LogLevel.error:
+            failure = event.get("log_failure")
+            if failure is None or not failure.check(ReactorNotRunning):  # Ctrl-C twice
+                click.echo(formatEvent(event), err=True)
+        elif event.get("what") in ("registered", "password reset of"):
+            user = f"{event['username']}@{event['domain']}"
+            news = "has registered" if event["what"] == "registered" else "has a new password"
+            click.echo(click.style(f"{user} {news}.", fg="green"))

@@ -1,0 +1,141 @@
+"""What a command works with: the store, the accounts and the use cases, all in this thread.
+
+A service may run beside it on the same database; nothing here listens or needs a reactor.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+from invitereg.accounts.embedded import EmbeddedAccounts
+from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
+from invitereg.config import Config, load
+from invitereg.errors import NotFound, StoreError, Unavailable
+from invitereg.issuer import Issuer
+from invitereg.model import prepare_domain, prepare_localpart
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar
+from invitereg.store.database import Database
+from invitereg.store.sql import SQLStore
+from invitereg.threads import Inline
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+@implementer(ILogObserver)
+class Desk:
+    """Everything that commands need, opened for one of them.
+
+    Attributes:
+        store: the invites and accounts, as `invitereg.interfaces` describes them.
+        accounts: the account backend.
+    """
+
+    def __init__(self, config: Config, database: Database, work: Inline) -> None:
+        scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
+        iterations = config.accounts.scram_iterations
+        self.store = SQLStore(database)
+        self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
+        self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
+        self.registrar = Registrar(config.domains, self.store, self.accounts, self.now)
+        self._domains = config.domains
+        self._errors: list[str] = []
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator["Desk"]:
+        """The desk for the configuration file ``path``, closed in the end.
+
+        Raises:
+            ConfigError, StoreError: what keeps it from being opened.
+        """
+        config = load(path, serving=False, common_passwords=False)
+        work = Inline()
+        database = Database(config.data_dir, work)
+        desk = cls(config, database, work)
+        globalLogPublisher.addObserver(desk)
+        try:
+            yield desk
+        finally:
+            globalLogPublisher.removeObserver(desk)
+            database.close()
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.now(UTC)
+
+    def run(self, work: Coroutine[Any, Any, T] | Deferred[T]) -> T:
+        """The outcome of a use case or of the store, which is there before this returns.
+
+        Raises:
+            Refused: as the use case says.
+            StoreError: instead of `Unavailable`; it says the cause, as there is no log here.
+        """
+        outcomes: list[T] = []
+        errors: list[BaseException] = []
+        done = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
+        done.addCallbacks(outcomes.append, lambda failure: errors.append(failure.value))
+        try:
+            for error in errors:
+                raise error
+        except Unavailable as error:
+            raise StoreError(self._errors[-1] if self._errors else str(error)) from None
+        return outcomes[0]
+
+    def domain(self, name: str | None = None) -> Domain:
+        """The domain of that name; for None, the one that is served.
+
+        Raises:
+            NotFound: no such domain is served.
+        """
+        served = ", ".join(self._domains)
+        if name is None:
+            return next(iter(self._domains.values()))
+        try:
+            return self._domains[prepare_domain(name)]
+        except (ValueError, KeyError):
+            raise NotFound(f"There is no domain {name}, only {served}.") from None
+
+    def user(self, name: str, domain: str | None = None) -> tuple[str, str]:
+        """The domain and the username that ``romeo`` or ``romeo@example.com`` names.
+
+        Args:
+            name: as it was typed.
+            domain: the only domain that it may be at; None for any.
+
+        Raises:
+            NotFound: the domain is not served, or another one.
+            InvalidUsername: the rest is no username.
+        """
+        username, at, host = name.rpartition("@")
+        found = self.domain(host if at else domain).name
+        if domain is not None and found != self.domain(domain).name:
+            raise NotFound(f"{name} is not at {domain}.")
+        return found, prepare_localpart(username if at else name)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Keep the errors of the log, for `run` to tell."""
+        if event["log_level"] >= LogLevel.error:
+            self._errors.append(formatEvent(event))
+
+
+def pass_desk(
+    function: Callable[Concatenate[Desk, P], None],
+) -> Callable[P, None]:
+    """Gives a command the desk as its first argument."""
+
+    @wraps(function)
+    def with_desk(*args: P.args, **kwargs: P.kwargs) -> None:
+        ctx = click.get_current_context()
+        function(ctx.with_resource(Desk.open(ctx.obj)), *args, **kwargs)
+
+    return with_desk

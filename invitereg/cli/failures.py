@@ -1,0 +1,43 @@
+"""The command line's error map: from domain error to exit status."""
+
+from typing import IO, Any
+
+import click
+
+from invitereg.config import ConfigError
+from invitereg.errors import Refused, StoreError
+
+
+class Failed(click.ClickException):
+    """A command that was refused, or whose object was not found: its text, and exit 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the text alone: a mistake's line begins with its place, for editors to jump."""
+        click.echo(self.message, file=file, err=True)
+
+
+class Misconfigured(Failed):
+    """A configuration that cannot be used: every mistake on a line, and exit 2.
+
+    Wrong usage, which click finds itself, is 2 as well.
+    """
+
+    exit_code = 2
+
+
+FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
+    (ConfigError, Misconfigured),
+    (StoreError, Failed),
+    (Refused, Failed),
+)
+"""The first that fits holds."""
+
+
+def failure_of(error: Exception) -> Failed:
+    """What a domain error comes to; anything else is a bug, and raised as it is."""
+    for kind, failure in FAILURES:
+        if isinstance(error, kind):
+            return failure(str(error))
+    raise error

@@ -1,0 +1,210 @@
+"""``invitereg invite …``: make invites, list them, change and revoke them."""
+
+import sys
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from invitereg.cli.desk import Desk, pass_desk
+from invitereg.cli.objects import invite_object, issued_object, print_objects, use_object
+from invitereg.cli.parameters import (
+    ROLE,
+    USES,
+    domain_option,
+    expires_option,
+    json_option,
+    qr_option,
+    refuse_qr_in_json,
+)
+from invitereg.cli.wording import print_invite, print_invites, print_link, summary
+from invitereg.interfaces import InviteChanges
+from invitereg.issuer import DEFAULT_EXPIRY, NewInvite
+from invitereg.model import Invite, Status
+
+ALL = "all"
+
+
+@click.group()
+def command() -> None:
+    """Make invites, list them, change and revoke them."""
+
+
+@command.command()
+@domain_option
+@click.option("--inviter", metavar="USER", help="Who invites; default: you, the operator.")
+@click.option("--contact", is_flag=True, help="Inviter and invitee become contacts.")
+@click.option("--no-registration", is_flag=True, help="Only contacts, no new account.")
+@click.option("--username", metavar="NAME", help="The only name that can be taken with it.")
+@expires_option
+@click.option(
+    "--uses", metavar="N", type=USES, default=1, help="How often, or unlimited; default: 1."
+)
+@click.option("--role", metavar="ROLE", type=ROLE, multiple=True, help="A role they get.")
+@click.option("--group", metavar="GROUP", multiple=True, help="A group they are put into.")
+@click.option("--note", metavar="TEXT", default="", help="A note for yourself.")
+@qr_option
+@json_option
+@pass_desk
+def create(desk: Desk, /, qr: bool, as_json: bool, **options: Any) -> None:
+    """Make an invite and print its link, which is shown only now."""
+    refuse_qr_in_json(qr, as_json)
+    invite, token = desk.run(desk.issuer.create(_new_invite(desk, **options)))
+    _print_issued(desk, invite, token, as_json, qr)
+
+
+def _new_invite(
+    desk: Desk,
+    *,
+    domain: str | None,
+    inviter: str | None,
+    contact: bool,
+    no_registration: bool,
+    username: str | None,
+    expires: timedelta | None,
+    uses: int | None,
+    role: tuple[str, ...],
+    group: tuple[str, ...],
+    note: str,
+) -> NewInvite:
+    name = desk.domain(domain).name
+    return NewInvite(
+        domain=name,
+        source="cli",
+        inviter=None if inviter is None else desk.user(inviter, name)[1],
+        contact=contact,
+        registration=not no_registration,
+        username=None if username is None else desk.user(username, name)[1],
+        expiry=expires,
+        uses=uses,
+        roles=tuple(dict.fromkeys(role)),
+        groups=tuple(dict.fromkeys(group)),
+        note=note,
+    )
+
+
+@command.command("list")
+@click.option(
+    "--status",
+    type=click.Choice([*(status.value for status in Status), ALL]),
+    default=Status.PENDING.value,
+    show_default=True,
+    help="Which of them.",
+)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1, 10**9),
+    default=100,
+    show_default=True,
+    help="How many at most.",
+)
+@click.option("--after", metavar="ID", help="Go on after this invite.")
+@domain_option
+@json_option
+@pass_desk
+def list_(
+    desk: Desk, status: str, limit: int, after: str | None, domain: str | None, as_json: bool
+) -> None:
+    """List invites, the oldest first."""
+    now, wanted = desk.now(), None if status == ALL else Status(status)
+    name = desk.domain(domain).name
+    invites = desk.run(desk.store.list_invites(name, now, wanted, limit, after))
+    if as_json:
+        print_objects(invite_object(invite, now) for invite in invites)
+        return
+    print_invites(invites, now)
+    if len(invites) == limit and sys.stderr.isatty():
+        click.echo(f"There may be more: add --after {invites[-1].id}", err=True)
+
+
+@command.command()
+@click.argument("invite_id", metavar="ID")
+@domain_option
+@json_option
+@pass_desk
+def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
+    """Show an invite and who has used it."""
+    name, now = desk.domain(domain).name, desk.now()
+    invite = desk.run(desk.store.get_invite(name, invite_id))
+    uses = desk.run(desk.store.list_uses(name, invite_id))
+    if as_json:
+        history = [use_object(use) for use in uses]
+        print_objects([invite_object(invite, now) | {"history": history}])
+    else:
+        print_invite(invite, uses, now)
+
+
+@command.command()
+@click.argument("invite_id", metavar="ID")
+@expires_option
+@click.option("--uses", metavar="N", type=USES, default=None, help="How often, or unlimited.")
+@click.option("--note", metavar="TEXT", help="A note for yourself.")
+@domain_option
+@json_option
+@click.pass_context
+@pass_desk
+def edit(
+    desk: Desk,
+    ctx: click.Context,
+    invite_id: str,
+    expires: timedelta | None,
+    uses: int | None,
+    note: str | None,
+    domain: str | None,
+    as_json: bool,
+) -> None:
+    """Change an invite that is neither revoked nor used up; its link stays the same."""
+    values: dict[str, Any] = {}
+    if expires is None:
+        values["expires_at"] = None
+    elif expires is not DEFAULT_EXPIRY:
+        values["expires_at"] = desk.now() + expires
+    if ctx.get_parameter_source("uses") is not click.core.ParameterSource.DEFAULT:
+        values["uses_allowed"] = uses
+    if note is not None:
+        values["note"] = note
+    if not values:
+        raise click.UsageError("Say what to change: --expires, --uses or --note.")
+    changes = InviteChanges(values=values)
+    invite = desk.run(desk.issuer.edit(desk.domain(domain).name, invite_id, changes))
+    _print_changed(desk, invite, as_json)
+
+
+@command.command()
+@click.argument("invite_id", metavar="ID")
+@domain_option
+@qr_option
+@json_option
+@pass_desk
+def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: bool) -> None:
+    """Give a pending invite a new link, and end the old one."""
+    refuse_qr_in_json(qr, as_json)
+    invite, token = desk.run(desk.issuer.renew(desk.domain(domain).name, invite_id))
+    _print_issued(desk, invite, token, as_json, qr)
+
+
+@command.command()
+@click.argument("invite_id", metavar="ID")
+@domain_option
+@json_option
+@pass_desk
+def revoke(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
+    """End an invite: its link opens nothing any more, and its username is free."""
+    invite = desk.run(desk.issuer.revoke(desk.domain(domain).name, invite_id))
+    _print_changed(desk, invite, as_json)
+
+
+def _print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: bool) -> None:
+    if as_json:
+        print_objects([issued_object(invite, token, desk.domain(invite.domain))])
+    else:
+        print_link(invite, token, qr)
+
+
+def _print_changed(desk: Desk, invite: Invite, as_json: bool) -> None:
+    now = desk.now()
+    if as_json:
+        print_objects([invite_object(invite, now)])
+    else:
+        click.echo(f"{invite.status(now)}: {summary(invite)}")

@@ -1,0 +1,94 @@
+"""What commands print as JSON: scripts rely on every key and on every shape."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from invitereg.model import Account, Invite, Use
+from invitereg.policy import Decision
+from invitereg.policy.values import Domain
+
+Object = dict[str, Any]
+
+
+def print_objects(objects: Iterable[Object]) -> None:
+    """One object a line."""
+    for one in objects:
+        click.echo(json.dumps(one))
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """As ``2026-11-29T12:00:00Z``."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def issued_object(invite: Invite, token: str, domain: Domain) -> Object:
+    """An invite that has just been made or renewed: the only time its token is there."""
+    return {
+        "id": invite.id,
+        "token": token,
+        "uri": invite.uri(token),
+        "landing_url": domain.landing_url + token if domain.landing_url else "",
+        "kind": invite.kind.value,
+        "domain": invite.domain,
+        "inviter": invite.inviter,
+        "username": invite.username,
+        "expires_at": timestamp(invite.expires_at),
+        "uses_allowed": invite.uses_allowed,
+    }
+
+
+def invite_object(invite: Invite, now: datetime) -> Object:
+    """A stored invite, as it is at ``now``."""
+    return {
+        "id": invite.id,
+        "kind": invite.kind.value,
+        "domain": invite.domain,
+        "inviter": invite.inviter,
+        "username": invite.username,
+        "expires_at": timestamp(invite.expires_at),
+        "uses_allowed": invite.uses_allowed,
+        "uses": invite.uses,
+        "status": invite.status(now).value,
+        "created_at": timestamp(invite.created_at),
+        "revoked_at": timestamp(invite.revoked_at),
+        "source": invite.source,
+        "roles": list(invite.roles),
+        "groups": list(invite.groups),
+        "note": invite.note,
+    }
+
+
+def use_object(use: Use) -> Object:
+    """One use in an invite's history."""
+    return {
+        "username": use.username,
+        "at": timestamp(use.at),
+        "door": use.door,
+        "address": use.address,
+    }
+
+
+def account_object(account: Account) -> Object:
+    """An account, without anything that could be used to log in."""
+    return {
+        "username": account.username,
+        "domain": account.domain,
+        "created_at": timestamp(account.created_at),
+        "roles": list(account.roles),
+        "groups": list(account.groups),
+    }
+
+
+def decision_object(decision: Decision, passed: Iterable[str]) -> Object:
+    """What the policy says."""
+    refusal = decision.refusal
+    return {
+        "allowed": refusal is None,
+        "rule": decision.rule,
+        "text": None if refusal is None else refusal.text,
+        "passed": list(passed),
+    }

@@ -1,0 +1,110 @@
+"""The kinds of values that options take, and the options that several commands share."""
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from invitereg.config import duration_or_never, role_name
+from invitereg.issuer import DEFAULT_EXPIRY
+from invitereg.policy.values import Address, parse_address
+
+_MOST = 10**9
+
+
+class Duration(click.ParamType[timedelta | None]):
+    """A duration as the configuration writes it; ``never`` becomes None."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta | None:
+        """See click."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return duration_or_never(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class Uses(click.ParamType[int | None]):
+    """How often an invite can be used; ``unlimited`` becomes None.
+
+    Whether a number makes sense is not for the door to say: 0 is refused further on.
+    """
+
+    name = "uses"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """See click."""
+        if isinstance(value, int):
+            return value
+        if value == "unlimited":
+            return None
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor unlimited.", param, ctx)
+        if abs(number) > _MOST:
+            self.fail(f"at most {_MOST}, or unlimited.", param, ctx)
+        return number
+
+
+class Role(click.ParamType[str]):
+    """A role, as the configuration knows them."""
+
+    name = "role"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """See click."""
+        try:
+            return role_name(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class IPAddress(click.ParamType[Address]):
+    """An IP address."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """See click."""
+        address = parse_address(value)
+        if address is None:
+            self.fail(f"{value!r} is no address, such as 192.0.2.1 or 2001:db8::1.", param, ctx)
+        return address
+
+
+DURATION, USES, ROLE, ADDRESS = Duration(), Uses(), Role(), IPAddress()
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+domain_option = click.option(
+    "--domain", metavar="DOMAIN", help="The domain; default: the one that is served."
+)
+expires_option = click.option(
+    "--expires",
+    metavar="TIME",
+    type=DURATION,
+    default=DEFAULT_EXPIRY,
+    help="From now, as 12h or 7d, or never; default: as configured.",
+)
+qr_option = click.option("--qr", is_flag=True, help="Print a QR code of the link as well.")
+
+
+def refuse_qr_in_json(qr: bool, as_json: bool) -> None:
+    """Wrong usage if both are asked for.
+
+    Raises:
+        UsageError: they are.
+    """
+    if qr and as_json:
+        raise click.UsageError("--qr is for people, --json for programs: choose one.")

@@ -1,0 +1,99 @@
+"""The command itself: finds the module of a subcommand, and turns every error into one exit.
+
+Modules are imported when their command is called: ``--version`` must not wait for a database.
+"""
+
+import gc
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from invitereg import __version__
+from invitereg.cli import INTERRUPTED
+
+COMMANDS = {
+    "account": ("invitereg.cli.accounts", "Make, list and delete accounts; give them roles."),
+    "check": ("invitereg.cli.check", "Check the configuration file."),
+    "demo": ("invitereg.cli.demo", "Try it: a domain of its own that lasts until Ctrl-C."),
+    "invite": ("invitereg.cli.invites", "Make invites, list them, change and revoke them."),
+    "policy": ("invitereg.cli.policy", "Explain who may register."),
+    "reset": ("invitereg.cli.resets", "Make links that set a new password."),
+}
+"""The module of each command, which has it as ``command``, and its line in the help."""
+
+
+class Root(click.Group):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Their names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, imported only now."""
+        if cmd_name not in COMMANDS:
+            return None
+        gc.disable()  # so much is loaded that to look for garbage takes a sixth of the time
+        try:
+            found: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        finally:
+            gc.enable()
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list in the help, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(COMMANDS.items())])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is no text: it could neither be stored nor shown."""
+        if any(not _is_text(argument) for argument in args):
+            raise click.UsageError("Arguments must be UTF-8.", ctx)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it raises becomes one line and an exit status."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here click still copes with a closed pipe
+        except (click.ClickException, click.exceptions.Exit, OSError):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            from invitereg.cli.failures import failure_of
+
+            raise failure_of(error) from None
+        return result
+
+
+@click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="INVITEREG_CONFIG",
+    default="config.yaml",
+    show_envvar=True,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The configuration file.",
+)
+@click.version_option(__version__, message="invitereg %(version)s")
+@click.pass_context
+def command(ctx: click.Context, config: Path) -> None:
+    """Decides who may register at an XMPP domain, and registers them.
+
+    The service itself is started by: twistd -n invitereg --config FILE
+    """
+    ctx.obj = config
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,118 @@
+"""What commands print for people: tables and colours on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from invitereg.cli.objects import timestamp
+from invitereg.model import Invite, Use
+
+
+def printable(text: str) -> str:
+    """``text`` without what would move the cursor or change colours: others wrote it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def print_link(invite: Invite, token: str, qr: bool = False) -> None:
+    """The link on a line of its own, then what it is."""
+    click.echo(invite.uri(token))
+    if qr:
+        print_qr(invite.uri(token))
+    click.echo(click.style(summary(invite), dim=True))
+
+
+def summary(invite: Invite) -> str:
+    """An invite on one line: id, kind, for whom, and how long and how often it is valid."""
+    words = [f"invite {invite.id}", f"kind {invite.kind}"]
+    if invite.inviter:
+        words.append(f"from {invite.inviter}")
+    if invite.username:
+        words.append(f"for {invite.username}")
+    words.append(_expiry(invite))
+    words.append(f"uses {_uses(invite)}")
+    return ", ".join(words)
+
+
+def print_qr(text: str) -> None:
+    """A QR code, dark on light whatever the terminal's colours are."""
+    import io
+
+    import segno
+
+    code = io.StringIO()
+    segno.make_qr(text).terminal(code, compact=True)
+    for line in code.getvalue().splitlines():
+        click.echo(click.style(line, fg="bright_white", bg="black"))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere a line for each row, tabs between its cells."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def print_invites(invites: Sequence[Invite], now: datetime) -> None:
+    """A table of stored invites."""
+    head = ("id", "status", "kind", "expires", "uses", "inviter", "username", "note")
+    print_table(head, [_row(invite, now) for invite in invites])
+
+
+def _row(invite: Invite, now: datetime) -> list[str]:
+    return [
+        invite.id,
+        invite.status(now).value,
+        invite.kind.value,
+        timestamp(invite.expires_at) or "never",
+        _uses(invite),
+        invite.inviter or "-",
+        invite.username or "-",
+        invite.note,
+    ]
+
+
+def print_invite(invite: Invite, uses: Sequence[Use], now: datetime) -> None:
+    """All that is known about one invite, a line for each thing."""
+    facts = {
+        "id": invite.id,
+        "status": invite.status(now).value,
+        "kind": invite.kind.value,
+        "domain": invite.domain,
+        "inviter": invite.inviter,
+        "username": invite.username,
+        "roles": ", ".join(invite.roles),
+        "groups": ", ".join(invite.groups),
+        "note": invite.note,
+        "made": f"{timestamp(invite.created_at)} by {invite.source}",
+        "expires": timestamp(invite.expires_at) or "never",
+        "revoked": timestamp(invite.revoked_at),
+        "uses": _uses(invite),
+    }
+    for name, value in facts.items():
+        if value:
+            click.echo(f"{name + ':':10}{printable(value)}")
+    for use in uses:
+        where = f" from {use.address}" if use.address else ""
+        click.echo(f"used:     {timestamp(use.at)} by {use.username} ({use.door}{where})")
+
+
+def _expiry(invite: Invite) -> str:
+    at = timestamp(invite.expires_at)
+    return "never expires" if at is None else f"expires {at}"
+
+
+def _uses(invite: Invite) -> str:
+    """Taken and allowed, as ``0/1``."""
+    return f"{invite.uses}/{invite.uses_allowed or 'unlimited'}"

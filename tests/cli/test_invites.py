@@ -1,0 +1,335 @@
+"""`invitereg invite …` and `invitereg reset …`."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.cli.case import CommandCase
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def moment(text: str) -> datetime:
+    assert TIME.fullmatch(text), text
+    return datetime.fromisoformat(text)
+
+
+class CreateTests(CommandCase):
+    def test_object(self) -> None:
+        """A script gets exactly the documented keys, with null for what there is none of."""
+        made = self.object("invite", "create")
+        within = datetime.now(UTC) + timedelta(days=7) - moment(made["expires_at"])
+        self.assertLess(abs(within), timedelta(minutes=1))
+        self.assertRegex(made["token"], r"^[A-Za-z0-9]{24}$")
+        self.assertEqual(
+            made,
+            {
+                "id": made["id"],
+                "token": made["token"],
+                "uri": f"xmpp:example.com?register;preauth={made['token']}",
+                "landing_url": "",
+                "kind": "account",
+                "domain": "example.com",
+                "inviter": None,
+                "username": None,
+                "expires_at": made["expires_at"],
+                "uses_allowed": 1,
+            },
+        )
+
+    def test_every_option(self) -> None:
+        """Everything that can be said about an invite is kept."""
+        self.make_account()
+        made = self.object(
+            *("invite", "create", "--domain", "EXAMPLE.com", "--inviter", "romeo", "--contact"),
+            *(
+                "--uses",
+                "5",
+                "--role",
+                "a",
+                "--role",
+                "b:c",
+                "--role",
+                "a",
+                "--group",
+                "Für uns",
+            ),
+            *("--expires", "12h", "--note", "for the\nparty"),
+        )
+        self.assertEqual(made["kind"], "account-and-contact")
+        self.assertEqual(
+            made["uri"], f"xmpp:romeo@example.com?roster;preauth={made['token']};ibr=y"
+        )
+        shown = self.object("invite", "show", made["id"])
+        self.assertEqual(moment(shown["expires_at"]) - moment(shown["created_at"]), HALF_DAY)
+        kept = {key: shown[key] for key in ("uses_allowed", "roles", "groups", "note")}
+        self.assertEqual(
+            kept,
+            {
+                "uses_allowed": 5,
+                "roles": ["a", "b:c"],
+                "groups": ["Für uns"],
+                "note": "for the\nparty",
+            },
+        )
+
+    def test_contact(self) -> None:
+        """An invite without registration is one to make contacts only."""
+        self.make_account()
+        made = self.object("invite", "create", "--inviter", "romeo", "--no-registration")
+        self.assertEqual(made["kind"], "contact")
+        self.assertEqual(made["uri"], f"xmpp:romeo@example.com?roster;preauth={made['token']}")
+
+    def test_username(self) -> None:
+        """An invite for one name carries it; the operator may even give away an admin's."""
+        made = self.object("invite", "create", "--username", "Boss")
+        self.assertEqual((made["username"], made["uses_allowed"]), ("boss", 1))
+        self.assertEqual(made["uri"], f"xmpp:boss@example.com?register;preauth={made['token']}")
+
+    def test_addresses(self) -> None:
+        """Users can be given by their address."""
+        self.make_account()
+        made = self.object(
+            *("invite", "create", "--contact", "--inviter", "romeo@example.com"),
+            *("--username", "juliet@example.com"),
+        )
+        self.assertEqual((made["inviter"], made["username"]), ("romeo", "juliet"))
+
+    def test_without_end(self) -> None:
+        """Never and unlimited are null."""
+        made = self.object("invite", "create", "--expires", "never", "--uses", "unlimited")
+        self.assertEqual((made["expires_at"], made["uses_allowed"]), (None, None))
+
+    def test_for_people(self) -> None:
+        """A person gets the link on a line of its own, and what it is good for."""
+        link, about = self.done("invite", "create", "--expires", "never").splitlines()
+        self.assertRegex(link, r"^xmpp:example\.com\?register;preauth=[A-Za-z0-9]{24}$")
+        self.assertRegex(about, r"^invite [a-z0-9]{10}, kind account, never expires, uses 0/1$")
+        self.assertNotIn("\x1b", link + about)
+
+    def test_qr(self) -> None:
+        """A QR code can be had, but not in the middle of JSON."""
+        self.assertIn("█▄▄▄▄▄▄▄█", self.done("invite", "create", "--qr"))
+        self.assertMisused("invite", "create", "--qr", "--json", says="choose one")
+
+    def test_refused(self) -> None:
+        """What makes no sense or is taken is refused in one line."""
+        self.make_account()
+        self.done("invite", "create", "--username", "juliet")
+        for arguments, says in (
+            (("--inviter", "nobody"), "no account nobody@example.com"),
+            (("--inviter", "romeo@example.org"), "There is no domain example.org"),
+            (("--domain", "example.org"), "There is no domain example.org, only example.com"),
+            (("--username", "romeo"), "exists already"),
+            (("--username", "juliet"), "reserved"),
+            (("--username", "a b"), "not a valid username"),
+            (("--username", "nurse", "--uses", "2"), "one use only"),
+            (("--username", "nurse", "--uses", "unlimited"), "one use only"),
+            (("--uses", "0"), "at least one use"),
+            (("--uses", "-1"), "at least one use"),
+            (("--contact",), "needs an inviter"),
+            (("--no-registration",), "needs an inviter"),
+        ):
+            with self.subTest(arguments):
+                self.assertRefused("invite", "create", *arguments, says=says)
+        self.assertEqual(len(self.objects("invite", "list")), 1)
+
+    def test_misused(self) -> None:
+        """What is not written as the help says is wrong usage."""
+        for arguments, says in (
+            (("--expires", "7"), "durations are written 30s, 15m, 12h, 7d, never"),
+            (("--expires", "0d"), "longer than nothing"),
+            (("--uses", "many"), "neither a number nor unlimited"),
+            (("--uses", "9" * 30), "unlimited"),
+            (("--role", "a b"), "is no role"),
+            (("--colour", "red"), "No such option"),
+            (("--note", "\udcff"), "UTF-8"),
+            (("extra",), "unexpected extra argument"),
+        ):
+            with self.subTest(arguments):
+                self.assertMisused("invite", "create", *arguments, says=says)
+
+
+HALF_DAY = timedelta(hours=12)
+
+
+class StoredTests(CommandCase):
+    def make(self, *options: str) -> dict[str, Any]:
+        return self.object("invite", "create", *options)
+
+    def statuses(self, *options: str) -> dict[str, str]:
+        return {one["id"]: one["status"] for one in self.objects("invite", "list", *options)}
+
+    def test_object(self) -> None:
+        """A listed invite has exactly the documented keys, and no secret."""
+        made = self.make("--note", "n", "--role", "r", "--group", "g")
+        (listed,) = self.objects("invite", "list")
+        moment(listed["created_at"])
+        self.assertEqual(
+            listed,
+            {
+                "id": made["id"],
+                "kind": "account",
+                "domain": "example.com",
+                "inviter": None,
+                "username": None,
+                "expires_at": made["expires_at"],
+                "uses_allowed": 1,
+                "uses": 0,
+                "status": "pending",
+                "created_at": listed["created_at"],
+                "revoked_at": None,
+                "source": "cli",
+                "roles": ["r"],
+                "groups": ["g"],
+                "note": "n",
+            },
+        )
+
+    def test_list_by_status(self) -> None:
+        """Pending ones are listed, unless others are asked for."""
+        pending, used, revoked = (self.make() for _ in range(3))
+        self.register("juliet", used["token"])
+        self.done("invite", "revoke", revoked["id"])
+        expected = {pending["id"]: "pending", used["id"]: "used", revoked["id"]: "revoked"}
+        self.assertEqual(self.statuses(), {pending["id"]: "pending"})
+        self.assertEqual(self.statuses("--status", "all"), expected)
+        self.assertEqual(self.statuses("--status", "used"), {used["id"]: "used"})
+        self.assertEqual(self.statuses("--status", "revoked"), {revoked["id"]: "revoked"})
+        self.assertEqual(self.statuses("--status", "expired"), {})
+
+    def test_list_in_pages(self) -> None:
+        """A long list is read page by page, in the order of making."""
+        ids = [self.make()["id"] for _ in range(3)]
+        self.assertEqual(list(self.statuses("--limit", "2")), ids[:2])
+        self.assertEqual(list(self.statuses("--limit", "2", "--after", ids[1])), ids[2:])
+        self.assertRefused("invite", "list", "--after", "nothing", says="no invite nothing")
+
+    def test_list_plain(self) -> None:
+        """A pipe gets a line for each invite, tabs between the cells, no tricks from notes."""
+        made = self.make("--expires", "never", "--note", "a\tb\x1b[2J")
+        cells = [made["id"], "pending", "account", "never", "0/1", "-", "-", "a�b�[2J"]
+        self.assertEqual(self.done("invite", "list"), "\t".join(cells) + "\n")
+
+    def test_list_misused(self) -> None:
+        """A status or a limit that does not exist is wrong usage."""
+        self.assertMisused("invite", "list", "--status", "lost", says="'lost' is not one of")
+        self.assertMisused("invite", "list", "--limit", "0", says="--limit")
+
+    def test_show(self) -> None:
+        """An invite's history tells who used it, when, through which door and from where."""
+        made = self.make("--uses", "2")
+        self.register("juliet", made["token"])
+        self.register("nurse", made["token"], address="2001:db8::1")
+        shown = self.object("invite", "show", made["id"])
+        self.assertEqual((shown["uses"], shown["status"]), (2, "used"))
+        times = [moment(use.pop("at")) for use in shown["history"]]
+        self.assertEqual(times, sorted(times))
+        self.assertEqual(
+            shown["history"],
+            [
+                {"username": "juliet", "door": "c2s", "address": "198.51.100.7"},
+                {"username": "nurse", "door": "c2s", "address": "2001:db8::1"},
+            ],
+        )
+        (listed,) = self.objects("invite", "list", "--status", "all")
+        self.assertEqual(set(shown) - set(listed), {"history"})
+
+    def test_show_for_people(self) -> None:
+        """A person reads what is set, a line for each thing."""
+        made = self.make("--note", "party", "--expires", "never")
+        self.register("juliet", made["token"])
+        text = self.done("invite", "show", made["id"])
+        for line in ("status:   used", "note:     party", "expires:  never"):
+            self.assertIn(line, text.splitlines())
+        self.assertRegex(text, r"used:     \S+Z by juliet \(c2s from 198\.51\.100\.7\)\n$")
+
+    def test_edit(self) -> None:
+        """Expiry, uses and note can be changed, one by one; the link stays good."""
+        made = self.make()
+        changed = self.object("invite", "edit", made["id"], "--expires", "never")
+        self.assertEqual((changed["expires_at"], changed["uses_allowed"]), (None, 1))
+        changed = self.object("invite", "edit", made["id"], "--uses", "unlimited")
+        self.assertEqual((changed["expires_at"], changed["uses_allowed"]), (None, None))
+        changed = self.object("invite", "edit", made["id"], "--uses", "3", "--note", "new")
+        self.assertEqual((changed["uses_allowed"], changed["note"]), (3, "new"))
+        changed = self.object("invite", "edit", made["id"], "--expires", "1d", "--note", "")
+        self.assertEqual(changed["note"], "")
+        left = moment(changed["expires_at"]) - datetime.now(UTC)
+        self.assertLess(abs(left - timedelta(days=1)), timedelta(minutes=1))
+        self.assertEqual(set(changed), set(self.objects("invite", "list")[0]))
+        self.register("juliet", made["token"])
+
+    def test_edit_refused(self) -> None:
+        """Nothing to change is wrong usage; a change that makes no sense is refused."""
+        made = self.make("--uses", "2")
+        self.register("juliet", made["token"])
+        self.assertMisused("invite", "edit", made["id"], says="Say what to change")
+        for uses in ("0", "1"):
+            self.assertRefused("invite", "edit", made["id"], "--uses", uses, says="use")
+        self.assertRefused("invite", "edit", "nothing", "--note", "x", says="no invite nothing")
+
+    def test_renew(self) -> None:
+        """A renewed invite is printed like a new one, and the old link is dead."""
+        made = self.make("--note", "kept")
+        renewed = self.object("invite", "renew", made["id"])
+        self.assertEqual(renewed.keys(), made.keys())
+        self.assertEqual(renewed["id"], made["id"])
+        self.assertNotEqual(renewed["token"], made["token"])
+        old = self.call("policy", "explain", "--token", made["token"], "--json")
+        new = self.call("policy", "explain", "--token", renewed["token"], "--json")
+        self.assertEqual((old.exit_code, new.exit_code), (1, 0))
+
+    def test_revoke(self) -> None:
+        """A revoked invite says so and frees its name; to revoke it again changes nothing."""
+        made = self.make("--username", "juliet")
+        revoked = self.object("invite", "revoke", made["id"])
+        self.assertEqual(revoked["status"], "revoked")
+        moment(revoked["revoked_at"])
+        self.assertEqual(self.object("invite", "revoke", made["id"]), revoked)
+        self.assertIn(
+            f"revoked: invite {made['id']}", self.done("invite", "revoke", made["id"])
+        )
+        self.make("--username", "juliet")
+
+    def test_over(self) -> None:
+        """What is used up or revoked can be neither renewed nor changed."""
+        used, revoked = self.make(), self.make()
+        self.register("juliet", used["token"])
+        self.done("invite", "revoke", revoked["id"])
+        for made, says in ((used, "used up"), (revoked, "is revoked")):
+            self.assertRefused("invite", "renew", made["id"], says=says)
+            self.assertRefused("invite", "edit", made["id"], "--note", "x", says=says)
+        self.assertRefused("invite", "revoke", used["id"], says="used up")
+
+    def test_unknown(self) -> None:
+        """An id that does not exist is not found."""
+        for verb in ("show", "renew", "revoke"):
+            self.assertRefused("invite", verb, "nothing", says="There is no invite nothing")
+
+
+class ResetTests(CommandCase):
+    def test_object(self) -> None:
+        """A link to set a password has the keys of an invite, and a day."""
+        self.make_account()
+        keys = self.object("invite", "create").keys()
+        made = self.object("reset", "create", "romeo@example.com")
+        self.assertEqual(made.keys(), keys)
+        self.assertEqual((made["kind"], made["username"]), ("reset", "romeo"))
+        self.assertEqual(
+            made["uri"], f"xmpp:romeo@example.com?register;preauth={made['token']}"
+        )
+        left = moment(made["expires_at"]) - datetime.now(UTC)
+        self.assertLess(abs(left - timedelta(days=1)), timedelta(minutes=1))
+        self.register("romeo", made["token"])
+
+    def test_expires(self) -> None:
+        """How long it is good can be said."""
+        self.make_account()
+        made = self.object("reset", "create", "romeo", "--expires", "never")
+        self.assertIsNone(made["expires_at"])
+
+    def test_refused(self) -> None:
+        """There is none for an account that does not exist."""
+        self.assertRefused("reset", "create", "romeo", says="no account romeo@example.com")
+        self.assertRefused("reset", "create", "romeo@example.org", says="no domain example.org")

@@ -1,0 +1,87 @@
+"""`invitereg policy explain`."""
+
+import json
+from typing import Any
+
+from tests.cli.case import CommandCase
+
+
+class ExplainTests(CommandCase):
+    def explain(self, *options: str) -> dict[str, Any]:
+        """The decision; the exit status must say the same."""
+        result = self.call("policy", "explain", "--json", *options)
+        decision: dict[str, Any] = json.loads(result.stdout)
+        self.assertEqual(set(decision), {"allowed", "rule", "text", "passed"})
+        self.assertEqual(result.exit_code, 0 if decision["allowed"] else 1)
+        self.assertEqual(result.stderr, "")
+        return decision
+
+    def invite(self, *options: str) -> str:
+        token: str = self.object("invite", "create", *options)["token"]
+        return token
+
+    def test_refused(self) -> None:
+        """A refusal names its rule, its text and what was passed before."""
+        self.assertEqual(
+            self.explain(),
+            {
+                "allowed": False,
+                "rule": "invite-required",
+                "text": "This server is by invitation only: "
+                "you need an invitation to register.",
+                "passed": ["closed", "blocklisted", "not-allowlisted", "too-many-guesses"],
+            },
+        )
+
+    def test_allowed(self) -> None:
+        """With a token and a free name, every rule passes but those about passwords."""
+        decision = self.explain("--token", self.invite(), "--username", "juliet")
+        self.assertEqual((decision["rule"], decision["text"]), ("allowed", None))
+        self.assertIn("throttled", decision["passed"])
+        self.assertEqual(decision["passed"][-1], "username-taken")
+
+    def test_without_username(self) -> None:
+        """Where no name is given, no rule about names is claimed to have passed."""
+        decision = self.explain("--token", self.invite())
+        self.assertTrue(decision["allowed"])
+        self.assertNotIn("username-taken", decision["passed"])
+
+    def test_username(self) -> None:
+        """Names are judged as at registration."""
+        self.make_account()
+        token = self.invite()
+        for name, rule in (
+            ("romeo", "username-taken"),
+            ("root", "username-reserved"),
+            ("boss", "username-of-admin"),
+            ("a b", "username-invalid"),
+            ("romeo@example.com", "username-invalid"),
+            ("", "field-missing"),
+        ):
+            decision = self.explain("--token", token, "--username", name)
+            self.assertEqual(decision["rule"], rule, name)
+
+    def test_ip(self) -> None:
+        """Addresses are judged by the lists."""
+        self.assertEqual(self.explain("--ip", "192.0.2.9")["rule"], "blocklisted")
+        self.assertEqual(self.explain("--ip", "2001:db8::1")["rule"], "invite-required")
+
+    def test_counts_nothing(self) -> None:
+        """To ask about unknown tokens, however often, does not count as guessing."""
+        for _ in range(4):
+            decision = self.explain("--ip", "198.51.100.7", "--token", "x" * 24)
+            self.assertEqual(decision["rule"], "invite-unknown")
+
+    def test_for_people(self) -> None:
+        """A person reads the rule, its text and what was passed."""
+        result = self.call("policy", "explain", "--ip", "192.0.2.9")
+        self.assertEqual(result.exit_code, 1)
+        lines = result.stdout.splitlines()
+        self.assertEqual(lines[0], "refused: blocklisted")
+        self.assertEqual(lines[-1], "passed: closed")
+        self.assertIn("allowed\n", self.done("policy", "explain", "--token", self.invite()))
+
+    def test_misused(self) -> None:
+        """What is no address is wrong usage; a domain that is not served is not found."""
+        self.assertMisused("policy", "explain", "--ip", "192.0.2", says="is no address")
+        self.assertRefused("policy", "explain", "--domain", "example.org", says="no domain")

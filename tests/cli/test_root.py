@@ -1,0 +1,111 @@
+"""What holds for all commands: the configuration, the errors, the help."""
+
+import os
+from unittest import mock
+
+from click.testing import CliRunner
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
+
+from invitereg import __version__
+from invitereg.cli.root import COMMANDS, command
+from invitereg.selfsigned import write_certificate
+from invitereg.store import invites
+from tests.cli.case import CommandCase
+
+
+class CheckTests(CommandCase):
+    def test_nothing(self) -> None:
+        """A configuration that can be used is no news."""
+        write_certificate(self.folder, "example.com")
+        self.config.write_text("domain: example.com\n")
+        self.assertEqual(self.done("check"), "")
+
+    def test_every_mistake(self) -> None:
+        """All mistakes are told at once, a line for each, with their places."""
+        self.config.write_text("domain: example.com\npolicy: {alow_registration: true}\nx: 1\n")
+        result = self.call("check")
+        self.assertEqual((result.exit_code, result.stdout), (2, ""))
+        lines = result.stderr.splitlines()
+        self.assertTrue(all(line.startswith(f"{self.config}:") for line in lines), lines)
+        told = [line for line in lines if "allow_registration" in line or ": x:" in line]
+        self.assertEqual(len(told), 2)
+
+    def test_for_listening(self) -> None:
+        """Checking looks at certificate and endpoints, which other commands do not need."""
+        write_certificate(self.folder, "example.com")
+        self.config.write_text('domain: example.com\nc2s: {listen: ["tcp:never"]}\n')
+        self.assertMisused("check", says="c2s.listen")
+
+
+class ConfigTests(CommandCase):
+    def call_bare(self, *arguments: str, variable: str = "") -> int:
+        """The exit status of a command with no ``--config``, in the folder."""
+        variables = {"INVITEREG_CONFIG": variable or None}
+        here = os.getcwd()
+        os.chdir(self.folder)
+        self.addCleanup(os.chdir, here)
+        return CliRunner(env=variables).invoke(command, arguments).exit_code
+
+    def test_default(self) -> None:
+        """In its folder, the configuration need not be named."""
+        self.assertEqual(self.call_bare("invite", "list"), 0)
+        self.config.rename(self.folder / "other.yaml")
+        self.assertEqual(self.call_bare("invite", "list"), 2)
+        self.assertEqual(self.call_bare("invite", "list", variable="other.yaml"), 0)
+
+    def test_option_wins(self) -> None:
+        """``--config`` is stronger than the environment."""
+        other = ("--config", "missing.yaml", "invite", "list")
+        self.assertEqual(self.call_bare(*other, variable="config.yaml"), 2)
+
+    def test_mistakes(self) -> None:
+        """Every command tells the mistakes in the configuration and ends with 2."""
+        self.config.write_text("domian: example.com\n")
+        for arguments in (("invite", "list"), ("account", "list"), ("policy", "explain")):
+            self.assertMisused(*arguments, says=f"{self.config}:1: domian: ")
+
+
+class ErrorTests(CommandCase):
+    def test_data_dir(self) -> None:
+        """A data folder that cannot be used is told in one line."""
+        self.config.write_text("domain: example.com\ndata_dir: missing/data\n")
+        self.assertRefused("invite", "list", says=f"data_dir {self.folder}/missing/data")
+
+    def test_damaged(self) -> None:
+        """So is a database that is none."""
+        (self.folder / "data" / "invitereg.db").write_bytes(b"rubbish" * 1000)
+        self.assertRefused("invite", "list", says="damaged or no database")
+
+    def test_unavailable(self) -> None:
+        """A database that fails is told with its cause, as there is no log to look into."""
+
+        def fail(connection: Connection, *rest: object) -> None:
+            raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+        with mock.patch.object(invites, "get", fail):
+            self.assertRefused("invite", "show", "x", says="disk I/O error")
+
+    def test_usage(self) -> None:
+        """Wrong usage ends with 2 and says where help is."""
+        for arguments in ((), ("invite",), ("invite", "crate"), ("lost",)):
+            result = CliRunner().invoke(command, arguments)
+            self.assertEqual(result.exit_code, 2, arguments)
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C ends a command with 130 and no words."""
+        with mock.patch.object(invites, "get", side_effect=KeyboardInterrupt):
+            result = self.call("invite", "show", "x")
+        self.assertEqual((result.exit_code, result.output), (130, ""))
+
+
+class HelpTests(CommandCase):
+    def test_version(self) -> None:
+        self.assertEqual(self.done("--version"), f"invitereg {__version__}\n")
+
+    def test_help(self) -> None:
+        """The help lists every command, and every command has help."""
+        text = self.done("--help")
+        for name in COMMANDS:
+            self.assertIn(f"\n  {name} ", text)
+            self.assertIn("Usage: ", self.done(name, "--help"))
