@@ -32,6 +32,7 @@ from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
 from invitereg.xmpp.tls import ServerTls, load_options
 
+STOP_SECONDS = 10
 # What cannot change while the service runs.
 _FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
 
@@ -120,7 +121,10 @@ class InviteregService(Service):
         for port in self._ports:
             await maybeDeferred(port.stopListening)
         if self._streams is not None:
-            await end_all(self._streams.open, "system-shutdown")
+            ended = end_all(self._streams.open, "system-shutdown")
+            # Every stream is dropped before that; but nothing may keep us from stopping.
+            ended.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
+            await ended
         if self._upkeep is not None:
             self._upkeep.stop()
         await self._threads.stop()
