@@ -26,6 +26,9 @@ _TOKEN_ALPHABET = string.ascii_letters + string.digits
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 10
 MAX_LOCALPART_BYTES = 1023
+MAX_PASSWORD_BYTES = 1023
+# What is longer as typed is refused unread: to prepare it takes long, and holds up everybody.
+_MAX_TYPED = 2 * MAX_LOCALPART_BYTES
 
 
 class Kind(StrEnum):
@@ -219,8 +222,11 @@ def prepare_localpart(text: str) -> str:
     """``text`` after nodeprep, the form in which usernames are stored and compared.
 
     Raises:
-        InvalidUsername: if it is no localpart of 1 to 1,023 bytes (RFC 6122 §2.3).
+        InvalidUsername: if it is no localpart of 1 to 1,023 bytes (RFC 6122 §2.3), or has more
+            than 2,046 characters before preparation.
     """
+    if len(text) > _MAX_TYPED:
+        raise InvalidUsername
     try:
         prepared: str = nodeprep.prepare(text)
         size = len(prepared.encode())
@@ -238,6 +244,8 @@ def prepare_domain(text: str) -> str:
     Raises:
         ValueError: if it is empty, too long, or no domain name.
     """
+    if len(text) > _MAX_TYPED:
+        raise ValueError("not a domain name")
     try:
         prepared: str = nameprep.prepare(text).removesuffix(".")
         size = len(prepared.encode())
@@ -252,8 +260,11 @@ def prepare_password(text: str) -> str:
     """``text`` after SASLprep (RFC 4013), the form from which keys are made; not empty.
 
     Raises:
-        ValueError: it has characters that are prohibited, or nothing is left of it.
+        ValueError: it has characters that are prohibited, nothing is left of it, or it is
+            longer than any account's can be.
     """
+    if len(text) > MAX_PASSWORD_BYTES:
+        raise ValueError("the password is too long")
     if text.isascii() and text.isprintable() and text:
         return text  # as SASLprep would leave it, which takes long to find out
     try:

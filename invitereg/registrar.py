@@ -15,6 +15,7 @@ from invitereg.errors import (
 )
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
 from invitereg.model import (
+    MAX_PASSWORD_BYTES,
     Account,
     Invite,
     Kind,
@@ -25,8 +26,21 @@ from invitereg.model import (
 )
 from invitereg.policy import Decision, decide
 from invitereg.policy.counters import guess_counter, registration_counter
-from invitereg.policy.rules import MAX_PASSWORD_BYTES
 from invitereg.policy.values import Address, Domain, Facts, Request, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token was found good for.
+
+    Attributes:
+        invite: as it was then.
+        digest: of the token, by which it is asked for again: another token may have taken its
+            place meanwhile.
+    """
+
+    invite: Invite
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +49,7 @@ class Submission:
 
     Attributes:
         door: see `invitereg.model.Use`.
-        invite: what `Registrar.preauthorise` returned for their token, or None without one.
+        grant: what `Registrar.preauthorise` returned for their token, or None without one.
     """
 
     domain: str
@@ -44,7 +58,7 @@ class Submission:
     username: str | None
     password: str | None = field(repr=False)
     fields: Mapping[str, str] = field(default_factory=dict)
-    invite: Invite | None = None
+    grant: Grant | None = None
 
 
 class Registrar:
@@ -68,15 +82,16 @@ class Registrar:
         self._accounts = IAccounts(accounts)
         self._now = now
 
-    async def preauthorise(self, domain: str, address: Address | None, token: str) -> Invite:
+    async def preauthorise(self, domain: str, address: Address | None, token: str) -> Grant:
         """Find out whether a token opens the door; reads only, unless the token is unknown.
 
         Raises:
             InvalidInvite: unknown (then it counts as a guess), expired, used up or revoked.
             Refused: any other rule of the policy.
         """
+        digest = token_digest(token)
         decision, findings = await self.explain(
-            Request(domain=domain, address=address, has_token=True), token_digest(token)
+            Request(domain=domain, address=address, has_token=True), digest
         )
         if findings.invite is None and decision.rule != "too-many-guesses":
             await self._count_guess(domain, address)
@@ -85,21 +100,22 @@ class Registrar:
             raise decision.refusal
         if findings.invite is None:
             raise InvalidInvite
-        return findings.invite
+        return Grant(findings.invite, digest)
 
     async def explain(
-        self, request: Request, digest: bytes | None = None, invite_id: str | None = None
+        self, request: Request, digest: bytes | None = None
     ) -> tuple[Decision, Findings]:
         """What the policy says to a request now, and what the store knows about it."""
         policy, now = self.domains[request.domain].policy, self._now()
-        guesses = guess_counter(policy, request.address)
+        # A token that was found valid before is no guess.
+        guessing = digest is not None and not request.preauthorised
+        guesses = (guess_counter(policy, request.address),) if guessing else ()
         query = Query(
             domain=request.domain,
             now=now,
             digest=digest,
-            invite_id=invite_id,
             username=_localpart_or_none(request.username),
-            counters=(guesses,) if digest else (),
+            counters=guesses,
         )
         findings: Findings = await self._store.look_up(query)
         registrations = Tally()
@@ -110,7 +126,7 @@ class Registrar:
         facts = Facts(
             now=now,
             invite=findings.invite,
-            guesses=findings.tallies[0] if digest else Tally(),
+            guesses=findings.tallies[0] if guesses else Tally(),
             registrations=registrations,
             account_exists=findings.account_exists,
             reserved_for=findings.reserved_for,
@@ -129,19 +145,18 @@ class Registrar:
         Raises:
             Refused: a rule of the policy, or what the account backend refuses.
         """
-        invite = submission.invite
+        grant = submission.grant
+        invite = grant.invite if grant else None
         request = Request(
             domain=submission.domain,
             address=submission.address,
-            has_token=invite is not None,
+            has_token=grant is not None,
             username=submission.username or "",
             password=submission.password or "",
             fields=submission.fields,
-            preauthorised=invite is not None,
+            preauthorised=grant is not None,
         )
-        decision, findings = await self.explain(
-            request, invite_id=invite.id if invite else None
-        )
+        decision, findings = await self.explain(request, grant.digest if grant else None)
         if decision.refusal is not None:
             self._refused(decision, submission.domain, submission.address, invite)
             raise decision.refusal

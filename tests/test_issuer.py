@@ -26,7 +26,7 @@ class CreateTests(UseCase):
             (invite.kind, invite.inviter, invite.uses_allowed, invite.expires_at),
             (Kind.ACCOUNT, None, 1, START + timedelta(days=7)),
         )
-        self.assertEqual(self.preauthorise(token), invite)
+        self.assertEqual(self.preauthorise(token).invite, invite)
 
     def test_kinds(self) -> None:
         """An inviter who wants to be a contact makes either kind of contact invite."""
@@ -100,7 +100,9 @@ class ChangeTests(UseCase):
         """A lost link is shared anew, and the old one is dead."""
         invite, lost = self.invite()
         renewed, token = self.done(self.issuer.renew(DOMAIN, invite.id))
-        self.assertEqual((renewed.id, self.preauthorise(token).id), (invite.id, invite.id))
+        self.assertEqual(
+            (renewed.id, self.preauthorise(token).invite.id), (invite.id, invite.id)
+        )
         self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, lost))
 
     def test_renew_what_is_over(self) -> None:
@@ -143,7 +145,7 @@ class ChangeTests(UseCase):
     def test_revoke_used(self) -> None:
         """An invite that has been used cannot be revoked any more."""
         invite, token = self.invite()
-        submission = self.submission(invite=self.preauthorise(token), password=PASSWORD)
+        submission = self.submission(grant=self.preauthorise(token), password=PASSWORD)
         self.done(self.registrar.redeem(submission))
         self.refused(InvalidRequest, self.issuer.revoke(DOMAIN, invite.id))
 

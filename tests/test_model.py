@@ -201,7 +201,7 @@ class LocalpartTests(SynchronousTestCase):
             self.assertEqual(prepare_localpart(name), name)
 
     def test_length_after_preparation(self) -> None:
-        """A name has 1 to 1,023 bytes after preparation, however long it was as typed."""
+        """A name has 1 to 1,023 bytes after preparation, and up to twice as many as typed."""
         self.assertEqual(prepare_localpart("a" * 1023), "a" * 1023)
         self.assertInvalid("a" * 1024)
         self.assertEqual(prepare_localpart("A\u00ad" * 1023), "a" * 1023)

@@ -28,12 +28,12 @@ class RedeemTests(UseCase):
         """An invite makes an account with what it says, and no second one."""
         invite, token = self.invite(roles=("member",), groups=("Verona",))
         grant = self.preauthorise(token)
-        username = self.done(self.registrar.redeem(self.submission("Juliet", invite=grant)))
+        username = self.done(self.registrar.redeem(self.submission("Juliet", grant=grant)))
         account = self.successResultOf(self.store.get_account(DOMAIN, username))
         self.assertEqual((account.username, account.roles), ("juliet", ("member",)))
         self.assertEqual(account.groups, ("Verona",))
         self.assertTrue(self.password_of("juliet", PASSWORD))
-        again = self.submission("nurse", invite=grant)
+        again = self.submission("nurse", grant=grant)
         self.refused(InvalidInvite, self.registrar.redeem(again))
         (use,) = self.successResultOf(self.store.list_uses(DOMAIN, invite.id))
         self.assertEqual(
@@ -47,47 +47,56 @@ class RedeemTests(UseCase):
         grant = self.preauthorise(token)
         self.clock.advance(timedelta(days=8).total_seconds())
         self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, token))
-        self.done(self.registrar.redeem(self.submission(invite=grant)))
+        self.done(self.registrar.redeem(self.submission(grant=grant)))
 
     def test_revoked_in_between(self) -> None:
         """An invite that is revoked between preauth and registration is void."""
         invite, token = self.invite()
         grant = self.preauthorise(token)
         self.done(self.issuer.revoke(DOMAIN, invite.id))
-        self.refused(InvalidInvite, self.registrar.redeem(self.submission(invite=grant)))
+        self.refused(InvalidInvite, self.registrar.redeem(self.submission(grant=grant)))
         self.assertEqual(self.usernames(), [])
+
+    def test_renewed_in_between(self) -> None:
+        """A link that was renewed is dead, also for who presented it before."""
+        invite, token = self.invite()
+        grant = self.preauthorise(token)
+        _, other = self.done(self.issuer.renew(DOMAIN, invite.id))
+        self.refused(InvalidInvite, self.registrar.redeem(self.submission(grant=grant)))
+        heir = self.submission(grant=self.preauthorise(other))
+        self.done(self.registrar.redeem(heir))
 
     def test_refusal_costs_nothing(self) -> None:
         """A taken name or a weak password leaves the invite as it was."""
         self.account("juliet")
         _, token = self.invite()
         grant = self.preauthorise(token)
-        self.refused(UsernameTaken, self.registrar.redeem(self.submission(invite=grant)))
-        weak = self.submission("nurse", password="short", invite=grant)
+        self.refused(UsernameTaken, self.registrar.redeem(self.submission(grant=grant)))
+        weak = self.submission("nurse", password="short", grant=grant)
         self.refused(WeakPassword, self.registrar.redeem(weak))
         self.assertEqual(self.preauthorise(token), grant)
-        self.done(self.registrar.redeem(self.submission("nurse", invite=grant)))
+        self.done(self.registrar.redeem(self.submission("nurse", grant=grant)))
 
     def test_reserved_for_another(self) -> None:
         """A name on an invite is for its invitee alone, who may take no other."""
         _, theirs = self.invite(username="juliet")
         _, token = self.invite()
-        stranger = self.submission(invite=self.preauthorise(token))
+        stranger = self.submission(grant=self.preauthorise(token))
         self.refused(UsernameReserved, self.registrar.redeem(stranger))
         grant = self.preauthorise(theirs)
-        other = self.submission("nurse", invite=grant)
+        other = self.submission("nurse", grant=grant)
         self.assertEqual(
             self.refused(UsernameReserved, self.registrar.redeem(other)).take, "juliet"
         )
-        self.done(self.registrar.redeem(self.submission(invite=grant)))
+        self.done(self.registrar.redeem(self.submission(grant=grant)))
 
     def test_takeover_of_an_admin(self) -> None:
         """A guest cannot become the admin by registering the name of one."""
         _, token = self.invite()
-        guest = self.submission("Romeo", invite=self.preauthorise(token))
+        guest = self.submission("Romeo", grant=self.preauthorise(token))
         self.refused(UsernameReserved, self.registrar.redeem(guest))
         _, token = self.invite(username="romeo")
-        admin = self.submission("romeo", invite=self.preauthorise(token))
+        admin = self.submission("romeo", grant=self.preauthorise(token))
         self.done(self.registrar.redeem(admin))
 
     def test_without_invite(self) -> None:
@@ -121,9 +130,9 @@ class RedeemTests(UseCase):
         invite, token = self.invite()
         grant = self.preauthorise(token)
         self.refused(
-            WeakPassword, self.registrar.redeem(self.submission(password="zq!", invite=grant))
+            WeakPassword, self.registrar.redeem(self.submission(password="zq!", grant=grant))
         )
-        self.done(self.registrar.redeem(self.submission(invite=grant)))
+        self.done(self.registrar.redeem(self.submission(grant=grant)))
         written = str(events)
         for expected in (invite.id, "juliet", str(HOME), "password-length"):
             self.assertIn(expected, written)
@@ -163,15 +172,15 @@ class ThrottleTests(UseCase):
         """Everybody with an invite of their own gets in, however many come at once."""
         for number in range(4):
             _, token = self.invite()
-            guest = self.submission(f"g{number}", invite=self.preauthorise(token))
+            guest = self.submission(f"g{number}", grant=self.preauthorise(token))
             self.done(self.registrar.redeem(guest))
 
     def test_shared_invite(self) -> None:
         """An invite with several uses is limited by itself, network by network."""
         _, token = self.invite(uses=None)
         grant = self.preauthorise(token)
-        self.done(self.registrar.redeem(self.submission("s1", invite=grant)))
-        second = self.submission("s2", invite=grant)
+        self.done(self.registrar.redeem(self.submission("s1", grant=grant)))
+        second = self.submission("s2", grant=grant)
         self.refused(Throttled, self.registrar.redeem(second))
         elsewhere = replace(second, address=ip_address("192.0.2.2"))
         self.done(self.registrar.redeem(elsewhere))
@@ -203,7 +212,7 @@ class AccountTests(UseCase):
         self.done(self.registrar.delete_account(DOMAIN, "Juliet"))
         self.refused(NotFound, self.registrar.delete_account(DOMAIN, "juliet"))
         _, token = self.invite()
-        stranger = self.submission(invite=self.preauthorise(token))
+        stranger = self.submission(grant=self.preauthorise(token))
         self.refused(UsernameReserved, self.registrar.redeem(stranger))
         self.account("juliet")
 
@@ -212,9 +221,9 @@ class AccountTests(UseCase):
         self.account("juliet")
         _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", "cli"))
         grant = self.preauthorise(token)
-        wrong = self.submission("nurse", password="another one", invite=grant)
+        wrong = self.submission("nurse", password="another one", grant=grant)
         self.refused(UsernameReserved, self.registrar.redeem(wrong))
-        right = self.submission("juliet", password="another one", invite=grant)
+        right = self.submission("juliet", password="another one", grant=grant)
         self.clock.advance(1)
         self.done(self.registrar.redeem(right))
         self.assertTrue(self.password_of("juliet", "another one"))
@@ -229,7 +238,7 @@ class AccountTests(UseCase):
         _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", "cli"))
         grant = self.preauthorise(token)
         self.done(self.registrar.delete_account(DOMAIN, "juliet"))
-        reset = self.submission("juliet", invite=grant)
+        reset = self.submission("juliet", grant=grant)
         self.refused(InvalidInvite, self.registrar.redeem(reset))
         self.assertEqual(self.usernames(), [])
 

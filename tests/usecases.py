@@ -14,7 +14,7 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite
 from invitereg.policy.values import Domain, Policy
-from invitereg.registrar import Registrar, Submission
+from invitereg.registrar import Grant, Registrar, Submission
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.testing import clock_now, memory_store
@@ -65,7 +65,7 @@ class UseCase(SynchronousTestCase):
     def account(self, username: str) -> None:
         self.done(self.registrar.create_account(DOMAIN, username, PASSWORD))
 
-    def preauthorise(self, token: str, address: Any = HOME) -> Invite:
+    def preauthorise(self, token: str, address: Any = HOME) -> Grant:
         return self.done(self.registrar.preauthorise(DOMAIN, address, token))
 
     def submission(self, username: str = "juliet", **changes: Any) -> Submission:

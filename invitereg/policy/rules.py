@@ -20,11 +20,9 @@ from invitereg.errors import (
     UsernameTaken,
     WeakPassword,
 )
-from invitereg.model import Kind, prepare_localpart, prepare_password
+from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
 from invitereg.policy.counters import guess_counter, registration_counter
 from invitereg.policy.values import Facts, Policy, Request, within
-
-MAX_PASSWORD_BYTES = 1023
 
 
 @dataclass(frozen=True)

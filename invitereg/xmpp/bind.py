@@ -10,10 +10,10 @@ from twisted.words.xish import domish
 from invitereg.domain.sessions import Sessions
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.routing import MAX_RESOURCE_BYTES
 
 NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
-MAX_RESOURCE_BYTES = 1023
 
 _BIND = f"/iq[@type='set']/bind[@xmlns='{NS_BIND}']"
 _SESSION = f"/iq[@type='set']/session[@xmlns='{NS_SESSION}']"
@@ -72,7 +72,8 @@ class BindHandler(RequestHandler):
 
 def _prepare_resource(text: str) -> str:
     try:
-        prepared: str = resourceprep.prepare(text)
+        # What is too long as typed is not prepared: that takes long, and holds up everybody.
+        prepared: str = resourceprep.prepare(text if len(text) <= MAX_RESOURCE_BYTES else "")
         size = len(prepared.encode())
     except UnicodeError:
         size = 0

@@ -85,6 +85,8 @@ class BoundedElementStream(domish.ExpatElementStream):
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
             self._boundary = self.parser.CurrentByteIndex
+            # Text comes in a piece per line and entity, and domish joins them one by one.
+            self.parser.buffer_text = True
         if self._depth > self.max_depth + 1:
             raise StreamError("policy-violation", "stanza too deep")
         super()._onStartElement(name, attrs)
@@ -94,6 +96,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         if self._depth == 1:
             self._check_size(self.parser.CurrentByteIndex)
             self._boundary = self.parser.CurrentByteIndex
+            self.parser.buffer_text = False
         super()._onEndElement(name)
 
     def _onCdata(self, data: str) -> None:

@@ -45,7 +45,7 @@ class PreauthHandler(RequestHandler):
         if not token:
             raise StanzaError("bad-request", "modify", "The token is missing.", "en")
         try:
-            stream.invite = await self._registrar.preauthorise(
+            stream.grant = await self._registrar.preauthorise(
                 stream.domain.name, stream.address, token
             )
         except InvalidInvite:

@@ -133,9 +133,9 @@ class RegistrationHandler(RequestHandler):
         for child in iq.query.elements():
             if child.uri == NS_REGISTER and child.name != "password":
                 query.addElement(child.name, content=str(child))
+        written = {child.name for child in query.elements()}
         for name, value in RegistrationRequest.fromElement(iq.query).values.items():
-            written = any(True for _ in query.elements(NS_REGISTER, name))
-            if name in FIELD_LABELS and name != "password" and not written:
+            if name in FIELD_LABELS and name != "password" and name not in written:
                 query.addElement(name, content=value)
         return [query]
 
@@ -145,7 +145,8 @@ class RegistrationHandler(RequestHandler):
 
     async def _get(self) -> domish.Element:
         stream = self.xmlstream
-        return RegistrationForm.for_invite(stream.domain, stream.invite).toElement()
+        invite = stream.grant.invite if stream.grant else None
+        return RegistrationForm.for_invite(stream.domain, invite).toElement()
 
     def _on_set(self, iq: domish.Element) -> None:
         if self.xmlstream.phase is Phase.SECURED:
@@ -164,11 +165,11 @@ class RegistrationHandler(RequestHandler):
                 username=values.pop("username", "").strip(),
                 password=values.pop("password", ""),
                 fields=values,
-                invite=stream.invite,
+                grant=stream.grant,
             )
         )
         # The token is spent for this stream, even if it has uses left for others.
-        stream.invite = None
+        stream.grant = None
 
 
 def _form_values(form: domish.Element) -> Iterator[tuple[str, str]]:

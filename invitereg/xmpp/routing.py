@@ -4,12 +4,17 @@ What is for the domain, or for the account itself, is answered by the stream's h
 Nothing else can be delivered yet: it comes back.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID, InvalidFormat
 from twisted.words.xish import domish
 
 from invitereg.errors import InvalidUsername
 from invitereg.model import prepare_domain, prepare_localpart
+
+MAX_RESOURCE_BYTES = 1023
 
 
 def parse_jid(text: str) -> JID:
@@ -22,6 +27,8 @@ def parse_jid(text: str) -> JID:
     localpart, at, domain = bare.rpartition("@")
     if slash and not resource:
         raise ValueError("empty resource")
+    if len(resource) > MAX_RESOURCE_BYTES:
+        raise ValueError("resource too long")
     try:
         user = prepare_localpart(localpart) if at else None
         return JID(tuple=(user, prepare_domain(domain), resource or None))
@@ -55,6 +62,19 @@ def is_for_handlers(stanza: domish.Element, sender: JID) -> bool:
     if recipient.resource is not None or recipient.host != sender.host:
         return False
     return recipient.user in (None, sender.user)
+
+
+def route(
+    stanza: domish.Element, sender: JID, dispatch: Callable[[domish.Element], Any]
+) -> domish.Element | None:
+    """Hand a session's stanza to the handlers; returns what goes back if none takes it."""
+    error = None
+    try:
+        if is_for_handlers(stanza, sender):
+            dispatch(stanza)
+    except StanzaError as malformed:
+        error = malformed
+    return None if stanza.handled else bounce(stanza, error)
 
 
 def bounce(stanza: domish.Element, error: StanzaError | None = None) -> domish.Element | None:

@@ -23,6 +23,8 @@ from invitereg.xmpp.stream import ClientStream
 
 PLAIN = "PLAIN"
 MAX_FAILURES = 5
+# A name and a nonce. scramp prepares the name itself, however long it is: that takes long.
+MAX_SCRAM_BYTES = 2048
 
 
 class SaslFailure(Exception):
@@ -123,6 +125,8 @@ class ScramExchange:
 
     async def respond(self, data: bytes) -> Challenge | Success:
         """Take the client's first message, then its final one."""
+        if len(data) > MAX_SCRAM_BYTES:
+            raise SaslFailure("malformed-request")
         try:
             text = data.decode()
             if self._server is not None:
@@ -195,6 +199,9 @@ class SaslHandler(XMPPHandler):
 
     def _on_auth(self, element: domish.Element) -> None:
         mark_handled(element)
+        if self._exchange is not None:
+            # Given up without a word: it counts, or there would be no end of starting anew.
+            self._failures += 1
         self._exchange = self._begin(element.getAttribute("mechanism") or "")
         self._take(element)
 
@@ -239,6 +246,7 @@ class SaslHandler(XMPPHandler):
             return
         if isinstance(outcome, Challenge):
             self._say("challenge", outcome.data)
+            self._end_if_failed_too_often()
             return
         self._exchange = None
         self._say("success", outcome.data)
@@ -266,8 +274,11 @@ class SaslHandler(XMPPHandler):
             address=str(stream.address),
             condition=failure.condition,
         )
+        self._end_if_failed_too_often()
+
+    def _end_if_failed_too_often(self) -> None:
         if self._failures >= MAX_FAILURES:
-            stream.end("policy-violation", "Too many failed logins.")
+            self.xmlstream.end("policy-violation", "Too many failed logins.")
 
 
 def stream_feature(mechanisms: Sequence[str]) -> domish.Element:

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.words.protocols.jabber.error import StanzaError, StreamError
+from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
@@ -27,19 +27,15 @@ from twisted.words.protocols.jabber.xmlstream import (
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from invitereg.model import Invite
 from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
+from invitereg.xmpp.backlog import UnreadAnswers
 from invitereg.xmpp.deadlines import Deadlines
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.phases import (
-    ACCEPTED,
-    NS_CLIENT,
-    STANZA_LIMITS,
-    Phase,
-)
-from invitereg.xmpp.routing import bounce, is_for_handlers, is_request
+from invitereg.xmpp.phases import ACCEPTED, NS_CLIENT, STANZA_LIMITS, Phase
+from invitereg.xmpp.routing import is_request, route
 
 
 @implementer(IHandshakeListener)
@@ -49,7 +45,7 @@ class ClientStream(XmlStream):
     Attributes:
         phase: how far it has come.
         address: the client's address; None where there is none, as on a UNIX socket.
-        invite: what the client's token was found good for, on this stream.
+        grant: what the client's token was found good for, on this stream.
         username: the account's localpart, from the phase AUTHENTICATED on.
         credentials_set_at: when the password was set that opened this stream.
         jid: the full JID, from the phase BOUND on.
@@ -67,13 +63,14 @@ class ClientStream(XmlStream):
         self.phase = phase
         self.address: Address | None = None
         self._domain: str | None = None
-        self.invite: Invite | None = None
+        self.grant: Grant | None = None
         self.username: str | None = None
         self.credentials_set_at: datetime | None = None
         self.jid: JID | None = None
         self.closing = False
         self._inbox: deque[Any] = deque()
         self._held = False
+        self._unread = UnreadAnswers(self._go_on)
         self._pumping = False
         self._paused = False
         self._heard = False
@@ -101,6 +98,7 @@ class ClientStream(XmlStream):
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
         for name in ("tls", "idle", "login"):
             self._deadlines.start(name)
+        self._unread.watch(self.transport)
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
@@ -156,7 +154,14 @@ class ClientStream(XmlStream):
             self._log.failure("a stream's handler failed", failure=result)
             self.end("internal-server-error")
         self._held = False
-        if not self.closing:
+        self._go_on()
+
+    @property
+    def _waiting(self) -> bool:
+        return self._held or self._unread.too_many
+
+    def _go_on(self) -> None:
+        if not self.closing and not self._waiting:
             if self._paused:
                 self._paused = False
                 self.transport.resumeProducing()
@@ -164,7 +169,7 @@ class ClientStream(XmlStream):
 
     def _on_element(self, element: Any) -> None:
         self._inbox.append(element)
-        if self._held and not self._paused:
+        if self._waiting and not self._paused:
             self._paused = True
             self.transport.pauseProducing()
         self._pump()
@@ -173,7 +178,7 @@ class ClientStream(XmlStream):
         if self._pumping:  # An answer that is ready at once comes back to here: never nest.
             return
         self._pumping = True
-        while self._inbox and not self._held and not self.closing:
+        while self._inbox and not self._waiting and not self.closing:
             element = self._inbox.popleft()
             if element is None:  # the end of the stream
                 self._close()
@@ -206,13 +211,7 @@ class ClientStream(XmlStream):
             self.end("invalid-from")
             return
         element["from"] = self.jid.full()
-        error = None
-        try:
-            if is_for_handlers(element, self.jid):
-                self.dispatch(element)
-        except StanzaError as malformed:
-            error = malformed
-        bounced = None if element.handled else bounce(element, error)
+        bounced = route(element, self.jid, self.dispatch)
         if bounced is not None:
             self.send(bounced)
 
@@ -222,7 +221,9 @@ class ClientStream(XmlStream):
         self.send(starttls.proceed())
         self.phase = Phase.SECURED
         self.reset()
+        self.transport.unregisterProducer()
         self.transport.startTLS(self.factory.tls)
+        self._unread.watch(self.transport)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:
         self.send(starttls.encryption_required())
@@ -308,6 +309,7 @@ class ClientStream(XmlStream):
         self._deadlines.start("close")
         if self._paused:
             self.transport.resumeProducing()
+        self.transport.unregisterProducer()
         self.transport.loseConnection()
 
     def _timed_out(self, name: str) -> None:

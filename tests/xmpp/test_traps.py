@@ -43,7 +43,7 @@ class InjectionTests(DoorTestCase):
             if client.transport.tls is None:
                 client.send(text[cut:])
             self.assertEqual([e.name for e in client.receive()], ["proceed"])
-            self.assertIsNone(client.stream.invite)
+            self.assertIsNone(client.stream.grant)
 
     def test_trap_1_after_auth(self):
         """What follows <auth/> in the same segment is not done in the account's name."""
