@@ -1,6 +1,7 @@
 """The twistd plugin's service: the only place that knows all parts."""
 
 import os
+import resource
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from invitereg.config import Config, ConfigError, load
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
+from invitereg.notify import ServiceManager
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
@@ -78,6 +80,7 @@ class InviteregService(Service):
         self._database: Database | None = None
         self._streams: StreamCount | None = None
         self._upkeep: Upkeep | None = None
+        self._manager = ServiceManager(reactor)
 
     def startService(self) -> None:
         """Open the store and listen.
@@ -89,6 +92,7 @@ class InviteregService(Service):
             self._database = Database(self._config.data_dir, self._threads)
         except StoreError as error:
             raise SystemExit(str(error)) from None
+        _allow_many_connections()
         store = SQLStore(self._database)
         door = self._make_door(store)
         self._streams = door.streams
@@ -111,10 +115,13 @@ class InviteregService(Service):
             domains=", ".join(self._domains),
             path=str(self._config.path),
         )
+        # Not before a signal to stop would be heeded.
+        self._reactor.callWhenRunning(self._manager.ready)
 
     def stopService(self) -> Deferred[Any]:
         """Say good-bye to every client, finish what is under way, and close the store."""
         super().stopService()
+        self._manager.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -130,6 +137,7 @@ class InviteregService(Service):
         await self._threads.stop()
         if self._database is not None:
             self._database.close()
+        self._manager.stopped()
 
     def _make_door(self, store: SQLStore) -> C2SDoor:
         config = self._config
@@ -157,11 +165,14 @@ class InviteregService(Service):
         listeners += [(text, secured) for text in self._config.c2s.listen_tls]
         for text, factory in listeners:
             failures: list[Failure] = []
-            listening = serverFromString(self._reactor, text).listen(factory)
+            listening = maybeDeferred(self._open_port, text, factory)
             listening.addCallbacks(self._ports.append, failures.append)
             # Twisted's server endpoints listen, or fail to, before they return.
             if failures:
                 self._give_up(text, failures[0])
+
+    def _open_port(self, text: str, factory: Any) -> Any:
+        return serverFromString(self._reactor, text).listen(factory)
 
     def _give_up(self, text: str, failure: Failure) -> None:
         """Leave without a trace: half a service helps nobody."""
@@ -169,9 +180,11 @@ class InviteregService(Service):
             port.stopListening()
         if self._database is not None:
             self._database.close()
-        reason = failure.value
+        reason: object = failure.value
         if isinstance(reason, CannotListenError):
             reason = reason.socketError
+        elif isinstance(reason, LookupError):
+            reason = "systemd has handed over no such socket (see systemd.socket(5))"
         raise SystemExit(f"cannot listen on {text}: {reason}")
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
@@ -183,6 +196,15 @@ class InviteregService(Service):
         A file with a mistake changes nothing. What cannot change while running is named in
         the log, and stays as it is.
         """
+        if not self.running:
+            return
+        self._manager.reloading()
+        try:
+            self._reload()
+        finally:
+            self._manager.ready()
+
+    def _reload(self) -> None:
         try:
             config = load(self._config.path)
             options = load_options(config.tls.certificate, config.tls.private_key)
@@ -205,3 +227,9 @@ class InviteregService(Service):
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)
+
+
+def _allow_many_connections() -> None:
+    """Take as many open files as we may: the usual 1,024 are fewer than ``limits.streams``."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config store accounts threads selfsigned",
         "testing",
         "domain xmpp web",
-        "upkeep",
+        "upkeep notify",
         "cli tap __main__",
     )
 )

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -73,15 +73,14 @@ class Login:
         return self.stream.domain.name
 
     async def attempt(
-        self, username: str, verify: Coroutine[Any, Any, Success | None]
+        self, username: str, verify: Callable[[], Awaitable[Success | None]]
     ) -> Success:
         """Count an attempt, verify it, and forget that it was counted if it succeeds."""
         address = self.stream.address
         counted = await self.throttle.count(self.domain, address, username)
         if counted is None:
-            verify.close()
             raise SaslFailure("temporary-auth-failure", "Too many failed logins. Wait a bit.")
-        success = await verify
+        success = await verify()
         if success is None:
             raise SaslFailure("not-authorized")
         await self.throttle.forget(counted)
@@ -105,7 +104,7 @@ class PlainExchange:
         username = _localpart(authcid)
         if authzid not in ("", f"{username}@{self._login.domain}"):
             raise SaslFailure("invalid-authzid")
-        return await self._login.attempt(username, self._verify(username, password))
+        return await self._login.attempt(username, lambda: self._verify(username, password))
 
     async def _verify(self, username: str, password: str) -> Success | None:
         accounts = IAccounts(self._login.accounts)
@@ -130,7 +129,7 @@ class ScramExchange:
         try:
             text = data.decode()
             if self._server is not None:
-                return await self._login.attempt(self._username, self._verify(text))
+                return await self._login.attempt(self._username, lambda: self._verify(text))
             return await self._begin(text) if text else Challenge(b"")
         except UnicodeDecodeError:
             raise SaslFailure("malformed-request") from None

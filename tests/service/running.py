@@ -47,6 +47,8 @@ AS_NOBODY = (
     if os.geteuid() == 0
     else ()
 )
+# How a process begins that may have few files open, unless it asks for more.
+WITH_FEW_FILES = ("sh", "-c", 'ulimit -S -n 64 && exec "$@"', "sh")
 DOMAIN = "localhost"
 SECONDS = 30
 """How long anything may take before a test gives up: a bound, not an expectation."""
@@ -96,17 +98,13 @@ class Service:
 
     # --- the process
 
-    def launch(self, *, unprivileged: bool = False) -> "subprocess.Popen[bytes]":
+    def launch(
+        self, *, unprivileged: bool = False, few_files: bool = False
+    ) -> "subprocess.Popen[bytes]":
         """Start it, without waiting; what it says is appended to its log."""
-        command = [
-            *(AS_NOBODY if unprivileged else ()),
-            TWISTD,
-            "-n",
-            "--pidfile=",
-            "invitereg",
-            "--config",
-            str(self.config),
-        ]
+        how = (*(AS_NOBODY if unprivileged else ()), *(WITH_FEW_FILES if few_files else ()))
+        options = ("-n", "--pidfile=", "invitereg", "--config", str(self.config))
+        command = [*how, TWISTD, *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

@@ -112,6 +112,16 @@ class StartTests(ProcessCase):
         self.wire.close()
         self.assertStops(service)
 
+    async def test_many_connections(self) -> None:
+        """It takes as many connections as the system allows it, without being told to."""
+        service = self.service()
+        service.start(few_files=True)
+        wires = [await Wire.connect(service) for _ in range(80)]
+        self.assertEqual(len(wires), 80)
+        for wire in wires:
+            wire.close()
+        self.assertStops(service)
+
 
 class StopTests(ProcessCase):
     async def test_streams_are_told(self) -> None:

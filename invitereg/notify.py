@@ -1,0 +1,68 @@
+"""Tells the service manager how the service is doing: systemd's sd_notify(3) protocol."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+SEND_SECONDS = 1.0
+
+
+class ServiceManager:
+    """Whoever started this process, if it wants to be told; otherwise nothing happens.
+
+    It says where in ``NOTIFY_SOCKET``, and in ``WATCHDOG_USEC`` how many microseconds may pass
+    between two signs of life (of ``WATCHDOG_PID``, where that is set).
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: Any, environ: Mapping[str, str] = os.environ) -> None:
+        path = environ.get("NOTIFY_SOCKET", "")
+        # Linux has names of sockets that are in no folder: they begin with a zero byte.
+        self._address = f"\0{path[1:]}" if path.startswith("@") else path
+        self._microseconds = environ.get("WATCHDOG_USEC", "")
+        self._watched = environ.get("WATCHDOG_PID", "")
+        self._alive = LoopingCall(self._tell, "WATCHDOG=1")
+        self._alive.clock = clock
+
+    def ready(self) -> None:
+        """The service serves, or serves again; from now on there are signs of life."""
+        self._tell("READY=1")
+        # Asked only now, as a daemon that has forked is another process.
+        ours = self._watched in ("", str(os.getpid()))
+        seconds = int(self._microseconds) / 1e6 if self._microseconds.isdecimal() else 0
+        if self._address and ours and seconds and not self._alive.running:
+            self._alive.start(seconds / 2)
+
+    def reloading(self) -> None:
+        """The configuration is being read; `ready` ends that."""
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
+
+    def stopping(self) -> None:
+        """The service has begun to stop; its signs of life go on until `stopped`."""
+        self._tell("STOPPING=1")
+
+    def stopped(self) -> None:
+        """There is nothing left that could stop."""
+        if self._alive.running:
+            self._alive.stop()
+
+    def _tell(self, state: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+                manager.settimeout(SEND_SECONDS)
+                manager.connect(self._address)
+                manager.send(state.encode())
+        except OSError as error:
+            name = state.partition("=")[0]
+            self._log.warn(
+                "the service manager was not told {name}: {error}", name=name, error=error
+            )
