@@ -112,6 +112,12 @@ class IInviteStore(Interface):
             InvalidRequest: the domain has an invite of that id or token already.
         """
 
+    def create_invites(issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]:
+        """Store new invites, each with its digest: all of them or, if one is refused, none.
+
+        Raises as `create_invite`.
+        """
+
     def look_up(query: Query) -> Deferred[Findings]:
         """What the policy must know, in one read; an unknown invite is None, not an error."""
 
@@ -191,6 +197,27 @@ class IInviteStore(Interface):
 
         Returns:
             How many were removed: fewer than ``at_most`` if none is left.
+        """
+
+    def purge_invites(domain: str, before: datetime, at_most: int) -> Deferred[int]:
+        """Remove the invites that were over by ``before``: revoked, used up or expired by then.
+
+        Their uses stay in the history.
+
+        Returns:
+            How many were removed: fewer than ``at_most`` if none is left.
+        """
+
+    def purge_reservations(domain: str, now: datetime, at_most: int) -> Deferred[int]:
+        """Remove the reservations that have lapsed by ``now``; they reserve nothing any more.
+
+        Returns as `purge_invites`.
+        """
+
+    def purge_hits(domain: str, name: str, before: datetime, at_most: int) -> Deferred[int]:
+        """Remove the hits up to ``before`` on all counters of that name.
+
+        Returns as `purge_invites`.
         """
 
     def hit(

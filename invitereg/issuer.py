@@ -1,7 +1,7 @@
 """Making invites, and changing those that are made."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -82,6 +82,33 @@ class Issuer:
             NotFound: the inviter has no account.
             InvalidUsername, UsernameTaken, UsernameReserved: the name that it would fix.
         """
+        return await self._create(await self._template(new))
+
+    async def create_many(self, new: NewInvite, count: int) -> list[tuple[Invite, str]]:
+        """Make ``count`` invites alike, all or none; returns each with its token.
+
+        Raises as `create`, and:
+            InvalidRequest: they would fix a username, which only one invite can.
+        """
+        if new.username and count > 1:
+            raise InvalidRequest("Only one invite can be for a username.")
+        template = await self._template(new)
+        made = [
+            (replace(template, id=generate_invite_id()), generate_token()) for _ in range(count)
+        ]
+        digests = [(invite, token_digest(token)) for invite, token in made]
+        await self._store.create_invites(digests)
+        self._log.info(
+            "{count} invites ({kind}) made at {domain} by {source}",
+            count=count,
+            kind=new.kind,
+            domain=new.domain,
+            source=new.source,
+        )
+        return made
+
+    async def _template(self, new: NewInvite) -> Invite:
+        """What is asked for, as an invite that is made now; raises as `create`."""
         policy = self.domains[new.domain].policy
         _check_new_invite(new)
         inviter = new.inviter and prepare_localpart(new.inviter)
@@ -95,21 +122,19 @@ class Issuer:
                 raise UsernameTaken(f"The account {username}@{new.domain} exists already.")
         expiry = policy.invites.expiry if new.expiry is DEFAULT_EXPIRY else new.expiry
         now = self._now()
-        return await self._create(
-            Invite(
-                id=generate_invite_id(),
-                domain=new.domain,
-                kind=new.kind,
-                source=new.source,
-                created_at=now,
-                expires_at=_expires_at(now, expiry),
-                inviter=inviter,
-                username=username,
-                roles=new.roles,
-                groups=new.groups,
-                note=new.note,
-                uses_allowed=new.uses,
-            )
+        return Invite(
+            id=generate_invite_id(),
+            domain=new.domain,
+            kind=new.kind,
+            source=new.source,
+            created_at=now,
+            expires_at=_expires_at(now, expiry),
+            inviter=inviter,
+            username=username,
+            roles=new.roles,
+            groups=new.groups,
+            note=new.note,
+            uses_allowed=new.uses,
         )
 
     async def create_reset(

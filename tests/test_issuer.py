@@ -44,6 +44,17 @@ class CreateTests(UseCase):
         for expiry in (timedelta(), timedelta(days=-1), timedelta(days=999_999_999)):
             self.refused(InvalidRequest, self.issuer.create(new(expiry=expiry)))
 
+    def test_many(self) -> None:
+        """Many alike are made at once, each with a token of its own; never for one name."""
+        made = self.done(self.issuer.create_many(new(uses=2, note="fair"), 3))
+        self.assertEqual(len({token for _, token in made}), 3)
+        for invite, token in made:
+            self.assertEqual((invite.uses_allowed, invite.note), (2, "fair"))
+            self.assertEqual(self.preauthorise(token).invite, invite)
+        named = self.issuer.create_many(new(username="nurse"), 2)
+        self.refused(InvalidRequest, named)
+        self.refused(NotFound, self.issuer.create_many(new(inviter="nobody"), 2))
+
     def test_nonsense(self) -> None:
         """What cannot work is refused when the invite is made, not when it is used."""
         self.account("juliet")

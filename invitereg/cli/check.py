@@ -1,17 +1,24 @@
 """``invitereg check``."""
 
+import json
 from pathlib import Path
 
 import click
 
-from invitereg.config import load
+from invitereg.config import json_schema, load
 
 
 @click.command()
+@click.option(
+    "--schema", is_flag=True, help="Print the JSON schema of the configuration; needs no file."
+)
 @click.pass_obj
-def command(path: Path) -> None:
+def command(path: Path, schema: bool) -> None:
     """Check the configuration file.
 
     Prints nothing if it can be used, otherwise every mistake on a line.
     """
-    load(path)
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    else:
+        load(path)

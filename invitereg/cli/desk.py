@@ -3,7 +3,7 @@
 A service may run beside it on the same database; nothing here listens or needs a reactor.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -36,6 +36,7 @@ class Desk:
     """Everything that commands need, opened for one of them.
 
     Attributes:
+        database: what the store is kept in, for what is done to all of it.
         store: the invites and accounts, as `invitereg.interfaces` describes them.
         accounts: the account backend.
     """
@@ -43,6 +44,7 @@ class Desk:
     def __init__(self, config: Config, database: Database, work: Inline) -> None:
         scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
         iterations = config.accounts.scram_iterations
+        self.database = database
         self.store = SQLStore(database)
         self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
@@ -90,6 +92,10 @@ class Desk:
         except Unavailable as error:
             raise StoreError(self._errors[-1] if self._errors else str(error)) from None
         return outcomes[0]
+
+    def domains(self) -> Iterable[Domain]:
+        """All that are served."""
+        return self._domains.values()
 
     def domain(self, name: str | None = None) -> Domain:
         """The domain of that name; for None, the one that is served.

@@ -43,14 +43,35 @@ def command() -> None:
 @click.option("--role", metavar="ROLE", type=ROLE, multiple=True, help="A role they get.")
 @click.option("--group", metavar="GROUP", multiple=True, help="A group they are put into.")
 @click.option("--note", metavar="TEXT", default="", help="A note for yourself.")
+@click.option(
+    "--count",
+    metavar="N",
+    type=click.IntRange(1, 10**9),
+    help="Make so many alike; prints their links alone, one a line.",
+)
 @qr_option
 @json_option
 @pass_desk
-def create(desk: Desk, /, qr: bool, as_json: bool, **options: Any) -> None:
+def create(desk: Desk, /, qr: bool, as_json: bool, count: int | None, **options: Any) -> None:
     """Make an invite and print its link, which is shown only now."""
     refuse_qr_in_json(qr, as_json)
+    if count is not None:
+        _create_many(desk, count, qr, as_json, options)
+        return
     invite, token = desk.run(desk.issuer.create(_new_invite(desk, **options)))
     _print_issued(desk, invite, token, as_json, qr)
+
+
+def _create_many(
+    desk: Desk, count: int, qr: bool, as_json: bool, options: dict[str, Any]
+) -> None:
+    if options["username"] is not None:
+        raise click.UsageError("Only one invite can be for a username: leave out --count.")
+    if qr:
+        raise click.UsageError("--qr shows the code of one invite: leave out --count.")
+    from invitereg.cli.many import create_many
+
+    create_many(desk, _new_invite(desk, **options), count, as_json)
 
 
 def _new_invite(

@@ -18,8 +18,11 @@ COMMANDS = {
     "account": ("invitereg.cli.accounts", "Make, list and delete accounts; give them roles."),
     "check": ("invitereg.cli.check", "Check the configuration file."),
     "demo": ("invitereg.cli.demo", "Try it: a domain of its own that lasts until Ctrl-C."),
+    "export": ("invitereg.cli.exporting", "Print everything that is stored."),
+    "import": ("invitereg.cli.importing", "Add what was exported, here or elsewhere."),
     "invite": ("invitereg.cli.invites", "Make invites, list them, change and revoke them."),
     "policy": ("invitereg.cli.policy", "Explain who may register."),
+    "purge": ("invitereg.cli.purge", "Remove invites that have long been over."),
     "reset": ("invitereg.cli.resets", "Make links that set a new password."),
 }
 """The module of each command, which has it as ``command``, and its line in the help."""

@@ -1,18 +1,26 @@
 """What commands print for people: tables and colours on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import click
 
-from invitereg.cli.objects import timestamp
+from invitereg.cli.objects import print_objects, timestamp
 from invitereg.model import Invite, Use
 
 
 def printable(text: str) -> str:
     """``text`` without what would move the cursor or change colours: others wrote it."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
+    """How many there were of each."""
+    if as_json:
+        print_objects([dict(counts)])
+    else:
+        click.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
 def print_link(invite: Invite, token: str, qr: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What is counted in the store, by which key, and up to which limit."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Address, Limit, Policy, Tally
@@ -71,3 +71,15 @@ def login_counters(
         Counter(name="logins", key=f"{username} {network}", limit=single),
         Counter(name="logins_network", key=network, limit=many),
     )
+
+
+def periods(policy: Policy) -> dict[str, timedelta]:
+    """How long a hit counts, by the name of every counter that there is."""
+    limits = policy.limits
+    return {
+        "registration": limits.registration.period,
+        "shared_invite": limits.shared_invite.period,
+        "token_guesses": limits.token_guesses.period,
+        "logins": limits.logins.period,
+        "logins_network": limits.logins.period,
+    }

@@ -25,8 +25,8 @@ from invitereg.interfaces import (
 )
 from invitereg.model import Account, Credentials, Invite, Kind, Status, Use
 from invitereg.policy.counters import Counter
-from invitereg.policy.values import Tally
 from invitereg.store.memory_domain import Deleted, Domain, Reservation
+from invitereg.store.memory_hits import Hits
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -50,8 +50,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._domains: dict[str, Domain] = {}
-        self._hits: dict[int, tuple[str, str, str, datetime]] = {}
-        self._last_hit = 0
+        self._hits = Hits()
         self._ends: list[SessionEnd] = []
         self._server_key = secrets.token_bytes(32)
 
@@ -61,14 +60,15 @@ class MemoryStore:
     @_fired
     def create_invite(self, invite: Invite, digest: bytes) -> None:
         """See `IInviteStore`."""
-        at = self._at(invite.domain)
-        if invite.kind is Kind.RESET:
-            at.account(invite.username or "")
-        if invite.id in at.invites or digest in at.tokens:
-            raise InvalidRequest(f"There is an invite {invite.id} already.")
-        at.reserve(invite, invite.created_at)
-        at.invites[invite.id] = invite
-        at.tokens[digest] = invite.id
+        self._at(invite.domain).add(invite, digest)
+
+    @_fired
+    def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> None:
+        """See `IInviteStore`."""
+        domains = {name: domain.copy() for name, domain in self._domains.items()}
+        for invite, digest in issued:
+            domains.setdefault(invite.domain, Domain()).add(invite, digest)
+        self._domains = domains
 
     @_fired
     def look_up(self, query: Query) -> Findings:
@@ -83,7 +83,7 @@ class MemoryStore:
             reserved_for = holder.invite_id
         return Findings(
             invite=at.invites.get(invite_id or ""),
-            tallies=tuple(self._tally(query.domain, c, query.now) for c in query.counters),
+            tallies=tuple(self._hits.tally(query.domain, c, query.now) for c in query.counters),
             account_exists=query.username in at.accounts,
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
@@ -159,7 +159,7 @@ class MemoryStore:
         invite = None if use.invite_id is None else at.redeemable(use, reset=False)
         counter = redemption.counter
         if counter is not None:
-            self._require_below_limit(use.domain, counter, use.at)
+            self._hits.require_below_limit(use.domain, counter, use.at)
         refusal = at.refusal(
             account.username, use.invite_id, use.at, even_deleted=redemption.operator
         )
@@ -168,7 +168,7 @@ class MemoryStore:
         if invite is not None:
             at.take_use(invite)
         if counter is not None:
-            self._add_hit(use.domain, counter, use.at)
+            self._hits.add(use.domain, counter, use.at)
         at.names.pop(account.username, None)
         at.accounts[account.username] = account
         at.uses.append(use)
@@ -201,22 +201,37 @@ class MemoryStore:
         return forgotten
 
     @_fired
+    def purge_invites(self, domain: str, before: datetime, at_most: int) -> int:
+        """See `IInviteStore`."""
+        return self._at(domain).purge_invites(before, at_most)
+
+    @_fired
+    def purge_reservations(self, domain: str, now: datetime, at_most: int) -> int:
+        """See `IInviteStore`."""
+        return self._at(domain).purge_reservations(now, at_most)
+
+    @_fired
+    def purge_hits(self, domain: str, name: str, before: datetime, at_most: int) -> int:
+        """See `IInviteStore`."""
+        return self._hits.purge(domain, name, before, at_most)
+
+    @_fired
     def hit(
         self, domain: str, counters: Sequence[Counter], now: datetime
     ) -> tuple[int, ...] | None:
         """See `IInviteStore`."""
         try:
             for counter in counters:
-                self._require_below_limit(domain, counter, now)
+                self._hits.require_below_limit(domain, counter, now)
         except Throttled:
             return None
-        return tuple(self._add_hit(domain, counter, now) for counter in counters)
+        return tuple(self._hits.add(domain, counter, now) for counter in counters)
 
     @_fired
     def unhit(self, numbers: tuple[int, ...]) -> None:
         """See `IInviteStore`."""
         for number in numbers:
-            self._hits.pop(number, None)
+            self._hits.remove(number)
 
     @_fired
     def get_account(self, domain: str, username: str) -> Account | None:
@@ -266,24 +281,6 @@ class MemoryStore:
     def server_key(self) -> bytes:
         """See `IAccountStore`."""
         return self._server_key
-
-    def _tally(self, domain: str, counter: Counter, now: datetime) -> Tally:
-        since = counter.since(now)
-        wanted = (domain, counter.name, counter.key)
-        moments = [
-            hit[3] for hit in self._hits.values() if hit[:3] == wanted and hit[3] > since
-        ]
-        return Tally(count=len(moments), oldest=min(moments, default=None))
-
-    def _require_below_limit(self, domain: str, counter: Counter, now: datetime) -> None:
-        tally = self._tally(domain, counter, now)
-        if tally.count >= counter.limit.max:
-            raise Throttled(counter.retry_after(tally, now))
-
-    def _add_hit(self, domain: str, counter: Counter, now: datetime) -> int:
-        self._last_hit += 1
-        self._hits[self._last_hit] = (domain, counter.name, counter.key, now)
-        return self._last_hit
 
     def _end_sessions(self, domain: str, username: str, at: datetime) -> None:
         number = len(self._ends) + 1

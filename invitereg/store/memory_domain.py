@@ -40,6 +40,26 @@ class Domain:
     accounts: dict[str, Account] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
 
+    def copy(self) -> "Domain":
+        """The same, to be changed apart from this."""
+        return Domain(
+            invites=dict(self.invites),
+            tokens=dict(self.tokens),
+            names=dict(self.names),
+            accounts=dict(self.accounts),
+            uses=list(self.uses),
+        )
+
+    def add(self, invite: Invite, digest: bytes) -> None:
+        """Keep a new invite; raises as `IInviteStore.create_invite`."""
+        if invite.kind is Kind.RESET:
+            self.account(invite.username or "")
+        if invite.id in self.invites or digest in self.tokens:
+            raise InvalidRequest(f"There is an invite {invite.id} already.")
+        self.reserve(invite, invite.created_at)
+        self.invites[invite.id] = invite
+        self.tokens[digest] = invite.id
+
     def invite(self, invite_id: str) -> Invite:
         """One invite; raises NotFound."""
         if invite_id not in self.invites:
@@ -102,3 +122,33 @@ class Domain:
     def take_use(self, invite: Invite) -> None:
         """Count one use."""
         self.invites[invite.id] = replace(invite, uses=invite.uses + 1)
+
+    def purge_invites(self, before: datetime, at_most: int) -> int:
+        """Forget invites that were over by ``before``; returns how many."""
+        over = [one.id for one in self.invites.values() if self._over(one, before)][:at_most]
+        for invite_id in over:
+            del self.invites[invite_id]
+        self.tokens = {
+            digest: invite_id
+            for digest, invite_id in self.tokens.items()
+            if invite_id in self.invites
+        }
+        return len(over)
+
+    def _over(self, invite: Invite, moment: datetime) -> bool:
+        if invite.revoked_at is not None and invite.revoked_at <= moment:
+            return True
+        used_at = max((use.at for use in self.uses if use.invite_id == invite.id), default=None)
+        used_up = invite.used_up and used_at is not None and used_at <= moment
+        return used_up or invite.expired(moment)
+
+    def purge_reservations(self, now: datetime, at_most: int) -> int:
+        """Forget reservations that have lapsed; returns how many."""
+        lapsed = [
+            name
+            for name, holder in self.names.items()
+            if isinstance(holder, Reservation) and holder.lapsed(now)
+        ][:at_most]
+        for name in lapsed:
+            del self.names[name]
+        return len(lapsed)

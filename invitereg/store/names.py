@@ -120,6 +120,29 @@ def keep_deleted(connection: Connection, domain: str, username: str) -> None:
     connection.execute(_KEEP_DELETED, {"of_domain": domain, "of_username": username})
 
 
+def mark_deleted(connection: Connection, domain: str, username: str, now: datetime) -> bool:
+    """Keep a name from being taken as a deleted account's; False if it is kept already.
+
+    Raises:
+        UsernameTaken, UsernameReserved: an account or an invite holds it.
+    """
+    which = {"of_domain": domain, "of_username": username}
+    if connection.scalar(_STATE, which) == State.DELETED:
+        return False
+    row = {
+        "domain": domain,
+        "username": username,
+        "state": State.DELETED,
+        "invite_id": None,
+        "until": None,
+        "mine": None,
+        "now": now,
+    }
+    if connection.execute(_HOLD, row).rowcount != 1:
+        raise _refusal(connection, domain, username)
+    return True
+
+
 def reserves(invite: Invite) -> bool:
     """Whether an invite reserves a name while it lives."""
     return invite.username is not None and invite.kind is not Kind.RESET

@@ -35,7 +35,7 @@ def _take_use(*conditions: ColumnElement[bool]) -> Update:
             OPEN,
             *conditions,
         )
-        .values(uses=invites.c.uses + 1)
+        .values(uses=invites.c.uses + 1, used_at=bindparam("used", type_=Time))
     )
 
 
@@ -120,6 +120,11 @@ def forget_addresses(
 
 
 def _decide(connection: Connection, statement: Update, use: Use) -> None:
-    which = {"of_domain": use.domain, "of_id": use.invite_id, "of_username": use.username}
+    which: dict[str, Any] = {
+        "of_domain": use.domain,
+        "of_id": use.invite_id,
+        "of_username": use.username,
+        "used": use.at,
+    }
     if connection.execute(statement, which).rowcount != 1:
         raise InvalidInvite

@@ -20,7 +20,7 @@ from invitereg.interfaces import (
 )
 from invitereg.model import Account, Credentials, Invite, Status, Use
 from invitereg.policy.counters import Counter
-from invitereg.store import accounts, finding, hits, invites, redeeming, sessions
+from invitereg.store import accounts, finding, hits, invites, purging, redeeming, sessions
 from invitereg.store.database import Database
 
 
@@ -35,6 +35,10 @@ class SQLStore:
     def create_invite(self, invite: Invite, digest: bytes) -> Deferred[None]:
         """See `IInviteStore`."""
         return self._write(lambda c: invites.create(c, invite, digest))
+
+    def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: invites.create_all(c, issued))
 
     def look_up(self, query: Query) -> Deferred[Findings]:
         """See `IInviteStore`."""
@@ -86,6 +90,20 @@ class SQLStore:
     def forget_addresses(self, domain: str, before: datetime, at_most: int) -> Deferred[int]:
         """See `IInviteStore`."""
         return self._write(lambda c: redeeming.forget_addresses(c, domain, before, at_most))
+
+    def purge_invites(self, domain: str, before: datetime, at_most: int) -> Deferred[int]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: purging.purge_invites(c, domain, before, at_most))
+
+    def purge_reservations(self, domain: str, now: datetime, at_most: int) -> Deferred[int]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: purging.purge_reservations(c, domain, now, at_most))
+
+    def purge_hits(
+        self, domain: str, name: str, before: datetime, at_most: int
+    ) -> Deferred[int]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: purging.purge_hits(c, domain, name, before, at_most))
 
     def hit(
         self, domain: str, counters: Sequence[Counter], now: datetime

@@ -82,6 +82,7 @@ invites = Table(
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time),
     Column("revoked_at", Time),
+    Column("used_at", Time),
     UniqueConstraint("domain", "id", name="invites_id"),
     UniqueConstraint("domain", "digest", name="invites_digest"),
     CheckConstraint("uses_allowed IS NULL OR uses <= uses_allowed", name="invites_uses"),
@@ -101,6 +102,26 @@ Index(
     postgresql_where=invites.c.username.is_not(None),
 )
 
+# What is over, by when: a purge finds the oldest without reading the rest.
+Index(
+    "invites_expiry",
+    *(invites.c.domain, invites.c.expires_at),
+    sqlite_where=invites.c.expires_at.is_not(None),
+    postgresql_where=invites.c.expires_at.is_not(None),
+)
+Index(
+    "invites_revocation",
+    *(invites.c.domain, invites.c.revoked_at),
+    sqlite_where=invites.c.revoked_at.is_not(None),
+    postgresql_where=invites.c.revoked_at.is_not(None),
+)
+Index(
+    "invites_used_up",
+    *(invites.c.domain, invites.c.used_at),
+    sqlite_where=invites.c.uses >= invites.c.uses_allowed,
+    postgresql_where=invites.c.uses >= invites.c.uses_allowed,
+)
+
 # Who holds a name: one row, so that "is it free?" is one conditional statement.
 names = Table(
     "names",
@@ -110,6 +131,12 @@ names = Table(
     Column("state", Text, nullable=False),
     Column("invite_id", Text),
     Column("until", Time),
+)
+Index(
+    "names_until",
+    *(names.c.domain, names.c.until),
+    sqlite_where=names.c.until.is_not(None),
+    postgresql_where=names.c.until.is_not(None),
 )
 
 accounts = Table(
@@ -141,6 +168,7 @@ uses = Table(
     Column("invite_id", Text),
     Column("address", Text),
     Index("uses_invite", "domain", "invite_id"),
+    Index("uses_username", "domain", "username"),
     sqlite_autoincrement=True,
 )
 Index(

@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.cli.desk import Desk
 from invitereg.cli.root import command
-from invitereg.model import token_digest
-from invitereg.policy.values import Request, parse_address
+from invitereg.policy.values import parse_address
 from invitereg.registrar import Submission
 
 CONFIG = """\
@@ -74,15 +73,14 @@ class CommandCase(SynchronousTestCase):
     def register(self, username: str, token: str, address: str = "198.51.100.7") -> None:
         """Register as a client would, or set a password."""
         with Desk.open(self.config) as desk:
-            request = Request(domain="example.com", has_token=True)
-            _, findings = desk.run(desk.registrar.explain(request, token_digest(token)))
+            grant = desk.run(desk.registrar.preauthorise("example.com", None, token))
             submission = Submission(
                 domain="example.com",
                 door="c2s",
                 address=parse_address(address),
                 username=username,
                 password="correct horse",
-                invite=findings.invite,
+                grant=grant,
             )
             desk.run(desk.registrar.redeem(submission))
 

@@ -44,8 +44,14 @@ def run(
 class Terminal:
     """The command on a terminal. Call `end` or `close` at last."""
 
-    def __init__(self, config: Path | None, *arguments: str) -> None:
+    def __init__(
+        self,
+        config: Path | None,
+        *arguments: str,
+        program: tuple[str, ...] = ("-m", "invitereg"),
+    ) -> None:
         line = command_line(config, *arguments)
+        line[1:3] = program
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             os.chdir("/")

@@ -1,5 +1,6 @@
 """What holds for all commands: the configuration, the errors, the help."""
 
+import json
 import os
 from unittest import mock
 
@@ -30,6 +31,14 @@ class CheckTests(CommandCase):
         self.assertTrue(all(line.startswith(f"{self.config}:") for line in lines), lines)
         told = [line for line in lines if "allow_registration" in line or ": x:" in line]
         self.assertEqual(len(told), 2)
+
+    def test_schema(self) -> None:
+        """The schema for editors and scripts is printed without any configuration."""
+        self.config.unlink()
+        schema = json.loads(self.done("check", "--schema"))
+        self.assertEqual(schema["type"], "object")
+        self.assertIn("domain", schema["properties"])
+        self.assertEqual(schema["additionalProperties"], False)
 
     def test_for_listening(self) -> None:
         """Checking looks at certificate and endpoints, which other commands do not need."""

@@ -9,12 +9,13 @@ from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
 from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
+from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.redeem_contract import RedeemContract
 
 # Only what is derived from them is a test: with a store.
-_CONTRACTS = (InviteContract, RedeemContract, AccountContract)
-del InviteContract, RedeemContract, AccountContract
+_CONTRACTS = (InviteContract, BulkContract, RedeemContract, AccountContract)
+del InviteContract, BulkContract, RedeemContract, AccountContract
 
 
 class MemoryStoreTests(*_CONTRACTS):

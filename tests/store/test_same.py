@@ -136,6 +136,11 @@ class TwoStores(RuleBasedStateMachine):
         self.same("renew_invite", DOMAIN, invite.id, digest, self.now)
         self.same("look_up", Query(domain=DOMAIN, now=self.now, digest=digest))
 
+    @rule(time=st.sampled_from([0 * HOUR, HOUR]))
+    def purge(self, time):
+        self.same("purge_invites", DOMAIN, self.now - time, 9)
+        self.same("purge_reservations", DOMAIN, self.now, 9)
+
     @rule(username=USERNAMES)
     def delete(self, username):
         self.same("delete_account", DOMAIN, username, self.now)

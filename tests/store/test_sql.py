@@ -70,6 +70,12 @@ class SQLTests(DatabaseCase):
         await self.redeem("romeo", found.invite, counter())
         await self.store.list_uses(DOMAIN, invite.id)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
+        await self.store.purge_invites(DOMAIN, self.now, 10)
+        await self.store.purge_reservations(DOMAIN, self.now, 10)
+        await self.store.purge_hits(DOMAIN, "registration", self.now, 10)
         self.assertTrue([step for step in steps if step.startswith("SEARCH invites")])
+        for index in ("expiry", "revocation", "used_up"):
+            used = [step for step in steps if f"INDEX invites_{index} " in step]
+            self.assertEqual(len(used), 1, index)
         slow = re.compile("TEMP B-TREE|SCAN (" + "|".join(metadata.tables) + ")")
         self.assertEqual([step for step in steps if slow.search(step)], [])

@@ -57,6 +57,7 @@ def _create_invites() -> None:
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME),
         sa.Column("revoked_at", _TIME),
+        sa.Column("used_at", _TIME),
         sa.UniqueConstraint("domain", "id", name="invites_id"),
         sa.UniqueConstraint("domain", "digest", name="invites_digest"),
         sa.CheckConstraint("uses_allowed IS NULL OR uses <= uses_allowed", name="invites_uses"),
@@ -67,13 +68,16 @@ def _create_invites() -> None:
         "invites",
         ["domain", "seq", "revoked_at", "uses_allowed", "uses", "expires_at"],
     )
-    op.create_index(
-        "invites_username",
-        "invites",
-        ["domain", "username"],
-        sqlite_where=sa.text("username IS NOT NULL"),
-        postgresql_where=sa.text("username IS NOT NULL"),
-    )
+    _index("invites_username", "invites", "username", "username IS NOT NULL")
+    _index("invites_expiry", "invites", "expires_at", "expires_at IS NOT NULL")
+    _index("invites_revocation", "invites", "revoked_at", "revoked_at IS NOT NULL")
+    _index("invites_used_up", "invites", "used_at", "uses >= uses_allowed")
+
+
+def _index(name: str, table: str, column: str, only: str) -> None:
+    """An index of some rows, by domain and one column."""
+    where = sa.text(only)
+    op.create_index(name, table, ["domain", column], sqlite_where=where, postgresql_where=where)
 
 
 def _create_names_and_accounts() -> None:
@@ -85,6 +89,7 @@ def _create_names_and_accounts() -> None:
         sa.Column("invite_id", sa.Text),
         sa.Column("until", _TIME),
     )
+    _index("names_until", "names", "until", "until IS NOT NULL")
     op.create_table(
         "accounts",
         sa.Column("domain", sa.Text, primary_key=True),
@@ -115,13 +120,8 @@ def _create_uses() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("uses_invite", "uses", ["domain", "invite_id"])
-    op.create_index(
-        "uses_with_address",
-        "uses",
-        ["domain", "at"],
-        sqlite_where=sa.text("address IS NOT NULL"),
-        postgresql_where=sa.text("address IS NOT NULL"),
-    )
+    op.create_index("uses_username", "uses", ["domain", "username"])
+    _index("uses_with_address", "uses", "at", "address IS NOT NULL")
 
 
 def _create_hits() -> None:

@@ -1,0 +1,78 @@
+"""``invitereg purge``."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import monotonic, sleep
+
+import click
+from twisted.internet.defer import Deferred
+
+from invitereg.cli.desk import Desk, pass_desk
+from invitereg.cli.parameters import DURATION, json_option
+from invitereg.cli.wording import print_counts
+from invitereg.policy.counters import periods
+from invitereg.policy.values import Domain
+
+STEP = 1000
+"""Rows in one transaction: what a service that runs beside may have to wait for."""
+
+_MOST_DAYS = timedelta(days=36500)
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    metavar="TIME",
+    type=DURATION,
+    default=timedelta(days=90),
+    help="How long they must have been over, as 12h or 7d; default: 90d.",
+)
+@json_option
+@pass_desk
+def command(desk: Desk, older_than: timedelta | None, as_json: bool) -> None:
+    """Remove invites that have long been expired, used up or revoked.
+
+    Who has used which invite stays in the history. Reservations and counts that have lapsed
+    go as well, however old they are. It can be interrupted, and run while the service runs.
+    """
+    if older_than is None or not timedelta() <= older_than <= _MOST_DAYS:
+        raise click.UsageError("--older-than needs a time such as 90d, of 100 years at most.")
+    now = desk.now()
+    counts = {"invites": 0, "reservations": 0, "hits": 0}
+    for domain in desk.domains():
+        counts["invites"] += _purge_invites(desk, domain, now - older_than)
+        counts["reservations"] += _purge_reservations(desk, domain, now)
+        counts["hits"] += _purge_hits(desk, domain, now)
+    print_counts(counts, as_json)
+
+
+def _purge_invites(desk: Desk, domain: Domain, before: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_invites(domain.name, before, STEP))
+
+
+def _purge_reservations(desk: Desk, domain: Domain, now: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_reservations(domain.name, now, STEP))
+
+
+def _purge_hits(desk: Desk, domain: Domain, now: datetime) -> int:
+    """Each kind of hit counts for a period of its own."""
+    removed = 0
+    for name, period in periods(domain.policy).items():
+        removed += _purge_name(desk, domain, name, now - period)
+    return removed
+
+
+def _purge_name(desk: Desk, domain: Domain, name: str, before: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_hits(domain.name, name, before, STEP))
+
+
+def _all(desk: Desk, step: Callable[[], Deferred[int]]) -> int:
+    """Repeat a step until it finds less than it could remove; returns how many it removed."""
+    total = 0
+    while True:
+        since = monotonic()
+        removed = desk.run(step())
+        total += removed
+        if removed < STEP:
+            return total
+        sleep(monotonic() - since)  # SQLite has no queue: leave half of the time to others

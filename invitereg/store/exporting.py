@@ -1,0 +1,86 @@
+"""Writes everything in the store, as of one moment, as lines of JSON."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Table, select
+from sqlalchemy.engine import Connection
+
+from invitereg._version import __version__
+from invitereg.model import Kind
+from invitereg.store.accounts import server_key
+from invitereg.store.lines import (
+    COUNTED,
+    AccountLine,
+    DeletedLine,
+    End,
+    Header,
+    InviteLine,
+    Line,
+    ServerKey,
+    UseLine,
+    write_line,
+)
+from invitereg.store.names import State
+from invitereg.store.schema import REVISIONS
+from invitereg.store.tables import accounts, invites, names, uses
+
+_AT_ONCE = 1000
+
+
+def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapping[str, int]:
+    """Hand every line to ``write``, in an order in which they can be read in again.
+
+    What else is written meanwhile is in none of them. Rows are not gathered in memory.
+
+    Returns:
+        How many lines there were, by type.
+    """
+    with _one_moment(connection):
+        write(write_line(Header(version=__version__, schema=REVISIONS[-1])))
+        counts, lines = dict.fromkeys(COUNTED.values(), 0), 0
+        for line in _lines(connection):
+            write(write_line(line))
+            lines += 1
+            if line.type in COUNTED:
+                counts[COUNTED[line.type]] += 1
+        write(write_line(End(lines=lines)))
+    return counts
+
+
+@contextmanager
+def _one_moment(connection: Connection) -> Iterator[None]:
+    """A transaction that only reads: it sees what was there at its first read."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def _lines(connection: Connection) -> Iterator[Line]:
+    yield ServerKey(key=server_key(connection))
+    for row in _rows(connection, accounts, accounts.c.domain, accounts.c.username):
+        yield _account_line(row)
+    for row in _rows(connection, names, names.c.domain, names.c.username):
+        if row["state"] == State.DELETED:
+            yield DeletedLine.model_construct(domain=row["domain"], username=row["username"])
+    for row in _rows(connection, invites, invites.c.seq):
+        yield InviteLine.model_construct(**{**row, "kind": Kind(row["kind"])})
+    for row in _rows(connection, uses, uses.c.seq):
+        yield UseLine.model_construct(**{**row, "kind": Kind(row["kind"])})
+
+
+def _rows(
+    connection: Connection, table: Table, *order: ColumnElement[Any]
+) -> Iterator[RowMapping]:
+    """All of a table, not gathered in memory, nor checked: a copy beats a perfect copy."""
+    columns = [column for column in table.c if column.name != "seq"]
+    rows = connection.execute(select(*columns).order_by(*order)).yield_per(_AT_ONCE)
+    yield from rows.mappings()
+
+
+def _account_line(row: RowMapping) -> AccountLine:
+    credentials = None if row["credentials"] is None else tuple(row["credentials"].split("\n"))
+    return AccountLine.model_construct(**{**row, "credentials": credentials})

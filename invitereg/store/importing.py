@@ -1,0 +1,214 @@
+"""Reads what `invitereg.store.exporting` wrote: all of it or nothing, and nothing twice."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, Table, bindparam, exists, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_if_new
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import InvalidRequest, Refused, UsernameReserved, UsernameTaken
+from invitereg.model import Account, Invite, Kind
+from invitereg.store import accounts, names
+from invitereg.store.lines import (
+    COUNTED,
+    FORMAT,
+    AccountLine,
+    DeletedLine,
+    End,
+    InviteLine,
+    Malformed,
+    ServerKey,
+    UseLine,
+    read_header,
+    read_line,
+)
+from invitereg.store.tables import accounts as accounts_table
+from invitereg.store.tables import invites, settings, uses
+from invitereg.store.tables import names as names_table
+
+_ADD_INVITE = (
+    insert_if_new(invites)
+    .on_conflict_do_nothing()
+    .inline()
+    .execution_options(preserve_rowcount=True)
+)
+_ADD_ACCOUNT = insert(accounts_table).inline()
+_ADD_USE = insert(uses).inline()
+_SET_SERVER_KEY = (
+    update(settings).where(settings.c.name == "server_key").values(value=bindparam("key"))
+)
+
+_Thing = AccountLine | DeletedLine | InviteLine | UseLine
+
+
+def _get(table: Table, *key: str) -> Select[Any]:
+    """The rows that have the same in some columns as the row that is given."""
+    return select(table).where(*(table.c[name] == bindparam(name) for name in key))
+
+
+_GET = {
+    "accounts": _get(accounts_table, "domain", "username"),
+    "invites": _get(invites, "domain", "id"),
+}
+_USES = _get(uses, "domain", "username", "at")
+
+
+def import_all(
+    connection: Connection, source: Iterable[bytes], now: datetime
+) -> Mapping[str, int]:
+    """Add what is in an export, within a transaction.
+
+    What is there already and is the same stays as it is. A store that has anything in it
+    keeps its own server key.
+
+    Returns:
+        How many were added, by type, and how many were ``unchanged``.
+
+    Raises:
+        InvalidRequest: the source is no export, or was cut off, or differs from what is there
+            already; the text begins with the line's number.
+    """
+    counts = dict.fromkeys((*COUNTED.values(), "unchanged"), 0)
+    reader = _Reader(source)
+    adding = _Adding(connection, now)
+    try:
+        for line in reader.lines():
+            if not isinstance(line, ServerKey):
+                counts[COUNTED[line.type] if adding.add(line) else "unchanged"] += 1
+            elif adding.into_empty:
+                connection.execute(_SET_SERVER_KEY, {"key": line.key})
+    except (Malformed, Refused) as error:
+        raise InvalidRequest(f"line {reader.number}: {error}") from None
+    return counts
+
+
+class _Reader:
+    """Goes through the lines of an export.
+
+    Attributes:
+        number: of the line that was read last, from 1.
+    """
+
+    def __init__(self, source: Iterable[bytes]) -> None:
+        self._source = source
+        self.number = 0
+
+    def lines(self) -> Iterator[ServerKey | _Thing]:
+        """What is between the first line and the last; raises Malformed."""
+        ended = False
+        for text in self._source:
+            self.number += 1
+            if ended:
+                raise Malformed("there is more after the end")
+            if self.number == 1:
+                _check_header(text)
+                continue
+            line = read_line(text)
+            if not isinstance(line, End):
+                yield line
+                continue
+            ended = True
+            if line.lines != self.number - 2:
+                raise Malformed(f"here should be {line.lines} lines between first and last")
+        if not ended:
+            self.number += 1
+            raise Malformed("the end is missing: the file was cut off, or is no export")
+
+
+def _check_header(text: bytes) -> None:
+    header = read_header(text)
+    if header.format > FORMAT:
+        raise Malformed(
+            f"written by a newer invitereg ({header.version}, format {header.format}): "
+            f"this one reads formats up to {FORMAT}"
+        )
+
+
+class _Adding:
+    """Adds one thing after the other.
+
+    Attributes:
+        into_empty: there was nothing before the first was added.
+    """
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+        self.into_empty = not any(
+            connection.scalar(select(exists().select_from(table)))
+            for table in (names_table, invites, uses)
+        )
+
+    def add(self, line: _Thing) -> bool:
+        """Add what a line says; False if it is there already. Raises Refused."""
+        try:
+            match line:
+                case AccountLine():
+                    return self._add_account(line)
+                case DeletedLine():
+                    return names.mark_deleted(
+                        self._connection, line.domain, line.username, self._now
+                    )
+                case InviteLine():
+                    return self._add_invite(line)
+                case UseLine():
+                    return self._add_use(line)
+        except (UsernameTaken, UsernameReserved) as refusal:
+            raise InvalidRequest(f"{line.username}@{line.domain}: {refusal}") from None
+
+    def _add_account(self, line: AccountLine) -> bool:
+        row = line.model_dump(exclude={"type"})
+        if line.credentials is not None:
+            row["credentials"] = "\n".join(line.credentials)
+        if self._is_there(accounts_table, row, "username"):
+            return False
+        account = Account(
+            domain=line.domain, username=line.username, created_at=line.created_at
+        )
+        names.take(self._connection, account, None, self._now, even_deleted=False)
+        self._connection.execute(_ADD_ACCOUNT, row)
+        return True
+
+    def _add_invite(self, line: InviteLine) -> bool:
+        row = line.model_dump(exclude={"type"})
+        if self._is_there(invites, row, "id"):
+            return False
+        if self._connection.execute(_ADD_INVITE, row).rowcount != 1:
+            raise InvalidRequest("there is another invite with this token")
+        invite = Invite(**{key: row[key] for key in row.keys() - {"digest", "used_at"}})
+        if invite.revoked_at is None and not invite.used_up:
+            self._follow(invite)
+        return True
+
+    def _follow(self, invite: Invite) -> None:
+        """What an invite that can be used, or prolonged, needs besides."""
+        if invite.kind is Kind.RESET:
+            # Or it would open the account that somebody else makes of that name.
+            if accounts.get(self._connection, invite.domain, invite.username or "") is None:
+                raise InvalidRequest(f"there is no account {invite.username}@{invite.domain}")
+        elif not invite.expired(self._now):
+            names.reserve(self._connection, invite, self._now)
+
+    def _add_use(self, line: UseLine) -> bool:
+        """The address is not compared: one that was forgotten must not come back."""
+        row = line.model_dump(exclude={"type"})
+        for found in self._connection.execute(_USES, row):
+            if all(getattr(found, key) == row[key] for key in ("kind", "door", "invite_id")):
+                return False
+        self._connection.execute(_ADD_USE, row)
+        return True
+
+    def _is_there(self, table: Table, row: dict[str, Any], key: str) -> bool:
+        """Whether the row is stored already; raises InvalidRequest if another is."""
+        found = self._connection.execute(_GET[table.name], row).mappings().first()
+        if found is None:
+            return False
+        differing = [name for name in row if found[name] != row[name]]
+        if differing:
+            what = f"{table.name.removesuffix('s')} {row[key]} at {row['domain']}"
+            raise InvalidRequest(
+                f"there is another {what} already: it differs in {', '.join(differing)}"
+            )
+        return True

@@ -1,0 +1,204 @@
+"""What an export is written in: a line of JSON for each thing, checked when it is read.
+
+The format is the export's own, not that of the tables: a later program with other tables
+reads it all the same. `FORMAT` grows with every change that an older program cannot read.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from invitereg.errors import InvalidUsername
+from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
+
+T = TypeVar("T")
+
+FORMAT = 1
+
+_MOST = 2**31 - 1  # what PostgreSQL's INTEGER holds
+
+
+def _domain(text: str) -> str:
+    if prepare_domain(text) != text:
+        raise ValueError(f"write it {prepare_domain(text)}")
+    return text
+
+
+def _localpart(text: str) -> str:
+    try:
+        prepared = prepare_localpart(text)
+    except InvalidUsername:
+        raise ValueError("that is no username") from None
+    if prepared != text:
+        raise ValueError(f"write it {prepared}")
+    return text
+
+
+def _scram(text: str) -> str:
+    try:
+        ScramKeys.from_string(text)
+    except ValueError:
+        raise ValueError("these are no SCRAM keys as RFC 5803 writes them") from None
+    return text
+
+
+DomainName = Annotated[str, AfterValidator(_domain)]
+Username = Annotated[str, AfterValidator(_localpart)]
+Secret = Annotated[bytes, Field(min_length=32, max_length=32)]
+Words = tuple[str, ...]
+
+
+class _Line(BaseModel):
+    """Strict: nothing is guessed, nothing unknown is left out."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        ser_json_bytes="hex",
+        val_json_bytes="hex",
+        hide_input_in_errors=True,
+    )
+
+
+class Header(_Line):
+    """The first line: what this is, and what wrote it. A later format may say more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["invitereg"] = "invitereg"
+    format: Annotated[int, Field(ge=1)] = FORMAT
+    version: str
+    table_schema: str = Field(alias="schema")
+
+
+class ServerKey(_Line):
+    """What the keys of unknown accounts are made from: so they stay the same."""
+
+    type: Literal["server_key"] = "server_key"
+    key: Secret
+
+
+class AccountLine(_Line):
+    """An account; ``credentials`` as RFC 5803 writes them, one for each mechanism."""
+
+    type: Literal["account"] = "account"
+    domain: DomainName
+    username: Username
+    created_at: AwareDatetime
+    credentials: tuple[Annotated[str, AfterValidator(_scram)], ...] | None
+    changed_at: AwareDatetime | None
+    roles: Words
+    groups: Words
+    details: dict[str, str]
+
+    @model_validator(mode="after")
+    def _have_both(self) -> "AccountLine":
+        if (self.credentials is None) is not (self.changed_at is None):
+            raise ValueError("credentials and changed_at go together")
+        return self
+
+
+class DeletedLine(_Line):
+    """The name of a deleted account, which nobody may take."""
+
+    type: Literal["deleted"] = "deleted"
+    domain: DomainName
+    username: Username
+
+
+class InviteLine(_Line):
+    """An invite; what it reserves is told by its username and its state."""
+
+    type: Literal["invite"] = "invite"
+    domain: DomainName
+    id: Annotated[str, Field(min_length=1)]
+    digest: Secret
+    kind: Kind
+    source: str
+    inviter: Username | None
+    username: Username | None
+    roles: Words
+    groups: Words
+    note: str
+    uses_allowed: Annotated[int, Field(ge=1, le=_MOST)] | None
+    uses: Annotated[int, Field(ge=0, le=_MOST)]
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+    used_at: AwareDatetime | None
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> "InviteLine":
+        if self.uses_allowed is not None and self.uses > self.uses_allowed:
+            raise ValueError("it has more uses than it allows")
+        if self.username is not None and self.uses_allowed != 1:
+            raise ValueError("an invite for one username can have one use only")
+        return self
+
+
+class UseLine(_Line):
+    """One row of the history."""
+
+    type: Literal["use"] = "use"
+    domain: DomainName
+    username: Username
+    kind: Kind
+    at: AwareDatetime
+    door: str
+    invite_id: str | None
+    address: str | None
+
+
+class End(_Line):
+    """The last line: without it, the file was cut off."""
+
+    type: Literal["end"] = "end"
+    lines: int
+
+
+Line = ServerKey | AccountLine | DeletedLine | InviteLine | UseLine | End
+
+COUNTED = {"account": "accounts", "deleted": "deleted", "invite": "invites", "use": "uses"}
+"""The types of lines that are of interest to whoever counts them, and what they are called."""
+
+_reader: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type")])
+
+
+class Malformed(Exception):
+    """A line that cannot be read; the text says what is wrong with it, and no secret."""
+
+
+def read_header(line: bytes) -> Header:
+    """The first line, of whatever format; raises Malformed."""
+    return _read(Header.model_validate_json, line)
+
+
+def read_line(line: bytes) -> Line:
+    """Any later line; raises Malformed."""
+    return _read(_reader.validate_json, line)
+
+
+def write_line(line: Header | Line) -> bytes:
+    """The line as UTF-8, with its end."""
+    return line.model_dump_json(by_alias=True).encode() + b"\n"
+
+
+def _read(read: Callable[[bytes], T], line: bytes) -> T:
+    try:
+        return read(line)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in detail["loc"])
+        text = detail["msg"].removeprefix("Value error, ")
+        raise Malformed(f"{path}: {text}" if path else text) from None

@@ -1,0 +1,58 @@
+"""Removes what is over, a few rows at a time, so that nobody waits long for the database."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Delete, Integer, bindparam, delete, select
+from sqlalchemy.engine import Connection
+
+from invitereg.store.tables import Time, hits, invites, names
+
+_BEFORE = bindparam("before", type_=Time)
+
+
+def _some(key: Column[Any], *conditions: ColumnElement[bool]) -> Delete:
+    """Removes rows, named by ``key``, of a domain for which the conditions hold."""
+    chosen = (
+        select(key)
+        .where(key.table.c.domain == bindparam("of_domain"), *conditions)
+        .limit(bindparam("most", type_=Integer))
+    )
+    return delete(key.table).where(key.in_(chosen))
+
+
+# Each reads an index of its own; one statement for all of them would read the whole table.
+_OVER = (
+    _some(invites.c.seq, invites.c.revoked_at <= _BEFORE),
+    _some(
+        invites.c.seq, invites.c.uses >= invites.c.uses_allowed, invites.c.used_at <= _BEFORE
+    ),
+    _some(invites.c.seq, invites.c.expires_at <= _BEFORE),
+)
+_LAPSED = _some(names.c.username, names.c.until <= _BEFORE).where(
+    names.c.domain == bindparam("of_domain")
+)
+_HITS = _some(hits.c.seq, hits.c.name == bindparam("of_name"), hits.c.at <= _BEFORE)
+
+
+def purge_invites(connection: Connection, domain: str, before: datetime, at_most: int) -> int:
+    """See `IInviteStore.purge_invites`."""
+    removed = 0
+    for statement in _OVER:
+        which = {"of_domain": domain, "before": before, "most": at_most - removed}
+        removed += connection.execute(statement, which).rowcount
+    return removed
+
+
+def purge_reservations(connection: Connection, domain: str, now: datetime, at_most: int) -> int:
+    """See `IInviteStore.purge_reservations`."""
+    which = {"of_domain": domain, "before": now, "most": at_most}
+    return connection.execute(_LAPSED, which).rowcount
+
+
+def purge_hits(
+    connection: Connection, domain: str, name: str, before: datetime, at_most: int
+) -> int:
+    """See `IInviteStore.purge_hits`."""
+    which = {"of_domain": domain, "of_name": name, "before": before, "most": at_most}
+    return connection.execute(_HITS, which).rowcount

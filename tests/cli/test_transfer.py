@@ -1,0 +1,323 @@
+"""`invitereg export` and `invitereg import`."""
+
+import json
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from invitereg.cli.desk import Desk
+from invitereg.store import exporting
+from tests.cli.case import CommandCase
+from tests.cli.terminal import SECONDS, command_line, environment
+
+NOTHING = {"accounts": 0, "deleted": 0, "invites": 0, "uses": 0}
+
+
+class TransferCase(CommandCase):
+    """There are accounts, one deleted, and invites of all kinds; and another, empty store."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("romeo", "tybalt"):
+            self.make_account(name)
+        self.done("account", "role", "romeo", "--add", "b", "--add", "a")
+        self.done("account", "delete", "tybalt")
+        self.used = self.create("--uses", "3", "--note", "zwei\nZeilen ☃")
+        self.register("juliet", self.used["token"])
+        self.reserved = self.create("--username", "nurse", "--group", "Capulets")
+        self.done("invite", "revoke", self.create("--username", "paris")["id"])
+        self.create("--inviter", "romeo", "--contact", "--expires", "never")
+        self.reset = self.object("reset", "create", "romeo")
+        self.here, self.there = self.config, self.folder / "there" / "config.yaml"
+        self.there.parent.mkdir()
+        shutil.copy(self.here, self.there)
+        self.file = self.folder / "export"
+
+    def create(self, *arguments: str) -> dict[str, Any]:
+        return self.object("invite", "create", *arguments)
+
+    def exported(self) -> str:
+        return self.done("export")
+
+    def go_there(self) -> str:
+        """Export, and go on with the other store; returns what was exported."""
+        text = self.exported()
+        self.file.write_text(text)
+        self.config = self.there
+        return text
+
+    def edited(self, change: Callable[[list[Any]], object]) -> str:
+        """Change the lines of the file; returns its name."""
+        lines = [json.loads(line) for line in self.file.read_text().splitlines()]
+        change(lines)
+        self.file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return str(self.file)
+
+    def number(self, **wanted: Any) -> int:
+        """The place, from 0, of the first line with these values."""
+        lines = [json.loads(line) for line in self.file.read_text().splitlines()]
+        return next(n for n, line in enumerate(lines) if wanted.items() <= line.items())
+
+
+class RoundTripTests(TransferCase):
+    def test_equal(self) -> None:
+        """What was exported, imported and exported again is the same, byte for byte."""
+        text = self.go_there()
+        counts = self.object("import", str(self.file))
+        self.assertEqual(
+            counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3, "unchanged": 0}
+        )
+        self.assertEqual(self.exported(), text)
+
+    def test_works(self) -> None:
+        """There, accounts log in, tokens work, and names are taken, reserved and kept."""
+        self.go_there()
+        self.done("import", str(self.file))
+        with Desk.open(self.config) as desk:
+            check = desk.accounts.check_password
+            for name, password, right in (
+                ("romeo", "correct horse", True),
+                ("romeo", "wrong", False),
+                ("juliet", "correct horse", True),
+                ("tybalt", "correct horse", False),
+            ):
+                since = desk.run(check("example.com", name, password))
+                self.assertEqual(since is not None, right, name)
+        self.register("mercutio", self.used["token"])
+        self.register("nurse", self.reserved["token"])
+        self.register("romeo", self.reset["token"])
+        for name, says in (("romeo", "exists"), ("tybalt", "reserved"), ("nurse", "exists")):
+            self.assertRefused("invite", "create", "--username", name, says=says)
+        self.create("--username", "paris")
+
+    def test_decoys(self) -> None:
+        """A stranger cannot tell from unknown names that the service has moved."""
+
+        def decoy() -> object:
+            with Desk.open(self.config) as desk:
+                keys = desk.accounts.get_scram_keys("example.com", "nobody", "SCRAM-SHA-256")
+                return desk.run(keys)
+
+        before = decoy()
+        self.go_there()
+        self.done("import", str(self.file))
+        self.assertEqual(decoy(), before)
+
+    def test_again(self) -> None:
+        """The same file again changes nothing, there or where it comes from."""
+        text = self.go_there()
+        self.done("import", str(self.file))
+        for config in (self.there, self.here):
+            self.config = config
+            counts = self.object("import", str(self.file))
+            self.assertEqual(counts, NOTHING | {"unchanged": 11})
+            self.assertEqual(self.exported(), text)
+
+    def test_standard_input(self) -> None:
+        """One store can be piped into another."""
+        text = self.go_there()
+        self.assertEqual(self.object("import", "-", stdin=text)["accounts"], 2)
+
+    def test_into_existing(self) -> None:
+        """A store with something in it keeps that, and its own key."""
+        self.config = self.there
+        own = json.loads(self.exported().splitlines()[1])
+        self.make_account("friar")
+        self.config = self.here
+        self.go_there()
+        self.done("import", str(self.file))
+        self.assertEqual(json.loads(self.exported().splitlines()[1]), own)
+        names = [one["username"] for one in self.objects("account", "list")]
+        self.assertEqual(names, ["friar", "juliet", "romeo"])
+
+
+class RefusalTests(TransferCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.go_there()
+        self.empty = self.exported()
+
+    def assertNothing(
+        self, change: Callable[[list[Any]], object], place: int, says: str
+    ) -> None:
+        """After the change the file is refused at that line, and nothing of it is there."""
+        name = self.edited(change)
+        self.assertRefused("import", name, says=f"{name}: line {place + 1}: ")
+        self.assertIn(says, self.call("import", name).stderr)
+        lines = self.exported().splitlines()
+        self.assertEqual(lines[2:], self.empty.splitlines()[2:])
+
+    def test_values(self) -> None:
+        """A value that cannot be is named with its line and key."""
+        before = self.file.read_text()
+        for wanted, key, value in (
+            ({"type": "account"}, "username", "ROMEO"),
+            ({"type": "account"}, "username", "a@b"),
+            ({"type": "account"}, "domain", ""),
+            ({"type": "account"}, "credentials", ["SCRAM-SHA-256$1:x$y"]),
+            ({"type": "account"}, "changed_at", None),
+            ({"type": "account"}, "colour", "red"),
+            ({"type": "invite"}, "digest", "00"),
+            ({"type": "invite"}, "kind", "other"),
+            ({"type": "invite"}, "uses", -1),
+            ({"type": "invite"}, "uses", 4),
+            ({"type": "invite"}, "uses_allowed", 0),
+            ({"type": "invite"}, "created_at", "2026-01-01T00:00:00"),
+            ({"type": "use"}, "at", 7),
+            ({"type": "use"}, "type", "other"),
+        ):
+            with self.subTest((key, value)):
+                self.file.write_text(before)
+                place = self.number(**wanted)
+
+                def change(
+                    lines: list[Any], place: int = place, key: str = key, value: Any = value
+                ) -> None:
+                    lines[place][key] = value
+
+                self.assertNothing(change, place, "")
+
+    def test_newer(self) -> None:
+        """What a later version wrote in another way is not guessed at."""
+
+        def change(lines: list[Any]) -> None:
+            lines[0] |= {"format": 2, "more": True}
+
+        self.assertNothing(change, 0, "written by a newer invitereg")
+
+    def test_cut_off(self) -> None:
+        """A file that is not whole is not imported, wherever it was cut."""
+        self.assertNothing(lambda lines: lines.pop(), 13, "the end is missing")
+        whole = self.go_back()
+        self.file.write_bytes(whole[:-200])
+        self.assertRefused("import", str(self.file), says=": line 13: ")
+        self.file.write_bytes(b"")
+        self.assertRefused("import", str(self.file), says="the end is missing")
+
+    def go_back(self) -> bytes:
+        """The file as it was exported."""
+        self.config = self.here
+        self.go_there()
+        return self.file.read_bytes()
+
+    def test_lost_line(self) -> None:
+        """Nor is one with a line too few, or too many."""
+        self.assertNothing(lambda lines: lines.pop(4), 12, "here should be 12 lines")
+        self.go_back()
+        self.assertNothing(lambda lines: lines.append(lines[2]), 14, "after the end")
+
+    def test_not_json(self) -> None:
+        """What is no export at all is told."""
+        for text in ("domain: example.com\n", "{}\n", "\xff\n", "\n"):
+            self.file.write_text(text, encoding="latin-1")
+            self.assertRefused("import", str(self.file), says=f"{self.file}: line 1: ")
+        self.assertMisused("import", str(self.folder / "missing"), says="No such file")
+
+    def test_conflicts(self) -> None:
+        """What differs from what is there is refused, and nothing else is imported."""
+        self.make_account("romeo")
+        self.refused_at("account romeo at example.com", type="account", username="romeo")
+        self.done("account", "delete", "romeo")
+        self.refused_at("reserved", type="account", username="romeo")
+
+    def test_reserved_here(self) -> None:
+        """A name that is reserved here by another invite is a conflict."""
+        self.create("--username", "nurse")
+        self.refused_at("nurse@example.com: ", type="invite", username="nurse")
+
+    def test_deleted_name_taken(self) -> None:
+        """So is an account here whose name was deleted there."""
+        self.make_account("tybalt")
+        self.refused_at("tybalt@example.com: ", type="deleted")
+
+    def refused_at(self, says: str, **wanted: Any) -> None:
+        before = self.exported()
+        name = str(self.file)
+        self.assertRefused("import", name, says=f"{name}: line {self.number(**wanted) + 1}: ")
+        self.assertIn(says, self.call("import", name).stderr)
+        self.assertEqual(self.exported(), before)
+
+    def test_same_token(self) -> None:
+        """Two invites of a domain cannot have one token."""
+        place = self.number(type="invite")
+
+        def change(lines: list[Any]) -> None:
+            lines[place + 1]["digest"] = lines[place]["digest"]
+
+        self.assertNothing(change, place + 1, "another invite with this token")
+
+    def test_reset_of_nobody(self) -> None:
+        """A reset never waits for an account that somebody else makes later."""
+        place = self.number(type="invite", kind="reset")
+
+        def change(lines: list[Any]) -> None:
+            lines[place]["username"] = "nobody"
+
+        self.assertNothing(change, place, "no account nobody@example.com")
+
+
+class OutputTests(TransferCase):
+    def test_file(self) -> None:
+        """With --output, the file is its owner's alone, complete, and counted."""
+        text = self.exported()
+        self.file.write_text("old")
+        self.file.chmod(0o644)
+        counts = self.object("export", "--output", str(self.file))
+        self.assertEqual(counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3})
+        self.assertEqual(self.file.read_text(), text)
+        self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
+
+    def test_failed(self) -> None:
+        """An export that fails leaves the older file, and no part of itself."""
+        self.file.write_text("old")
+        before = sorted(self.folder.iterdir())
+        with mock.patch.object(exporting, "_account_line", side_effect=KeyboardInterrupt):
+            self.assertEqual(self.call("export", "--output", str(self.file)).exit_code, 130)
+        self.assertEqual(self.file.read_text(), "old")
+        self.assertEqual(sorted(self.folder.iterdir()), before)
+
+    def test_refused(self) -> None:
+        """What is no file is left alone, and a folder that is not there is told."""
+        for place in ("/dev/null", str(self.folder)):
+            self.assertMisused("export", "--output", place, says="not a regular file")
+        missing = str(self.folder / "missing" / "export")
+        self.assertRefused("export", "--output", missing, says="No such file")
+        self.assertMisused("export", "--json", says="--output")
+        self.assertTrue(Path("/dev/null").is_char_device())
+
+    def test_help(self) -> None:
+        """The help says what the file gives away."""
+        for word in ("SECRET", "keys", "digests"):
+            self.assertIn(word, self.done("export", "--help"))
+
+    def test_closed_pipe(self) -> None:
+        """A reader that goes away ends it quietly."""
+        self.done("invite", "create", "--count", "2000")
+        line = command_line(self.config, "export")
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
+        assert process.stdout is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        self.assertEqual(process.communicate(timeout=SECONDS)[1], b"")
+
+    def test_one_moment(self) -> None:
+        """What is written while it runs is in no part of it."""
+        line, account_line = (
+            command_line(self.config, "invite", "create"),
+            exporting._account_line,
+        )
+
+        def meanwhile(row: Any) -> Any:
+            subprocess.run(line, check=True, capture_output=True, env=environment())
+            return account_line(row)
+
+        before = self.exported()
+        with mock.patch.object(exporting, "_account_line", meanwhile):
+            self.assertEqual(self.exported(), before)
+        self.assertEqual(len(self.exported().splitlines()), len(before.splitlines()) + 2)
