@@ -59,12 +59,15 @@ class UsernameReserved(Refused):
 
     Attributes:
         take: the name to take instead, where an invite fixes it; else None.
+        reserved_for: id of the open invite that reserves it, where one does; for the operator,
+            and not in the text, which a stranger reads.
     """
 
     text = "That username is reserved."
 
-    def __init__(self, take: str | None = None) -> None:
+    def __init__(self, take: str | None = None, reserved_for: str | None = None) -> None:
         self.take = take
+        self.reserved_for = reserved_for
         super().__init__(take and f"This invitation is for the username {take}.")
 
 

@@ -32,7 +32,7 @@ from invitereg.upkeep import Upkeep
 from invitereg.xmpp.c2s import C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
-from invitereg.xmpp.tls import ServerTls, load_options
+from invitereg.xmpp.tls import ServerTls, complaints, load_options
 
 STOP_SECONDS = 10
 # What cannot change while the service runs.
@@ -58,6 +58,14 @@ def makeService(options: Options, reactor: Any) -> IService:
         return InviteregService(load(Path(path)), reactor)
     except ConfigError as error:
         raise SystemExit(str(error)) from None
+
+
+class StartFailure(SystemExit, Exception):
+    """The service cannot start; the text is one line for the operator.
+
+    As SystemExit it ends twistd with that line instead of a traceback. As Exception it is
+    noticed by a twistd that has become a daemon, which would otherwise never tell its parent.
+    """
 
 
 class InviteregService(Service):
@@ -86,13 +94,14 @@ class InviteregService(Service):
         """Open the store and listen.
 
         Raises:
-            SystemExit: one line that says what is in the way; nothing is left open.
+            StartFailure: something is in the way; nothing is left open.
         """
         try:
             self._database = Database(self._config.data_dir, self._threads)
         except StoreError as error:
-            raise SystemExit(str(error)) from None
+            raise StartFailure(str(error)) from None
         _allow_many_connections()
+        self._judge_certificate(self._config)
         store = SQLStore(self._database)
         door = self._make_door(store)
         self._streams = door.streams
@@ -185,7 +194,7 @@ class InviteregService(Service):
             reason = reason.socketError
         elif isinstance(reason, LookupError):
             reason = "systemd has handed over no such socket (see systemd.socket(5))"
-        raise SystemExit(f"cannot listen on {text}: {reason}")
+        raise StartFailure(f"cannot listen on {text}: {reason}")
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
@@ -221,9 +230,14 @@ class InviteregService(Service):
         if fixed:
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         self._tls.options = options
+        self._judge_certificate(config)
         if self._upkeep is not None:
             self._upkeep.keep_addresses = config.keep_addresses
         self._log.info("reloaded {path}", path=str(config.path))
+
+    def _judge_certificate(self, config: Config) -> None:
+        for complaint in complaints(config.tls.certificate, config.domains, self._now()):
+            self._log.warn("clients will not trust us: {complaint}", complaint=complaint)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)

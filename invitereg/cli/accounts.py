@@ -28,7 +28,10 @@ def command() -> None:
 @json_option
 @pass_desk
 def create(desk: Desk, user: str, as_json: bool) -> None:
-    """Make an account; the password is one line of standard input."""
+    """Make an account; the password is one line of standard input.
+
+    You are the operator: the policy's rules for names and passwords do not apply.
+    """
     domain, username = desk.user(user)
     desk.run(desk.registrar.create_account(domain, username, _read_password()))
     account = desk.run(desk.store.get_account(domain, username))
@@ -56,7 +59,10 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
 @json_option
 @pass_desk
 def delete(desk: Desk, user: str, as_json: bool) -> None:
-    """Delete an account and end its sessions; nobody can register its name again."""
+    """Delete an account and end its sessions.
+
+    Nobody can register its name again; only "account create" can give it away.
+    """
     domain, username = desk.user(user)
     desk.run(desk.registrar.delete_account(domain, username))
     if as_json:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import click
 
+from invitereg.cli.failures import Misconfigured
 from invitereg.config import json_schema, load
+from invitereg.errors import StoreError
+from invitereg.store.folder import check_folder
 
 
 @click.command()
@@ -20,5 +23,9 @@ def command(path: Path, schema: bool) -> None:
     """
     if schema:
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-    else:
-        load(path)
+        return
+    data_dir = load(path).data_dir
+    try:
+        check_folder(data_dir)
+    except StoreError as error:
+        raise Misconfigured(f"{path}: {error}") from None

@@ -234,9 +234,9 @@ def _explain(demo: Demo, link: str) -> None:
     click.echo(link)
     print_qr(link)
     click.echo(
-        f"Open it in an app that knows invitations, such as Monal or Conversations, and say\n"
-        f"that you trust the certificate: it is only for this demo. Server: {demo.domain},\n"
-        f"{demo.listen} port {demo.port} (STARTTLS) or {demo.tls_port} (TLS)."
+        f"Open it in an app that knows invitations, such as Monal, Siskin IM or Borogove,\n"
+        f"and say that you trust the certificate: it is only for this demo. Server:\n"
+        f"{demo.domain}, {demo.listen} port {demo.port} (STARTTLS) or {demo.tls_port} (TLS)."
     )
     click.echo(_reach(demo))
     click.echo(_without_invitations(demo, again))

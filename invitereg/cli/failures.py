@@ -5,7 +5,7 @@ from typing import IO, Any
 import click
 
 from invitereg.config import ConfigError
-from invitereg.errors import Refused, StoreError
+from invitereg.errors import Refused, StoreError, UsernameReserved
 
 
 class Failed(click.ClickException):
@@ -37,6 +37,11 @@ FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
 
 def failure_of(error: Exception) -> Failed:
     """What a domain error comes to; anything else is a bug, and raised as it is."""
+    if isinstance(error, UsernameReserved) and error.reserved_for:
+        invite = error.reserved_for
+        return Failed(
+            f"That username is reserved by the open invite {invite}: revoke it to free the name."
+        )
     for kind, failure in FAILURES:
         if isinstance(error, kind):
             return failure(str(error))

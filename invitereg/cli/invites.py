@@ -33,10 +33,14 @@ def command() -> None:
 @command.command()
 @domain_option
 @click.option("--inviter", metavar="USER", help="Who invites; default: you, the operator.")
-@click.option("--contact", is_flag=True, help="Inviter and invitee become contacts.")
+@click.option(
+    "--contact",
+    is_flag=True,
+    help="Inviter and invitee become contacts (a later release does that).",
+)
 @click.option("--no-registration", is_flag=True, help="Only contacts, no new account.")
 @click.option("--username", metavar="NAME", help="The only name that can be taken with it.")
-@expires_option
+@expires_option("as configured")
 @click.option(
     "--uses", metavar="N", type=USES, default=1, help="How often, or unlimited; default: 1."
 )
@@ -158,7 +162,7 @@ def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("invite_id", metavar="ID")
-@expires_option
+@expires_option("as it is")
 @click.option("--uses", metavar="N", type=USES, default=None, help="How often, or unlimited.")
 @click.option("--note", metavar="TEXT", help="A note for yourself.")
 @domain_option

@@ -1,13 +1,16 @@
 """The kinds of values that options take, and the options that several commands share."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from invitereg.config import duration_or_never, role_name
 from invitereg.issuer import DEFAULT_EXPIRY
 from invitereg.policy.values import Address, parse_address
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _MOST = 10**9
 
@@ -90,13 +93,19 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 domain_option = click.option(
     "--domain", metavar="DOMAIN", help="The domain; default: the one that is served."
 )
-expires_option = click.option(
-    "--expires",
-    metavar="TIME",
-    type=DURATION,
-    default=DEFAULT_EXPIRY,
-    help="From now, as 12h or 7d, or never; default: as configured.",
-)
+
+
+def expires_option(otherwise: str) -> Callable[[Decorated], Decorated]:
+    """``--expires``, with what its help says of the default."""
+    return click.option(
+        "--expires",
+        metavar="TIME",
+        type=DURATION,
+        default=DEFAULT_EXPIRY,
+        help=f"From now, as 12h or 7d, or never; default: {otherwise}.",
+    )
+
+
 qr_option = click.option("--qr", is_flag=True, help="Print a QR code of the link as well.")
 
 

@@ -18,7 +18,11 @@ def command() -> None:
 @command.command()
 @click.option("--ip", metavar="ADDRESS", type=ADDRESS, help="Where from.")
 @click.option("--username", metavar="NAME", help="The name that they want.")
-@click.option("--token", metavar="TOKEN", help="The token of their invite.")
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    help="The token of their invite, after preauth= in its link; default: none.",
+)
 @domain_option
 @json_option
 @click.pass_context
@@ -65,4 +69,4 @@ def _print(decision: Decision, passed: list[str]) -> None:
     else:
         click.echo(click.style(f"refused: {decision.rule}", fg="red"))
         click.echo(decision.refusal.text)
-    click.echo("passed: " + (", ".join(passed) or "nothing"))
+    click.echo("rules passed: " + (", ".join(passed) or "nothing"))

@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("user")
-@expires_option
+@expires_option("as configured")
 @qr_option
 @json_option
 @pass_desk

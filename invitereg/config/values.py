@@ -185,6 +185,8 @@ def _not_empty(text: str) -> str:
 
 def _path(text: str, info: ValidationInfo) -> Path:
     """A path; a relative one begins at the folder of the configuration."""
+    if text.startswith("~"):
+        raise ValueError("is not expanded: write the whole path, without ~")
     return surroundings(info).folder / _not_empty(text)
 
 

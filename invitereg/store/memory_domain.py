@@ -90,7 +90,7 @@ class Domain:
         holder = self.names.get(username)
         if isinstance(holder, Reservation):
             free = holder.invite_id == invite_id or holder.lapsed(now)
-            return None if free else UsernameReserved()
+            return None if free else UsernameReserved(reserved_for=holder.invite_id)
         return None if holder is None or even_deleted else UsernameReserved()
 
     def reserve(self, invite: Invite, now: datetime) -> None:

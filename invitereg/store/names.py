@@ -44,7 +44,7 @@ _HOLD_EVEN_DELETED = _holding(even_deleted=True)
 _NAMED = (names.c.domain == bindparam("of_domain")) & (
     names.c.username == bindparam("of_username")
 )
-_STATE = select(names.c.state).where(_NAMED)
+_STATE = select(names.c.state, names.c.invite_id).where(_NAMED)
 _FREE = delete(names).where(
     _NAMED, names.c.state == State.RESERVED, names.c.invite_id == bindparam("of_invite")
 )
@@ -149,5 +149,8 @@ def reserves(invite: Invite) -> bool:
 
 
 def _refusal(connection: Connection, domain: str, username: str) -> Refused:
-    state = connection.scalar(_STATE, {"of_domain": domain, "of_username": username})
-    return UsernameTaken() if state == State.ACCOUNT else UsernameReserved()
+    which = {"of_domain": domain, "of_username": username}
+    row = connection.execute(_STATE, which).one_or_none()
+    if row is None or row.state == State.ACCOUNT:
+        return UsernameTaken()
+    return UsernameReserved(reserved_for=row.invite_id)

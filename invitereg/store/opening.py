@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from invitereg.errors import StoreError
 from invitereg.store import schema
+from invitereg.store.folder import make_folder
 
 FILE_NAME = "invitereg.db"
 BUSY_SECONDS = 10
@@ -24,7 +25,7 @@ def open_engine(data_dir: Path) -> Engine:
         StoreError: the folder, the file or its content cannot be used.
     """
     path = data_dir / FILE_NAME
-    _make_folder(data_dir)
+    make_folder(data_dir)
     _make_file(path)
     engine = _make_engine(path)
     try:
@@ -42,18 +43,6 @@ def open_engine(data_dir: Path) -> Engine:
         # A connection must not be carried over into the daemon that is forked off.
         engine.dispose()
     return engine
-
-
-def _make_folder(data_dir: Path) -> None:
-    try:
-        data_dir.mkdir(mode=0o700, exist_ok=True)
-        if not os.access(data_dir, os.W_OK | os.X_OK):
-            raise PermissionError(None, "Permission denied")
-    except OSError as error:
-        raise StoreError(
-            f"data_dir {data_dir} is not a folder that can be written ({error.strerror}): "
-            "create it and give it to the user that runs invitereg"
-        ) from None
 
 
 def _make_file(path: Path) -> None:

@@ -1,5 +1,7 @@
 """TLS for clients' streams (RFC 6120 §5, RFC 7590; ALPN: XEP-0368)."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -31,6 +33,30 @@ def load_options(certificate: Path, private_key: Path) -> CertificateOptions:
         extraCertChain=others,
         acceptableProtocols=[ALPN],
     )
+
+
+def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list[str]:
+    """What clients will dislike about the first certificate in a PEM file, a line each.
+
+    None of it keeps the service from running, as one who must renew it has enough trouble.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or is not what it should be.
+    """
+    own = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    found = []
+    if own.not_valid_after_utc <= now:
+        found.append(f"the certificate {certificate} expired on {own.not_valid_after_utc:%F}")
+    try:
+        extension = own.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = set(extension.value.get_values_for_type(x509.DNSName))
+    except x509.ExtensionNotFound:
+        names = set()
+    for domain in domains:
+        wildcard = "*." + domain.partition(".")[2]
+        if not {domain.encode("idna").decode(), wildcard} & names:
+            found.append(f"the certificate {certificate} is not for {domain}")
+    return found
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -121,7 +121,7 @@ class CreateTests(CommandCase):
             (("--inviter", "romeo@example.org"), "There is no domain example.org"),
             (("--domain", "example.org"), "There is no domain example.org, only example.com"),
             (("--username", "romeo"), "exists already"),
-            (("--username", "juliet"), "reserved"),
+            (("--username", "juliet"), ": revoke it to free the name"),
             (("--username", "a b"), "not a valid username"),
             (("--username", "nurse", "--uses", "2"), "one use only"),
             (("--username", "nurse", "--uses", "unlimited"), "one use only"),

@@ -78,7 +78,7 @@ class ExplainTests(CommandCase):
         self.assertEqual(result.exit_code, 1)
         lines = result.stdout.splitlines()
         self.assertEqual(lines[0], "refused: blocklisted")
-        self.assertEqual(lines[-1], "passed: closed")
+        self.assertEqual(lines[-1], "rules passed: closed")
         self.assertIn("allowed\n", self.done("policy", "explain", "--token", self.invite()))
 
     def test_misused(self) -> None:

@@ -19,8 +19,15 @@ class CheckTests(CommandCase):
     def test_nothing(self) -> None:
         """A configuration that can be used is no news."""
         write_certificate(self.folder, "example.com")
-        self.config.write_text("domain: example.com\n")
+        self.config.write_text("domain: example.com\ndata_dir: later\n")
         self.assertEqual(self.done("check"), "")
+        self.assertFalse((self.folder / "later").exists())
+
+    def test_data_dir(self) -> None:
+        """A data_dir that the service could not use is told before it is started."""
+        write_certificate(self.folder, "example.com")
+        self.config.write_text("domain: example.com\ndata_dir: nowhere/data\n")
+        self.assertMisused("check", says=f"data_dir {self.folder}/nowhere/data is not")
 
     def test_every_mistake(self) -> None:
         """All mistakes are told at once, a line for each, with their places."""

@@ -236,6 +236,13 @@ class FileTests(ConfigCase):
             "4: tls.private_key: there is no file /nowhere/b.pem",
         )
 
+    def test_home(self) -> None:
+        """What only a shell understands is not taken for a folder of that name."""
+        self.assert_mistake(
+            "data_dir: ~/data\n",
+            "2: data_dir: is not expanded: write the whole path, without ~",
+        )
+
     def test_unreadable(self) -> None:
         """A folder in place of a file, or a name too long, is said so."""
         self.assert_mistake(

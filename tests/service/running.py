@@ -99,11 +99,12 @@ class Service:
     # --- the process
 
     def launch(
-        self, *, unprivileged: bool = False, few_files: bool = False
+        self, *, unprivileged: bool = False, few_files: bool = False, daemon: bool = False
     ) -> "subprocess.Popen[bytes]":
         """Start it, without waiting; what it says is appended to its log."""
         how = (*(AS_NOBODY if unprivileged else ()), *(WITH_FEW_FILES if few_files else ()))
-        options = ("-n", "--pidfile=", "invitereg", "--config", str(self.config))
+        mode = ("--pidfile=pid", "--logfile=daemon.log") if daemon else ("-n", "--pidfile=")
+        options = (*mode, "invitereg", "--config", str(self.config))
         command = [*how, TWISTD, *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -100,6 +100,16 @@ class StartTests(ProcessCase):
         with self.assertRaises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", service.port)
 
+    async def test_daemon(self) -> None:
+        """A daemon that cannot start says so where it was started, and is gone."""
+        service = self.service()
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", service.port))
+            other.listen()
+            self.assertEqual(service.launch(daemon=True).wait(SECONDS), 1)
+        self.assertIn(f"cannot listen on tcp:{service.port}", service.log_text())
+        self.assertFalse((service.folder / "pid").exists())
+
     async def test_unprivileged(self) -> None:
         """It needs no rights but to its own folder, and keeps that to itself."""
         service = self.service()

@@ -1,0 +1,41 @@
+"""The folder that the database lies in; free of imports that take time."""
+
+import os
+from pathlib import Path
+
+from invitereg.errors import StoreError
+
+
+def make_folder(data_dir: Path) -> None:
+    """Make a folder that only its owner may enter, if there is none.
+
+    Raises:
+        StoreError: it cannot be made, or written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _unusable(data_dir, str(error.strerror)) from None
+    check_folder(data_dir)
+
+
+def check_folder(data_dir: Path) -> None:
+    """Find out whether `make_folder` would succeed, and change nothing.
+
+    Raises:
+        StoreError: it would not.
+    """
+    there = os.path.lexists(data_dir)
+    if there and not data_dir.is_dir():
+        raise _unusable(data_dir, "Not a directory")
+    written = data_dir if there else data_dir.parent
+    if not os.access(written, os.W_OK | os.X_OK):
+        missing = not there and not written.exists()
+        raise _unusable(data_dir, f"no {written}" if missing else "Permission denied")
+
+
+def _unusable(data_dir: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"data_dir {data_dir} is not a folder that can be written ({reason}): "
+        "create it and give it to the user that runs invitereg"
+    )
