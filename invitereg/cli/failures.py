@@ -38,10 +38,8 @@ FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
 def failure_of(error: Exception) -> Failed:
     """What a domain error comes to; anything else is a bug, and raised as it is."""
     if isinstance(error, UsernameReserved) and error.reserved_for:
-        invite = error.reserved_for
-        return Failed(
-            f"That username is reserved by the open invite {invite}: revoke it to free the name."
-        )
+        by = f"the open invite {error.reserved_for}"
+        return Failed(f"That username is reserved by {by}: revoke it to free the name.")
     for kind, failure in FAILURES:
         if isinstance(error, kind):
             return failure(str(error))
