@@ -22,7 +22,7 @@ class Query:
     """What to look up at once, as of ``now``.
 
     Attributes:
-        digest, invite_id: the invite, by its token's digest or by its id.
+        digest: of the token whose invite is asked for.
         username: the name whose state is asked for.
         counters: what to count, each by its own period.
     """
@@ -30,7 +30,6 @@ class Query:
     domain: str
     now: datetime
     digest: bytes | None = None
-    invite_id: str | None = None
     username: str | None = None
     counters: tuple[Counter, ...] = ()
 

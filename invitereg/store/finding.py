@@ -24,28 +24,24 @@ from invitereg.store.names import State
 from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, hits, invites, names
 
-_BY = {"digest": invites.c.digest, "invite_id": invites.c.id}
-
 
 def look_up(connection: Connection, query: Query) -> Findings:
     """What the query asks for, and nothing else."""
-    by = "digest" if query.digest is not None else "invite_id"
-    secret = getattr(query, by)
     statement = _statement(
-        None if secret is None else by, query.username is not None, len(query.counters)
+        query.digest is not None, query.username is not None, len(query.counters)
     )
-    row = connection.execute(statement, _parameters(query, secret)).one()
+    row = connection.execute(statement, _parameters(query)).one()
     return Findings(
-        invite=None if secret is None or row.id is None else invite_of(row),
+        invite=None if query.digest is None or row.id is None else invite_of(row),
         tallies=_tallies(row, len(query.counters)),
         **({} if query.username is None else _holder(row, query)),
     )
 
 
-def _parameters(query: Query, secret: bytes | str | None) -> dict[str, Any]:
+def _parameters(query: Query) -> dict[str, Any]:
     parameters: dict[str, Any] = {"of_domain": query.domain}
-    if secret is not None:
-        parameters["secret"] = secret
+    if query.digest is not None:
+        parameters["of_digest"] = query.digest
     if query.username is not None:
         parameters["of_username"] = query.username
     for place, counter in enumerate(query.counters):
@@ -56,13 +52,13 @@ def _parameters(query: Query, secret: bytes | str | None) -> dict[str, Any]:
 
 
 @cache
-def _statement(by: str | None, with_name: bool, counters: int) -> Select[Any]:
+def _statement(with_invite: bool, with_name: bool, counters: int) -> Select[Any]:
     """One row, whatever there is: outer joins, and aggregates of the hits."""
     source: FromClause = select(literal_column("1").label("one")).subquery("base")
     columns: list[ColumnElement[Any]] = [source.c.one]
     domain: BindParameter[str] = bindparam("of_domain")
-    if by is not None:
-        matches = (invites.c.domain == domain) & (_BY[by] == bindparam("secret"))
+    if with_invite:
+        matches = (invites.c.domain == domain) & (invites.c.digest == bindparam("of_digest"))
         source = source.outerjoin(invites, matches)
         columns += [column for column in invites.c if column.name not in ("seq", "digest")]
     if with_name:

@@ -74,9 +74,7 @@ class MemoryStore:
     def look_up(self, query: Query) -> Findings:
         """See `IInviteStore`."""
         at = self._at(query.domain)
-        invite_id = query.invite_id
-        if query.digest is not None:
-            invite_id = at.tokens.get(query.digest)
+        invite_id = at.tokens.get(query.digest or b"")
         holder = at.names.get(query.username or "")
         reserved_for = None
         if isinstance(holder, Reservation) and not holder.lapsed(query.now):

@@ -123,10 +123,10 @@ class Listener:
         client.ask(BIND.format(resource))
         return client
 
-    def preauthorised(self, **where):
+    def preauthorised(self, token=TOKEN, **where):
         """A client whose token was found good."""
         client = self.opened(**where)
-        assert client.ask(preauth())["type"] == "result"
+        assert client.ask(preauth(token))["type"] == "result"
         return client
 
     def add_invite(self, token=TOKEN, **changes):

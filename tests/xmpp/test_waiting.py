@@ -227,6 +227,21 @@ class SecurityTests(WaitingTestCase):
         self.assertEqual([c.receive()[0]["type"] for c in clients], ["result", "error"])
         self.assertEqual(self.listener.invite(invite).uses, 1)
 
+    def test_fifty_at_once(self):
+        """Fifty streams with one invite make as many accounts as it allows, and no more."""
+        for allowed in (1, 3):
+            token = f"shared{allowed}"
+            invite = self.listener.add_invite(token, uses_allowed=allowed)
+            clients = [self.listener.preauthorised(token) for _ in range(50)]
+            self.store.slow = True
+            for number, client in enumerate(clients):
+                client.send(registration(f"guest{allowed}-{number}"))
+            self.store.answer_all()
+            self.store.slow = False
+            kinds = [client.receive()[0]["type"] for client in clients]
+            self.assertEqual((kinds.count("result"), len(kinds)), (allowed, 50))
+            self.assertEqual(self.listener.invite(invite).uses, allowed)
+
     def test_guesses_at_once(self):
         """Fifty tokens tried at once are no better than one after the other."""
         clients = [self.listener.opened() for _ in range(50)]
