@@ -266,7 +266,7 @@ def _without_invitations(demo: Demo, again: str) -> str:
     return (
         "\nFor apps that know no invitations, such as Gajim, make an account to log in to:\n"
         f"  {again} account create romeo\n"
-        "or start the demo with --open, so that everybody can register."
+        "or let everybody register: start the demo with --open (make demo ARGS=--open)."
     )
 
 
