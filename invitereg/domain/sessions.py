@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
 
+from invitereg.errors import Refused
 from invitereg.interfaces import IAccountStore
 
 
@@ -47,7 +48,12 @@ class Sessions:
         mine[resource] = session
         if previous is not None:
             previous.end("conflict", "Replaced by a new connection with this resource.")
-        await self._end_outdated(domain, username, [session])
+        try:
+            await self._end_outdated(domain, username, [session])
+        except Refused as refusal:
+            # It must not stay unchecked, and its stream is bound already.
+            session.end("resource-constraint", refusal.text)
+            raise
 
     def remove(self, session: Session) -> None:
         """Forget a session that is over; harmless if it was never taken in or replaced."""

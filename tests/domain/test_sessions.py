@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.jid import JID
 
 from invitereg.domain.sessions import Sessions
+from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.model import Kind, Use
 from invitereg.testing import START, make_account, make_credentials, memory_store
@@ -101,6 +102,14 @@ class SessionsTests(SynchronousTestCase):
         self.delete()
         self.look()
         self.assertEqual(self.add(Connection()).ended, "not-authorized")
+
+    def test_store_unreachable(self):
+        """A session that cannot be checked does not stay, half-open and unchecked."""
+        connection = Connection()
+        self.patch(self.store, "get_account", lambda *_: fail(Unavailable("x")))
+        adding = Deferred.fromCoroutine(self.sessions.add(connection))
+        self.failureResultOf(adding, Unavailable)
+        self.assertEqual(connection.ended, "resource-constraint")
 
     def test_history(self):
         """What ended before the service started ends nothing now."""
