@@ -49,14 +49,22 @@ def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list
         found.append(f"the certificate {certificate} expired on {own.not_valid_after_utc:%F}")
     try:
         extension = own.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names = set(extension.value.get_values_for_type(x509.DNSName))
+        names = {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
     except x509.ExtensionNotFound:
         names = set()
     for domain in domains:
-        wildcard = "*." + domain.partition(".")[2]
-        if not {domain.encode("idna").decode(), wildcard} & names:
+        if not _names_of(domain) & names:
             found.append(f"the certificate {certificate} is not for {domain}")
     return found
+
+
+def _names_of(domain: str) -> set[str]:
+    """How a certificate may name a domain: as it is, or by a wildcard."""
+    try:
+        ascii_name = domain.encode("idna").decode()
+    except UnicodeError:  # such as for a label of more than 63 characters
+        return set()
+    return {ascii_name, "*." + ascii_name.partition(".")[2]}
 
 
 @implementer(IOpenSSLServerConnectionCreator)

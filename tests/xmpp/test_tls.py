@@ -25,6 +25,11 @@ class ComplaintTests(SynchronousTestCase):
         self.assertEqual(self.complaints("*.example.com", "chat.example.com"), [])
         self.assertEqual(self.complaints("xn--mnchen-3ya.de", "m\u00fcnchen.de"), [])
 
+    def test_impossible_domain(self) -> None:
+        """A domain that no certificate can name is complained of, and stops nothing."""
+        (complaint,) = self.complaints("example.com", "a" * 64 + ".com")
+        self.assertIn("is not for", complaint)
+
     def test_expired(self) -> None:
         """An operator who forgot to renew it hears so."""
         (complaint,) = self.complaints("example.com", "example.com", days=31)
