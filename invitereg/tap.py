@@ -35,6 +35,8 @@ from invitereg.xmpp.sasl import PLAIN
 from invitereg.xmpp.tls import ServerTls, complaints, load_options
 
 STOP_SECONDS = 10
+# Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
+BUSY_SECONDS = 4
 # What cannot change while the service runs.
 _FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
 
@@ -97,7 +99,7 @@ class InviteregService(Service):
             StartFailure: something is in the way; nothing is left open.
         """
         try:
-            self._database = Database(self._config.data_dir, self._threads)
+            self._database = Database(self._config.data_dir, self._threads, BUSY_SECONDS)
         except StoreError as error:
             raise StartFailure(str(error)) from None
         _allow_many_connections()
@@ -143,10 +145,19 @@ class InviteregService(Service):
             await ended
         if self._upkeep is not None:
             self._upkeep.stop()
-        await self._threads.stop()
-        if self._database is not None:
-            self._database.close()
+        await self._stop_work()
         self._manager.stopped()
+
+    async def _stop_work(self) -> None:
+        hangs: list[Any] = []
+        stopped = self._threads.stop()
+        stopped.addTimeout(STOP_SECONDS, self._reactor, lambda *cause: hangs.append(cause))
+        await stopped
+        if hangs:
+            # As after a crash, the database recovers by itself.
+            self._log.warn("stopping although the database or a thread hangs")
+        elif self._database is not None:
+            self._database.close()
 
     def _make_door(self, store: SQLStore) -> C2SDoor:
         config = self._config

@@ -12,7 +12,7 @@ from invitereg.errors import Overloaded, Unavailable
 from invitereg.threads import Inline, Threads
 
 
-def outcomes(jobs):
+def outcomes(jobs, _settle=None):
     """What a batch of functions comes to, each by itself."""
     results = []
     for job in jobs:
@@ -104,7 +104,7 @@ class ThreadsTests(TestCase):
         sizes = []
         release = threading.Event()
 
-        def process(jobs):
+        def process(jobs, _settle):
             sizes.append(len(jobs))
             return outcomes(jobs)
 
@@ -127,7 +127,7 @@ class ThreadsTests(TestCase):
     async def test_batch_fails(self):
         """When a whole batch goes wrong, all who wait are told, and the next one is done."""
 
-        def process(jobs):
+        def process(jobs, _settle):
             return [1 // job for job in jobs]
 
         batches = self.threads().batches(process)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -21,6 +21,7 @@ from wokkel.ping import PingHandler
 from invitereg._version import __version__
 from invitereg.domain.sessions import Sessions
 from invitereg.logins import LoginThrottle
+from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, sasl, starttls
@@ -76,7 +77,11 @@ class StreamCount:
 
 @dataclass(kw_only=True)
 class C2SDoor:
-    """What all listeners for clients share."""
+    """What all listeners for clients share.
+
+    Attributes:
+        failed_logins: what the log is told about them.
+    """
 
     domains: Mapping[str, Domain]
     registrar: Registrar
@@ -87,6 +92,7 @@ class C2SDoor:
     streams: StreamCount
     tls: Any
     reactor: Any
+    failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -97,7 +103,7 @@ class C2SDoor:
         return (
             PreauthHandler(self.registrar),
             RegistrationHandler(self.registrar),
-            SaslHandler(self.accounts, self.throttle, self.mechanisms),
+            SaslHandler(self.accounts, self.throttle, self.mechanisms, self.failed_logins),
             BindHandler(self.sessions),
         )
 
