@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from twisted.logger import Logger
@@ -67,6 +67,8 @@ class Registrar:
 
     Attributes:
         domains: what is served, by name; may be replaced while running.
+        keep_names: how long the name of a deleted account stays taken; None is for ever. May
+            be replaced while running.
         refusals: what the log is told about those who are refused.
     """
 
@@ -78,8 +80,10 @@ class Registrar:
         store: Any,
         accounts: Any,
         now: Callable[[], datetime],
+        keep_names: timedelta | None = None,
     ) -> None:
         self.domains = domains
+        self.keep_names = keep_names
         self.refusals = RefusalLog(self._log)
         self._store = IInviteStore(store)
         self._accounts = IAccounts(accounts)
@@ -239,7 +243,9 @@ class Registrar:
         Raises:
             NotFound: there is no such account.
         """
-        await self._accounts.delete(domain, prepare_localpart(username), self._now())
+        now = self._now()
+        until = None if self.keep_names is None else now + self.keep_names
+        await self._accounts.delete(domain, prepare_localpart(username), now, until)
 
     async def _count_guess(self, domain: str, address: Address | None) -> None:
         policy = self.domains[domain].policy

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -28,7 +29,7 @@ from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
-from invitereg.upkeep import Upkeep
+from invitereg.upkeep import Keep, Upkeep
 from invitereg.xmpp.c2s import C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
@@ -55,6 +56,8 @@ def makeService(options: Options, reactor: Any) -> IService:
     Raises:
         SystemExit: with every mistake in the file, a line each; nothing has been started.
     """
+    # Its own clock is the time of day: set back an hour, nothing would happen for an hour.
+    reactor.seconds = time.monotonic
     path = options["config"] or os.environ.get("INVITEREG_CONFIG") or "config.yaml"
     try:
         return InviteregService(load(Path(path)), reactor)
@@ -89,6 +92,7 @@ class InviteregService(Service):
         self._ports: list[Any] = []
         self._database: Database | None = None
         self._streams: StreamCount | None = None
+        self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
         self._manager = ServiceManager(reactor)
 
@@ -106,7 +110,7 @@ class InviteregService(Service):
         self._judge_certificate(self._config)
         store = SQLStore(self._database)
         door = self._make_door(store)
-        self._streams = door.streams
+        self._streams, self._registrar = door.streams, door.registrar
         self._listen(door)
         self._threads.start()
         self._upkeep = Upkeep(
@@ -115,7 +119,8 @@ class InviteregService(Service):
             store,
             door.sessions,
             self._domains,
-            self._config.keep_addresses,
+            _keep(self._config),
+            [door.registrar.refusals, door.failed_logins],
         )
         self._upkeep.start()
         # Without a handler, the signal would end the process.
@@ -168,7 +173,7 @@ class InviteregService(Service):
         streams = config.streams
         return C2SDoor(
             domains=self._domains,
-            registrar=Registrar(self._domains, store, accounts, self._now),
+            registrar=Registrar(self._domains, store, accounts, self._now, config.keep_names),
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
             sessions=Sessions(store),
@@ -242,8 +247,9 @@ class InviteregService(Service):
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         self._tls.options = options
         self._judge_certificate(config)
-        if self._upkeep is not None:
-            self._upkeep.keep_addresses = config.keep_addresses
+        if self._registrar is not None and self._upkeep is not None:
+            self._registrar.keep_names = config.keep_names
+            self._upkeep.keep = _keep(config)
         self._log.info("reloaded {path}", path=str(config.path))
 
     def _judge_certificate(self, config: Config) -> None:
@@ -251,7 +257,11 @@ class InviteregService(Service):
             self._log.warn("clients will not trust us: {complaint}", complaint=complaint)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._reactor.seconds(), UTC)
+        return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _keep(config: Config) -> Keep:
+    return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
 
 
 def _allow_many_connections() -> None:

@@ -119,4 +119,6 @@ class File(Section):
     )
     accounts: Accounts = Accounts()
     keep_addresses: DurationOrNever = timedelta(days=30)
+    keep_invites: DurationOrNever = timedelta(days=90)
+    keep_names: DurationOrNever = None
     policy: PolicyKeys = PolicyKeys()
