@@ -176,7 +176,7 @@ class InviteregService(Service):
             registrar=Registrar(self._domains, store, accounts, self._now, config.keep_names),
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
-            sessions=Sessions(store),
+            sessions=Sessions(store, streams.per_account),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._tls,

@@ -36,7 +36,7 @@ from invitereg.xmpp.stream import ClientStream
 
 
 class StreamCount:
-    """The streams that are open, and how many of them have not logged in.
+    """The streams that are open, and how many of them are not sessions yet.
 
     Only those are limited, altogether and from one network (limits.streams).
     """
@@ -51,7 +51,7 @@ class StreamCount:
     def add(self, stream: ClientStream, network: str | None) -> bool:
         """Count a stream, one without network as unlimited; False if it is one too many."""
         self.open.add(stream)
-        self.authenticated(stream)
+        self.bound(stream)
         if network is None:
             return True
         self._unauthenticated[stream] = network
@@ -61,8 +61,8 @@ class StreamCount:
             and self._per_network[network] <= self._max_per_network
         )
 
-    def authenticated(self, stream: ClientStream) -> None:
-        """Limit a stream no longer."""
+    def bound(self, stream: ClientStream) -> None:
+        """Limit a stream no longer; sessions are limited by their account."""
         network = self._unauthenticated.pop(stream, None)
         if network is not None:
             self._per_network[network] -= 1
@@ -72,7 +72,7 @@ class StreamCount:
     def remove(self, stream: ClientStream) -> None:
         """Forget a stream that is closed."""
         self.open.discard(stream)
-        self.authenticated(stream)
+        self.bound(stream)
 
 
 @dataclass(kw_only=True)
@@ -151,9 +151,9 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The stream features of a phase, serialized."""
         return self._features[phase]
 
-    def authenticated(self, stream: ClientStream) -> None:
-        """Called by a stream when its client has logged in."""
-        self._door.streams.authenticated(stream)
+    def bound(self, stream: ClientStream) -> None:
+        """Called by a stream when it has become a session."""
+        self._door.streams.bound(stream)
 
     def readdressed(self, stream: ClientStream) -> None:
         """Called by a stream that has learnt its client's address; may end it."""
