@@ -31,28 +31,28 @@ class FaultLog:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._broken = False
-        self._cause = ""
-        self._error_id = ""
+        self._told: dict[str, str] = {}
         self._untold = 0
         self._quiet_until = 0.0
 
     def failed(self, cause: str, **details: Any) -> str:
         """It has failed, by ``cause``; returns the id of the line in the log."""
         with self._lock:
-            known = self._broken or self._seconds() < self._quiet_until
+            if not self._broken and self._seconds() >= self._quiet_until:
+                self._told.clear()
             self._broken = True
-            if known and cause == self._cause:
+            if cause in self._told:
                 self._untold += 1
-                return self._error_id
-            self._cause, self._error_id = cause, secrets.token_hex(4)
+                return self._told[cause]
+            error_id = self._told[cause] = secrets.token_hex(4)
             self._log.error(
                 "{what} error {error_id}: {cause}",
                 what=self._what,
-                error_id=self._error_id,
+                error_id=error_id,
                 cause=cause,
                 **details,
             )
-            return self._error_id
+            return error_id
 
     def worked(self) -> None:
         """It has worked."""
@@ -63,9 +63,9 @@ class FaultLog:
             if not self._broken or now < self._quiet_until:
                 return
             self._log.info(
-                "{what} works again after error {error_id} ({count} more times not logged)",
+                "{what} works again after error {error_ids} ({count} more not logged)",
                 what=self._what,
-                error_id=self._error_id,
+                error_ids=", ".join(self._told.values()),
                 count=self._untold,
             )
             self._broken, self._untold = False, 0
