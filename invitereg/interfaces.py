@@ -207,10 +207,11 @@ class IInviteStore(Interface):
             How many were removed: fewer than ``at_most`` if none is left.
         """
 
-    def purge_reservations(domain: str, now: datetime, at_most: int) -> Deferred[int]:
-        """Remove the reservations that have lapsed by ``now``; they reserve nothing any more.
+    def purge_names(domain: str, now: datetime, at_most: int) -> Deferred[int]:
+        """Make names free that are held no longer than until ``now``.
 
-        Returns as `purge_invites`.
+        Those are reservations that have lapsed, and names of deleted accounts that were kept
+        as long as `IAccountStore.delete_account` was told. Returns as `purge_invites`.
         """
 
     def purge_hits(domain: str, name: str, before: datetime, at_most: int) -> Deferred[int]:
@@ -243,8 +244,12 @@ class IAccountStore(Interface):
     ) -> Deferred[Sequence[Account]]:
         """Accounts in the order of their names, after the one named."""
 
-    def delete_account(domain: str, username: str, now: datetime) -> Deferred[None]:
+    def delete_account(
+        domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
         """Delete an account, keep its name from being taken, and end its sessions.
+
+        The name becomes free by `IInviteStore.purge_names` after ``until``; None is never.
 
         Raises:
             NotFound: no such account.
@@ -293,8 +298,10 @@ class IAccounts(Interface):
     def check_password(domain: str, username: str, password: str) -> Deferred[datetime | None]:
         """When the password was set, if it is the account's; else None, after as much work."""
 
-    def delete(domain: str, username: str, now: datetime) -> Deferred[None]:
-        """Delete an account.
+    def delete(
+        domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
+        """Delete an account; ``until`` is as in `IAccountStore.delete_account`.
 
         Raises:
             NotFound: no such account.

@@ -19,11 +19,12 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "_version _wokkelcompat",
-        "errors",
+        "errors logs",
         "model",
         "policy",
         "interfaces",
         "registrar issuer logins",
+        "jobs",
         "config store accounts threads selfsigned tls",
         "testing",
         "domain xmpp web",

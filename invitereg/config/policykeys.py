@@ -157,10 +157,11 @@ class PolicyKeys(Section):
 
 
 class StreamLimits(Section):
-    """How many streams may be open that nobody has logged in on."""
+    """How many streams may be open: those without a session, and the sessions of an account."""
 
     unauthenticated_per_network: Count = 100
     unauthenticated: Count = 5000
+    per_account: Count = 20
 
 
 class ServiceLimitKeys(LimitKeys):

@@ -22,12 +22,17 @@ class Session(Protocol):
 
 
 class Sessions:
-    """The sessions of this process, at most one for each full JID."""
+    """The sessions of this process: at most one for each full JID, and some for an account.
+
+    A new one too many ends the oldest. To refuse it instead would lock people out by their
+    own connections that are dead, and that nobody has noticed yet.
+    """
 
     _log = Logger()
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, per_account: int = 20) -> None:
         self._store = IAccountStore(store)
+        self._per_account = per_account
         self._sessions: dict[tuple[str, str], dict[str, Session]] = {}
         self._last_end: int | None = None
 
@@ -44,10 +49,14 @@ class Sessions:
         """
         domain, username, resource = _parts(session)
         mine = self._sessions.setdefault((domain, username), {})
-        previous = mine.get(resource)
+        previous = mine.pop(resource, None)
         mine[resource] = session
         if previous is not None:
             previous.end("conflict", "Replaced by a new connection with this resource.")
+        elif len(mine) > self._per_account:
+            # Not resource-constraint: the client would come back, and end another one.
+            oldest = mine.pop(next(iter(mine)))
+            oldest.end("conflict", "Replaced by a new connection: there are too many.")
         try:
             await self._end_outdated(domain, username, [session])
         except Refused as refusal:

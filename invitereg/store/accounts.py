@@ -56,12 +56,18 @@ def list_page(
     return [account_of(row) for row in connection.execute(page)]
 
 
-def remove(connection: Connection, domain: str, username: str, now: datetime) -> None:
+def remove(
+    connection: Connection,
+    domain: str,
+    username: str,
+    now: datetime,
+    until: datetime | None,
+) -> None:
     """See `IAccountStore.delete_account`."""
     which = {"of_domain": domain, "of_username": username}
     if connection.execute(_DELETE, which).rowcount != 1:
         raise _not_found(domain, username)
-    names.keep_deleted(connection, domain, username)
+    names.keep_deleted(connection, domain, username, until)
     connection.execute(_REVOKE_RESETS, {**which, "now": now})
     sessions.end(connection, domain, username, now)
 

@@ -65,7 +65,8 @@ def _lines(connection: Connection) -> Iterator[Line]:
         yield _account_line(row)
     for row in _rows(connection, names, names.c.domain, names.c.username):
         if row["state"] == State.DELETED:
-            yield DeletedLine.model_construct(domain=row["domain"], username=row["username"])
+            which = {name: row[name] for name in ("domain", "username", "until")}
+            yield DeletedLine.model_construct(**which)
     for row in _rows(connection, invites, invites.c.seq):
         yield InviteLine.model_construct(**{**row, "kind": Kind(row["kind"])})
     for row in _rows(connection, uses, uses.c.seq):

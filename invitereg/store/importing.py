@@ -149,7 +149,7 @@ class _Adding:
                     return self._add_account(line)
                 case DeletedLine():
                     return names.mark_deleted(
-                        self._connection, line.domain, line.username, self._now
+                        self._connection, line.domain, line.username, line.until, self._now
                     )
                 case InviteLine():
                     return self._add_invite(line)

@@ -115,6 +115,7 @@ class DeletedLine(_Line):
     type: Literal["deleted"] = "deleted"
     domain: DomainName
     username: Username
+    until: AwareDatetime | None = None
 
 
 class InviteLine(_Line):

@@ -204,9 +204,9 @@ class MemoryStore:
         return self._at(domain).purge_invites(before, at_most)
 
     @_fired
-    def purge_reservations(self, domain: str, now: datetime, at_most: int) -> int:
+    def purge_names(self, domain: str, now: datetime, at_most: int) -> int:
         """See `IInviteStore`."""
-        return self._at(domain).purge_reservations(now, at_most)
+        return self._at(domain).purge_names(now, at_most)
 
     @_fired
     def purge_hits(self, domain: str, name: str, before: datetime, at_most: int) -> int:
@@ -245,12 +245,14 @@ class MemoryStore:
         return [a for username, a in accounts if after is None or username > after][:limit]
 
     @_fired
-    def delete_account(self, domain: str, username: str, now: datetime) -> None:
+    def delete_account(
+        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> None:
         """See `IAccountStore`."""
         at = self._at(domain)
         at.account(username)
         del at.accounts[username]
-        at.names[username] = Deleted()
+        at.names[username] = Deleted(until)
         for invite in list(at.invites.values()):
             for_it = invite.kind is Kind.RESET and invite.username == username
             if for_it and invite.revoked_at is None and not invite.used_up:

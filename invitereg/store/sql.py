@@ -95,9 +95,9 @@ class SQLStore:
         """See `IInviteStore`."""
         return self._write(lambda c: purging.purge_invites(c, domain, before, at_most))
 
-    def purge_reservations(self, domain: str, now: datetime, at_most: int) -> Deferred[int]:
+    def purge_names(self, domain: str, now: datetime, at_most: int) -> Deferred[int]:
         """See `IInviteStore`."""
-        return self._write(lambda c: purging.purge_reservations(c, domain, now, at_most))
+        return self._write(lambda c: purging.purge_names(c, domain, now, at_most))
 
     def purge_hits(
         self, domain: str, name: str, before: datetime, at_most: int
@@ -130,9 +130,11 @@ class SQLStore:
         """See `IAccountStore`."""
         return self._read(lambda c: accounts.list_page(c, domain, limit, after))
 
-    def delete_account(self, domain: str, username: str, now: datetime) -> Deferred[None]:
+    def delete_account(
+        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
         """See `IAccountStore`."""
-        return self._write(lambda c: accounts.remove(c, domain, username, now))
+        return self._write(lambda c: accounts.remove(c, domain, username, now, until))
 
     def change_roles(
         self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]

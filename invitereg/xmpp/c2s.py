@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -21,6 +21,7 @@ from wokkel.ping import PingHandler
 from invitereg._version import __version__
 from invitereg.domain.sessions import Sessions
 from invitereg.logins import LoginThrottle
+from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, sasl, starttls
@@ -37,7 +38,7 @@ ALPN = b"xmpp-client"  # XEP-0368
 
 
 class StreamCount:
-    """The streams that are open, and how many of them have not logged in.
+    """The streams that are open, and how many of them are not sessions yet.
 
     Only those are limited, altogether and from one network (limits.streams).
     """
@@ -52,7 +53,7 @@ class StreamCount:
     def add(self, stream: ClientStream, network: str | None) -> bool:
         """Count a stream, one without network as unlimited; False if it is one too many."""
         self.open.add(stream)
-        self.authenticated(stream)
+        self.bound(stream)
         if network is None:
             return True
         self._unauthenticated[stream] = network
@@ -62,8 +63,8 @@ class StreamCount:
             and self._per_network[network] <= self._max_per_network
         )
 
-    def authenticated(self, stream: ClientStream) -> None:
-        """Limit a stream no longer."""
+    def bound(self, stream: ClientStream) -> None:
+        """Limit a stream no longer; sessions are limited by their account."""
         network = self._unauthenticated.pop(stream, None)
         if network is not None:
             self._per_network[network] -= 1
@@ -73,12 +74,16 @@ class StreamCount:
     def remove(self, stream: ClientStream) -> None:
         """Forget a stream that is closed."""
         self.open.discard(stream)
-        self.authenticated(stream)
+        self.bound(stream)
 
 
 @dataclass(kw_only=True)
 class C2SDoor:
-    """What all listeners for clients share."""
+    """What all listeners for clients share.
+
+    Attributes:
+        failed_logins: what the log is told about them.
+    """
 
     domains: Mapping[str, Domain]
     registrar: Registrar
@@ -89,6 +94,7 @@ class C2SDoor:
     streams: StreamCount
     tls: Any
     reactor: Any
+    failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -99,7 +105,7 @@ class C2SDoor:
         return (
             PreauthHandler(self.registrar),
             RegistrationHandler(self.registrar),
-            SaslHandler(self.accounts, self.throttle, self.mechanisms),
+            SaslHandler(self.accounts, self.throttle, self.mechanisms, self.failed_logins),
             BindHandler(self.sessions),
         )
 
@@ -146,9 +152,9 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The stream features of a phase, serialized."""
         return self._features[phase]
 
-    def authenticated(self, stream: ClientStream) -> None:
-        """Called by a stream when its client has logged in."""
-        self._door.streams.authenticated(stream)
+    def bound(self, stream: ClientStream) -> None:
+        """Called by a stream when it has become a session."""
+        self._door.streams.bound(stream)
 
     def readdressed(self, stream: ClientStream) -> None:
         """Called by a stream that has learnt its client's address; may end it."""

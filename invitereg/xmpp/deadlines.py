@@ -4,15 +4,24 @@ from collections.abc import Callable
 from typing import Any
 
 # A person is typing between the form and its submission: that is a matter of minutes.
-SECONDS = {"tls": 30.0, "idle": 10 * 60.0, "login": 30 * 60.0, "close": 5.0}
+SECONDS = {
+    "tls": 30.0,
+    "header": 60.0,
+    "idle": 10 * 60.0,
+    "login": 30 * 60.0,
+    "unread": 120.0,
+    "close": 5.0,
+}
 
 
 class Deadlines:
     """Named time-outs of one stream.
 
-    tls: from the connection to the end of the TLS handshake. idle: without a byte, before
-    login. login: from the connection to the bound resource, whatever is sent. close: from
-    our closing of the stream to the peer's.
+    tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
+    or the login to the stream header, which no person types. idle: without a byte, before
+    login. login: from the connection to the bound resource, whatever is sent. unread: with
+    more waiting for the client than it reads. close: from our closing of the stream to the
+    peer's.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:
@@ -21,7 +30,8 @@ class Deadlines:
         self._calls: dict[str, Any] = {}
 
     def start(self, name: str) -> None:
-        """Call back with ``name`` when its time is over."""
+        """Call back with ``name`` when its time, from now on, is over."""
+        self.cancel(name)
         self._calls[name] = self._clock.callLater(SECONDS[name], self._over, name)
 
     def running(self, name: str) -> bool:

@@ -27,13 +27,14 @@ from twisted.words.protocols.jabber.xmlstream import (
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
 from invitereg.xmpp.backlog import UnreadAnswers
 from invitereg.xmpp.deadlines import Deadlines
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.peer import peer_address
 from invitereg.xmpp.phases import ACCEPTED, NS_CLIENT, STANZA_LIMITS, Phase
 from invitereg.xmpp.routing import is_request, route
 
@@ -70,7 +71,6 @@ class ClientStream(XmlStream):
         self.closing = False
         self._inbox: deque[Any] = deque()
         self._held = False
-        self._unread = UnreadAnswers(self._go_on)
         self._pumping = False
         self._paused = False
         self._heard = False
@@ -94,11 +94,12 @@ class ClientStream(XmlStream):
 
     def connectionMade(self) -> None:
         """Start reading; called by the reactor."""
-        self.address = self._peer_address()
+        self.address = peer_address(self.transport)
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
-        for name in ("tls", "idle", "login"):
+        for name in ("tls", "header", "idle", "login"):
             self._deadlines.start(name)
-        self._unread.watch(self.transport)
+        self._unread = UnreadAnswers(self._go_on, self.abort, self._deadlines)
+        self._unread.watch(self)
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
@@ -124,12 +125,9 @@ class ClientStream(XmlStream):
             if parser is self.stream:
                 self.end(error.condition, error.text)
 
-    def _peer_address(self) -> Address | None:
-        return parse_address(getattr(self.transport.getPeer(), "host", None) or "")
-
     def _learn_address(self) -> None:
         """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
-        address = self._peer_address()
+        address = peer_address(self.transport)
         if address != self.address:
             self.address = address
             self.factory.readdressed(self)
@@ -220,10 +218,11 @@ class ClientStream(XmlStream):
     def _start_tls(self, _element: domish.Element) -> None:
         self.send(starttls.proceed())
         self.phase = Phase.SECURED
+        self._deadlines.start("header")
         self.reset()
         self.transport.unregisterProducer()
         self.transport.startTLS(self.factory.tls(self.domain.name))
-        self._unread.watch(self.transport)
+        self._unread.watch(self)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:
         self.send(starttls.encryption_required())
@@ -245,6 +244,7 @@ class ClientStream(XmlStream):
             self.end(error.condition, error.text)
             return
         self._domain = domain
+        self._deadlines.cancel("header")
         self.sendHeader()
         self.send(self.factory.features(self.phase))
 
@@ -262,7 +262,7 @@ class ClientStream(XmlStream):
         self.credentials_set_at = credentials_set_at
         self.phase = Phase.AUTHENTICATED
         self._deadlines.cancel("idle")
-        self.factory.authenticated(self)
+        self._deadlines.start("header")
         self.reset()
 
     def bound(self, jid: JID) -> None:
@@ -271,6 +271,7 @@ class ClientStream(XmlStream):
         self.phase = Phase.BOUND
         self.stream.max_bytes, self.stream.max_depth = STANZA_LIMITS[self.phase]
         self._deadlines.cancel("login")
+        self.factory.bound(self)
         self.dispatch(self, STREAM_AUTHD_EVENT)
 
     # --- the end
@@ -313,7 +314,7 @@ class ClientStream(XmlStream):
         self.transport.loseConnection()
 
     def _timed_out(self, name: str) -> None:
-        if name == "close" or (name == "tls" and self.phase is not Phase.CLEAR):
+        if name in ("close", "unread") or (name == "tls" and self.phase is not Phase.CLEAR):
             self.abort()
         else:
             self.end("connection-timeout")

@@ -35,6 +35,8 @@ class DefaultTests(ConfigCase):
         self.assertEqual(config.accounts.scram_iterations, 10000)
         self.assertFalse(config.accounts.scram_sha_1)
         self.assertEqual(config.keep_addresses, timedelta(days=30))
+        self.assertEqual(config.keep_invites, timedelta(days=90))
+        self.assertIsNone(config.keep_names)
         self.assertEqual(config.streams.unauthenticated_per_network, 100)
         self.assertEqual(config.streams.unauthenticated, 5000)
         self.assertEqual(config.work_queue, 512)
@@ -175,8 +177,8 @@ class KeyTests(ConfigCase):
         (mistake,) = self.mistakes_with("web: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are site_name, admins, tls, policy, domain, domains, "
-                "data_dir, store, c2s, accounts, keep_addresses"
+                "known here are site_name, admins, tls, policy, domain, domains, data_dir, "
+                "store, c2s, accounts, keep_addresses, keep_invites, keep_names"
             )
         )
 

@@ -117,3 +117,15 @@ class SessionsTests(SynchronousTestCase):
         fresh = Sessions(self.store)
         self.successResultOf(Deferred.fromCoroutine(fresh.carry_out_ends()))
         self.assertIsNotNone(fresh._last_end)
+
+    def test_too_many(self):
+        """One session more than an account may have ends its oldest, and no other."""
+        self.sessions = Sessions(self.store, per_account=2)
+        self.look()
+        first, second = self.add(Connection("a")), self.add(Connection("b"))
+        again = self.add(Connection("a"))
+        self.assertEqual((first.ended, second.ended), ("conflict", None))
+        third = self.add(Connection("c"))
+        self.assertEqual((second.ended, again.ended, third.ended), ("conflict", None, None))
+        self.sessions.remove(second)
+        self.assertEqual(list(self.sessions.of("example.com", "juliet")), [again, third])

@@ -139,7 +139,7 @@ class TwoStores(RuleBasedStateMachine):
     @rule(time=st.sampled_from([0 * HOUR, HOUR]))
     def purge(self, time):
         self.same("purge_invites", DOMAIN, self.now - time, 9)
-        self.same("purge_reservations", DOMAIN, self.now, 9)
+        self.same("purge_names", DOMAIN, self.now, 9)
 
     @rule(username=USERNAMES)
     def delete(self, username):

@@ -39,6 +39,22 @@ class TlsTests(DoorTestCase):
         self.assertTrue(direct.transport.aborted)
         self.assertEqual(client.receive() + direct.receive(), [])
 
+    def test_no_header(self):
+        """Once there is TLS, a program has a minute to open its stream."""
+        direct = self.listener.connect()
+        direct.finish_handshake()
+        clear = self.listener.opened(Phase.CLEAR)
+        self.listener.wait(seconds=20)
+        clear.ask(STARTTLS)
+        clear.finish_handshake()
+        direct.send("<?xml version='1.0'?>")
+        self.listener.wait(seconds=40)
+        self.assertEnded(direct, "connection-timeout")
+        self.listener.wait(seconds=19)
+        self.assertSilent(clear)
+        self.listener.wait(seconds=1)
+        self.assertEnded(clear, "connection-timeout")
+
     def test_handshake_without_a_report(self):
         """Where the transport does not report the handshake's end, the first bytes do."""
         client = self.listener.opened()
@@ -81,7 +97,9 @@ class PatienceTests(DoorTestCase):
         self.listener.add_account()
         client = self.listener.opened()
         client.ask(plain())
-        self.listener.wait(minutes=30)
+        self.listener.wait(seconds=59)
+        self.assertSilent(client)
+        self.listener.wait(seconds=1)
         self.assertEnded(client, "connection-timeout")
 
     def test_session(self):
