@@ -37,6 +37,7 @@ from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
 
 STOP_SECONDS = 10
+BACKLOG = 4096
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
 BUSY_SECONDS = 4
 # What cannot change while the service runs.
@@ -201,7 +202,8 @@ class InviteregService(Service):
                 self._give_up(text, failures[0])
 
     def _open_port(self, text: str, factory: Any) -> Any:
-        return serverFromString(self._reactor, text).listen(factory)
+        listening = serverFromString(self._reactor, text).listen(factory)
+        return listening if "backlog=" in text else listening.addCallback(_queue_many)
 
     def _give_up(self, text: str, failure: Failure) -> None:
         """Leave without a trace: half a service helps nobody."""
@@ -259,6 +261,13 @@ class InviteregService(Service):
 
 def _keep(config: Config) -> Keep:
     return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
+
+
+def _queue_many(port: Any) -> Any:
+    """Let more clients wait than Twisted's 50: the rest would try again after a second."""
+    if hasattr(port, "socket"):
+        port.socket.listen(BACKLOG)
+    return port
 
 
 def _allow_many_connections() -> None:

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -72,6 +73,22 @@ class RoundTripTests(TransferCase):
             counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3, "unchanged": 0}
         )
         self.assertEqual(self.exported(), text)
+
+    def test_names_kept_for_a_while(self) -> None:
+        """A deleted account's name becomes free there when it would have here."""
+        text = self.config.read_text()
+        self.config.write_text(f"{text}\nkeep_names: 2d\n")
+        self.make_account("mercutio")
+        self.done("account", "delete", "mercutio")
+        self.go_there()
+        self.done("import", str(self.file))
+        with Desk.open(self.config) as desk:
+            for days, freed in ((1, 0), (3, 1)):
+                moment = desk.now() + timedelta(days=days)
+                purged = desk.store.purge_names("example.com", moment, 9)
+                self.assertEqual(desk.run(purged), freed)
+        self.make_account("mercutio")
+        self.assertRefused("invite", "create", "--username", "tybalt", says="reserved")
 
     def test_works(self) -> None:
         """There, accounts log in, tokens work, and names are taken, reserved and kept."""

@@ -141,9 +141,10 @@ class TwoStores(RuleBasedStateMachine):
         self.same("purge_invites", DOMAIN, self.now - time, 9)
         self.same("purge_names", DOMAIN, self.now, 9)
 
-    @rule(username=USERNAMES)
-    def delete(self, username):
-        self.same("delete_account", DOMAIN, username, self.now)
+    @rule(username=USERNAMES, keep=st.sampled_from([None, HOUR]))
+    def delete(self, username, keep):
+        until = keep and self.now + keep
+        self.same("delete_account", DOMAIN, username, self.now, until)
 
     @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
     def change_roles(self, username, role, more):
