@@ -21,8 +21,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "_version _wokkelcompat",
         "errors",
         "model",
-        "policy",
-        "interfaces",
+        "policy roster",
+        "subscriptions",
+        "interfaces rosterstore",
         "registrar issuer logins",
         "config store accounts threads selfsigned",
         "testing",
@@ -38,7 +39,7 @@ APART = {
     "store": {"accounts"},
     "config": {"threads"},
 }
-PURE = {"errors", "model", "policy"}
+PURE = {"errors", "model", "policy", "roster", "subscriptions"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "domain", "tap", "_wokkelcompat"}
