@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+Owner = tuple[str, str]
+"""An account by its domain and username."""
+
 
 class Subscription(StrEnum):
     """Who sees whose presence, as the owner of the roster is told (RFC 6121 §2.1.2.5)."""
@@ -45,3 +48,9 @@ class RosterItem:
     def seen(self) -> bool:
         """Whether the contact is sent the owner's presence."""
         return self.subscription in (Subscription.FROM, Subscription.BOTH)
+
+
+def owner_of(jid: str) -> Owner:
+    """Whose bare JID it is; the username of a domain's is empty."""
+    username, _, domain = jid.rpartition("@")
+    return domain, username

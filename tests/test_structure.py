@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "model",
         "policy roster",
         "subscriptions",
+        "exchange",
         "interfaces rosterstore",
         "registrar issuer logins",
         "config store accounts threads selfsigned",
@@ -39,7 +40,7 @@ APART = {
     "store": {"accounts"},
     "config": {"threads"},
 }
-PURE = {"errors", "model", "policy", "roster", "subscriptions"}
+PURE = {"errors", "model", "policy", "roster", "subscriptions", "exchange"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "domain", "tap", "_wokkelcompat"}
