@@ -131,6 +131,8 @@ class LimitKeys(Section):
     token_guesses: TokenGuessKeys = TokenGuessKeys()
     logins: LoginKeys = LoginKeys()
     shared_invite: SharedInviteKeys = SharedInviteKeys()
+    roster: Count = _LIMITS.roster
+    roster_requests: Count = _LIMITS.roster_requests
     streams: StreamLimits = StreamLimits()
     work_queue: Count = 512
     allowlist: tuple[CidrNetwork, ...] = ()
@@ -146,6 +148,8 @@ class LimitKeys(Section):
             token_guesses=self.token_guesses.limit(),
             logins=self.logins.limit(),
             shared_invite=self.shared_invite.limit(),
+            roster=self.roster,
+            roster_requests=self.roster_requests,
             allowlist=self.allowlist,
             allowlist_only=self.allowlist_only,
             blocklist=self.blocklist,
