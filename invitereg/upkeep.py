@@ -8,17 +8,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from invitereg.domain.sessions import Sessions
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
 
-SESSIONS_SECONDS = 1.0
 ADDRESSES_SECONDS = 3600.0
 ADDRESSES_AT_ONCE = 500
 
 
 class Upkeep:
-    """Ends the sessions that are over, and forgets old addresses.
+    """Does what other processes ask for by way of the store, and forgets old addresses.
 
     Attributes:
         keep_addresses: how long the history keeps the addresses of clients; None is for ever.
@@ -32,21 +30,23 @@ class Upkeep:
         clock: Any,
         now: Callable[[], datetime],
         store: Any,
-        sessions: Sessions,
+        each_second: Iterable[Callable[[], Coroutine[Any, Any, None]]],
         domains: Iterable[str],
         keep_addresses: timedelta | None,
     ) -> None:
+        """``each_second`` is what to look for in the store every second."""
         self.keep_addresses = keep_addresses
         self._clock = clock
         self._now = now
         self._store = IInviteStore(store)
-        self._sessions = sessions
+        self._each_second = each_second
         self._domains = domains
         self._calls: list[LoopingCall] = []
 
     def start(self) -> None:
         """Do everything now, and then each in its interval."""
-        self._repeat(SESSIONS_SECONDS, self._sessions.carry_out_ends)
+        for work in self._each_second:
+            self._repeat(1.0, work)
         self._repeat(ADDRESSES_SECONDS, self.forget_addresses)
 
     def stop(self) -> None:

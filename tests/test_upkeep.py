@@ -25,7 +25,12 @@ class UpkeepTests(SynchronousTestCase):
     def start(self, keep_addresses=timedelta(days=1)):
         sessions = Sessions(self.store)
         upkeep = Upkeep(
-            self.clock, self.now, self.store, sessions, {DOMAIN: None}, keep_addresses
+            self.clock,
+            self.now,
+            self.store,
+            [sessions.carry_out_ends],
+            {DOMAIN: None},
+            keep_addresses,
         )
         upkeep.start()
         self.addCleanup(upkeep.stop)

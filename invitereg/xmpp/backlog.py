@@ -6,6 +6,10 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+# Bytes that may wait for a client beyond what its transport takes (64 KiB). The biggest stanza
+# has a quarter of that.
+MAX_UNREAD = 1024 * 1024
+
 
 @implementer(IPushProducer)
 class UnreadAnswers:
@@ -15,14 +19,28 @@ class UnreadAnswers:
         too_many: nothing more should be answered now.
     """
 
+    # What others send comes all the same. It is counted while the transport takes no more, as
+    # no transport tells how much waits in it; with TLS there are several buffers in a row.
+
     def __init__(self, read: Callable[[], None]) -> None:
         """``read`` is called when answering may go on."""
         self.too_many = False
+        self._bytes = 0
         self._read = read
+
+    @property
+    def far_too_many(self) -> bool:
+        """Whether more waits than may be kept."""
+        return self._bytes > MAX_UNREAD
+
+    def written(self, size: int) -> None:
+        """Count what has been written to the transport."""
+        if self.too_many:
+            self._bytes += size
 
     def watch(self, transport: Any) -> None:
         """Begin anew with a transport, or with one that has changed to TLS."""
-        self.too_many = False
+        self.too_many, self._bytes = False, 0
         transport.registerProducer(self, True)
 
     def pauseProducing(self) -> None:
@@ -31,7 +49,7 @@ class UnreadAnswers:
 
     def resumeProducing(self) -> None:
         """Called by the transport."""
-        self.too_many = False
+        self.too_many, self._bytes = False, 0
         self._read()
 
     def stopProducing(self) -> None:

@@ -4,14 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 # A person is typing between the form and its submission: that is a matter of minutes.
-SECONDS = {"tls": 30.0, "idle": 10 * 60.0, "login": 30 * 60.0, "close": 5.0}
+SECONDS = {
+    "tls": 30.0,
+    "idle": 10 * 60.0,
+    "login": 30 * 60.0,
+    "silence": 5 * 60.0,
+    "answer": 60.0,
+    "close": 5.0,
+}
 
 
 class Deadlines:
     """Named time-outs of one stream.
 
     tls: from the connection to the end of the TLS handshake. idle: without a byte, before
-    login. login: from the connection to the bound resource, whatever is sent. close: from
+    login. login: from the connection to the bound resource, whatever is sent. silence: without
+    a byte, in a session. answer: from the ping that follows it to the next byte. close: from
     our closing of the stream to the peer's.
     """
 
@@ -32,6 +40,14 @@ class Deadlines:
         """Start it again from now, if it is running."""
         if name in self._calls:
             self._calls[name].reset(SECONDS[name])
+
+    def heard(self) -> None:
+        """Begin anew with what waits for a sign of life."""
+        self.postpone("idle")
+        self.postpone("silence")
+        if self.running("answer"):
+            self.cancel("answer")
+            self.start("silence")
 
     def cancel(self, name: str) -> None:
         """Do not call back for ``name``."""
