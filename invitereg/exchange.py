@@ -88,11 +88,10 @@ class Pair:
     contact: RosterItem | None
     contact_exists: bool = True
 
-    @property
-    def can_be_invited(self) -> bool:
-        """Whether there is anything left that an invitation could change."""
+    def may_use_invitation(self, stanza: Stanza) -> bool:
+        """Whether an invitation that comes with a stanza could change anything."""
         mutual = self.contact is not None and self.contact.seen and self.contact.sees
-        return self.contact_exists and not mutual
+        return stanza is Stanza.SUBSCRIBE and self.contact_exists and not mutual
 
     def send(
         self, stanza: Stanza, request: str | None = None, *, invited: bool = False

@@ -66,7 +66,7 @@ class MemoryRosters:
         """See `IRosterStore`."""
         asked = subscribing
         pair = self._pair((asked.domain, asked.username), asked.contact)
-        invite = self._invitation(asked) if pair.can_be_invited else None
+        invite = self._invitation(asked) if pair.may_use_invitation(asked.stanza) else None
         again = invite is not None and self._used(asked, invite)
         if again and not (pair.contact and pair.contact.listed):
             invite = None

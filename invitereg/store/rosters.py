@@ -74,7 +74,8 @@ def subscribe(connection: Connection, asked: Subscribing) -> Exchange:
     """See `IRosterStore.subscribe`."""
     owner = (asked.domain, asked.username)
     pair = _pair(connection, owner, asked.contact)
-    invited = pair.can_be_invited and invitations.take(connection, asked, pair.contact)
+    may = pair.may_use_invitation(asked.stanza)
+    invited = may and invitations.take(connection, asked, pair.contact)
     exchange = pair.send(asked.stanza, asked.request, invited=invited)
     roster, requests = asked.roster_limit, asked.requests_limit
     _check_room(connection, owner, pair.user, exchange.user, roster, requests)
