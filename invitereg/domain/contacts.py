@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
@@ -69,9 +70,6 @@ class ContactBook(Protocol):
     async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
         """All items by bare JID, also those that hold a request only."""
 
-    async def pending_requests(self, domain: str, username: str) -> Sequence[domish.Element]:
-        """The unanswered subscription requests, to be delivered after initial presence."""
-
 
 class Contacts:
     """Rosters and subscriptions of the accounts at the domains that are served.
@@ -94,17 +92,12 @@ class Contacts:
         self._now = now
         self._pushed: Counter[Owner] = Counter()
         self._last_change: int | None = None
+        self._telling = DeferredLock()
 
     async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
         """See `ContactBook`."""
         roster: Mapping[str, RosterItem] = await self._store.get_roster(domain, username)
         return roster
-
-    async def pending_requests(self, domain: str, username: str) -> Sequence[domish.Element]:
-        """See `ContactBook`."""
-        roster = await self.roster(domain, username)
-        requests = [item.request for item in roster.values() if item.request is not None]
-        return [rosterxml.parse_request(request) for request in requests]
 
     async def listed(self, session: Session) -> Sequence[RosterItem]:
         """What a session that asks for its roster gets; from now on it is told of changes."""
@@ -192,6 +185,9 @@ class Contacts:
 
         To be called every second; what was done before the first call they read themselves.
         """
+        await self._telling.run(lambda: Deferred.fromCoroutine(self._tell_changes()))
+
+    async def _tell_changes(self) -> None:
         changes = await self._store.roster_changes(self._last_change)
         if self._last_change is None:
             self._last_change = changes[-1].number if changes else 0

@@ -102,7 +102,7 @@ class C2SDoor:
         """Fresh handlers for a new stream."""
         return (
             PreauthHandler(self.registrar),
-            RegistrationHandler(self.registrar),
+            RegistrationHandler(self.registrar, self.embedded.contacts.carry_out_changes),
             SaslHandler(self.accounts, self.throttle, self.mechanisms),
             BindHandler(self.embedded.sessions),
         )
