@@ -1,9 +1,9 @@
 """Who is told that a session is there, and who it is told of (RFC 6121 §4).
 
-Whom a session's presence goes to is read from the store each time that it is sent: so nobody
-sees it whom the roster does not name at that moment. That it has gone is told to all those who
-were told that it was there, and needs no store. While a roster is being read, contacts may
-change; then their change is counted (`Session.changes`), and the roster is read again.
+Whom a session's presence goes to, its audience, is read from the store when it becomes
+available. From then on `Contacts` keeps it up to date by `Delivery.show` and `Delivery.hide`:
+at once for what these sessions do, within a second for what another process does. So changes
+of presence, and the end of it, need no store, and cannot fail.
 """
 
 from collections.abc import Mapping
@@ -40,26 +40,34 @@ class Presence:
             StanzaError: it has no valid priority.
             Unavailable: the store cannot be read. Nobody was told, the session is as it was.
         """
-        before = session.presence, session.priority
         priority = read_priority(presence)
+        first = session.presence is None
         # From now on, contacts that are approved meanwhile are shown this presence.
         session.presence, session.priority = Copies(presence), priority
-        try:
-            await self._spread(session, session.presence, first=before[0] is None)
-        except BaseException:
-            session.presence, session.priority = before
-            raise
+        if first:
+            await self._introduce(session, session.presence)
+        else:
+            everybody = [session.account, *session.audience]
+            self._delivery.broadcast(session.presence, everybody)
 
-    async def _spread(self, session: Session, presence: Copies, first: bool) -> None:
-        roster = await self._settled_roster(session)
+    async def _introduce(self, session: Session, presence: Copies) -> None:
+        try:
+            roster = await self._settled_roster(session)
+        except BaseException:
+            if not session.over:
+                self._take_back(session)
+            raise
         if session.over:
             return
-        audience = {contact for contact, item in roster.items() if item.seen}
-        self._delivery.broadcast(unavailable(session.address), session.audience - audience)
-        session.audience = audience
-        self._delivery.broadcast(presence, [session.account, *audience])
-        if first:
-            self._tell(session, roster)
+        session.audience = {contact for contact, item in roster.items() if item.seen}
+        self._delivery.broadcast(presence, [session.account, *session.audience])
+        self._tell(session, roster)
+
+    def _take_back(self, session: Session) -> None:
+        """Make a session unavailable whose introduction has failed; few have seen it."""
+        seen = [session.account, *session.audience]
+        session.presence, session.priority, session.audience = None, 0, set()
+        self._delivery.broadcast(unavailable(session.address), seen)
 
     async def _settled_roster(self, session: Session) -> Roster:
         """What the store says, read while nobody was changing it."""

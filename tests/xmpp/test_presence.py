@@ -26,6 +26,10 @@ class Waiting:
         self.waiting.append(Deferred())
         await self.waiting[-1]
 
+    def fail(self):
+        """Fail to answer."""
+        self.waiting.pop().errback(Unavailable("e1"))
+
     def answer(self):
         """Answer what has been asked so far."""
         waiting, self.waiting = self.waiting, []
@@ -209,7 +213,8 @@ class DirectedTests(PeopleTestCase):
     def test_contact(self):
         """A contact who was sent presence by name is told only once that it is over."""
         self.book.befriend(JULIET, NURSE)
-        self.juliet.send("<presence/>", f"<presence to='{NURSE}'/>")
+        self.juliet.send("<presence type='unavailable'/><presence/>")
+        self.juliet.send(f"<presence to='{NURSE}'/>")
         self.nurse.receive()
         self.juliet.lose()
         self.assertEqual(told(self.nurse), [(f"{JULIET}/r", GONE, "")])
@@ -224,7 +229,7 @@ class DirectedTests(PeopleTestCase):
     def test_probe(self):
         """A client's own probe is answered for whom it may see, and for nobody else."""
         self.book.befriend(JULIET, NURSE, "from")
-        self.juliet.send("<presence/>")
+        self.juliet.send("<presence type='unavailable'/><presence/>")
         self.nurse.receive()
         self.nurse.send(f"<presence type='probe' to='{JULIET}'/>")
         self.assertEqual(told(self.nurse), [(f"{JULIET}/r", "", "")])
@@ -252,17 +257,38 @@ class MeanwhileTests(PeopleTestCase):
         self.store = Waiting()
 
     def test_store_unreachable(self):
-        """Without the store presence is refused, nobody is told, and the stream goes on."""
-        for juliet in (self.session(JULIET), self.session(f"{JULIET}/new", presence="")):
-            self.romeo.receive()
-            self.book.reading = Failing()
-            reply = juliet.ask("<presence><priority>-1</priority></presence>")
-            self.assertError(reply, "wait", "resource-constraint")
-            self.assertSilent(self.romeo)
-            self.book.reading = self.book.nothing
-            juliet.send("<presence><show>away</show></presence>")
-            self.assertEqual(told(self.romeo), [(juliet.stream.session.address, "", "away")])
-            juliet.receive()
+        """Without the store nobody becomes available; the stream goes on, and so do others."""
+        juliet, other = self.session(JULIET, presence=""), self.session(f"{JULIET}/other")
+        self.romeo.receive()
+        other.send(f"<presence to='{NURSE}'/>")
+        self.book.reading = Failing()
+        reply = juliet.ask("<presence><priority>-1</priority></presence>")
+        self.assertError(reply, "wait", "resource-constraint")
+        self.assertSilent(self.romeo)
+        self.romeo.send(f"<message to='{JULIET}/r'/>", f"<message to='{JULIET}'/>")
+        self.assertEqual([len(c.receive()) for c in (juliet, other)], [1, 2])
+        self.book.reading = self.book.nothing
+        juliet.send("<presence><show>away</show></presence>")
+        self.assertEqual(told(self.romeo), [(f"{JULIET}/r", "", "away")])
+
+    def test_changes_without_store(self):
+        """A change of presence needs no store."""
+        juliet = self.session(JULIET)
+        self.romeo.receive()
+        self.book.reading = Failing()
+        juliet.send("<presence><show>away</show></presence>")
+        self.assertEqual(told(self.romeo), [(f"{JULIET}/r", "", "away")])
+
+    def test_shown_before_the_failure(self):
+        """Who was shown a presence that is refused in the end is told that it is over."""
+        juliet, nurse = self.session(JULIET, presence=""), self.session(NURSE)
+        self.book.reading = self.store
+        juliet.send("<presence/>")
+        self.listener.embedded.delivery.show(DOMAIN, "juliet", nurse.stream.session.jid)
+        self.assertEqual(told(nurse), [(f"{JULIET}/r", "", "")])
+        self.store.fail()
+        self.assertEqual(told(nurse), [(f"{JULIET}/r", GONE, "")])
+        self.assertError(juliet.receive()[0], "wait", "resource-constraint")
 
     def test_end_without_store(self):
         """That a session is gone is told without the store."""
@@ -285,8 +311,7 @@ class MeanwhileTests(PeopleTestCase):
 
     def test_others_do_not_wait(self):
         """What others send arrives meanwhile."""
-        juliet = self.session(JULIET)
-        self.romeo.receive()
+        juliet = self.session(JULIET, presence="")
         self.book.reading = self.store
         juliet.send("<presence/>")
         self.romeo.send(f"<message to='{JULIET}'/>")
@@ -302,37 +327,20 @@ class MeanwhileTests(PeopleTestCase):
         self.assertSilent(self.romeo)
         self.assertEqual(self.listener.sessions.available(JULIET), [])
 
-    def test_lost_in_update(self):
-        """Nor is a change told after the end."""
-        juliet = self.session(JULIET)
-        self.romeo.receive()
-        self.book.reading = self.store
-        juliet.send("<presence><show>away</show></presence>")
-        juliet.lose()
-        self.assertEqual(told(self.romeo), [(f"{JULIET}/r", GONE, "")])
-        self.store.answer()
-        self.assertSilent(self.romeo)
-
     def test_unsubscribed(self):
         """Who is cut off while the roster is read sees nothing of what was read."""
-        for first in (True, False):
-            self.book.befriend(JULIET, ROMEO)
-            juliet = self.session(JULIET, presence="" if first else "<presence/>")
-            self.romeo.receive()
-            self.book.reading = self.store
-            juliet.send("<presence><show>away</show></presence>")
-            self.book.befriend(JULIET, ROMEO, "none")
-            for one, other in ((JULIET, self.romeo), (ROMEO, juliet)):
-                other_jid = other.stream.session.jid
-                self.listener.embedded.delivery.hide(DOMAIN, one.partition("@")[0], other_jid)
-            while self.store.waiting:
-                self.store.answer()
-            seen = told(self.romeo)
-            self.assertNotIn((f"{JULIET}/r", "", "away"), seen)
-            self.assertIn((f"{JULIET}/r", "", "away"), told(juliet))
-            self.book.reading = self.book.nothing
-            juliet.lose()
-            self.assertSilent(self.romeo)
+        juliet = self.session(JULIET, presence="")
+        self.book.reading = self.store
+        juliet.send("<presence/>")
+        self.book.befriend(JULIET, ROMEO, "none")
+        for name, other in (("juliet", self.romeo), ("romeo", juliet)):
+            self.listener.embedded.delivery.hide(DOMAIN, name, other.stream.session.jid)
+        while self.store.waiting:
+            self.store.answer()
+        self.assertNotIn((f"{JULIET}/r", "", ""), told(self.romeo))
+        self.assertNotIn((f"{ROMEO}/r", "", ""), told(juliet))
+        juliet.lose()
+        self.assertSilent(self.romeo)
 
     def test_subscribed(self):
         """Who becomes a contact while the roster is read is told of."""
@@ -349,13 +357,17 @@ class MeanwhileTests(PeopleTestCase):
         juliet.lose()
         self.assertEqual(told(nurse), [(f"{JULIET}/r", GONE, "")])
 
-    def test_unlinked_elsewhere(self):
-        """Who is no contact any more by another process's doing is not told of changes."""
+    def test_unsubscribed_later(self):
+        """Who is cut off is told that it is over, and then of nothing any more."""
         juliet = self.session(JULIET)
         self.romeo.receive()
-        self.book.befriend(JULIET, ROMEO, "none")
+        romeo = self.romeo.stream.session.jid
+        for seen in ([(f"{JULIET}/r", GONE, "")], []):
+            self.listener.embedded.delivery.hide(DOMAIN, "juliet", romeo)
+            self.assertEqual(told(self.romeo), seen)
         juliet.send("<presence><show>away</show></presence>")
-        self.assertEqual(told(self.romeo), [(f"{JULIET}/r", GONE, "")])
+        juliet.lose()
+        self.assertSilent(self.romeo)
 
     def test_defect(self):
         """A defect ends the stream, and is logged; others go on."""
