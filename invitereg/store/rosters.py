@@ -110,7 +110,9 @@ def remove_all(connection: Connection, domain: str, username: str) -> Iterator[s
     have changed by it.
     """
     owner = (domain, username)
-    for jid in get(connection, domain, username):
+    roster = get(connection, domain, username)
+    _lock(connection, owner, *map(owner_of, roster))
+    for jid in roster:
         pair = _pair(connection, owner, jid)
         exchange = pair.remove()
         if pair.contact_exists and exchange.contact != pair.contact:
