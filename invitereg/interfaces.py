@@ -59,12 +59,16 @@ class Redemption:
         use: the row of history; its ``invite_id`` names the invite whose use is taken.
         counter: what is counted by it, and may refuse it.
         operator: made by the operator: takes a name whose deleted account reserves it.
+        contact: username that becomes a mutual contact of the account, if it has an account
+            with less than ``roster_limit`` contacts then.
     """
 
     account: Account
     use: Use
     counter: Counter | None = None
     operator: bool = False
+    contact: str | None = None
+    roster_limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +177,7 @@ class IInviteStore(Interface):
         """
 
     def redeem(redemption: Redemption) -> Deferred[None]:
-        """Make an account: use, count, name and account in one transaction.
+        """Make an account: use, count, name, account and contacts in one transaction.
 
         Raises:
             InvalidInvite: revoked, used up or gone, or not for this. Expiry is not asked again.
@@ -250,6 +254,7 @@ class IAccountStore(Interface):
         """Delete an account, keep its name from being taken, and end its sessions.
 
         The name becomes free by `IInviteStore.purge_names` after ``until``; None is never.
+        Its roster goes, and who had it as a contact sees it no more.
 
         Raises:
             NotFound: no such account.

@@ -199,7 +199,13 @@ class Registrar:
                 details={name: submission.fields.get(name, "") for name in policy.fields},
             )
             counter = registration_counter(policy, submission.address, invite)
-            redemption = Redemption(account=account, use=use, counter=counter)
+            redemption = Redemption(
+                account=account,
+                use=use,
+                counter=counter,
+                contact=invite.inviter if invite and invite.subscribe else None,
+                roster_limit=policy.limits.roster,
+            )
             await self._accounts.redeem(redemption, password)
         self._log.info(
             "{what} {username}@{domain} through {door} from {address} (invite {invite_id})",

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, ConfigError, load
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
 from invitereg.notify import ServiceManager
@@ -119,7 +119,7 @@ class InviteregService(Service):
             self._reactor,
             self._now,
             store,
-            door.sessions,
+            (door.embedded.sessions.carry_out_ends, door.embedded.contacts.carry_out_changes),
             self._domains,
             _keep(self._config),
             [door.registrar.refusals, door.failed_logins],
@@ -181,7 +181,7 @@ class InviteregService(Service):
             registrar=Registrar(self._domains, store, accounts, self._now, config.keep_names),
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
-            sessions=Sessions(store, streams.per_account),
+            embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,

@@ -1,7 +1,7 @@
 """What the service does by itself while it runs."""
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from invitereg.domain.sessions import Sessions
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
 from invitereg.logs import RefusalLog
@@ -45,7 +44,7 @@ class Keep:
 
 
 class Upkeep:
-    """Ends the sessions that are over, and removes what is old, a little each second.
+    """Does what other processes ask for by way of the store, and removes what is old.
 
     Attributes:
         keep: may be replaced while running.
@@ -58,17 +57,20 @@ class Upkeep:
         clock: Any,
         now: Callable[[], datetime],
         store: Any,
-        sessions: Sessions,
+        each_second: Iterable[Callable[[], Coroutine[Any, Any, None]]],
         domains: Mapping[str, Domain],
         keep: Keep,
         logs: Sequence[RefusalLog] = (),
     ) -> None:
-        """``clock`` must be one that never jumps; ``now`` may."""
+        """``clock`` must be one that never jumps; ``now`` may.
+
+        ``each_second`` is what to look for in the store every second.
+        """
         self.keep = keep
         self._clock = clock
         self._now = now
         self._store = IInviteStore(store)
-        self._sessions = sessions
+        self._each_second = each_second
         self._domains = domains
         self._logs = logs
         self._chores: deque[Chore] = deque()
@@ -78,8 +80,8 @@ class Upkeep:
 
     def start(self) -> None:
         """Begin to do each thing in its interval."""
-        self._repeat(TICK_SECONDS, self._sessions.carry_out_ends)
-        self._repeat(TICK_SECONDS, self._tidy)
+        for work in (*self._each_second, self._tidy):
+            self._repeat(TICK_SECONDS, work)
         self._repeat(LOGS_SECONDS, self._sum_up)
 
     def stop(self) -> None:

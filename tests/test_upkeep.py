@@ -35,7 +35,7 @@ class UpkeepTests(SynchronousTestCase):
             self.clock,
             self.now,
             self.store,
-            Sessions(self.store),
+            [Sessions(self.store).carry_out_ends],
             {DOMAIN: Domain(name=DOMAIN, policy=self.policy)},
             Keep(addresses=addresses, invites=invites),
         )

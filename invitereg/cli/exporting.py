@@ -25,11 +25,11 @@ from invitereg.store.exporting import export_all
 def command(desk: Desk, output: Path | None, as_json: bool) -> None:
     """Print everything that is stored, as lines of JSON for `invitereg import`.
 
-    That is invites, accounts, the names of deleted accounts and the history, of all domains,
-    as of one moment; the service may run meanwhile.
+    That is invites, accounts, rosters, the names of deleted accounts and the history, of all
+    domains, as of one moment; the service may run meanwhile.
 
     KEEP IT SECRET: it holds the keys that passwords are checked with, the digests of the
-    invites' tokens, and the server's own key.
+    invites' tokens, who is in contact with whom, and the server's own key.
     """
     if output is None:
         if as_json:

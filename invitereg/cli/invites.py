@@ -37,7 +37,7 @@ def command() -> None:
 @click.option(
     "--contact",
     is_flag=True,
-    help="Inviter and invitee become contacts (a later release does that).",
+    help="Inviter and invitee become contacts.",
 )
 @click.option("--no-registration", is_flag=True, help="Only contacts, no new account.")
 @click.option("--username", metavar="NAME", help="The only name that can be taken with it.")

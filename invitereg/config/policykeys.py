@@ -124,6 +124,8 @@ class LimitKeys(Section):
     token_guesses: TokenGuessKeys = TokenGuessKeys()
     logins: LoginKeys = LoginKeys()
     shared_invite: SharedInviteKeys = SharedInviteKeys()
+    roster: Count = _LIMITS.roster
+    roster_requests: Count = _LIMITS.roster_requests
     allowlist: tuple[CidrNetwork, ...] = ()
     allowlist_only: bool = False
     blocklist: tuple[CidrNetwork, ...] = ()
@@ -137,6 +139,8 @@ class LimitKeys(Section):
             token_guesses=self.token_guesses.limit(),
             logins=self.logins.limit(),
             shared_invite=self.shared_invite.limit(),
+            roster=self.roster,
+            roster_requests=self.roster_requests,
             allowlist=self.allowlist,
             allowlist_only=self.allowlist_only,
             blocklist=self.blocklist,

@@ -8,7 +8,8 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
 from invitereg.model import Account, Kind
-from invitereg.store import names, sessions
+from invitereg.roster import owner_of
+from invitereg.store import names, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import account_of
 from invitereg.store.tables import Time, Words, accounts, invites, settings
@@ -65,6 +66,8 @@ def remove(
 ) -> None:
     """See `IAccountStore.delete_account`."""
     which = {"of_domain": domain, "of_username": username}
+    for jid in rosters.remove_all(connection, domain, username):
+        rosterchanges.add(connection, owner_of(jid), f"{username}@{domain}", now)
     if connection.execute(_DELETE, which).rowcount != 1:
         raise _not_found(domain, username)
     names.keep_deleted(connection, domain, username, until)

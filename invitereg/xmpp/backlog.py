@@ -8,8 +8,9 @@ from zope.interface import implementer
 
 from invitereg.xmpp.deadlines import Deadlines
 
-MAX_BYTES = 1024 * 1024
-"""What others may send to a client that reads nothing, beyond what the transport takes."""
+# Bytes that may wait for a client beyond what its transport takes (64 KiB). The biggest stanza
+# has a quarter of that.
+MAX_UNREAD = 1024 * 1024
 
 
 @implementer(IPushProducer)
@@ -20,24 +21,33 @@ class UnreadAnswers:
         too_many: nothing more should be answered now.
     """
 
-    def __init__(
-        self, read: Callable[[], None], give_up: Callable[[], None], deadlines: Deadlines
-    ) -> None:
-        """``read`` is called when answering may go on, ``give_up`` when it is hopeless.
+    # What others send comes all the same. It is counted while the transport takes no more, as
+    # no transport tells how much waits in it; with TLS there are several buffers in a row.
+
+    def __init__(self, read: Callable[[], None], deadlines: Deadlines) -> None:
+        """``read`` is called when answering may go on.
 
         Of ``deadlines``, "unread" runs meanwhile.
         """
         self.too_many = False
-        self._read = read
-        self._give_up = give_up
-        self._deadlines = deadlines
         self._bytes = 0
+        self._read = read
+        self._deadlines = deadlines
 
-    def watch(self, stream: Any) -> None:
-        """Begin anew with a stream's transport, or with one that has changed to TLS."""
+    @property
+    def far_too_many(self) -> bool:
+        """Whether more waits than may be kept."""
+        return self._bytes > MAX_UNREAD
+
+    def written(self, size: int) -> None:
+        """Count what has been written to the transport."""
+        if self.too_many:
+            self._bytes += size
+
+    def watch(self, transport: Any) -> None:
+        """Begin anew with a transport, or with one that has changed to TLS."""
         self._forget()
-        stream.rawDataOutFn = self._count
-        stream.transport.registerProducer(self, True)
+        transport.registerProducer(self, True)
 
     def pauseProducing(self) -> None:
         """Called by the transport."""
@@ -48,12 +58,6 @@ class UnreadAnswers:
         """Called by the transport."""
         self._forget()
         self._read()
-
-    def _count(self, data: bytes) -> None:
-        if self.too_many:
-            self._bytes += len(data)
-            if self._bytes > MAX_BYTES:
-                self._give_up()
 
     def _forget(self) -> None:
         self.too_many = False

@@ -19,18 +19,21 @@ from wokkel.generic import VersionHandler
 from wokkel.ping import PingHandler
 
 from invitereg._version import __version__
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.embedded import EmbeddedDomain
+from invitereg.domain.sessions import Session
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
-from invitereg.xmpp import bind, preauth, register, sasl, starttls
+from invitereg.xmpp import bind, preauth, register, roster, sasl, starttls
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
 from invitereg.xmpp.register import RegistrationHandler
+from invitereg.xmpp.roster import RosterHandler
+from invitereg.xmpp.routing import Router, make_router
 from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
 
@@ -89,12 +92,15 @@ class C2SDoor:
     registrar: Registrar
     accounts: Any
     throttle: LoginThrottle
-    sessions: Sessions
+    embedded: EmbeddedDomain
     mechanisms: Sequence[str]
     streams: StreamCount
     tls: Any
     reactor: Any
     failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
+
+    def __post_init__(self) -> None:
+        self.router = make_router(self.embedded)
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -104,9 +110,9 @@ class C2SDoor:
         """Fresh handlers for a new stream."""
         return (
             PreauthHandler(self.registrar),
-            RegistrationHandler(self.registrar),
+            RegistrationHandler(self.registrar, self.embedded.contacts.carry_out_changes),
             SaslHandler(self.accounts, self.throttle, self.mechanisms, self.failed_logins),
-            BindHandler(self.sessions),
+            BindHandler(self.embedded.sessions),
         )
 
     def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
@@ -114,6 +120,7 @@ class C2SDoor:
         return (
             IdentityHandler(stream.domain.site_name or stream.domain.name),
             SessionDiscoHandler(),
+            RosterHandler(self.embedded.contacts),
             PingHandler(),
             VersionHandler("invitereg", __version__),
         )
@@ -152,9 +159,18 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The stream features of a phase, serialized."""
         return self._features[phase]
 
+    @property
+    def router(self) -> Router:
+        """Where the stanzas of sessions go."""
+        return self._door.router
+
     def bound(self, stream: ClientStream) -> None:
         """Called by a stream when it has become a session."""
         self._door.streams.bound(stream)
+
+    def over(self, session: Session) -> None:
+        """Called by a stream that has ended, maybe more than once."""
+        self._door.embedded.presence.leave(session)
 
     def readdressed(self, stream: ClientStream) -> None:
         """Called by a stream that has learnt its client's address; may end it."""
@@ -196,7 +212,7 @@ def _features(phase: Phase, mechanisms: Sequence[str]) -> str:
         for element in (*offered, *preauth.stream_features()):
             features.addChild(element)
     elif phase is Phase.AUTHENTICATED:
-        for element in bind.stream_features():
+        for element in (*bind.stream_features(), roster.stream_feature()):
             features.addChild(element)
     text: str = features.toXml(prefixes={NS_STREAMS: "stream"}, prefixesInScope=["stream"])
     return text

@@ -9,6 +9,8 @@ SECONDS = {
     "header": 60.0,
     "idle": 10 * 60.0,
     "login": 30 * 60.0,
+    "silence": 5 * 60.0,
+    "answer": 60.0,
     "unread": 120.0,
     "close": 5.0,
 }
@@ -19,7 +21,8 @@ class Deadlines:
 
     tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
     or the login to the stream header, which no person types. idle: without a byte, before
-    login. login: from the connection to the bound resource, whatever is sent. unread: with
+    login. login: from the connection to the bound resource, whatever is sent. silence: without
+    a byte, in a session. answer: from the ping that follows it to the next byte. unread: with
     more waiting for the client than it reads. close: from our closing of the stream to the
     peer's.
     """
@@ -42,6 +45,14 @@ class Deadlines:
         """Start it again from now, if it is running."""
         if name in self._calls:
             self._calls[name].reset(SECONDS[name])
+
+    def heard(self) -> None:
+        """Begin anew with what waits for a sign of life."""
+        self.postpone("idle")
+        self.postpone("silence")
+        if self.running("answer"):
+            self.cancel("answer")
+            self.start("silence")
 
     def cancel(self, name: str) -> None:
         """Do not call back for ``name``."""

@@ -77,6 +77,8 @@ policy:
     token_guesses: {max: 2, period: 15m}
     logins: {max: 3, period: 12h}
     shared_invite: {max: 4, period: 7d}
+    roster: 5
+    roster_requests: 6
     streams: {unauthenticated_per_network: 5, unauthenticated: 6}
     work_queue: 7
     allowlist: [192.0.2.0/24, 2001:db8::/32, 198.51.100.7]
@@ -120,6 +122,8 @@ policy:
                 token_guesses=Limit(max=2, period=timedelta(minutes=15)),
                 logins=Limit(max=3, period=timedelta(hours=12)),
                 shared_invite=Limit(max=4, period=timedelta(days=7)),
+                roster=5,
+                roster_requests=6,
                 allowlist=tuple(
                     map(ip_network, ("192.0.2.0/24", "2001:db8::/32", "198.51.100.7"))
                 ),

@@ -3,7 +3,7 @@
 import time
 
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.xmpp.backlog import MAX_BYTES
+from invitereg.xmpp.backlog import MAX_UNREAD
 from invitereg.xmpp.c2s import end_all
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.door import DoorTestCase
@@ -107,11 +107,12 @@ class UnreadTests(DoorTestCase):
     def test_filled_by_others(self):
         """What others send to a session that does not read is kept up to a bound."""
         client = self.listener.logged_in()
-        client.stream.send(" " * 2 * MAX_BYTES)
+        client.stream.send(" " * 2 * MAX_UNREAD)
         client.transport.producer.pauseProducing()
-        client.stream.send(" " * MAX_BYTES)
+        client.stream.send(" " * MAX_UNREAD)
         self.assertFalse(client.transport.aborted)
         client.stream.send(" ")
+        self.listener.clock.advance(0)
         self.assertTrue(client.transport.aborted)
         client.stream.send(" ")
         client.lose()
