@@ -18,7 +18,7 @@ MAX_LINES = 320
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "_version _wokkelcompat",
+        "_version _wokkelcompat translations",
         "errors",
         "model",
         "policy",
