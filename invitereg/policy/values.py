@@ -188,6 +188,10 @@ class Domain:
         name: after nameprep.
         instructions: what a registration form says first.
         landing_url: what a token is appended to for a link to its page; None without a web.
+        watchers: who is told of each registration, as domain and username.
+        welcome: what newcomers are told, with the placeholders of `invitereg.notices`; empty
+            for nothing.
+        contact_addresses: URIs by role, as XEP-0157 names the roles: ``abuse`` and so on.
     """
 
     name: str
@@ -195,3 +199,6 @@ class Domain:
     site_name: str = ""
     instructions: str = "Choose a username and password for use with this service."
     landing_url: str | None = None
+    watchers: tuple[tuple[str, str], ...] = ()
+    welcome: str = ""
+    contact_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
