@@ -183,6 +183,7 @@ class Use:
 
     Attributes:
         invite_id: None where no invite was needed.
+        inviter: localpart of who had made the invite; None for the operator or without one.
         door: ``c2s``, ``component``, ``web``, ``api`` or ``cli``.
         address: the client's address as text, or None where there is none (any more).
     """
@@ -193,7 +194,13 @@ class Use:
     at: datetime
     door: str
     invite_id: str | None = None
+    inviter: str | None = None
     address: str | None = None
+
+    @property
+    def registers(self) -> bool:
+        """Whether it made an account: it is neither a reset nor a contact."""
+        return self.kind in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
 
 
 def generate_token() -> str:

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors",
         "model",
         "policy",
-        "interfaces",
+        "notices questions tree interfaces",
         "registrar issuer logins",
         "config store accounts threads selfsigned",
         "testing",

@@ -30,6 +30,7 @@ class Sessions:
         self._store = IAccountStore(store)
         self._sessions: dict[tuple[str, str], dict[str, Session]] = {}
         self._last_end: int | None = None
+        self._spared: set[Session] = set()
 
     def of(self, domain: str, username: str) -> Iterator[Session]:
         """The sessions of one account."""
@@ -57,6 +58,7 @@ class Sessions:
 
     def remove(self, session: Session) -> None:
         """Forget a session that is over; harmless if it was never taken in or replaced."""
+        self._spared.discard(session)
         if session.jid is None:
             return
         domain, username, resource = _parts(session)
@@ -65,6 +67,23 @@ class Sessions:
             del mine[resource]
             if not mine:
                 del self._sessions[domain, username]
+
+    def spare(self, session: Session) -> None:
+        """Do not end a session that changes its own account, until `settle` is called.
+
+        Between the change and the answer to it, the session may look outdated.
+        """
+        self._spared.add(session)
+
+    async def settle(self, session: Session) -> None:
+        """End what the change has outdated: other sessions of the account, or also this one."""
+        self._spared.discard(session)
+        domain, username, _resource = _parts(session)
+        try:
+            await self._end_outdated(domain, username, list(self.of(domain, username)))
+        except Refused as refusal:
+            # The others are found by `carry_out_ends`; this may have been passed over there.
+            session.end("resource-constraint", refusal.text)
 
     async def carry_out_ends(self) -> None:
         """End the sessions that the store says are over, whichever process said so.
@@ -92,15 +111,18 @@ class Sessions:
         """
         account = await self._store.get_account(domain, username)
         credentials = account and account.credentials
+        text = "The password has changed." if account else "The account was removed."
         for session in sessions:
             if credentials and credentials.changed_at == session.credentials_set_at:
+                continue
+            if session in self._spared:
                 continue
             self._log.info(
                 "session of {username}@{domain} ended: password or account has changed",
                 username=username,
                 domain=domain,
             )
-            session.end("not-authorized", "The password has changed.")
+            session.end("not-authorized", text)
 
 
 def _parts(session: Session) -> tuple[str, str, str]:

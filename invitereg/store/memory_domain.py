@@ -1,5 +1,6 @@
 """One domain of the `MemoryStore`: its invites, its accounts, and who holds which name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from invitereg.errors import (
     UsernameTaken,
 )
 from invitereg.model import Account, Invite, Kind, Use
+from invitereg.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,43 @@ class Domain:
             raise InvalidRequest(f"The invite {invite.id} is used up.")
         return invite
 
-    def account(self, username: str) -> Account:
-        """One account; raises NotFound."""
-        if username not in self.accounts:
+    def account(self, username: str, since: datetime | None = None) -> Account:
+        """One account, whose password was set at ``since`` if that is asked; or NotFound."""
+        account = self.accounts.get(username)
+        set_at = account and account.credentials and account.credentials.changed_at
+        if account is None or since not in (None, set_at):
             raise NotFound(f"There is no account {username}.")
-        return self.accounts[username]
+        return account
+
+    def delete(self, username: str, now: datetime) -> None:
+        """Delete an account with its invites and its resets."""
+        del self.accounts[username]
+        self.names[username] = Deleted()
+        for invite in list(self.invites.values()):
+            if invite.kind is Kind.RESET and invite.username == username:
+                self._revoke_open(invite, now)
+        self.revoke_of({username}, now)
+
+    def revoke_branch(self, username: str, now: datetime) -> Sequence[Invite]:
+        """Revoke a branch of the tree; raises NotFound."""
+        tree = Tree(self.uses)
+        known = username in self.accounts or isinstance(self.names.get(username), Deleted)
+        if not known and not tree.of(username):
+            raise NotFound(f"Nobody of the name {username} has ever been here.")
+        return self.revoke_of(tree.branch(username), now)
+
+    def revoke_of(self, usernames: set[str], now: datetime) -> Sequence[Invite]:
+        """Revoke what these users have made; returns what was open."""
+        made = [one for one in self.invites.values() if one.inviter in usernames]
+        return [revoked for one in made if (revoked := self._revoke_open(one, now))]
+
+    def _revoke_open(self, invite: Invite, now: datetime) -> Invite | None:
+        if invite.revoked_at is not None or invite.used_up:
+            return None
+        revoked = replace(invite, revoked_at=now)
+        self.invites[invite.id] = revoked
+        self.free(revoked)
+        return revoked
 
     def refusal(
         self, username: str, invite_id: str | None, now: datetime, *, even_deleted: bool = False

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
 from invitereg.model import Credentials, Kind, Use
-from invitereg.store import hits, names, sessions
+from invitereg.store import hits, names, notices, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import account_row, credentials_columns, use_of, use_row
 from invitereg.store.tables import Time, accounts, invites, uses
@@ -48,6 +48,7 @@ _FOR_ACCOUNT = _take_use(
 )
 _FOR_RESET = _take_use(invites.c.kind == Kind.RESET, invites.c.username == _username)
 _ADD_USE = insert(uses).inline()
+_ADD_USE_NUMBERED = insert(uses).returning(uses.c.seq)
 _ADD_ACCOUNT = insert(accounts).inline()
 _SET_CREDENTIALS = (
     update(accounts)
@@ -83,7 +84,13 @@ def redeem(connection: Connection, redemption: Redemption) -> None:
         hits.add(connection, use.domain, redemption.counter, use.at)
     names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
     connection.execute(_ADD_ACCOUNT, account_row(account))
-    connection.execute(_ADD_USE, use_row(use))
+    # Nobody is told what an earlier bearer of the name was to be told.
+    notices.forget(connection, account.domain, account.username)
+    if redemption.notices:
+        (seq,) = connection.execute(_ADD_USE_NUMBERED, use_row(use)).one()
+        notices.add(connection, redemption.notices, seq)
+    else:
+        connection.execute(_ADD_USE, use_row(use))
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:

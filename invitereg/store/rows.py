@@ -99,6 +99,7 @@ def use_of(row: Row[Any]) -> Use:
         at=row.at,
         door=row.door,
         invite_id=row.invite_id,
+        inviter=row.inviter,
         address=row.address,
     )
 
@@ -112,5 +113,6 @@ def use_row(use: Use) -> dict[str, Any]:
         "at": use.at,
         "door": use.door,
         "invite_id": use.invite_id,
+        "inviter": use.inviter,
         "address": use.address,
     }

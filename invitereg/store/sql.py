@@ -20,7 +20,16 @@ from invitereg.interfaces import (
 )
 from invitereg.model import Account, Credentials, Invite, Status, Use
 from invitereg.policy.counters import Counter
-from invitereg.store import accounts, finding, hits, invites, purging, redeeming, sessions
+from invitereg.store import (
+    accounts,
+    finding,
+    hits,
+    invites,
+    purging,
+    redeeming,
+    revoking,
+    sessions,
+)
 from invitereg.store.database import Database
 
 
@@ -74,6 +83,12 @@ class SQLStore:
     def revoke_invite(self, domain: str, invite_id: str, now: datetime) -> Deferred[Invite]:
         """See `IInviteStore`."""
         return self._write(lambda c: invites.revoke(c, domain, invite_id, now))
+
+    def revoke_branch(
+        self, domain: str, username: str, now: datetime
+    ) -> Deferred[Sequence[Invite]]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: revoking.revoke_branch(c, domain, username, now))
 
     def redeem(self, redemption: Redemption) -> Deferred[None]:
         """See `IInviteStore`."""
@@ -130,9 +145,23 @@ class SQLStore:
         """See `IAccountStore`."""
         return self._read(lambda c: accounts.list_page(c, domain, limit, after))
 
-    def delete_account(self, domain: str, username: str, now: datetime) -> Deferred[None]:
+    def list_usernames(self, domain: str) -> Deferred[Sequence[str]]:
         """See `IAccountStore`."""
-        return self._write(lambda c: accounts.remove(c, domain, username, now))
+        return self._read(lambda c: accounts.list_names(c, domain))
+
+    def set_credentials(
+        self, domain: str, username: str, credentials: Credentials, since: datetime
+    ) -> Deferred[None]:
+        """See `IAccountStore`."""
+        return self._write(
+            lambda c: accounts.set_credentials(c, domain, username, credentials, since)
+        )
+
+    def delete_account(
+        self, domain: str, username: str, now: datetime, since: datetime | None = None
+    ) -> Deferred[None]:
+        """See `IAccountStore`."""
+        return self._write(lambda c: accounts.remove(c, domain, username, now, since))
 
     def change_roles(
         self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]

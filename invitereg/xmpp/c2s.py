@@ -24,6 +24,7 @@ from invitereg.logins import LoginThrottle
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, sasl, starttls
+from invitereg.xmpp.account import AccountHandler
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.handlers import StreamHandlers
@@ -106,6 +107,7 @@ class C2SDoor:
         return (
             IdentityHandler(stream.domain.site_name or stream.domain.name),
             SessionDiscoHandler(),
+            AccountHandler(self.registrar, self.sessions),
             PingHandler(),
             VersionHandler("invitereg", __version__),
         )

@@ -1,0 +1,44 @@
+"""The store of notices in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from zope.interface import implementer
+
+from invitereg.notices import INoticeStore, Notice
+from invitereg.store.fired import fired
+from invitereg.store.memory import MemoryStore
+
+
+@implementer(INoticeStore)
+class MemoryNoticeStore:
+    """The notices of a `MemoryStore`. Each method is described in its interface."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._notices = store.notices
+
+    @fired
+    def notices_after(self, number: int, at_most: int) -> Sequence[Notice]:
+        """See `INoticeStore`."""
+        return [self._known(one) for one in self._notices.after(number)[:at_most]]
+
+    @fired
+    def notices_of(self, domain: str, username: str) -> Sequence[Notice]:
+        """See `INoticeStore`."""
+        return [self._known(one) for one in self._notices.of(domain, username)]
+
+    @fired
+    def remove_notices(self, numbers: Sequence[int]) -> None:
+        """See `INoticeStore`."""
+        self._notices.remove(numbers)
+
+    @fired
+    def purge_notices(self, before: datetime, at_most: int) -> int:
+        """See `INoticeStore`."""
+        return self._notices.purge(before, at_most)
+
+    def _known(self, notice: Notice) -> Notice:
+        """The notice with what the history still knows of its registration."""
+        return replace(notice, use=self._store.known(notice.use))
