@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from invitereg.model import Account, Credentials, Invite, ScramKeys, Status, Use
-from invitereg.policy.counters import Counter
+from invitereg.policy.counters import Counter, Quota
 from invitereg.questions import Findings, InviteChanges, Query, Redemption, SessionEnd
 
 __all__ = [
@@ -34,15 +34,20 @@ class IInviteStore(Interface):
     any number of processes may work on one store.
     """
 
-    def create_invite(invite: Invite, digest: bytes) -> Deferred[None]:
+    def create_invite(
+        invite: Invite, digest: bytes, quota: Quota | None = None
+    ) -> Deferred[None]:
         """Store a new invite, and reserve its username if it fixes one.
 
-        For a reset, the account must exist and nothing is reserved.
+        For a reset, the account must exist and nothing is reserved. One that a user makes is
+        held to their quota, also against those that they make at the same moment.
 
         Raises:
+            TooManyOpenInvites, Throttled: the quota is used up.
             UsernameTaken: an account has the name that it fixes.
             UsernameReserved: another invite reserves it, or a deleted account did.
-            NotFound: a reset for an account that does not exist.
+            NotFound: a reset for an account that does not exist; or the user whose quota it is
+                has been deleted.
             InvalidRequest: the domain has an invite of that id or token already.
         """
 
@@ -68,8 +73,11 @@ class IInviteStore(Interface):
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """At most ``limit`` invites in the order of their making, after the one named.
+
+        With ``made_by``, those that this user has made by their own account.
 
         Raises:
             NotFound: ``after`` names no invite of this domain.

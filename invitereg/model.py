@@ -108,6 +108,10 @@ class Invite:
         if self.kind in (Kind.CONTACT, Kind.ACCOUNT_AND_CONTACT):
             ibr = ";ibr=y" if self.kind is Kind.ACCOUNT_AND_CONTACT else ""
             return f"xmpp:{_uri_jid(self.inviter, self.domain)}?roster;preauth={token}{ibr}"
+        return self.registration_uri(token)
+
+    def registration_uri(self, token: str) -> str:
+        """The URI that says nothing of contacts, but which username to take (XEP-0401 §4.4)."""
         return f"xmpp:{_uri_jid(self.username, self.domain)}?register;preauth={token}"
 
 

@@ -18,6 +18,7 @@ class Query:
         digest: of the token whose invite is asked for.
         username: the name whose state is asked for.
         counters: what to count, each by its own period.
+        inviter: the user whose own invites that are pending are counted.
     """
 
     domain: str
@@ -25,6 +26,7 @@ class Query:
     digest: bytes | None = None
     username: str | None = None
     counters: tuple[Counter, ...] = ()
+    inviter: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Findings:
     Attributes:
         reserved_for: id of the invite that reserves the username at ``now``.
         deleted: the username is kept from being taken again after its account's deletion.
+        open_invites: how many the query's inviter has made that are pending.
     """
 
     invite: Invite | None = None
@@ -41,6 +44,7 @@ class Findings:
     account_exists: bool = False
     reserved_for: str | None = None
     deleted: bool = False
+    open_invites: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "model",
         "policy",
         "notices questions tree interfaces",
-        "registrar issuer logins",
+        "registrar issuer inviters userinvites logins",
         "config store accounts threads selfsigned",
         "testing",
         "domain xmpp web",

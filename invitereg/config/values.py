@@ -85,6 +85,25 @@ def duration_or_never(value: object) -> timedelta | None:
         raise ValueError(f"{error}, never") from None
 
 
+def _duration_or_none(value: object) -> timedelta:
+    """A duration; ``none`` is no time at all."""
+    if value == "none":
+        return timedelta()
+    try:
+        return _duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, none") from None
+
+
+def _count_or_unlimited(value: object) -> int | None:
+    """A number from 1 on; ``unlimited`` is None."""
+    if value == "unlimited":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("must be a number from 1 on, or unlimited")
+    return value
+
+
 def _network(value: object) -> Network:
     if not isinstance(value, str):
         raise ValueError("must be a network in quotes, such as 192.0.2.0/24")
@@ -229,6 +248,18 @@ DurationOrNever = Annotated[
     PlainValidator(duration_or_never),
     PlainSerializer(_written),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|never)$"}),
+]
+DurationOrNone = Annotated[
+    timedelta,
+    PlainValidator(_duration_or_none),
+    PlainSerializer(lambda duration: _written(duration) if duration else "none"),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|none)$"}),
+]
+CountOrUnlimited = Annotated[
+    int | None,
+    PlainValidator(_count_or_unlimited),
+    PlainSerializer(lambda count: "unlimited" if count is None else count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unlimited"}]}),
 ]
 CidrNetwork = Annotated[Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
 DomainName = Annotated[str, AfterValidator(_domain)]

@@ -100,6 +100,25 @@ class PasswordRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserInviteLimits:
+    """How much users may invite; admins may without limit, and so may the operator.
+
+    Attributes:
+        max_open: how many of one user's invites may be pending; None is any number.
+        made: how many one user may make in a period.
+        max_expiry: how long one may be valid; None is for ever.
+        max_uses: how often one may be redeemed; None is unlimited.
+        min_account_age: how old the inviter's account must be.
+    """
+
+    max_open: int | None = 20
+    made: Limit = Limit(max=20, period=timedelta(days=1))
+    max_expiry: timedelta | None = timedelta(days=30)
+    max_uses: int | None = 1
+    min_account_age: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InviteRules:
     """Defaults for new invites, and who among the users may make them."""
 
@@ -109,6 +128,7 @@ class InviteRules:
     allow_contact_invites: bool = True
     allow_user_invites_by_roles: frozenset[str] = frozenset()
     deny_user_invites_by_roles: frozenset[str] = frozenset()
+    users: UserInviteLimits = UserInviteLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

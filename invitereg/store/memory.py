@@ -22,7 +22,7 @@ from invitereg.interfaces import (
     SessionEnd,
 )
 from invitereg.model import Account, Credentials, Invite, Status, Use
-from invitereg.policy.counters import Counter
+from invitereg.policy.counters import Counter, Quota
 from invitereg.store.fired import fired
 from invitereg.store.memory_domain import Deleted, Domain, Reservation
 from invitereg.store.memory_hits import Hits
@@ -48,9 +48,9 @@ class MemoryStore:
         return self._domains.setdefault(domain, Domain())
 
     @fired
-    def create_invite(self, invite: Invite, digest: bytes) -> None:
+    def create_invite(self, invite: Invite, digest: bytes, quota: Quota | None = None) -> None:
         """See `IInviteStore`."""
-        self._at(invite.domain).add(invite, digest)
+        self._at(invite.domain).add(invite, digest, quota, self._hits)
 
     @fired
     def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> None:
@@ -75,6 +75,7 @@ class MemoryStore:
             account_exists=query.username in at.accounts,
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
+            open_invites=at.open_invites(query.inviter, query.now) if query.inviter else 0,
         )
 
     @fired
@@ -90,12 +91,10 @@ class MemoryStore:
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Sequence[Invite]:
         """See `IInviteStore`."""
-        at = self._at(domain)
-        invites = list(at.invites.values())
-        if after is not None:
-            invites = invites[list(at.invites).index(at.invite(after).id) + 1 :]
+        invites = self._at(domain).listed(after, made_by)
         return [i for i in invites if status in (None, i.status(now))][:limit]
 
     @fired

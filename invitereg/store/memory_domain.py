@@ -9,10 +9,13 @@ from invitereg.errors import (
     InvalidRequest,
     NotFound,
     Refused,
+    TooManyOpenInvites,
     UsernameReserved,
     UsernameTaken,
 )
-from invitereg.model import Account, Invite, Kind, Use
+from invitereg.model import Account, Invite, Kind, Status, Use
+from invitereg.policy.counters import Quota, made_by
+from invitereg.store.memory_hits import Hits
 from invitereg.tree import Tree
 
 
@@ -52,8 +55,17 @@ class Domain:
             uses=list(self.uses),
         )
 
-    def add(self, invite: Invite, digest: bytes) -> None:
+    def add(
+        self,
+        invite: Invite,
+        digest: bytes,
+        quota: Quota | None = None,
+        hits: Hits | None = None,
+    ) -> None:
         """Keep a new invite; raises as `IInviteStore.create_invite`."""
+        if quota is not None and hits is not None:
+            self._require_open_below(quota, invite.created_at)
+            hits.require_below_limit(invite.domain, quota.made, invite.created_at)
         if invite.kind is Kind.RESET:
             self.account(invite.username or "")
         if invite.id in self.invites or digest in self.tokens:
@@ -61,6 +73,15 @@ class Domain:
         self.reserve(invite, invite.created_at)
         self.invites[invite.id] = invite
         self.tokens[digest] = invite.id
+        if quota is not None and hits is not None:
+            hits.add(invite.domain, quota.made, invite.created_at)
+
+    def listed(self, after: str | None, by: str | None) -> list[Invite]:
+        """The invites after the one named, that a user has made if that is asked."""
+        invites = list(self.invites.values())
+        if after is not None:
+            invites = invites[list(self.invites).index(self.invite(after).id) + 1 :]
+        return [one for one in invites if by is None or made_by(one) == by]
 
     def invite(self, invite_id: str) -> Invite:
         """One invite; raises NotFound."""
@@ -76,6 +97,19 @@ class Domain:
         if invite.used_up:
             raise InvalidRequest(f"The invite {invite.id} is used up.")
         return invite
+
+    def open_invites(self, username: str, now: datetime) -> int:
+        """How many invites that a user has made are pending."""
+        made = (one for one in self.invites.values() if made_by(one) == username)
+        return sum(one.status(now) is Status.PENDING for one in made)
+
+    def _require_open_below(self, quota: Quota, now: datetime) -> None:
+        """Raises NotFound if the account is deleted, TooManyOpenInvites at the limit."""
+        if isinstance(self.names.get(quota.username), Deleted):
+            raise NotFound(f"There is no account {quota.username}.")
+        most = quota.max_open
+        if most is not None and self.open_invites(quota.username, now) >= most:
+            raise TooManyOpenInvites(most)
 
     def account(self, username: str, since: datetime | None = None) -> Account:
         """One account, whose password was set at ``since`` if that is asked; or NotFound."""

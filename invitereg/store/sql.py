@@ -19,7 +19,7 @@ from invitereg.interfaces import (
     SessionEnd,
 )
 from invitereg.model import Account, Credentials, Invite, Status, Use
-from invitereg.policy.counters import Counter
+from invitereg.policy.counters import Counter, Quota
 from invitereg.store import (
     accounts,
     finding,
@@ -41,9 +41,11 @@ class SQLStore:
         self._read = database.read
         self._write = database.write
 
-    def create_invite(self, invite: Invite, digest: bytes) -> Deferred[None]:
+    def create_invite(
+        self, invite: Invite, digest: bytes, quota: Quota | None = None
+    ) -> Deferred[None]:
         """See `IInviteStore`."""
-        return self._write(lambda c: invites.create(c, invite, digest))
+        return self._write(lambda c: invites.create(c, invite, digest, quota))
 
     def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]:
         """See `IInviteStore`."""
@@ -64,9 +66,12 @@ class SQLStore:
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """See `IInviteStore`."""
-        return self._read(lambda c: invites.list_page(c, domain, now, status, limit, after))
+        return self._read(
+            lambda c: invites.list_page(c, domain, now, status, limit, after, made_by)
+        )
 
     def edit_invite(
         self, domain: str, invite_id: str, changes: InviteChanges, now: datetime

@@ -16,6 +16,7 @@ from tests.contracts.branch_contract import BranchContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.notice_contract import NoticeContract
+from tests.contracts.quota_contract import QuotaContract
 from tests.contracts.redeem_contract import RedeemContract
 
 # Only what is derived from them is a test: with a store.
@@ -25,9 +26,10 @@ _CONTRACTS = (
     RedeemContract,
     AccountContract,
     BranchContract,
+    QuotaContract,
     NoticeContract,
 )
-del InviteContract, BulkContract, RedeemContract, AccountContract
+del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
 del BranchContract, NoticeContract
 
 
