@@ -34,13 +34,19 @@ class Tree:
         roots: those who came through nobody, in the order of their registrations.
     """
 
-    def __init__(self, uses: Iterable[Use]) -> None:
-        """Read a history, in the order in which it was written."""
+    def __init__(self, uses: Iterable[Use], usernames: Iterable[str] = ()) -> None:
+        """Read a history, in the order in which it was written.
+
+        The accounts named by ``usernames`` are members, even if no history knows them.
+        """
         self.roots: list[Member] = []
         self._bearers: dict[str, list[Member]] = {}
         # What was imported stands behind what it may have happened before.
         for use in sorted((use for use in uses if use.registers), key=lambda use: use.at):
             self._add(Member(use.username, use), use.inviter)
+        for username in usernames:
+            if username not in self._bearers:
+                self._add(Member(username), None)
 
     def of(self, username: str) -> Sequence[Member]:
         """Everybody who has had that name, the latest last."""

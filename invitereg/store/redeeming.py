@@ -22,7 +22,7 @@ from invitereg.interfaces import Redemption
 from invitereg.model import Credentials, Kind, Use
 from invitereg.store import hits, names, notices, sessions
 from invitereg.store.invites import OPEN
-from invitereg.store.rows import account_row, credentials_columns, use_of, use_row
+from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -55,7 +55,7 @@ _SET_CREDENTIALS = (
     .where(accounts.c.domain == bindparam("of_domain"), accounts.c.username == _username)
     .values(credentials=bindparam("new_credentials"), changed_at=bindparam("since", type_=Time))
 )
-_LIST = select(uses).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
+_LIST = select(*USE_COLUMNS).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
 _LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
 _FORGET_ADDRESSES = (
     update(uses)
@@ -115,7 +115,7 @@ def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Seq
         rows = connection.execute(_LIST, {"of_domain": domain})
     else:
         rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
-    return [use_of(row) for row in rows]
+    return uses_of(rows)
 
 
 def forget_addresses(

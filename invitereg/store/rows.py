@@ -1,11 +1,13 @@
 """Rows as values, and values as rows."""
 
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Row
 
 from invitereg.model import Account, Credentials, Invite, Kind, ScramKeys, Use
+from invitereg.store.tables import uses
 
 
 def invite_of(row: Row[Any]) -> Invite:
@@ -102,6 +104,32 @@ def use_of(row: Row[Any]) -> Use:
         inviter=row.inviter,
         address=row.address,
     )
+
+
+USE_COLUMNS = (
+    *(uses.c.domain, uses.c.username, uses.c.kind, uses.c.at),
+    *(uses.c.door, uses.c.invite_id, uses.c.inviter, uses.c.address),
+)
+"""What `uses_of` reads, in its order."""
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def uses_of(rows: Iterable[Any]) -> Sequence[Use]:
+    """The uses in rows of `USE_COLUMNS`; to read them by name takes twice as long."""
+    return [
+        Use(
+            domain=domain,
+            username=username,
+            kind=_KINDS[kind],
+            at=at,
+            door=door,
+            invite_id=invite_id,
+            inviter=inviter,
+            address=address,
+        )
+        for domain, username, kind, at, door, invite_id, inviter, address in rows
+    ]
 
 
 def use_row(use: Use) -> dict[str, Any]:
