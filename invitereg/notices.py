@@ -51,8 +51,8 @@ class INoticeStore(Interface):
     Of the registrations that one account has not been told of, the latest 100 are kept.
     """
 
-    def notices_after(number: int, at_most: int) -> Deferred[Sequence[Notice]]:
-        """The notices with a greater number, of all domains, by their numbers."""
+    def notices_after(number: int | None, at_most: int) -> Deferred[Sequence[Notice]]:
+        """The notices with a greater number, of all domains; for None, only the last one."""
 
     def notices_of(domain: str, username: str) -> Deferred[Sequence[Notice]]:
         """What an account is to be told, oldest first."""

@@ -21,11 +21,13 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, ConfigError, load
 from invitereg.domain.sessions import Sessions
+from invitereg.domain.telling import Teller
 from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
 from invitereg.notify import ServiceManager
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.upkeep import Upkeep
@@ -103,7 +105,7 @@ class InviteregService(Service):
         _allow_many_connections()
         self._judge_certificate(self._config)
         store = SQLStore(self._database)
-        door = self._make_door(store)
+        door = self._make_door(store, SQLNoticeStore(self._database))
         self._streams = door.streams
         self._listen(door)
         self._threads.start()
@@ -112,6 +114,7 @@ class InviteregService(Service):
             self._now,
             store,
             door.sessions,
+            door.teller,
             self._domains,
             self._config.keep_addresses,
         )
@@ -148,8 +151,8 @@ class InviteregService(Service):
             self._database.close()
         self._manager.stopped()
 
-    def _make_door(self, store: SQLStore) -> C2SDoor:
-        config = self._config
+    def _make_door(self, store: SQLStore, notices: SQLNoticeStore) -> C2SDoor:
+        config, sessions = self._config, Sessions(store)
         scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
         accounts = EmbeddedAccounts(
             store, self._threads, self._now, config.accounts.scram_iterations, scram
@@ -160,7 +163,8 @@ class InviteregService(Service):
             registrar=Registrar(self._domains, store, accounts, self._now),
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
-            sessions=Sessions(store),
+            sessions=sessions,
+            teller=Teller(self._domains, notices, sessions.deliver, self._now),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._tls,

@@ -9,16 +9,18 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from invitereg.domain.sessions import Sessions
+from invitereg.domain.telling import Teller
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
 
 SESSIONS_SECONDS = 1.0
+NOTICES_SECONDS = 1.0
 ADDRESSES_SECONDS = 3600.0
 ADDRESSES_AT_ONCE = 500
 
 
 class Upkeep:
-    """Ends the sessions that are over, and forgets old addresses.
+    """Ends the sessions that are over, tells notices, and forgets what is old.
 
     Attributes:
         keep_addresses: how long the history keeps the addresses of clients; None is for ever.
@@ -33,6 +35,7 @@ class Upkeep:
         now: Callable[[], datetime],
         store: Any,
         sessions: Sessions,
+        teller: Teller,
         domains: Iterable[str],
         keep_addresses: timedelta | None,
     ) -> None:
@@ -41,13 +44,16 @@ class Upkeep:
         self._now = now
         self._store = IInviteStore(store)
         self._sessions = sessions
+        self._teller = teller
         self._domains = domains
         self._calls: list[LoopingCall] = []
 
     def start(self) -> None:
         """Do everything now, and then each in its interval."""
         self._repeat(SESSIONS_SECONDS, self._sessions.carry_out_ends)
+        self._repeat(NOTICES_SECONDS, self._teller.tell_new)
         self._repeat(ADDRESSES_SECONDS, self.forget_addresses)
+        self._repeat(ADDRESSES_SECONDS, self._teller.forget_old)
 
     def stop(self) -> None:
         """Begin nothing more."""

@@ -7,9 +7,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.domain.sessions import Sessions
+from invitereg.domain.telling import Teller
 from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.model import Kind, Use
+from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.testing import clock_now, make_account, memory_store
 from invitereg.upkeep import ADDRESSES_AT_ONCE, ADDRESSES_SECONDS, Upkeep
 
@@ -24,8 +26,10 @@ class UpkeepTests(SynchronousTestCase):
 
     def start(self, keep_addresses=timedelta(days=1)):
         sessions = Sessions(self.store)
+        notices = MemoryNoticeStore(self.store)
+        teller = Teller({}, notices, sessions.deliver, self.now)
         upkeep = Upkeep(
-            self.clock, self.now, self.store, sessions, {DOMAIN: None}, keep_addresses
+            self.clock, self.now, self.store, sessions, teller, {DOMAIN: None}, keep_addresses
         )
         upkeep.start()
         self.addCleanup(upkeep.stop)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
 
 from invitereg.errors import Refused
 from invitereg.interfaces import IAccountStore
@@ -16,6 +17,10 @@ class Session(Protocol):
 
     jid: JID | None
     credentials_set_at: datetime | None
+    priority: int | None
+
+    def send(self, obj: Any) -> None:
+        """Write an element, unless it has ended."""
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End it with a stream error."""
@@ -35,6 +40,14 @@ class Sessions:
     def of(self, domain: str, username: str) -> Iterator[Session]:
         """The sessions of one account."""
         return iter(list(self._sessions.get((domain, username), {}).values()))
+
+    def deliver(self, domain: str, username: str, message: domish.Element) -> bool:
+        """Write a message to all sessions that take some; False if there are none."""
+        sessions = self.of(domain, username)
+        taking = [s for s in sessions if s.priority is not None and s.priority >= 0]
+        for session in taking:
+            session.send(message)
+        return bool(taking)
 
     async def add(self, session: Session) -> None:
         """Take a session in; one with the same resource makes room (RFC 6120 §7.7.2.2).

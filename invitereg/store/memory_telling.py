@@ -20,9 +20,11 @@ class MemoryNoticeStore:
         self._notices = store.notices
 
     @fired
-    def notices_after(self, number: int, at_most: int) -> Sequence[Notice]:
+    def notices_after(self, number: int | None, at_most: int) -> Sequence[Notice]:
         """See `INoticeStore`."""
-        return [self._known(one) for one in self._notices.after(number)[:at_most]]
+        found = self._notices.after(number or 0)
+        some = found[-1:] if number is None else found[:at_most]
+        return [self._known(one) for one in some]
 
     @fired
     def notices_of(self, domain: str, username: str) -> Sequence[Notice]:

@@ -64,6 +64,7 @@ _AFTER = (
     .where(notices.c.number > bindparam("seen"))
     .limit(bindparam("most", type_=Integer))
 )
+_LAST = _with_use().order_by(None).order_by(notices.c.number.desc()).limit(1)
 _OF = _with_use().where(_THIS)
 
 
@@ -95,8 +96,10 @@ class SQLNoticeStore:
         self._read = database.read
         self._write = database.write
 
-    def notices_after(self, number: int, at_most: int) -> Deferred[Sequence[Notice]]:
+    def notices_after(self, number: int | None, at_most: int) -> Deferred[Sequence[Notice]]:
         """See `INoticeStore`."""
+        if number is None:
+            return self._read(lambda c: _notices(c, _LAST, {}))
         return self._read(lambda c: _notices(c, _AFTER, {"seen": number, "most": at_most}))
 
     def notices_of(self, domain: str, username: str) -> Deferred[Sequence[Notice]]:

@@ -20,11 +20,13 @@ from wokkel.ping import PingHandler
 
 from invitereg._version import __version__
 from invitereg.domain.sessions import Sessions
+from invitereg.domain.telling import Teller
 from invitereg.logins import LoginThrottle
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
+from invitereg.xmpp.availability import AvailabilityHandler
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.handlers import StreamHandlers
@@ -84,6 +86,7 @@ class C2SDoor:
     accounts: Any
     throttle: LoginThrottle
     sessions: Sessions
+    teller: Teller
     mechanisms: Sequence[str]
     streams: StreamCount
     tls: Any
@@ -105,7 +108,8 @@ class C2SDoor:
     def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
         """Fresh handlers for a stream that becomes a session."""
         return (
-            IdentityHandler(stream.domain.site_name or stream.domain.name),
+            IdentityHandler(stream.domain),
+            AvailabilityHandler(self.teller.arrived),
             SessionDiscoHandler(),
             AccountHandler(self.registrar, self.sessions),
             PingHandler(),

@@ -48,7 +48,7 @@ class ClientStream(XmlStream):
         grant: what the client's token was found good for, on this stream.
         username: the account's localpart, from the phase AUTHENTICATED on.
         credentials_set_at: when the password was set that opened this stream.
-        jid: the full JID, from the phase BOUND on.
+        jid, priority: the full JID, from the phase BOUND on; that of its available presence.
     """
 
     namespace = NS_CLIENT
@@ -67,6 +67,7 @@ class ClientStream(XmlStream):
         self.username: str | None = None
         self.credentials_set_at: datetime | None = None
         self.jid: JID | None = None
+        self.priority: int | None = None
         self.closing = False
         self._inbox: deque[Any] = deque()
         self._held = False

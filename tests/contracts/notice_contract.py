@@ -62,6 +62,8 @@ class NoticeContract(StoreCase):
         found = await self.notices.notices_after(1, 1)
         self.assertEqual([one.use.username for one in found], ["b"])
         self.assertEqual(await self.notices.notices_after(3, 10), [])
+        (last,) = await self.notices.notices_after(None, 10)
+        self.assertEqual(last.number, 3)
 
     async def test_remove(self) -> None:
         """What was told is not told again; numbers that are gone are no error."""

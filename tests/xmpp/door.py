@@ -14,11 +14,13 @@ from twisted.words.xish import domish
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.domain.sessions import Sessions
+from invitereg.domain.telling import Teller
 from invitereg.interfaces import Redemption
 from invitereg.logins import LoginThrottle
 from invitereg.model import Account, Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.registrar import Registrar
+from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
 from invitereg.xmpp.c2s import C2SDoor, StreamCount
@@ -91,12 +93,15 @@ class Listener:
         store = wrap_store(self.store)
         accounts = EmbeddedAccounts(store, self.work, self.now, 4096, stored)
         self.sessions = Sessions(store)
+        self.notices = MemoryNoticeStore(self.store)
+        self.teller = Teller(self.domains, self.notices, self.sessions.deliver, self.now)
         self.door = C2SDoor(
             domains=self.domains,
             registrar=Registrar(self.domains, store, accounts, self.now),
             accounts=accounts,
             throttle=LoginThrottle(self.domains, store, self.now),
             sessions=self.sessions,
+            teller=self.teller,
             mechanisms=mechanisms,
             streams=StreamCount(*streams),
             tls="the TLS context",
