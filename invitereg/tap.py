@@ -23,6 +23,7 @@ from invitereg.config import Config, ConfigError, load
 from invitereg.domain.sessions import Sessions
 from invitereg.domain.telling import Teller
 from invitereg.errors import StoreError
+from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
 from invitereg.notify import ServiceManager
 from invitereg.registrar import Registrar
@@ -31,7 +32,9 @@ from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.upkeep import Upkeep
+from invitereg.userinvites import UserInvites
 from invitereg.xmpp.c2s import C2SDoor, StreamCount, end_all
+from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
 from invitereg.xmpp.tls import ServerTls, complaints, load_options
@@ -165,6 +168,10 @@ class InviteregService(Service):
             throttle=LoginThrottle(self._domains, store, self._now),
             sessions=sessions,
             teller=Teller(self._domains, notices, sessions.deliver, self._now),
+            commands=invite_commands(
+                UserInvites(Issuer(self._domains, store, accounts, self._now), store),
+                self._reactor.seconds,
+            ),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._tls,

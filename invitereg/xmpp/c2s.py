@@ -26,8 +26,10 @@ from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
+from invitereg.xmpp.adhoc import AdHocCommands
 from invitereg.xmpp.availability import AvailabilityHandler
 from invitereg.xmpp.bind import BindHandler
+from invitereg.xmpp.commands import CommandsHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.phases import Phase
@@ -87,6 +89,7 @@ class C2SDoor:
     throttle: LoginThrottle
     sessions: Sessions
     teller: Teller
+    commands: AdHocCommands
     mechanisms: Sequence[str]
     streams: StreamCount
     tls: Any
@@ -114,6 +117,7 @@ class C2SDoor:
             AccountHandler(self.registrar, self.sessions),
             PingHandler(),
             VersionHandler("invitereg", __version__),
+            CommandsHandler(self.commands),
         )
 
 

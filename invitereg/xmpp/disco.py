@@ -28,6 +28,11 @@ class SessionDiscoHandler(disco.DiscoHandler):
     with a new resource at each login that would never stop growing.
     """
 
+    def handleRequest(self, iq: domish.Element) -> None:
+        """Answer, unless a handler has that knows more of the node."""
+        if not iq.handled:
+            super().handleRequest(iq)
+
     def _onDiscoInfo(self, iq: domish.Element) -> Deferred[domish.Element]:
         return Deferred.fromCoroutine(self._answer(iq, disco.DiscoInfo(), self.info))
 

@@ -16,6 +16,7 @@ from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.domain.sessions import Sessions
 from invitereg.domain.telling import Teller
 from invitereg.interfaces import Redemption
+from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
 from invitereg.model import Account, Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
@@ -23,7 +24,9 @@ from invitereg.registrar import Registrar
 from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
+from invitereg.userinvites import UserInvites
 from invitereg.xmpp.c2s import C2SDoor, StreamCount
+from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.messages import (
     BIND,
@@ -102,6 +105,10 @@ class Listener:
             throttle=LoginThrottle(self.domains, store, self.now),
             sessions=self.sessions,
             teller=self.teller,
+            commands=invite_commands(
+                UserInvites(Issuer(self.domains, store, accounts, self.now), store),
+                self.clock.seconds,
+            ),
             mechanisms=mechanisms,
             streams=StreamCount(*streams),
             tls="the TLS context",
