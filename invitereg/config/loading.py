@@ -154,4 +154,9 @@ def _domain(file: File, common_passwords: bool) -> Domain:
         policy=policy,
         site_name=file.site_name or file.domain,
         instructions=keys.registration_instructions,
+        watchers=tuple(
+            (file.domain, name) for name in dict.fromkeys(file.registration_watchers)
+        ),
+        welcome=file.welcome_message,
+        contact_addresses=MappingProxyType(file.contact_addresses.by_role()),
     )

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys
 from invitereg.config.section import Section
 from invitereg.config.values import (
@@ -108,6 +109,9 @@ class File(Section):
     domain: DomainName
     site_name: Title = ""  # the domain, then
     admins: tuple[Admin, ...] = ()
+    contact_addresses: ContactAddresses = ContactAddresses()
+    registration_watchers: tuple[Admin, ...] = ()
+    welcome_message: Welcome = ""
     data_dir: FolderPath = Path("/var/lib/invitereg")
     store: Annotated[Literal["sqlite"], BeforeValidator(_store)] = "sqlite"
     tls: Tls = Field(

@@ -175,7 +175,8 @@ class KeyTests(ConfigCase):
         (mistake,) = self.mistakes_with("web: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are domain, site_name, admins, data_dir, "
+                "known here are domain, site_name, admins, contact_addresses, "
+                "registration_watchers, welcome_message, data_dir, "
                 "store, tls, c2s, accounts, keep_addresses, policy"
             )
         )
