@@ -44,6 +44,16 @@ class CommandsHandler(RequestHandler):
         """Those of the domain are no commands."""
         return []
 
+    def echo(self, iq: domish.Element) -> list[domish.Element]:
+        """Which command and session an error is about, as some clients find theirs by it."""
+        if iq.command is None:
+            return []
+        about = domish.Element((NS_COMMANDS, "command"))
+        for name in ("node", "sessionid", "action"):
+            if iq.command.hasAttribute(name):
+                about[name] = iq.command[name]
+        return [about]
+
     def _on_command(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq):
             asker = self._asker(iq, iq.command)

@@ -304,6 +304,24 @@ class ErrorTests(CommandCase):
         for node in ("", None):
             self.assertError("modify/bad-request", node=node)
 
+    texts = st.text(max_size=8)
+
+    @given(
+        st.sampled_from([None, "three", "four", NS_COMMANDS]) | texts,
+        st.dictionaries(st.sampled_from(["action", "sessionid", "status"]), texts),
+        st.none() | texts,
+    )
+    def test_any_request(self, node, attributes, word):
+        """Whatever is asked for, it is answered by an error of the table, or begins."""
+        try:
+            answer = self.ask(node, word, **attributes)
+        except StanzaError as error:
+            self.assertIn(error.condition, ("bad-request", "item-not-found"))
+            self.assertIn(error.type, ("modify", "cancel"))
+        else:
+            self.assertEqual((node, answer["status"]), ("three", "executing"))
+        self.assertEqual(self.three.said, [])
+
     def test_translated(self):
         """An error says in the user's language what is wrong."""
         error = self.assertError("cancel/item-not-found", node="four", language="de")

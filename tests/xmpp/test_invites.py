@@ -251,6 +251,15 @@ class InviteTests(InviteCase):
         self.assertEqual(specific(answer), ("cancel", "not-allowed", "session-expired"))
         self.assertEqual(len(self.stored()), 1)
 
+    def test_error_names_the_session(self):
+        """An error says which command and session it is about, without what was filled in."""
+        session_id = self.juliet.ask(command(CREATE_ACCOUNT)).command["sessionid"]
+        filled = form(username="juliet")
+        answer = self.juliet.ask(command(CREATE_ACCOUNT, filled, sessionid=session_id))
+        about, error = answer.elements()
+        self.assertEqual(about.attributes, {"node": CREATE_ACCOUNT, "sessionid": session_id})
+        self.assertEqual((list(about.elements()), error.name), ([], "error"))
+
     def test_deleted(self):
         """The session of an account that is gone makes no invite any more."""
         self.successResultOf(
