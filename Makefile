@@ -43,7 +43,8 @@ types: $(VENV)/.work
 messages: $(VENV)/.work
 	@mkdir -p build
 	@$(BIN)/pybabel -q extract -F babel.cfg -k N_ --no-location --sort-output \
-		--project invitereg --output-file build/invitereg.pot .
+		--project invitereg --msgid-bugs-address 'the authors of invitereg' \
+		--output-file build/invitereg.pot .
 	@$(BIN)/pybabel -q update -D invitereg -d invitereg/locale -i build/invitereg.pot \
 		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
