@@ -69,11 +69,13 @@ class INoticeStore(Interface):
 
 
 def notices_about(domain: Domain, use: Use) -> Iterator[Notice]:
-    """Who is to be told of a registration at ``domain``: its watchers and the newcomer."""
-    for host, watcher in domain.watchers:
-        yield Notice(domain=host, username=watcher, kind=NoticeKind.REGISTRATION, use=use)
+    """Who is to be told of a registration at ``domain``: the newcomer and all its watchers."""
+    newcomer = (use.domain, use.username)
     if domain.welcome:
         yield Notice(domain=use.domain, username=use.username, kind=NoticeKind.WELCOME, use=use)
+    for host, watcher in domain.watchers:
+        if (host, watcher) != newcomer:
+            yield Notice(domain=host, username=watcher, kind=NoticeKind.REGISTRATION, use=use)
 
 
 def check_welcome(text: str) -> None:

@@ -43,6 +43,7 @@ class Teller:
         self._deliver = deliver
         self._now = now
         self._last: int | None = None
+        self._told: set[int] = set()
         # One at a time: between reading and forgetting, nobody else reads the same.
         self._turn = DeferredLock()
 
@@ -86,11 +87,16 @@ class Teller:
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
         told = [notice.number for notice in notices if self._is_told(notice)]
+        # Not told again, however often they are read before the store has forgotten them.
+        self._told.update(told)
         if told:
             await self._store.remove_notices(told)
+        self._told.difference_update(told)
 
     def _is_told(self, notice: Notice) -> bool:
         """Tell one; True also if there is nothing to tell any more."""
+        if notice.number in self._told:
+            return True
         domain = self._domains.get(notice.use.domain)
         text = "" if domain is None else text_of(notice, domain)
         if not text:

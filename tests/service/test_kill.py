@@ -5,6 +5,7 @@ import os
 import random
 from collections import Counter
 
+from invitereg.store.notices import SQLNoticeStore
 from tests.service.running import DOMAIN, ServiceCase, outcome
 from tests.service.wire import Wire, can_login
 
@@ -16,6 +17,8 @@ SEED = int(os.environ.get("INVITEREG_TEST_SEED", random.randrange(2**32)))
 
 
 class KillTests(ServiceCase):
+    settings = "welcome_message: Welcome!"
+
     async def test_kill(self) -> None:
         """Whoever was told that they are registered is, and every use has its account."""
         print(f"INVITEREG_TEST_SEED={SEED}")  # noqa: T201 - to do a failed run again
@@ -79,12 +82,14 @@ class KillTests(ServiceCase):
         return said
 
     def check_books(self, promised: set[str]) -> None:
-        """Accounts, uses and counters agree with each other, and with what was promised."""
+        """Accounts, uses, counters and welcomes agree, and are what was promised."""
         with self.service.operator() as operator:
             accounts = Counter(operator.usernames())
             uses = outcome(operator.store.list_uses(DOMAIN))
             invites = outcome(operator.store.list_invites(DOMAIN, operator.now(), limit=1000))
+            welcomes = outcome(SQLNoticeStore(operator.database).notices_after(0, 1000))
         self.assertEqual(Counter(use.username for use in uses), accounts)
+        self.assertEqual(Counter(notice.username for notice in welcomes), accounts)
         of_invite = Counter(use.invite_id for use in uses)
         self.assertEqual(of_invite, Counter({i.id: i.uses for i in invites if i.uses}))
         self.assertLessEqual(promised, set(accounts))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
+from invitereg.domain.telling import Teller
 from invitereg.errors import Unavailable
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, children, registration
@@ -167,6 +168,34 @@ class WatcherTests(NoticeCase):
         self.assertSilent(self.available())
         notices.notices_of = working
         self.assertEqual(len(self.available(resource="garden").receive()), 1)
+
+    def test_killed_before_it_forgot(self):
+        """What was written is told again after a crash alone, and can be known by its id."""
+        romeo = self.available()
+        self.register("juliet")
+        listener, working = self.listener, self.listener.notices.remove_notices
+
+        def failing(*_args):
+            raise Unavailable("id")
+
+        listener.notices.remove_notices = failing
+        for _ in range(3):
+            telling = Deferred.fromCoroutine(listener.teller.tell_new())
+            self.failureResultOf(telling, Unavailable)
+        (first,) = romeo.receive()
+        self.assertSilent(self.available(resource="garden"))
+        listener.notices.remove_notices = working
+        deliver = listener.sessions.deliver
+        restarted = Teller(listener.domains, listener.notices, deliver, listener.now)
+        restarted.arrived(DOMAIN, "romeo")
+        (again,) = romeo.receive()
+        self.assertEqual(again.toXml(), first.toXml())
+        self.assertEqual(self.left(), 0)
+
+    def test_own_registration(self):
+        """A watcher is not told of themselves."""
+        self.register("romeo")
+        self.assertEqual(self.left(), 0)
 
 
 class WelcomeTests(NoticeCase):
