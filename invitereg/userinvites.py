@@ -64,13 +64,16 @@ class UserInvites:
         known = await self._issuer.inviters.known(user.domain, user.username)
         return rights_of(self.domains[user.domain].policy, known)
 
-    async def invite(self, user: User) -> tuple[Invite, str]:
+    async def invite(self, user: User, rights: Rights | None = None) -> tuple[Invite, str]:
         """Make the invite that lets a friend do the most that the user may let them.
+
+        What ``rights`` say, which may have been asked for just before, is only what is tried.
 
         Raises:
             Refused: as `Issuer.create`.
         """
-        rights = await self.rights(user)
+        if rights is None:
+            rights = await self.rights(user)
         return await self._issuer.create(
             NewInvite(
                 domain=user.domain,

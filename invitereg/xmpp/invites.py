@@ -54,7 +54,7 @@ class Invite(InviteCommand):
 
     async def proceed(self, asker: Asker, _answers: Sequence[Answers]) -> Stage | Outcome:
         """See `Command`."""
-        invite, token = await self.invites.invite(self.user(asker))
+        invite, token = await self.invites.invite(self.user(asker), await self.rights(asker))
         return invitation(asker, invite, token)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from invitereg.model import Invite, Status
+from invitereg.model import Invite, Kind, Status
 from invitereg.translations import N_
 from invitereg.xmpp.adhoc import Asker, Outcome, Stage
 from invitereg.xmpp.forms import Answers, Field, Form, Result
@@ -16,8 +16,15 @@ _STATUS = {
     Status.EXPIRED: N_("expired"),
     Status.REVOKED: N_("revoked"),
 }
+_KIND = {
+    Kind.ACCOUNT: N_("to register"),
+    Kind.CONTACT: N_("to become a contact"),
+    Kind.ACCOUNT_AND_CONTACT: N_("to register and become a contact"),
+    Kind.RESET: N_("to set a new password"),
+}
 _COLUMNS = {
     "id": N_("Invitation"),
+    "kind": N_("Kind"),
     "inviter": N_("Inviter"),
     "username": N_("Username"),
     "created": N_("Made"),
@@ -93,6 +100,7 @@ class ListInvites(_OwnedInvites):
         allowed = "∞" if invite.uses_allowed is None else invite.uses_allowed
         return {
             "id": invite.id,
+            "kind": asker.gettext(_KIND[invite.kind]),
             "inviter": invite.inviter or "",
             "username": invite.username or "",
             "created": date_time(invite.created_at),

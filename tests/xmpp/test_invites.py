@@ -460,6 +460,7 @@ class OwnTests(InviteCase):
             first,
             {
                 "id": invite.id,
+                "kind": "to register and become a contact",
                 "inviter": "juliet",
                 "username": "",
                 "created": "2026-01-01T00:00:00Z",
