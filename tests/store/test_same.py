@@ -12,7 +12,10 @@ from twisted.python.failure import Failure
 from invitereg.errors import Throttled
 from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.model import Kind, Status, Use, token_digest
+from invitereg.notices import Notice, NoticeKind
 from invitereg.store.database import Database
+from invitereg.store.memory_telling import MemoryNoticeStore
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from invitereg.threads import Inline
@@ -44,6 +47,7 @@ class TwoStores(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.database = Database(Path(self.folder.name), Inline())
         self.stores = (memory_store(), SQLStore(self.database))
+        self.notices = (MemoryNoticeStore(self.stores[0]), SQLNoticeStore(self.database))
         self.now = START
         self.made = 0
         self.hits = []
@@ -52,23 +56,25 @@ class TwoStores(RuleBasedStateMachine):
         self.database.close()
         self.folder.cleanup()
 
-    def same(self, question, *args):
+    def same(self, question, *args, of=None):
         """The outcome of a method, which is the same for both."""
-        in_memory, in_sql = [outcome(getattr(s, question)(*args)) for s in self.stores]
+        stores = of or self.stores
+        in_memory, in_sql = [outcome(getattr(s, question)(*args)) for s in stores]
         assert in_memory == in_sql, question
         return in_sql
 
     def later(self, time):
         return None if time is None else self.now + time
 
-    def use(self, username, invite_id):
+    def use(self, username, invite=None):
         return Use(
             domain=DOMAIN,
             username=username,
             kind=Kind.ACCOUNT,
             at=self.now,
             door="c2s",
-            invite_id=invite_id,
+            invite_id=invite and invite.id,
+            inviter=invite and invite.inviter,
         )
 
     @rule(
@@ -77,8 +83,9 @@ class TwoStores(RuleBasedStateMachine):
         username=st.none() | USERNAMES,
         uses=st.sampled_from([1, 2, None]),
         expiry=TIMES,
+        inviter=st.none() | USERNAMES,
     )
-    def create(self, kind, username, uses, expiry):
+    def create(self, kind, username, uses, expiry, inviter):
         username = username or ("romeo" if kind is Kind.RESET else None)
         self.made += 1
         invite = make_invite(
@@ -88,6 +95,7 @@ class TwoStores(RuleBasedStateMachine):
             uses_allowed=1 if username else uses,
             created_at=self.now,
             expires_at=self.later(expiry),
+            inviter=inviter,
         )
         self.same("create_invite", invite, token_digest(invite.id))
         return invite
@@ -98,21 +106,27 @@ class TwoStores(RuleBasedStateMachine):
         fixed=st.booleans(),
         place=st.sampled_from([None, 0, 1]),
         operator=st.booleans(),
+        watchers=st.lists(USERNAMES, unique=True),
     )
-    def redeem(self, invite, username, fixed, place, operator):
+    def redeem(self, invite, username, fixed, place, operator, watchers):
         if fixed and invite is not None and invite.username is not None:
             username = invite.username
+        use = self.use(username, invite)
         redemption = Redemption(
             account=make_account(username=username, created_at=self.now),
-            use=self.use(username, invite and invite.id),
+            use=use,
             counter=None if place is None else COUNTERS[place],
             operator=operator,
+            notices=tuple(
+                Notice(domain=DOMAIN, username=watcher, kind=NoticeKind.REGISTRATION, use=use)
+                for watcher in watchers
+            ),
         )
         self.same("redeem", redemption)
 
     @rule(invite=invites)
     def reset(self, invite):
-        use = self.use(invite.username or "romeo", invite.id)
+        use = self.use(invite.username or "romeo", invite)
         self.same("reset", use, make_credentials(changed_at=self.now))
 
     @rule(invite=invites)
@@ -145,6 +159,26 @@ class TwoStores(RuleBasedStateMachine):
     def delete(self, username):
         self.same("delete_account", DOMAIN, username, self.now)
 
+    @rule(username=USERNAMES, since=st.sampled_from([0 * HOUR, HOUR]))
+    def set_credentials(self, username, since):
+        credentials = make_credentials(changed_at=self.now)
+        self.same("set_credentials", DOMAIN, username, credentials, self.now - since)
+
+    @rule(username=USERNAMES)
+    def revoke_branch(self, username):
+        self.same("revoke_branch", DOMAIN, username, self.now)
+
+    @rule(username=USERNAMES)
+    def tell(self, username):
+        # Their numbers are each store's own: what is undone may have taken some.
+        for store in self.notices:
+            found = outcome(store.notices_of(DOMAIN, username))
+            outcome(store.remove_notices([notice.number for notice in found[1:]]))
+
+    @rule(time=st.sampled_from([0 * HOUR, HOUR]))
+    def purge_notices(self, time):
+        self.same("purge_notices", self.now - time, 99, of=self.notices)
+
     @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
     def change_roles(self, username, role, more):
         role, none = frozenset(role), frozenset()
@@ -174,6 +208,8 @@ class TwoStores(RuleBasedStateMachine):
         for username in ("romeo", "juliet", "nurse"):
             query = Query(domain=DOMAIN, now=self.now, username=username, counters=COUNTERS)
             self.same("look_up", query)
+            told = [outcome(store.notices_of(DOMAIN, username)) for store in self.notices]
+            assert [one.use for one in told[0]] == [one.use for one in told[1]]
         listed = [
             invite
             for status in Status
@@ -182,6 +218,7 @@ class TwoStores(RuleBasedStateMachine):
         everything = self.same("list_invites", DOMAIN, self.now)
         assert sorted(i.id for i in listed) == sorted(i.id for i in everything)
         self.same("list_accounts", DOMAIN)
+        self.same("list_usernames", DOMAIN)
         uses = self.same("list_uses", DOMAIN)
         for invite in everything:
             assert invite.uses == sum(use.invite_id == invite.id for use in uses)
