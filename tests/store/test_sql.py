@@ -7,6 +7,8 @@ from sqlalchemy import event, text
 
 from invitereg.model import Status, token_digest
 from invitereg.store.tables import metadata
+from invitereg.testing import make_invite
+from tests.contracts.quota_contract import quota
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 from tests.store.database_case import DatabaseCase
 
@@ -52,6 +54,13 @@ class SQLTests(DatabaseCase):
         await self.store.unhit(numbers)
         self.assertEqual((await self.look_up(counters=(one,))).tallies[0].count, 1)
 
+    async def list_own(self):
+        """What is asked when a user makes an invite and looks at those they have."""
+        own = make_invite(inviter="nurse", source=f"adhoc:nurse@{DOMAIN}", created_at=self.now)
+        await self.store.create_invite(own, token_digest(own.id), quota("nurse"))
+        await self.look_up(inviter="nurse", counters=(quota("nurse").made,))
+        await self.store.list_invites(DOMAIN, self.now, Status.PENDING, made_by="nurse")
+
     async def test_found_by_index(self):
         """No answer takes longer because the database has grown: nothing reads all of it."""
         steps = []
@@ -67,6 +76,7 @@ class SQLTests(DatabaseCase):
             digest=token_digest(invite.id), username="romeo", counters=(counter(),)
         )
         await self.store.list_invites(DOMAIN, self.now, Status.REVOKED, after=invite.id)
+        await self.list_own()
         await self.redeem("romeo", found.invite, counter())
         await self.store.list_uses(DOMAIN, invite.id)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
