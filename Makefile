@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench bench-sessions clean
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
@@ -23,6 +23,7 @@ help:
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
 	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
+	@echo 'make bench-sessions   presence and messages a second (ARGS="--accounts 200")'
 	@echo 'make clean   remove .venv and everything else that was made'
 	@echo 'PYTHON=python3.12 chooses another Python.'
 
@@ -41,6 +42,9 @@ types: $(VENV)/.work
 
 bench: $(VENV)/.demo
 	@$(BIN)/python bench/registrations.py $(ARGS)
+
+bench-sessions: $(VENV)/.demo
+	@$(BIN)/python bench/sessions.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
