@@ -8,7 +8,6 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
 from invitereg.model import Account, Kind
-from invitereg.roster import owner_of
 from invitereg.store import names, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import account_of
@@ -60,8 +59,8 @@ def list_page(
 def remove(connection: Connection, domain: str, username: str, now: datetime) -> None:
     """See `IAccountStore.delete_account`."""
     which = {"of_domain": domain, "of_username": username}
-    for jid in rosters.remove_all(connection, domain, username):
-        rosterchanges.add(connection, owner_of(jid), f"{username}@{domain}", now)
+    contacts = rosters.remove_all(connection, domain, username)
+    rosterchanges.add(connection, contacts, f"{username}@{domain}", now)
     if connection.execute(_DELETE, which).rowcount != 1:
         raise _not_found(domain, username)
     names.keep_deleted(connection, domain, username)

@@ -6,6 +6,7 @@ reads it all the same. `FORMAT` grows with every change that an older program ca
 
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from pydantic import (
     AfterValidator,
@@ -61,6 +62,14 @@ def _bare_jid(text: str) -> str:
         prepared = f"{_localpart(username)}@{prepared}"
     if prepared != text:
         raise ValueError(f"write it {prepared}")
+    return text
+
+
+def _stanza(text: str) -> str:
+    try:
+        ParserCreate().Parse(text, True)
+    except ExpatError:
+        raise ValueError("that is no XML") from None
     return text
 
 
@@ -141,7 +150,7 @@ class RosterItemLine(_Line):
     subscription: Subscription
     ask: bool
     approved: bool
-    request: str | None
+    request: Annotated[str, AfterValidator(_stanza)] | None
     listed: bool
 
     @model_validator(mode="after")
