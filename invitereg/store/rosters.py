@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound, RosterFull
@@ -32,11 +32,12 @@ _NO_LONGER_APPROVED = (
     .where(roster_items.c.jid == bindparam("of_jid"), roster_items.c.approved)
     .values(approved=False)
 )
-_ACCOUNT = (accounts.c.domain, accounts.c.username)
 _LOCK = (
-    select(*_ACCOUNT)
-    .where(tuple_(*_ACCOUNT).in_(bindparam("owners", expanding=True)))
-    .order_by(*_ACCOUNT)
+    select(accounts.c.username)
+    .where(
+        accounts.c.domain == bindparam("of_domain"),
+        accounts.c.username == bindparam("of_username"),
+    )
     .with_for_update()
 )
 _COUNT = select(func.count()).select_from(roster_items).where(_OWN)
@@ -120,12 +121,12 @@ def remove_all(connection: Connection, domain: str, username: str) -> Sequence[O
         The accounts whose rosters have changed by it.
     """
     owner, mine = (domain, username), f"{username}@{domain}"
-    there = _lock(connection, owner, *map(owner_of, get(connection, domain, username)))
+    _lock(connection, owner, *_items_about(connection, mine))
     theirs = _items_about(connection, mine)
     changed = {}
     for jid, item in get(connection, domain, username).items():
         contact = owner_of(jid)
-        if contact in there:
+        if contact in theirs:
             pair = Pair(user_jid=mine, contact_jid=jid, user=item, contact=theirs.get(contact))
             left = pair.remove().contact
             if left != pair.contact:
@@ -175,13 +176,17 @@ def _pair(connection: Connection, owner: Owner, jid: str) -> Pair:
 def _lock(connection: Connection, owner: Owner, *others: Owner) -> set[Owner]:
     """Keep accounts from being changed by others; returns those that exist.
 
-    On SQLite, the transaction does so. Always in the same order: nobody waits in a circle.
+    On SQLite, the transaction does so. Elsewhere each row is locked, always in the same order:
+    nobody waits in a circle.
 
     Raises:
         NotFound: the owner is gone.
     """
-    found = connection.execute(_LOCK, {"owners": [owner, *others]})
-    there: set[Owner] = {(domain, username) for domain, username in found}
+    there = set()
+    for domain, username in sorted({owner, *others}):
+        which = {"of_domain": domain, "of_username": username}
+        if connection.scalar(_LOCK, which) is not None:
+            there.add((domain, username))
     if owner not in there:
         raise NotFound(f"There is no account {owner[1]}@{owner[0]}.")
     return there
