@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types messages bench clean
+.PHONY: help demo test lint types messages bench bench-sessions clean
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
@@ -26,6 +26,7 @@ help:
 	@echo 'make messages  bring the catalogues of translations up to date with the code'
 	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
 	@echo "             (BENCH=commands: how fast commands answer; ARGS=\"--pending 1000000\")"
+	@echo 'make bench-sessions   presence and messages a second (ARGS="--accounts 200")'
 	@echo 'make clean   remove .venv and everything else that was made'
 	@echo 'PYTHON=python3.12 chooses another Python.'
 
@@ -52,6 +53,9 @@ messages: $(VENV)/.work
 
 bench: $(VENV)/.demo
 	@$(BIN)/python bench/$(BENCH).py $(ARGS)
+
+bench-sessions: $(VENV)/.demo
+	@$(BIN)/python bench/sessions.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -64,7 +64,7 @@ class Presence:
     async def _introduce(self, session: Session, presence: Copies) -> None:
         try:
             roster = await self._settled_roster(session)
-        except BaseException:
+        except Exception:
             if not session.over:
                 self._take_back(session)
             raise

@@ -8,7 +8,6 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
 from invitereg.model import Account, Credentials, Kind
-from invitereg.roster import owner_of
 from invitereg.store import names, notices, revoking, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import account_of, credentials_columns
@@ -106,8 +105,8 @@ def remove(
 ) -> None:
     """See `IAccountStore.delete_account`."""
     which = {"of_domain": domain, "of_username": username}
-    for jid in rosters.remove_all(connection, domain, username):
-        rosterchanges.add(connection, owner_of(jid), f"{username}@{domain}", now)
+    contacts = rosters.remove_all(connection, domain, username)
+    rosterchanges.add(connection, contacts, f"{username}@{domain}", now)
     this = _DELETE if since is None else _DELETE.where(_SINCE)
     if connection.execute(this, {**which, "since": since}).rowcount != 1:
         raise _not_found(domain, username)

@@ -7,6 +7,7 @@ brought the inviter of a use, and notices.
 
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from pydantic import (
     AfterValidator,
@@ -63,6 +64,14 @@ def _bare_jid(text: str) -> str:
         prepared = f"{_localpart(username)}@{prepared}"
     if prepared != text:
         raise ValueError(f"write it {prepared}")
+    return text
+
+
+def _stanza(text: str) -> str:
+    try:
+        ParserCreate().Parse(text, True)
+    except ExpatError:
+        raise ValueError("that is no XML") from None
     return text
 
 
@@ -144,7 +153,7 @@ class RosterItemLine(_Line):
     subscription: Subscription
     ask: bool
     approved: bool
-    request: str | None
+    request: Annotated[str, AfterValidator(_stanza)] | None
     listed: bool
 
     @model_validator(mode="after")

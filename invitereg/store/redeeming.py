@@ -102,7 +102,7 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
     jid = rosters.join(connection, owner, inviter, limit)
     if jid is not None:
         mine = f"{account.username}@{account.domain}"
-        rosterchanges.add(connection, owner_of(jid), mine, redemption.use.at)
+        rosterchanges.add(connection, [owner_of(jid)], mine, redemption.use.at)
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:

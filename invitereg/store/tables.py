@@ -236,12 +236,7 @@ roster_items = Table(
         ["accounts.domain", "accounts.username"],
         name="roster_items_account",
     ),
-)
-Index(
-    "roster_items_approved",
-    roster_items.c.jid,
-    sqlite_where=roster_items.c.approved,
-    postgresql_where=roster_items.c.approved,
+    Index("roster_items_jid", "jid"),
 )
 
 roster_changes = Table(

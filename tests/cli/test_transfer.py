@@ -244,6 +244,7 @@ class RefusalTests(TransferCase):
             ({"type": "account"}, "colour", "red"),
             ({"type": "roster_item"}, "jid", "@example.com"),
             ({"type": "roster_item"}, "jid", "Romeo@example.com"),
+            ({"type": "roster_item"}, "request", "<presence>"),
             ({"type": "roster_item"}, "subscription", "remove"),
             ({"type": "roster_item"}, "username", "nobody"),
             ({"type": "roster_item", "username": "romeo"}, "subscription", "from"),

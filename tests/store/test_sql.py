@@ -5,8 +5,10 @@ from datetime import timedelta
 
 from sqlalchemy import event, text
 
-from invitereg.model import Status, token_digest
+from invitereg.model import Kind, Status, token_digest
+from invitereg.rosterstore import Subscribing
 from invitereg.store.tables import metadata
+from invitereg.subscriptions import Stanza
 from invitereg.testing import make_invite
 from tests.contracts.quota_contract import quota
 from tests.contracts.store_case import DOMAIN, HOUR, counter
@@ -79,6 +81,22 @@ class SQLTests(DatabaseCase):
         await self.list_own()
         await self.redeem("romeo", found.invite, counter())
         await self.store.list_uses(DOMAIN, invite.id)
+        await self.redeem("juliet")
+        await self.invite("t", kind=Kind.CONTACT, inviter="romeo")
+        asked = Subscribing(
+            stanza=Stanza.SUBSCRIBE,
+            domain=DOMAIN,
+            username="juliet",
+            contact=f"romeo@{DOMAIN}",
+            roster_limit=9,
+            requests_limit=9,
+            digest=token_digest("t"),
+            use=self.use("juliet"),
+        )
+        await self.store.subscribe(asked)
+        await self.store.set_item(DOMAIN, "juliet", "a@example.org", "", (), 9)
+        await self.store.get_roster(DOMAIN, "juliet")
+        await self.store.roster_changes(0)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
         await self.store.purge_invites(DOMAIN, self.now, 10)
         await self.store.purge_names(DOMAIN, self.now, 10)
