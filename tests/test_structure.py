@@ -18,11 +18,11 @@ MAX_LINES = 320
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "_version _wokkelcompat",
+        "_version _wokkelcompat translations",
         "errors",
         "model",
         "policy",
-        "interfaces",
+        "interfaces keys objects",
         "registrar issuer logins",
         "config store accounts threads selfsigned",
         "testing",
