@@ -133,8 +133,11 @@ class IInviteStore(Interface):
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        inviter: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """At most ``limit`` invites in the order of their making, after the one named.
+
+        Those of one ``inviter`` alone, if one is named.
 
         Raises:
             NotFound: ``after`` names no invite of this domain.

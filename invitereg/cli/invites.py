@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import invite_object, issued_object, print_objects, use_object
 from invitereg.cli.parameters import (
     ROLE,
     USES,
@@ -17,10 +16,12 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
+from invitereg.cli.printing import print_objects
 from invitereg.cli.wording import print_invite, print_invites, print_link, summary
 from invitereg.interfaces import InviteChanges
 from invitereg.issuer import DEFAULT_EXPIRY, NewInvite
 from invitereg.model import Invite, Status
+from invitereg.objects import invite_object, issued_object, use_object
 
 ALL = "all"
 

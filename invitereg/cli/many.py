@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from invitereg.cli.desk import Desk
-from invitereg.cli.objects import issued_object
 from invitereg.issuer import NewInvite
 from invitereg.model import Invite
+from invitereg.objects import issued_object
 
 CHUNK = 1000
 PATIENCE_SECONDS = 1.0

@@ -5,9 +5,10 @@ from datetime import timedelta
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import issued_object, print_objects
 from invitereg.cli.parameters import expires_option, json_option, qr_option, refuse_qr_in_json
+from invitereg.cli.printing import print_objects
 from invitereg.cli.wording import print_link
+from invitereg.objects import issued_object
 
 
 @click.group()

@@ -6,8 +6,9 @@ from datetime import datetime
 
 import click
 
-from invitereg.cli.objects import print_objects, timestamp
+from invitereg.cli.printing import print_objects
 from invitereg.model import Invite, Use
+from invitereg.objects import timestamp
 
 
 def printable(text: str) -> str:

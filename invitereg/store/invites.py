@@ -99,9 +99,12 @@ def list_page(
     status: Status | None,
     limit: int,
     after: str | None,
+    inviter: str | None = None,
 ) -> Sequence[Invite]:
     """See `IInviteStore.list_invites`."""
     page = select(*_columns).where(invites.c.domain == domain)
+    if inviter is not None:
+        page = page.where(invites.c.inviter == inviter)
     if after is not None:
         seq = connection.scalar(_SEQ, {"of_domain": domain, "of_id": after})
         if seq is None:

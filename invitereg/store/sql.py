@@ -55,9 +55,12 @@ class SQLStore:
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        inviter: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """See `IInviteStore`."""
-        return self._read(lambda c: invites.list_page(c, domain, now, status, limit, after))
+        return self._read(
+            lambda c: invites.list_page(c, domain, now, status, limit, after, inviter)
+        )
 
     def edit_invite(
         self, domain: str, invite_id: str, changes: InviteChanges, now: datetime

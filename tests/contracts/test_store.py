@@ -4,29 +4,35 @@ from twisted.internet import reactor
 from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.keys import IKeyStore
 from invitereg.store.database import Database
+from invitereg.store.keys import SQLKeyStore
+from invitereg.store.memory_keys import MemoryKeyStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
 from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
+from tests.contracts.key_contract import KeyContract
 from tests.contracts.redeem_contract import RedeemContract
 
 # Only what is derived from them is a test: with a store.
-_CONTRACTS = (InviteContract, BulkContract, RedeemContract, AccountContract)
-del InviteContract, BulkContract, RedeemContract, AccountContract
+_CONTRACTS = (InviteContract, BulkContract, RedeemContract, AccountContract, KeyContract)
+del InviteContract, BulkContract, RedeemContract, AccountContract, KeyContract
 
 
 class MemoryStoreTests(*_CONTRACTS):
     def setUp(self):
         super().setUp()
         self.store = memory_store()
+        self.keys = MemoryKeyStore(self.store)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
+        verifyObject(IKeyStore, self.keys)
 
 
 class SQLStoreTests(*_CONTRACTS):
@@ -37,11 +43,13 @@ class SQLStoreTests(*_CONTRACTS):
         database = Database(self.folder(), Inline())
         self.addCleanup(database.close)
         self.store = SQLStore(database)
+        self.keys = SQLKeyStore(database)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
+        verifyObject(IKeyStore, self.keys)
 
 
 class ThreadedSQLStoreTests(*_CONTRACTS):
@@ -55,3 +63,4 @@ class ThreadedSQLStoreTests(*_CONTRACTS):
         self.addCleanup(database.close)
         self.addCleanup(threads.stop)
         self.store = SQLStore(database)
+        self.keys = SQLKeyStore(database)

@@ -1,23 +1,14 @@
-"""What commands print as JSON: scripts rely on every key and on every shape."""
+"""What commands print and the HTTP API answers as JSON: scripts rely on every key and shape."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
-
-import click
 
 from invitereg.model import Account, Invite, Use
 from invitereg.policy import Decision
 from invitereg.policy.values import Domain
 
 Object = dict[str, Any]
-
-
-def print_objects(objects: Iterable[Object]) -> None:
-    """One object a line."""
-    for one in objects:
-        click.echo(json.dumps(one))
 
 
 def timestamp(moment: datetime | None) -> str | None:
