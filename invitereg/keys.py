@@ -8,10 +8,13 @@ from enum import StrEnum
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from invitereg.model import Invite
+from invitereg.errors import InvalidRequest
+from invitereg.model import Invite, generate_invite_id, generate_token
 
 REPEATABLE = timedelta(hours=24)
 """How long a request that names itself may be repeated without being done twice."""
+
+MAX_NAME = 100
 
 
 class Scope(StrEnum):
@@ -50,6 +53,37 @@ class ApiKey:
         """Whether it opens anything at ``now``."""
         unexpired = self.expires_at is None or now < self.expires_at
         return self.revoked_at is None and unexpired
+
+
+def issue_key(
+    name: str,
+    scopes: Sequence[Scope],
+    now: datetime,
+    lifetime: timedelta | None = None,
+    domain: str | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key with its secret, which is shown only now; a ``lifetime`` of None is for ever.
+
+    Raises:
+        InvalidRequest: what is asked for makes no sense; the text says why.
+    """
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidRequest(f"A key needs a name of 1 to {MAX_NAME} printable characters.")
+    if not scopes:
+        raise InvalidRequest("A key without a scope would open nothing.")
+    try:
+        expires_at = None if lifetime is None else now + lifetime
+    except OverflowError:
+        raise InvalidRequest("A key cannot expire that far away.") from None
+    key = ApiKey(
+        id=generate_invite_id(),
+        name=name,
+        scopes=tuple(dict.fromkeys(scopes)),
+        created_at=now,
+        domain=domain,
+        expires_at=expires_at,
+    )
+    return key, generate_token()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from invitereg.keys import ApiKey
 from invitereg.model import Account, Invite, Use
 from invitereg.policy import Decision
 from invitereg.policy.values import Domain
@@ -71,6 +72,31 @@ def account_object(account: Account) -> Object:
         "created_at": timestamp(account.created_at),
         "roles": list(account.roles),
         "groups": list(account.groups),
+    }
+
+
+def key_object(key: ApiKey) -> Object:
+    """A key, without the secret."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": [scope.value for scope in key.scopes],
+        "domain": key.domain,
+        "expires_at": timestamp(key.expires_at),
+        "created_at": timestamp(key.created_at),
+        "revoked_at": timestamp(key.revoked_at),
+    }
+
+
+def issued_key_object(key: ApiKey, secret: str) -> Object:
+    """A key that has just been made: the only time its secret is there."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "key": secret,
+        "scopes": [scope.value for scope in key.scopes],
+        "domain": key.domain,
+        "expires_at": timestamp(key.expires_at),
     }
 
 
