@@ -1,7 +1,7 @@
 """Registering and setting passwords, whichever door the request comes through."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,7 @@ from invitereg.model import (
     token_digest,
 )
 from invitereg.policy import Decision, decide
-from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.counters import guess_counter, registration_counter, stale_counter
 from invitereg.policy.values import Address, Domain, Facts, Request, Tally
 
 
@@ -83,18 +83,28 @@ class Registrar:
         self._now = now
 
     async def preauthorise(self, domain: str, address: Address | None, token: str) -> Grant:
-        """Find out whether a token opens the door; reads only, unless the token is unknown.
+        """Find out whether a token opens the door; reads only, unless it does not.
 
         Raises:
             InvalidInvite: unknown (then it counts as a guess), expired, used up or revoked.
             Refused: any other rule of the policy.
         """
+        return await self._grant(Request(domain=domain, address=address, has_token=True), token)
+
+    async def preview(self, domain: str, address: Address | None, token: str) -> Grant:
+        """What a token is for, to show it: also an invite that only makes contacts.
+
+        Raises as `preauthorise`, but not as too many have registered: others still may.
+        """
+        request = Request(domain=domain, address=address, has_token=True, viewing=True)
+        return await self._grant(request, token)
+
+    async def _grant(self, request: Request, token: str) -> Grant:
+        domain, address = request.domain, request.address
         digest = token_digest(token)
-        decision, findings = await self.explain(
-            Request(domain=domain, address=address, has_token=True), digest
-        )
-        if findings.invite is None and decision.rule != "too-many-guesses":
-            await self._count_guess(domain, address)
+        decision, findings = await self.explain(request, digest)
+        if isinstance(decision.refusal, InvalidInvite):
+            await self._count_refused_token(domain, address, findings.invite)
         if decision.refusal is not None:
             self._refused(decision, domain, address, findings.invite)
             raise decision.refusal
@@ -118,21 +128,22 @@ class Registrar:
             counters=guesses,
         )
         findings: Findings = await self._store.look_up(query)
-        registrations = Tally()
-        counter = registration_counter(policy, request.address, findings.invite)
-        if counter is not None:
-            counted = Query(domain=request.domain, now=now, counters=(counter,))
-            registrations = (await self._store.look_up(counted)).tallies[0]
         facts = Facts(
             now=now,
             invite=findings.invite,
             guesses=findings.tallies[0] if guesses else Tally(),
-            registrations=registrations,
             account_exists=findings.account_exists,
             reserved_for=findings.reserved_for,
             deleted=findings.deleted,
         )
-        return decide(policy, request, facts), findings
+        decision = decide(policy, request, facts)
+        counter = registration_counter(policy, request.address, findings.invite)
+        # Invites that are not valid are all answered with the same work.
+        if counter is None or request.viewing or isinstance(decision.refusal, InvalidInvite):
+            return decision, findings
+        counted = Query(domain=request.domain, now=now, counters=(counter,))
+        registrations = (await self._store.look_up(counted)).tallies[0]
+        return decide(policy, request, replace(facts, registrations=registrations)), findings
 
     async def redeem(self, submission: Submission) -> str:
         """Register an account, or set the password of a reset invite's account.
@@ -243,12 +254,15 @@ class Registrar:
         """
         await self._accounts.delete(domain, prepare_localpart(username), self._now())
 
-    async def _count_guess(self, domain: str, address: Address | None) -> None:
+    async def _count_refused_token(
+        self, domain: str, address: Address | None, invite: Invite | None
+    ) -> None:
+        """Count a guess; and what is none, so that it takes as long and tells nothing."""
         policy = self.domains[domain].policy
         if policy.limits.allowlisted(address):
             return
-        counter = guess_counter(policy, address)
-        if await self._store.hit(domain, (counter,), self._now()) is None:
+        counter = (stale_counter if invite else guess_counter)(policy, address)
+        if await self._store.hit(domain, (counter,), self._now()) is None and not invite:
             raise Throttled
 
     def _refused(

@@ -140,6 +140,8 @@ class Request:
             without one has "" there.
         preauthorised: the token was found valid earlier on this stream, so its expiry does
             not count any more (XEP-0445 §4).
+        viewing: somebody only looks at what their invite is for: one that makes contacts is as
+            good as any then, and how many have registered does not count.
     """
 
     domain: str
@@ -149,6 +151,7 @@ class Request:
     password: str | None = field(default=None, repr=False)
     fields: Mapping[str, str] = field(default_factory=dict)
     preauthorised: bool = False
+    viewing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
