@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, RowMapping, Table, select
 from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
+from invitereg.keys import Scope
 from invitereg.model import Kind
 from invitereg.store.accounts import server_key
 from invitereg.store.lines import (
@@ -17,6 +18,7 @@ from invitereg.store.lines import (
     End,
     Header,
     InviteLine,
+    KeyLine,
     Line,
     ServerKey,
     UseLine,
@@ -24,7 +26,7 @@ from invitereg.store.lines import (
 )
 from invitereg.store.names import State
 from invitereg.store.schema import REVISIONS
-from invitereg.store.tables import accounts, invites, names, uses
+from invitereg.store.tables import accounts, api_keys, invites, names, uses
 
 _AT_ONCE = 1000
 
@@ -70,6 +72,9 @@ def _lines(connection: Connection) -> Iterator[Line]:
         yield InviteLine.model_construct(**{**row, "kind": Kind(row["kind"])})
     for row in _rows(connection, uses, uses.c.seq):
         yield UseLine.model_construct(**{**row, "kind": Kind(row["kind"])})
+    for row in _rows(connection, api_keys, api_keys.c.seq):
+        scopes = tuple(Scope(scope) for scope in row["scopes"])
+        yield KeyLine.model_construct(**{**row, "scopes": scopes})
 
 
 def _rows(

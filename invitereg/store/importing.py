@@ -18,6 +18,7 @@ from invitereg.store.lines import (
     DeletedLine,
     End,
     InviteLine,
+    KeyLine,
     Malformed,
     ServerKey,
     UseLine,
@@ -25,7 +26,7 @@ from invitereg.store.lines import (
     read_line,
 )
 from invitereg.store.tables import accounts as accounts_table
-from invitereg.store.tables import invites, settings, uses
+from invitereg.store.tables import api_keys, invites, settings, uses
 from invitereg.store.tables import names as names_table
 
 _ADD_INVITE = (
@@ -36,11 +37,17 @@ _ADD_INVITE = (
 )
 _ADD_ACCOUNT = insert(accounts_table).inline()
 _ADD_USE = insert(uses).inline()
+_ADD_KEY = (
+    insert_if_new(api_keys)
+    .on_conflict_do_nothing()
+    .inline()
+    .execution_options(preserve_rowcount=True)
+)
 _SET_SERVER_KEY = (
     update(settings).where(settings.c.name == "server_key").values(value=bindparam("key"))
 )
 
-_Thing = AccountLine | DeletedLine | InviteLine | UseLine
+_Thing = AccountLine | DeletedLine | InviteLine | UseLine | KeyLine
 
 
 def _get(table: Table, *key: str) -> Select[Any]:
@@ -51,6 +58,7 @@ def _get(table: Table, *key: str) -> Select[Any]:
 _GET = {
     "accounts": _get(accounts_table, "domain", "username"),
     "invites": _get(invites, "domain", "id"),
+    "api_keys": _get(api_keys, "id"),
 }
 _USES = _get(uses, "domain", "username", "at")
 
@@ -143,6 +151,8 @@ class _Adding:
 
     def add(self, line: _Thing) -> bool:
         """Add what a line says; False if it is there already. Raises Refused."""
+        if isinstance(line, KeyLine):
+            return self._add_key(line)
         try:
             match line:
                 case AccountLine():
@@ -200,6 +210,14 @@ class _Adding:
         self._connection.execute(_ADD_USE, row)
         return True
 
+    def _add_key(self, line: KeyLine) -> bool:
+        row = line.model_dump(exclude={"type"})
+        if self._is_there(api_keys, row, "id"):
+            return False
+        if self._connection.execute(_ADD_KEY, row).rowcount != 1:
+            raise InvalidRequest("there is another key with this secret")
+        return True
+
     def _is_there(self, table: Table, row: dict[str, Any], key: str) -> bool:
         """Whether the row is stored already; raises InvalidRequest if another is."""
         found = self._connection.execute(_GET[table.name], row).mappings().first()
@@ -207,7 +225,8 @@ class _Adding:
             return False
         differing = [name for name in row if found[name] != row[name]]
         if differing:
-            what = f"{table.name.removesuffix('s')} {row[key]} at {row['domain']}"
+            where = f" at {row['domain']}" if row["domain"] else ""
+            what = f"{table.name.removesuffix('s').replace('_', ' ')} {row[key]}{where}"
             raise InvalidRequest(
                 f"there is another {what} already: it differs in {', '.join(differing)}"
             )

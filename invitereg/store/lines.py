@@ -19,11 +19,12 @@ from pydantic import (
 )
 
 from invitereg.errors import InvalidUsername
+from invitereg.keys import Scope
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 
 _MOST = 2**31 - 1  # what PostgreSQL's INTEGER holds
 
@@ -160,6 +161,20 @@ class UseLine(_Line):
     address: str | None
 
 
+class KeyLine(_Line):
+    """A key of the HTTP API: it opens there what it opens here."""
+
+    type: Literal["key"] = "key"
+    id: Annotated[str, Field(min_length=1)]
+    digest: Secret
+    name: str
+    scopes: tuple[Scope, ...]
+    domain: DomainName | None
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+
+
 class End(_Line):
     """The last line: without it, the file was cut off."""
 
@@ -167,9 +182,15 @@ class End(_Line):
     lines: int
 
 
-Line = ServerKey | AccountLine | DeletedLine | InviteLine | UseLine | End
+Line = ServerKey | AccountLine | DeletedLine | InviteLine | UseLine | KeyLine | End
 
-COUNTED = {"account": "accounts", "deleted": "deleted", "invite": "invites", "use": "uses"}
+COUNTED = {
+    "account": "accounts",
+    "deleted": "deleted",
+    "invite": "invites",
+    "use": "uses",
+    "key": "keys",
+}
 """The types of lines that are of interest to whoever counts them, and what they are called."""
 
 _reader: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type")])

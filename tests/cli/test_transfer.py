@@ -10,11 +10,16 @@ from typing import Any
 from unittest import mock
 
 from invitereg.cli.desk import Desk
+from invitereg.model import token_digest
 from invitereg.store import exporting
+from invitereg.store.lines import FORMAT
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
 
-NOTHING = {"accounts": 0, "deleted": 0, "invites": 0, "uses": 0}
+NOTHING = {"accounts": 0, "deleted": 0, "invites": 0, "uses": 0, "keys": 0}
+
+
+COUNTS = {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3, "keys": 2}
 
 
 class TransferCase(CommandCase):
@@ -32,6 +37,9 @@ class TransferCase(CommandCase):
         self.done("invite", "revoke", self.create("--username", "paris")["id"])
         self.create("--inviter", "romeo", "--contact", "--expires", "never")
         self.reset = self.object("reset", "create", "romeo")
+        self.key = self.object("key", "create", "portal", "--scope", "invites:create")
+        ended = self.object("key", "create", "old", "--scope", "invites:read")
+        self.done("key", "revoke", ended["id"])
         self.here, self.there = self.config, self.folder / "there" / "config.yaml"
         self.there.parent.mkdir()
         shutil.copy(self.here, self.there)
@@ -68,9 +76,7 @@ class RoundTripTests(TransferCase):
         """What was exported, imported and exported again is the same, byte for byte."""
         text = self.go_there()
         counts = self.object("import", str(self.file))
-        self.assertEqual(
-            counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3, "unchanged": 0}
-        )
+        self.assertEqual(counts, COUNTS | {"unchanged": 0})
         self.assertEqual(self.exported(), text)
 
     def test_works(self) -> None:
@@ -93,6 +99,9 @@ class RoundTripTests(TransferCase):
         for name, says in (("romeo", "exists"), ("tybalt", "reserved"), ("nurse", "exists")):
             self.assertRefused("invite", "create", "--username", name, says=says)
         self.create("--username", "paris")
+        with Desk.open(self.config) as desk:
+            found = desk.run(desk.keys.find_key(token_digest(self.key["key"])))
+            self.assertEqual(found.id, self.key["id"])
 
     def test_decoys(self) -> None:
         """A stranger cannot tell from unknown names that the service has moved."""
@@ -114,7 +123,7 @@ class RoundTripTests(TransferCase):
         for config in (self.there, self.here):
             self.config = config
             counts = self.object("import", str(self.file))
-            self.assertEqual(counts, NOTHING | {"unchanged": 11})
+            self.assertEqual(counts, NOTHING | {"unchanged": 13})
             self.assertEqual(self.exported(), text)
 
     def test_standard_input(self) -> None:
@@ -161,6 +170,7 @@ class RefusalTests(TransferCase):
             ({"type": "account"}, "credentials", ["SCRAM-SHA-256$1:x$y"]),
             ({"type": "account"}, "changed_at", None),
             ({"type": "account"}, "colour", "red"),
+            ({"type": "key"}, "scopes", ["everything"]),
             ({"type": "invite"}, "digest", "00"),
             ({"type": "invite"}, "kind", "other"),
             ({"type": "invite"}, "uses", -1),
@@ -185,16 +195,16 @@ class RefusalTests(TransferCase):
         """What a later version wrote in another way is not guessed at."""
 
         def change(lines: list[Any]) -> None:
-            lines[0] |= {"format": 2, "more": True}
+            lines[0] |= {"format": FORMAT + 1, "more": True}
 
         self.assertNothing(change, 0, "written by a newer invitereg")
 
     def test_cut_off(self) -> None:
         """A file that is not whole is not imported, wherever it was cut."""
-        self.assertNothing(lambda lines: lines.pop(), 13, "the end is missing")
+        self.assertNothing(lambda lines: lines.pop(), 15, "the end is missing")
         whole = self.go_back()
         self.file.write_bytes(whole[:-200])
-        self.assertRefused("import", str(self.file), says=": line 13: ")
+        self.assertRefused("import", str(self.file), says=": line 15: ")
         self.file.write_bytes(b"")
         self.assertRefused("import", str(self.file), says="the end is missing")
 
@@ -206,9 +216,9 @@ class RefusalTests(TransferCase):
 
     def test_lost_line(self) -> None:
         """Nor is one with a line too few, or too many."""
-        self.assertNothing(lambda lines: lines.pop(4), 12, "here should be 12 lines")
+        self.assertNothing(lambda lines: lines.pop(4), 14, "here should be 14 lines")
         self.go_back()
-        self.assertNothing(lambda lines: lines.append(lines[2]), 14, "after the end")
+        self.assertNothing(lambda lines: lines.append(lines[2]), 16, "after the end")
 
     def test_not_json(self) -> None:
         """What is no export at all is told."""
@@ -250,6 +260,17 @@ class RefusalTests(TransferCase):
 
         self.assertNothing(change, place + 1, "another invite with this token")
 
+    def test_same_secret(self) -> None:
+        """Nor can two keys have one secret, or one id."""
+        place, before = self.number(type="key"), self.file.read_text()
+        for what, says in (("digest", "another key with this"), ("id", "another api key")):
+            self.file.write_text(before)
+
+            def change(lines: list[Any], what: str = what) -> None:
+                lines[place + 1][what] = lines[place][what]
+
+            self.assertNothing(change, place + 1, says)
+
     def test_reset_of_nobody(self) -> None:
         """A reset never waits for an account that somebody else makes later."""
         place = self.number(type="invite", kind="reset")
@@ -267,7 +288,7 @@ class OutputTests(TransferCase):
         self.file.write_text("old")
         self.file.chmod(0o644)
         counts = self.object("export", "--output", str(self.file))
-        self.assertEqual(counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3})
+        self.assertEqual(counts, COUNTS)
         self.assertEqual(self.file.read_text(), text)
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
 
