@@ -99,6 +99,16 @@ class Registrar:
         request = Request(domain=domain, address=address, has_token=True, viewing=True)
         return await self._grant(request, token)
 
+    async def admit(self, domain: str, address: Address | None) -> None:
+        """Find out whether somebody may register here without an invite.
+
+        Raises:
+            Refused: they may not, by the rule that says so.
+        """
+        decision, _findings = await self.explain(Request(domain=domain, address=address))
+        if decision.refusal is not None:
+            raise decision.refusal
+
     async def _grant(self, request: Request, token: str) -> Grant:
         domain, address = request.domain, request.address
         digest = token_digest(token)

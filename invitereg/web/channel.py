@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
+from invitereg.model import generate_invite_id
 from invitereg.policy.values import Address
 from invitereg.web.settings import SiteSettings
 
@@ -38,6 +39,10 @@ class WebRequest(Request):
     route = "other"
     _log = Logger()
 
+    def getRequestHostname(self) -> bytes:
+        """Not what the client says: nothing of ours depends on it."""
+        return b"localhost"
+
     def gotLength(self, length: int | None) -> None:
         """Prepare for the body."""
         self._received = 0
@@ -51,15 +56,25 @@ class WebRequest(Request):
         else:
             super().handleContentChunk(data)
 
+    def blame(self, reason: Failure) -> str:
+        """Log what nobody expected; returns the name under which it is found there."""
+        error_id = generate_invite_id()
+        self._log.failure(
+            "a request failed ({route}, error {id})",
+            failure=reason,
+            route=self.route,
+            id=error_id,
+        )
+        return error_id
+
     def processingFailed(self, reason: Failure) -> None:
-        """Answer what nobody expected; the cause is for the log alone."""
-        self._log.failure("a request failed ({route})", failure=reason, route=self.route)
+        """Answer what not even a part's own handling of errors expected."""
+        error_id = self.blame(reason)
         if not self.startedWriting and not self._disconnected:
-            body = b"Something went wrong here. Please try again later.\n"
+            body = f"The server has a problem (error {error_id}). Please try again later.\n"
             self.setResponseCode(500)
             self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-            self.setHeader(b"Content-Length", b"%d" % len(body))
-            self.write(body)
+            self.write(body.encode())
         if not self.finished and not self._disconnected:
             self.finish()
 
@@ -67,7 +82,6 @@ class WebRequest(Request):
 class Channel(HTTPChannel):
     """A connection; requests are bounded in size and in time."""
 
-    requestFactory = WebRequest  # noqa: N815 - Twisted's name
     _deadline: IDelayedCall | None = None
     _lingering: IDelayedCall | None = None
     _refused = 0

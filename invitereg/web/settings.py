@@ -1,8 +1,12 @@
 """What an operator set for one domain's site."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from invitereg.config.apps import App
+from invitereg.config.webkeys import AppChoice, Colours, FooterLink, Texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,10 +16,21 @@ class SiteSettings:
     Attributes:
         domain: the XMPP domain that it is for.
         external_url: where browsers find it; ends with a slash.
+        apps: what people are offered, best first.
+        webchat_url: a chat in the browser for this domain, if there is one.
+        logo: a picture, and its media type; or None.
+        templates: a folder of templates in place of ours.
     """
 
     domain: str
     external_url: str
+    apps: tuple[App, ...] = field(default_factory=lambda: AppChoice().chosen())
+    webchat_url: str | None = None
+    texts: Texts = field(default_factory=Texts)
+    links: tuple[FooterLink, ...] = ()
+    logo: tuple[bytes, str] | None = field(default=None, repr=False)
+    colours: Colours = field(default_factory=Colours)
+    templates: Path | None = None
 
     @cached_property
     def https(self) -> bool:
@@ -30,8 +45,11 @@ class SiteSettings:
     @cached_property
     def prefix(self) -> tuple[bytes, ...]:
         """The segments of the path under which it lies."""
-        path = urlsplit(self.external_url).path
-        return tuple(part.encode() for part in path.split("/") if part)
+        return tuple(part.encode() for part in self._path.split("/") if part)
+
+    @cached_property
+    def _path(self) -> str:
+        return urlsplit(self.external_url).path
 
     def url(self, path: str) -> str:
         """The whole address of a page, such as ``invite/TOKEN``."""
@@ -39,4 +57,8 @@ class SiteSettings:
 
     def path(self, path: str) -> str:
         """The same without scheme and host, for links within the site."""
-        return urlsplit(self.external_url).path + path
+        return self._path + path
+
+    def app(self, key: str) -> App | None:
+        """The app that is called so in the list, if it is offered."""
+        return next((app for app in self.apps if app.key == key), None)

@@ -94,6 +94,18 @@ class Misdirected(Resource):
         return b"There is no such site here.\n"
 
 
+class Unreadable(Resource):
+    """For an address that is no text."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def render(self, request: Any) -> bytes:
+        """Say so."""
+        request.setResponseCode(400)
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        return b"This address cannot be read.\n"
+
+
 class _Front(Resource):
     """The root, which every request passes."""
 
@@ -107,6 +119,9 @@ class _Front(Resource):
         request.postpath.insert(0, request.prepath.pop())
         door = self._door
         peer = getattr(request.channel.transport.getPeer(), "host", None)
+        if not _readable(request):
+            secure(request.responseHeaders, https=False)
+            return Unreadable()
         forwarded = request.requestHeaders.getRawHeaders("x-forwarded-for", [])
         request.client = client_address(peer, forwarded, door.trusted_proxies)
         part = door.part_for(request)
@@ -122,12 +137,23 @@ class _Listener(Site):
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
     def __init__(self, door: WebDoor, reactor: Any) -> None:
-        super().__init__(_Front(door), timeout=IDLE_SECONDS, reactor=reactor)
+        super().__init__(
+            _Front(door), requestFactory=WebRequest, timeout=IDLE_SECONDS, reactor=reactor
+        )
         self._door = door
 
     def log(self, request: Any) -> None:
         """Called for each request that was answered."""
         self._door.access_log(request)
+
+
+def _readable(request: WebRequest) -> bool:
+    try:
+        for part in (*(request.prepath or ()), *(request.postpath or ())):
+            part.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _descend(request: WebRequest, segments: tuple[bytes, ...]) -> bool:

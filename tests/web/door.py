@@ -4,7 +4,7 @@ from typing import Any
 
 import treq
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
@@ -12,10 +12,11 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite
-from invitereg.policy.values import Domain, Policy
+from invitereg.policy.values import Domain, Network, Policy
 from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, memory_store
 from invitereg.threads import Inline
+from invitereg.web.pages import Pages
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
 
@@ -34,6 +35,7 @@ class WebCase(TestCase):
 
     timeout = 30
     policy = Policy(admins=frozenset({"romeo"}))
+    trusted_proxies: tuple[Network, ...] = ()
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -63,7 +65,13 @@ class WebCase(TestCase):
         return SiteSettings(domain=DOMAIN, external_url=EXTERNAL)
 
     def make_door(self) -> WebDoor:
-        raise NotImplementedError
+        pages = Pages(self.domains, self.registrar, self.clock)
+        return WebDoor(
+            sites=self.sites,
+            trusted_proxies=self.trusted_proxies,
+            pages=pages.resource(),
+            reactor=reactor,
+        )
 
     async def ask(self, method: str, path: str, **options: Any) -> Any:
         """The response to a request; redirects are not followed, ``body`` is the text."""
@@ -89,8 +97,3 @@ class WebCase(TestCase):
         values = response.headers.getRawHeaders(name, [])
         self.assertLessEqual(len(values), 1, name)
         return values[0] if values else None
-
-
-def done(working: Any) -> Any:
-    """A coroutine as trial waits for it."""
-    return Deferred.fromCoroutine(working)
