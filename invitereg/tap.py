@@ -12,6 +12,7 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
@@ -28,11 +29,11 @@ from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
+from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep
-from invitereg.xmpp.c2s import C2SDoor, StreamCount, end_all
+from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
-from invitereg.xmpp.tls import ServerTls, complaints, load_options
 
 STOP_SECONDS = 10
 # What cannot change while the service runs.
@@ -82,7 +83,8 @@ class InviteregService(Service):
         self._reactor = reactor
         # Shared by all parts, and updated in place by `reload`.
         self._domains = dict(config.domains)
-        self._tls = ServerTls(load_options(config.tls.certificate, config.tls.private_key))
+        self._certificates = Certificates(config.tls, [ALPN], self._now)
+        self._watch: LoopingCall | None = None
         self._threads = Threads(reactor, config.work_queue)
         self._ports: list[Any] = []
         self._database: Database | None = None
@@ -101,7 +103,6 @@ class InviteregService(Service):
         except StoreError as error:
             raise StartFailure(str(error)) from None
         _allow_many_connections()
-        self._judge_certificate(self._config)
         store = SQLStore(self._database)
         door = self._make_door(store)
         self._streams = door.streams
@@ -116,6 +117,7 @@ class InviteregService(Service):
             self._config.keep_addresses,
         )
         self._upkeep.start()
+        self._watch = self._certificates.watch(self._reactor)
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
         super().startService()
@@ -143,6 +145,8 @@ class InviteregService(Service):
             await ended
         if self._upkeep is not None:
             self._upkeep.stop()
+        if self._watch is not None:
+            self._watch.stop()
         await self._threads.stop()
         if self._database is not None:
             self._database.close()
@@ -163,12 +167,12 @@ class InviteregService(Service):
             sessions=Sessions(store),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
-            tls=self._tls,
+            tls=self._certificates,
             reactor=self._reactor,
         )
 
     def _listen(self, door: C2SDoor) -> None:
-        secured = TLSMemoryBIOFactory(self._tls, False, door.listener(Phase.SECURED))
+        secured = TLSMemoryBIOFactory(self._certificates, False, door.listener(Phase.SECURED))
         clear = door.listener(Phase.CLEAR)
         listeners: list[tuple[str, Any]] = [(text, clear) for text in self._config.c2s.listen]
         listeners += [(text, secured) for text in self._config.c2s.listen_tls]
@@ -216,28 +220,21 @@ class InviteregService(Service):
     def _reload(self) -> None:
         try:
             config = load(self._config.path)
-            options = load_options(config.tls.certificate, config.tls.private_key)
+            self._certificates.replace({**self._config.tls, **config.tls})
         except (ConfigError, OSError, ValueError) as error:
             self._log.error("not reloaded, the old configuration stays: {error}", error=error)
             return
         fixed = [
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
-        if set(config.domains) != set(self._domains):
-            fixed.append("domain")
-        else:
-            self._domains.update(config.domains)
+        self._domains.update(config.domains)
+        if set(self._domains) - set(config.domains):
+            fixed.append("domains (one cannot be removed)")
         if fixed:
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
-        self._tls.options = options
-        self._judge_certificate(config)
         if self._upkeep is not None:
             self._upkeep.keep_addresses = config.keep_addresses
         self._log.info("reloaded {path}", path=str(config.path))
-
-    def _judge_certificate(self, config: Config) -> None:
-        for complaint in complaints(config.tls.certificate, config.domains, self._now()):
-            self._log.warn("clients will not trust us: {complaint}", complaint=complaint)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)

@@ -60,7 +60,7 @@ class Upkeep:
         if self.keep_addresses is None:
             return
         before = self._now() - self.keep_addresses
-        for domain in self._domains:
+        for domain in tuple(self._domains):  # a reload may add one meanwhile
             while (
                 await self._store.forget_addresses(domain, before, ADDRESSES_AT_ONCE)
                 == ADDRESSES_AT_ONCE

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "policy",
         "interfaces keys objects",
         "registrar issuer logins",
-        "config store accounts threads selfsigned",
+        "config store accounts threads selfsigned tls",
         "testing",
         "domain xmpp web",
         "upkeep notify",

@@ -26,14 +26,15 @@ def command() -> None:
 
 @command.command()
 @click.argument("user")
+@domain_option
 @json_option
 @pass_desk
-def create(desk: Desk, user: str, as_json: bool) -> None:
+def create(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     """Make an account; the password is one line of standard input.
 
     You are the operator: the policy's rules for names and passwords do not apply.
     """
-    domain, username = desk.user(user)
+    domain, username = desk.user(user, domain)
     desk.run(desk.registrar.create_account(domain, username, _read_password()))
     account = desk.run(desk.store.get_account(domain, username))
     if as_json and account is not None:
@@ -57,14 +58,15 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("user")
+@domain_option
 @json_option
 @pass_desk
-def delete(desk: Desk, user: str, as_json: bool) -> None:
+def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     """Delete an account and end its sessions.
 
     Nobody can register its name again; only "account create" can give it away.
     """
-    domain, username = desk.user(user)
+    domain, username = desk.user(user, domain)
     desk.run(desk.registrar.delete_account(domain, username))
     if as_json:
         print_objects([{"username": username, "domain": domain}])
@@ -76,15 +78,21 @@ def delete(desk: Desk, user: str, as_json: bool) -> None:
 @click.argument("user")
 @click.option("--add", metavar="ROLE", type=ROLE, multiple=True, help="One more role.")
 @click.option("--remove", metavar="ROLE", type=ROLE, multiple=True, help="One role less.")
+@domain_option
 @json_option
 @pass_desk
 def role(
-    desk: Desk, user: str, add: tuple[str, ...], remove: tuple[str, ...], as_json: bool
+    desk: Desk,
+    user: str,
+    add: tuple[str, ...],
+    remove: tuple[str, ...],
+    domain: str | None,
+    as_json: bool,
 ) -> None:
     """Give roles to an account and take them away; both options can be repeated."""
     if not add and not remove:
         raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
-    domain, username = desk.user(user)
+    domain, username = desk.user(user, domain)
     change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
     account = desk.run(change)
     if as_json:

@@ -101,13 +101,16 @@ class Desk:
         return self._domains.values()
 
     def domain(self, name: str | None = None) -> Domain:
-        """The domain of that name; for None, the one that is served.
+        """The domain of that name; for None, the only one that is served.
 
         Raises:
             NotFound: no such domain is served.
+            UsageError: there are several, and none was named.
         """
         served = ", ".join(self._domains)
         if name is None:
+            if len(self._domains) > 1:
+                raise click.UsageError(f"Which domain? Add --domain, with one of {served}.")
             return next(iter(self._domains.values()))
         try:
             return self._domains[prepare_domain(name)]

@@ -91,7 +91,7 @@ DURATION, USES, ROLE, ADDRESS = Duration(), Uses(), Role(), IPAddress()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 domain_option = click.option(
-    "--domain", metavar="DOMAIN", help="The domain; default: the one that is served."
+    "--domain", metavar="DOMAIN", help="The domain; needed where several are served."
 )
 
 

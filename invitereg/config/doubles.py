@@ -4,7 +4,7 @@ Looked for in the file as it is, not by the models: pydantic looks at a list as 
 once each item is right, and every mistake is to be reported at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from invitereg.config.mistakes import KeyPath, quoted
 from invitereg.config.yamlnodes import Document
@@ -12,10 +12,17 @@ from invitereg.config.yamlnodes import Document
 Item = tuple[KeyPath, str]
 
 
-def complain_of_doubles(document: Document, *, serving: bool) -> None:
-    """Notes each endpoint and each field of the registration that was there before."""
-    fields = _texts(document, ("policy", "additional_registration_fields"))
-    _complain(document, fields, lambda text: text.removesuffix("+"))
+def complain_of_doubles(document: Document, domains: Iterable[KeyPath], serving: bool) -> None:
+    """Notes each endpoint and each field of the registration that was there before.
+
+    Args:
+        document: the file.
+        domains: where the keys of each domain are.
+        serving: whether endpoints are looked at.
+    """
+    for domain in {(), *domains}:
+        fields = _texts(document, (*domain, "policy", "additional_registration_fields"))
+        _complain(document, fields, lambda text: text.removesuffix("+"))
     if serving:
         from invitereg.config.endpoints import fixed_endpoint
 

@@ -1,26 +1,28 @@
 """From a file to what the service runs with."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from invitereg.config.commonpasswords import common_passwords as common_list
+from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits
-from invitereg.config.schema import Accounts, C2s, File, Tls
-from invitereg.config.section import key_tree
+from invitereg.config.schema import Accounts, C2s, DomainKeys, File, Tls
+from invitereg.config.section import Section, key_tree
 from invitereg.config.values import Surroundings
 from invitereg.config.wording import worded
 from invitereg.config.yamlnodes import Document, NotYaml, parse
 from invitereg.policy.values import Domain, PasswordRules, Policy
 
 _MAX_BYTES = 2**20
+Keys = TypeVar("Keys", bound=Section)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,8 @@ class Config:
 
     Attributes:
         path: the file it was read from; absolute, as the other paths are.
-        domains: by name after nameprep.
+        domains: by name after nameprep, in the order of the file.
+        tls: the certificate of each domain, by its name.
         data_dir: it need not exist yet.
         store: ``sqlite``.
         streams, work_queue: limits of the process, not of a domain.
@@ -38,9 +41,9 @@ class Config:
 
     path: Path
     domains: Mapping[str, Domain]
+    tls: Mapping[str, Tls]
     data_dir: Path
     store: str
-    tls: Tls
     c2s: C2s
     accounts: Accounts
     streams: StreamLimits
@@ -70,11 +73,11 @@ def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> 
         raise ConfigError(path, (Mistake(None, "", text),)) from None
     except NotYaml as error:
         raise ConfigError(path, (error.mistake,)) from None
-    file = _checked(document, Surroundings(absolute.parent, serving))
-    if file is None:
+    checked = _checked(document, Surroundings(absolute.parent, serving))
+    if checked is None:
         in_order = sorted(document.mistakes, key=lambda mistake: mistake.line or 0)
         raise ConfigError(path, tuple(in_order))
-    return _config(absolute, file, common_passwords)
+    return _config(absolute, *checked, common_passwords)
 
 
 def json_schema() -> dict[str, Any]:
@@ -91,34 +94,66 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _checked(document: Document, around: Surroundings) -> File | None:
-    """The file's content, or None where ``document`` has mistakes: all are noted there then."""
-    complain_of_doubles(document, serving=around.serving)
-    try:
-        file = File.model_validate(document.value, context=around)
-    except ValidationError as error:
-        _complain(document, error)
+def _checked(
+    document: Document, around: Surroundings
+) -> tuple[File, dict[str, DomainKeys]] | None:
+    """The file's content and what it means for each domain.
+
+    None where ``document`` has mistakes: all are noted there then.
+    """
+    before = len(document.mistakes)
+    named = named_domains(document)
+    if len(document.mistakes) == before:
+        around = replace(around, domains=tuple(domain.name for domain in named))
+    complain_of_doubles(document, [domain.path for domain in named], around.serving)
+    file = _judged(document, File, document.value, around)
+    shared = within(key_tree(DomainKeys), document.value)
+    domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
+    if file is None or document.mistakes:
         return None
-    return None if document.mistakes else file
+    return file, {name: keys for name, keys in domains.items() if keys is not None}
 
 
-def _complain(document: Document, error: ValidationError) -> None:
-    keys = key_tree(File)
-    for detail in error.errors(include_url=False):
-        path: KeyPath = detail["loc"]
-        if not document.is_spoiled(path):
-            document.complain(path, worded(detail, keys))
+def _domain_keys(
+    document: Document, domain: Named, shared: Mapping[str, object], around: Surroundings
+) -> DomainKeys | None:
+    """What holds for one domain, or None where there are mistakes."""
+    at_home = (domain.name,) if "admins" in domain.own else around.domains
+    around = replace(around, domains=at_home, final=True)
+    return _judged(document, DomainKeys, merged(shared, domain.own), around, domain)
 
 
-def _config(path: Path, file: File, common_passwords: bool) -> Config:
+def _judged(
+    document: Document,
+    model: type[Keys],
+    value: Mapping[str, object],
+    around: Surroundings,
+    domain: Named | None = None,
+) -> Keys | None:
+    """``value`` as ``model`` takes it, or None where there are mistakes."""
+    try:
+        return model.model_validate(value, context=around)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            path: KeyPath = detail["loc"]
+            place = path if domain is None else domain.place(document, path)
+            if not document.is_spoiled(place):
+                document.complain(place, worded(detail, key_tree(model), key_tree(File)))
+        return None
+
+
+def _config(
+    path: Path, file: File, domains: Mapping[str, DomainKeys], common_passwords: bool
+) -> Config:
     limits = file.policy.limits
-    domain = _domain(file, common_passwords)
     return Config(
         path=path,
-        domains=MappingProxyType({domain.name: domain}),
+        domains=MappingProxyType(
+            {name: _domain(name, keys, common_passwords) for name, keys in domains.items()}
+        ),
+        tls=MappingProxyType({name: keys.tls for name, keys in domains.items()}),
         data_dir=file.data_dir,
         store=file.store,
-        tls=file.tls,
         c2s=file.c2s,
         accounts=file.accounts,
         streams=limits.streams,
@@ -127,8 +162,8 @@ def _config(path: Path, file: File, common_passwords: bool) -> Config:
     )
 
 
-def _domain(file: File, common_passwords: bool) -> Domain:
-    keys = file.policy
+def _domain(name: str, own: DomainKeys, common_passwords: bool) -> Domain:
+    keys = own.policy
     passwords = keys.passwords
     listed = common_passwords and passwords.forbid_common
     policy = Policy(
@@ -140,7 +175,7 @@ def _domain(file: File, common_passwords: bool) -> Domain:
                 for name in keys.additional_registration_fields
             }
         ),
-        admins=frozenset(file.admins),
+        admins=frozenset(_at(name, own.admins)),
         invites=keys.invites.rules(),
         usernames=keys.usernames.rules(),
         passwords=PasswordRules(
@@ -150,8 +185,16 @@ def _domain(file: File, common_passwords: bool) -> Domain:
         limits=keys.limits.limits(),
     )
     return Domain(
-        name=file.domain,
+        name=name,
         policy=policy,
-        site_name=file.site_name or file.domain,
+        site_name=own.site_name or name,
         instructions=keys.registration_instructions,
     )
+
+
+def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
+    """The localparts of the addresses at ``domain``."""
+    for admin in admins:
+        username, _, host = admin.rpartition("@")
+        if host == domain:
+            yield username

@@ -117,13 +117,6 @@ class SharedInviteKeys(_LimitKeys):
     period: Duration = _LIMITS.shared_invite.period
 
 
-class StreamLimits(Section):
-    """How many streams may be open that nobody has logged in on."""
-
-    unauthenticated_per_network: Count = 100
-    unauthenticated: Count = 5000
-
-
 class LimitKeys(Section):
     """How much of what is allowed, and which networks are exempt or kept out."""
 
@@ -131,14 +124,12 @@ class LimitKeys(Section):
     token_guesses: TokenGuessKeys = TokenGuessKeys()
     logins: LoginKeys = LoginKeys()
     shared_invite: SharedInviteKeys = SharedInviteKeys()
-    streams: StreamLimits = StreamLimits()
-    work_queue: Count = 512
     allowlist: tuple[CidrNetwork, ...] = ()
     allowlist_only: bool = False
     blocklist: tuple[CidrNetwork, ...] = ()
 
     def limits(self) -> Limits:
-        """As policy takes them: those of streams and work are the service's own."""
+        """As policy takes them."""
         return Limits(
             registration=self.registration.limit(),
             ipv4_prefix=self.registration.ipv4_prefix,
@@ -163,3 +154,23 @@ class PolicyKeys(Section):
     usernames: UsernameKeys = UsernameKeys()
     passwords: PasswordKeys = PasswordKeys()
     limits: LimitKeys = LimitKeys()
+
+
+class StreamLimits(Section):
+    """How many streams may be open that nobody has logged in on."""
+
+    unauthenticated_per_network: Count = 100
+    unauthenticated: Count = 5000
+
+
+class ServiceLimitKeys(LimitKeys):
+    """The limits of all domains, with those of the service as a whole."""
+
+    streams: StreamLimits = StreamLimits()
+    work_queue: Count = 512
+
+
+class ServicePolicyKeys(PolicyKeys):
+    """The policy of all domains, with the limits of the service as a whole."""
+
+    limits: ServiceLimitKeys = ServiceLimitKeys()

@@ -11,13 +11,15 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationInfo,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 
-from invitereg.config.policykeys import PolicyKeys
+from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
 from invitereg.config.values import (
     Admin,
@@ -56,6 +58,12 @@ def _backend(value: object) -> object:
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
+def _opens_files(info: ValidationInfo) -> bool:
+    """Whether a certificate is one that is used, by somebody who may read it."""
+    around = surroundings(info)
+    return around.serving and around.final
+
+
 class Tls(Section):
     """The certificate that clients see, with its chain, and its key: files in PEM form."""
 
@@ -65,7 +73,7 @@ class Tls(Section):
     @field_validator("certificate")
     @classmethod
     def _is_usable(cls, path: Path, info: ValidationInfo) -> Path:
-        if surroundings(info).serving:
+        if _opens_files(info):
             from invitereg.config.certificates import check_certificate
 
             check_certificate(path)
@@ -74,7 +82,7 @@ class Tls(Section):
     @field_validator("private_key")
     @classmethod
     def _belongs_to_certificate(cls, path: Path, info: ValidationInfo) -> Path:
-        if surroundings(info).serving:
+        if _opens_files(info):
             from invitereg.config.certificates import check_private_key
 
             check_private_key(path, info.data.get("certificate"))
@@ -102,21 +110,34 @@ class Accounts(Section):
     scram_sha_1: bool = False
 
 
-class File(Section):
-    """The top level of the file."""
+class DomainKeys(Section):
+    """What one domain has; at the top level, what each has that says nothing else."""
 
-    domain: DomainName
     site_name: Title = ""  # the domain, then
     admins: tuple[Admin, ...] = ()
-    data_dir: FolderPath = Path("/var/lib/invitereg")
-    store: Annotated[Literal["sqlite"], BeforeValidator(_store)] = "sqlite"
     tls: Tls = Field(
         default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},
         validate_default=True,
     )
+    policy: PolicyKeys = PolicyKeys()
+
+
+class File(DomainKeys):
+    """The top level of the file; ``domains`` is judged domain by domain, not here."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["domain"]}, {"required": ["domains"]}]}
+    )
+
+    domain: DomainName = ""
+    domains: Annotated[dict[str, DomainKeys], WrapValidator(lambda value, _judge: value)] = (
+        Field(default_factory=dict)
+    )
+    data_dir: FolderPath = Path("/var/lib/invitereg")
+    store: Annotated[Literal["sqlite"], BeforeValidator(_store)] = "sqlite"
     c2s: C2s = Field(
         default={"listen": ("tcp:5222",), "listen_tls": ("tcp:5223",)}, validate_default=True
     )
     accounts: Accounts = Accounts()
     keep_addresses: DurationOrNever = timedelta(days=30)
-    policy: PolicyKeys = PolicyKeys()
+    policy: ServicePolicyKeys = ServicePolicyKeys()

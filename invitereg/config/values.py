@@ -46,10 +46,15 @@ class Surroundings:
     Attributes:
         folder: what relative paths begin at.
         serving: whether what only a running service needs is checked as well.
+        domains: what admins may be at; empty if that is not known.
+        final: whether the values are the ones that hold for a domain, and not only defaults
+            that each domain may have its own for.
     """
 
     folder: Path
     serving: bool
+    domains: tuple[str, ...] = ()
+    final: bool = False
 
 
 def surroundings(info: ValidationInfo) -> Surroundings:
@@ -106,7 +111,12 @@ def _wrong_with_network(text: str) -> str:
     return f"is an address within a network: did you mean {meant}, or {alone} alone?"
 
 
-def _domain(text: str) -> str:
+def domain_name(text: str) -> str:
+    """A domain's name after nameprep.
+
+    Raises:
+        ValueError: it is none; the text says so.
+    """
     try:
         name = prepare_domain(text)
     except ValueError:
@@ -125,17 +135,17 @@ def _username(text: str) -> str:
 
 
 def _admin(text: str, info: ValidationInfo) -> str:
-    """The localpart of a bare JID at the domain; the domain is missing if it was wrong."""
-    domain = info.data.get("domain")
-    example = f"romeo@{domain or 'example.com'}"
+    """A bare JID at one of the domains."""
+    domains = surroundings(info).domains
+    example = f"romeo@{(*domains, 'example.com')[0]}"
     user, at, host = text.partition("@")
     if "/" in host:
         raise ValueError(f"must be a bare address, such as {example}, without /{_tail(host)}")
     if not at or not user:
         raise ValueError(f"must be an address, such as {example}")
-    if domain is not None and _domain(host) != domain:
-        raise ValueError(f"must be at {domain}, such as {example}")
-    return _username(user)
+    if domains and domain_name(host) not in domains:
+        raise ValueError(f"must be at {' or '.join(domains)}, such as {example}")
+    return f"{_username(user)}@{domain_name(host)}"
 
 
 def _tail(host: str) -> str:
@@ -231,7 +241,7 @@ DurationOrNever = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|never)$"}),
 ]
 CidrNetwork = Annotated[Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
-DomainName = Annotated[str, AfterValidator(_domain)]
+DomainName = Annotated[str, AfterValidator(domain_name)]
 Username = Annotated[str, AfterValidator(_username)]
 Admin = Annotated[str, AfterValidator(_admin)]
 Role = Annotated[str, AfterValidator(role_name)]

@@ -18,11 +18,11 @@ _WANTED = {
 }
 
 
-def worded(error: ErrorDetails, keys: KeyTree) -> str:
-    """One sentence for ``error``, found in a file with the known ``keys``."""
+def worded(error: ErrorDetails, keys: KeyTree, top_level: KeyTree) -> str:
+    """One sentence for ``error``, found where ``keys`` are known, in a file with others."""
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown(error["loc"], keys)
+        return _unknown(error["loc"], keys, top_level)
     if kind == "missing":
         return "is missing: it must be given"
     if given is None and kind in (*_WANTED, "value_error", "literal_error"):
@@ -61,7 +61,9 @@ def _hint(kind: str, given: object) -> str:
     return ""
 
 
-def _unknown(path: KeyPath, keys: KeyTree) -> str:
+def _unknown(path: KeyPath, keys: KeyTree, top_level: KeyTree) -> str:
+    if path in list(key_paths(top_level)):
+        return f"unknown key; {dotted(path)} is for all domains: write it at the top level"
     here = keys
     for part in path[:-1]:
         here = here.get(str(part), {})

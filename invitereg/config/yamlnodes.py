@@ -72,7 +72,9 @@ class Document:
     def complain(self, path: KeyPath, text: str, line: int | None = None) -> None:
         """Notes a mistake at ``path``, on its own line unless another is given."""
         at = self.line(path) if line is None else line
-        self.mistakes.append(Mistake(at, dotted(path), text))
+        mistake = Mistake(at, dotted(path), text)
+        if mistake not in self.mistakes:  # as defaults are judged for each domain
+            self.mistakes.append(mistake)
 
     def is_spoiled(self, path: KeyPath) -> bool:
         """Whether ``path`` or anything around it was not read."""

@@ -2,16 +2,20 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from twisted.logger import Logger
 
 from invitereg.errors import StoreError
 from invitereg.store import schema
 from invitereg.store.folder import make_folder
+
+_log = Logger()
 
 FILE_NAME = "invitereg.db"
 BUSY_SECONDS = 10
@@ -31,7 +35,7 @@ def open_engine(data_dir: Path) -> Engine:
     try:
         with _locked(data_dir), engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            schema.upgrade(connection)
+            schema.upgrade(connection, lambda revision: _keep_copy(path, revision))
     except schema.UnknownRevision as error:
         raise StoreError(
             f"{path} was written by a newer invitereg (schema {error.revision}): install that "
@@ -43,6 +47,55 @@ def open_engine(data_dir: Path) -> Engine:
         # A connection must not be carried over into the daemon that is forked off.
         engine.dispose()
     return engine
+
+
+def copy_before_upgrade(path: Path, revision: str) -> Path:
+    """Where the database ``path`` is copied to before it leaves a schema's revision."""
+    return path.with_name(f"{path.stem}-schema-{revision}{path.suffix}")
+
+
+def _keep_copy(path: Path, revision: str) -> None:
+    """Copy the database for the way back: whole and on the disk, or not at all.
+
+    Raises:
+        StoreError: there is no room for it, say; nothing is left behind.
+    """
+    copy = copy_before_upgrade(path, revision)
+    unfinished = copy.with_suffix(".unfinished")
+    try:
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        with (
+            closing(sqlite3.connect(path)) as source,
+            closing(sqlite3.connect(unfinished)) as to,
+        ):
+            to.execute("PRAGMA journal_mode = OFF")  # one file, whatever cuts this off
+            source.backup(to)
+        _sync(unfinished)
+        unfinished.replace(copy)
+        _sync(copy.parent)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise StoreError(
+            f"{path} is not upgraded, as it cannot be copied to {copy} before that ({error})"
+        ) from None
+    _log.info(
+        "upgrading {path} from schema {old} to {new}; a copy of it as it was is {copy}",
+        path=str(path),
+        old=revision,
+        new=schema.REVISIONS[-1],
+        copy=str(copy),
+    )
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or what a folder lists, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _make_file(path: Path) -> None:

@@ -33,6 +33,8 @@ from invitereg.xmpp.register import RegistrationHandler
 from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
 
+ALPN = b"xmpp-client"  # XEP-0368
+
 
 class StreamCount:
     """The streams that are open, and how many of them have not logged in.
@@ -129,10 +131,9 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """What is served, by name."""
         return self._door.domains
 
-    @property
-    def tls(self) -> Any:
-        """The context factory for STARTTLS."""
-        return self._door.tls
+    def tls(self, domain: str) -> Any:
+        """What starts TLS for a client that wants ``domain``."""
+        return self._door.tls.preferring(domain)
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
         """A stream for a new connection."""

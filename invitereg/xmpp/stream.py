@@ -222,7 +222,7 @@ class ClientStream(XmlStream):
         self.phase = Phase.SECURED
         self.reset()
         self.transport.unregisterProducer()
-        self.transport.startTLS(self.factory.tls)
+        self.transport.startTLS(self.factory.tls(self.domain.name))
         self._unread.watch(self.transport)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:

@@ -1,6 +1,7 @@
 """Whatever is wrong in a file is reported with its place, and never with a traceback."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -8,9 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from invitereg.config import Config, ConfigError
+from invitereg.config.domains import within
 from invitereg.config.mistakes import dotted
-from invitereg.config.schema import File
-from invitereg.config.section import key_paths, key_tree
+from invitereg.config.schema import DomainKeys
+from invitereg.config.section import key_tree
 from tests.config.case import ConfigCase, KeyPath, yaml_lines
 from tests.config.test_example import EXAMPLE
 
@@ -23,8 +25,20 @@ VALID["policy"]["invites"]["deny_user_invites_by_roles"] = ["guest"]
 VALID["policy"]["limits"]["allowlist"] = ["192.0.2.0/24"]
 VALID["policy"]["limits"]["blocklist"] = ["2001:db8::/32"]
 
-TREE = key_tree(File)
-KEYS: list[KeyPath] = list(key_paths(TREE))
+# The same for two domains, one of which says everything about itself.
+SEVERAL: dict[str, Any] = copy.deepcopy(VALID)
+del SEVERAL["domain"]
+SEVERAL["domains"] = {
+    "example.com": {
+        key: copy.deepcopy(
+            within(below, VALID[key]) if isinstance(VALID[key], dict) else VALID[key]
+        )
+        for key, below in key_tree(DomainKeys).items()
+    },
+    "example.org": {"site_name": "Another"},
+}
+FILES = (VALID, SEVERAL)
+
 # Without what YAML reads otherwise than JSON, in which the values are written here.
 _CHARACTERS = st.characters(
     exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="\ufffe\uffff\ufeff"
@@ -48,27 +62,50 @@ QUICK = settings(
 )
 
 
-def value_at(path: KeyPath) -> Any:
-    """What stands at ``path`` in the valid file."""
-    value: Any = VALID
+Place = tuple[dict[str, Any], KeyPath]
+
+
+def paths(values: dict[str, Any], above: KeyPath = ()) -> Iterator[KeyPath]:
+    """Every key of a file, and the first item of every list."""
+    for key, value in values.items():
+        path = (*above, key)
+        yield path
+        if isinstance(value, dict):
+            yield from paths(value, path)
+        elif isinstance(value, list) and value:
+            yield (*path, 0)
+
+
+PLACES: list[Place] = [(file, path) for file in FILES for path in paths(file)]
+
+
+def value_at(place: Place) -> Any:
+    """What stands in a valid file."""
+    value, path = place
     for key in path:
         value = value[key]
     return value
 
 
-def places() -> list[KeyPath]:
-    """Every key, and the first item of every list."""
-    items = [(*path, 0) for path in KEYS if isinstance(value_at(path), list)]
-    return [*KEYS, *items]
+SECTIONS: list[Place] = [
+    *((file, ()) for file in FILES),
+    *(
+        place
+        for place in PLACES
+        if isinstance(value_at(place), dict) and place[1] != ("domains",)
+    ),
+]
 
 
-def changed(path: KeyPath, value: object) -> dict[str, Any]:
-    """The valid file with another value at ``path``."""
-    values = copy.deepcopy(VALID)
+def changed(place: Place, key: KeyPath, value: object) -> dict[str, Any]:
+    """A valid file with another value at ``key``, below the path of ``place``."""
+    file, path = place
+    values = copy.deepcopy(file)
     inner: Any = values
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
+    *before, last = (*path, *key)
+    for part in before:
+        inner = inner[part]
+    inner[last] = value
     return values
 
 
@@ -83,20 +120,18 @@ class PropertyTests(ConfigCase):
 
     def test_valid(self) -> None:
         """What the other tests break is right before."""
-        self.assertEqual(self.mistakes("\n".join(line for _, line in yaml_lines(VALID))), [])
+        for file in FILES:
+            text = "\n".join(line for _, line in yaml_lines(file))
+            self.assertEqual(self.mistakes(text), [])
 
     @QUICK
-    @given(
-        st.sampled_from([(), *(key for key in KEYS if isinstance(value_at(key), dict))]),
-        TEXTS,
-        VALUES,
-    )
-    def test_unknown_key(self, section: KeyPath, name: str, value: object) -> None:
+    @given(st.sampled_from(SECTIONS), TEXTS, VALUES)
+    def test_unknown_key(self, section: Place, name: str, value: object) -> None:
         """An unknown key is reported with its line, wherever it is and whatever it says."""
-        if name in value_at(section):
+        if name in value_at(section) or name in ("domain", "domains"):
             return
-        path = (*section, name)
-        lines, error = self.found(changed(path, value))
+        path = (*section[1], name)
+        lines, error = self.found(changed(section, (name,), value))
         (mistake,) = error.mistakes
         self.assertEqual(mistake.key_path, dotted(path))
         self.assertEqual(mistake.line, lines.index(path) + 1)
@@ -104,12 +139,14 @@ class PropertyTests(ConfigCase):
         self.assertEqual(len(str(error).splitlines()), 1)
 
     @QUICK
-    @given(st.sampled_from(places()), VALUES)
-    def test_wrong_type(self, path: KeyPath, value: object) -> None:
+    @given(st.sampled_from(PLACES), VALUES)
+    def test_wrong_type(self, place: Place, value: object) -> None:
         """A value of a wrong type is reported with its line, in words of our own."""
-        if type(value) is type(value_at(path)):
+        path = place[1]
+        a_domain = len(path) == 2 and path[0] == "domains"
+        if type(value) is type(value_at(place)) or (a_domain and value is None):
             return
-        lines, error = self.found(changed(path, value))
+        lines, error = self.found(changed(place, (), value))
         key = path[:-1] if isinstance(path[-1], int) else path
         for mistake in error.mistakes:
             self.assertTrue(mistake.key_path.startswith(dotted(path)), mistake)
@@ -118,10 +155,10 @@ class PropertyTests(ConfigCase):
         self.assertEqual(error.mistakes[0].line, lines.index(key) + 1)
 
     @QUICK
-    @given(st.sampled_from(places()), TEXTS | st.integers(), st.booleans())
-    def test_any_value(self, path: KeyPath, value: object, serving: bool) -> None:
+    @given(st.sampled_from(PLACES), TEXTS | st.integers(), st.booleans())
+    def test_any_value(self, place: Place, value: object, serving: bool) -> None:
         """Any value at all is either taken or refused, never a traceback."""
-        text = "\n".join(line for _, line in yaml_lines(changed(path, value)))
+        text = "\n".join(line for _, line in yaml_lines(changed(place, (), value)))
         self.taken_or_refused(text.encode(), serving=serving)
 
     @QUICK

@@ -49,8 +49,8 @@ class DefaultTests(ConfigCase):
         config = self.loaded("domain: a.b\ndata_dir: data")
         self.assertEqual(config.path, self.path)
         self.assertEqual(config.data_dir, self.folder / "data")
-        self.assertEqual(config.tls.certificate, self.folder / "fullchain.pem")
-        self.assertEqual(config.tls.private_key, self.folder / "privkey.pem")
+        self.assertEqual(config.tls["a.b"].certificate, self.folder / "fullchain.pem")
+        self.assertEqual(config.tls["a.b"].private_key, self.folder / "privkey.pem")
 
     def test_everything_set(self) -> None:
         """What is set arrives in the policy."""
@@ -169,14 +169,14 @@ class KeyTests(ConfigCase):
 
     def test_later_parts(self) -> None:
         """Keys of parts that this version does not have are refused, not ignored."""
-        for key in ("web", "component", "domains", "upstream"):
+        for key in ("web", "component", "upstream"):
             (mistake,) = self.mistakes_with(f"{key}: {{}}")
             self.assertTrue(mistake.startswith(f"2: {key}: unknown key; "), mistake)
         (mistake,) = self.mistakes_with("web: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are domain, site_name, admins, data_dir, "
-                "store, tls, c2s, accounts, keep_addresses, policy"
+                "known here are site_name, admins, tls, policy, domain, domains, "
+                "data_dir, store, c2s, accounts, keep_addresses"
             )
         )
 
@@ -227,7 +227,7 @@ policy:
     def test_schema(self) -> None:
         """The JSON schema can be written, with defaults as the file has them."""
         schema = json_schema()
-        self.assertEqual(schema["required"], ["domain"])
+        self.assertEqual(schema["oneOf"], [{"required": ["domain"]}, {"required": ["domains"]}])
         self.assertEqual(schema["properties"]["keep_addresses"]["default"], "30d")
         json.dumps(schema)
 

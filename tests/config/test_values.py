@@ -192,7 +192,7 @@ class EndpointTests(ConfigCase):
             'domain: a.b\nc2s: {listen: ["x", "x"]}\ntls: {certificate: a, private_key: b}',
             serving=False,
         )
-        self.assertEqual(config.tls.private_key, self.folder / "b")
+        self.assertEqual(config.tls["a.b"].private_key, self.folder / "b")
 
 
 class FileTests(ConfigCase):

@@ -23,6 +23,7 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.header = HEADER
 
     @classmethod
     async def connect(cls, service: Service, tls: str = "direct") -> "Wire":
@@ -44,7 +45,7 @@ class Wire:
         """Send a stream header; returns the features that come for it."""
         self._parser = XMLPullParser(events=("start", "end"))
         self._depth = 0
-        return await self.ask(HEADER)
+        return await self.ask(self.header)
 
     def send(self, text: str) -> None:
         """Write, and wait for nothing."""

@@ -1,17 +1,21 @@
 """Opening the database: a new one, one that is there, and one that cannot be used."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 
 from invitereg.errors import StoreError
 from invitereg.store import schema
 from invitereg.store.database import Database
+from invitereg.store.opening import FILE_NAME, copy_before_upgrade
 from invitereg.store.tables import metadata
 from invitereg.threads import Inline
 from tests.store.database_case import DatabaseCase
@@ -135,6 +139,106 @@ class OpeningTests(DatabaseCase):
         self.addCleanup(found.close)
         tables = found.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
         self.assertNotIn("half", tables)
+
+
+class UpgradeTests(DatabaseCase):
+    """What is there before an upgrade is kept as a copy."""
+
+    def setUp(self):
+        super().setUp()
+        self.use_store(self.open_inline())
+        self.key = self.successResultOf(self.store.server_key())
+        self.database.close()
+        self.old = schema.REVISIONS[-1]
+        self.copy = copy_before_upgrade(self.path, self.old)
+
+    def make_newer(self, migrate):
+        """A program with one revision more, which ``migrate`` leads to."""
+        self.patch(schema, "REVISIONS", (*schema.REVISIONS, "9998"))
+        self.patch(schema, "_migrate", migrate)
+
+    def tables(self, path):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master").fetchall()
+            (version,) = connection.execute(
+                "SELECT version_num FROM alembic_version"
+            ).fetchone()
+        return {name for (name,) in rows}, version
+
+    @staticmethod
+    def migrate(connection):
+        connection.exec_driver_sql("CREATE TABLE more (x)")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9998'")
+
+    def test_no_upgrade(self):
+        """A new database, and one that is up to date, are not copied."""
+        self.open_inline()
+        self.assertEqual(list(self.data_dir.glob("*schema*")), [])
+
+    def test_copy(self):
+        """The copy is the database as it was, private, and a good one to go back to."""
+        self.make_newer(self.migrate)
+        self.open_inline().close()
+        self.assertEqual(self.tables(self.path)[1], "9998")
+        tables, version = self.tables(self.copy)
+        self.assertEqual(version, self.old)
+        self.assertNotIn("more", tables)
+        self.assertEqual(self.copy.stat().st_mode & 0o777, 0o600)
+        self.open_inline().close()  # and nothing is done twice
+        self.assertEqual(self.tables(self.copy)[1], self.old)
+
+    def test_way_back(self):
+        """The copy in the place of the database serves the older program."""
+        program = schema.REVISIONS, schema._migrate
+        self.make_newer(self.migrate)
+        self.open_inline().close()
+        schema.REVISIONS, schema._migrate = program
+        self.copy.replace(self.path)
+        for leftover in self.data_dir.glob("*.db-*"):
+            leftover.unlink()
+        self.use_store(self.open_inline())
+        self.assertEqual(self.successResultOf(self.store.server_key()), self.key)
+
+    def test_no_room(self):
+        """What cannot be copied is not upgraded, and nothing half-done is left."""
+        self.make_newer(self.migrate)
+        self.copy.with_suffix(".unfinished").mkdir()
+        with self.assertRaises(StoreError) as caught:
+            Database(self.data_dir, Inline())
+        self.assertIn(f"cannot be copied to {self.copy}", str(caught.exception))
+        self.assertEqual(self.tables(self.path)[1], self.old)
+
+    def test_tried_again(self):
+        """After an upgrade that failed, the copy is made anew with what came in between."""
+
+        def fail(connection):
+            raise KeyboardInterrupt
+
+        self.make_newer(fail)
+        with self.assertRaises(KeyboardInterrupt):
+            Database(self.data_dir, Inline())
+        with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("CREATE TABLE meanwhile (x)")
+        self.patch(schema, "_migrate", self.migrate)
+        self.open_inline().close()
+        self.assertIn("meanwhile", self.tables(self.copy)[0])
+
+    def test_from_every_revision(self):
+        """A database of any earlier version becomes the one the program is written for."""
+        for revision in schema.REVISIONS[:-1]:
+            self.data_dir = self.folder()
+            path = self.data_dir / FILE_NAME
+            config = Config()
+            config.set_main_option("script_location", schema.__path__[0])
+            engine = create_engine(f"sqlite:///{path}")
+            with engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, revision)
+            engine.dispose()
+            with self.open_inline().engine.connect() as connection:
+                context = MigrationContext.configure(connection, opts={"compare_type": True})
+                self.assertEqual(compare_metadata(context, metadata), [])
+            self.assertEqual(self.tables(copy_before_upgrade(path, revision))[1], revision)
 
 
 class SchemaTests(DatabaseCase):

@@ -66,6 +66,13 @@ class ServerSide(StringTransport):
         self.aborted = self.disconnecting = True
 
 
+class Certificates:
+    """Stands for the certificates of all domains."""
+
+    def preferring(self, domain):
+        return f"the TLS context for {domain}"
+
+
 class Listener:
     """A door with its store and its clock, that clients connect to.
 
@@ -99,7 +106,7 @@ class Listener:
             sessions=self.sessions,
             mechanisms=mechanisms,
             streams=StreamCount(*streams),
-            tls="the TLS context",
+            tls=Certificates(),
             reactor=self.clock,
         )
         self.factories = {phase: self.door.listener(phase) for phase in Phase}

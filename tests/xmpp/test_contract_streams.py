@@ -66,7 +66,7 @@ class StartTlsTests(DoorTestCase):
         client = self.listener.connect(Phase.CLEAR)
         client.send(header() + STARTTLS)
         self.assertEqual([e.name for e in client.receive()], ["features", "proceed"])
-        self.assertEqual(client.transport.tls, "the TLS context")
+        self.assertEqual(client.transport.tls, "the TLS context for example.com")
         client.finish_handshake()
         self.assertIn("mechanisms", children(client.open()))
 

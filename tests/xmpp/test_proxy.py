@@ -115,7 +115,7 @@ class ProxyTests(DoorTestCase):
         client = self.connect("192.0.2.1", Phase.CLEAR)
         client.open()
         self.assertEqual(client.ask(STARTTLS).name, "proceed")
-        self.assertEqual(client.transport.tls, "the TLS context")
+        self.assertEqual(client.transport.tls, "the TLS context for example.com")
         client.open()
         self.listener.wait(minutes=1)
         self.assertResult(client.ask(preauth()))

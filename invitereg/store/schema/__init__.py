@@ -3,6 +3,7 @@
 Alembic is imported only when there is something to do: it takes 11 MB and a tenth of a second.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import inspect, text
@@ -24,8 +25,13 @@ class UnknownRevision(Exception):
         super().__init__(revision)
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, before: Callable[[str], None]) -> None:
     """Bring the database to the newest revision, in one transaction or not at all.
+
+    Args:
+        connection: to the database, in autocommit mode.
+        before: called with the old revision, when nothing has changed yet and nobody else can
+            write; not for a new database. What it raises keeps the database as it is.
 
     Raises:
         UnknownRevision: it is newer than this program.
@@ -35,7 +41,10 @@ def upgrade(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
         # Asked again: another process may have been faster.
-        if _revision(connection) != REVISIONS[-1]:
+        revision = _revision(connection)
+        if revision != REVISIONS[-1]:
+            if revision is not None:
+                before(revision)
             _migrate(connection)
         connection.exec_driver_sql("COMMIT")
     except BaseException:

@@ -1,0 +1,107 @@
+"""Which domains a file is for, and what each of them is given.
+
+A key that is about a domain holds for all of them where it is at the top level, and for one
+of them below its name; there it wins. Sections are put together key by key, lists are not.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from invitereg.config.mistakes import KeyPath, quoted
+from invitereg.config.section import KeyTree
+from invitereg.config.values import domain_name
+from invitereg.config.yamlnodes import Document
+
+DOMAIN, DOMAINS = "domain", "domains"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A domain that the file names.
+
+    Attributes:
+        name: after nameprep.
+        path: where its own keys are, or would be.
+        own: its own keys as they are in the file.
+    """
+
+    name: str
+    path: KeyPath
+    own: Mapping[str, object]
+
+    def place(self, document: Document, path: KeyPath) -> KeyPath:
+        """Where to look for what is wrong with the value of ``path``, a key about a domain.
+
+        That is among the domain's own keys, unless it has none of that section.
+        """
+        own = (*self.path, *path)
+        beside = own[:-1] if len(path) > 1 else own
+        return own if beside in document.lines or path[:1] not in document.lines else path
+
+
+def named_domains(document: Document) -> tuple[Named, ...]:
+    """The domains of a file in their order; what is wrong with them is noted."""
+    value = document.value
+    if DOMAINS not in value:
+        if DOMAIN not in value:
+            document.complain((DOMAIN,), "is missing: it must be given")
+        return tuple(_single(document))
+    if DOMAIN in value:
+        document.complain((DOMAIN,), "is given, and domains as well: keep one of them")
+    domains = value[DOMAINS]
+    if not isinstance(domains, dict) or not domains:
+        if not document.is_spoiled((DOMAINS,)):
+            text = "must name at least one domain, such as example.com: with its keys below it"
+            document.complain((DOMAINS,), text)
+        return ()
+    return tuple(_several(document, domains))
+
+
+def _single(document: Document) -> Iterator[Named]:
+    domain = document.value.get(DOMAIN)
+    if isinstance(domain, str):
+        try:
+            yield Named(domain_name(domain), (), {})
+        except ValueError:
+            return  # said by the model, as anything else that is wrong with it
+
+
+def _several(document: Document, domains: Mapping[str, object]) -> Iterator[Named]:
+    known: set[str] = set()
+    for key, own in domains.items():
+        path = (DOMAINS, key)
+        try:
+            name = domain_name(key)
+        except ValueError as error:
+            document.complain(path, str(error))
+            continue
+        if name in known:
+            document.complain(path, f"{quoted(name)} is given twice: keep one")
+        elif own is not None and not isinstance(own, dict):
+            document.complain(path, "must be a section, with keys of its own")
+        elif not document.is_spoiled(path):
+            known.add(name)
+            yield Named(name, path, own or {})
+
+
+def merged(shared: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
+    """The keys of ``shared``, with those of ``own`` over them."""
+    result = dict(shared)
+    for key, value in own.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            result[key] = merged(before, value)
+        else:
+            result[key] = value
+    return result
+
+
+def within(tree: KeyTree, value: Mapping[str, object]) -> dict[str, object]:
+    """What of ``value`` has a place in ``tree``: the rest is about the service."""
+    kept: dict[str, object] = {}
+    for key, below in tree.items():
+        if key not in value:
+            continue
+        inner = value[key]
+        kept[key] = within(below, inner) if below and isinstance(inner, dict) else inner
+    return kept

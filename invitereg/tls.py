@@ -1,0 +1,215 @@
+"""TLS as the server: which certificate a client is shown (RFC 6066 §3, RFC 7590 §3.3)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL.crypto import X509, PKey
+from OpenSSL.SSL import Connection
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from invitereg.config import Tls
+
+WATCH_SECONDS = 60.0
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def load_options(files: Tls, protocols: Sequence[bytes]) -> CertificateOptions:
+    """What TLS needs of a PEM chain, the server's certificate first, and its key.
+
+    Args:
+        files: where both are.
+        protocols: what a client may negotiate by ALPN, and need not.
+
+    Raises:
+        OSError, ValueError: a file cannot be read, or is not what it should be.
+    """
+    chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    key = load_pem_private_key(files.private_key.read_bytes(), None)
+    if key.public_key() != chain[0].public_key():
+        raise ValueError(
+            f"the key in {files.private_key} does not belong to the first certificate"
+        )
+    own, *others = (X509.from_cryptography(part) for part in chain)
+    return CertificateOptions(
+        privateKey=PKey.from_cryptography_key(key),  # type: ignore[arg-type]
+        certificate=own,
+        extraCertChain=others,
+        acceptableProtocols=list(protocols),
+    )
+
+
+def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list[str]:
+    """What clients will dislike about the first certificate in a PEM file, a line each.
+
+    None of it keeps the service from running, as one who must renew it has enough trouble.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or is not what it should be.
+    """
+    own = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    found = []
+    if own.not_valid_after_utc <= now:
+        found.append(f"the certificate {certificate} expired on {own.not_valid_after_utc:%F}")
+    try:
+        extension = own.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = {name.lower() for name in extension.value.get_values_for_type(x509.DNSName)}
+    except x509.ExtensionNotFound:
+        names = set()
+    for domain in domains:
+        if not _names_of(domain) & names:
+            found.append(f"the certificate {certificate} is not for {domain}")
+    return found
+
+
+def _names_of(domain: str) -> set[str]:
+    """How a certificate may name a domain: as it is, or by a wildcard."""
+    ascii_name = _ascii(domain)
+    return {ascii_name, "*." + ascii_name.partition(".")[2]} if ascii_name else set()
+
+
+def _ascii(domain: str) -> str | None:
+    """A domain as the DNS and TLS have it."""
+    try:
+        return domain.encode("idna").decode()
+    except UnicodeError:  # such as for a label of more than 63 characters
+        return None
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Certificates:
+    """The certificates of all domains; starts TLS on new connections with them.
+
+    A client that names a domain of ours is shown that one's certificate, another one the first
+    domain's. Connections that are open keep what they have when a certificate is replaced.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        files: Mapping[str, Tls],
+        protocols: Sequence[bytes],
+        now: Callable[[], datetime],
+    ) -> None:
+        """Load them all.
+
+        Args:
+            files: of each domain; at least one.
+            protocols: what a client may negotiate by ALPN.
+            now: the time, to tell what has expired.
+
+        Raises:
+            OSError, ValueError: a file cannot be read, or is not what it should be.
+        """
+        self._protocols = protocols
+        self._now = now
+        self._complained_at: Stamp | None = None
+        self.replace(files)
+
+    def replace(self, files: Mapping[str, Tls]) -> None:
+        """Load other files, or the same again; what clients will dislike goes to the log.
+
+        Raises:
+            OSError, ValueError: as the constructor; then everything stays as it was.
+        """
+        stamp = _stamp(files)
+        loaded = {
+            one: load_options(one, self._protocols) for one in dict.fromkeys(files.values())
+        }
+        self._files, self._stamp = dict(files), stamp
+        self._options = {domain: loaded[one] for domain, one in files.items()}
+        self._by_name = {_ascii(domain): options for domain, options in self._options.items()}
+        for options in loaded.values():
+            options.getContext().set_tlsext_servername_callback(self._on_name)
+        for domain, one in files.items():
+            for complaint in complaints(one.certificate, [domain], self._now()):
+                self._log.warn("clients will not trust us: {complaint}", complaint=complaint)
+
+    def refresh(self) -> None:
+        """Load the files again if any of them has changed.
+
+        A pair that does not fit, as while it is being written, is tried again next time.
+        """
+        stamp = _stamp(self._files)
+        if stamp == self._stamp:
+            return
+        try:
+            self.replace(self._files)
+        except (OSError, ValueError) as error:
+            if stamp != self._complained_at:
+                self._log.error(
+                    "a certificate has changed and cannot be used, the old one stays: {error}",
+                    error=error,
+                )
+            self._complained_at = stamp
+        else:
+            self._log.info("certificates have changed: read again")
+
+    def watch(self, clock: Any) -> LoopingCall:
+        """Refresh every minute, until the call that is returned is stopped."""
+        call = LoopingCall(self.refresh)
+        call.clock = clock
+        running: Deferred[Any] = call.start(WATCH_SECONDS, now=False)
+        running.addErrback(lambda failure: self._log.failure("no longer watching", failure))
+        return call
+
+    def preferring(self, domain: str) -> "Preferring":
+        """Starts TLS with that domain's certificate, unless the client names another domain."""
+        return Preferring(self, domain)
+
+    def connection(self, domain: str | None = None) -> Connection:
+        """A connection that begins with a domain's certificate; None is the first domain's."""
+        first = next(iter(self._options))
+        options = self._options.get(domain or first, self._options[first])
+        return Connection(options.getContext(), None)
+
+    def serverConnectionForTLS(self, _protocol: TLSMemoryBIOProtocol) -> Connection:
+        """See `IOpenSSLServerConnectionCreator`."""
+        return self.connection()
+
+    def _on_name(self, connection: Connection) -> None:
+        name = connection.get_servername()
+        options = self._by_name.get(name.decode("ascii", "replace").lower()) if name else None
+        if options is not None:
+            connection.set_context(options.getContext())
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Preferring:
+    """Starts TLS for a client that has said before which domain it wants (RFC 6120 §5)."""
+
+    def __init__(self, certificates: Certificates, domain: str) -> None:
+        self._certificates = certificates
+        self._domain = domain
+
+    def serverConnectionForTLS(self, _protocol: TLSMemoryBIOProtocol) -> Connection:
+        """See `IOpenSSLServerConnectionCreator`."""
+        return self._certificates.connection(self._domain)
+
+
+def _stamp(files: Mapping[str, Tls]) -> Stamp:
+    """What tells whether files have changed; certbot replaces a symbolic link's target."""
+    return tuple(
+        _stamp_of(path)
+        for one in dict.fromkeys(files.values())
+        for path in (one.certificate, one.private_key)
+    )
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
