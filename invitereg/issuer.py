@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved, UsernameTaken
 from invitereg.interfaces import IAccounts, IInviteStore, InviteChanges
+from invitereg.keys import IKeyStore, Once
 from invitereg.model import (
     Invite,
     Kind,
@@ -68,21 +69,27 @@ class Issuer:
         store: Any,
         accounts: Any,
         now: Callable[[], datetime],
+        keys: Any = None,
     ) -> None:
+        """``keys`` is an `IKeyStore`, needed only for requests that may be repeated."""
         self.domains = domains
         self._store = IInviteStore(store)
+        self._keys = keys
         self._accounts = IAccounts(accounts)
         self._now = now
 
-    async def create(self, new: NewInvite) -> tuple[Invite, str]:
+    async def create(self, new: NewInvite, once: Once | None = None) -> tuple[Invite, str]:
         """Make an invite; returns it with its token, which is shown only now.
 
+        If ``once`` names a request that was done before, its invite gets a new token instead.
+
         Raises:
+            OtherRequest: something else was asked for under that name.
             InvalidRequest: what is asked for makes no sense; the text says why.
             NotFound: the inviter has no account.
             InvalidUsername, UsernameTaken, UsernameReserved: the name that it would fix.
         """
-        return await self._create(await self._template(new))
+        return await self._create(await self._template(new), once)
 
     async def create_many(self, new: NewInvite, count: int) -> list[tuple[Invite, str]]:
         """Make ``count`` invites alike, all or none; returns each with its token.
@@ -143,8 +150,9 @@ class Issuer:
         username: str,
         source: str,
         expiry: timedelta | None = DEFAULT_EXPIRY,
+        once: Once | None = None,
     ) -> tuple[Invite, str]:
-        """Make an invite that sets a new password for one account.
+        """Make an invite that sets a new password for one account; ``once`` as in `create`.
 
         Raises:
             NotFound: there is no such account.
@@ -164,12 +172,19 @@ class Issuer:
                 created_at=now,
                 expires_at=_expires_at(now, expiry),
                 username=localpart,
-            )
+            ),
+            once,
         )
 
-    async def _create(self, invite: Invite) -> tuple[Invite, str]:
+    async def _create(self, invite: Invite, once: Once | None) -> tuple[Invite, str]:
         token = generate_token()
-        await self._store.create_invite(invite, token_digest(token))
+        if once is not None:
+            keys = IKeyStore(self._keys)
+            made = await keys.create_invite_once(invite, token_digest(token), once)
+            if made.id != invite.id:
+                return made, token
+        else:
+            await self._store.create_invite(invite, token_digest(token))
         self._log.info(
             "invite {invite_id} ({kind}) made at {domain} by {source}",
             invite_id=invite.id,
