@@ -22,15 +22,20 @@ _BLANKS = {"uri": "", "token": "", "domain": "", "address": ""}
 def _localised(value: object) -> Mapping[str, str]:
     """One text for everybody, or one for each language; the empty tag is for the others."""
     if isinstance(value, str):
-        return MappingProxyType({"": value})
+        return {"": value} if value else {}
     if not isinstance(value, Mapping) or not value:
         raise ValueError("must be text, or texts by language, as in {en: Hello, de: Hallo}")
     if not all(isinstance(part, str) for pair in value.items() for part in pair):
         raise ValueError("must be texts by language, as in {en: Hello, de: Hallo}")
-    return MappingProxyType({str(tag).lower(): str(text) for tag, text in value.items()})
+    return {str(tag).lower(): str(text) for tag, text in value.items()}
 
 
-def _web_url(text: str) -> str:
+def web_url(text: str) -> str:
+    """An address of the web.
+
+    Raises:
+        ValueError: it is none; the text says so.
+    """
     try:
         parts = urlsplit(text)
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -57,7 +62,7 @@ Localised = Annotated[
     PlainValidator(_localised),
     WithJsonSchema({"type": ["string", "object"], "additionalProperties": {"type": "string"}}),
 ]
-WebUrl = Annotated[str, AfterValidator(_web_url)]
+WebUrl = Annotated[str, AfterValidator(web_url)]
 LinkFormat = Annotated[str, AfterValidator(_format)]
 
 

@@ -1,17 +1,25 @@
 """The keys of the section ``web``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
-from invitereg.config.apps import App, Localised, WebUrl, default_apps
+from invitereg.config.apps import App, Localised, WebUrl, default_apps, web_url
+from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.mistakes import quoted
 from invitereg.config.section import Section
-from invitereg.config.values import FilePath, FolderPath
+from invitereg.config.values import CidrNetwork, FilePath, FolderPath
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3
@@ -100,13 +108,21 @@ def _known(choice: AppChoice) -> AppChoice:
     return choice
 
 
+_LOCAL = re.compile(r"localhost|.*\.localhost|127(\.[0-9]+){3}|::1|.*\.onion")
+
+
 def _external_url(url: str) -> str:
-    if urlsplit(url).query or urlsplit(url).fragment:
-        raise ValueError("must have no ? and no #")
+    if not url:
+        return url
+    parts = urlsplit(web_url(url))
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must have no ? and no # and no @")
+    if parts.scheme == "http" and not _LOCAL.fullmatch(parts.hostname or ""):
+        raise ValueError("must be https: passwords would cross the network in clear")
     return url if url.endswith("/") else f"{url}/"
 
 
-def _logo(path: Path, _info: ValidationInfo) -> Path:
+def _logo(path: Path) -> Path:
     if path.suffix.lower() not in LOGO_TYPES:
         raise ValueError(f"must be one of {', '.join(sorted(LOGO_TYPES))}")
     try:
@@ -118,14 +134,48 @@ def _logo(path: Path, _info: ValidationInfo) -> Path:
     return path
 
 
-class WebSite(Section):
-    """What may differ from domain to domain."""
+def _or_none(read: Callable[[Any, ValidationInfo], Any]) -> PlainValidator:
+    """Takes "" for nothing, and hands anything else on."""
 
-    external_url: Annotated[WebUrl, AfterValidator(_external_url)]
-    webchat_url: WebUrl | None = None
+    def validate(value: object, info: ValidationInfo) -> Any:
+        return None if value == "" else read(value, info)
+
+    return PlainValidator(validate)
+
+
+_PATH: TypeAdapter[Path] = TypeAdapter(FilePath)
+_FOLDER: TypeAdapter[Path] = TypeAdapter(FolderPath)
+
+
+def _read_logo(value: object, info: ValidationInfo) -> Path:
+    return _logo(_PATH.validate_python(value, context=info.context))
+
+
+def _read_folder(value: object, info: ValidationInfo) -> Path:
+    return _FOLDER.validate_python(value, context=info.context)
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "default": ""})
+
+
+class WebKeys(Section):
+    """The site of one domain; where it has no ``external_url``, it has no site."""
+
+    external_url: Annotated[str, AfterValidator(_external_url)] = ""
+    webchat_url: Annotated[str, AfterValidator(lambda url: url and web_url(url))] = ""
     apps: Annotated[AppChoice, AfterValidator(_known)] = Field(default_factory=AppChoice)
     texts: Texts = Field(default_factory=Texts)
     links: tuple[FooterLink, ...] = ()
-    logo: Annotated[FilePath, AfterValidator(_logo)] | None = None
+    logo: Annotated[Path | None, _or_none(_read_logo), _SCHEMA] = None
     colours: Colours = Field(default_factory=Colours)
-    templates: FolderPath | None = None
+    templates: Annotated[Path | None, _or_none(_read_folder), _SCHEMA] = None
+    tls: Tls | None = None
+
+
+class ServiceWebKeys(WebKeys):
+    """The sites of all domains, and where the service listens for them."""
+
+    listen: tuple[Endpoint, ...] = ("tcp:8080:interface=127.0.0.1",)
+    listen_tls: tuple[Endpoint, ...] = ()
+    trusted_proxies: tuple[CidrNetwork, ...] = ()
+    metrics_listen: tuple[Endpoint, ...] = ()

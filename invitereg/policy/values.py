@@ -190,6 +190,7 @@ class Domain:
     Attributes:
         name: after nameprep.
         instructions: what a registration form says first.
+        web_url: its site; ends with a slash. None without a web.
         landing_url: what a token is appended to for a link to its page; None without a web.
     """
 
@@ -197,4 +198,5 @@ class Domain:
     policy: Policy = Policy()
     site_name: str = ""
     instructions: str = "Choose a username and password for use with this service."
+    web_url: str | None = None
     landing_url: str | None = None

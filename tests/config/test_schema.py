@@ -169,7 +169,7 @@ class KeyTests(ConfigCase):
 
     def test_later_parts(self) -> None:
         """Keys of parts that this version does not have are refused, not ignored."""
-        for key in ("web", "component", "upstream"):
+        for key in ("component", "upstream"):
             (mistake,) = self.mistakes_with(f"{key}: {{}}")
             self.assertTrue(mistake.startswith(f"2: {key}: unknown key; "), mistake)
         (mistake,) = self.mistakes_with("web: {}")
