@@ -106,7 +106,8 @@ class Channel(HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Stop reading a body in pieces as soon as they are too much together."""
-        if self._handlingRequest and self.requests and self.requests[0].too_large:
+        refused = self.requests and self.requests[0].too_large
+        if self._lingering is not None or (self._handlingRequest and refused):
             self._discard(data)
             return
         super().rawDataReceived(data)
