@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
-from invitereg.config import Config, ConfigError, load
+from invitereg.config import Config, ConfigError, Tls, load
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
@@ -31,13 +31,16 @@ from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep
+from invitereg.web.parts import make_door
+from invitereg.web.settings import SiteSettings
+from invitereg.web.site import WebDoor
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
 
 STOP_SECONDS = 10
 # What cannot change while the service runs.
-_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
+_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue", "web")
 
 
 class Options(usage.Options):
@@ -84,7 +87,10 @@ class InviteregService(Service):
         # Shared by all parts, and updated in place by `reload`.
         self._domains = dict(config.domains)
         self._certificates = Certificates(config.tls, [ALPN], self._now)
-        self._watch: LoopingCall | None = None
+        self._sites = _sites(config)
+        self._web_certificates: Certificates | None = None
+        self._web: WebDoor | None = None
+        self._watches: list[LoopingCall] = []
         self._threads = Threads(reactor, config.work_queue)
         self._ports: list[Any] = []
         self._database: Database | None = None
@@ -104,9 +110,12 @@ class InviteregService(Service):
             raise StartFailure(str(error)) from None
         _allow_many_connections()
         store = SQLStore(self._database)
-        door = self._make_door(store)
+        accounts = self._make_accounts(store)
+        registrar = Registrar(self._domains, store, accounts, self._now)
+        door = self._make_door(store, accounts, registrar)
         self._streams = door.streams
-        self._listen(door)
+        self._web = self._make_web(registrar)
+        self._listen(self._c2s_listeners(door) + self._web_listeners(self._web))
         self._threads.start()
         self._upkeep = Upkeep(
             self._reactor,
@@ -117,7 +126,8 @@ class InviteregService(Service):
             self._config.keep_addresses,
         )
         self._upkeep.start()
-        self._watch = self._certificates.watch(self._reactor)
+        for certificates in filter(None, (self._certificates, self._web_certificates)):
+            self._watches.append(certificates.watch(self._reactor))
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
         super().startService()
@@ -145,37 +155,68 @@ class InviteregService(Service):
             await ended
         if self._upkeep is not None:
             self._upkeep.stop()
-        if self._watch is not None:
-            self._watch.stop()
+        for watch in self._watches:
+            watch.stop()
         await self._threads.stop()
         if self._database is not None:
             self._database.close()
         self._manager.stopped()
 
-    def _make_door(self, store: SQLStore) -> C2SDoor:
-        config = self._config
-        scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
-        accounts = EmbeddedAccounts(
-            store, self._threads, self._now, config.accounts.scram_iterations, scram
+    def _make_accounts(self, store: SQLStore) -> EmbeddedAccounts:
+        keys = self._config.accounts
+        return EmbeddedAccounts(
+            store, self._threads, self._now, keys.scram_iterations, self._scram()
         )
-        streams = config.streams
+
+    def _scram(self) -> list[str]:
+        return [SCRAM_SHA_256, *([SCRAM_SHA_1] if self._config.accounts.scram_sha_1 else [])]
+
+    def _make_door(
+        self, store: SQLStore, accounts: EmbeddedAccounts, registrar: Registrar
+    ) -> C2SDoor:
+        streams = self._config.streams
         return C2SDoor(
             domains=self._domains,
-            registrar=Registrar(self._domains, store, accounts, self._now),
+            registrar=registrar,
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
             sessions=Sessions(store),
-            mechanisms=[*scram, PLAIN],
+            mechanisms=[*self._scram(), PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
         )
 
-    def _listen(self, door: C2SDoor) -> None:
+    def _make_web(self, registrar: Registrar) -> WebDoor:
+        door = make_door(
+            domains=self._domains,
+            sites=self._sites,
+            registrar=registrar,
+            reactor=self._reactor,
+        )
+        door.trusted_proxies = self._config.trusted_proxies
+        if self._config.web.listen_tls:
+            self._web_certificates = Certificates(
+                _web_tls(self._config, self._sites), [b"http/1.1"], self._now
+            )
+        return door
+
+    def _c2s_listeners(self, door: C2SDoor) -> list[tuple[str, Any]]:
         secured = TLSMemoryBIOFactory(self._certificates, False, door.listener(Phase.SECURED))
-        clear = door.listener(Phase.CLEAR)
-        listeners: list[tuple[str, Any]] = [(text, clear) for text in self._config.c2s.listen]
-        listeners += [(text, secured) for text in self._config.c2s.listen_tls]
+        clear, c2s = door.listener(Phase.CLEAR), self._config.c2s
+        return [(text, clear) for text in c2s.listen] + [
+            (text, secured) for text in c2s.listen_tls
+        ]
+
+    def _web_listeners(self, door: WebDoor) -> list[tuple[str, Any]]:
+        site, web = door.listener(), self._config.web
+        listeners: list[tuple[str, Any]] = [(text, site) for text in web.listen]
+        if self._web_certificates is not None:
+            secured = TLSMemoryBIOFactory(self._web_certificates, False, site)
+            listeners += [(text, secured) for text in web.listen_tls]
+        return listeners
+
+    def _listen(self, listeners: list[tuple[str, Any]]) -> None:
         for text, factory in listeners:
             failures: list[Failure] = []
             listening = maybeDeferred(self._open_port, text, factory)
@@ -220,7 +261,10 @@ class InviteregService(Service):
     def _reload(self) -> None:
         try:
             config = load(self._config.path)
+            sites = _sites(config)
             self._certificates.replace({**self._config.tls, **config.tls})
+            if self._web_certificates is not None and sites:
+                self._web_certificates.replace(_web_tls(config, sites))
         except (ConfigError, OSError, ValueError) as error:
             self._log.error("not reloaded, the old configuration stays: {error}", error=error)
             return
@@ -228,6 +272,7 @@ class InviteregService(Service):
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
         self._domains.update(config.domains)
+        self._replace_sites(config, sites)
         if set(self._domains) - set(config.domains):
             fixed.append("domains (one cannot be removed)")
         if fixed:
@@ -236,8 +281,26 @@ class InviteregService(Service):
             self._upkeep.keep_addresses = config.keep_addresses
         self._log.info("reloaded {path}", path=str(config.path))
 
+    def _replace_sites(self, config: Config, sites: dict[str, SiteSettings]) -> None:
+        self._sites.clear()
+        self._sites.update(sites)
+        if self._web is not None:
+            self._web.trusted_proxies = config.trusted_proxies
+
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)
+
+
+def _sites(config: Config) -> dict[str, SiteSettings]:
+    return {name: SiteSettings.configured(name, keys) for name, keys in config.sites.items()}
+
+
+def _web_tls(config: Config, sites: dict[str, SiteSettings]) -> dict[str, Tls]:
+    """The certificate for each site, by the name by which browsers ask for it."""
+    return {
+        site.hostname: config.sites[domain].tls or config.tls[domain]
+        for domain, site in sites.items()
+    }
 
 
 def _allow_many_connections() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from klein import Klein
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource
+from twisted.web.resource import IResource, Resource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from invitereg.errors import Refused, Unavailable
@@ -21,6 +21,23 @@ from invitereg.web.rendering import reader
 from invitereg.web.static import StaticFiles
 
 _FORM = ("GET", "POST")  # werkzeug adds HEAD
+
+
+class _Leaf(Resource):
+    """The pages, for requests that were received whole."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(self, pages: IResource, answers: Answers) -> None:
+        super().__init__()
+        self._pages = pages
+        self._answers = answers
+
+    def render(self, request: Any) -> Any:
+        """Let the pages answer, unless there is nothing to be read."""
+        if request.too_large:
+            return self._answers.mistaken(request, 413)
+        return self._pages.render(request)
 
 
 class Pages:
@@ -40,8 +57,7 @@ class Pages:
 
     def resource(self) -> IResource:
         """What the site mounts."""
-        resource: IResource = self.app.resource()
-        return resource
+        return _Leaf(self.app.resource(), self._answers)
 
     @app.route("/", methods=["GET"])
     async def home(self, request: WebRequest) -> bytes:

@@ -6,7 +6,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from invitereg.config.apps import App
-from invitereg.config.webkeys import AppChoice, Colours, FooterLink, Texts
+from invitereg.config.webkeys import (
+    LOGO_TYPES,
+    AppChoice,
+    Colours,
+    FooterLink,
+    Texts,
+    WebKeys,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +39,30 @@ class SiteSettings:
     colours: Colours = field(default_factory=Colours)
     templates: Path | None = None
 
+    @classmethod
+    def configured(cls, domain: str, keys: WebKeys) -> "SiteSettings":
+        """What an operator set in the file; reads the logo.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        logo = (
+            (keys.logo.read_bytes(), LOGO_TYPES[keys.logo.suffix.lower()])
+            if keys.logo
+            else None
+        )
+        return cls(
+            domain=domain,
+            external_url=keys.external_url,
+            apps=keys.apps.chosen(),
+            webchat_url=keys.webchat_url or None,
+            texts=keys.texts,
+            links=keys.links,
+            logo=logo,
+            colours=keys.colours,
+            templates=keys.templates,
+        )
+
     @cached_property
     def https(self) -> bool:
         """Whether browsers reach it over TLS, whoever ends that."""
@@ -41,6 +72,11 @@ class SiteSettings:
     def host(self) -> str:
         """What a browser's Host header is for this site, in lower case, with a port if any."""
         return urlsplit(self.external_url).netloc.lower()
+
+    @cached_property
+    def hostname(self) -> str:
+        """The same without a port, as a certificate names it."""
+        return urlsplit(self.external_url).hostname or ""
 
     @cached_property
     def prefix(self) -> tuple[bytes, ...]:
