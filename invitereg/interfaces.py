@@ -143,6 +143,9 @@ class IInviteStore(Interface):
             NotFound: ``after`` names no invite of this domain.
         """
 
+    def count_invites(domain: str, now: datetime) -> Deferred[Mapping[Status, int]]:
+        """How many invites there are in each state; none is the same as 0."""
+
     def edit_invite(
         domain: str, invite_id: str, changes: InviteChanges, now: datetime
     ) -> Deferred[Invite]:

@@ -14,6 +14,7 @@ from invitereg.errors import (
     UnacceptablePassword,
 )
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
+from invitereg.metrics import Meter
 from invitereg.model import (
     MAX_PASSWORD_BYTES,
     Account,
@@ -76,8 +77,10 @@ class Registrar:
         store: Any,
         accounts: Any,
         now: Callable[[], datetime],
+        meter: Meter | None = None,
     ) -> None:
         self.domains = domains
+        self._meter = meter or Meter()
         self._store = IInviteStore(store)
         self._accounts = IAccounts(accounts)
         self._now = now
@@ -180,10 +183,13 @@ class Registrar:
         decision, findings = await self.explain(request, grant.digest if grant else None)
         if decision.refusal is not None:
             self._refused(decision, submission.domain, submission.address, invite)
+            self._meter.registered(submission.door, "refused")
             raise decision.refusal
         try:
             return await self._carry_out(submission, findings.invite)
         except Refused as refusal:
+            self._meter.refused(type(refusal).__name__)
+            self._meter.registered(submission.door, "refused")
             self._log.info(
                 "refused at {domain} from {address}: {reason} (invite {invite_id})",
                 domain=submission.domain,
@@ -220,9 +226,11 @@ class Registrar:
             counter = registration_counter(policy, submission.address, invite)
             redemption = Redemption(account=account, use=use, counter=counter)
             await self._accounts.redeem(redemption, password)
+        is_reset = use.kind is Kind.RESET
+        self._meter.registered(use.door, "reset" if is_reset else "registered")
         self._log.info(
             "{what} {username}@{domain} through {door} from {address} (invite {invite_id})",
-            what="password reset of" if use.kind is Kind.RESET else "registered",
+            what="password reset of" if is_reset else "registered",
             username=username,
             domain=use.domain,
             door=use.door,
@@ -278,6 +286,7 @@ class Registrar:
     def _refused(
         self, decision: Decision, domain: str, address: Address | None, invite: Invite | None
     ) -> None:
+        self._meter.refused(decision.rule)
         self._log.info(
             "refused at {domain} from {address}: {rule} (invite {invite_id})",
             domain=domain,

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from invitereg.errors import Unavailable
+from invitereg.metrics import Meter
 from invitereg.store.opening import open_engine
 from invitereg.threads import Work
 
@@ -33,7 +34,7 @@ class Database:
 
     _log = Logger()
 
-    def __init__(self, data_dir: Path, work: Work) -> None:
+    def __init__(self, data_dir: Path, work: Work, meter: Meter | None = None) -> None:
         """Open the database, and make or upgrade it if need be; connections come later.
 
         Raises:
@@ -41,6 +42,7 @@ class Database:
         """
         self.engine = open_engine(data_dir)
         self._work = work
+        self._meter = meter or Meter()
         self._writes = work.batches(self._transaction)
         self._writer: Connection | None = None
 
@@ -69,7 +71,7 @@ class Database:
 
     def _read(self, job: Job[T]) -> T:
         try:
-            with self.engine.connect() as connection:
+            with self._meter.reading(), self.engine.connect() as connection:
                 return job(connection)
         except SQLAlchemyError as error:
             raise self._unavailable(error) from None
@@ -77,7 +79,8 @@ class Database:
     def _transaction(self, jobs: Sequence[Job[object]]) -> list[object]:
         """What became of each of ``jobs``, after one commit for all of them."""
         try:
-            return self._commit_together(jobs)
+            with self._meter.writing():
+                return self._commit_together(jobs)
         except SQLAlchemyError as error:
             self._drop_writer()
             error_id = self._unavailable(error).error_id

@@ -4,7 +4,8 @@ It takes no locks: everything runs in one thread, and no method waits in between
 """
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter as Multiset
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -97,6 +98,11 @@ class MemoryStore:
             invites = invites[list(at.invites).index(at.invite(after).id) + 1 :]
         found = (i for i in invites if inviter in (None, i.inviter))
         return [i for i in found if status in (None, i.status(now))][:limit]
+
+    @fired
+    def count_invites(self, domain: str, now: datetime) -> Mapping[Status, int]:
+        """See `IInviteStore`."""
+        return Multiset(invite.status(now) for invite in self._at(domain).invites.values())
 
     @fired
     def edit_invite(

@@ -1,6 +1,6 @@
 """The store on an SQL database: hands each question to its job, as a read or as a write."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
@@ -61,6 +61,10 @@ class SQLStore:
         return self._read(
             lambda c: invites.list_page(c, domain, now, status, limit, after, inviter)
         )
+
+    def count_invites(self, domain: str, now: datetime) -> Deferred[Mapping[Status, int]]:
+        """See `IInviteStore`."""
+        return self._read(lambda c: invites.count(c, domain, now))
 
     def edit_invite(
         self, domain: str, invite_id: str, changes: InviteChanges, now: datetime
