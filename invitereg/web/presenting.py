@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from invitereg.config.apps import App, StoreButton
 from invitereg.model import Invite, Kind
-from invitereg.web.platforms import Visitor
+from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings
 
 SHOP_NAMES = {
@@ -90,7 +90,10 @@ def stores(app: App, visitor: Visitor, uri: str) -> Iterator[tuple[str, str]]:
         url = button.url
         if button.shop == "google-play" and uri and app.preauth:
             url += f"{'&' if urlsplit(url).query else '?'}referrer={quote(uri, safe='')}"
-        yield SHOP_NAMES[button.shop], url
+        name = SHOP_NAMES[button.shop]
+        if button.platforms and not visitor.platform:
+            name += f" ({', '.join(NAMES.get(one, one) for one in button.platforms)})"
+        yield name, url
 
 
 def _fits(button: StoreButton, visitor: Visitor) -> bool:

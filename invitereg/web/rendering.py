@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from babel import Locale
-from babel.dates import format_datetime
+from babel.dates import format_date, format_time
 from babel.support import NullTranslations
 from jinja2 import (
     ChoiceLoader,
@@ -50,8 +50,9 @@ class Reader:
 
     def date(self, moment: datetime) -> str:
         """A moment as they write it."""
-        text = format_datetime(moment.astimezone(UTC), "long", tzinfo=UTC, locale=self.language)
-        return str(text)
+        locale, utc = Locale.parse(self.language, sep="-"), moment.astimezone(UTC)
+        day = format_date(utc.date(), "long", locale=locale)
+        return f"{day}, {format_time(utc.time(), 'short', locale=locale)} UTC"
 
     @property
     def query(self) -> dict[str, str]:
