@@ -151,8 +151,7 @@ def _run(demo: Demo) -> None:
 
 def _start_service(demo: Demo) -> Any:
     """Start the service that the configuration describes; returns its reactor, not yet run."""
-    # Imported only now, so that the first lines do not have to wait.
-    from twisted.internet import reactor as global_reactor
+    from twisted.internet import reactor as global_reactor  # the first lines do not wait for it
 
     from invitereg.config import load
     from invitereg.tap import InviteregService
@@ -183,7 +182,7 @@ def _make_invite(demo: Demo) -> tuple[str, str]:
 
 
 def _free_port(listen: Address) -> int:
-    """A port that nobody has just now."""
+    """A port that nobody has now."""
     try:
         with socket.create_server((str(listen), 0), family=_family(listen)) as probe:
             return int(probe.getsockname()[1])

@@ -13,7 +13,7 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite
 from invitereg.policy.values import Domain, Network, Policy
-from invitereg.registrar import Registrar
+from invitereg.registrar import Registrar, Submission
 from invitereg.testing import clock_now, memory_store
 from invitereg.threads import Inline
 from invitereg.web.pages import Pages
@@ -23,6 +23,7 @@ from invitereg.web.site import WebDoor
 DOMAIN = "example.com"
 PASSWORD = "wherefore art thou"
 EXTERNAL = "https://chat.example.com/"
+PHONE = "Mozilla/5.0 (Linux; Android 15; Pixel 9) Chrome/140.0 Mobile Safari/537.36"
 
 
 class WebCase(TestCase):
@@ -91,6 +92,20 @@ class WebCase(TestCase):
 
     async def account(self, username: str) -> None:
         await self.registrar.create_account(DOMAIN, username, PASSWORD)
+
+    async def redeem(self, username: str, token: str) -> None:
+        """Register as an app would."""
+        grant = await self.registrar.preauthorise(DOMAIN, None, token)
+        await self.registrar.redeem(
+            Submission(
+                domain=DOMAIN,
+                door="c2s",
+                address=None,
+                username=username,
+                password=PASSWORD,
+                grant=grant,
+            )
+        )
 
     def header(self, response: Any, name: str) -> str | None:
         """A header that is there once at most."""
