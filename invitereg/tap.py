@@ -9,31 +9,29 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
-from twisted.python.failure import Failure
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
-from invitereg.config import Config, ConfigError, Tls, load
+from invitereg.config import Config, ConfigError, load
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
+from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
+from invitereg.ports import Ports, StartFailure
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
+from invitereg.store.keys import SQLKeyStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep
-from invitereg.web.parts import make_door
-from invitereg.web.settings import SiteSettings
-from invitereg.web.site import WebDoor
+from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
@@ -64,14 +62,6 @@ def makeService(options: Options, reactor: Any) -> IService:
         raise SystemExit(str(error)) from None
 
 
-class StartFailure(SystemExit, Exception):
-    """The service cannot start; the text is one line for the operator.
-
-    As SystemExit it ends twistd with that line instead of a traceback. As Exception it is
-    noticed by a twistd that has become a daemon, which would otherwise never tell its parent.
-    """
-
-
 class InviteregService(Service):
     """Everything that runs for one configuration.
 
@@ -87,12 +77,10 @@ class InviteregService(Service):
         # Shared by all parts, and updated in place by `reload`.
         self._domains = dict(config.domains)
         self._certificates = Certificates(config.tls, [ALPN], self._now)
-        self._sites = _sites(config)
-        self._web_certificates: Certificates | None = None
-        self._web: WebDoor | None = None
+        self._web = WebService(config, self._domains, self._now, reactor)
         self._watches: list[LoopingCall] = []
         self._threads = Threads(reactor, config.work_queue)
-        self._ports: list[Any] = []
+        self._ports = Ports(reactor)
         self._database: Database | None = None
         self._streams: StreamCount | None = None
         self._upkeep: Upkeep | None = None
@@ -104,30 +92,37 @@ class InviteregService(Service):
         Raises:
             StartFailure: something is in the way; nothing is left open.
         """
+        meter = self._web.meter
         try:
-            self._database = Database(self._config.data_dir, self._threads)
+            self._database = Database(self._config.data_dir, self._threads, meter)
         except StoreError as error:
             raise StartFailure(str(error)) from None
         _allow_many_connections()
-        store = SQLStore(self._database)
-        accounts = self._make_accounts(store)
-        registrar = Registrar(self._domains, store, accounts, self._now)
+        store, keys = SQLStore(self._database), SQLKeyStore(self._database)
+        accounts = self._make_accounts(store, meter)
+        registrar = Registrar(self._domains, store, accounts, self._now, meter)
         door = self._make_door(store, accounts, registrar)
         self._streams = door.streams
-        self._web = self._make_web(registrar)
-        self._listen(self._c2s_listeners(door) + self._web_listeners(self._web))
+        meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
+        meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
+        web = self._web.listeners(store, keys, accounts, registrar)
+        try:
+            self._ports.listen([*self._c2s_listeners(door), *web])
+        except StartFailure:
+            self._database.close()
+            raise
         self._threads.start()
         self._upkeep = Upkeep(
             self._reactor,
             self._now,
             store,
+            keys,
             door.sessions,
             self._domains,
             self._config.keep_addresses,
         )
         self._upkeep.start()
-        for certificates in filter(None, (self._certificates, self._web_certificates)):
-            self._watches.append(certificates.watch(self._reactor))
+        self._watches = [self._certificates.watch(self._reactor), *self._web.watches()]
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
         super().startService()
@@ -146,8 +141,7 @@ class InviteregService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
+        await self._ports.close()
         if self._streams is not None:
             ended = end_all(self._streams.open, "system-shutdown")
             # Every stream is dropped before that; but nothing may keep us from stopping.
@@ -162,10 +156,10 @@ class InviteregService(Service):
             self._database.close()
         self._manager.stopped()
 
-    def _make_accounts(self, store: SQLStore) -> EmbeddedAccounts:
-        keys = self._config.accounts
+    def _make_accounts(self, store: SQLStore, meter: Meter) -> EmbeddedAccounts:
+        iterations = self._config.accounts.scram_iterations
         return EmbeddedAccounts(
-            store, self._threads, self._now, keys.scram_iterations, self._scram()
+            store, self._threads, self._now, iterations, self._scram(), meter
         )
 
     def _scram(self) -> list[str]:
@@ -187,59 +181,12 @@ class InviteregService(Service):
             reactor=self._reactor,
         )
 
-    def _make_web(self, registrar: Registrar) -> WebDoor:
-        door = make_door(
-            domains=self._domains,
-            sites=self._sites,
-            registrar=registrar,
-            reactor=self._reactor,
-        )
-        door.trusted_proxies = self._config.trusted_proxies
-        if self._config.web.listen_tls:
-            self._web_certificates = Certificates(
-                _web_tls(self._config, self._sites), [b"http/1.1"], self._now
-            )
-        return door
-
     def _c2s_listeners(self, door: C2SDoor) -> list[tuple[str, Any]]:
         secured = TLSMemoryBIOFactory(self._certificates, False, door.listener(Phase.SECURED))
         clear, c2s = door.listener(Phase.CLEAR), self._config.c2s
         return [(text, clear) for text in c2s.listen] + [
             (text, secured) for text in c2s.listen_tls
         ]
-
-    def _web_listeners(self, door: WebDoor) -> list[tuple[str, Any]]:
-        site, web = door.listener(), self._config.web
-        listeners: list[tuple[str, Any]] = [(text, site) for text in web.listen]
-        if self._web_certificates is not None:
-            secured = TLSMemoryBIOFactory(self._web_certificates, False, site)
-            listeners += [(text, secured) for text in web.listen_tls]
-        return listeners
-
-    def _listen(self, listeners: list[tuple[str, Any]]) -> None:
-        for text, factory in listeners:
-            failures: list[Failure] = []
-            listening = maybeDeferred(self._open_port, text, factory)
-            listening.addCallbacks(self._ports.append, failures.append)
-            # Twisted's server endpoints listen, or fail to, before they return.
-            if failures:
-                self._give_up(text, failures[0])
-
-    def _open_port(self, text: str, factory: Any) -> Any:
-        return serverFromString(self._reactor, text).listen(factory)
-
-    def _give_up(self, text: str, failure: Failure) -> None:
-        """Leave without a trace: half a service helps nobody."""
-        for port in self._ports:
-            port.stopListening()
-        if self._database is not None:
-            self._database.close()
-        reason: object = failure.value
-        if isinstance(reason, CannotListenError):
-            reason = reason.socketError
-        elif isinstance(reason, LookupError):
-            reason = "systemd has handed over no such socket (see systemd.socket(5))"
-        raise StartFailure(f"cannot listen on {text}: {reason}")
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
@@ -261,10 +208,9 @@ class InviteregService(Service):
     def _reload(self) -> None:
         try:
             config = load(self._config.path)
-            sites = _sites(config)
+            sites = sites_of(config)
             self._certificates.replace({**self._config.tls, **config.tls})
-            if self._web_certificates is not None and sites:
-                self._web_certificates.replace(_web_tls(config, sites))
+            self._web.replace_certificates(config, sites)
         except (ConfigError, OSError, ValueError) as error:
             self._log.error("not reloaded, the old configuration stays: {error}", error=error)
             return
@@ -272,7 +218,7 @@ class InviteregService(Service):
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
         self._domains.update(config.domains)
-        self._replace_sites(config, sites)
+        self._web.replace(config, sites)
         if set(self._domains) - set(config.domains):
             fixed.append("domains (one cannot be removed)")
         if fixed:
@@ -281,26 +227,8 @@ class InviteregService(Service):
             self._upkeep.keep_addresses = config.keep_addresses
         self._log.info("reloaded {path}", path=str(config.path))
 
-    def _replace_sites(self, config: Config, sites: dict[str, SiteSettings]) -> None:
-        self._sites.clear()
-        self._sites.update(sites)
-        if self._web is not None:
-            self._web.trusted_proxies = config.trusted_proxies
-
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._reactor.seconds(), UTC)
-
-
-def _sites(config: Config) -> dict[str, SiteSettings]:
-    return {name: SiteSettings.configured(name, keys) for name, keys in config.sites.items()}
-
-
-def _web_tls(config: Config, sites: dict[str, SiteSettings]) -> dict[str, Tls]:
-    """The certificate for each site, by the name by which browsers ask for it."""
-    return {
-        site.hostname: config.sites[domain].tls or config.tls[domain]
-        for domain, site in sites.items()
-    }
 
 
 def _allow_many_connections() -> None:

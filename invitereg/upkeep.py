@@ -11,14 +11,17 @@ from twisted.logger import Logger
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
+from invitereg.keys import REPEATABLE, IKeyStore
 
 SESSIONS_SECONDS = 1.0
 ADDRESSES_SECONDS = 3600.0
 ADDRESSES_AT_ONCE = 500
+REPEATS_SECONDS = 3600.0
+REPEATS_AT_ONCE = 500
 
 
 class Upkeep:
-    """Ends the sessions that are over, and forgets old addresses.
+    """Ends the sessions that are over, and forgets old addresses and requests.
 
     Attributes:
         keep_addresses: how long the history keeps the addresses of clients; None is for ever.
@@ -32,6 +35,7 @@ class Upkeep:
         clock: Any,
         now: Callable[[], datetime],
         store: Any,
+        keys: Any,
         sessions: Sessions,
         domains: Iterable[str],
         keep_addresses: timedelta | None,
@@ -40,6 +44,7 @@ class Upkeep:
         self._clock = clock
         self._now = now
         self._store = IInviteStore(store)
+        self._keys = IKeyStore(keys)
         self._sessions = sessions
         self._domains = domains
         self._calls: list[LoopingCall] = []
@@ -48,6 +53,7 @@ class Upkeep:
         """Do everything now, and then each in its interval."""
         self._repeat(SESSIONS_SECONDS, self._sessions.carry_out_ends)
         self._repeat(ADDRESSES_SECONDS, self.forget_addresses)
+        self._repeat(REPEATS_SECONDS, self.purge_repeats)
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -66,6 +72,12 @@ class Upkeep:
                 == ADDRESSES_AT_ONCE
             ):
                 pass
+
+    async def purge_repeats(self) -> None:
+        """Forget the API's requests that may not be repeated any more, in small steps."""
+        before = self._now() - REPEATABLE
+        while await self._keys.purge_repeats(before, REPEATS_AT_ONCE) == REPEATS_AT_ONCE:
+            pass
 
     def _repeat(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         call = LoopingCall(lambda: Deferred.fromCoroutine(self._try(work)))

@@ -27,8 +27,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config store accounts threads selfsigned tls",
         "testing",
         "domain xmpp web",
-        "upkeep notify",
-        "cli tap __main__",
+        "upkeep notify ports",
+        "cli tap webservice __main__",
     )
 )
 APART = {

@@ -9,11 +9,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
+from invitereg.keys import Once
 from invitereg.model import Kind, Use
-from invitereg.testing import clock_now, make_account, memory_store
+from invitereg.store.memory_keys import MemoryKeyStore
+from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.upkeep import ADDRESSES_AT_ONCE, ADDRESSES_SECONDS, Upkeep
 
 DOMAIN = "example.com"
+
+
+def _seen(seen):
+    def see(number):
+        seen.append(number)
+        return number
+
+    return see
 
 
 class UpkeepTests(SynchronousTestCase):
@@ -21,11 +31,18 @@ class UpkeepTests(SynchronousTestCase):
         self.clock = Clock()
         self.now = clock_now(self.clock)
         self.store = memory_store()
+        self.keys = MemoryKeyStore(self.store)
 
     def start(self, keep_addresses=timedelta(days=1)):
         sessions = Sessions(self.store)
         upkeep = Upkeep(
-            self.clock, self.now, self.store, sessions, {DOMAIN: None}, keep_addresses
+            self.clock,
+            self.now,
+            self.store,
+            self.keys,
+            sessions,
+            {DOMAIN: None},
+            keep_addresses,
         )
         upkeep.start()
         self.addCleanup(upkeep.stop)
@@ -63,6 +80,21 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(self.addresses(), ["192.0.2.1", "192.0.2.1"])
         self.wait(timedelta(hours=2))
         self.assertEqual(self.addresses(), [None, "192.0.2.1"])
+
+    def test_requests_are_forgotten(self):
+        """A request that may not be repeated any more is forgotten."""
+        purged = []
+        purge = self.keys.purge_repeats
+        self.patch(
+            self.keys, "purge_repeats", lambda *asked: purge(*asked).addCallback(_seen(purged))
+        )
+        once = Once(key_id="portal", name=b"n" * 32, request=b"r" * 32)
+        made = self.keys.create_invite_once(make_invite(), b"d" * 32, once)
+        self.successResultOf(made)
+        self.start()
+        self.wait(timedelta(hours=25))
+        self.assertEqual(sum(purged), 1)
+        self.assertEqual(purged[:24], [0] * 24)
 
     def test_many(self):
         """However many there are, none is left over, and each step is small."""

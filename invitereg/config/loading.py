@@ -21,7 +21,7 @@ from invitereg.config.values import Surroundings
 from invitereg.config.webkeys import WebKeys
 from invitereg.config.wording import worded
 from invitereg.config.yamlnodes import Document, NotYaml, parse
-from invitereg.policy.values import Domain, Network, PasswordRules, Policy
+from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy
 
 _MAX_BYTES = 2**20
 Keys = TypeVar("Keys", bound=Section)
@@ -51,6 +51,7 @@ class Config:
         web: where the sites are served.
         sites: of each domain that has one, by its name.
         trusted_proxies: whose word counts for who a request of the web is from.
+        api_rate: how much each key of the HTTP API may.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Config:
     web: WebListeners
     sites: Mapping[str, WebKeys]
     trusted_proxies: tuple[Network, ...]
+    api_rate: Limit
 
 
 def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> Config:
@@ -201,6 +203,7 @@ def _config(
             {name: keys.web for name, keys in domains.items() if keys.web.external_url}
         ),
         trusted_proxies=file.web.trusted_proxies,
+        api_rate=file.web.api.rate.limit(),
     )
 
 

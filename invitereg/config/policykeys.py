@@ -1,5 +1,6 @@
 """The keys under ``policy``, and the `Policy` that they make."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -85,6 +86,13 @@ class _LimitKeys(Section):
     def limit(self) -> Limit:
         """As policy takes it."""
         return Limit(max=self.max, period=self.period)
+
+
+class RateKeys(_LimitKeys):
+    """Requests of one key of the HTTP API; so many at once, and then evenly spread."""
+
+    max: Count = 600
+    period: Duration = timedelta(minutes=1)
 
 
 class RegistrationLimitKeys(_LimitKeys):

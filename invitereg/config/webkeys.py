@@ -18,6 +18,7 @@ from pydantic import (
 from invitereg.config.apps import App, Localised, WebUrl, default_apps, web_url
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.mistakes import quoted
+from invitereg.config.policykeys import RateKeys
 from invitereg.config.section import Section
 from invitereg.config.values import CidrNetwork, FilePath, FolderPath
 
@@ -172,6 +173,12 @@ class WebKeys(Section):
     tls: Tls | None = None
 
 
+class ApiKeys(Section):
+    """The HTTP API, for programs."""
+
+    rate: RateKeys = RateKeys()
+
+
 class ServiceWebKeys(WebKeys):
     """The sites of all domains, and where the service listens for them."""
 
@@ -179,3 +186,4 @@ class ServiceWebKeys(WebKeys):
     listen_tls: tuple[Endpoint, ...] = ()
     trusted_proxies: tuple[CidrNetwork, ...] = ()
     metrics_listen: tuple[Endpoint, ...] = ()
+    api: ApiKeys = ApiKeys()

@@ -19,6 +19,9 @@ class _Probe(Resource):
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def render(self, request: Any) -> int:
         """Look, unless something else is asked for."""
         if request.method in (b"GET", b"HEAD"):

@@ -166,7 +166,7 @@ class MetricsPage(Resource):
             self._log.warn("invites not counted: {refusal}", refusal=refusal)
 
 
-def listener(page: MetricsPage, reactor: Any) -> Site:
+def metrics_listener(page: MetricsPage, reactor: Any) -> Site:
     """What accepts the connections of monitoring."""
     root = Resource()
     root.putChild(b"metrics", page)

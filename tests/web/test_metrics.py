@@ -18,7 +18,7 @@ from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.testing import clock_now, make_invite
 from invitereg.threads import Inline
-from invitereg.web.metrics import COUNT_EVERY, MetricsPage, Prometheus, listener
+from invitereg.web.metrics import COUNT_EVERY, MetricsPage, Prometheus, metrics_listener
 from tests.contracts.store_case import DOMAIN, FolderCase
 
 
@@ -34,7 +34,7 @@ class MetricsCase(FolderCase):
         domains = {DOMAIN: Domain(name=DOMAIN)}
         self.registrar = Registrar(domains, self.store, accounts, self.now, self.meter)
         page = MetricsPage(self.meter, self.store, domains, self.now)
-        port: Any = reactor.listenTCP(0, listener(page, reactor), interface="127.0.0.1")
+        port: Any = reactor.listenTCP(0, metrics_listener(page, reactor), interface="127.0.0.1")
         self.addCleanup(lambda: maybeDeferred(port.stopListening))
         self.url = f"http://127.0.0.1:{port.getHost().port}"
 
