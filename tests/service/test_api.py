@@ -1,0 +1,68 @@
+"""The HTTP API of a real service, as a tool sees it that knows nothing but its document."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from invitereg.keys import Scope, issue_key
+from invitereg.model import token_digest
+from invitereg.store.keys import SQLKeyStore
+from tests.service.running import DOMAIN, SECONDS, Service, ServiceCase, free_ports, outcome
+
+SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
+MINUTES = 4
+"""A bound for a slow computer; it takes a quarter of that on a fast one."""
+
+
+def web_settings(port: int, metrics: int) -> str:
+    """A site on one port, its metrics on another, and keys that may do much."""
+    return (
+        f"web:\n  external_url: http://127.0.0.1:{port}/\n"
+        f'  listen: ["tcp:{port}:interface=127.0.0.1"]\n'
+        f'  metrics_listen: ["tcp:{metrics}:interface=127.0.0.1"]\n'
+        "  api: {rate: {max: 1000000, period: 1s}}\n"
+        "policy: {limits: {token_guesses: {max: 1000000, period: 1s}}}\n"
+    )
+
+
+def make_key(service: Service) -> str:
+    """The secret of a key that may do everything."""
+    key, secret = issue_key("test", list(Scope), datetime.now(UTC))
+    with service.operator() as operator:
+        keys = SQLKeyStore(operator.database)
+        outcome(keys.create_key(key, token_digest(secret)))
+    service.secrets.append(secret)
+    return secret
+
+
+class SchemathesisTests(ServiceCase):
+    port, metrics = free_ports()
+    settings = web_settings(port, metrics)
+
+    def test_schemathesis(self) -> None:
+        """Whatever the document allows or forbids is answered as it says, never with 500."""
+        secret = make_key(self.service)
+        with self.service.operator() as operator:
+            outcome(operator.registrar.create_account(DOMAIN, "romeo", "wherefore art thou"))
+        done = subprocess.run(
+            [
+                SCHEMATHESIS,
+                *("run", f"http://127.0.0.1:{self.port}/api/v1/openapi.json"),
+                *("--url", f"http://127.0.0.1:{self.port}/api/v1"),
+                *("--header", f"Authorization: Bearer {secret}"),
+                *("--phases", "examples,coverage,fuzzing"),
+                *("--checks", "all"),
+                # What is well-formed may be refused: names that are taken, tokens that are not
+                # there.
+                *("--exclude-checks", "positive_data_acceptance"),
+                *("--max-examples", "25", "--seed", "1", "--workers", "1", "--no-color"),
+                *("--request-timeout", str(SECONDS), "--generation-database", "none"),
+                *("--suppress-health-check", "all"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=MINUTES * 60,
+            cwd=self.service.folder,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-2000:])
