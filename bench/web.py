@@ -1,9 +1,9 @@
 """How fast the landing page and the API's create are, beside Prosody's, in the same run.
 
 Prosody serves them with mod_invites_page and mod_invites_api, on SQLite. Both run as processes
-of their own with everything on disk, one after the other; the load runs beside them on the same
-machine, over connections that are kept open. Needs Debian's prosody and prosody-modules; without
-them, only our own figures are printed.
+of their own with everything on disk, one after the other; the load runs beside them on the
+same machine, over connections that are kept open. Needs Debian's prosody and prosody-modules;
+without them, only our own figures are printed.
 
     python bench/web.py --pending 1000000 --requests 3000
 """
@@ -264,13 +264,9 @@ def prosody(folder: Path, arguments: argparse.Namespace) -> None:
     pages = [request("GET", f"/invites_page?{token}") for token in tokens]
     server.start()
     try:
-        at_once = arguments.at_once
-        print(
-            f"Prosody, mod_invites_page     {measure(server, PROSODY_PORT, pages, 200, at_once)}"
-        )
-        print(
-            f"Prosody, mod_invites_api      {measure(server, PROSODY_PORT, creates, 201, at_once)}"
-        )
+        for name, requests, status in (("page", pages, 200), ("api", creates, 201)):
+            figures = measure(server, PROSODY_PORT, requests, status, arguments.at_once)
+            print(f"Prosody, {'mod_invites_' + name:16}     {figures}")
         print(f"resident                      {server.resident_mib():8.1f} MiB")
     finally:
         server.stop()

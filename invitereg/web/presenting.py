@@ -59,7 +59,9 @@ class Opened:
 
 def qr_code(text: str) -> Markup:
     """A picture within the page, read by cameras; what it says is written beside it."""
-    code = segno.make(text, error="m", micro=False)
+    # Any mask can be read; to try all eight for the prettiest takes six milliseconds more,
+    # which was most of the time that a page took.
+    code = segno.make(text, error="m", micro=False, mask=0)
     svg = code.svg_inline(scale=4, border=4, omitsize=True, light="#fff", dark="#000")
     return Markup(svg)  # noqa: S704 - it is digits only, made here
 
