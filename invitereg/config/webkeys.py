@@ -89,7 +89,7 @@ class AppChoice(Section):
 
     show: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
-    add: Mapping[str, App] = Field(default_factory=dict)
+    add: dict[str, App] = Field(default_factory=dict)
 
     def chosen(self) -> tuple[App, ...]:
         """The apps to show, in their order; each knows its own name in the list."""

@@ -172,10 +172,10 @@ class KeyTests(ConfigCase):
         for key in ("component", "upstream"):
             (mistake,) = self.mistakes_with(f"{key}: {{}}")
             self.assertTrue(mistake.startswith(f"2: {key}: unknown key; "), mistake)
-        (mistake,) = self.mistakes_with("web: {}")
+        (mistake,) = self.mistakes_with("zzz: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are site_name, admins, tls, policy, domain, domains, "
+                "known here are site_name, admins, tls, policy, web, domain, domains, "
                 "data_dir, store, c2s, accounts, keep_addresses"
             )
         )

@@ -27,8 +27,11 @@ _AGENTS = {
     False: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
 }
 
-if not (CHROMIUM and DRIVER) and not REQUIRED:
-    reason = "there is no Chromium: apt-get install chromium chromium-driver"
+if not (CHROMIUM and DRIVER and AXE.exists()) and not REQUIRED:
+    reason = (
+        "apt-get install chromium chromium-driver npm; "
+        "npm install --no-save --prefix build axe-core"
+    )
     pytest.skip(reason, allow_module_level=True)
 
 

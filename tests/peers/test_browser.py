@@ -162,7 +162,7 @@ class EveryPageTests(BrowserCase):
         yield "reset-done"
 
     async def test_accessible(self) -> None:
-        """The tool axe finds nothing wrong, on no page, light and dark, on phone and desktop."""
+        """The tool axe finds nothing wrong on any page, light and dark, phone and desktop."""
         looks = [(size, dark) for size in (PHONE, DESKTOP) for dark in (False, True)]
         for number, (size, dark) in enumerate(looks):
             browser = self.browser(size, dark=dark)

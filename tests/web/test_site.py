@@ -3,6 +3,7 @@
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet import reactor
@@ -323,9 +324,9 @@ class OwnTests(WebCase):
     """What operators put in place of ours."""
 
     def make_site(self) -> SiteSettings:
-        folder = self.mktemp()
-        Path(folder).mkdir()
-        (Path(folder) / "home.html").write_text(
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        (Path(folder.name) / "home.html").write_text(
             '{% extends "base.html" %}'
             "{% block main %}<h1>Our own, {{ domain.name }}</h1>{% endblock %}"
         )
@@ -351,7 +352,7 @@ class OwnTests(WebCase):
             }
         )
         site = SiteSettings.configured(DOMAIN, keys)
-        return replace(site, templates=Path(folder), logo=(b"<svg/>", "image/svg+xml"))
+        return replace(site, templates=Path(folder.name), logo=(b"<svg/>", "image/svg+xml"))
 
     async def test_own(self) -> None:
         """Templates, texts, links, apps and logo are the operator's."""
