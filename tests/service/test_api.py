@@ -1,7 +1,10 @@
 """The HTTP API of a real service, as a tool sees it that knows nothing but its document."""
 
+import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,9 +39,50 @@ def make_key(service: Service) -> str:
     return secret
 
 
-class SchemathesisTests(ServiceCase):
+class ApiTests(ServiceCase):
     port, metrics = free_ports()
     settings = web_settings(port, metrics)
+
+    def ask(self, url: str, secret: str = "", method: str = "GET") -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        request = urllib.request.Request(url, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def test_key_of_another_process(self) -> None:
+        """A key that the command line makes opens the API, and once revoked no more."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/invites"
+        secret = make_key(self.service)
+        status, text = self.ask(url, secret, "POST")
+        self.assertEqual(status, 201)
+        made = json.loads(text)
+        self.service.secrets.append(made["token"])
+        with self.service.operator() as operator:
+            self.assertIn(made["id"], [invite.id for invite in operator.pending_invites()])
+            keys = SQLKeyStore(operator.database)
+            key = outcome(keys.find_key(token_digest(secret)))
+            outcome(keys.revoke_key(key.id, datetime.now(UTC)))
+        self.assertEqual(self.ask(url, secret)[0], 401)
+
+    def test_monitoring(self) -> None:
+        """Health is on the site, and metrics are on their own port only."""
+        site, metrics = (f"http://127.0.0.1:{port}" for port in (self.port, self.metrics))
+        self.assertEqual(self.ask(f"{site}/healthz"), (200, "alive\n"))
+        self.assertEqual(self.ask(f"{site}/readyz"), (200, "ready\n"))
+        self.assertEqual(self.ask(f"{site}/metrics")[0], 404)
+        self.assertEqual(self.ask(f"{metrics}/healthz")[0], 404)
+        status, text = self.ask(f"{metrics}/metrics")
+        self.assertEqual(status, 200)
+        for name in (
+            *("invitereg_streams", "invitereg_queue_jobs", "process_resident_memory_bytes"),
+            'invitereg_http_requests_total{method="GET",route="readyz",status="200"}',
+            f'invitereg_invites{{domain="{DOMAIN}",status="pending"}}',
+            "invitereg_database_read_seconds_count",
+        ):
+            self.assertIn(f"\n{name} ", text)
 
     def test_schemathesis(self) -> None:
         """Whatever the document allows or forbids is answered as it says, never with 500."""
