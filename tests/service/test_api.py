@@ -5,8 +5,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from invitereg.keys import Scope, issue_key
 from invitereg.model import token_digest
@@ -43,8 +46,14 @@ class ApiTests(ServiceCase):
     port, metrics = free_ports()
     settings = web_settings(port, metrics)
 
-    def ask(self, url: str, secret: str = "", method: str = "GET") -> tuple[int, str]:
-        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    def ask(
+        self,
+        url: str,
+        secret: str = "",
+        method: str = "GET",
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[int, str]:
+        headers = {**more, "Authorization": f"Bearer {secret}"} if secret else dict(more)
         request = urllib.request.Request(url, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as response:
@@ -66,6 +75,24 @@ class ApiTests(ServiceCase):
             key = outcome(keys.find_key(token_digest(secret)))
             outcome(keys.revoke_key(key.id, datetime.now(UTC)))
         self.assertEqual(self.ask(url, secret)[0], 401)
+
+    def test_repeats_at_once(self) -> None:
+        """A request that is sent again and again at the same time makes one invite."""
+        url = f"http://127.0.0.1:{self.port}/api/v1/invites"
+        secret = make_key(self.service)
+
+        def create(_number: int) -> tuple[int, str]:
+            return self.ask(url, secret, "POST", {"Idempotency-Key": "one"})
+
+        with self.service.operator() as operator:
+            before = len(operator.pending_invites())
+            with ThreadPoolExecutor(16) as pool:
+                answers = list(pool.map(create, range(48)))
+            self.assertEqual({status for status, _text in answers}, {201})
+            made = [json.loads(text) for _status, text in answers]
+            self.service.secrets.extend(one["token"] for one in made)
+            self.assertEqual(len({one["id"] for one in made}), 1)
+            self.assertEqual(len(operator.pending_invites()), before + 1)
 
     def test_monitoring(self) -> None:
         """Health is on the site, and metrics are on their own port only."""
