@@ -7,8 +7,7 @@ from invitereg.errors import InvalidInvite, Refused
 from invitereg.model import Invite
 from invitereg.policy.values import Domain
 from invitereg.web.channel import WebRequest
-from invitereg.web.platforms import NAMES
-from invitereg.web.presenting import Opened, login_link, stores
+from invitereg.web.presenting import Opened, filled_in
 from invitereg.web.rendering import Renderer, reader
 from invitereg.web.static import StaticFiles
 from invitereg.web.statuses import say_when, status_of
@@ -33,18 +32,16 @@ class Answers:
         request.setHeader("Content-Type", "text/html; charset=utf-8")
         request.setHeader("Content-Language", who.language)
         request.setHeader("Vary", "Accept-Language, User-Agent")
-        text = self._renderer.page(
-            template,
-            request.served,
-            domain.site_name or domain.name,
-            who,
-            domain=domain,
-            platforms=NAMES,
-            stores=stores,
-            login_link=login_link,
-            **values,
-        )
+        text = self._renderer.page(template, request.served, domain, who, **values)
         return text.encode()
+
+    def landing(self, request: WebRequest, invite: Invite, token: str) -> bytes:
+        """The page of an invitation."""
+        opened = self.opened(request, invite, token)
+        opening = not opened.registers
+        domain, who = self.domain(request), reader(request)
+        apps = self._renderer.apps(request.served, domain, who, opening=opening)
+        return self.page(request, "landing.html", opened=opened, apps=filled_in(apps, opened))
 
     def opened(self, request: WebRequest, invite: Invite, token: str) -> Opened:
         """An invitation that a page is about; apps that are given the address find it, too."""

@@ -16,8 +16,6 @@ from invitereg.web.answers import Answers
 from invitereg.web.channel import WebRequest
 from invitereg.web.formpages import Attempt, FormPages
 from invitereg.web.forms import NoForm
-from invitereg.web.presenting import sorted_apps
-from invitereg.web.rendering import reader
 from invitereg.web.static import StaticFiles
 
 _FORM = ("GET", "POST")  # werkzeug adds HEAD
@@ -91,12 +89,7 @@ class Pages:
         grant = await self._registrar.preview(domain, request.client, token)
         if grant.invite.kind is Kind.RESET:
             return self._forms.form(request, grant.invite, token, Attempt({}))
-        opened = self._answers.opened(request, grant.invite, token)
-        visitor = reader(request).visitor
-        fitting, others = sorted_apps(request.served, visitor, opening=not opened.registers)
-        return self._answers.page(
-            request, "landing.html", opened=opened, fitting=fitting, others=others
-        )
+        return self._answers.landing(request, grant.invite, token)
 
     @app.route("/invite/<token>/register", methods=_FORM)
     async def register(self, request: WebRequest, token: str) -> bytes:

@@ -1,7 +1,9 @@
 """What a page shows of an invitation: its links, its apps, its code for a camera."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 import segno
@@ -12,6 +14,7 @@ from invitereg.model import Invite, Kind
 from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings
 
+_DARK = re.compile("1+")
 SHOP_NAMES = {
     "google-play": "Google Play",
     "app-store": "App Store",
@@ -20,6 +23,10 @@ SHOP_NAMES = {
     "microsoft": "Microsoft Store",
     "website": "",
 }
+
+
+# What stands for an invitation in a list of apps that is kept for others.
+ANY_URI, ANY_TOKEN = "URI0of0an0invitation", "TOKEN0of0an0invitation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +53,28 @@ class Opened:
         """Whether an account can be made with it."""
         return self.invite.kind in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
 
-    def opens_in(self, app: App) -> str:
-        """What opens it in an app."""
-        if not app.magic_link:
-            return self.uri
-        return _filled(app.magic_link, self.uri, self.token, self.invite.domain, "")
-
     def code(self) -> Markup:
         """A QR code of its page, which every phone's camera understands."""
         return qr_code(self.url)
 
 
+@lru_cache(maxsize=1024)
 def qr_code(text: str) -> Markup:
     """A picture within the page, read by cameras; what it says is written beside it."""
-    # Any mask can be read; to try all eight for the prettiest takes six milliseconds more,
-    # which was most of the time that a page took.
-    code = segno.make(text, error="m", micro=False, mask=0)
-    svg = code.svg_inline(scale=4, border=4, omitsize=True, light="#fff", dark="#000")
-    return Markup(svg)  # noqa: S704 - it is digits only, made here
+    # To choose the best mask takes most of the time, and cameras read them all.
+    code = segno.make(text, error="l", micro=False, mask=0, boost_error=False)
+    rows = ["".join("1" if dark else "0" for dark in row) for row in code.matrix]
+    strokes = "".join(
+        f"M{run.start()} {number}.5h{run.end() - run.start()}"
+        for number, row in enumerate(rows)
+        for run in _DARK.finditer(row)
+    )
+    side = len(rows) + 8  # with four quiet modules on each side (ISO/IEC 18004 §5.3.8)
+    return Markup(  # noqa: S704 - it is numbers only
+        f'<svg viewBox="-4 -4 {side} {side}" xmlns="http://www.w3.org/2000/svg">'
+        f'<path fill="#fff" d="M-4-4h{side}v{side}h-{side}z"/>'
+        f'<path stroke="#000" d="{strokes}"/></svg>'
+    )
 
 
 def _filled(link: str, uri: str, token: str, domain: str, address: str) -> str:
@@ -73,6 +84,18 @@ def _filled(link: str, uri: str, token: str, domain: str, address: str) -> str:
         domain=quote(domain, safe=""),
         address=quote(address, safe="@"),
     )
+
+
+def magic_link(app: App, uri: str, token: str, domain: str) -> str:
+    """What opens an invitation in an app that has links of its own for it; else ""."""
+    return _filled(app.magic_link, uri, token, domain, "") if app.magic_link else ""
+
+
+def filled_in(apps: str, opened: Opened) -> Markup:
+    """A list of apps that was made for `ANY_URI` and `ANY_TOKEN`, for one invitation."""
+    # Both are without any character that HTML would have to escape.
+    uri, token = quote(opened.uri, safe=""), quote(opened.token, safe="")
+    return Markup(apps.replace(ANY_URI, uri).replace(ANY_TOKEN, token))  # noqa: S704
 
 
 def login_link(app: App, address: str, domain: str) -> str:

@@ -21,13 +21,23 @@ from jinja2 import (
 )
 
 from invitereg.config.apps import in_language
+from invitereg.policy.values import Domain
 from invitereg.translations import chosen_language, languages, translations
 from invitereg.web.channel import WebRequest
-from invitereg.web.platforms import Visitor, visitor
+from invitereg.web.platforms import NAMES, Visitor, visitor
+from invitereg.web.presenting import (
+    ANY_TOKEN,
+    ANY_URI,
+    login_link,
+    magic_link,
+    sorted_apps,
+    stores,
+)
 from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles
 
 _MAX_TAGS = 10
+_MOST_LISTS = 500
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Reader:
 
     def date(self, moment: datetime) -> str:
         """A moment as they write it."""
-        locale, utc = Locale.parse(self.language, sep="-"), moment.astimezone(UTC)
+        locale, utc = _locale(self.language), moment.astimezone(UTC)
         day = format_date(utc.date(), "long", locale=locale)
         return f"{day}, {format_time(utc.time(), 'short', locale=locale)} UTC"
 
@@ -104,27 +114,59 @@ class Renderer:
 
     def __init__(self, static: StaticFiles) -> None:
         self._static = static
+        self._apps: dict[tuple[SiteSettings, str, Reader, bool], str] = {}
 
     def page(
-        self, template: str, site: SiteSettings, site_name: str, who: Reader, **values: Any
+        self, template: str, site: SiteSettings, domain: Domain, who: Reader, **values: Any
     ) -> str:
         """A whole page."""
         environment = _environment(site.templates, who.language)
+        known = self._known(site, domain, who)
+        return environment.get_template(template).render(known, **values)
+
+    def apps(self, site: SiteSettings, domain: Domain, who: Reader, *, opening: bool) -> str:
+        """The apps for whoever looks at an invitation, with places for it to be filled in.
+
+        They take longer than all the rest of the page, and are the same for everybody with
+        the same kind of device, so they are kept.
+        """
+        key = (site, domain.name, who, opening)
+        made = self._apps.get(key)
+        if made is None or site.templates is not None:
+            made = self._list_apps(site, domain, who, opening)
+            if len(self._apps) >= _MOST_LISTS:
+                self._apps.clear()
+            self._apps[key] = made
+        return made
+
+    def _list_apps(self, site: SiteSettings, domain: Domain, who: Reader, opening: bool) -> str:
+        fitting, others = sorted_apps(site, who.visitor, opening=opening)
+        parts = _environment(site.templates, who.language).get_template("parts.html")
+        module: Any = parts.make_module(self._known(site, domain, who))
+        register = "" if opening else f"invite/{ANY_TOKEN}/register"
+        return str(module.app_lists(fitting, others, ANY_URI, register, ANY_TOKEN))
+
+    def _known(self, site: SiteSettings, domain: Domain, who: Reader) -> dict[str, Any]:
+        """What every template may use."""
 
         def text(texts: Mapping[str, str]) -> str:
             return in_language(texts, who.language)
 
-        return environment.get_template(template).render(
-            site=site,
-            site_name=site_name,
-            who=who,
-            text=text,
-            static=self._addresses(site),
-            link=_linker(site, who),
-            languages={tag: _own_name(tag) for tag in languages()},
-            direction=Locale.parse(who.language, sep="-").text_direction,
-            **values,
-        )
+        return {
+            "site": site,
+            "site_name": domain.site_name or domain.name,
+            "domain": domain,
+            "who": who,
+            "text": text,
+            "static": self._addresses(site),
+            "link": _linker(site, who),
+            "languages": {tag: _own_name(tag) for tag in languages()},
+            "direction": _locale(who.language).text_direction,
+            "platforms": NAMES,
+            "stores": stores,
+            "login_link": login_link,
+            "magic_link": magic_link,
+        }
 
     def _addresses(self, site: SiteSettings) -> Callable[[str], str]:
         return lambda name: site.path(f"static/{name}?v={self._static.version(site, name)}")
@@ -139,8 +181,13 @@ def _linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
 
 
 @lru_cache(maxsize=64)
+def _locale(tag: str) -> Locale:
+    return Locale.parse(tag, sep="-")
+
+
+@lru_cache(maxsize=64)
 def _own_name(tag: str) -> str:
-    name = Locale.parse(tag, sep="-").display_name or tag
+    name = _locale(tag).display_name or tag
     return name[:1].upper() + name[1:]
 
 

@@ -16,7 +16,7 @@ from invitereg.config.webkeys import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SiteSettings:
     """One domain's site.
 

@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,18 @@ _AGENTS = {
     False: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
 }
 
-if not (CHROMIUM and DRIVER and AXE.exists()) and not REQUIRED:
+if not (CHROMIUM and DRIVER and shutil.which("zbarimg") and AXE.exists()) and not REQUIRED:
     reason = (
-        "apt-get install chromium chromium-driver npm; "
+        "apt-get install chromium chromium-driver zbar-tools npm; "
         "npm install --no-save --prefix build axe-core"
     )
     pytest.skip(reason, allow_module_level=True)
+
+
+def seen_by_camera(picture: bytes) -> str:
+    """What the QR code in a picture says, as zbar reads it."""
+    command = ["zbarimg", "--quiet", "--raw", "-"]
+    return subprocess.run(command, input=picture, capture_output=True).stdout.decode().strip()
 
 
 class Browser:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from tests.peers.browser import DESKTOP, NARROW, PHONE, Browser
+from tests.peers.browser import DESKTOP, NARROW, PHONE, Browser, seen_by_camera
 from tests.peers.test_slixmpp import Client
 from tests.service.running import DOMAIN, ServiceCase, free_ports
 
@@ -124,6 +124,14 @@ class PageTests(BrowserCase):
         browser.find("body").send_keys("\ue004")  # Tab
         focused = browser.driver.switch_to.active_element
         self.assertEqual(focused.get_attribute("class"), "skip")
+
+    async def test_camera(self) -> None:
+        """A camera reads the page's address in the code, also from a dark page."""
+        for dark in (False, True):
+            browser, address = self.browser(dark=dark), self.site + "invite/"
+            address += self.service.invite()
+            browser.open(address)
+            self.assertEqual(seen_by_camera(browser.find(".qr").screenshot_as_png), address)
 
     async def test_only_from_here(self) -> None:
         """Everything that a page loads comes from the site itself."""
