@@ -54,6 +54,20 @@ class KeyTests(ApiCase):
             bodies.add(refused.body)
         self.assertEqual(len(bodies), 1)
 
+    async def test_revoked(self):
+        """A key that is in use ends within half a second of its revocation."""
+        await self.call("GET", "/invites", status=200)
+        await self.keys.revoke_key(self.key.id, self.now())
+        self.clock.advance(0.5)
+        await self.unauthorized("invalid-key", {"Authorization": [f"Bearer {self.secret}"]})
+
+    async def test_expires_in_use(self):
+        """A key that expires ends at once."""
+        self.secret = self.make_key(lifetime=timedelta(seconds=0.1))
+        await self.call("GET", "/invites", status=200)
+        self.clock.advance(0.1)
+        await self.unauthorized("invalid-key", {"Authorization": [f"Bearer {self.secret}"]})
+
     async def test_scopes(self):
         """A key opens what it is for, and nothing else."""
         made = await self.made()
