@@ -225,7 +225,7 @@ def _print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: boo
     if as_json:
         print_objects([issued_object(invite, token, desk.domain(invite.domain))])
     else:
-        print_link(invite, token, qr)
+        print_link(invite, token, desk.domain(invite.domain), qr)
 
 
 def _print_changed(desk: Desk, invite: Invite, as_json: bool) -> None:

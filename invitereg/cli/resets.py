@@ -44,4 +44,4 @@ def create(
     if as_json:
         print_objects([issued_object(invite, token, desk.domain(domain))])
     else:
-        print_link(invite, token, qr)
+        print_link(invite, token, desk.domain(domain), qr)
