@@ -16,7 +16,7 @@ from invitereg.web.api.problems import Problem
 KNOWN = timedelta(seconds=0.5)
 """How long a key may be taken to be as it was: a revocation takes effect within that time.
 
-To ask the store for each request takes a sixth of all the time that making an invite does.
+To ask the store for each request takes a fifth of the time that making an invite does.
 """
 
 _SECRET = re.compile(rf"[A-Za-z0-9]{{{TOKEN_LENGTH}}}")
