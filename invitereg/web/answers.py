@@ -33,7 +33,9 @@ class Answers:
         request.setHeader("Content-Language", who.language)
         request.setHeader("Vary", "Accept-Language, User-Agent")
         text = self._renderer.page(template, request.served, domain, who, **values)
-        return text.encode()
+        content = text.encode()
+        request.setHeader("Content-Length", str(len(content)))
+        return content
 
     def landing(self, request: WebRequest, invite: Invite, token: str) -> bytes:
         """The page of an invitation."""

@@ -54,6 +54,7 @@ class StaticFiles:
         request.setHeader("Content-Type", found.kind)
         if request.setETag(f'"{found.digest}"'.encode()):
             return b""
+        request.setHeader("Content-Length", str(len(found.content)))
         return found.content
 
     def _file(self, site: SiteSettings, name: str) -> _File | None:

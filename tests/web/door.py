@@ -4,7 +4,7 @@ from typing import Any
 
 import treq
 from twisted.internet import reactor
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
@@ -112,3 +112,11 @@ class WebCase(TestCase):
         values = response.headers.getRawHeaders(name, [])
         self.assertLessEqual(len(values), 1, name)
         return values[0] if values else None
+
+
+def later() -> Deferred[None]:
+    """The next turn of the reactor."""
+    waiting: Deferred[None] = Deferred()
+    clock: Any = reactor
+    clock.callLater(0, waiting.callback, None)
+    return waiting

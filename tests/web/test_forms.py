@@ -7,8 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
+from invitereg.web.channel import Channel
 from invitereg.web.site import WebDoor
-from tests.web.door import DOMAIN, PASSWORD, WebCase
+from tests.web.door import DOMAIN, PASSWORD, WebCase, later
 from tests.web.person import Person, inputs
 
 
@@ -227,6 +228,45 @@ class OnceTests(FormCase):
         answer = await person.send(path, username="juliet", password=PASSWORD)
         self.assertEqual(answer.code, 404)
         self.assertEqual(await self.usernames(), [])
+
+
+class GoneTests(FormCase):
+    async def test_hung_up(self) -> None:
+        """Who hangs up while the account is made has it all the same, and finds it later."""
+        person, path = await self.at_form()
+        begun: Deferred[None] = Deferred()
+        going: Deferred[None] = Deferred()
+        gone: Deferred[None] = Deferred()
+        redeem, lost = self.accounts.redeem, Channel.connectionLost
+
+        async def slowly(*args: Any) -> None:
+            begun.callback(None)
+            await going
+            await redeem(*args)
+
+        def noticed(channel: Channel, *args: Any) -> None:
+            lost(channel, *args)
+            gone.callback(None)
+
+        self.patch(self.accounts, "redeem", lambda *args: Deferred.fromCoroutine(slowly(*args)))
+        form = person.page
+        sent = Deferred.fromCoroutine(person.send(path, username="juliet", password=PASSWORD))
+        sent.addErrback(lambda _failure: None)
+        await begun
+        await later()
+        self.patch(Channel, "connectionLost", noticed)
+        sent.cancel()
+        await sent
+        await gone
+        self.patch(Channel, "connectionLost", lost)
+        self.assertEqual(await self.usernames(), [])
+        going.callback(None)
+        self.assertEqual(await self.usernames(), ["juliet"])
+        person.page = form
+        answer = await person.send(path, username="juliet", password=PASSWORD)
+        self.assertEqual(answer.code, 303)
+        page = await person.open(self.header(answer, "location"))
+        self.assertIn("juliet<wbr>@example.com", page.body)
 
 
 class ForgeryTests(FormCase):

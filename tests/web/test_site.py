@@ -21,7 +21,7 @@ from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.web.channel import IDLE_SECONDS, MAX_BODY, REQUEST_SECONDS
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
-from tests.web.door import DOMAIN, WebCase
+from tests.web.door import DOMAIN, WebCase, later
 
 
 class Raw(Protocol):
@@ -191,13 +191,6 @@ class RequestTests(WebCase):
         ):
             answer = await self.raw(request)
             self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
-
-
-def later() -> Deferred[None]:
-    """The next turn of the reactor."""
-    waiting: Deferred[None] = Deferred()
-    reactor.callLater(0, waiting.callback, None)  # type: ignore[attr-defined]
-    return waiting
 
 
 class SlowTests(SynchronousTestCase):
