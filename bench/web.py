@@ -1,11 +1,11 @@
 """How fast the landing page and the API's create are, beside Prosody's, in the same run.
 
 Prosody serves them with mod_invites_page and mod_invites_api, on SQLite. Both run as processes
-of their own with everything on disk, one after the other; the load runs beside them on the
+of their own with everything on disk, and are loaded by turns; the load runs beside them on the
 same machine, over connections that are kept open. Needs Debian's prosody and prosody-modules;
 without them, only our own figures are printed.
 
-    python bench/web.py --pending 1000000 --requests 3000
+    python bench/web.py --pending 1000000 --requests 1000
 """
 
 import argparse
@@ -140,11 +140,9 @@ class Figures:
     p50: float
     p99: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.each_second:8.1f}/s   {self.cpu_ms:6.2f} ms CPU each   "
-            f"p50 {self.p50 * 1000:6.1f} ms   p99 {self.p99 * 1000:6.1f} ms"
-        )
+    def columns(self) -> tuple[float, ...]:
+        """As they are printed."""
+        return self.each_second, self.cpu_ms, self.p50 * 1000, self.p99 * 1000
 
 
 async def _client(port: int, requests: list[bytes], status: int, seconds: list[float]) -> None:
@@ -194,32 +192,54 @@ def request(method: str, path: str, *headers: str, body: str = "") -> bytes:
     return ("\r\n".join((*lines, "", "")) + body).encode()
 
 
-def ours(folder: Path, arguments: argparse.Namespace) -> None:
-    """Measure the service."""
-    server = Ours(folder)
-    tokens = server.make_invites(arguments.requests)
-    server.make_invites(arguments.pending)
-    guests = server.make_invites(arguments.requests)
+Load = tuple[str, "Ours | Prosody", int, list[bytes], int]
+"""A name, who is asked, at which port, for what, and the status that is right."""
+
+
+def ours(server: Ours, tokens: list[str]) -> list[Load]:
+    """What is asked of the service."""
     key = f"Authorization: Bearer {server.make_key()}"
     pages = [request("GET", f"/invite/{token}") for token in tokens]
-    creates = [request("POST", "/api/v1/invites", key, body="{}") for _ in pages]
-    likewise = [request("GET", "/invites_api", key) for _ in pages]
+    phone = "User-Agent: Mozilla/5.0 (Linux; Android 14; Pixel) Mobile"
+    phones = [request("GET", f"/invite/{token}", phone) for token in tokens]
+    creates = [request("POST", "/api/v1/invites", key, body="{}")] * len(tokens)
+    likewise = [request("GET", "/invites_api", key)] * len(tokens)
+    return [
+        ("landing page, desktop", server, WEB_PORT, pages, 200),
+        ("landing page, phone", server, WEB_PORT, phones, 200),
+        ("POST /api/v1/invites", server, WEB_PORT, creates, 201),
+        ("GET /invites_api", server, WEB_PORT, likewise, 201),
+    ]
+
+
+def prosody(server: Prosody, pending: int, count: int) -> list[Load]:
+    """What is asked of Prosody; makes its invites."""
+    creates = [request("GET", f"/invites_api?key={server.make_key()}")] * count
     server.start()
+    asyncio.run(_load(PROSODY_PORT, creates[:1], 201, 1))
+    server.stop()
+    server.make_invites(pending)
+    connection = sqlite3.connect(server.database)
+    query = "SELECT key FROM prosody WHERE store = 'invite_token' LIMIT ?"
+    tokens = [token for (token,) in connection.execute(query, (count,))]
+    connection.close()
+    pages = [request("GET", f"/invites_page?{token}") for token in tokens]
+    return [
+        ("Prosody mod_invites_page", server, PROSODY_PORT, pages, 200),
+        ("Prosody mod_invites_api", server, PROSODY_PORT, creates, 201),
+    ]
 
-    def figures(requests: list[bytes], status: int) -> Figures:
-        return measure(server, WEB_PORT, list(requests), status, arguments.at_once)
 
-    try:
-        print(f"invitereg, landing page       {figures(pages, 200)}")
-        print(f"invitereg, POST /invites      {figures(creates, 201)}")
-        print(f"invitereg, GET /invites_api   {figures(likewise, 201)}")
-        registering = _registering(server, guests)
-        print(f"landing page, registering     {figures(pages, 200)}")
-        print(f"POST /invites, registering    {figures(creates, 201)}")
-        print(f"registrations beside that     {registering():8.1f}/s")
-        print(f"resident                      {server.resident_mib():8.1f} MiB")
-    finally:
-        server.stop()
+def compare(loads: list[Load], at_once: int, rounds: int) -> None:
+    """One load after the other, again and again: so a busy neighbour troubles all alike."""
+    print(f"{'':26} {'/s':>8} {'CPU ms':>8} {'p50 ms':>8} {'p99 ms':>8}   (medians)")
+    figures: dict[str, list[Figures]] = {load[0]: [] for load in loads}
+    for _ in range(rounds):
+        for name, server, port, requests, status in loads:
+            figures[name].append(measure(server, port, list(requests), status, at_once))
+    for name, found in figures.items():
+        columns = zip(*(each.columns() for each in found), strict=True)
+        print(f"{name:26} " + " ".join(f"{statistics.median(one):8.2f}" for one in columns))
 
 
 def _registering(server: Ours, tokens: list[str]) -> Callable[[], float]:
@@ -248,43 +268,43 @@ def _registering(server: Ours, tokens: list[str]) -> Callable[[], float]:
     return stop
 
 
-def prosody(folder: Path, arguments: argparse.Namespace) -> None:
-    """Measure Prosody."""
-    server = Prosody(folder)
-    key = server.make_key()
-    creates = [request("GET", f"/invites_api?key={key}")] * arguments.requests
-    server.start()
-    asyncio.run(_load(PROSODY_PORT, creates[:1], 201, 1))
-    server.stop()
-    server.make_invites(arguments.pending)
-    connection = sqlite3.connect(server.database)
-    query = "SELECT key FROM prosody WHERE store = 'invite_token' LIMIT ?"
-    tokens = [token for (token,) in connection.execute(query, (arguments.requests,))]
-    connection.close()
-    pages = [request("GET", f"/invites_page?{token}") for token in tokens]
-    server.start()
-    try:
-        for name, requests, status in (("page", pages, 200), ("api", creates, 201)):
-            figures = measure(server, PROSODY_PORT, requests, status, arguments.at_once)
-            print(f"Prosody, {'mod_invites_' + name:16}     {figures}")
-        print(f"resident                      {server.resident_mib():8.1f} MiB")
-    finally:
-        server.stop()
-
-
 def main() -> None:
-    """Load one after the other, and print what they did."""
+    """Prepare both, load them by turns, and print what they did."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=2000, help="of each kind")
+    parser.add_argument("--requests", type=int, default=1000, help="of each kind, each time")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=16)
     parser.add_argument("--pending", type=int, default=1000, help="other pending invites")
     arguments = parser.parse_args()
-    for run in (ours, prosody):
-        if run is prosody and not (shutil.which("prosody") and MODULES.exists()):
+    folder = os.environ.get("BENCH_DIR")
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as here,
+        tempfile.TemporaryDirectory(dir=folder) as there,
+    ):
+        server = Ours(Path(here))
+        tokens = server.make_invites(arguments.requests)
+        guests = server.make_invites(4 * arguments.requests)
+        server.make_invites(arguments.pending)
+        loads, servers = ours(server, tokens), [server]
+        if shutil.which("prosody") and MODULES.exists():
+            other = Prosody(Path(there))
+            loads += prosody(other, arguments.pending, arguments.requests)
+            servers.append(other)
+        else:
             print("Prosody or its modules are not here: apt-get install prosody-modules")
-            continue
-        with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
-            run(Path(folder), arguments)
+        try:
+            for each in servers:
+                each.start()
+            compare(loads, arguments.at_once, arguments.rounds)
+            print("\nwhile registrations go on:")
+            registering = _registering(server, guests)
+            compare(loads[:4], arguments.at_once, 1)
+            print(f"registrations {registering():.1f}/s")
+            for each in servers:
+                print(f"resident, {type(each).__name__}: {each.resident_mib():.0f} MiB")
+        finally:
+            for each in servers:
+                each.stop()
 
 
 if __name__ == "__main__":
