@@ -7,8 +7,8 @@ from invitereg.errors import InvalidInvite, Refused
 from invitereg.model import Invite
 from invitereg.policy.values import Domain
 from invitereg.web.channel import WebRequest
-from invitereg.web.presenting import Opened, filled_in
-from invitereg.web.rendering import Renderer, reader
+from invitereg.web.presenting import Opened
+from invitereg.web.rendering import Reader, Renderer, reader
 from invitereg.web.static import StaticFiles
 from invitereg.web.statuses import say_when, status_of
 from invitereg.web.wording import reason
@@ -29,25 +29,18 @@ class Answers:
         """A page, in the language of whoever asks."""
         who = reader(request)
         domain = self.domain(request)
-        request.setHeader("Content-Type", "text/html; charset=utf-8")
-        request.setHeader("Content-Language", who.language)
-        request.setHeader("Vary", "Accept-Language, User-Agent")
         text = self._renderer.page(template, request.served, domain, who, **values)
-        content = text.encode()
-        request.setHeader("Content-Length", str(len(content)))
-        return content
+        return _html(request, who, text)
 
     def landing(self, request: WebRequest, invite: Invite, token: str) -> bytes:
         """The page of an invitation."""
-        opened = self.opened(request, invite, token)
-        opening = not opened.registers
-        domain, who = self.domain(request), reader(request)
-        apps = self._renderer.apps(request.served, domain, who, opening=opening)
-        return self.page(request, "landing.html", opened=opened, apps=filled_in(apps, opened))
+        opened, who = self.opened(request, invite, token), reader(request)
+        text = self._renderer.landing(request.served, self.domain(request), who, opened)
+        return _html(request, who, text)
 
     def opened(self, request: WebRequest, invite: Invite, token: str) -> Opened:
         """An invitation that a page is about; apps that are given the address find it, too."""
-        opened = Opened.at(request.served, invite, token)
+        opened = Opened.at(request.served, invite, token, reader(request).date)
         request.setHeader("Link", f'<{opened.uri}>; rel="alternate"')
         return opened
 
@@ -70,3 +63,12 @@ class Answers:
         """The page for a request that nothing can be made of."""
         request.setResponseCode(status)
         return self.page(request, "mistaken.html", status=status)
+
+
+def _html(request: WebRequest, who: Reader, text: str) -> bytes:
+    content = text.encode()
+    request.setHeader("Content-Type", "text/html; charset=utf-8")
+    request.setHeader("Content-Length", str(len(content)))
+    request.setHeader("Content-Language", who.language)
+    request.setHeader("Vary", "Accept-Language, User-Agent")
+    return content

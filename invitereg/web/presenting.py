@@ -1,8 +1,9 @@
 """What a page shows of an invitation: its links, its apps, its code for a camera."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
@@ -25,34 +26,48 @@ SHOP_NAMES = {
 }
 
 
-# What stands for an invitation in a list of apps that is kept for others.
-ANY_URI, ANY_TOKEN = "URI0of0an0invitation", "TOKEN0of0an0invitation"
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Opened:
     """An invitation that a page is about, with its token.
 
     Attributes:
         uri: what an app opens.
+        quoted_uri: the same as a part of another address.
         url: its page.
+        until: when it ends, as the reader writes it; "" is never.
+        ends: the same as programs write it.
     """
 
     invite: Invite
     token: str
     uri: str
+    quoted_uri: str
     url: str
+    until: str
+    ends: str
 
     @classmethod
-    def at(cls, site: SiteSettings, invite: Invite, token: str) -> "Opened":
-        """An invitation on a site."""
-        return cls(invite, token, invite.uri(token), site.url(f"invite/{token}"))
+    def at(
+        cls, site: SiteSettings, invite: Invite, token: str, date: Callable[[datetime], str]
+    ) -> "Opened":
+        """An invitation on a site; ``date`` is how the reader writes a moment."""
+        uri, end = invite.uri(token), invite.expires_at
+        return cls(
+            invite=invite,
+            token=token,
+            uri=uri,
+            quoted_uri=quote(uri, safe=""),
+            url=site.url(f"invite/{token}"),
+            until=date(end) if end else "",
+            ends=end.isoformat() if end else "",
+        )
 
     @property
     def registers(self) -> bool:
         """Whether an account can be made with it."""
         return self.invite.kind in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
 
+    @property
     def code(self) -> Markup:
         """A QR code of its page, which every phone's camera understands."""
         return qr_code(self.url)
@@ -77,33 +92,23 @@ def qr_code(text: str) -> Markup:
     )
 
 
-def _filled(link: str, uri: str, token: str, domain: str, address: str) -> str:
-    return link.format(
-        uri=quote(uri, safe=""),
-        token=quote(token, safe=""),
-        domain=quote(domain, safe=""),
-        address=quote(address, safe="@"),
-    )
-
-
-def magic_link(app: App, uri: str, token: str, domain: str) -> str:
+def magic_link(app: App, opened: Opened) -> str:
     """What opens an invitation in an app that has links of its own for it; else ""."""
-    return _filled(app.magic_link, uri, token, domain, "") if app.magic_link else ""
-
-
-def filled_in(apps: str, opened: Opened) -> Markup:
-    """A list of apps that was made for `ANY_URI` and `ANY_TOKEN`, for one invitation."""
-    # Both are without any character that HTML would have to escape.
-    uri, token = quote(opened.uri, safe=""), quote(opened.token, safe="")
-    return Markup(apps.replace(ANY_URI, uri).replace(ANY_TOKEN, token))  # noqa: S704
+    return app.magic_link.format(
+        uri=opened.quoted_uri,
+        token=opened.token,
+        domain=quote(opened.invite.domain, safe=""),
+        address="",
+    )
 
 
 def login_link(app: App, address: str, domain: str) -> str:
     """What opens an app to log in; "" where nothing does."""
-    return _filled(app.login_link, "", "", domain, address) if app.login_link else ""
+    where = {"address": quote(address, safe="@"), "domain": quote(domain, safe="")}
+    return app.login_link.format(uri="", token="", **where)
 
 
-def stores(app: App, visitor: Visitor, uri: str) -> Iterator[tuple[str, str]]:
+def stores(app: App, visitor: Visitor, quoted_uri: str) -> Iterator[tuple[str, str]]:
     """Where an app is got for this device: the name of each place, and a link to it.
 
     Google Play hands its referrer to an app that is installed by it: so Conversations opens
@@ -113,8 +118,8 @@ def stores(app: App, visitor: Visitor, uri: str) -> Iterator[tuple[str, str]]:
         if button.platforms and visitor.platform and not _fits(button, visitor):
             continue
         url = button.url
-        if button.shop == "google-play" and uri and app.preauth:
-            url += f"{'&' if urlsplit(url).query else '?'}referrer={quote(uri, safe='')}"
+        if button.shop == "google-play" and quoted_uri and app.preauth:
+            url += f"{'&' if urlsplit(url).query else '?'}referrer={quoted_uri}"
         name = SHOP_NAMES[button.shop]
         if button.platforms and not visitor.platform:
             name += f" ({', '.join(NAMES.get(one, one) for one in button.platforms)})"

@@ -24,10 +24,10 @@ from invitereg.config.apps import in_language
 from invitereg.policy.values import Domain
 from invitereg.translations import chosen_language, languages, translations
 from invitereg.web.channel import WebRequest
+from invitereg.web.keeping import KeptPages
 from invitereg.web.platforms import NAMES, Visitor, visitor
 from invitereg.web.presenting import (
-    ANY_TOKEN,
-    ANY_URI,
+    Opened,
     login_link,
     magic_link,
     sorted_apps,
@@ -37,7 +37,6 @@ from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles
 
 _MAX_TAGS = 10
-_MOST_LISTS = 500
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Renderer:
 
     def __init__(self, static: StaticFiles) -> None:
         self._static = static
-        self._apps: dict[tuple[SiteSettings, str, Reader, bool], str] = {}
+        self._kept = KeptPages()
 
     def page(
         self, template: str, site: SiteSettings, domain: Domain, who: Reader, **values: Any
@@ -124,27 +123,17 @@ class Renderer:
         known = self._known(site, domain, who)
         return environment.get_template(template).render(known, **values)
 
-    def apps(self, site: SiteSettings, domain: Domain, who: Reader, *, opening: bool) -> str:
-        """The apps for whoever looks at an invitation, with places for it to be filled in.
+    def landing(self, site: SiteSettings, domain: Domain, who: Reader, opened: Opened) -> str:
+        """The page of an invitation."""
 
-        They take longer than all the rest of the page, and are the same for everybody with
-        the same kind of device, so they are kept.
-        """
-        key = (site, domain.name, who, opening)
-        made = self._apps.get(key)
-        if made is None or site.templates is not None:
-            made = self._list_apps(site, domain, who, opening)
-            if len(self._apps) >= _MOST_LISTS:
-                self._apps.clear()
-            self._apps[key] = made
-        return made
+        def make(one: Opened) -> str:
+            fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
+            apps = {"fitting": fitting, "others": others}
+            return self.page("landing.html", site, domain, who, opened=one, **apps)
 
-    def _list_apps(self, site: SiteSettings, domain: Domain, who: Reader, opening: bool) -> str:
-        fitting, others = sorted_apps(site, who.visitor, opening=opening)
-        parts = _environment(site.templates, who.language).get_template("parts.html")
-        module: Any = parts.make_module(self._known(site, domain, who))
-        register = "" if opening else f"invite/{ANY_TOKEN}/register"
-        return str(module.app_lists(fitting, others, ANY_URI, register, ANY_TOKEN))
+        if site.templates is not None:  # which may show anything
+            return make(opened)
+        return self._kept.page((site, domain.site_name, who), opened, make)
 
     def _known(self, site: SiteSettings, domain: Domain, who: Reader) -> dict[str, Any]:
         """What every template may use."""

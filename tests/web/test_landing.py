@@ -1,5 +1,6 @@
 """The page of an invitation, as a browser without scripts gets it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -248,6 +249,39 @@ class OverTests(LandingCase):
         token = (await self.tokens())["used"]
         for _time in range(30):
             self.assertEqual((await self.get(f"/invite/{token}")).code, 404)
+
+
+class KeptTests(LandingCase):
+    async def test_as_if_made_anew(self) -> None:
+        """A page that is kept for others is what it would be if it were made for this one."""
+        await self.account("romeo")
+        await self.account("nurse")
+        for name, asked in enumerate(
+            (
+                {},
+                {"inviter": "romeo", "contact": True},
+                {"inviter": "nurse", "contact": True},
+                {"inviter": "romeo", "contact": True, "registration": False},
+                {"uses": 3},
+                {"uses": 4},
+                {"uses": None, "expiry": None},
+                {"username": "juliet"},
+                {"username": "mercutio", "expiry": timedelta(days=3)},
+            )
+        ):
+            for agent in (PHONE, PENGUIN):
+                one = {**asked}
+                if "username" in one:
+                    one["username"] += f"{name}{len(agent)}"
+                _page, other = await self.landing(agent, **{**one, "username": None})
+                page, token = await self.landing(agent, **one)
+                site = self.sites[DOMAIN]
+                self.sites[DOMAIN] = replace(site)  # for which nothing is kept
+                anew = await self.get(f"/invite/{token}", headers={"User-Agent": agent})
+                self.assertEqual(page, anew.body)
+                self.assertNotIn(other, page)
+                self.assertNotIn("GAP", page)
+                self.sites[DOMAIN] = site
 
 
 class LanguageTests(LandingCase):
