@@ -22,8 +22,8 @@ TABLE = {
     errors.AddressRefused(): "auth/forbidden",
     errors.Unavailable("4711"): "wait/resource-constraint",
 }
-# What only the operator's commands can meet.
-OF_COMMANDS = {errors.NotFound, errors.InvalidRequest}
+# What only the operator's commands, and programs by the API, can meet.
+OF_COMMANDS = {errors.NotFound, errors.InvalidRequest, errors.OtherRequest}
 
 
 def kinds(error: type) -> set[type]:
