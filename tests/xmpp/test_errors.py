@@ -27,6 +27,8 @@ TABLE = {
     errors.NotFound("no such invite"): "cancel/item-not-found",
     errors.InvalidRequest("too long"): "modify/not-acceptable",
 }
+# What only programs by the API can meet.
+OF_COMMANDS = {errors.OtherRequest}
 
 
 def kinds(error: type) -> set[type]:
