@@ -290,8 +290,10 @@ class RefusalTests(TransferCase):
         """A file that is not whole is not imported, wherever it was cut."""
         self.assertNothing(lambda lines: lines.pop(), 18, "the end is missing")
         whole = self.go_back()
-        self.file.write_bytes(whole[:-200])
-        self.assertRefused("import", str(self.file), says=": line 15: ")
+        cut = whole[:-200]
+        self.file.write_bytes(cut)
+        line = cut.count(b"\n") + 1
+        self.assertRefused("import", str(self.file), says=f": line {line}: ")
         self.file.write_bytes(b"")
         self.assertRefused("import", str(self.file), says="the end is missing")
 
