@@ -34,6 +34,8 @@ from invitereg.upkeep import Upkeep
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
+from invitereg.xmpp.upstream import Upstream
+from invitereg.xmpp.upstreams import Behind
 
 STOP_SECONDS = 10
 # What cannot change while the service runs.
@@ -169,6 +171,19 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
+            behind={
+                name: Behind(
+                    Upstream(
+                        domain=name,
+                        connect=keys.connect,
+                        tls=keys.tls,
+                        ca=keys.ca,
+                        proxy_protocol=keys.proxy_protocol,
+                    ),
+                    self._reactor,
+                )
+                for name, keys in config.upstreams.items()
+            },
         )
 
     def _listen(self, door: C2SDoor) -> None:

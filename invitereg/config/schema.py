@@ -55,7 +55,16 @@ def _backend(value: object) -> object:
     return value
 
 
+def _client_endpoint(text: str, info: ValidationInfo) -> str:
+    if surroundings(info).serving:
+        from invitereg.config.endpoints import check_client_endpoint
+
+        check_client_endpoint(text)
+    return text
+
+
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+ClientEndpoint = Annotated[str, AfterValidator(_client_endpoint)]
 
 
 def _opens_files(info: ValidationInfo) -> bool:
@@ -89,7 +98,29 @@ class Tls(Section):
         return path
 
 
-class C2s(Section):
+def _given(value: object) -> object:
+    """Where None means that there is nothing, an empty key must not be taken for it."""
+    if value is None:
+        raise ValueError("is empty")
+    return value
+
+
+class UpstreamKeys(Section):
+    """The server behind, to which clients' streams are handed over."""
+
+    connect: ClientEndpoint
+    tls: Literal["starttls", "direct", "none"] = "starttls"
+    ca: Annotated[FilePath | None, BeforeValidator(_given)] = None
+    proxy_protocol: Literal["off", "v1", "v2"] = "off"
+
+
+class DomainC2s(Section):
+    """What becomes of one domain's clients once they do not register."""
+
+    upstream: Annotated[UpstreamKeys | None, BeforeValidator(_given)] = None
+
+
+class C2s(DomainC2s):
     """Where clients connect: Twisted endpoints, with STARTTLS or with TLS at once."""
 
     listen: tuple[Endpoint, ...] = ()
@@ -119,6 +150,7 @@ class DomainKeys(Section):
         default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},
         validate_default=True,
     )
+    c2s: DomainC2s = DomainC2s()
     policy: PolicyKeys = PolicyKeys()
 
 

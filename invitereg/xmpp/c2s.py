@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -26,12 +26,14 @@ from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, sasl, starttls
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
+from invitereg.xmpp.gatewaystream import GatewayStream
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
 from invitereg.xmpp.register import RegistrationHandler
 from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
+from invitereg.xmpp.upstreams import Behind
 
 ALPN = b"xmpp-client"  # XEP-0368
 
@@ -89,6 +91,7 @@ class C2SDoor:
     streams: StreamCount
     tls: Any
     reactor: Any
+    behind: Mapping[str, Behind] = field(default_factory=dict)
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -137,10 +140,14 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
         """A stream for a new connection."""
-        stream = ClientStream(self._first_phase)
+        stream = GatewayStream(self._first_phase)
         stream.factory = self
         self.installBootstraps(stream)
         return stream
+
+    def behind(self, domain: str) -> Behind | None:
+        """The server behind a domain, if there is one."""
+        return self._door.behind.get(domain)
 
     def features(self, phase: Phase) -> str:
         """The stream features of a phase, serialized."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 # A person is typing between the form and its submission: that is a matter of minutes.
-SECONDS = {"tls": 30.0, "idle": 10 * 60.0, "login": 30 * 60.0, "close": 5.0}
+SECONDS = {"tls": 30.0, "idle": 10 * 60.0, "login": 30 * 60.0, "close": 5.0, "drain": 60.0}
 
 
 class Deadlines:
@@ -12,7 +12,8 @@ class Deadlines:
 
     tls: from the connection to the end of the TLS handshake. idle: without a byte, before
     login. login: from the connection to the bound resource, whatever is sent. close: from
-    our closing of the stream to the peer's.
+    our closing of the stream to the peer's. drain: likewise, where a server's last bytes are
+    still to be read.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:

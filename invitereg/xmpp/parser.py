@@ -21,6 +21,8 @@ class BoundedElementStream(domish.ExpatElementStream):
     Attributes:
         max_bytes: how long a stanza up to its end tag, or the stream header, may be.
         max_depth: how many levels of elements a stanza may have; the stanza is the first.
+        started: index of the first byte of the last stanza that began, or of the end tag of
+            the stream.
 
     Raises (from `parse`):
         StreamError: with the condition that describes what is wrong.
@@ -30,6 +32,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         super().__init__()
         self.max_bytes = max_bytes
         self.max_depth = max_depth
+        self.started = 0
         self._depth = 0
         self._received = 0
         self._boundary = 0  # index of the byte after the last complete piece
@@ -84,7 +87,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self._depth += 1
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
-            self._boundary = self.parser.CurrentByteIndex
+            self.started = self._boundary = self.parser.CurrentByteIndex
             # Text comes in a piece per line and entity, and domish joins them one by one.
             self.parser.buffer_text = True
         if self._depth > self.max_depth + 1:
@@ -97,6 +100,8 @@ class BoundedElementStream(domish.ExpatElementStream):
             self._check_size(self.parser.CurrentByteIndex)
             self._boundary = self.parser.CurrentByteIndex
             self.parser.buffer_text = False
+        elif not self._depth:
+            self.started = self.parser.CurrentByteIndex
         super()._onEndElement(name)
 
     def _onCdata(self, data: str) -> None:

@@ -122,7 +122,10 @@ class ClientStream(XmlStream):
         except StreamError as error:
             # A parser that was replaced meanwhile has nothing to say any more.
             if parser is self.stream:
-                self.end(error.condition, error.text)
+                self._malformed(error)
+
+    def _malformed(self, error: StreamError) -> None:
+        self.end(error.condition, error.text)
 
     def _peer_address(self) -> Address | None:
         return parse_address(getattr(self.transport.getPeer(), "host", None) or "")
@@ -179,12 +182,14 @@ class ClientStream(XmlStream):
             return
         self._pumping = True
         while self._inbox and not self._waiting and not self.closing:
-            element = self._inbox.popleft()
-            if element is None:  # the end of the stream
-                self._close()
-            else:
-                self._receive(element)
+            self._take(self._inbox.popleft())
         self._pumping = False
+
+    def _take(self, element: domish.Element | None) -> None:
+        if element is None:  # the end of the stream
+            self._close()
+        else:
+            self._receive(element)
 
     def _receive(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
@@ -245,6 +250,9 @@ class ClientStream(XmlStream):
             self.end(error.condition, error.text)
             return
         self._domain = domain
+        self._answer_header()
+
+    def _answer_header(self) -> None:
         self.sendHeader()
         self.send(self.factory.features(self.phase))
 
@@ -313,7 +321,7 @@ class ClientStream(XmlStream):
         self.transport.loseConnection()
 
     def _timed_out(self, name: str) -> None:
-        if name == "close" or (name == "tls" and self.phase is not Phase.CLEAR):
+        if name in ("close", "drain") or (name == "tls" and self.phase is not Phase.CLEAR):
             self.abort()
         else:
             self.end("connection-timeout")
