@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 5222
 TLS_PORT ?= 5223
 ARGS ?=
+BENCH ?= registrations
 
 # Only what goes wrong is shown.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -23,6 +24,7 @@ help:
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
 	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
+	@echo "             (BENCH=commands: how fast commands answer; ARGS=\"--pending 1000000\")"
 	@echo 'make clean   remove .venv and everything else that was made'
 	@echo 'PYTHON=python3.12 chooses another Python.'
 
@@ -40,7 +42,7 @@ types: $(VENV)/.work
 	@$(BIN)/mypy
 
 bench: $(VENV)/.demo
-	@$(BIN)/python bench/registrations.py $(ARGS)
+	@$(BIN)/python bench/$(BENCH).py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -144,6 +144,12 @@ class Unavailable(Refused):
         )
 
 
+class RosterFull(Refused):
+    """A roster, or what waits for its owner's answer, is at its limit."""
+
+    text = "There are too many contacts in the roster already."
+
+
 class NotFound(Refused):
     """A command names an invite or an account that does not exist."""
 

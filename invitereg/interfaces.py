@@ -59,12 +59,16 @@ class Redemption:
         use: the row of history; its ``invite_id`` names the invite whose use is taken.
         counter: what is counted by it, and may refuse it.
         operator: made by the operator: takes a name whose deleted account reserves it.
+        contact: username that becomes a mutual contact of the account, if it has an account
+            with less than ``roster_limit`` contacts then.
     """
 
     account: Account
     use: Use
     counter: Counter | None = None
     operator: bool = False
+    contact: str | None = None
+    roster_limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +177,7 @@ class IInviteStore(Interface):
         """
 
     def redeem(redemption: Redemption) -> Deferred[None]:
-        """Make an account: use, count, name and account in one transaction.
+        """Make an account: use, count, name, account and contacts in one transaction.
 
         Raises:
             InvalidInvite: revoked, used up or gone, or not for this. Expiry is not asked again.
@@ -207,10 +211,11 @@ class IInviteStore(Interface):
             How many were removed: fewer than ``at_most`` if none is left.
         """
 
-    def purge_reservations(domain: str, now: datetime, at_most: int) -> Deferred[int]:
-        """Remove the reservations that have lapsed by ``now``; they reserve nothing any more.
+    def purge_names(domain: str, now: datetime, at_most: int) -> Deferred[int]:
+        """Make names free that are held no longer than until ``now``.
 
-        Returns as `purge_invites`.
+        Those are reservations that have lapsed, and names of deleted accounts that were kept
+        as long as `IAccountStore.delete_account` was told. Returns as `purge_invites`.
         """
 
     def purge_hits(domain: str, name: str, before: datetime, at_most: int) -> Deferred[int]:
@@ -243,8 +248,13 @@ class IAccountStore(Interface):
     ) -> Deferred[Sequence[Account]]:
         """Accounts in the order of their names, after the one named."""
 
-    def delete_account(domain: str, username: str, now: datetime) -> Deferred[None]:
+    def delete_account(
+        domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
         """Delete an account, keep its name from being taken, and end its sessions.
+
+        The name becomes free by `IInviteStore.purge_names` after ``until``; None is never.
+        Its roster goes, and who had it as a contact sees it no more.
 
         Raises:
             NotFound: no such account.
@@ -293,8 +303,10 @@ class IAccounts(Interface):
     def check_password(domain: str, username: str, password: str) -> Deferred[datetime | None]:
         """When the password was set, if it is the account's; else None, after as much work."""
 
-    def delete(domain: str, username: str, now: datetime) -> Deferred[None]:
-        """Delete an account.
+    def delete(
+        domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
+        """Delete an account; ``until`` is as in `IAccountStore.delete_account`.
 
         Raises:
             NotFound: no such account.

@@ -179,7 +179,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One account made, or one password reset, through a door: the history that outlives all.
+    """One account or contact made, or one password reset: the history that outlives all.
 
     Attributes:
         invite_id: None where no invite was needed.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from twisted.logger import Logger
@@ -14,6 +14,7 @@ from invitereg.errors import (
     UnacceptablePassword,
 )
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
+from invitereg.logs import RefusalLog
 from invitereg.model import (
     MAX_PASSWORD_BYTES,
     Account,
@@ -66,6 +67,9 @@ class Registrar:
 
     Attributes:
         domains: what is served, by name; may be replaced while running.
+        keep_names: how long the name of a deleted account stays taken; None is for ever. May
+            be replaced while running.
+        refusals: what the log is told about those who are refused.
     """
 
     _log = Logger()
@@ -76,8 +80,11 @@ class Registrar:
         store: Any,
         accounts: Any,
         now: Callable[[], datetime],
+        keep_names: timedelta | None = None,
     ) -> None:
         self.domains = domains
+        self.keep_names = keep_names
+        self.refusals = RefusalLog(self._log)
         self._store = IInviteStore(store)
         self._accounts = IAccounts(accounts)
         self._now = now
@@ -96,7 +103,7 @@ class Registrar:
         if findings.invite is None and decision.rule != "too-many-guesses":
             await self._count_guess(domain, address)
         if decision.refusal is not None:
-            self._refused(decision, domain, address, findings.invite)
+            self._refused(decision.rule, domain, address, findings.invite)
             raise decision.refusal
         if findings.invite is None:
             raise InvalidInvite
@@ -158,18 +165,13 @@ class Registrar:
         )
         decision, findings = await self.explain(request, grant.digest if grant else None)
         if decision.refusal is not None:
-            self._refused(decision, submission.domain, submission.address, invite)
+            self._refused(decision.rule, submission.domain, submission.address, invite)
             raise decision.refusal
         try:
             return await self._carry_out(submission, findings.invite)
         except Refused as refusal:
-            self._log.info(
-                "refused at {domain} from {address}: {reason} (invite {invite_id})",
-                domain=submission.domain,
-                address=str(submission.address),
-                reason=type(refusal).__name__,
-                invite_id=invite and invite.id,
-            )
+            reason = type(refusal).__name__
+            self._refused(reason, submission.domain, submission.address, invite)
             raise
 
     async def _carry_out(self, submission: Submission, invite: Invite | None) -> str:
@@ -197,7 +199,13 @@ class Registrar:
                 details={name: submission.fields.get(name, "") for name in policy.fields},
             )
             counter = registration_counter(policy, submission.address, invite)
-            redemption = Redemption(account=account, use=use, counter=counter)
+            redemption = Redemption(
+                account=account,
+                use=use,
+                counter=counter,
+                contact=invite.inviter if invite and invite.subscribe else None,
+                roster_limit=policy.limits.roster,
+            )
             await self._accounts.redeem(redemption, password)
         self._log.info(
             "{what} {username}@{domain} through {door} from {address} (invite {invite_id})",
@@ -241,7 +249,9 @@ class Registrar:
         Raises:
             NotFound: there is no such account.
         """
-        await self._accounts.delete(domain, prepare_localpart(username), self._now())
+        now = self._now()
+        until = None if self.keep_names is None else now + self.keep_names
+        await self._accounts.delete(domain, prepare_localpart(username), now, until)
 
     async def _count_guess(self, domain: str, address: Address | None) -> None:
         policy = self.domains[domain].policy
@@ -252,13 +262,13 @@ class Registrar:
             raise Throttled
 
     def _refused(
-        self, decision: Decision, domain: str, address: Address | None, invite: Invite | None
+        self, rule: str, domain: str, address: Address | None, invite: Invite | None
     ) -> None:
-        self._log.info(
+        self.refusals.info(
             "refused at {domain} from {address}: {rule} (invite {invite_id})",
             domain=domain,
-            address=str(address),
-            rule=decision.rule,
+            address=address,
+            rule=rule,
             invite_id=invite and invite.id,
         )
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -21,7 +22,7 @@ from twisted.python.failure import Failure
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, ConfigError, load
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.logins import LoginThrottle
 from invitereg.notify import ServiceManager
@@ -30,7 +31,7 @@ from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
-from invitereg.upkeep import Upkeep
+from invitereg.upkeep import Keep, Upkeep
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
@@ -38,6 +39,9 @@ from invitereg.xmpp.upstream import Upstream
 from invitereg.xmpp.upstreams import Behind
 
 STOP_SECONDS = 10
+BACKLOG = 4096
+# Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
+BUSY_SECONDS = 4
 # What cannot change while the service runs.
 _FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
 
@@ -56,6 +60,8 @@ def makeService(options: Options, reactor: Any) -> IService:
     Raises:
         SystemExit: with every mistake in the file, a line each; nothing has been started.
     """
+    # Its own clock is the time of day: set back an hour, nothing would happen for an hour.
+    reactor.seconds = time.monotonic
     path = options["config"] or os.environ.get("INVITEREG_CONFIG") or "config.yaml"
     try:
         return InviteregService(load(Path(path)), reactor)
@@ -91,6 +97,7 @@ class InviteregService(Service):
         self._ports: list[Any] = []
         self._database: Database | None = None
         self._streams: StreamCount | None = None
+        self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
         self._manager = ServiceManager(reactor)
 
@@ -101,22 +108,23 @@ class InviteregService(Service):
             StartFailure: something is in the way; nothing is left open.
         """
         try:
-            self._database = Database(self._config.data_dir, self._threads)
+            self._database = Database(self._config.data_dir, self._threads, BUSY_SECONDS)
         except StoreError as error:
             raise StartFailure(str(error)) from None
         _allow_many_connections()
         store = SQLStore(self._database)
         door = self._make_door(store)
-        self._streams = door.streams
+        self._streams, self._registrar = door.streams, door.registrar
         self._listen(door)
         self._threads.start()
         self._upkeep = Upkeep(
             self._reactor,
             self._now,
             store,
-            door.sessions,
+            (door.embedded.sessions.carry_out_ends, door.embedded.contacts.carry_out_changes),
             self._domains,
-            self._config.keep_addresses,
+            _keep(self._config),
+            [door.registrar.refusals, door.failed_logins],
         )
         self._upkeep.start()
         self._watch = self._certificates.watch(self._reactor)
@@ -149,10 +157,19 @@ class InviteregService(Service):
             self._upkeep.stop()
         if self._watch is not None:
             self._watch.stop()
-        await self._threads.stop()
-        if self._database is not None:
-            self._database.close()
+        await self._stop_work()
         self._manager.stopped()
+
+    async def _stop_work(self) -> None:
+        hangs: list[Any] = []
+        stopped = self._threads.stop()
+        stopped.addTimeout(STOP_SECONDS, self._reactor, lambda *cause: hangs.append(cause))
+        await stopped
+        if hangs:
+            # As after a crash, the database recovers by itself.
+            self._log.warn("stopping although the database or a thread hangs")
+        elif self._database is not None:
+            self._database.close()
 
     def _make_door(self, store: SQLStore) -> C2SDoor:
         config = self._config
@@ -163,10 +180,10 @@ class InviteregService(Service):
         streams = config.streams
         return C2SDoor(
             domains=self._domains,
-            registrar=Registrar(self._domains, store, accounts, self._now),
+            registrar=Registrar(self._domains, store, accounts, self._now, config.keep_names),
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
-            sessions=Sessions(store),
+            embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
@@ -200,7 +217,8 @@ class InviteregService(Service):
                 self._give_up(text, failures[0])
 
     def _open_port(self, text: str, factory: Any) -> Any:
-        return serverFromString(self._reactor, text).listen(factory)
+        listening = serverFromString(self._reactor, text).listen(factory)
+        return listening if "backlog=" in text else listening.addCallback(_queue_many)
 
     def _give_up(self, text: str, failure: Failure) -> None:
         """Leave without a trace: half a service helps nobody."""
@@ -247,12 +265,24 @@ class InviteregService(Service):
             fixed.append("domains (one cannot be removed)")
         if fixed:
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
-        if self._upkeep is not None:
-            self._upkeep.keep_addresses = config.keep_addresses
+        if self._registrar is not None and self._upkeep is not None:
+            self._registrar.keep_names = config.keep_names
+            self._upkeep.keep = _keep(config)
         self._log.info("reloaded {path}", path=str(config.path))
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._reactor.seconds(), UTC)
+        return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _keep(config: Config) -> Keep:
+    return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
+
+
+def _queue_many(port: Any) -> Any:
+    """Let more clients wait than Twisted's 50: the rest would try again after a second."""
+    if hasattr(port, "socket"):
+        port.socket.listen(BACKLOG)
+    return port
 
 
 def _allow_many_connections() -> None:

@@ -12,54 +12,44 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
 
 from twisted.internet.defer import Deferred, execute, fail, succeed
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from invitereg.errors import Overloaded, Unavailable
+from invitereg.jobs import PATIENCE_SECONDS, Backlog, Job, Lane
+from invitereg.logs import FaultLog
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
-Process = Callable[[Sequence[Any]], Sequence[object]]
+Settle = Callable[[], bool]
+"""Called when what was done is about to last; False: undo it, as somebody who asked for it has
+been told meanwhile that it failed."""
+Process = Callable[[Sequence[Any], Settle], Sequence[object]]
 """Does some jobs together and returns one outcome for each: its result, or a Failure."""
 
 
-class Backlog:
-    """How many jobs were taken on and are not answered yet. For the reactor's thread only.
+class _Daemon(threading.Thread):
+    """Does not keep the process from ending, should it hang."""
 
-    Attributes:
-        size: jobs that wait or run.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.size = 0
-        self._limit = limit
-
-    def enter(self) -> None:
-        """Take on one more job.
-
-        Raises:
-            Overloaded: there are as many as may wait.
-        """
-        if self.size >= self._limit:
-            raise Overloaded(retry_after=1.0)
-        self.size += 1
-
-    def leave(self) -> None:
-        """One job is answered."""
-        self.size -= 1
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, daemon=True, **options)
 
 
 class Threads:
-    """A pool of threads with a bound on what may wait for it.
+    """A pool of threads with a bound on what may wait for it, and for how long.
 
-    Everything here is called in the reactor's thread.
+    Who has waited for `PATIENCE_SECONDS` is refused; what was not settled by then never takes
+    effect. While all threads hang, everybody is refused at once; when one moves again, so does
+    everything. Everything here is called in the reactor's thread.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
-        reactor: IReactorFromThreads,
+        reactor: Any,
         limit: int = 512,
         threads: int = max(2, os.cpu_count() or 1),
     ) -> None:
@@ -67,6 +57,8 @@ class Threads:
         self._reactor = reactor
         self._backlog = Backlog(limit)
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="invitereg")
+        self._pool.threadFactory = _Daemon
+        self._lane = self._make_lane("Work", threads, waiting_hangs=False)
         self._batches: list[Batches] = []
         self._drained: Deferred[None] = Deferred()
         self._stopping = False
@@ -76,7 +68,7 @@ class Threads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Refuse further jobs; fires when all that were taken on are answered."""
+        """Refuse further jobs; fires when all that were taken on are finished."""
         if self._stopping:
             return succeed(None)
         self._stopping = True
@@ -90,42 +82,51 @@ class Threads:
 
         Raises:
             Overloaded: too many jobs wait already.
-            Unavailable: `stop` was called.
+            Unavailable: `stop` was called, or it has taken too long.
         """
-        done: Deferred[T] = Deferred()
+
+        def do() -> T | None:
+            return function(*args) if job.settle() else None
 
         def answer(_success: bool, outcome: Any) -> None:
-            self._reactor.callFromThread(self._answer, [(done, outcome)])
+            self._reactor.callFromThread(self._finish, self._lane, [(job, outcome)])
 
         try:
-            self._enter()
+            job = self._enter(self._lane)
         except (Overloaded, Unavailable) as refusal:
             return fail(refusal)
-        self._pool.callInThreadWithCallback(answer, function, *args)
-        return done
+        self._pool.callInThreadWithCallback(answer, do)
+        return job.done
 
     def batches(self, process: Process, most: int = 64) -> "Batches":
         """One more thread, which does up to ``most`` waiting jobs together by ``process``."""
-        batches = Batches(process, most, self._enter, self._answer_from_thread)
+        lane = self._make_lane("Write", 1, waiting_hangs=True)
+
+        def finish(answers: Answers) -> None:
+            self._reactor.callFromThread(self._finish, lane, answers)
+
+        batches = Batches(process, most, lambda: self._enter(lane), finish)
         self._batches.append(batches)
         return batches
 
-    def _enter(self) -> None:
+    def _make_lane(self, what: str, threads: int, *, waiting_hangs: bool) -> Lane:
+        return Lane(FaultLog(self._log, what), threads, waiting_hangs=waiting_hangs)
+
+    def _enter(self, lane: Lane) -> Job:
         if self._stopping:
             raise Unavailable("stopping")
+        lane.require_moving()
         self._backlog.enter()
+        job = Job()
+        overdue = self._reactor.callLater(PATIENCE_SECONDS, lane.give_up, job)
+        job.done.addBoth(_no_longer_due, overdue)
+        return job
 
-    def _answer_from_thread(self, answers: "Answers") -> None:
-        self._reactor.callFromThread(self._answer, answers)
-
-    def _answer(self, answers: "Answers") -> None:
-        for done, outcome in answers:
+    def _finish(self, lane: Lane, answers: "Answers") -> None:
+        for job, outcome in answers:
             # Left first: who is answered may go on with the next step of its work at once.
             self._backlog.leave()
-            if isinstance(outcome, Failure):
-                done.errback(outcome)
-            else:
-                done.callback(outcome)
+            lane.finish(job, outcome)
         if self._stopping:
             self._end_if_drained()
 
@@ -137,7 +138,13 @@ class Threads:
             self._drained.callback(None)
 
 
-Answers = Iterable[tuple[Deferred[Any], object]]
+def _no_longer_due(outcome: T, overdue: Any) -> T:
+    if overdue.active():
+        overdue.cancel()
+    return outcome
+
+
+Answers = Iterable[tuple[Job, object]]
 
 
 class Batches:
@@ -147,29 +154,28 @@ class Batches:
         self,
         process: Process,
         most: int,
-        enter: Callable[[], None],
-        answer: Callable[[Answers], None],
+        enter: Callable[[], Job],
+        finish: Callable[[Answers], None],
     ) -> None:
         self._process = process
         self._most = most
         self._enter = enter
-        self._answer = answer
-        self._queue: SimpleQueue[tuple[Deferred[Any], Any] | None] = SimpleQueue()
+        self._finish = finish
+        self._queue: SimpleQueue[tuple[Job, Any] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def add(self, job: Any) -> Deferred[Any]:
         """The outcome of ``job``, done together with what else waits; raises as `run`."""
         try:
-            self._enter()
+            waiting = self._enter()
         except (Overloaded, Unavailable) as refusal:
             return fail(refusal)
         if self._thread is None:
             # Only now: a thread that was started before a daemon forks is lost by it.
             self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
             self._thread.start()
-        done: Deferred[Any] = Deferred()
-        self._queue.put((done, job))
-        return done
+        self._queue.put((waiting, job))
+        return waiting.done
 
     def stop(self) -> None:
         """End the thread; nothing may wait any more."""
@@ -179,15 +185,23 @@ class Batches:
 
     def _work(self) -> None:
         while entries := self._take():
-            jobs = [job for _done, job in entries]
-            try:
-                outcomes = self._process(jobs)
-            except Exception:
-                outcomes = [Failure() for _job in jobs]
-            answered = [done for done, _job in entries]
-            self._answer(list(zip(answered, outcomes, strict=True)))
+            wanted = [entry for entry in entries if not entry[0].given_up]
+            outcomes = dict(zip([job for job, _ in wanted], self._do(wanted), strict=True))
+            self._finish([(job, outcomes.get(job)) for job, _ in entries])
 
-    def _take(self) -> list[tuple[Deferred[Any], Any]]:
+    def _do(self, entries: Sequence[tuple[Job, Any]]) -> Sequence[object]:
+        def settle() -> bool:
+            settled = [job.settle() for job, _ in entries]  # all, whatever the first says
+            return all(settled)
+
+        if not entries:
+            return []
+        try:
+            return self._process([work for _, work in entries], settle)
+        except Exception:
+            return [Failure() for _ in entries]
+
+    def _take(self) -> list[tuple[Job, Any]]:
         """What waits, at least one entry; nothing once the thread is to end."""
         entry = self._queue.get()
         entries = []
@@ -223,7 +237,7 @@ class InlineBatches:
 
     def add(self, job: Any) -> Deferred[Any]:
         """The outcome of ``job``, as a Deferred that has fired."""
-        return execute(self._process, [job]).addCallback(itemgetter(0))
+        return execute(self._process, [job], lambda: True).addCallback(itemgetter(0))
 
 
 Work = Threads | Inline

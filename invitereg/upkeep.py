@@ -1,28 +1,53 @@
 """What the service does by itself while it runs."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from invitereg.domain.sessions import Sessions
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
+from invitereg.logs import RefusalLog
+from invitereg.policy.counters import periods
+from invitereg.policy.values import Domain
 
-SESSIONS_SECONDS = 1.0
-ADDRESSES_SECONDS = 3600.0
-ADDRESSES_AT_ONCE = 500
+TICK_SECONDS = 1.0
+LOGS_SECONDS = 60.0
+ROUND_SECONDS = 3600.0
+STEADY_SECONDS = 600.0
+"""How long the clock must have run evenly before anything is removed by it."""
+JUMP_SECONDS = 10.0
+ROWS = 500
+"""What one step removes: who waits for the database meanwhile must not notice."""
+CHORES_AT_ONCE = 20
+
+Chore = Callable[[], "Deferred[int]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How long what is kept that nobody needs; None is for ever.
+
+    Attributes:
+        addresses: of clients, in the history.
+        invites: from when they were over.
+    """
+
+    addresses: timedelta | None
+    invites: timedelta | None
 
 
 class Upkeep:
-    """Ends the sessions that are over, and forgets old addresses.
+    """Does what other processes ask for by way of the store, and removes what is old.
 
     Attributes:
-        keep_addresses: how long the history keeps the addresses of clients; None is for ever.
-            May be replaced while running.
+        keep: may be replaced while running.
     """
 
     _log = Logger()
@@ -32,22 +57,32 @@ class Upkeep:
         clock: Any,
         now: Callable[[], datetime],
         store: Any,
-        sessions: Sessions,
-        domains: Iterable[str],
-        keep_addresses: timedelta | None,
+        each_second: Iterable[Callable[[], Coroutine[Any, Any, None]]],
+        domains: Mapping[str, Domain],
+        keep: Keep,
+        logs: Sequence[RefusalLog] = (),
     ) -> None:
-        self.keep_addresses = keep_addresses
+        """``clock`` must be one that never jumps; ``now`` may.
+
+        ``each_second`` is what to look for in the store every second.
+        """
+        self.keep = keep
         self._clock = clock
         self._now = now
         self._store = IInviteStore(store)
-        self._sessions = sessions
+        self._each_second = each_second
         self._domains = domains
+        self._logs = logs
+        self._chores: deque[Chore] = deque()
+        self._seen = (clock.seconds(), now())
+        self._next_round = clock.seconds() + STEADY_SECONDS
         self._calls: list[LoopingCall] = []
 
     def start(self) -> None:
-        """Do everything now, and then each in its interval."""
-        self._repeat(SESSIONS_SECONDS, self._sessions.carry_out_ends)
-        self._repeat(ADDRESSES_SECONDS, self.forget_addresses)
+        """Begin to do each thing in its interval."""
+        for work in (*self._each_second, self._tidy):
+            self._repeat(TICK_SECONDS, work)
+        self._repeat(LOGS_SECONDS, self._sum_up)
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -55,17 +90,56 @@ class Upkeep:
             if call.running:
                 call.stop()
 
-    async def forget_addresses(self) -> None:
-        """Remove the addresses that have been kept long enough, in small steps."""
-        if self.keep_addresses is None:
+    async def _sum_up(self) -> None:
+        for log in self._logs:
+            log.sum_up()
+
+    async def _tidy(self) -> None:
+        """Go on with what there is to remove, or begin with it every hour."""
+        self._watch_clock()
+        if not self._chores:
+            if self._clock.seconds() < self._next_round:
+                return
+            self._next_round = self._clock.seconds() + ROUND_SECONDS
+            self._chores.extend(self._round())
+        for _ in range(min(CHORES_AT_ONCE, len(self._chores))):
+            # Taken out first: one that fails waits for the next round.
+            chore = self._chores.popleft()
+            if await chore() == ROWS:
+                self._chores.append(chore)
+                return
+
+    def _watch_clock(self) -> None:
+        """Remove nothing for a while if the time of day has been changed.
+
+        By a clock that is years ahead, everything would be old.
+        """
+        seconds, now = self._clock.seconds(), self._now()
+        elapsed = timedelta(seconds=seconds - self._seen[0])
+        jump = (now - self._seen[1] - elapsed).total_seconds()
+        self._seen = (seconds, now)
+        if abs(jump) < JUMP_SECONDS:
             return
-        before = self._now() - self.keep_addresses
-        for domain in tuple(self._domains):  # a reload may add one meanwhile
-            while (
-                await self._store.forget_addresses(domain, before, ADDRESSES_AT_ONCE)
-                == ADDRESSES_AT_ONCE
-            ):
-                pass
+        self._log.warn(
+            "the system's clock was changed by {jump:+.0f} seconds; nothing old is removed "
+            "for {pause:.0f} minutes",
+            jump=jump,
+            pause=STEADY_SECONDS / 60,
+        )
+        self._chores.clear()
+        self._next_round = max(self._next_round, seconds + STEADY_SECONDS)
+
+    def _round(self) -> Iterator[Chore]:
+        """All that there is to do, once an hour."""
+        now, store = self._now(), self._store
+        for name, domain in tuple(self._domains.items()):  # a reload may add one meanwhile
+            if self.keep.addresses is not None:
+                yield partial(store.forget_addresses, name, now - self.keep.addresses, ROWS)
+            if self.keep.invites is not None:
+                yield partial(store.purge_invites, name, now - self.keep.invites, ROWS)
+            yield partial(store.purge_names, name, now, ROWS)
+            for counter, period in periods(domain.policy).items():
+                yield partial(store.purge_hits, name, counter, now - period, ROWS)
 
     def _repeat(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         call = LoopingCall(lambda: Deferred.fromCoroutine(self._try(work)))

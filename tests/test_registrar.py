@@ -216,6 +216,20 @@ class AccountTests(UseCase):
         self.refused(UsernameReserved, self.registrar.redeem(stranger))
         self.account("juliet")
 
+    def test_deleted_name_for_a_while(self) -> None:
+        """Where the operator says so, such a name becomes free when its time is over."""
+        self.registrar.keep_names = timedelta(days=1)
+        self.account("juliet")
+        self.done(self.registrar.delete_account(DOMAIN, "juliet"))
+        for hours, purged in ((23, 0), (2, 1)):
+            self.clock.advance(hours * 3600)
+            now = self.registrar._now()
+            self.assertEqual(
+                self.successResultOf(self.store.purge_names(DOMAIN, now, 9)), purged
+            )
+        _, token = self.invite()
+        self.done(self.registrar.redeem(self.submission(grant=self.preauthorise(token))))
+
     def test_reset(self) -> None:
         """A reset sets the password of its account, once, and ends its sessions."""
         self.account("juliet")

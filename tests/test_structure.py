@@ -19,11 +19,14 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "_version _wokkelcompat",
-        "errors",
+        "errors logs",
         "model",
-        "policy",
-        "interfaces",
+        "policy roster",
+        "subscriptions",
+        "exchange",
+        "interfaces rosterstore",
         "registrar issuer logins",
+        "jobs",
         "config store accounts threads selfsigned tls",
         "testing",
         "domain xmpp web",
@@ -38,7 +41,7 @@ APART = {
     "store": {"accounts"},
     "config": {"threads"},
 }
-PURE = {"errors", "model", "policy"}
+PURE = {"errors", "model", "policy", "roster", "subscriptions", "exchange"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "domain", "tap", "_wokkelcompat"}

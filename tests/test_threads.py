@@ -4,15 +4,16 @@ import threading
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from invitereg.errors import Overloaded, Unavailable
+from invitereg.jobs import PATIENCE_SECONDS
 from invitereg.threads import Inline, Threads
 
 
-def outcomes(jobs):
+def outcomes(jobs, _settle=None):
     """What a batch of functions comes to, each by itself."""
     results = []
     for job in jobs:
@@ -104,7 +105,7 @@ class ThreadsTests(TestCase):
         sizes = []
         release = threading.Event()
 
-        def process(jobs):
+        def process(jobs, _settle):
             sizes.append(len(jobs))
             return outcomes(jobs)
 
@@ -127,12 +128,118 @@ class ThreadsTests(TestCase):
     async def test_batch_fails(self):
         """When a whole batch goes wrong, all who wait are told, and the next one is done."""
 
-        def process(jobs):
+        def process(jobs, _settle):
             return [1 // job for job in jobs]
 
         batches = self.threads().batches(process)
         await self.assertFailure(batches.add(0), ZeroDivisionError)
         self.assertEqual(await batches.add(1), 1)
+
+
+class PatienceTests(TestCase):
+    """What takes too long. The time goes by as the test says; the threads are real."""
+
+    def setUp(self):
+        self.clock = Clock()
+        self.clock.callFromThread = reactor.callFromThread
+        self.release = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def threads(self, **options):
+        threads = Threads(self.clock, **options)
+        threads.start()
+        self.addCleanup(threads.stop)
+        self.addCleanup(self.release.set)
+        return threads
+
+    def hang(self, threads, count=1):
+        """Let so many threads hang."""
+        hanging = [threads.run(self.hold) for _ in range(count)]
+        for _ in hanging:
+            self.begun.acquire()
+        return hanging
+
+    def hold(self):
+        self.begun.release()
+        self.release.wait()
+
+    def wait(self):
+        """As long as anybody is patient."""
+        self.clock.advance(PATIENCE_SECONDS)
+
+    def errors(self, deferreds):
+        """The ids that those were told who were refused."""
+        return {self.failureResultOf(done, Unavailable).value.error_id for done in deferreds}
+
+    async def test_hanging(self):
+        """All who wait are refused; further ones at once, until a thread moves again."""
+        threads = self.threads(threads=2)
+        done = []
+        waiting = self.hang(threads, 2)
+        waiting += [threads.run(done.append, number) for number in range(3)]
+        self.clock.advance(PATIENCE_SECONDS - 1)
+        for deferred in waiting:
+            self.assertNoResult(deferred)
+        self.wait()
+        ids = self.errors([*waiting, threads.run(len, "")])
+        self.assertEqual(len(ids), 1)
+        self.release.set()
+        while threads._lane._hanging:
+            await deferLater(reactor, 0)
+        self.assertEqual(await threads.run(len, "abc"), 3)
+        self.assertEqual(done, [])
+
+    async def test_one_hangs(self):
+        """While one thread hangs, others go on."""
+        threads = self.threads(threads=2)
+        hanging = self.hang(threads)
+        self.wait()
+        self.errors(hanging)
+        self.assertEqual(await threads.run(len, "abc"), 3)
+
+    async def test_still_counted(self):
+        """What hangs still counts as work, or the queue would grow for ever."""
+        threads = self.threads(threads=2, limit=1)
+        hanging = self.hang(threads)
+        self.wait()
+        self.errors(hanging)
+        self.failureResultOf(threads.run(len, ""), Overloaded)
+
+    async def test_batch(self):
+        """Who was told that a write failed can be sure of it; the next batch is done."""
+        written = []
+
+        def process(jobs, settle):
+            self.hold()
+            if not settle():
+                return [Failure(Unavailable("undone")) for _ in jobs]
+            written.extend(jobs)
+            return jobs
+
+        threads = self.threads()
+        batches = threads.batches(process)
+        first = batches.add("first")
+        self.begun.acquire()
+        second = batches.add("second")
+        self.wait()
+        self.assertEqual(len(self.errors([first, second, batches.add("third")])), 1)
+        self.assertEqual(await threads.run(len, "abc"), 3)
+        self.release.set()
+        while threads._backlog.size:
+            await deferLater(reactor, 0)
+        self.assertEqual(await batches.add("fourth"), "fourth")
+        self.assertEqual(written, ["fourth"])
+
+    async def test_stop(self):
+        """A stop waits for what hangs: who wants to wait no longer must say so."""
+        threads = self.threads()
+        hanging = self.hang(threads)
+        self.wait()
+        self.errors(hanging)
+        stopped = threads.stop()
+        self.assertNoResult(stopped)
+        self.release.set()
+        await stopped
 
 
 class InlineTests(SynchronousTestCase):

@@ -4,32 +4,66 @@ from datetime import timedelta
 
 from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.domain.sessions import Sessions
-from invitereg.errors import Unavailable
-from invitereg.interfaces import Redemption
-from invitereg.model import Kind, Use
-from invitereg.testing import clock_now, make_account, memory_store
-from invitereg.upkeep import ADDRESSES_AT_ONCE, ADDRESSES_SECONDS, Upkeep
+from invitereg.errors import NotFound, Unavailable
+from invitereg.interfaces import Query, Redemption
+from invitereg.model import Kind, Use, token_digest
+from invitereg.policy.counters import guess_counter
+from invitereg.policy.values import Domain, Policy
+from invitereg.testing import clock_now, make_account, make_invite, memory_store
+from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
 
 DOMAIN = "example.com"
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 
 
 class UpkeepTests(SynchronousTestCase):
     def setUp(self):
         self.clock = Clock()
-        self.now = clock_now(self.clock)
+        self.changed_by = timedelta()
+        now = clock_now(self.clock)
+        self.now = lambda: now() + self.changed_by
         self.store = memory_store()
+        self.policy = Policy()
 
-    def start(self, keep_addresses=timedelta(days=1)):
-        sessions = Sessions(self.store)
+    def start(self, addresses=DAY, invites=None):
         upkeep = Upkeep(
-            self.clock, self.now, self.store, sessions, {DOMAIN: None}, keep_addresses
+            self.clock,
+            self.now,
+            self.store,
+            [Sessions(self.store).carry_out_ends],
+            {DOMAIN: Domain(name=DOMAIN, policy=self.policy)},
+            Keep(addresses=addresses, invites=invites),
         )
         upkeep.start()
         self.addCleanup(upkeep.stop)
         return upkeep
+
+    def steps(self, method):
+        """How many rows each step of that method is told to remove, from now on."""
+        steps, done = [], getattr(self.store, method)
+
+        def watch(*arguments):
+            steps.append(arguments[-1])
+            return done(*arguments)
+
+        self.patch(self.store, method, watch)
+        return steps
+
+    def logged(self):
+        """The lines that are logged from now on."""
+        lines = []
+
+        def observe(event):
+            lines.append(event)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        return lines
 
     def register(self, *usernames):
         for username in usernames:
@@ -49,9 +83,9 @@ class UpkeepTests(SynchronousTestCase):
         return [use.address for use in uses]
 
     def wait(self, time):
-        """Let the hours go by, one after the other."""
-        for _ in range(round(time.total_seconds() / ADDRESSES_SECONDS)):
-            self.clock.advance(ADDRESSES_SECONDS)
+        """Let the time go by, as far as upkeep can tell."""
+        for _ in range(round(time.total_seconds() / 60)):
+            self.clock.pump([TICK_SECONDS] * 2 + [60 - 2 * TICK_SECONDS])
 
     def test_addresses_are_forgotten(self):
         """Within the hour after its time, an address is gone from the history."""
@@ -65,46 +99,121 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(self.addresses(), [None, "192.0.2.1"])
 
     def test_many(self):
-        """However many there are, none is left over, and each step is small."""
-        self.register(*(f"user{number}" for number in range(2 * ADDRESSES_AT_ONCE + 1)))
-        steps = []
-        forget = self.store.forget_addresses
-
-        def watch(domain, before, at_most):
-            steps.append(at_most)
-            return forget(domain, before, at_most)
-
-        self.patch(self.store, "forget_addresses", watch)
-        self.wait(timedelta(days=1))
+        """However many there are, none is left over; each second has one small step."""
+        self.register(*(f"user{number}" for number in range(2 * ROWS + 1)))
+        self.clock.advance(DAY.total_seconds())
+        steps = self.steps("forget_addresses")
         self.start()
+        self.clock.advance(STEADY_SECONDS)
+        self.assertEqual(steps, [ROWS])
+        self.clock.advance(TICK_SECONDS)
+        self.assertEqual(steps, [ROWS] * 2)
+        self.clock.advance(TICK_SECONDS)
+        self.assertEqual(steps, [ROWS] * 3)
         self.assertEqual(set(self.addresses()), {None})
-        self.assertEqual(steps, [ADDRESSES_AT_ONCE] * 3)
+        self.clock.advance(ROUND_SECONDS - STEADY_SECONDS)
+        self.assertEqual(steps, [ROWS] * 3)
 
     def test_kept(self):
-        """Who wants to keep addresses keeps them."""
+        """Who wants to keep addresses and invites keeps them."""
         self.register("juliet")
-        self.start(keep_addresses=None)
-        self.wait(timedelta(days=400))
+        self.add_invite("i")
+        self.start(addresses=None)
+        self.clock.advance(timedelta(days=400).total_seconds())
+        self.wait(HOUR)
         self.assertEqual(self.addresses(), ["192.0.2.1"])
+        self.successResultOf(self.store.get_invite(DOMAIN, "i"))
+
+    def add_invite(self, invite_id, **changes):
+        invite = make_invite(id=invite_id, created_at=self.now(), **changes)
+        self.successResultOf(self.store.create_invite(invite, token_digest(invite_id)))
+
+    def test_invites(self):
+        """What was over for long enough goes, and what is not stays."""
+        self.add_invite("old", expires_at=self.now() + HOUR)
+        self.add_invite("pending", expires_at=None)
+        self.add_invite("later", expires_at=self.now() + 2 * DAY)
+        self.start(invites=2 * DAY)
+        self.wait(2 * DAY)
+        self.successResultOf(self.store.get_invite(DOMAIN, "old"))
+        self.wait(2 * HOUR)
+        self.failureResultOf(self.store.get_invite(DOMAIN, "old"), NotFound)
+        for left in ("pending", "later"):
+            self.successResultOf(self.store.get_invite(DOMAIN, left))
+
+    def test_names(self):
+        """Names of deleted accounts become free when they were kept long enough."""
+        self.register("juliet", "nurse")
+        self.successResultOf(
+            self.store.delete_account(DOMAIN, "juliet", self.now(), self.now() + DAY)
+        )
+        self.successResultOf(self.store.delete_account(DOMAIN, "nurse", self.now()))
+        self.start()
+        self.wait(DAY - HOUR)
+        self.assertEqual([self.deleted("juliet"), self.deleted("nurse")], [True, True])
+        self.wait(2 * HOUR)
+        self.assertEqual([self.deleted("juliet"), self.deleted("nurse")], [False, True])
+        self.register("juliet")
+
+    def deleted(self, username):
+        query = Query(domain=DOMAIN, now=self.now(), username=username)
+        return self.successResultOf(self.store.look_up(query)).deleted
+
+    def test_counters(self):
+        """What no longer counts is not kept."""
+        counter = guess_counter(self.policy, None)
+        self.successResultOf(self.store.hit(DOMAIN, (counter,), self.now()))
+        left = self.steps("purge_hits")
+        self.start()
+        self.wait(HOUR)
+        self.assertEqual(len(left), 5)
+        purged = self.store.purge_hits(DOMAIN, counter.name, self.now(), 9)
+        self.assertEqual(self.successResultOf(purged), 0)
+
+    def test_clock_ahead(self):
+        """A clock that is suddenly years ahead removes nothing, and is in the log once."""
+        self.register("juliet")
+        self.start()
+        lines = self.logged()
+        self.clock.advance(STEADY_SECONDS - 5)
+        self.changed_by = timedelta(days=3650)
+        self.clock.pump([TICK_SECONDS] * 60)
+        self.assertEqual(self.addresses(), ["192.0.2.1"])
+        self.changed_by = timedelta(seconds=3)
+        self.wait(2 * HOUR)
+        self.assertEqual(self.addresses(), ["192.0.2.1"])
+        jumps = [event["jump"] for event in lines if "jump" in event]
+        self.assertEqual([round(jump) for jump in jumps], [315360000, 3 - 315360000])
+
+    def test_clock_corrected(self):
+        """A clock that is set right stays so, and then upkeep goes on."""
+        self.register("juliet")
+        self.start()
+        self.wait(HOUR)
+        self.changed_by = timedelta(days=3650)
+        self.wait(HOUR)
+        self.assertEqual(self.addresses(), [None])
 
     def test_goes_on(self):
-        """A store that fails for an hour is asked again the next."""
+        """A store that fails for an hour is asked again the next, and for the rest at once."""
         self.register("juliet")
-        self.wait(timedelta(days=1))
         answers = [fail(Unavailable("x")), succeed(0)]
         self.patch(self.store, "forget_addresses", lambda *_: answers.pop(0))
+        names = self.steps("purge_names")
         self.start()
-        self.wait(timedelta(hours=1))
+        self.clock.pump([STEADY_SECONDS, TICK_SECONDS])
+        self.assertEqual((len(answers), len(names)), (1, 1))
+        self.wait(HOUR)
         self.assertEqual(answers, [])
 
     def test_defect(self):
         """Even a defect stops nothing, and is in the log."""
         self.register("juliet")
-        answers = [fail(ValueError("x")), succeed(0)]
+        answers = [fail(ValueError("x")), succeed(0), succeed(0)]
         self.patch(self.store, "forget_addresses", lambda *_: answers.pop(0))
         self.start()
-        self.wait(timedelta(hours=1))
-        self.assertEqual(answers, [])
+        self.wait(2 * HOUR)
+        self.assertEqual(len(answers), 1)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_stop(self):

@@ -97,9 +97,11 @@ class EmbeddedAccounts:
             return None
         return changed_at if right else None
 
-    def delete(self, domain: str, username: str, now: datetime) -> Deferred[None]:
+    def delete(
+        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
         """See `IAccounts.delete`."""
-        deleted: Deferred[None] = self._accounts.delete_account(domain, username, now)
+        deleted: Deferred[None] = self._accounts.delete_account(domain, username, now, until)
         return deleted
 
     async def _hash(self, password: str) -> Credentials:

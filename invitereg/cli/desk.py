@@ -48,7 +48,9 @@ class Desk:
         self.store = SQLStore(database)
         self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
-        self.registrar = Registrar(config.domains, self.store, self.accounts, self.now)
+        self.registrar = Registrar(
+            config.domains, self.store, self.accounts, self.now, config.keep_names
+        )
         self._domains = config.domains
         self._errors: list[str] = []
 

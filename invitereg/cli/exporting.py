@@ -1,16 +1,13 @@
 """``invitereg export``."""
 
-import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
+from invitereg.cli.files import replacing
 from invitereg.cli.parameters import json_option
 from invitereg.cli.wording import print_counts
 from invitereg.store.exporting import export_all
@@ -28,11 +25,11 @@ from invitereg.store.exporting import export_all
 def command(desk: Desk, output: Path | None, as_json: bool) -> None:
     """Print everything that is stored, as lines of JSON for `invitereg import`.
 
-    That is invites, accounts, the names of deleted accounts and the history, of all domains,
-    as of one moment; the service may run meanwhile.
+    That is invites, accounts, rosters, the names of deleted accounts and the history, of all
+    domains, as of one moment; the service may run meanwhile.
 
     KEEP IT SECRET: it holds the keys that passwords are checked with, the digests of the
-    invites' tokens, and the server's own key.
+    invites' tokens, who is in contact with whom, and the server's own key.
     """
     if output is None:
         if as_json:
@@ -41,31 +38,10 @@ def command(desk: Desk, output: Path | None, as_json: bool) -> None:
             _export(desk, standard_output)
             standard_output.flush()
         return
-    with _replacing(output) as file:
+    with replacing(output) as file:
         counts = _export(desk, file)
     print_counts(counts, as_json)
 
 
 def _export(desk: Desk, file: IO[bytes]) -> Mapping[str, int]:
     return desk.run(desk.database.read(lambda c: export_all(c, file.write)))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside ``path`` that takes its place when everything is in it."""
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise click.UsageError(f"--output {path} is not a regular file.")
-    try:
-        with NamedTemporaryFile(  # which only its owner may read
-            dir=path.resolve().parent, prefix=".invitereg-", delete=False
-        ) as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, path.resolve())
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise click.FileError(str(path), error.strerror) from None

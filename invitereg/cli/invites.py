@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,7 +37,7 @@ def command() -> None:
 @click.option(
     "--contact",
     is_flag=True,
-    help="Inviter and invitee become contacts (a later release does that).",
+    help="Inviter and invitee become contacts.",
 )
 @click.option("--no-registration", is_flag=True, help="Only contacts, no new account.")
 @click.option("--username", metavar="NAME", help="The only name that can be taken with it.")
@@ -53,26 +54,53 @@ def command() -> None:
     type=click.IntRange(1, 10**9),
     help="Make so many alike; prints their links alone, one a line.",
 )
+@click.option(
+    "--page",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write them to a new HTML file to print, with their QR codes and notes.",
+)
 @qr_option
 @json_option
 @pass_desk
-def create(desk: Desk, /, qr: bool, as_json: bool, count: int | None, **options: Any) -> None:
+def create(
+    desk: Desk,
+    /,
+    qr: bool,
+    as_json: bool,
+    count: int | None,
+    page: Path | None,
+    **options: Any,
+) -> None:
     """Make an invite and print its link, which is shown only now."""
     refuse_qr_in_json(qr, as_json)
-    if count is not None:
-        _create_many(desk, count, qr, as_json, options)
+    if count is not None or page is not None:
+        _create_many(desk, count or 1, page, qr, as_json, options)
         return
     invite, token = desk.run(desk.issuer.create(_new_invite(desk, **options)))
     _print_issued(desk, invite, token, as_json, qr)
 
 
 def _create_many(
-    desk: Desk, count: int, qr: bool, as_json: bool, options: dict[str, Any]
+    desk: Desk,
+    count: int,
+    page: Path | None,
+    qr: bool,
+    as_json: bool,
+    options: dict[str, Any],
 ) -> None:
-    if options["username"] is not None:
+    if options["username"] is not None and (page is None or count > 1):
         raise click.UsageError("Only one invite can be for a username: leave out --count.")
     if qr:
-        raise click.UsageError("--qr shows the code of one invite: leave out --count.")
+        text = "--qr shows the code of one invite: leave out --count, or write a --page."
+        raise click.UsageError(
+            text if page is None else "--page has the codes: leave out --qr."
+        )
+    if page is not None:
+        from invitereg.cli.printing import create_page
+
+        create_page(desk, _new_invite(desk, **options), count, page, as_json)
+        return
     from invitereg.cli.many import create_many
 
     create_many(desk, _new_invite(desk, **options), count, as_json)

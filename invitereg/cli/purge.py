@@ -32,16 +32,17 @@ _MOST_DAYS = timedelta(days=36500)
 def command(desk: Desk, older_than: timedelta | None, as_json: bool) -> None:
     """Remove invites that have long been expired, used up or revoked.
 
-    Who has used which invite stays in the history. Reservations and counts that have lapsed
-    go as well, however old they are. It can be interrupted, and run while the service runs.
+    Who has used which invite stays in the history. Names that are held no longer (keep_names)
+    and counts that have lapsed go as well, however old they are. It can be interrupted, and
+    run while the service runs, which does the same by itself, by keep_invites.
     """
     if older_than is None or not timedelta() <= older_than <= _MOST_DAYS:
         raise click.UsageError("--older-than needs a time such as 90d, of 100 years at most.")
     now = desk.now()
-    counts = {"invites": 0, "reservations": 0, "hits": 0}
+    counts = {"invites": 0, "names": 0, "hits": 0}
     for domain in desk.domains():
         counts["invites"] += _purge_invites(desk, domain, now - older_than)
-        counts["reservations"] += _purge_reservations(desk, domain, now)
+        counts["names"] += _purge_names(desk, domain, now)
         counts["hits"] += _purge_hits(desk, domain, now)
     print_counts(counts, as_json)
 
@@ -50,8 +51,8 @@ def _purge_invites(desk: Desk, domain: Domain, before: datetime) -> int:
     return _all(desk, lambda: desk.store.purge_invites(domain.name, before, STEP))
 
 
-def _purge_reservations(desk: Desk, domain: Domain, now: datetime) -> int:
-    return _all(desk, lambda: desk.store.purge_reservations(domain.name, now, STEP))
+def _purge_names(desk: Desk, domain: Domain, now: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_names(domain.name, now, STEP))
 
 
 def _purge_hits(desk: Desk, domain: Domain, now: datetime) -> int:

@@ -50,7 +50,11 @@ def print_qr(text: str) -> None:
     import segno
 
     code = io.StringIO()
-    segno.make_qr(text).terminal(code, compact=True)
+    try:
+        segno.make_qr(text).terminal(code, compact=True)
+    except segno.DataOverflowError:
+        click.echo("The link is too long for a QR code.", err=True)
+        return
     for line in code.getvalue().splitlines():
         click.echo(click.style(line, fg="bright_white", bg="black"))
 

@@ -37,7 +37,7 @@ class Config:
         data_dir: it need not exist yet.
         store: ``sqlite``.
         streams, work_queue: limits of the process, not of a domain.
-        keep_addresses: None is for ever.
+        keep_addresses, keep_invites, keep_names: None is for ever.
     """
 
     path: Path
@@ -51,6 +51,8 @@ class Config:
     streams: StreamLimits
     work_queue: int
     keep_addresses: timedelta | None
+    keep_invites: timedelta | None
+    keep_names: timedelta | None
 
 
 def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> Config:
@@ -168,6 +170,8 @@ def _config(
         streams=limits.streams,
         work_queue=limits.work_queue,
         keep_addresses=file.keep_addresses,
+        keep_invites=file.keep_invites,
+        keep_names=file.keep_names,
     )
 
 

@@ -124,6 +124,8 @@ class LimitKeys(Section):
     token_guesses: TokenGuessKeys = TokenGuessKeys()
     logins: LoginKeys = LoginKeys()
     shared_invite: SharedInviteKeys = SharedInviteKeys()
+    roster: Count = _LIMITS.roster
+    roster_requests: Count = _LIMITS.roster_requests
     allowlist: tuple[CidrNetwork, ...] = ()
     allowlist_only: bool = False
     blocklist: tuple[CidrNetwork, ...] = ()
@@ -137,6 +139,8 @@ class LimitKeys(Section):
             token_guesses=self.token_guesses.limit(),
             logins=self.logins.limit(),
             shared_invite=self.shared_invite.limit(),
+            roster=self.roster,
+            roster_requests=self.roster_requests,
             allowlist=self.allowlist,
             allowlist_only=self.allowlist_only,
             blocklist=self.blocklist,
@@ -157,10 +161,11 @@ class PolicyKeys(Section):
 
 
 class StreamLimits(Section):
-    """How many streams may be open that nobody has logged in on."""
+    """How many streams may be open: those without a session, and the sessions of an account."""
 
     unauthenticated_per_network: Count = 100
     unauthenticated: Count = 5000
+    per_account: Count = 20
 
 
 class ServiceLimitKeys(LimitKeys):

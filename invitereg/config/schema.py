@@ -172,4 +172,6 @@ class File(DomainKeys):
     )
     accounts: Accounts = Accounts()
     keep_addresses: DurationOrNever = timedelta(days=30)
+    keep_invites: DurationOrNever = timedelta(days=90)
+    keep_names: DurationOrNever = None
     policy: ServicePolicyKeys = ServicePolicyKeys()

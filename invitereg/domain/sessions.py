@@ -1,39 +1,96 @@
 """Who is connected to the embedded domain, and the end of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
 
+from invitereg.domain.copies import Copies
 from invitereg.errors import Refused
 from invitereg.interfaces import IAccountStore
 
 
-class Session(Protocol):
-    """A connection with a full JID; `invitereg.xmpp.stream.ClientStream` is one."""
+class Connection(Protocol):
+    """What a session is spoken to by; `invitereg.xmpp.stream.ClientStream` is one."""
 
-    jid: JID | None
-    credentials_set_at: datetime | None
+    def send(self, obj: str) -> None:
+        """Write a stanza's XML; harmless if it has ended."""
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End it with a stream error."""
 
 
+class Session:
+    """A connection with a full JID, and all that the domain remembers of it.
+
+    Attributes:
+        jid: its full JID; ``address`` is that as text.
+        account: the bare JID as text, made of ``username`` and ``domain``.
+        credentials_set_at: when the password was set that opened it.
+        interested: it has asked for the roster, and is told of every change (RFC 6121 §2.2).
+        presence: its last available presence, while it is available.
+        priority: that presence's (RFC 6121 §4.7.2.3).
+        audience: bare JIDs of the contacts that were sent that presence, or would have been
+            if they were connected.
+        directed: bare JIDs of others that were sent presence by name (RFC 6121 §4.6).
+        changes: counts what has changed in who sees whom here; see `Presence`.
+        over: it has been forgotten, and gets nothing any more.
+    """
+
+    def __init__(
+        self, jid: JID, credentials_set_at: datetime | None, connection: Connection
+    ) -> None:
+        if jid.user is None or jid.resource is None:
+            raise ValueError("a session has a full JID")
+        self.jid = jid
+        self.domain: str = jid.host
+        self.username: str = jid.user
+        self.address: str = jid.full()
+        self.account: str = jid.userhost()
+        self.credentials_set_at = credentials_set_at
+        self.interested = False
+        self.presence: Copies | None = None
+        self.priority = 0
+        self.audience: set[str] = set()
+        self.directed: set[str] = set()
+        self.changes = 0
+        self.over = False
+        self.send = connection.send
+        self.end = connection.end
+
+    def shares_presence_with(self, account: str) -> bool:
+        """Whether the bare JID ``account`` may know that this is connected."""
+        return account == self.account or account in self.audience | self.directed
+
+
 class Sessions:
-    """The sessions of this process, at most one for each full JID."""
+    """The sessions of this process: at most one for each full JID, and some for an account.
+
+    A new one too many ends the oldest. To refuse it instead would lock people out by their
+    own connections that are dead, and that nobody has noticed yet.
+    """
 
     _log = Logger()
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, per_account: int = 20) -> None:
         self._store = IAccountStore(store)
-        self._sessions: dict[tuple[str, str], dict[str, Session]] = {}
+        self._per_account = per_account
+        self._sessions: dict[str, dict[str, Session]] = {}
         self._last_end: int | None = None
 
-    def of(self, domain: str, username: str) -> Iterator[Session]:
-        """The sessions of one account."""
-        return iter(list(self._sessions.get((domain, username), {}).values()))
+    def of(self, account: str) -> list[Session]:
+        """The sessions of the account with this bare JID."""
+        return list(self._sessions.get(account, {}).values())
+
+    def available(self, account: str) -> list[Session]:
+        """Those of its sessions that have sent initial presence."""
+        return [session for session in self.of(account) if session.presence is not None]
+
+    def get(self, jid: JID) -> Session | None:
+        """The session with this full JID."""
+        return self._sessions.get(jid.userhost(), {}).get(jid.full())
 
     async def add(self, session: Session) -> None:
         """Take a session in; one with the same resource makes room (RFC 6120 §7.7.2.2).
@@ -42,14 +99,19 @@ class Sessions:
         then the session ends. It is taken in before that is asked, so that a change after
         the question finds it here.
         """
-        domain, username, resource = _parts(session)
-        mine = self._sessions.setdefault((domain, username), {})
-        previous = mine.get(resource)
-        mine[resource] = session
+        previous = self._sessions.get(session.account, {}).get(session.address)
         if previous is not None:
             previous.end("conflict", "Replaced by a new connection with this resource.")
+            self.remove(previous)
+        mine = self._sessions.setdefault(session.account, {})
+        mine[session.address] = session
+        if len(mine) > self._per_account:
+            # Not resource-constraint: the client would come back, and end another one.
+            oldest = next(iter(mine.values()))
+            oldest.end("conflict", "Replaced by a new connection: there are too many.")
+            self.remove(oldest)
         try:
-            await self._end_outdated(domain, username, [session])
+            await self._end_outdated(session.domain, session.username, [session])
         except Refused as refusal:
             # It must not stay unchecked, and its stream is bound already.
             session.end("resource-constraint", refusal.text)
@@ -57,14 +119,12 @@ class Sessions:
 
     def remove(self, session: Session) -> None:
         """Forget a session that is over; harmless if it was never taken in or replaced."""
-        if session.jid is None:
-            return
-        domain, username, resource = _parts(session)
-        mine = self._sessions.get((domain, username), {})
-        if mine.get(resource) is session:
-            del mine[resource]
+        session.over = True
+        mine = self._sessions.get(session.account, {})
+        if mine.get(session.address) is session:
+            del mine[session.address]
             if not mine:
-                del self._sessions[domain, username]
+                del self._sessions[session.account]
 
     async def carry_out_ends(self) -> None:
         """End the sessions that the store says are over, whichever process said so.
@@ -77,7 +137,7 @@ class Sessions:
             self._last_end = ends[-1].number if ends else 0
             return
         for end in ends:
-            sessions = list(self.of(end.domain, end.username))
+            sessions = self.of(f"{end.username}@{end.domain}")
             if sessions:
                 await self._end_outdated(end.domain, end.username, sessions)
             self._last_end = end.number
@@ -90,21 +150,13 @@ class Sessions:
         Whether the account has it, and not when it was set, decides: so nothing depends on
         clocks that agree.
         """
-        account = await self._store.get_account(domain, username)
-        credentials = account and account.credentials
+        found = await self._store.get_account(domain, username)
+        credentials = found and found.credentials
         for session in sessions:
             if credentials and credentials.changed_at == session.credentials_set_at:
                 continue
             self._log.info(
-                "session of {username}@{domain} ended: password or account has changed",
-                username=username,
-                domain=domain,
+                "session of {account} ended: password or account has changed",
+                account=session.account,
             )
             session.end("not-authorized", "The password has changed.")
-
-
-def _parts(session: Session) -> tuple[str, str, str]:
-    jid = session.jid
-    if jid is None or jid.user is None or jid.resource is None:
-        raise ValueError("a session has a full JID")
-    return jid.host, jid.user, jid.resource

@@ -24,6 +24,14 @@ class Counter:
         """The start of the period that ends at ``now``; hits after it count."""
         return now - self.limit.period
 
+    def before(self, now: datetime) -> datetime:
+        """Hits after this do not count.
+
+        They were counted while the clock was ahead, and would count for as long as it was. A
+        period is left to other processes, whose clocks may be somewhat ahead.
+        """
+        return now + self.limit.period
+
     def retry_after(self, tally: Tally, now: datetime) -> float:
         """Seconds until the oldest hit no longer counts."""
         oldest = tally.oldest or now

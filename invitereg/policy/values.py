@@ -56,6 +56,8 @@ class Limits:
         ipv4_prefix, ipv6_prefix: how much of an address is one network.
         logins: failures per account and network; ten times as many per network.
         shared_invite: registrations per invite with several uses, and network.
+        roster: contacts of one account.
+        roster_requests: subscription requests that wait for one account's answer.
     """
 
     registration: Limit = Limit(max=5, period=timedelta(hours=1))
@@ -64,6 +66,8 @@ class Limits:
     token_guesses: Limit = Limit(max=10, period=timedelta(minutes=10))
     logins: Limit = Limit(max=10, period=timedelta(minutes=10))
     shared_invite: Limit = Limit(max=30, period=timedelta(hours=1))
+    roster: int = 1000
+    roster_requests: int = 100
     allowlist: tuple[Network, ...] = ()
     allowlist_only: bool = False
     blocklist: tuple[Network, ...] = ()

@@ -8,7 +8,8 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
 from invitereg.model import Account, Kind
-from invitereg.store import names, sessions
+from invitereg.roster import owner_of
+from invitereg.store import names, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import account_of
 from invitereg.store.tables import Time, Words, accounts, invites, settings
@@ -56,12 +57,20 @@ def list_page(
     return [account_of(row) for row in connection.execute(page)]
 
 
-def remove(connection: Connection, domain: str, username: str, now: datetime) -> None:
+def remove(
+    connection: Connection,
+    domain: str,
+    username: str,
+    now: datetime,
+    until: datetime | None,
+) -> None:
     """See `IAccountStore.delete_account`."""
     which = {"of_domain": domain, "of_username": username}
+    for jid in rosters.remove_all(connection, domain, username):
+        rosterchanges.add(connection, owner_of(jid), f"{username}@{domain}", now)
     if connection.execute(_DELETE, which).rowcount != 1:
         raise _not_found(domain, username)
-    names.keep_deleted(connection, domain, username)
+    names.keep_deleted(connection, domain, username, until)
     connection.execute(_REVOKE_RESETS, {**which, "now": now})
     sessions.end(connection, domain, username, now)
 

@@ -5,7 +5,6 @@ in it a savepoint for each job, so that one that is refused is undone alone. Nob
 before the commit has returned.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +16,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from invitereg.errors import Unavailable
-from invitereg.store.opening import open_engine
-from invitereg.threads import Work
+from invitereg.logs import FaultLog
+from invitereg.store.opening import BUSY_SECONDS, open_engine
+from invitereg.threads import Settle, Work
 
 T = TypeVar("T")
 Job = Callable[[Connection], T]
@@ -33,13 +33,18 @@ class Database:
 
     _log = Logger()
 
-    def __init__(self, data_dir: Path, work: Work) -> None:
+    def __init__(self, data_dir: Path, work: Work, busy_seconds: float = BUSY_SECONDS) -> None:
         """Open the database, and make or upgrade it if need be; connections come later.
+
+        A write waits ``busy_seconds`` for another process's.
 
         Raises:
             StoreError: it cannot be used; the text is one line for the operator.
         """
-        self.engine = open_engine(data_dir)
+        self.engine = open_engine(data_dir, busy_seconds)
+        # Apart, as reading may go on well while nothing can be written.
+        self._read_faults = FaultLog(self._log, "Database")
+        self._write_faults = FaultLog(self._log, "Database")
         self._work = work
         self._writes = work.batches(self._transaction)
         self._writer: Connection | None = None
@@ -70,28 +75,37 @@ class Database:
     def _read(self, job: Job[T]) -> T:
         try:
             with self.engine.connect() as connection:
-                return job(connection)
+                outcome = job(connection)
         except SQLAlchemyError as error:
-            raise self._unavailable(error) from None
+            raise self._unavailable(self._read_faults, error) from None
+        self._read_faults.worked()
+        return outcome
 
-    def _transaction(self, jobs: Sequence[Job[object]]) -> list[object]:
+    def _transaction(self, jobs: Sequence[Job[object]], settle: Settle) -> list[object]:
         """What became of each of ``jobs``, after one commit for all of them."""
         try:
-            return self._commit_together(jobs)
+            return self._commit_together(jobs, settle)
         except SQLAlchemyError as error:
             self._drop_writer()
-            error_id = self._unavailable(error).error_id
+            # A connection that was opened while the file was read-only stays so.
+            self.engine.dispose()
+            error_id = self._unavailable(self._write_faults, error).error_id
             return [Failure(Unavailable(error_id)) for _job in jobs]
         except BaseException:
             self._drop_writer()
             raise
 
-    def _commit_together(self, jobs: Sequence[Job[object]]) -> list[object]:
+    def _commit_together(self, jobs: Sequence[Job[object]], settle: Settle) -> list[object]:
         if self._writer is None:
             self._writer = self.engine.connect()
         self._writer.exec_driver_sql("BEGIN IMMEDIATE")
         outcomes = [self._in_savepoint(self._writer, job) for job in jobs]
+        if not settle():
+            self._writer.exec_driver_sql("ROLLBACK")
+            error_id = self._write_faults.failed("a transaction took too long, and was undone")
+            return [Failure(Unavailable(error_id)) for _job in jobs]
         self._writer.exec_driver_sql("COMMIT")
+        self._write_faults.worked()
         return outcomes
 
     def _in_savepoint(self, connection: Connection, job: Job[object]) -> object:
@@ -111,20 +125,13 @@ class Database:
 
     def _failure(self, error: Exception) -> Failure:
         if isinstance(error, SQLAlchemyError):
-            return Failure(self._unavailable(error))
+            return Failure(self._unavailable(self._write_faults, error))
         return Failure(error)
 
-    def _unavailable(self, error: SQLAlchemyError) -> Unavailable:
-        """Log what went wrong, without any value from a statement, under a new id."""
-        error_id = secrets.token_hex(4)
-        self._log.error(
-            "Database error {error_id}: {cause} ({database})",
-            error_id=error_id,
-            cause=getattr(error, "orig", error),
-            database=self.engine.url.database,
-            statement=getattr(error, "statement", None),
-        )
-        return Unavailable(error_id)
+    def _unavailable(self, faults: FaultLog, error: SQLAlchemyError) -> Unavailable:
+        """Log what went wrong, without any value from a statement."""
+        cause = f"{getattr(error, 'orig', error)} ({self.engine.url.database})"
+        return Unavailable(faults.failed(cause, statement=getattr(error, "statement", None)))
 
     def _drop_writer(self) -> None:
         """Close the writing connection, which undoes what it has not committed."""

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
 from invitereg.model import Kind
+from invitereg.roster import Subscription
 from invitereg.store.accounts import server_key
 from invitereg.store.lines import (
     COUNTED,
@@ -18,15 +19,17 @@ from invitereg.store.lines import (
     Header,
     InviteLine,
     Line,
+    RosterItemLine,
     ServerKey,
     UseLine,
     write_line,
 )
 from invitereg.store.names import State
 from invitereg.store.schema import REVISIONS
-from invitereg.store.tables import accounts, invites, names, uses
+from invitereg.store.tables import accounts, invites, names, roster_items, uses
 
 _AT_ONCE = 1000
+_ROSTER_ORDER = (roster_items.c.domain, roster_items.c.username, roster_items.c.jid)
 
 
 def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapping[str, int]:
@@ -65,7 +68,12 @@ def _lines(connection: Connection) -> Iterator[Line]:
         yield _account_line(row)
     for row in _rows(connection, names, names.c.domain, names.c.username):
         if row["state"] == State.DELETED:
-            yield DeletedLine.model_construct(domain=row["domain"], username=row["username"])
+            which = {name: row[name] for name in ("domain", "username", "until")}
+            yield DeletedLine.model_construct(**which)
+    for row in _rows(connection, roster_items, *_ROSTER_ORDER):
+        yield RosterItemLine.model_construct(
+            **{**row, "subscription": Subscription(row["subscription"])}
+        )
     for row in _rows(connection, invites, invites.c.seq):
         yield InviteLine.model_construct(**{**row, "kind": Kind(row["kind"])})
     for row in _rows(connection, uses, uses.c.seq):

@@ -48,6 +48,7 @@ def _parameters(query: Query) -> dict[str, Any]:
         parameters[f"name_{place}"] = counter.name
         parameters[f"key_{place}"] = counter.key
         parameters[f"since_{place}"] = counter.since(query.now)
+        parameters[f"ahead_{place}"] = counter.before(query.now)
     return parameters
 
 
@@ -80,6 +81,7 @@ def _tally(place: int) -> Subquery:
         hits.c.name == bindparam(f"name_{place}"),
         hits.c.key == bindparam(f"key_{place}"),
         hits.c.at > bindparam(f"since_{place}", type_=Time),
+        hits.c.at <= bindparam(f"ahead_{place}", type_=Time),
     )
     return tally.subquery(f"tally_{place}")
 

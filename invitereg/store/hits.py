@@ -20,6 +20,7 @@ _IN_PERIOD = (
     hits.c.name == bindparam("of_name"),
     hits.c.key == bindparam("of_key"),
     hits.c.at > bindparam("since", type_=Time),
+    hits.c.at <= bindparam("ahead", type_=Time),
 )
 _COUNT = select(func.count()).select_from(hits).where(*_IN_PERIOD).scalar_subquery()
 _ADD = (
@@ -91,4 +92,5 @@ def _which(domain: str, counter: Counter, now: datetime) -> dict[str, Any]:
         "of_name": counter.name,
         "of_key": counter.key,
         "since": counter.since(now),
+        "ahead": counter.before(now),
     }

@@ -19,13 +19,14 @@ from invitereg.store.lines import (
     End,
     InviteLine,
     Malformed,
+    RosterItemLine,
     ServerKey,
     UseLine,
     read_header,
     read_line,
 )
 from invitereg.store.tables import accounts as accounts_table
-from invitereg.store.tables import invites, settings, uses
+from invitereg.store.tables import invites, roster_items, settings, uses
 from invitereg.store.tables import names as names_table
 
 _ADD_INVITE = (
@@ -35,12 +36,13 @@ _ADD_INVITE = (
     .execution_options(preserve_rowcount=True)
 )
 _ADD_ACCOUNT = insert(accounts_table).inline()
+_ADD_ITEM = insert(roster_items).inline()
 _ADD_USE = insert(uses).inline()
 _SET_SERVER_KEY = (
     update(settings).where(settings.c.name == "server_key").values(value=bindparam("key"))
 )
 
-_Thing = AccountLine | DeletedLine | InviteLine | UseLine
+_Thing = AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine
 
 
 def _get(table: Table, *key: str) -> Select[Any]:
@@ -50,6 +52,7 @@ def _get(table: Table, *key: str) -> Select[Any]:
 
 _GET = {
     "accounts": _get(accounts_table, "domain", "username"),
+    "roster_items": _get(roster_items, "domain", "username", "jid"),
     "invites": _get(invites, "domain", "id"),
 }
 _USES = _get(uses, "domain", "username", "at")
@@ -149,8 +152,10 @@ class _Adding:
                     return self._add_account(line)
                 case DeletedLine():
                     return names.mark_deleted(
-                        self._connection, line.domain, line.username, self._now
+                        self._connection, line.domain, line.username, line.until, self._now
                     )
+                case RosterItemLine():
+                    return self._add_item(line)
                 case InviteLine():
                     return self._add_invite(line)
                 case UseLine():
@@ -169,6 +174,15 @@ class _Adding:
         )
         names.take(self._connection, account, None, self._now, even_deleted=False)
         self._connection.execute(_ADD_ACCOUNT, row)
+        return True
+
+    def _add_item(self, line: RosterItemLine) -> bool:
+        row = line.model_dump(exclude={"type"})
+        if self._is_there(roster_items, row, "jid"):
+            return False
+        if accounts.get(self._connection, line.domain, line.username) is None:
+            raise InvalidRequest(f"there is no account {line.username}@{line.domain}")
+        self._connection.execute(_ADD_ITEM, row)
         return True
 
     def _add_invite(self, line: InviteLine) -> bool:
@@ -207,8 +221,12 @@ class _Adding:
             return False
         differing = [name for name in row if found[name] != row[name]]
         if differing:
-            what = f"{table.name.removesuffix('s')} {row[key]} at {row['domain']}"
+            what = f"{_said(table)} {row[key]} at {row['domain']}"
             raise InvalidRequest(
                 f"there is another {what} already: it differs in {', '.join(differing)}"
             )
         return True
+
+
+def _said(table: Table) -> str:
+    return table.name.removesuffix("s").replace("_", " ")

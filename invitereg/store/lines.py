@@ -20,10 +20,12 @@ from pydantic import (
 
 from invitereg.errors import InvalidUsername
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
+from invitereg.roster import Subscription, owner_of
+from invitereg.subscriptions import State
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 
 _MOST = 2**31 - 1  # what PostgreSQL's INTEGER holds
 
@@ -49,6 +51,16 @@ def _scram(text: str) -> str:
         ScramKeys.from_string(text)
     except ValueError:
         raise ValueError("these are no SCRAM keys as RFC 5803 writes them") from None
+    return text
+
+
+def _bare_jid(text: str) -> str:
+    domain, username = owner_of(text)
+    prepared = prepare_domain(domain)
+    if "@" in text:
+        prepared = f"{_localpart(username)}@{prepared}"
+    if prepared != text:
+        raise ValueError(f"write it {prepared}")
     return text
 
 
@@ -115,6 +127,31 @@ class DeletedLine(_Line):
     type: Literal["deleted"] = "deleted"
     domain: DomainName
     username: Username
+    until: AwareDatetime | None = None
+
+
+class RosterItemLine(_Line):
+    """What an account knows about a contact."""
+
+    type: Literal["roster_item"] = "roster_item"
+    domain: DomainName
+    username: Username
+    jid: Annotated[str, AfterValidator(_bare_jid)]
+    name: str
+    groups: Words
+    subscription: Subscription
+    ask: bool
+    approved: bool
+    request: str | None
+    listed: bool
+
+    @model_validator(mode="after")
+    def _make_sense(self) -> "RosterItemLine":
+        try:
+            State((self.subscription, self.ask, self.request is not None))
+        except ValueError:
+            raise ValueError("RFC 6121 knows no such state of a subscription") from None
+        return self
 
 
 class InviteLine(_Line):
@@ -167,9 +204,15 @@ class End(_Line):
     lines: int
 
 
-Line = ServerKey | AccountLine | DeletedLine | InviteLine | UseLine | End
+Line = ServerKey | AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine | End
 
-COUNTED = {"account": "accounts", "deleted": "deleted", "invite": "invites", "use": "uses"}
+COUNTED = {
+    "account": "accounts",
+    "deleted": "deleted",
+    "roster_item": "roster_items",
+    "invite": "invites",
+    "use": "uses",
+}
 """The types of lines that are of interest to whoever counts them, and what they are called."""
 
 _reader: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type")])

@@ -4,13 +4,11 @@ It takes no locks: everything runs in one thread, and no method waits in between
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
-from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
 from invitereg.errors import InvalidInvite, InvalidRequest, Throttled
@@ -26,43 +24,27 @@ from invitereg.interfaces import (
 from invitereg.model import Account, Credentials, Invite, Kind, Status, Use
 from invitereg.policy.counters import Counter
 from invitereg.store.memory_domain import Deleted, Domain, Reservation
+from invitereg.store.memory_firing import fired
 from invitereg.store.memory_hits import Hits
-
-P = ParamSpec("P")
-S = TypeVar("S")
-T = TypeVar("T")
-
-
-def _fired(
-    method: Callable[Concatenate[S, P], T],
-) -> Callable[Concatenate[S, P], Deferred[T]]:
-    """Let a method return a Deferred that has fired with its outcome."""
-
-    def deferring(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        return execute(method, self, *args, **kwargs)
-
-    return wraps(method)(deferring)
+from invitereg.store.memory_rosters import MemoryRosters
 
 
 @implementer(IInviteStore, IAccountStore)
-class MemoryStore:
-    """Invites and accounts in memory. Each method is described in its interface."""
+class MemoryStore(MemoryRosters):
+    """Invites, accounts and rosters in memory. Each method is described in its interface."""
 
     def __init__(self) -> None:
-        self._domains: dict[str, Domain] = {}
+        super().__init__()
         self._hits = Hits()
         self._ends: list[SessionEnd] = []
         self._server_key = secrets.token_bytes(32)
 
-    def _at(self, domain: str) -> Domain:
-        return self._domains.setdefault(domain, Domain())
-
-    @_fired
+    @fired
     def create_invite(self, invite: Invite, digest: bytes) -> None:
         """See `IInviteStore`."""
         self._at(invite.domain).add(invite, digest)
 
-    @_fired
+    @fired
     def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> None:
         """See `IInviteStore`."""
         domains = {name: domain.copy() for name, domain in self._domains.items()}
@@ -70,7 +52,7 @@ class MemoryStore:
             domains.setdefault(invite.domain, Domain()).add(invite, digest)
         self._domains = domains
 
-    @_fired
+    @fired
     def look_up(self, query: Query) -> Findings:
         """See `IInviteStore`."""
         at = self._at(query.domain)
@@ -87,12 +69,12 @@ class MemoryStore:
             deleted=isinstance(holder, Deleted),
         )
 
-    @_fired
+    @fired
     def get_invite(self, domain: str, invite_id: str) -> Invite:
         """See `IInviteStore`."""
         return self._at(domain).invite(invite_id)
 
-    @_fired
+    @fired
     def list_invites(
         self,
         domain: str,
@@ -108,7 +90,7 @@ class MemoryStore:
             invites = invites[list(at.invites).index(at.invite(after).id) + 1 :]
         return [i for i in invites if status in (None, i.status(now))][:limit]
 
-    @_fired
+    @fired
     def edit_invite(
         self, domain: str, invite_id: str, changes: InviteChanges, now: datetime
     ) -> Invite:
@@ -127,7 +109,7 @@ class MemoryStore:
         at.invites[invite_id] = edited
         return edited
 
-    @_fired
+    @fired
     def renew_invite(self, domain: str, invite_id: str, digest: bytes, now: datetime) -> Invite:
         """See `IInviteStore`."""
         at = self._at(domain)
@@ -138,7 +120,7 @@ class MemoryStore:
         at.tokens[digest] = invite_id
         return invite
 
-    @_fired
+    @fired
     def revoke_invite(self, domain: str, invite_id: str, now: datetime) -> Invite:
         """See `IInviteStore`."""
         at = self._at(domain)
@@ -149,7 +131,7 @@ class MemoryStore:
         at.invites[invite_id] = revoked
         return revoked
 
-    @_fired
+    @fired
     def redeem(self, redemption: Redemption) -> None:
         """See `IInviteStore`."""
         account, use = redemption.account, redemption.use
@@ -170,8 +152,10 @@ class MemoryStore:
         at.names.pop(account.username, None)
         at.accounts[account.username] = account
         at.uses.append(use)
+        if redemption.contact is not None:
+            self.join_contacts(redemption, redemption.contact)
 
-    @_fired
+    @fired
     def reset(self, use: Use, credentials: Credentials) -> None:
         """See `IInviteStore`."""
         at = self._at(use.domain)
@@ -183,12 +167,12 @@ class MemoryStore:
         at.uses.append(use)
         self._end_sessions(use.domain, use.username, credentials.changed_at)
 
-    @_fired
+    @fired
     def list_uses(self, domain: str, invite_id: str | None = None) -> Sequence[Use]:
         """See `IInviteStore`."""
         return [u for u in self._at(domain).uses if invite_id in (None, u.invite_id)]
 
-    @_fired
+    @fired
     def forget_addresses(self, domain: str, before: datetime, at_most: int) -> int:
         """See `IInviteStore`."""
         uses, forgotten = self._at(domain).uses, 0
@@ -198,22 +182,22 @@ class MemoryStore:
                 forgotten += 1
         return forgotten
 
-    @_fired
+    @fired
     def purge_invites(self, domain: str, before: datetime, at_most: int) -> int:
         """See `IInviteStore`."""
         return self._at(domain).purge_invites(before, at_most)
 
-    @_fired
-    def purge_reservations(self, domain: str, now: datetime, at_most: int) -> int:
+    @fired
+    def purge_names(self, domain: str, now: datetime, at_most: int) -> int:
         """See `IInviteStore`."""
-        return self._at(domain).purge_reservations(now, at_most)
+        return self._at(domain).purge_names(now, at_most)
 
-    @_fired
+    @fired
     def purge_hits(self, domain: str, name: str, before: datetime, at_most: int) -> int:
         """See `IInviteStore`."""
         return self._hits.purge(domain, name, before, at_most)
 
-    @_fired
+    @fired
     def hit(
         self, domain: str, counters: Sequence[Counter], now: datetime
     ) -> tuple[int, ...] | None:
@@ -225,18 +209,18 @@ class MemoryStore:
             return None
         return tuple(self._hits.add(domain, counter, now) for counter in counters)
 
-    @_fired
+    @fired
     def unhit(self, numbers: tuple[int, ...]) -> None:
         """See `IInviteStore`."""
         for number in numbers:
             self._hits.remove(number)
 
-    @_fired
+    @fired
     def get_account(self, domain: str, username: str) -> Account | None:
         """See `IAccountStore`."""
         return self._at(domain).accounts.get(username)
 
-    @_fired
+    @fired
     def list_accounts(
         self, domain: str, limit: int | None = None, after: str | None = None
     ) -> Sequence[Account]:
@@ -244,20 +228,23 @@ class MemoryStore:
         accounts = sorted(self._at(domain).accounts.items())
         return [a for username, a in accounts if after is None or username > after][:limit]
 
-    @_fired
-    def delete_account(self, domain: str, username: str, now: datetime) -> None:
+    @fired
+    def delete_account(
+        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> None:
         """See `IAccountStore`."""
         at = self._at(domain)
         at.account(username)
+        self.drop_contacts(domain, username)
         del at.accounts[username]
-        at.names[username] = Deleted()
+        at.names[username] = Deleted(until)
         for invite in list(at.invites.values()):
             for_it = invite.kind is Kind.RESET and invite.username == username
             if for_it and invite.revoked_at is None and not invite.used_up:
                 at.invites[invite.id] = replace(invite, revoked_at=now)
         self._end_sessions(domain, username, now)
 
-    @_fired
+    @fired
     def change_roles(
         self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]
     ) -> Account:
@@ -268,14 +255,14 @@ class MemoryStore:
         at.accounts[username] = replace(account, roles=roles)
         return at.accounts[username]
 
-    @_fired
+    @fired
     def session_ends(self, after: int | None) -> Sequence[SessionEnd]:
         """See `IAccountStore`."""
         if after is None:
             return self._ends[-1:]
         return [end for end in self._ends if end.number > after]
 
-    @_fired
+    @fired
     def server_key(self) -> bytes:
         """See `IAccountStore`."""
         return self._server_key

@@ -26,8 +26,11 @@ class Reservation:
         return self.until is not None and self.until <= now
 
 
+@dataclass(frozen=True, slots=True)
 class Deleted:
-    """What holds the name of a deleted account."""
+    """What holds the name of a deleted account; for ever, without ``until``."""
+
+    until: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -142,12 +145,12 @@ class Domain:
         used_up = invite.used_up and used_at is not None and used_at <= moment
         return used_up or invite.expired(moment)
 
-    def purge_reservations(self, now: datetime, at_most: int) -> int:
-        """Forget reservations that have lapsed; returns how many."""
+    def purge_names(self, now: datetime, at_most: int) -> int:
+        """Forget what holds a name no longer than until ``now``; returns how many."""
         lapsed = [
             name
             for name, holder in self.names.items()
-            if isinstance(holder, Reservation) and holder.lapsed(now)
+            if holder.until is not None and holder.until <= now
         ][:at_most]
         for name in lapsed:
             del self.names[name]

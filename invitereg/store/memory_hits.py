@@ -16,10 +16,12 @@ class Hits:
 
     def tally(self, domain: str, counter: Counter, now: datetime) -> Tally:
         """How many count at ``now``."""
-        since = counter.since(now)
+        since, ahead = counter.since(now), counter.before(now)
         wanted = (domain, counter.name, counter.key)
         moments = [
-            hit[3] for hit in self._hits.values() if hit[:3] == wanted and hit[3] > since
+            hit[3]
+            for hit in self._hits.values()
+            if hit[:3] == wanted and since < hit[3] <= ahead
         ]
         return Tally(count=len(moments), oldest=min(moments, default=None))
 

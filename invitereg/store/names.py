@@ -49,7 +49,9 @@ _FREE = delete(names).where(
     _NAMED, names.c.state == State.RESERVED, names.c.invite_id == bindparam("of_invite")
 )
 _KEEP_DELETED = (
-    update(names).where(_NAMED).values(state=State.DELETED, invite_id=None, until=None)
+    update(names)
+    .where(_NAMED)
+    .values(state=State.DELETED, invite_id=None, until=bindparam("kept_until", type_=Time))
 )
 
 
@@ -115,12 +117,21 @@ def free(connection: Connection, invite: Invite) -> None:
         connection.execute(_FREE, which)
 
 
-def keep_deleted(connection: Connection, domain: str, username: str) -> None:
-    """Keep a deleted account's name from being taken."""
-    connection.execute(_KEEP_DELETED, {"of_domain": domain, "of_username": username})
+def keep_deleted(
+    connection: Connection, domain: str, username: str, until: datetime | None
+) -> None:
+    """Keep a deleted account's name from being taken until it is purged; None is for ever."""
+    which = {"of_domain": domain, "of_username": username}
+    connection.execute(_KEEP_DELETED, {**which, "kept_until": until})
 
 
-def mark_deleted(connection: Connection, domain: str, username: str, now: datetime) -> bool:
+def mark_deleted(
+    connection: Connection,
+    domain: str,
+    username: str,
+    until: datetime | None,
+    now: datetime,
+) -> bool:
     """Keep a name from being taken as a deleted account's; False if it is kept already.
 
     Raises:
@@ -134,7 +145,7 @@ def mark_deleted(connection: Connection, domain: str, username: str, now: dateti
         "username": username,
         "state": State.DELETED,
         "invite_id": None,
-        "until": None,
+        "until": until,
         "mine": None,
         "now": now,
     }

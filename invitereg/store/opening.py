@@ -22,7 +22,7 @@ BUSY_SECONDS = 10
 """How long a write waits for another process's, such as the command line's."""
 
 
-def open_engine(data_dir: Path) -> Engine:
+def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """The engine for ``data_dir/invitereg.db``, at the newest schema; no connection is open.
 
     Raises:
@@ -31,7 +31,7 @@ def open_engine(data_dir: Path) -> Engine:
     path = data_dir / FILE_NAME
     make_folder(data_dir)
     _make_file(path)
-    engine = _make_engine(path)
+    engine = _make_engine(path, busy_seconds)
     try:
         with _locked(data_dir), engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
@@ -113,14 +113,14 @@ def _make_file(path: Path) -> None:
         raise StoreError(f"{path} cannot be made ({error.strerror})") from None
 
 
-def _make_engine(path: Path) -> Engine:
+def _make_engine(path: Path, busy_seconds: float) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         # The driver's own BEGINs would break savepoints: we issue them.
         isolation_level="AUTOCOMMIT",
         # What is in a statement's parameters is nobody's business, least of all the log's.
         hide_parameters=True,
-        connect_args={"timeout": BUSY_SECONDS},
+        connect_args={"timeout": busy_seconds},
         pool_size=8,
         max_overflow=-1,
         pool_reset_on_return=None,

@@ -29,6 +29,7 @@ _OVER = (
     ),
     _some(invites.c.seq, invites.c.expires_at <= _BEFORE),
 )
+# Both what an invite reserved, and names of deleted accounts that were kept long enough.
 _LAPSED = _some(names.c.username, names.c.until <= _BEFORE).where(
     names.c.domain == bindparam("of_domain")
 )
@@ -44,8 +45,8 @@ def purge_invites(connection: Connection, domain: str, before: datetime, at_most
     return removed
 
 
-def purge_reservations(connection: Connection, domain: str, now: datetime, at_most: int) -> int:
-    """See `IInviteStore.purge_reservations`."""
+def purge_names(connection: Connection, domain: str, now: datetime, at_most: int) -> int:
+    """See `IInviteStore.purge_names`."""
     which = {"of_domain": domain, "before": now, "most": at_most}
     return connection.execute(_LAPSED, which).rowcount
 

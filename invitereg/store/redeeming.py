@@ -20,7 +20,8 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
 from invitereg.model import Credentials, Kind, Use
-from invitereg.store import hits, names, sessions
+from invitereg.roster import owner_of
+from invitereg.store import hits, names, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import account_row, credentials_columns, use_of, use_row
 from invitereg.store.tables import Time, accounts, invites, uses
@@ -84,6 +85,17 @@ def redeem(connection: Connection, redemption: Redemption) -> None:
     names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
     connection.execute(_ADD_ACCOUNT, account_row(account))
     connection.execute(_ADD_USE, use_row(use))
+    if redemption.contact is not None:
+        _make_contacts(connection, redemption, redemption.contact)
+
+
+def _make_contacts(connection: Connection, redemption: Redemption, inviter: str) -> None:
+    account = redemption.account
+    owner, limit = (account.domain, account.username), redemption.roster_limit
+    jid = rosters.join(connection, owner, inviter, limit)
+    if jid is not None:
+        mine = f"{account.username}@{account.domain}"
+        rosterchanges.add(connection, owner_of(jid), mine, redemption.use.at)
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from invitereg.model import Account, Credentials, Invite, Kind, ScramKeys, Use
+from invitereg.roster import RosterItem, Subscription
 
 
 def invite_of(row: Row[Any]) -> Invite:
@@ -113,4 +114,34 @@ def use_row(use: Use) -> dict[str, Any]:
         "door": use.door,
         "invite_id": use.invite_id,
         "address": use.address,
+    }
+
+
+def roster_item_of(row: Row[Any]) -> RosterItem:
+    """The item in a row of ``roster_items``."""
+    return RosterItem(
+        jid=row.jid,
+        name=row.name,
+        groups=row.groups,
+        subscription=Subscription(row.subscription),
+        ask=row.ask,
+        approved=row.approved,
+        request=row.request,
+        listed=row.listed,
+    )
+
+
+def roster_item_row(owner: tuple[str, str], item: RosterItem) -> dict[str, Any]:
+    """The row of ``roster_items`` for an item of an account, given by domain and username."""
+    return {
+        "domain": owner[0],
+        "username": owner[1],
+        "jid": item.jid,
+        "name": item.name,
+        "groups": item.groups,
+        "subscription": item.subscription,
+        "ask": item.ask,
+        "approved": item.approved,
+        "request": item.request,
+        "listed": item.listed,
     }

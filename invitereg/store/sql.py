@@ -1,6 +1,6 @@
 """The store on an SQL database: hands each question to its job, as a read or as a write."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from invitereg.errors import Overloaded, Throttled
+from invitereg.exchange import Exchange
 from invitereg.interfaces import (
     Findings,
     IAccountStore,
@@ -20,13 +21,25 @@ from invitereg.interfaces import (
 )
 from invitereg.model import Account, Credentials, Invite, Status, Use
 from invitereg.policy.counters import Counter
-from invitereg.store import accounts, finding, hits, invites, purging, redeeming, sessions
+from invitereg.roster import RosterItem
+from invitereg.rosterstore import IRosterStore, RosterChange, Subscribing
+from invitereg.store import (
+    accounts,
+    finding,
+    hits,
+    invites,
+    purging,
+    redeeming,
+    rosterchanges,
+    rosters,
+    sessions,
+)
 from invitereg.store.database import Database
 
 
-@implementer(IInviteStore, IAccountStore)
+@implementer(IInviteStore, IAccountStore, IRosterStore)
 class SQLStore:
-    """Invites and accounts in a `Database`. Each method is described in its interface."""
+    """Invites, accounts and rosters in a `Database`; the interfaces describe each method."""
 
     def __init__(self, database: Database) -> None:
         self._read = database.read
@@ -95,9 +108,9 @@ class SQLStore:
         """See `IInviteStore`."""
         return self._write(lambda c: purging.purge_invites(c, domain, before, at_most))
 
-    def purge_reservations(self, domain: str, now: datetime, at_most: int) -> Deferred[int]:
+    def purge_names(self, domain: str, now: datetime, at_most: int) -> Deferred[int]:
         """See `IInviteStore`."""
-        return self._write(lambda c: purging.purge_reservations(c, domain, now, at_most))
+        return self._write(lambda c: purging.purge_names(c, domain, now, at_most))
 
     def purge_hits(
         self, domain: str, name: str, before: datetime, at_most: int
@@ -130,9 +143,11 @@ class SQLStore:
         """See `IAccountStore`."""
         return self._read(lambda c: accounts.list_page(c, domain, limit, after))
 
-    def delete_account(self, domain: str, username: str, now: datetime) -> Deferred[None]:
+    def delete_account(
+        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    ) -> Deferred[None]:
         """See `IAccountStore`."""
-        return self._write(lambda c: accounts.remove(c, domain, username, now))
+        return self._write(lambda c: accounts.remove(c, domain, username, now, until))
 
     def change_roles(
         self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]
@@ -147,6 +162,36 @@ class SQLStore:
     def server_key(self) -> Deferred[bytes]:
         """See `IAccountStore`."""
         return self._read(accounts.server_key)
+
+    def get_roster(self, domain: str, username: str) -> Deferred[Mapping[str, RosterItem]]:
+        """See `IRosterStore`."""
+        return self._read(lambda c: rosters.get(c, domain, username))
+
+    def set_item(
+        self,
+        domain: str,
+        username: str,
+        jid: str,
+        name: str,
+        groups: tuple[str, ...],
+        limit: int,
+    ) -> Deferred[RosterItem]:
+        """See `IRosterStore`."""
+        return self._write(
+            lambda c: rosters.set_item(c, domain, username, jid, name, groups, limit)
+        )
+
+    def remove_item(self, domain: str, username: str, jid: str) -> Deferred[Exchange]:
+        """See `IRosterStore`."""
+        return self._write(lambda c: rosters.remove_item(c, domain, username, jid))
+
+    def subscribe(self, subscribing: Subscribing) -> Deferred[Exchange]:
+        """See `IRosterStore`."""
+        return self._write(lambda c: rosters.subscribe(c, subscribing))
+
+    def roster_changes(self, after: int | None) -> Deferred[Sequence[RosterChange]]:
+        """See `IRosterStore`."""
+        return self._read(lambda c: rosterchanges.after(c, after))
 
 
 def _none_at_limit(failure: Failure) -> None:

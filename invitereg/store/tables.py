@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
@@ -189,6 +190,45 @@ hits = Table(
     Column("at", Time, nullable=False),
     Index("hits_key", "domain", "name", "key", "at"),
     Index("hits_age", "domain", "name", "at"),
+    sqlite_autoincrement=True,
+)
+
+# What accounts know about their contacts, each side for itself.
+roster_items = Table(
+    "roster_items",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("username", Text, primary_key=True),
+    Column("jid", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("groups", Words, nullable=False),
+    Column("subscription", Text, nullable=False),
+    Column("ask", Boolean, nullable=False),
+    Column("approved", Boolean, nullable=False),
+    Column("request", Text),
+    Column("listed", Boolean, nullable=False),
+    ForeignKeyConstraint(
+        ["domain", "username"],
+        ["accounts.domain", "accounts.username"],
+        name="roster_items_account",
+    ),
+)
+Index(
+    "roster_items_approved",
+    roster_items.c.jid,
+    sqlite_where=roster_items.c.approved,
+    postgresql_where=roster_items.c.approved,
+)
+
+roster_changes = Table(
+    "roster_changes",
+    metadata,
+    Column("number", Sequence, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("jid", Text, nullable=False),
+    Column("at", Time, nullable=False),
+    Index("roster_changes_age", "at"),
     sqlite_autoincrement=True,
 )
 

@@ -7,7 +7,7 @@ from twisted.words.protocols.jabber.jid import JID
 from twisted.words.protocols.jabber.xmpp_stringprep import resourceprep
 from twisted.words.xish import domish
 
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.sessions import Session, Sessions
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.routing import MAX_RESOURCE_BYTES
@@ -38,11 +38,6 @@ class BindHandler(RequestHandler):
         self.xmlstream.addObserver(_BIND, self._on_bind)
         self.xmlstream.addObserver(_SESSION, self._on_session)
 
-    def connectionLost(self, reason: object) -> None:
-        """Forget the session."""
-        self._sessions.remove(self.xmlstream)
-        super().connectionLost(reason)
-
     def _on_bind(self, iq: domish.Element) -> None:
         if self.xmlstream.phase is Phase.AUTHENTICATED:
             self.answer(iq, self._bind(str(iq.bind.resource or "")))
@@ -63,10 +58,11 @@ class BindHandler(RequestHandler):
         stream = self.xmlstream
         resource = _prepare_resource(wanted) if wanted else secrets.token_urlsafe(8)
         jid = JID(tuple=(stream.username, stream.domain.name, resource))
-        stream.bound(jid)
-        await self._sessions.add(stream)
+        session = Session(jid, stream.credentials_set_at, stream)
+        stream.bound(session)
+        await self._sessions.add(session)
         bind = domish.Element((NS_BIND, "bind"))
-        bind.addElement("jid", content=jid.full())
+        bind.addElement("jid", content=session.address)
         return bind
 
 

@@ -19,11 +19,13 @@ from wokkel.generic import VersionHandler
 from wokkel.ping import PingHandler
 
 from invitereg._version import __version__
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.embedded import EmbeddedDomain
+from invitereg.domain.sessions import Session
 from invitereg.logins import LoginThrottle
+from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
-from invitereg.xmpp import bind, preauth, register, sasl, starttls
+from invitereg.xmpp import bind, preauth, register, roster, sasl, starttls
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.gatewaystream import GatewayStream
@@ -31,6 +33,8 @@ from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
 from invitereg.xmpp.register import RegistrationHandler
+from invitereg.xmpp.roster import RosterHandler
+from invitereg.xmpp.routing import Router, make_router
 from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
 from invitereg.xmpp.upstreams import Behind
@@ -39,7 +43,7 @@ ALPN = b"xmpp-client"  # XEP-0368
 
 
 class StreamCount:
-    """The streams that are open, and how many of them have not logged in.
+    """The streams that are open, and how many of them are not sessions yet.
 
     Only those are limited, altogether and from one network (limits.streams).
     """
@@ -54,7 +58,7 @@ class StreamCount:
     def add(self, stream: ClientStream, network: str | None) -> bool:
         """Count a stream, one without network as unlimited; False if it is one too many."""
         self.open.add(stream)
-        self.authenticated(stream)
+        self.bound(stream)
         if network is None:
             return True
         self._unauthenticated[stream] = network
@@ -64,8 +68,8 @@ class StreamCount:
             and self._per_network[network] <= self._max_per_network
         )
 
-    def authenticated(self, stream: ClientStream) -> None:
-        """Limit a stream no longer."""
+    def bound(self, stream: ClientStream) -> None:
+        """Limit a stream no longer; sessions are limited by their account."""
         network = self._unauthenticated.pop(stream, None)
         if network is not None:
             self._per_network[network] -= 1
@@ -75,23 +79,31 @@ class StreamCount:
     def remove(self, stream: ClientStream) -> None:
         """Forget a stream that is closed."""
         self.open.discard(stream)
-        self.authenticated(stream)
+        self.bound(stream)
 
 
 @dataclass(kw_only=True)
 class C2SDoor:
-    """What all listeners for clients share."""
+    """What all listeners for clients share.
+
+    Attributes:
+        failed_logins: what the log is told about them.
+    """
 
     domains: Mapping[str, Domain]
     registrar: Registrar
     accounts: Any
     throttle: LoginThrottle
-    sessions: Sessions
+    embedded: EmbeddedDomain
     mechanisms: Sequence[str]
     streams: StreamCount
     tls: Any
     reactor: Any
     behind: Mapping[str, Behind] = field(default_factory=dict)
+    failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
+
+    def __post_init__(self) -> None:
+        self.router = make_router(self.embedded)
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -101,9 +113,9 @@ class C2SDoor:
         """Fresh handlers for a new stream."""
         return (
             PreauthHandler(self.registrar),
-            RegistrationHandler(self.registrar),
-            SaslHandler(self.accounts, self.throttle, self.mechanisms),
-            BindHandler(self.sessions),
+            RegistrationHandler(self.registrar, self.embedded.contacts.carry_out_changes),
+            SaslHandler(self.accounts, self.throttle, self.mechanisms, self.failed_logins),
+            BindHandler(self.embedded.sessions),
         )
 
     def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
@@ -111,6 +123,7 @@ class C2SDoor:
         return (
             IdentityHandler(stream.domain.site_name or stream.domain.name),
             SessionDiscoHandler(),
+            RosterHandler(self.embedded.contacts),
             PingHandler(),
             VersionHandler("invitereg", __version__),
         )
@@ -140,7 +153,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
         """A stream for a new connection."""
-        stream = GatewayStream(self._first_phase)
+        stream = (GatewayStream if self._door.behind else ClientStream)(self._first_phase)
         stream.factory = self
         self.installBootstraps(stream)
         return stream
@@ -153,9 +166,22 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The stream features of a phase, serialized."""
         return self._features[phase]
 
-    def authenticated(self, stream: ClientStream) -> None:
-        """Called by a stream when its client has logged in."""
-        self._door.streams.authenticated(stream)
+    @property
+    def router(self) -> Router:
+        """Where the stanzas of sessions go."""
+        return self._door.router
+
+    def bound(self, stream: ClientStream) -> None:
+        """Called by a stream when it has become a session."""
+        self._door.streams.bound(stream)
+
+    def handed_over(self, stream: ClientStream) -> None:
+        """Called by a stream whose client is now the server's behind."""
+        self._door.streams.bound(stream)
+
+    def over(self, session: Session) -> None:
+        """Called by a stream that has ended, maybe more than once."""
+        self._door.embedded.presence.leave(session)
 
     def readdressed(self, stream: ClientStream) -> None:
         """Called by a stream that has learnt its client's address; may end it."""
@@ -197,7 +223,7 @@ def _features(phase: Phase, mechanisms: Sequence[str]) -> str:
         for element in (*offered, *preauth.stream_features()):
             features.addChild(element)
     elif phase is Phase.AUTHENTICATED:
-        for element in bind.stream_features():
+        for element in (*bind.stream_features(), roster.stream_feature()):
             features.addChild(element)
     text: str = features.toXml(prefixes={NS_STREAMS: "stream"}, prefixesInScope=["stream"])
     return text

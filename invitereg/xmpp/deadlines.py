@@ -4,16 +4,30 @@ from collections.abc import Callable
 from typing import Any
 
 # A person is typing between the form and its submission: that is a matter of minutes.
-SECONDS = {"tls": 30.0, "idle": 10 * 60.0, "login": 30 * 60.0, "close": 5.0, "drain": 60.0}
+SECONDS = {
+    "tls": 30.0,
+    "header": 60.0,
+    "idle": 10 * 60.0,
+    "login": 30 * 60.0,
+    "silence": 5 * 60.0,
+    "answer": 60.0,
+    "unread": 120.0,
+    "close": 5.0,
+    "drain": 60.0,
+}
+# What has passed these is dropped: nobody would hear anything.
+WITHOUT_A_WORD = frozenset({"close", "unread", "drain"})
 
 
 class Deadlines:
     """Named time-outs of one stream.
 
-    tls: from the connection to the end of the TLS handshake. idle: without a byte, before
-    login. login: from the connection to the bound resource, whatever is sent. close: from
-    our closing of the stream to the peer's. drain: likewise, where a server's last bytes are
-    still to be read.
+    tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
+    or the login to the stream header, which no person types. idle: without a byte, before
+    login. login: from the connection to the bound resource, whatever is sent. silence: without
+    a byte, in a session. answer: from the ping that follows it to the next byte. unread: with
+    more waiting for the client than it reads. close: from our closing of the stream to the
+    peer's. drain: likewise, where a server's last bytes are still to be read.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:
@@ -22,7 +36,8 @@ class Deadlines:
         self._calls: dict[str, Any] = {}
 
     def start(self, name: str) -> None:
-        """Call back with ``name`` when its time is over."""
+        """Call back with ``name`` when its time, from now on, is over."""
+        self.cancel(name)
         self._calls[name] = self._clock.callLater(SECONDS[name], self._over, name)
 
     def running(self, name: str) -> bool:
@@ -33,6 +48,14 @@ class Deadlines:
         """Start it again from now, if it is running."""
         if name in self._calls:
             self._calls[name].reset(SECONDS[name])
+
+    def heard(self) -> None:
+        """Begin anew with what waits for a sign of life."""
+        self.postpone("idle")
+        self.postpone("silence")
+        if self.running("answer"):
+            self.cancel("answer")
+            self.start("silence")
 
     def cancel(self, name: str) -> None:
         """Do not call back for ``name``."""

@@ -18,6 +18,8 @@ CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
     (errors.UnacceptablePassword, "modify", "not-acceptable"),
     (errors.Throttled, "wait", "resource-constraint"),
     (errors.Unavailable, "wait", "resource-constraint"),
+    (errors.RosterFull, "wait", "resource-constraint"),
+    (errors.NotFound, "cancel", "item-not-found"),
 )
 
 

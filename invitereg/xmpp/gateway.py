@@ -69,7 +69,7 @@ class Gateway:
         server.received = self._client.transport.write
         server.lost = self._server_lost
         features = offered_features(opened.features, own_features())
-        transport.write(opened.header + features.encode() + opened.rest)
+        transport.write(opened.header + features + opened.rest)
         return None
 
     def hand_over(self, data: bytes) -> None:

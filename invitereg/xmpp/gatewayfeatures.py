@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
-from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
-from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
+from invitereg.xmpp.phases import NS_XMPP_TLS
 from invitereg.xmpp.preauth import NS_IBR_TOKEN, NS_LEGACY_INVITE
 from invitereg.xmpp.register import NS_REGISTER_FEATURE
+from invitereg.xmpp.serializing import in_bytes
 
 NS_COMPRESS = "http://jabber.org/features/compress"
 NS_CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
@@ -24,15 +24,12 @@ _DROPPED = {
 }
 
 
-def offered_features(features: domish.Element, own: Iterable[domish.Element]) -> str:
+def offered_features(features: domish.Element, own: Iterable[domish.Element]) -> bytes:
     """The server's features without what cannot pass, and with our own; serialized."""
     _prune(features, _passes)
     for element in own:
         features.addChild(element)
-    text: str = features.toXml(
-        prefixes={NS_STREAMS: "stream"}, defaultUri=NS_CLIENT, prefixesInScope=["stream"]
-    )
-    return text
+    return in_bytes(features)
 
 
 def _passes(element: domish.Element) -> bool:

@@ -1,6 +1,5 @@
 """A client's stream where a domain may have a server behind it."""
 
-from collections import deque
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,16 +22,15 @@ class GatewayStream(ClientStream):
     """
 
     def __init__(self, phase: Phase) -> None:
-        # The place of each element in the inbox among the bytes that came.
-        self._places: deque[int] = deque()
         self._raw: RawBytes | None = None
         self._gateway: Gateway | None = None
         super().__init__(phase)
 
     def _initializeStream(self) -> None:
-        self._places.clear()
-        self._raw = RawBytes() if self.phase is Phase.SECURED else None
         super()._initializeStream()
+        self._raw = RawBytes() if self.phase is Phase.SECURED else None
+        self.stream.ElementEvent = self._put
+        self.stream.DocumentEndEvent = lambda: self._put(None)
 
     # --- bytes
 
@@ -87,9 +85,9 @@ class GatewayStream(ClientStream):
 
     # --- elements
 
-    def _on_element(self, element: Any) -> None:
-        self._places.append(self.stream.started)
-        super()._on_element(element)
+    def _put(self, arrived: Any) -> None:
+        """Add what has arrived to the inbox, with its place among the bytes."""
+        self._inbox.put((self.stream.started, arrived))
 
     def _malformed(self, error: StreamError) -> None:
         # Behind an element that is to be handed over, it is not for us to judge.
@@ -97,32 +95,28 @@ class GatewayStream(ClientStream):
             super()._malformed(error)
         else:
             self.stream.silence()
-            self._places.append(self.stream.started)
-            self._inbox.append(error)
+            self._put(error)
 
-    def _take(self, element: Any) -> None:
-        place = self._places.popleft()
-        if self._gateway is None or self._raw is None:
-            super()._take(element)
-        elif isinstance(element, StreamError):
-            super()._malformed(element)
-        elif isinstance(element, domish.Element) and is_about_registration(element):
+    def _take(self, placed: Any) -> None:
+        place, arrived = placed
+        if isinstance(arrived, StreamError):
+            super()._malformed(arrived)
+        elif self._gateway is None or self._raw is None:
+            super()._take(arrived)
+        elif isinstance(arrived, domish.Element) and is_about_registration(arrived):
             self._raw.forget(place)
-            super()._take(element)
+            super()._take(arrived)
         else:
             self._hand_over(self._gateway, self._raw.since(place))
 
     def _hand_over(self, gateway: Gateway, data: bytes) -> None:
         self.stream.silence()
         self._inbox.clear()
-        self._places.clear()
         self._raw = None
         # From here on the server's own limits hold.
         self._deadlines.cancel_all()
-        self.factory.authenticated(self)
-        if self._paused:
-            self._paused = False
-            self.transport.resumeProducing()
+        self.factory.handed_over(self)
+        self._inbox.resume()
         gateway.hand_over(data)
 
     # --- the end
@@ -139,6 +133,6 @@ class GatewayStream(ClientStream):
     def _leave(self) -> None:
         self.closing = True
         self.stream.silence()
-        self._inbox.clear()
+        self._inbox.close()
         self.transport.unregisterProducer()
         self.transport.loseConnection()

@@ -3,13 +3,15 @@
 https://xmpp.org/extensions/xep-0077.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
 
+from invitereg.errors import Refused
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
@@ -118,9 +120,13 @@ class RegistrationRequest:
 class RegistrationHandler(RequestHandler):
     """Shows the form, and registers or resets; only before login."""
 
-    def __init__(self, registrar: Registrar) -> None:
+    def __init__(
+        self, registrar: Registrar, tell_contacts: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``tell_contacts`` is called when somebody has become a contact by registering."""
         super().__init__()
         self._registrar = registrar
+        self._tell_contacts = tell_contacts
 
     def connectionMade(self) -> None:
         """Listen."""
@@ -169,7 +175,11 @@ class RegistrationHandler(RequestHandler):
             )
         )
         # The token is spent for this stream, even if it has uses left for others.
-        stream.grant = None
+        grant, stream.grant = stream.grant, None
+        if grant is not None and grant.invite.subscribe:
+            # The account is made; if this cannot be done now, it is within a second.
+            with suppress(Refused):
+                await self._tell_contacts()
 
 
 def _form_values(form: domish.Element) -> Iterator[tuple[str, str]]:

@@ -1,24 +1,33 @@
 """Where a session's stanzas go (RFC 6120 §10, RFC 6121 §8).
 
-What is for the domain, or for the account itself, is answered by the stream's handlers.
-Nothing else can be delivered yet: it comes back.
+Requests to the domain, or to the account itself, are answered by the stream's handlers. All
+else is for the sessions of this process; what can reach nobody comes back.
 """
 
-from collections.abc import Callable
+from collections.abc import Container
+from functools import lru_cache
 from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID, InvalidFormat
 from twisted.words.xish import domish
 
+from invitereg.domain.delivery import Delivery
+from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import InvalidUsername
 from invitereg.model import prepare_domain, prepare_localpart
+from invitereg.xmpp.presence import PresenceRouter
 
 MAX_RESOURCE_BYTES = 1023
 
 
+# Preparing the parts of a JID takes longer than all else that is done for a message. Unlike
+# Twisted's `internJID` this forgets.
+@lru_cache(maxsize=4096)
 def parse_jid(text: str) -> JID:
-    """The JID that ``text`` is; Twisted alone takes parts that are empty (RFC 6122 §2).
+    """The JID that ``text`` is, not to be changed; Twisted alone takes parts that are empty.
+
+    Source: RFC 6122 §2.
 
     Raises:
         ValueError: it is none.
@@ -42,49 +51,88 @@ def is_request(iq: domish.Element) -> bool:
     return one_payload and iq.getAttribute("type") in ("get", "set")
 
 
-def is_for_handlers(stanza: domish.Element, sender: JID) -> bool:
-    """Whether a stanza is for the sender's domain or own account.
-
-    Raises:
-        StanzaError: it is addressed to what is no JID, or it is no valid IQ.
-    """
-    answer = stanza.getAttribute("type") in ("result", "error")
-    if stanza.name == "iq" and not answer and not is_request(stanza):
-        text = "An iq has a type, and a request has one payload."
-        raise StanzaError("bad-request", "modify", text, "en")
-    to = stanza.getAttribute("to")
-    if to is None:
+def may_send_as(stanza: domish.Element, jid: JID) -> bool:
+    """Whether a stanza of the session with this JID says no other ``from`` (§8.1.2.1)."""
+    claimed = stanza.getAttribute("from")
+    if claimed is None:
         return True
     try:
-        recipient = parse_jid(to)
+        return parse_jid(claimed) in (jid, jid.userhostJID())
     except ValueError:
-        raise StanzaError("jid-malformed", "modify") from None
-    if recipient.resource is not None or recipient.host != sender.host:
         return False
-    return recipient.user in (None, sender.user)
 
 
-def route(
-    stanza: domish.Element, sender: JID, dispatch: Callable[[domish.Element], Any]
-) -> domish.Element | None:
-    """Hand a session's stanza to the handlers; returns what goes back if none takes it."""
-    error = None
-    try:
-        if is_for_handlers(stanza, sender):
-            dispatch(stanza)
-    except StanzaError as malformed:
-        error = malformed
-    return None if stanza.handled else bounce(stanza, error)
+class Router:
+    """Takes the stanzas of all sessions to where they belong."""
+
+    def __init__(
+        self, domains: Container[str], delivery: Delivery, presence: PresenceRouter
+    ) -> None:
+        """``domains`` are all that are served here: between them everything is local."""
+        self._domains = domains
+        self._delivery = delivery
+        self._presence = presence
+
+    def take(self, stanza: domish.Element, stream: Any) -> domish.Element | None:
+        """Do what a stanza wants; returns what is to go back at once, if anything.
+
+        The stanza's ``from`` is the full JID of the stream's session.
+        """
+        try:
+            taken = self._take(stanza, stream)
+        except StanzaError as error:
+            return bounce(stanza, error)
+        return None if taken else bounce(stanza, StanzaError("service-unavailable"))
+
+    def _take(self, stanza: domish.Element, stream: Any) -> bool:
+        answer = stanza.getAttribute("type") in ("result", "error")
+        if stanza.name == "iq" and not answer and not is_request(stanza):
+            text = "An iq has a type, and a request has one payload."
+            raise StanzaError("bad-request", "modify", text, "en")
+        to = self._recipient(stanza)
+        if stanza.name == "presence":
+            self._presence.take(stanza, to, stream)
+            return True
+        account: JID = stream.session.jid.userhostJID()
+        if stanza.name == "iq" and to in (None, account, JID(tuple=(None, account.host, None))):
+            stream.dispatch(stanza)
+            return bool(stanza.handled)
+        to = to or account
+        if to.user is None:
+            return False
+        if stanza.name == "message":
+            return self._delivery.message(stanza, to)
+        return to.resource is not None and self._delivery.iq(stanza, account.full(), to)
+
+    def _recipient(self, stanza: domish.Element) -> JID | None:
+        to = stanza.getAttribute("to")
+        if to is None:
+            return None
+        try:
+            recipient = parse_jid(to)
+        except ValueError:
+            raise StanzaError("jid-malformed", "modify") from None
+        if recipient.host not in self._domains:
+            raise StanzaError("remote-server-not-found", "cancel")
+        return recipient
 
 
-def bounce(stanza: domish.Element, error: StanzaError | None = None) -> domish.Element | None:
-    """What goes back for a stanza that nobody takes; None if nothing may (RFC 6120 §8.3.1)."""
-    answerable = {
-        "iq": stanza.getAttribute("type") not in ("result", "error"),
-        "message": stanza.getAttribute("type") != "error",
+def make_router(embedded: EmbeddedDomain) -> Router:
+    """What takes stanzas to the parts of the embedded domain."""
+    delivery = embedded.delivery
+    presence = PresenceRouter(embedded.presence, delivery, embedded.contacts)
+    return Router(embedded.domains, delivery, presence)
+
+
+def bounce(stanza: domish.Element, error: StanzaError) -> domish.Element | None:
+    """The error that goes back for a stanza; None if nothing may (RFC 6120 §8.3.1)."""
+    never_answered = {
+        "iq": ("result", "error"),
+        "message": ("error",),
+        # Who takes presence back does not care whether it arrives.
+        "presence": ("error", "unavailable"),
     }
-    if not answerable.get(stanza.name, False):
+    if stanza.getAttribute("type") in never_answered[stanza.name]:
         return None
-    unavailable = StanzaError("service-unavailable", "cancel")
-    reply: domish.Element = (error or unavailable).toResponse(stanza)
+    reply: domish.Element = error.toResponse(stanza)
     return reply

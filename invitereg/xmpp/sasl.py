@@ -16,6 +16,7 @@ from wokkel.subprotocols import XMPPHandler
 from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle
+from invitereg.logs import RefusalLog
 from invitereg.model import prepare_localpart
 from invitereg.xmpp.handlers import mark_handled
 from invitereg.xmpp.phases import NS_XMPP_SASL
@@ -181,14 +182,24 @@ class SaslHandler(XMPPHandler):
     _log = Logger()
 
     def __init__(
-        self, accounts: Any, throttle: LoginThrottle, mechanisms: Sequence[str]
+        self,
+        accounts: Any,
+        throttle: LoginThrottle,
+        mechanisms: Sequence[str],
+        failed_logins: RefusalLog,
     ) -> None:
         super().__init__()
         self._accounts = accounts
         self._throttle = throttle
         self._mechanisms = mechanisms
+        self._failed_logins = failed_logins
         self._exchange: Exchange | None = None
         self._failures = 0
+
+    @classmethod
+    def failure_log(cls) -> RefusalLog:
+        """What tells about failed logins on any number of streams."""
+        return RefusalLog(cls._log)
 
     def connectionMade(self) -> None:
         """Listen; the stream itself refuses SASL before TLS and after login."""
@@ -267,11 +278,11 @@ class SaslHandler(XMPPHandler):
             element.addElement("text", content=failure.text)
         stream.send(element)
         self._failures += 1
-        self._log.info(
-            "login failed at {domain} from {address}: {condition}",
+        self._failed_logins.info(
+            "login failed at {domain} from {address}: {rule}",
             domain=stream.domain.name,
-            address=str(stream.address),
-            condition=failure.condition,
+            address=stream.address,
+            rule=failure.condition,
         )
         self._end_if_failed_too_often()
 

@@ -6,7 +6,6 @@ security (STARTTLS, SASL) is thrown away instead of being taken for something se
 """
 
 import secrets
-from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +16,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
-from twisted.words.protocols.jabber.jid import JID
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
     STREAM_AUTHD_EVENT,
@@ -27,15 +25,20 @@ from twisted.words.protocols.jabber.xmlstream import (
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.domain.sessions import Session
+from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
 from invitereg.xmpp.backlog import UnreadAnswers
-from invitereg.xmpp.deadlines import Deadlines
+from invitereg.xmpp.deadlines import WITHOUT_A_WORD, Deadlines
 from invitereg.xmpp.header import check_header, write_header
+from invitereg.xmpp.inbox import Inbox
 from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.peer import peer_address
 from invitereg.xmpp.phases import ACCEPTED, NS_CLIENT, STANZA_LIMITS, Phase
-from invitereg.xmpp.routing import is_request, route
+from invitereg.xmpp.ping import ping
+from invitereg.xmpp.routing import is_request, may_send_as
+from invitereg.xmpp.serializing import in_bytes
 
 
 @implementer(IHandshakeListener)
@@ -48,7 +51,7 @@ class ClientStream(XmlStream):
         grant: what the client's token was found good for, on this stream.
         username: the account's localpart, from the phase AUTHENTICATED on.
         credentials_set_at: when the password was set that opened this stream.
-        jid: the full JID, from the phase BOUND on.
+        session: what the domain knows it by, from the phase BOUND on.
     """
 
     namespace = NS_CLIENT
@@ -66,13 +69,9 @@ class ClientStream(XmlStream):
         self.grant: Grant | None = None
         self.username: str | None = None
         self.credentials_set_at: datetime | None = None
-        self.jid: JID | None = None
+        self.session: Session | None = None
         self.closing = False
-        self._inbox: deque[Any] = deque()
-        self._held = False
-        self._unread = UnreadAnswers(self._go_on)
-        self._pumping = False
-        self._paused = False
+        self._inbox = Inbox(self._take, lambda: self._unread.too_many, self._handler_failed)
         self._heard = False
 
     @property
@@ -89,16 +88,18 @@ class ClientStream(XmlStream):
         self._inbox.clear()
         self.stream = BoundedElementStream(*STANZA_LIMITS[self.phase])
         self.stream.DocumentStartEvent = self._on_header
-        self.stream.ElementEvent = self._on_element
-        self.stream.DocumentEndEvent = lambda: self._on_element(None)
+        self.stream.ElementEvent = self._inbox.put
+        self.stream.DocumentEndEvent = lambda: self._inbox.put(None)
 
     def connectionMade(self) -> None:
         """Start reading; called by the reactor."""
-        self.address = self._peer_address()
+        self.address = peer_address(self.transport)
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
-        for name in ("tls", "idle", "login"):
+        for name in ("tls", "header", "idle", "login"):
             self._deadlines.start(name)
+        self._unread = UnreadAnswers(self._inbox.go_on, self._deadlines)
         self._unread.watch(self.transport)
+        self._inbox.transport = self.transport
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
@@ -115,7 +116,7 @@ class ClientStream(XmlStream):
             self._learn_address()
         if self.closing:
             return
-        self._deadlines.postpone("idle")
+        self._deadlines.heard()
         parser = self.stream
         try:
             parser.parse(data)
@@ -127,65 +128,30 @@ class ClientStream(XmlStream):
     def _malformed(self, error: StreamError) -> None:
         self.end(error.condition, error.text)
 
-    def _peer_address(self) -> Address | None:
-        return parse_address(getattr(self.transport.getPeer(), "host", None) or "")
-
     def _learn_address(self) -> None:
         """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
-        address = self._peer_address()
+        address = peer_address(self.transport)
         if address != self.address:
             self.address = address
             self.factory.readdressed(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget everything; called by the reactor."""
-        self.closing = True
+        self._stop()
         self._deadlines.cancel_all()
-        self._inbox.clear()
-        self.stream.silence()
         super().connectionLost(reason)
 
     # --- one stanza after the other
 
     def hold(self, working: "Deferred[Any]") -> None:
         """Look at nothing further until ``working`` has fired; it must not fail."""
-        self._held = True
-        working.addBoth(self._release)
+        self._inbox.hold(working)
 
-    def _release(self, result: Any) -> None:
-        if isinstance(result, Failure):
-            self._log.failure("a stream's handler failed", failure=result)
-            self.end("internal-server-error")
-        self._held = False
-        self._go_on()
+    def _handler_failed(self, failure: Failure) -> None:
+        self._log.failure("a stream's handler failed", failure=failure)
+        self.end("internal-server-error")
 
-    @property
-    def _waiting(self) -> bool:
-        return self._held or self._unread.too_many
-
-    def _go_on(self) -> None:
-        if not self.closing and not self._waiting:
-            if self._paused:
-                self._paused = False
-                self.transport.resumeProducing()
-            self._pump()
-
-    def _on_element(self, element: Any) -> None:
-        self._inbox.append(element)
-        if self._waiting and not self._paused:
-            self._paused = True
-            self.transport.pauseProducing()
-        self._pump()
-
-    def _pump(self) -> None:
-        if self._pumping:  # An answer that is ready at once comes back to here: never nest.
-            return
-        self._pumping = True
-        while self._inbox and not self._waiting and not self.closing:
-            self._take(self._inbox.popleft())
-        self._pumping = False
-
-    def _take(self, element: domish.Element | None) -> None:
+    def _take(self, element: Any) -> None:
         if element is None:  # the end of the stream
             self._close()
         else:
@@ -210,13 +176,12 @@ class ClientStream(XmlStream):
             self.end("not-authorized")
 
     def _dispatch_bound(self, element: domish.Element) -> None:
-        assert self.jid is not None  # noqa: S101 - the phase says so
-        sender = element.getAttribute("from")
-        if sender is not None and sender not in (self.jid.full(), self.jid.userhost()):
+        assert self.session is not None  # noqa: S101 - the phase says so
+        if not may_send_as(element, self.session.jid):
             self.end("invalid-from")
             return
-        element["from"] = self.jid.full()
-        bounced = route(element, self.jid, self.dispatch)
+        element["from"] = self.session.address
+        bounced = self.factory.router.take(element, self)
         if bounced is not None:
             self.send(bounced)
 
@@ -225,6 +190,7 @@ class ClientStream(XmlStream):
     def _start_tls(self, _element: domish.Element) -> None:
         self.send(starttls.proceed())
         self.phase = Phase.SECURED
+        self._deadlines.start("header")
         self.reset()
         self.transport.unregisterProducer()
         self.transport.startTLS(self.factory.tls(self.domain.name))
@@ -250,6 +216,7 @@ class ClientStream(XmlStream):
             self.end(error.condition, error.text)
             return
         self._domain = domain
+        self._deadlines.cancel("header")
         self._answer_header()
 
     def _answer_header(self) -> None:
@@ -270,23 +237,38 @@ class ClientStream(XmlStream):
         self.credentials_set_at = credentials_set_at
         self.phase = Phase.AUTHENTICATED
         self._deadlines.cancel("idle")
-        self.factory.authenticated(self)
+        self._deadlines.start("header")
         self.reset()
 
-    def bound(self, jid: JID) -> None:
+    def bound(self, session: Session) -> None:
         """Let stanzas through: from now on the stream is a session."""
-        self.jid = jid
+        self.session = session
         self.phase = Phase.BOUND
         self.stream.max_bytes, self.stream.max_depth = STANZA_LIMITS[self.phase]
         self._deadlines.cancel("login")
+        self._deadlines.start("silence")
+        self.factory.bound(self)
         self.dispatch(self, STREAM_AUTHD_EVENT)
+
+    def _ask_for_life(self) -> None:
+        assert self.session is not None  # noqa: S101 - only a session may be silent so long
+        self.send(ping(self.domain.name, self.session.address))
+        self._deadlines.start("answer")
 
     # --- the end
 
     def send(self, obj: Any) -> None:
         """Write an element or text, unless the stream has ended."""
-        if not self.closing:
-            super().send(obj)
+        if self.closing:
+            return
+        data = in_bytes(obj)
+        super().send(data)
+        self._unread.written(len(data))
+        if self._unread.far_too_many:
+            self._log.info("closed a stream whose client does not read what it is sent")
+            self.closing = True
+            # Not now: who sends to many would have all those streams end within each other.
+            self.factory.reactor.callLater(0, self.abort)
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End the stream with a stream error (RFC 6120 §4.9); harmless if it has ended."""
@@ -303,25 +285,32 @@ class ClientStream(XmlStream):
 
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
-        self.closing = True
+        self._stop()
         self.transport.abortConnection()
 
     def _close(self) -> None:
         if not self._headerSent:
             self.sendHeader()
         self.sendFooter()
-        self.closing = True
-        self.stream.silence()
-        self._inbox.clear()
         # A peer that closes its side must be heard, as TLS waits for it; but not for long.
         self._deadlines.start("close")
-        if self._paused:
-            self.transport.resumeProducing()
+        self._stop()
+        self._inbox.resume()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 
+    def _stop(self) -> None:
+        """Act on nothing any more, and be no session any more."""
+        self.closing = True
+        self.stream.silence()
+        self._inbox.close()
+        if self.session is not None:
+            self.factory.over(self.session)
+
     def _timed_out(self, name: str) -> None:
-        if name in ("close", "drain") or (name == "tls" and self.phase is not Phase.CLEAR):
+        if name in WITHOUT_A_WORD or (name == "tls" and self.phase is not Phase.CLEAR):
             self.abort()
+        elif name == "silence":
+            self._ask_for_life()
         else:
             self.end("connection-timeout")

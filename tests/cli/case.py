@@ -21,6 +21,8 @@ data_dir: data
 admins: [boss@example.com]
 policy: {limits: {token_guesses: {max: 2, period: 1h}, blocklist: [192.0.2.0/24]}}
 """
+LONGEST = "é" * 511
+"""A username that is as long in bytes as one may be, and longer in a link."""
 
 
 class CommandCase(SynchronousTestCase):

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.cli.case import CommandCase
+from tests.cli.case import LONGEST, CommandCase
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -111,6 +111,13 @@ class CreateTests(CommandCase):
         """A QR code can be had, but not in the middle of JSON."""
         self.assertIn("█▄▄▄▄▄▄▄█", self.done("invite", "create", "--qr"))
         self.assertMisused("invite", "create", "--qr", "--json", says="choose one")
+
+    def test_long_qr(self) -> None:
+        """A link that fits into no code is printed without one."""
+        result = self.call("invite", "create", "--qr", "--username", LONGEST)
+        self.assertEqual(result.exit_code, 0)
+        self.assertRegex(result.stdout, r"^xmpp:(%C3%A9)+@example\.com\?register;preauth=")
+        self.assertEqual(result.stderr, "The link is too long for a QR code.\n")
 
     def test_refused(self) -> None:
         """What makes no sense or is taken is refused in one line."""

@@ -42,7 +42,7 @@ class CountTests(CommandCase):
         """What only one invite can have cannot be asked for many."""
         for arguments, says in (
             (("--count", "2", "--username", "romeo"), "leave out --count"),
-            (("--count", "2", "--qr"), "leave out --count"),
+            (("--count", "2", "--qr"), "or write a --page"),
             (("--count", "0"), "0 is not in the range"),
             (("--count", "-1"), "is not in the range"),
             (("--count", "some"), "not a valid integer"),
@@ -92,7 +92,8 @@ class ProcessTests(CommandCase):
         """On a terminal, what takes long shows how far it is; Ctrl-C ends it with 130."""
         printed = self.folder / "invites"
         script = (
-            "import sys; from invitereg.cli import many, main; many.PATIENCE_SECONDS = 0;"
+            "import sys; from invitereg.cli import main, progress;"
+            "progress.PATIENCE_SECONDS = 0;"
             f"sys.stdout = open({str(printed)!r}, 'w'); main()"
         )
         arguments = ("invite", "create", "--count", "1000000", "--json")

@@ -48,7 +48,7 @@ class PurgeTests(CommandCase):
         self.assertEqual(self.object("purge", "--older-than", "7d")["invites"], 0)
         self.assertEqual(
             self.done("purge", "--older-than", "2d"),
-            "1 invites, 0 reservations, 0 hits\n",
+            "1 invites, 0 names, 0 hits\n",
         )
 
     def test_reservations(self) -> None:
@@ -56,7 +56,7 @@ class PurgeTests(CommandCase):
         made = self.object("invite", "create", "--username", "juliet", "--expires", "1d")
         held = self.object("invite", "create", "--username", "nurse", "--expires", "9d")
         self.after(2)
-        self.assertEqual(self.object("purge"), {"invites": 0, "reservations": 1, "hits": 0})
+        self.assertEqual(self.object("purge"), {"invites": 0, "names": 1, "hits": 0})
         self.done("invite", "edit", made["id"], "--expires", "7d")
         self.assertRefused("invite", "create", "--username", "juliet", says="reserved")
         self.assertRefused("invite", "create", "--username", "nurse", says="reserved")
@@ -70,7 +70,7 @@ class PurgeTests(CommandCase):
                 moment = desk.now() - timedelta(minutes=30)
                 desk.run(desk.store.hit("example.com", (counter,), moment))
         counts = self.object("purge", "--older-than", "1s")
-        self.assertEqual(counts, {"invites": 0, "reservations": 0, "hits": 1})
+        self.assertEqual(counts, {"invites": 0, "names": 0, "hits": 1})
 
     def test_misused(self) -> None:
         """The time must be one that can have passed."""

@@ -5,16 +5,20 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from invitereg.cli.desk import Desk
+from invitereg.rosterstore import Subscribing
 from invitereg.store import exporting
+from invitereg.store.lines import FORMAT
+from invitereg.subscriptions import Stanza
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
 
-NOTHING = {"accounts": 0, "deleted": 0, "invites": 0, "uses": 0}
+NOTHING = {"accounts": 0, "deleted": 0, "roster_items": 0, "invites": 0, "uses": 0}
 
 
 class TransferCase(CommandCase):
@@ -28,6 +32,7 @@ class TransferCase(CommandCase):
         self.done("account", "delete", "tybalt")
         self.used = self.create("--uses", "3", "--note", "zwei\nZeilen ☃")
         self.register("juliet", self.used["token"])
+        self.befriend("juliet", "romeo@example.com")
         self.reserved = self.create("--username", "nurse", "--group", "Capulets")
         self.done("invite", "revoke", self.create("--username", "paris")["id"])
         self.create("--inviter", "romeo", "--contact", "--expires", "never")
@@ -36,6 +41,20 @@ class TransferCase(CommandCase):
         self.there.parent.mkdir()
         shutil.copy(self.here, self.there)
         self.file = self.folder / "export"
+
+    def befriend(self, username: str, contact: str) -> None:
+        """Let one ask another, who has not answered."""
+        with Desk.open(self.config) as desk:
+            asked = Subscribing(
+                stanza=Stanza.SUBSCRIBE,
+                domain="example.com",
+                username=username,
+                contact=contact,
+                roster_limit=9,
+                requests_limit=9,
+                request="<presence xmlns='jabber:client' type='subscribe'/>",
+            )
+            desk.run(desk.store.subscribe(asked))
 
     def create(self, *arguments: str) -> dict[str, Any]:
         return self.object("invite", "create", *arguments)
@@ -69,9 +88,33 @@ class RoundTripTests(TransferCase):
         text = self.go_there()
         counts = self.object("import", str(self.file))
         self.assertEqual(
-            counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3, "unchanged": 0}
+            counts,
+            {
+                "accounts": 2,
+                "deleted": 1,
+                "roster_items": 2,
+                "invites": 5,
+                "uses": 3,
+                "unchanged": 0,
+            },
         )
         self.assertEqual(self.exported(), text)
+
+    def test_names_kept_for_a_while(self) -> None:
+        """A deleted account's name becomes free there when it would have here."""
+        text = self.config.read_text()
+        self.config.write_text(f"{text}\nkeep_names: 2d\n")
+        self.make_account("mercutio")
+        self.done("account", "delete", "mercutio")
+        self.go_there()
+        self.done("import", str(self.file))
+        with Desk.open(self.config) as desk:
+            for days, freed in ((1, 0), (3, 1)):
+                moment = desk.now() + timedelta(days=days)
+                purged = desk.store.purge_names("example.com", moment, 9)
+                self.assertEqual(desk.run(purged), freed)
+        self.make_account("mercutio")
+        self.assertRefused("invite", "create", "--username", "tybalt", says="reserved")
 
     def test_works(self) -> None:
         """There, accounts log in, tokens work, and names are taken, reserved and kept."""
@@ -114,7 +157,7 @@ class RoundTripTests(TransferCase):
         for config in (self.there, self.here):
             self.config = config
             counts = self.object("import", str(self.file))
-            self.assertEqual(counts, NOTHING | {"unchanged": 11})
+            self.assertEqual(counts, NOTHING | {"unchanged": 13})
             self.assertEqual(self.exported(), text)
 
     def test_standard_input(self) -> None:
@@ -161,6 +204,11 @@ class RefusalTests(TransferCase):
             ({"type": "account"}, "credentials", ["SCRAM-SHA-256$1:x$y"]),
             ({"type": "account"}, "changed_at", None),
             ({"type": "account"}, "colour", "red"),
+            ({"type": "roster_item"}, "jid", "@example.com"),
+            ({"type": "roster_item"}, "jid", "Romeo@example.com"),
+            ({"type": "roster_item"}, "subscription", "remove"),
+            ({"type": "roster_item"}, "username", "nobody"),
+            ({"type": "roster_item", "username": "romeo"}, "subscription", "from"),
             ({"type": "invite"}, "digest", "00"),
             ({"type": "invite"}, "kind", "other"),
             ({"type": "invite"}, "uses", -1),
@@ -185,16 +233,16 @@ class RefusalTests(TransferCase):
         """What a later version wrote in another way is not guessed at."""
 
         def change(lines: list[Any]) -> None:
-            lines[0] |= {"format": 2, "more": True}
+            lines[0] |= {"format": FORMAT + 1, "more": True}
 
         self.assertNothing(change, 0, "written by a newer invitereg")
 
     def test_cut_off(self) -> None:
         """A file that is not whole is not imported, wherever it was cut."""
-        self.assertNothing(lambda lines: lines.pop(), 13, "the end is missing")
+        self.assertNothing(lambda lines: lines.pop(), 15, "the end is missing")
         whole = self.go_back()
         self.file.write_bytes(whole[:-200])
-        self.assertRefused("import", str(self.file), says=": line 13: ")
+        self.assertRefused("import", str(self.file), says=": line 15: ")
         self.file.write_bytes(b"")
         self.assertRefused("import", str(self.file), says="the end is missing")
 
@@ -206,9 +254,9 @@ class RefusalTests(TransferCase):
 
     def test_lost_line(self) -> None:
         """Nor is one with a line too few, or too many."""
-        self.assertNothing(lambda lines: lines.pop(4), 12, "here should be 12 lines")
+        self.assertNothing(lambda lines: lines.pop(4), 14, "here should be 14 lines")
         self.go_back()
-        self.assertNothing(lambda lines: lines.append(lines[2]), 14, "after the end")
+        self.assertNothing(lambda lines: lines.append(lines[2]), 16, "after the end")
 
     def test_not_json(self) -> None:
         """What is no export at all is told."""
@@ -267,7 +315,8 @@ class OutputTests(TransferCase):
         self.file.write_text("old")
         self.file.chmod(0o644)
         counts = self.object("export", "--output", str(self.file))
-        self.assertEqual(counts, {"accounts": 2, "deleted": 1, "invites": 5, "uses": 3})
+        self.assertEqual(counts["accounts"], 2)
+        self.assertEqual(set(counts), set(NOTHING))
         self.assertEqual(self.file.read_text(), text)
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
 

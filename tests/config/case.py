@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -103,3 +104,11 @@ class ConfigCase(SynchronousTestCase):
     def assert_mistake(self, text: str, *expected: str) -> None:
         """That ``text``, from line 2 on, has these mistakes and no others."""
         self.assertEqual(self.mistakes_with(text), list(expected))
+
+    def found(self, values: dict[str, Any]) -> tuple[list[KeyPath], ConfigError]:
+        """The path of each line of a file, and the error that it leads to."""
+        lines = list(yaml_lines(values))
+        text = "\n".join(line for _, line in lines)
+        error = self.assertRaises(ConfigError, self.loaded, text)
+        assert isinstance(error, ConfigError)
+        return [path for path, _ in lines], error

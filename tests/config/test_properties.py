@@ -110,14 +110,6 @@ def changed(place: Place, key: KeyPath, value: object) -> dict[str, Any]:
 
 
 class PropertyTests(ConfigCase):
-    def found(self, values: dict[str, Any]) -> tuple[list[KeyPath], ConfigError]:
-        """The path of each line of a file, and the error that it leads to."""
-        lines = list(yaml_lines(values))
-        text = "\n".join(line for _, line in lines)
-        error = self.assertRaises(ConfigError, self.loaded, text)
-        assert isinstance(error, ConfigError)
-        return [path for path, _ in lines], error
-
     def test_valid(self) -> None:
         """What the other tests break is right before."""
         for file in FILES:

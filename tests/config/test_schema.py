@@ -35,6 +35,8 @@ class DefaultTests(ConfigCase):
         self.assertEqual(config.accounts.scram_iterations, 10000)
         self.assertFalse(config.accounts.scram_sha_1)
         self.assertEqual(config.keep_addresses, timedelta(days=30))
+        self.assertEqual(config.keep_invites, timedelta(days=90))
+        self.assertIsNone(config.keep_names)
         self.assertEqual(config.streams.unauthenticated_per_network, 100)
         self.assertEqual(config.streams.unauthenticated, 5000)
         self.assertEqual(config.work_queue, 512)
@@ -75,6 +77,8 @@ policy:
     token_guesses: {max: 2, period: 15m}
     logins: {max: 3, period: 12h}
     shared_invite: {max: 4, period: 7d}
+    roster: 5
+    roster_requests: 6
     streams: {unauthenticated_per_network: 5, unauthenticated: 6}
     work_queue: 7
     allowlist: [192.0.2.0/24, 2001:db8::/32, 198.51.100.7]
@@ -118,6 +122,8 @@ policy:
                 token_guesses=Limit(max=2, period=timedelta(minutes=15)),
                 logins=Limit(max=3, period=timedelta(hours=12)),
                 shared_invite=Limit(max=4, period=timedelta(days=7)),
+                roster=5,
+                roster_requests=6,
                 allowlist=tuple(
                     map(ip_network, ("192.0.2.0/24", "2001:db8::/32", "198.51.100.7"))
                 ),
@@ -175,8 +181,8 @@ class KeyTests(ConfigCase):
         (mistake,) = self.mistakes_with("web: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are site_name, admins, tls, policy, domain, domains, "
-                "data_dir, store, c2s, accounts, keep_addresses"
+                "known here are site_name, admins, tls, policy, domain, domains, data_dir, "
+                "store, c2s, accounts, keep_addresses, keep_invites, keep_names"
             )
         )
 

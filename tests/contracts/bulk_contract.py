@@ -109,7 +109,7 @@ class BulkContract(StoreCase):
         for name, expiry in (("a", HOUR), ("b", HOUR), ("c", 2 * HOUR)):
             await self.invite(username=name, expires_at=self.now + expiry)
         forever = await self.invite(username="d", expires_at=None)
-        purge = self.store.purge_reservations
+        purge = self.store.purge_names
         self.assertEqual(await purge(DOMAIN, self.now, ENOUGH), 0)
         self.advance(HOUR)
         steps = [await purge(DOMAIN, self.now, 1) for _ in range(3)]
@@ -118,6 +118,32 @@ class BulkContract(StoreCase):
         self.assertIsNotNone((await self.look_up(username="c")).reserved_for)
         self.assertTrue((await self.look_up(username="nurse")).deleted)
         self.assertTrue((await self.look_up(username="tybalt")).account_exists)
+
+    async def test_purge_names(self):
+        """Of the deleted accounts' names, those that are kept no longer become free."""
+        for name, until in (("a", HOUR), ("b", 2 * HOUR), ("c", None)):
+            await self.redeem(name)
+            until = until and self.now + until
+            await self.store.delete_account(DOMAIN, name, self.now, until)
+        self.advance(HOUR - timedelta(seconds=1))
+        self.assertEqual(await self.store.purge_names(DOMAIN, self.now, ENOUGH), 0)
+        await self.refused(self.redeem("a"), UsernameReserved)
+        self.advance(timedelta(seconds=1))
+        self.assertEqual(await self.store.purge_names(DOMAIN, self.now, ENOUGH), 1)
+        await self.redeem("a")
+        self.assertTrue((await self.look_up(username="b")).deleted)
+        self.advance(timedelta(days=36500))
+        self.assertEqual(await self.store.purge_names(DOMAIN, self.now, ENOUGH), 1)
+        self.assertTrue((await self.look_up(username="c")).deleted)
+        self.assertTrue((await self.look_up(username="a")).account_exists)
+
+    async def test_clock_was_ahead(self):
+        """What was counted while the clock was years ahead does not count for years."""
+        await self.store.hit(DOMAIN, (counter(),), self.now + timedelta(days=3650))
+        self.assertEqual((await self.look_up(counters=(counter(),))).tallies[0].count, 0)
+        soon = self.now + timedelta(minutes=1)
+        await self.store.hit(DOMAIN, (counter(),), soon)
+        self.assertEqual((await self.look_up(counters=(counter(),))).tallies[0].count, 1)
 
     async def test_purge_hits(self):
         """Hits of one name up to a moment are removed, whatever their key."""

@@ -82,11 +82,20 @@ class StoreCase(FolderCase):
         invite: Invite | None = None,
         counter: Counter | None = None,
         operator: bool = False,
+        contact: str | None = None,
+        roster_limit: int = 1000,
         **changes: Any,
     ) -> Redemption:
         account = make_account(username=username, created_at=self.now, **changes)
         use = self.use(username, invite)
-        return Redemption(account=account, use=use, counter=counter, operator=operator)
+        return Redemption(
+            account=account,
+            use=use,
+            counter=counter,
+            operator=operator,
+            contact=contact,
+            roster_limit=roster_limit,
+        )
 
     def redeem(self, *args: Any, **changes: Any) -> Deferred[None]:
         """Redeem as `redemption` says."""

@@ -4,6 +4,7 @@ from twisted.internet import reactor
 from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.rosterstore import IRosterStore
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
@@ -12,10 +13,19 @@ from tests.contracts.account_contract import AccountContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.redeem_contract import RedeemContract
+from tests.contracts.roster_contract import InvitationContract, RosterContract
 
 # Only what is derived from them is a test: with a store.
-_CONTRACTS = (InviteContract, BulkContract, RedeemContract, AccountContract)
+_CONTRACTS = (
+    InviteContract,
+    BulkContract,
+    RedeemContract,
+    AccountContract,
+    RosterContract,
+    InvitationContract,
+)
 del InviteContract, BulkContract, RedeemContract, AccountContract
+del RosterContract, InvitationContract
 
 
 class MemoryStoreTests(*_CONTRACTS):
@@ -27,6 +37,7 @@ class MemoryStoreTests(*_CONTRACTS):
         """It can be put wherever a store is asked for."""
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
+        verifyObject(IRosterStore, self.store)
 
 
 class SQLStoreTests(*_CONTRACTS):
@@ -42,6 +53,7 @@ class SQLStoreTests(*_CONTRACTS):
         """It can be put wherever a store is asked for."""
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
+        verifyObject(IRosterStore, self.store)
 
 
 class ThreadedSQLStoreTests(*_CONTRACTS):

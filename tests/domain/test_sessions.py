@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.jid import JID
 
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.sessions import Session, Sessions
 from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.model import Kind, Use
@@ -17,9 +17,11 @@ class Connection:
     """A session that remembers how it was ended."""
 
     def __init__(self, resource="balcony", set_at=START):
-        self.jid = JID(f"juliet@example.com/{resource}")
-        self.credentials_set_at = set_at
         self.ended = None
+        self.session = Session(JID(f"juliet@example.com/{resource}"), set_at, self)
+
+    def send(self, text):
+        """Nobody reads it."""
 
     def end(self, condition, text=None):
         self.ended = condition
@@ -37,7 +39,7 @@ class SessionsTests(SynchronousTestCase):
         self.look()
 
     def add(self, connection):
-        self.successResultOf(Deferred.fromCoroutine(self.sessions.add(connection)))
+        self.successResultOf(Deferred.fromCoroutine(self.sessions.add(connection.session)))
         return connection
 
     def look(self):
@@ -66,17 +68,19 @@ class SessionsTests(SynchronousTestCase):
         self.add(other)
         self.add(second)
         self.assertEqual((first.ended, second.ended, other.ended), ("conflict", None, None))
-        self.sessions.remove(first)
+        self.sessions.remove(first.session)
         self.assertEqual(
-            set(self.sessions.of("example.com", "juliet")), {second, other}, "by its successor"
+            set(self.sessions.of("juliet@example.com")),
+            {second.session, other.session},
+            "by its successor",
         )
 
     def test_forgotten(self):
         """Nothing is kept of those who have gone."""
         connection = self.add(Connection())
         for _ in range(2):
-            self.sessions.remove(connection)
-        self.assertEqual(list(self.sessions.of("example.com", "juliet")), [])
+            self.sessions.remove(connection.session)
+        self.assertEqual(list(self.sessions.of("juliet@example.com")), [])
         self.assertEqual(self.sessions._sessions, {})
 
     def test_deleted(self):
@@ -107,7 +111,7 @@ class SessionsTests(SynchronousTestCase):
         """A session that cannot be checked does not stay, half-open and unchecked."""
         connection = Connection()
         self.patch(self.store, "get_account", lambda *_: fail(Unavailable("x")))
-        adding = Deferred.fromCoroutine(self.sessions.add(connection))
+        adding = Deferred.fromCoroutine(self.sessions.add(connection.session))
         self.failureResultOf(adding, Unavailable)
         self.assertEqual(connection.ended, "resource-constraint")
 
@@ -117,3 +121,16 @@ class SessionsTests(SynchronousTestCase):
         fresh = Sessions(self.store)
         self.successResultOf(Deferred.fromCoroutine(fresh.carry_out_ends()))
         self.assertIsNotNone(fresh._last_end)
+
+    def test_too_many(self):
+        """One session more than an account may have ends its oldest, and no other."""
+        self.sessions = Sessions(self.store, per_account=2)
+        self.look()
+        first, second = self.add(Connection("a")), self.add(Connection("b"))
+        again = self.add(Connection("a"))
+        self.assertEqual((first.ended, second.ended), ("conflict", None))
+        third = self.add(Connection("c"))
+        self.assertEqual((second.ended, again.ended, third.ended), ("conflict", None, None))
+        self.sessions.remove(second.session)
+        left = self.sessions.of("juliet@example.com")
+        self.assertEqual(left, [again.session, third.session])

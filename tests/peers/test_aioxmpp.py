@@ -117,10 +117,10 @@ class AioxmppTests(ServiceCase):
         self.addAsyncCleanup(stream.close)
         return stream
 
-    async def register(self, name: str, direct: bool = False) -> str:
-        """Register with a fresh token; returns the password."""
+    async def register(self, name: str, direct: bool = False, token: str = "") -> str:
+        """Register with a token, or a fresh one; returns the password."""
         stream, password = await self.stream(direct), self.service.secret()
-        self.assertEqual(await stream.preauth(self.service.invite()), "result")
+        self.assertEqual(await stream.preauth(token or self.service.invite()), "result")
         fields = ibr.get_used_fields(await stream.form())
         self.assertLessEqual({(ibr.Query.TAG[0], "username")}, set(fields))
         self.assertEqual(await stream.register(name, password), "result")
@@ -185,6 +185,38 @@ class AioxmppTests(ServiceCase):
         self.assertEqual(await stream.register("benvolio", password), "result")
         async with connected(self.client("benvolio", password)):
             pass
+
+    async def test_contacts(self) -> None:
+        """Who was invited by somebody sees them in the roster, sees them come, and writes."""
+        romeo = self.client("rosaline", await self.register("rosaline"))
+        heard: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        messages = romeo.summon(aioxmpp.dispatcher.SimpleMessageDispatcher)
+        messages.register_callback(None, None, heard.set_result)
+        token = self.service.invite(inviter="rosaline", contact=True)
+        password = await self.register("benvolia", token=token)
+        juliet = self.client("benvolia", password)
+        contacts = juliet.summon(aioxmpp.RosterClient)
+        seen: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        presence = juliet.summon(aioxmpp.PresenceClient)
+        presence.on_available.connect(
+            lambda jid, _stanza: jid.localpart == "rosaline" and seen.set_result(jid)
+        )
+        async with available(juliet), available(romeo):
+            friend = aioxmpp.JID("rosaline", DOMAIN, None)
+            self.assertEqual(contacts.items[friend].subscription, "both")
+            self.assertEqual((await within_bounds(seen)).bare(), friend)
+            message = aioxmpp.Message(type_=aioxmpp.MessageType.CHAT, to=friend)
+            message.body[None] = "Good morrow"
+            await juliet.send(message)
+            arrived = await within_bounds(heard)
+            self.assertEqual(
+                (arrived.from_, arrived.body.any()), (juliet.local_jid, "Good morrow")
+            )
+
+
+def available(client: Any) -> Any:
+    """A context in which the client is connected and available."""
+    return client.connected(presence=aioxmpp.PresenceState(True))
 
 
 def connected(client: Any) -> Any:

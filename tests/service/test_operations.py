@@ -298,11 +298,12 @@ class BackupTests(ProcessCase):
         registering = asyncio.ensure_future(self.register_on_and_on(service, goes_on))
         await service.logged("registered user3@")
         backup = service.folder / "backup.db"
+        told_before = re.findall("registered (user[0-9]+)@", service.log_text())
         await asyncio.to_thread(copy, service.data / "invitereg.db", backup)
         told = re.findall("registered (user[0-9]+)@", service.log_text())
         await service.logged(f"registered user{len(told) + 2}@")
         goes_on.set()
-        await registering
+        newcomers = await registering
         self.assertStops(service)
 
         restored = self.service(EVERYBODY)
@@ -311,8 +312,12 @@ class BackupTests(ProcessCase):
         with restored.operator() as operator:
             names = operator.usernames()
         self.assertLessEqual({"before", "user0", "user1", "user2", "user3"}, set(names))
+        # Whoever was told before the copy began is in it.
+        self.assertLessEqual(set(told_before), set(names))
         restored.start()
         self.assertTrue(await can_login(restored, "before", password))
+        for name in names[-3:]:
+            self.assertTrue(await can_login(restored, name, newcomers[name]))
         wire = await Wire.connect(restored)
         self.assertEqual(await wire.preauth(used_token), "item-not-found")
         wire.close()
@@ -322,14 +327,17 @@ class BackupTests(ProcessCase):
         with contextlib.closing(sqlite3.connect(restored.data / "invitereg.db")) as database:
             self.assertEqual(database.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
 
-    async def register_on_and_on(self, service: Service, end: asyncio.Event) -> None:
-        wire = await Wire.connect(service)
-        password = service.secret()
+    async def register_on_and_on(self, service: Service, end: asyncio.Event) -> dict[str, str]:
+        """Take one name after the other; returns the password of each."""
+        wire, passwords = await Wire.connect(service), dict[str, str]()
         for number in itertools.count():
             if end.is_set():
                 break
-            self.assertEqual(await wire.register(f"user{number}", password), "result")
+            name, password = f"user{number}", service.secret()
+            self.assertEqual(await wire.register(name, password), "result")
+            passwords[name] = password
         wire.close()
+        return passwords
 
     async def test_vacuum_into(self) -> None:
         """``VACUUM INTO`` copies what has been committed, and nothing by halves."""

@@ -74,8 +74,8 @@ class StartTests(ProcessCase):
         """A data_dir that may not be written is named, with what to do."""
         service = self.service()
         service.data.mkdir()
-        _give(service, NOBODY)
-        _give(service, 0, service.data)
+        give(service, NOBODY)
+        give(service, 0, service.data)
         service.data.chmod(0o500)
         self.assertGreater(service.launch(unprivileged=True).wait(SECONDS), 0)
         self.assertIn(f"data_dir {service.data} is not a folder that can", service.log_text())
@@ -113,7 +113,7 @@ class StartTests(ProcessCase):
     async def test_unprivileged(self) -> None:
         """It needs no rights but to its own folder, and keeps that to itself."""
         service = self.service()
-        _give(service, NOBODY)
+        give(service, NOBODY)
         service.start(unprivileged=True)
         status = os.stat(service.data / "invitereg.db")
         self.assertEqual(status.st_uid, os.geteuid() or NOBODY)
@@ -316,7 +316,7 @@ class LogTests(ProcessCase):
         service.check_log()
 
 
-def _give(service: Service, user: int, *paths: Path) -> None:
+def give(service: Service, user: int, *paths: Path) -> None:
     """Change the owner of what belongs to a service, if that is possible here at all."""
     if os.geteuid() == 0:
         for path in paths or (service.folder, *service.folder.rglob("*")):

@@ -82,6 +82,12 @@ class Wire:
                 condition = _condition(element, NS_STREAM_ERRORS)
         return condition
 
+    def stop_reading(self) -> None:
+        """Take nothing from the connection any more, as a program that hangs."""
+        transport = self._writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
     def close(self) -> None:
         """Go without a word."""
         self._writer.close()

@@ -12,14 +12,18 @@ from twisted.python.failure import Failure
 from invitereg.errors import Throttled
 from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.model import Kind, Status, Use, token_digest
+from invitereg.roster import owner_of
+from invitereg.rosterstore import Subscribing
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
+from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from invitereg.threads import Inline
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 
 USERNAMES = st.sampled_from(["romeo", "juliet", "nurse"])
 TIMES = st.sampled_from([None, timedelta(0), HOUR, 3 * HOUR])
+JIDS = st.sampled_from([*(f"{name}@{DOMAIN}" for name in ("romeo", "juliet")), "example.org"])
 COUNTERS = (counter("a", 2), counter("b", 1))
 
 
@@ -73,17 +77,19 @@ class TwoStores(RuleBasedStateMachine):
 
     @rule(
         target=invites,
-        kind=st.sampled_from([Kind.ACCOUNT, Kind.ACCOUNT, Kind.CONTACT, Kind.RESET]),
-        username=st.none() | USERNAMES,
+        kind=st.sampled_from(list(Kind)),
+        inviter=USERNAMES,
+        username=st.none() | st.none() | USERNAMES,
         uses=st.sampled_from([1, 2, None]),
         expiry=TIMES,
     )
-    def create(self, kind, username, uses, expiry):
+    def create(self, kind, inviter, username, uses, expiry):
         username = username or ("romeo" if kind is Kind.RESET else None)
         self.made += 1
         invite = make_invite(
             id=f"i{self.made}",
             kind=kind,
+            inviter=inviter,
             username=username,
             uses_allowed=1 if username else uses,
             created_at=self.now,
@@ -107,8 +113,43 @@ class TwoStores(RuleBasedStateMachine):
             use=self.use(username, invite and invite.id),
             counter=None if place is None else COUNTERS[place],
             operator=operator,
+            contact=invite.inviter if invite is not None and invite.subscribe else None,
+            roster_limit=2,
         )
         self.same("redeem", redemption)
+
+    @rule(username=USERNAMES, contact=USERNAMES, stanza=st.sampled_from(Stanza))
+    def send(self, username, contact, stanza):
+        self.subscribe(username, contact, stanza, None)
+
+    @rule(username=USERNAMES, invite=invites)
+    def send_invited(self, username, invite):
+        self.subscribe(username, invite.inviter, Stanza.SUBSCRIBE, token_digest(invite.id))
+
+    def subscribe(self, username, contact, stanza, digest):
+        if username == contact:
+            return
+        asked = Subscribing(
+            stanza=stanza,
+            domain=DOMAIN,
+            username=username,
+            contact=f"{contact}@{DOMAIN}",
+            roster_limit=2,
+            requests_limit=1,
+            request=f"<presence n='{self.made}'/>",
+            digest=digest,
+            use=self.use(username, None),
+        )
+        self.same("subscribe", asked)
+
+    @rule(username=USERNAMES, jid=JIDS, name=st.sampled_from(["", "a"]))
+    def set_item(self, username, jid, name):
+        if not jid.startswith(username):
+            self.same("set_item", DOMAIN, username, jid, name, (name,), 2)
+
+    @rule(username=USERNAMES, jid=JIDS)
+    def remove_item(self, username, jid):
+        self.same("remove_item", DOMAIN, username, jid)
 
     @rule(invite=invites)
     def reset(self, invite):
@@ -139,11 +180,12 @@ class TwoStores(RuleBasedStateMachine):
     @rule(time=st.sampled_from([0 * HOUR, HOUR]))
     def purge(self, time):
         self.same("purge_invites", DOMAIN, self.now - time, 9)
-        self.same("purge_reservations", DOMAIN, self.now, 9)
+        self.same("purge_names", DOMAIN, self.now, 9)
 
-    @rule(username=USERNAMES)
-    def delete(self, username):
-        self.same("delete_account", DOMAIN, username, self.now)
+    @rule(username=USERNAMES, keep=st.sampled_from([None, HOUR]))
+    def delete(self, username, keep):
+        until = keep and self.now + keep
+        self.same("delete_account", DOMAIN, username, self.now, until)
 
     @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
     def change_roles(self, username, role, more):
@@ -174,6 +216,8 @@ class TwoStores(RuleBasedStateMachine):
         for username in ("romeo", "juliet", "nurse"):
             query = Query(domain=DOMAIN, now=self.now, username=username, counters=COUNTERS)
             self.same("look_up", query)
+            for jid, item in self.same("get_roster", DOMAIN, username).items():
+                self.assert_agreed(f"{username}@{DOMAIN}", jid, item)
         listed = [
             invite
             for status in Status
@@ -186,6 +230,14 @@ class TwoStores(RuleBasedStateMachine):
         for invite in everything:
             assert invite.uses == sum(use.invite_id == invite.id for use in uses)
         self.same("session_ends", 0)
+        self.same("roster_changes", 0)
+
+    def assert_agreed(self, owner, jid, item):
+        """Both sides of a subscription know of it."""
+        domain, username = owner_of(jid)
+        theirs = outcome(self.stores[0].get_roster(domain, username)).get(owner)
+        assert item.sees == (theirs is not None and theirs.seen)
+        assert item.seen == (theirs is not None and theirs.sees)
 
 
 TwoStores.TestCase.settings = settings(

@@ -71,7 +71,7 @@ class SQLTests(DatabaseCase):
         await self.store.list_uses(DOMAIN, invite.id)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
         await self.store.purge_invites(DOMAIN, self.now, 10)
-        await self.store.purge_reservations(DOMAIN, self.now, 10)
+        await self.store.purge_names(DOMAIN, self.now, 10)
         await self.store.purge_hits(DOMAIN, "registration", self.now, 10)
         self.assertTrue([step for step in steps if step.startswith("SEARCH invites")])
         for index in ("expiry", "revocation", "used_up"):

@@ -13,7 +13,7 @@ from twisted.words.xish import domish
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.domain.sessions import Sessions
+from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.interfaces import Redemption
 from invitereg.logins import LoginThrottle
 from invitereg.model import Account, Kind, Use, token_digest
@@ -97,13 +97,14 @@ class Listener:
         self.domains = {DOMAIN: Domain(name=DOMAIN, policy=policy, site_name="Example Chat")}
         store = wrap_store(self.store)
         accounts = EmbeddedAccounts(store, self.work, self.now, 4096, stored)
-        self.sessions = Sessions(store)
+        self.embedded = EmbeddedDomain(self.domains, store, self.now)
+        self.sessions = self.embedded.sessions
         self.door = C2SDoor(
             domains=self.domains,
             registrar=Registrar(self.domains, store, accounts, self.now),
             accounts=accounts,
             throttle=LoginThrottle(self.domains, store, self.now),
-            sessions=self.sessions,
+            embedded=self.embedded,
             mechanisms=mechanisms,
             streams=StreamCount(*streams),
             tls=Certificates(),

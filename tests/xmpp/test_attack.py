@@ -3,6 +3,7 @@
 import time
 
 from invitereg.accounts.scram import SCRAM_SHA_256
+from invitereg.xmpp.backlog import MAX_UNREAD
 from invitereg.xmpp.c2s import end_all
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.door import DoorTestCase
@@ -88,8 +89,34 @@ class UnreadTests(DoorTestCase):
         """Nor does it stay for ever."""
         client = self.choked()
         client.send(GET)
-        self.listener.wait(minutes=10)
-        self.assertEnded(client, "connection-timeout")
+        self.listener.wait(seconds=119)
+        self.assertFalse(client.transport.aborted)
+        self.listener.wait(seconds=1)
+        self.assertTrue(client.transport.aborted)
+
+    def test_read_in_time(self):
+        """Who reads on, however late, stays."""
+        client = self.choked()
+        self.listener.wait(seconds=119)
+        client.transport.producer.resumeProducing()
+        self.listener.wait(seconds=5)
+        client.transport.producer.pauseProducing()
+        self.listener.wait(seconds=119)
+        self.assertFalse(client.transport.aborted)
+
+    def test_filled_by_others(self):
+        """What others send to a session that does not read is kept up to a bound."""
+        client = self.listener.logged_in()
+        client.stream.send(" " * 2 * MAX_UNREAD)
+        client.transport.producer.pauseProducing()
+        client.stream.send(" " * MAX_UNREAD)
+        self.assertFalse(client.transport.aborted)
+        client.stream.send(" ")
+        self.listener.clock.advance(0)
+        self.assertTrue(client.transport.aborted)
+        client.stream.send(" ")
+        client.lose()
+        self.assertEqual(self.listener.clock.getDelayedCalls(), [])
 
 
 class TimeTests(DoorTestCase):

@@ -19,7 +19,7 @@ class BindTests(DoorTestCase):
 
     def test_features(self):
         """After login binding is offered, and a session request that nobody needs."""
-        self.assertEqual(children(self.features), ["bind", "session"])
+        self.assertEqual(children(self.features), ["bind", "session", "sub"])
         self.assertEqual(children(self.features.session), ["optional"])
 
     def test_requested_resource(self):
@@ -49,7 +49,7 @@ class BindTests(DoorTestCase):
         """A stream has one resource."""
         self.client.ask(BIND.format("balcony"))
         self.assertError(self.client.ask(BIND.format("orchard")), "cancel", "not-allowed")
-        self.assertEqual(self.client.stream.jid.full(), JID)
+        self.assertEqual(self.client.stream.session.address, JID)
 
     def test_same_resource_again(self):
         """A new connection with the same resource replaces the old one."""
@@ -58,8 +58,8 @@ class BindTests(DoorTestCase):
         self.assertEnded(self.client, "conflict")
         self.client.lose()
         self.assertResult(new.ask(PING.format("")))
-        (session,) = self.listener.sessions.of(DOMAIN, "juliet")
-        self.assertIs(session, new.stream)
+        (session,) = self.listener.sessions.of(f"juliet@{DOMAIN}")
+        self.assertIs(session, new.stream.session)
 
     def test_session_request(self):
         """Old clients ask for a session, and get it."""
@@ -71,7 +71,9 @@ class BindTests(DoorTestCase):
     def test_pipelined(self):
         """Binding and what follows may come in one segment."""
         self.client.send(BIND.format("balcony") + SESSION + PING.format("") + "<presence/>")
-        self.assertEqual([reply["type"] for reply in self.client.receive()], ["result"] * 3)
+        *replies, presence = self.client.receive()
+        self.assertEqual([reply["type"] for reply in replies], ["result"] * 3)
+        self.assertEqual(presence["from"], JID)
 
     def test_stanzas_before_bind(self):
         """Before binding nothing else is accepted."""
@@ -116,11 +118,9 @@ class SessionTests(DoorTestCase):
     def test_unavailable(self):
         """What this server does not do is said to be unavailable, once."""
         for text in (
-            "<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>",
             "<iq type='get' id='1'><x xmlns='urn:x'/></iq>",
             f"<iq type='set' id='1' to='romeo@{DOMAIN}'><x xmlns='urn:x'/></iq>",
-            "<iq type='get' id='1' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>",
-            PING.format(f" to='{JID}'"),
+            PING.format(f" to='{JID}x'"),
             PING.format(f" to='{DOMAIN}/x'"),
             f"<message to='romeo@{DOMAIN}'><body>x</body></message>",
             "<message><body>x</body></message>",
@@ -136,11 +136,26 @@ class SessionTests(DoorTestCase):
             self.assertError(self.client.ask(text), "cancel", "service-unavailable")
         self.assertIsNone(self.listener.account("romeo"))
 
-    def test_presence(self):
-        """Presence is taken without a word."""
-        for attributes in ("", " type='unavailable'", f" to='romeo@{DOMAIN}' type='subscribe'"):
-            self.client.send(f"<presence{attributes}/>")
+    def test_other_domains(self):
+        """There is no way to other domains, and who writes to them is told so."""
+        for text in (
+            PING.format(" to='example.net'"),
+            "<message to='romeo@example.net'><body>x</body></message>",
+            "<message to='romeo@example.net/x' type='groupchat'/>",
+            "<presence to='romeo@example.net'/>",
+            "<presence to='romeo@example.net' type='subscribe'/>",
+            "<presence to='romeo@example.net' type='probe'/>",
+        ):
+            self.assertError(self.client.ask(text), "cancel", "remote-server-not-found")
+        self.client.send("<presence to='romeo@example.net' type='unavailable'/>")
         self.assertSilent(self.client)
+
+    def test_ping_oneself(self):
+        """A session's request to its own full JID comes to itself, to be answered."""
+        request = self.client.ask(PING.format(f" to='{JID}'"))
+        self.assertEqual((request["type"], request["from"]), ("get", JID))
+        answer = self.client.ask(f"<iq type='result' id='p' to='{JID}'/>")
+        self.assertEqual((answer["type"], answer["from"]), ("result", JID))
 
     def test_answers_are_not_answered(self):
         """Results and errors are never answered: that could go on for ever."""
@@ -166,12 +181,13 @@ class SessionTests(DoorTestCase):
 
     def test_from(self):
         """One's own address as `from` is fine, full or bare."""
-        for sender in (JID, f"juliet@{DOMAIN}"):
+        for sender in (JID, f"juliet@{DOMAIN}", f"Juliet@{DOMAIN.upper()}/balcony"):
             self.assertResult(self.client.ask(PING.format(f" from='{sender}'")))
 
     def test_false_from(self):
         """Anybody else's ends the stream."""
-        for sender in (f"romeo@{DOMAIN}", f"juliet@{DOMAIN}/other", DOMAIN, "", "@"):
+        for sender in (f"romeo@{DOMAIN}", f"juliet@{DOMAIN}/other", DOMAIN, "", "@",
+                       f"juliet@{DOMAIN}/Balcony"):  # fmt: skip
             client = self.listener.logged_in()
             client.send(f"<message from='{sender}'/>")
             self.assertEnded(client, "invalid-from")

@@ -21,9 +21,11 @@ TABLE = {
     errors.Overloaded(): "wait/resource-constraint",
     errors.AddressRefused(): "auth/forbidden",
     errors.Unavailable("4711"): "wait/resource-constraint",
+    errors.RosterFull(): "wait/resource-constraint",
+    errors.NotFound("There is no such contact."): "cancel/item-not-found",
 }
 # What only the operator's commands can meet.
-OF_COMMANDS = {errors.NotFound, errors.InvalidRequest}
+OF_COMMANDS = {errors.InvalidRequest}
 
 
 def kinds(error: type) -> set[type]:

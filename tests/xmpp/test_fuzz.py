@@ -2,12 +2,12 @@
 
 from itertools import chain
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.xmpp.phases import Phase
-from tests.xmpp.door import DoorTestCase, Listener
+from tests.xmpp.fuzzing import FUZZ, FuzzCase, escaped
 from tests.xmpp.messages import (
     BIND,
     GET,
@@ -21,9 +21,6 @@ from tests.xmpp.messages import (
     response,
 )
 
-FUZZ = settings(
-    max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
 PING = "<iq type='get' id='p' to='example.com'><ping xmlns='urn:xmpp:ping'/></iq>"
 INFO = (
     "<iq type='get' id='i' to='juliet@example.com'>"
@@ -82,29 +79,7 @@ def conversations(draw):
     return segments
 
 
-class FuzzTests(DoorTestCase):
-    def converse(self, segments, phase):
-        """Send the segments, and look whether everything is as it should be."""
-        listener = Listener()
-        listener.add_account()
-        listener.add_invite()
-        client = listener.connect(phase)
-        for segment in segments:
-            if client.transport.tls is None or client.stream.phase is not Phase.CLEAR:
-                client.send(segment)
-        errors = [element for element in client.receive() if element.name == "error"]
-        self.assertEqual(self.flushLoggedErrors(), [])
-        if client.closed:
-            self.assertTrue(client.raw.endswith("</stream:stream>"))
-            self.assertLessEqual(len(errors), 1)
-        else:
-            self.assertEqual(errors, [])
-            self.assertFalse(client.ended)
-            self.assertEqual(client.transport.producerState, "producing")
-        client.lose()
-        self.assertEqual(listener.clock.getDelayedCalls(), [])
-        self.assertEqual(listener.door.streams.open, set())
-
+class FuzzTests(FuzzCase):
     @FUZZ
     @given(st.lists(st.binary(max_size=200), max_size=4), st.booleans())
     def test_any_bytes(self, segments, opened):
@@ -143,9 +118,3 @@ class FuzzTests(DoorTestCase):
                 registration(values[0], values[1]), plain(name, password)]  # fmt: skip
         for texts in (session, door[1:], door[:1]):
             self.converse([text.encode() for text in texts], Phase.SECURED)
-
-
-def escaped(text):
-    """Text that is well-formed between tags and in quotes."""
-    allowed = (c for c in text if c >= " " and not "\ud800" <= c <= "\udfff")
-    return "".join(f"&#{ord(c)};" if c in "&<>'\"" else c for c in allowed)

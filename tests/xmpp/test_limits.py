@@ -76,6 +76,13 @@ class StreamTests(DoorTestCase):
             self.listener.logged_in(resource=str(number))
         self.assertEqual(len(self.listener.door.streams.open), 10)
 
+    def test_logged_in_without_a_session(self):
+        """Who has logged in, and binds no resource, still counts."""
+        self.listener.add_account()
+        for _ in range(3):
+            self.listener.opened().log_in()
+        self.assertTrue(self.listener.connect().closed)
+
 
 class GuessTests(DoorTestCase):
     def test_five_wrong_tokens(self):

@@ -197,7 +197,7 @@ class EndTests(DoorTestCase):
             client.send(*steps[:count])
             client.lose()
         self.assertEqual(self.listener.door.streams.open, set())
-        self.assertEqual(list(self.listener.sessions.of("example.com", "juliet")), [])
+        self.assertEqual(list(self.listener.sessions.of("juliet@example.com")), [])
         self.assertEqual(self.listener.clock.getDelayedCalls(), [])
 
 

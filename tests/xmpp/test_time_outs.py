@@ -39,6 +39,22 @@ class TlsTests(DoorTestCase):
         self.assertTrue(direct.transport.aborted)
         self.assertEqual(client.receive() + direct.receive(), [])
 
+    def test_no_header(self):
+        """Once there is TLS, a program has a minute to open its stream."""
+        direct = self.listener.connect()
+        direct.finish_handshake()
+        clear = self.listener.opened(Phase.CLEAR)
+        self.listener.wait(seconds=20)
+        clear.ask(STARTTLS)
+        clear.finish_handshake()
+        direct.send("<?xml version='1.0'?>")
+        self.listener.wait(seconds=40)
+        self.assertEnded(direct, "connection-timeout")
+        self.listener.wait(seconds=19)
+        self.assertSilent(clear)
+        self.listener.wait(seconds=1)
+        self.assertEnded(clear, "connection-timeout")
+
     def test_handshake_without_a_report(self):
         """Where the transport does not report the handshake's end, the first bytes do."""
         client = self.listener.opened()
@@ -81,15 +97,64 @@ class PatienceTests(DoorTestCase):
         self.listener.add_account()
         client = self.listener.opened()
         client.ask(plain())
-        self.listener.wait(minutes=30)
+        self.listener.wait(seconds=59)
+        self.assertSilent(client)
+        self.listener.wait(seconds=1)
         self.assertEnded(client, "connection-timeout")
 
-    def test_session(self):
-        """A session may be silent for ever."""
-        client = self.listener.logged_in()
+
+class SilenceTests(DoorTestCase):
+    def setUp(self):
+        super().setUp()
+        self.client = self.listener.logged_in()
+
+    def test_ping(self):
+        """A session that is silent for 5 minutes is asked whether it is still there."""
+        self.listener.wait(minutes=4, seconds=59)
+        self.assertSilent(self.client)
+        self.listener.wait(seconds=1)
+        (ping,) = self.client.receive()
+        self.assertEqual((ping["type"], ping["from"]), ("get", "example.com"))
+        self.assertEqual(ping["to"], "juliet@example.com/balcony")
+        self.assertEqual(ping.firstChildElement().uri, "urn:xmpp:ping")
+
+    def test_answered(self):
+        """Any answer will do, for another 5 minutes."""
+        for answer in ("<iq type='result' id='{}' to='example.com'/>", "<message/>", " "):
+            self.listener.wait(minutes=5)
+            (ping,) = self.client.receive()
+            self.listener.wait(seconds=59)
+            self.client.send(answer.format(ping["id"]))
+            self.client.receive()
+            self.listener.wait(minutes=4, seconds=59)
+            self.assertSilent(self.client)
+            self.listener.wait(seconds=1)
+            self.assertEqual(self.client.receive()[0].name, "iq")
+            self.client.send(" ")
+
+    def test_unanswered(self):
+        """A session that does not answer for a minute is closed."""
+        self.listener.wait(minutes=5)
+        self.client.receive()
+        self.listener.wait(minutes=1)
+        self.assertEnded(self.client, "connection-timeout")
+        self.assertEqual(self.listener.sessions.of("juliet@example.com"), [])
+
+    def test_talking(self):
+        """A session that sends something every few minutes is never asked."""
+        for _ in range(20):
+            self.listener.wait(minutes=4)
+            self.client.send(" ")
+        self.assertSilent(self.client)
+
+    def test_forgotten(self):
+        """No clock runs for a session that is gone."""
+        for minutes in (0, 5):
+            client = self.listener.logged_in(resource=f"after {minutes}")
+            self.listener.wait(minutes=minutes)
+            client.lose()
+        self.client.lose()
         self.assertEqual(self.listener.clock.getDelayedCalls(), [])
-        self.listener.wait(days=30)
-        self.assertSilent(client)
 
 
 class ClosingTests(DoorTestCase):
@@ -134,5 +199,5 @@ class ClosingTests(DoorTestCase):
             client.send(" ")
         client.log_in()
         self.assertResult(client.ask(BIND.format("x")))
-        self.listener.wait(minutes=5)
+        self.listener.wait(minutes=4)
         self.assertSilent(client)

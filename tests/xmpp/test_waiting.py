@@ -155,7 +155,7 @@ class LossTests(WaitingTestCase):
         client.send(BIND.format("x") + PING)
         client.lose()
         self.store.answer_all()
-        self.assertEqual(list(self.listener.sessions.of("example.com", "juliet")), [])
+        self.assertEqual(list(self.listener.sessions.of("juliet@example.com")), [])
         self.assertEqual(self.listener.clock.getDelayedCalls(), [])
 
     def test_failure_after_loss(self):

@@ -4,9 +4,10 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.rosterstore import IRosterStore
 
 
-@implementer(IInviteStore, IAccountStore)
+@implementer(IInviteStore, IAccountStore, IRosterStore)
 class SlowStore:
     """Does at once what it is asked, but keeps the answers back while ``slow``."""
 

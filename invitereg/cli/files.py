@@ -1,0 +1,58 @@
+"""Files with secrets in them: readable by their owner alone, and complete or not there."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+import click
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file beside ``path`` that takes its place when everything is in it.
+
+    Raises:
+        UsageError: there is something else than a file.
+        FileError: it cannot be written.
+    """
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise click.UsageError(f"{path} is not a regular file.")
+    try:
+        with NamedTemporaryFile(  # which only its owner may read
+            dir=path.resolve().parent, prefix=".invitereg-", delete=False
+        ) as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path.resolve())
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from None
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """As `replacing`, where nothing is yet: the name is taken at once, by an empty file.
+
+    Raises:
+        FileError: there is something, or it cannot be written.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        raise click.FileError(str(path), "it exists already; nothing was done") from None
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror) from None
+    try:
+        with replacing(path) as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,243 @@
+"""Contacts: what accounts of the embedded domain do to each other's rosters (RFC 6121 §2, §3).
+
+The store decides what becomes of both sides at once; this says it to the sessions of both.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
+
+from invitereg.domain import rosterxml
+from invitereg.domain.pars import Invitations
+from invitereg.domain.sessions import Session
+from invitereg.exchange import Deliver, Effect, Exchange, Hide, Push, Show, Side
+from invitereg.model import Kind, Use
+from invitereg.policy.values import Address, Domain
+from invitereg.roster import Owner, RosterItem, owner_of
+from invitereg.rosterstore import IRosterStore, RosterChange, Subscribing
+from invitereg.subscriptions import Stanza
+
+REQUEST_BYTES = 4096
+"""The longest subscription request that is kept."""
+
+
+class Delivery(Protocol):
+    """How contacts reach the sessions of an account; all of it is for local accounts.
+
+    Nothing waits, nothing fails: who is not connected is passed over. The stanzas that are
+    given are not kept and not changed; what is sent has ``to`` set to the session's address.
+    """
+
+    def to_interested(
+        self, domain: str, username: str, make: Callable[[], domish.Element]
+    ) -> None:
+        """Send a new stanza to each session that has asked for its roster."""
+
+    def to_available(
+        self, domain: str, username: str, make: Callable[[], domish.Element]
+    ) -> None:
+        """Send a new stanza to each session that has sent initial presence."""
+
+    def show(self, domain: str, username: str, contact: JID) -> None:
+        """Send the contact's available sessions the present presence of all of an account's."""
+
+    def hide(self, domain: str, username: str, contact: JID) -> None:
+        """Send the contact's available sessions "unavailable" from all of an account's."""
+
+
+class ContactBook(Protocol):
+    """What presence and routing ask of contacts; `Contacts` is one."""
+
+    async def subscription(
+        self, sender: JID, stanza: domish.Element, address: Any = None
+    ) -> None:
+        """Carry out ``subscribe``, ``subscribed``, ``unsubscribe`` or ``unsubscribed``.
+
+        To be called for every such presence of a session, whoever it is addressed to, in the
+        order in which they come; the stanza is as the client sent it. ``address`` is that of
+        the client's connection, for which wrong tokens are counted.
+
+        Raises:
+            StanzaError: what to answer with instead.
+        """
+
+    async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
+        """All items by bare JID, also those that hold a request only."""
+
+
+class Contacts:
+    """Rosters and subscriptions of the accounts at the domains that are served.
+
+    Attributes:
+        domains: what is served, by name; may be replaced while running.
+    """
+
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        store: Any,
+        delivery: Delivery,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.domains = domains
+        self._store = IRosterStore(store)
+        self._invitations = Invitations(domains, store, now)
+        self._delivery = delivery
+        self._now = now
+        self._pushed: Counter[Owner] = Counter()
+        self._last_change: int | None = None
+        self._telling = DeferredLock()
+
+    async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
+        """See `ContactBook`."""
+        roster: Mapping[str, RosterItem] = await self._store.get_roster(domain, username)
+        return roster
+
+    async def listed(self, session: Session) -> Sequence[RosterItem]:
+        """What a session that asks for its roster gets; from now on it is told of changes."""
+        session.interested = True
+        owner = (session.domain, session.username)
+        while True:
+            pushed = self._pushed[owner]
+            roster = await self.roster(*owner)
+            # What was read before a change must not arrive after it.
+            if pushed == self._pushed[owner]:
+                return [item for item in roster.values() if item.listed]
+
+    async def set_item(
+        self, session: Session, jid: str, name: str, groups: tuple[str, ...]
+    ) -> None:
+        """Add an item to a session's roster, or change one.
+
+        Raises:
+            RosterFull: there are as many as may be.
+        """
+        owner = (session.domain, session.username)
+        limit = self.domains[session.domain].policy.limits.roster
+        item = await self._store.set_item(*owner, jid, name, groups, limit)
+        self._push(owner, item)
+
+    async def remove_item(self, session: Session, jid: str) -> None:
+        """Remove an item from a session's roster, and end its subscriptions.
+
+        Raises:
+            NotFound: there is no such item.
+        """
+        exchange = await self._store.remove_item(session.domain, session.username, jid)
+        self._carry_out(exchange, session.account, jid)
+
+    async def subscription(
+        self, sender: JID, stanza: domish.Element, address: Address | None = None
+    ) -> None:
+        """See `ContactBook`."""
+        contact = JID(stanza["to"]).userhostJID()
+        self._check(sender, contact)
+        request = rosterxml.stamp(stanza, sender.userhost(), contact.userhost())
+        digest = None
+        if stanza["type"] == Stanza.SUBSCRIBE:
+            digest = await self._invitations.recognise(contact.host, address, request)
+        text = rosterxml.write(request)
+        if stanza["type"] == Stanza.SUBSCRIBE and len(text.encode()) > REQUEST_BYTES:
+            why = f"A subscription request has at most {REQUEST_BYTES} bytes."
+            raise StanzaError("policy-violation", "modify", why, "en")
+        limits = self.domains[contact.host].policy.limits
+        asked = Subscribing(
+            stanza=Stanza(stanza["type"]),
+            domain=sender.host,
+            username=str(sender.user),
+            contact=contact.userhost(),
+            roster_limit=limits.roster,
+            requests_limit=limits.roster_requests,
+            request=text,
+            digest=digest,
+            use=self._use(sender, address),
+        )
+        exchange = await self._store.subscribe(asked)
+        self._carry_out(exchange, sender.userhost(), contact.userhost(), request)
+
+    def _check(self, sender: JID, contact: JID) -> None:
+        if contact.host not in self.domains:
+            raise StanzaError("remote-server-not-found", "cancel")
+        if contact.user is None:
+            raise StanzaError("service-unavailable", "cancel")
+        if contact == sender.userhostJID():
+            text = "An account is no contact of its own."
+            raise StanzaError("not-allowed", "cancel", text, "en")
+
+    def _use(self, sender: JID, address: Address | None) -> Use:
+        return Use(
+            domain=sender.host,
+            username=str(sender.user),
+            kind=Kind.CONTACT,
+            at=self._now(),
+            door="c2s",
+            address=None if address is None else str(address),
+        )
+
+    async def carry_out_changes(self) -> None:
+        """Tell the sessions of what another process, or a registration, did to their rosters.
+
+        To be called every second; what was done before the first call they read themselves.
+        """
+        await self._telling.run(lambda: Deferred.fromCoroutine(self._tell_changes()))
+
+    async def _tell_changes(self) -> None:
+        changes = await self._store.roster_changes(self._last_change)
+        if self._last_change is None:
+            self._last_change = changes[-1].number if changes else 0
+            return
+        for change in changes:
+            await self._tell(change)
+            self._last_change = change.number
+
+    async def _tell(self, change: RosterChange) -> None:
+        owner, contact = (change.domain, change.username), owner_of(change.jid)
+        roster = await self.roster(*owner)
+        item = roster.get(change.jid, RosterItem(jid=change.jid, listed=False))
+        mine, theirs = JID(tuple=(owner[1], owner[0], None)), JID(change.jid)
+        self._push(owner, item if item.listed else None, change.jid)
+        of_owner = self._delivery.show if item.seen else self._delivery.hide
+        of_contact = self._delivery.show if item.sees else self._delivery.hide
+        of_owner(*owner, theirs)
+        of_contact(*contact, mine)
+
+    # --- what comes of it
+
+    def _carry_out(
+        self, exchange: Exchange, user: str, contact: str, sent: domish.Element | None = None
+    ) -> None:
+        """Send all that an exchange has led to; ``sent`` is the stanza that began it."""
+        jids = {Side.USER: user, Side.CONTACT: contact}
+        for effect in exchange.effects:
+            self._have(effect, jids, sent)
+
+    def _have(
+        self, effect: Effect, jids: Mapping[Side, str], sent: domish.Element | None
+    ) -> None:
+        match effect:
+            case Push(to, item):
+                self._push(owner_of(jids[to]), item, jids[to.other])
+            case Deliver(to, stanza):
+                original = to is Side.CONTACT and sent is not None and sent["type"] == stanza
+                made = rosterxml.subscription(stanza, jids[to.other], jids[to])
+                self._deliver(owner_of(jids[to]), sent if original and sent else made)
+            case Show(of):
+                self._delivery.show(*owner_of(jids[of]), JID(jids[of.other]))
+            case Hide(of):
+                self._delivery.hide(*owner_of(jids[of]), JID(jids[of.other]))
+
+    def _deliver(self, owner: Owner, stanza: domish.Element) -> None:
+        """A request goes to whoever can be asked, an answer to who has the roster (§3.1.6)."""
+        asks = stanza["type"] == Stanza.SUBSCRIBE
+        send = self._delivery.to_available if asks else self._delivery.to_interested
+        send(*owner, lambda: stanza)
+
+    def _push(self, owner: Owner, item: RosterItem | None, jid: str = "") -> None:
+        self._pushed[owner] += 1
+        self._delivery.to_interested(*owner, lambda: rosterxml.push(item, jid))

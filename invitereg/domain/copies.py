@@ -1,0 +1,38 @@
+"""One stanza for many: written as XML once, addressed for each."""
+
+import re
+
+from twisted.words.xish import domish
+
+NS_CLIENT = "jabber:client"
+
+_TAG = re.compile(r"<[^\s/>]+")
+
+
+class Copies:
+    """A stanza, to be sent to any number of recipients; its own ``to`` is left out.
+
+    Writing it is most of the work of sending it, and is done once.
+    """
+
+    def __init__(self, stanza: domish.Element) -> None:
+        to = stanza.attributes.pop("to", None)
+        # As on any client's stream (RFC 6120 §4.8.3).
+        text: str = stanza.toXml(defaultUri=NS_CLIENT)
+        if to is not None:
+            stanza["to"] = to
+        tag = _TAG.match(text)
+        assert tag is not None  # noqa: S101 - an element begins with its tag
+        self._tag, self._rest = tag[0], text[tag.end() :]
+
+    def to(self, address: str) -> str:
+        """The XML of a copy for this JID."""
+        return f"{self._tag} to='{domish.escapeToXml(address, 1)}'{self._rest}"
+
+
+def unavailable(sender: str) -> Copies:
+    """The presence by which a session's contacts learn that it has gone (RFC 6121 §4.5)."""
+    presence = domish.Element((None, "presence"))
+    presence["from"] = sender
+    presence["type"] = "unavailable"
+    return Copies(presence)

@@ -1,0 +1,130 @@
+"""How stanzas reach the sessions of local accounts (RFC 6121 §8.5).
+
+Everything is written to its recipient before the call returns, so what one session sends
+another arrives in order (RFC 6120 §10.1). Nothing is kept for those who are not connected.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
+
+from invitereg.domain.copies import Copies, unavailable
+from invitereg.domain.sessions import Session, Sessions
+
+
+class Delivery:
+    """Delivers to the sessions of this process."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    # --- what one entity sends another
+
+    def message(self, message: domish.Element, to: JID) -> bool:
+        """Deliver a message; False if it must come back (RFC 6121 §8.5.2 and §8.5.3).
+
+        An error never comes back, and neither does a headline that nobody is there to read.
+        """
+        kind = message.getAttribute("type")
+        session = self._sessions.get(to) if to.resource is not None else None
+        if session is not None:
+            session.send(Copies(message).to(session.address))
+            return True
+        if kind == "error":
+            return True
+        if kind == "groupchat" or (to.resource is not None and kind != "chat"):
+            return False
+        ready = [s for s in self._sessions.available(to.userhost()) if s.priority >= 0]
+        if kind == "headline":
+            _send(ready, message, to)
+            return True
+        best = max((s.priority for s in ready), default=0)
+        _send([s for s in ready if s.priority == best], message, to)
+        return bool(ready)
+
+    def iq(self, iq: domish.Element, sender: str, to: JID) -> bool:
+        """Deliver an IQ to a full JID; False if it must come back (RFC 6121 §8.5.3).
+
+        A request reaches only sessions that share their presence with the bare JID
+        ``sender``. To all others they look as if they were not there: the answer to a
+        request would tell who is connected (RFC 6121 §8.5.3.1 and §11).
+        """
+        session = self._sessions.get(to)
+        if session is None:
+            return False
+        request = iq.getAttribute("type") in ("get", "set")
+        if request and not session.shares_presence_with(sender):
+            return False
+        session.send(Copies(iq).to(session.address))
+        return True
+
+    def presence(self, presence: domish.Element, to: JID) -> bool:
+        """Deliver presence that names its recipient; returns whether anybody was there."""
+        if to.resource is not None:
+            session = self._sessions.get(to)
+            recipients = [session] if session is not None else []
+        else:
+            recipients = self._sessions.available(to.userhost())
+        _send(recipients, presence, to)
+        return bool(recipients)
+
+    def broadcast(self, copies: Copies, accounts: Iterable[str]) -> None:
+        """Send the available sessions of these bare JIDs a copy."""
+        for account in accounts:
+            sessions = self._sessions.available(account)
+            if sessions:
+                text = copies.to(account)
+                for session in sessions:
+                    session.send(text)
+
+    # --- what becomes of contacts; see `invitereg.domain.contacts.Delivery`
+
+    def to_interested(
+        self, domain: str, username: str, make: Callable[[], domish.Element]
+    ) -> None:
+        """Send a new stanza to each session that has asked for its roster."""
+        for session in self._sessions.of(f"{username}@{domain}"):
+            if session.interested:
+                session.send(Copies(make()).to(session.address))
+
+    def to_available(
+        self, domain: str, username: str, make: Callable[[], domish.Element]
+    ) -> None:
+        """Send a new stanza to each session that has sent initial presence."""
+        for session in self._sessions.available(f"{username}@{domain}"):
+            session.send(Copies(make()).to(session.address))
+
+    def show(self, domain: str, username: str, contact: JID) -> None:
+        """Send the contact's available sessions the present presence of all of an account's.
+
+        A contact that is not connected is remembered, and shown it when it comes.
+        """
+        account, viewer = f"{username}@{domain}", contact.userhost()
+        self._note_change(account, viewer)
+        for session in self._sessions.of(account):
+            if session.presence is not None:
+                session.audience.add(viewer)
+                self.broadcast(session.presence, [viewer])
+
+    def hide(self, domain: str, username: str, contact: JID) -> None:
+        """Send the contact's available sessions "unavailable" from all of an account's."""
+        account, viewer = f"{username}@{domain}", contact.userhost()
+        self._note_change(account, viewer)
+        for session in self._sessions.of(account):
+            if viewer in session.audience | session.directed:
+                self.broadcast(unavailable(session.address), [viewer])
+            session.audience.discard(viewer)
+            session.directed.discard(viewer)
+
+    def _note_change(self, *accounts: str) -> None:
+        for account in accounts:
+            for session in self._sessions.of(account):
+                session.changes += 1
+
+
+def _send(sessions: Sequence[Session], stanza: domish.Element, to: JID) -> None:
+    if sessions:
+        text = Copies(stanza).to(to.full())
+        for session in sessions:
+            session.send(text)

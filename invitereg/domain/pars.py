@@ -1,0 +1,62 @@
+"""Pre-authenticated roster subscription, the server's side (XEP-0379).
+
+https://xmpp.org/extensions/xep-0379.html
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from twisted.words.xish import domish
+
+from invitereg.interfaces import Findings, IInviteStore, Query
+from invitereg.model import token_digest
+from invitereg.policy.counters import guess_counter
+from invitereg.policy.values import Address, Domain
+
+NS_PARS = "urn:xmpp:pars:0"
+
+
+class Invitations:
+    """Finds out whether a token that comes with a subscription request is one of ours."""
+
+    def __init__(
+        self, domains: Mapping[str, Domain], store: Any, now: Callable[[], datetime]
+    ) -> None:
+        self._domains = domains
+        self._store = IInviteStore(store)
+        self._now = now
+
+    async def recognise(
+        self, domain: str, address: Address | None, request: domish.Element
+    ) -> bytes | None:
+        """The digest of a request's token; None if it has none that is known at a domain.
+
+        A known token is taken out of the request: it is neither stored nor shown to the
+        contact. Another may be one that the contact's client has made itself, and stays. It
+        counts as a guess; after too many of them, no token from that network is looked at.
+        """
+        token = _token(request.elements(NS_PARS, "preauth"))
+        if not token:
+            return None
+        policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
+        counter = guess_counter(policy, address)
+        query = Query(domain=domain, now=now, digest=digest, counters=(counter,))
+        findings: Findings = await self._store.look_up(query)
+        exempt = policy.limits.allowlisted(address)
+        if findings.invite is None:
+            if not exempt:
+                await self._store.hit(domain, (counter,), now)
+            return None
+        _take_out(request)
+        guessing = findings.tallies[0].count >= counter.limit.max
+        return None if guessing and not exempt else digest
+
+
+def _token(elements: Iterable[domish.Element]) -> str:
+    return next((str(element.getAttribute("token") or "") for element in elements), "")
+
+
+def _take_out(request: domish.Element) -> None:
+    secret = list(request.elements(NS_PARS, "preauth"))
+    request.children = [child for child in request.children if child not in secret]

@@ -1,0 +1,151 @@
+"""Who is told that a session is there, and who it is told of (RFC 6121 §4).
+
+Whom a session's presence goes to, its audience, is read from the store when it becomes
+available. From then on `Contacts` keeps it up to date by `Delivery.show` and `Delivery.hide`:
+at once for what these sessions do, within a second for what another process does. So changes
+of presence, and the end of it, need no store, and cannot fail.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
+
+from invitereg.domain.contacts import ContactBook
+from invitereg.domain.copies import Copies, unavailable
+from invitereg.domain.delivery import Delivery
+from invitereg.domain.rosterxml import parse_request
+from invitereg.domain.sessions import Session, Sessions
+from invitereg.roster import RosterItem
+
+PRIORITIES = range(-128, 128)
+
+Roster = Mapping[str, RosterItem]
+
+
+class Presence:
+    """Keeps everybody informed of everybody whose presence they may see."""
+
+    def __init__(self, sessions: Sessions, delivery: Delivery, contacts: ContactBook) -> None:
+        self._sessions = sessions
+        self._delivery = delivery
+        self._contacts = contacts
+
+    async def available(self, session: Session, presence: domish.Element) -> None:
+        """Broadcast presence; with the first one, tell the session of all others (§4.2, §4.4).
+
+        Raises:
+            StanzaError: it has no valid priority.
+            Unavailable: the store cannot be read. Nobody was told, the session is as it was.
+        """
+        priority = read_priority(presence)
+        first = session.presence is None
+        # From now on, contacts that are approved meanwhile are shown this presence.
+        session.presence, session.priority = Copies(presence), priority
+        if first:
+            await self._introduce(session, session.presence)
+        else:
+            everybody = [session.account, *session.audience]
+            self._delivery.broadcast(session.presence, everybody)
+
+    async def _introduce(self, session: Session, presence: Copies) -> None:
+        try:
+            roster = await self._settled_roster(session)
+        except BaseException:
+            if not session.over:
+                self._take_back(session)
+            raise
+        if session.over:
+            return
+        session.audience = {contact for contact, item in roster.items() if item.seen}
+        self._delivery.broadcast(presence, [session.account, *session.audience])
+        self._tell(session, roster)
+
+    def _take_back(self, session: Session) -> None:
+        """Make a session unavailable whose introduction has failed; few have seen it."""
+        seen = [session.account, *session.audience]
+        session.presence, session.priority, session.audience = None, 0, set()
+        self._delivery.broadcast(unavailable(session.address), seen)
+
+    async def _settled_roster(self, session: Session) -> Roster:
+        """What the store says, read while nobody was changing it."""
+        while True:
+            changes = session.changes
+            roster = await self._contacts.roster(session.domain, session.username)
+            if session.changes == changes or session.over:
+                return roster
+
+    def _tell(self, session: Session, roster: Roster) -> None:
+        """Send a session all that it has missed: others' presence, and requests.
+
+        A contact's own session knows whether it is to be shown (§4.3.2): the contact's roster
+        named its audience, and `Delivery.show` and `Delivery.hide` have kept it up to date.
+        """
+        for other in self._sessions.available(session.account):
+            if other is not session and other.presence is not None:
+                session.send(other.presence.to(session.account))
+        for contact, item in roster.items():
+            if item.sees:
+                self._answer_probe(session, contact)
+            if item.request is not None:
+                session.send(Copies(parse_request(item.request)).to(session.account))
+
+    def _answer_probe(self, session: Session, contact: str) -> None:
+        for theirs in self._sessions.available(contact):
+            if theirs.presence is not None and session.account in theirs.audience:
+                session.send(theirs.presence.to(session.account))
+
+    def probe(self, session: Session, to: JID) -> None:
+        """Show a session the presence of a contact, if it may see it (§4.3.2).
+
+        If not, nothing comes, as if nobody were there.
+        """
+        self._answer_probe(session, to.userhost())
+
+    def directed(self, session: Session, presence: domish.Element, to: JID) -> None:
+        """Deliver presence to somebody by name, and remember whom to take it back (§4.6)."""
+        account = to.userhost()
+        was_there = self._delivery.presence(presence, to)
+        if presence.getAttribute("type") == "unavailable":
+            session.directed.discard(account)
+        elif was_there and account != session.account:
+            session.directed.add(account)
+
+    def unavailable(self, session: Session, presence: domish.Element) -> None:
+        """Tell all who knew of a session that it is there no more (§4.5.2)."""
+        copies = Copies(presence)
+        self._delivery.broadcast(copies, [session.account])
+        self._withdraw(session, copies)
+
+    def leave(self, session: Session) -> None:
+        """Forget a session whose stream is over; harmless if it is forgotten already."""
+        if session.over:
+            return
+        self._sessions.remove(session)
+        if session.presence is not None:
+            self._delivery.broadcast(unavailable(session.address), [session.account])
+        self._withdraw(session, unavailable(session.address))
+
+    def _withdraw(self, session: Session, copies: Copies) -> None:
+        told = session.audience | session.directed
+        session.presence, session.priority = None, 0
+        session.audience, session.directed = set(), set()
+        self._delivery.broadcast(copies, told)
+
+
+def read_priority(presence: domish.Element) -> int:
+    """The priority of a presence stanza; 0 if it has none (§4.7.2.3).
+
+    Raises:
+        StanzaError: it is no number from -128 to 127.
+    """
+    element: Any = presence.priority
+    if element is None:
+        return 0
+    try:
+        return PRIORITIES[PRIORITIES.index(int(str(element)))]
+    except ValueError:
+        text = "The priority is a number from -128 to 127."
+        raise StanzaError("bad-request", "modify", text, "en") from None

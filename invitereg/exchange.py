@@ -1,0 +1,253 @@
+"""What a subscription stanza makes of two rosters (RFC 6121 §3): pure, for both sides.
+
+Both accounts are local, so a stanza is carried through to the end at once: the rule for what
+the sender's server does, then the one for the recipient's, then whatever that one answers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TypeAlias
+
+from invitereg.roster import RosterItem
+from invitereg.subscriptions import Stanza, State, inbound, outbound, state_of
+
+
+class Side(Enum):
+    """One of the two accounts: who does something, and who it is done to."""
+
+    USER = auto()
+    CONTACT = auto()
+
+    @property
+    def other(self) -> "Side":
+        """The other one."""
+        return Side.CONTACT if self is Side.USER else Side.USER
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Send the sessions of ``to`` a subscription stanza from the other."""
+
+    to: Side
+    stanza: Stanza
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Tell the sessions of ``to`` about their item; None: it is removed."""
+
+    to: Side
+    item: RosterItem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Send the present presence of ``of`` to the other."""
+
+    of: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Hide:
+    """Send the other "unavailable" for whatever it knows of ``of``."""
+
+    of: Side
+
+
+Effect: TypeAlias = Deliver | Push | Show | Hide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """What comes of one stanza, or of one removal.
+
+    Attributes:
+        user, contact: what each keeps of the other; None for nothing.
+        effects: what is to be sent, in this order, once the items are stored.
+    """
+
+    user: RosterItem | None
+    contact: RosterItem | None
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two accounts as they stand to each other.
+
+    Attributes:
+        user_jid, contact_jid: their bare JIDs.
+        user: the user's item for the contact; ``contact``: the contact's for the user.
+        contact_exists: False for somebody who has no account here; nothing reaches them.
+    """
+
+    user_jid: str
+    contact_jid: str
+    user: RosterItem | None
+    contact: RosterItem | None
+    contact_exists: bool = True
+
+    def may_use_invitation(self, stanza: Stanza) -> bool:
+        """Whether an invitation that comes with a stanza could change anything."""
+        mutual = self.contact is not None and self.contact.seen and self.contact.sees
+        return stanza is Stanza.SUBSCRIBE and self.contact_exists and not mutual
+
+    def send(
+        self, stanza: Stanza, request: str | None = None, *, invited: bool = False
+    ) -> Exchange:
+        """The user sends the contact a subscription stanza.
+
+        Args:
+            stanza: its type.
+            request: the whole stanza as XML, to be kept if it is a request.
+            invited: the contact has invited the user: a request is granted, and returned.
+        """
+        work = _Work(self)
+        work.send(Side.USER, stanza, request or "", invited=invited)
+        return work.exchange()
+
+    def remove(self) -> Exchange:
+        """The user removes the contact from the roster (RFC 6121 §2.5.2)."""
+        work = _Work(self)
+        mine = work.items[Side.USER]
+        if mine.sees or mine.ask:
+            work.send(Side.USER, Stanza.UNSUBSCRIBE)
+        if mine.seen or mine.request is not None:
+            work.send(Side.USER, Stanza.UNSUBSCRIBED)
+        if mine.listed:
+            work.push_removed(Side.USER)
+        return work.exchange()
+
+    def join(self) -> Exchange:
+        """Both become contacts of each other, and nobody has asked anybody."""
+        work = _Work(self)
+        for side in Side:
+            work.join(side)
+        return work.exchange()
+
+
+class _Work:
+    """Carries stanzas between the two sides, and notes what comes of it."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self.items = {
+            Side.USER: pair.user or RosterItem(jid=pair.contact_jid, listed=False),
+            Side.CONTACT: pair.contact or RosterItem(jid=pair.user_jid, listed=False),
+        }
+        self._before = dict(self.items)
+        self._effects: list[Effect] = []
+
+    def exchange(self) -> Exchange:
+        """What has come of it; of several pushes of one item, the last is enough."""
+        last = {one.to: one for one in self._effects if isinstance(one, Push)}
+        effects = [
+            one for one in self._effects if not isinstance(one, Push) or last[one.to] is one
+        ]
+        return Exchange(
+            user=_kept(self.items[Side.USER]),
+            contact=_kept(self.items[Side.CONTACT]),
+            effects=(*effects, *self._presences()),
+        )
+
+    def _presences(self) -> Iterator[Effect]:
+        """What is shown to whom now, and no more."""
+        for side in Side:
+            before, after = self._before[side], self.items[side]
+            looks = self.items[side.other].sees and not self._before[side.other].sees
+            if after.seen and (looks or not before.seen):
+                yield Show(side)
+            elif before.seen and not after.seen:
+                yield Hide(side)
+
+    def send(
+        self, sender: Side, stanza: Stanza, request: str = "", *, invited: bool = False
+    ) -> None:
+        """Do what the sender's server does, and the rest."""
+        item = self.items[sender]
+        new = outbound(state_of(item), stanza)
+        approved = item.approved
+        if stanza is Stanza.SUBSCRIBED and new is None and not item.seen:
+            approved = True  # §3.4.2: in advance, which the other is not told
+        elif stanza is Stanza.UNSUBSCRIBED:
+            approved = False
+        asks = stanza is Stanza.SUBSCRIBE or (stanza is Stanza.SUBSCRIBED and new is not None)
+        item = replace(item, approved=approved, listed=item.listed or asks or approved)
+        self._change(sender, item, new)
+        if new is not None and self._pair.contact_exists:
+            self._receive(sender.other, stanza, request, invited=invited)
+
+    def join(self, side: Side) -> None:
+        """Let one see, and be seen by, the other."""
+        self._change(side, replace(self.items[side], listed=True), State.BOTH)
+
+    def push_removed(self, side: Side) -> None:
+        """Drop one's item."""
+        self.items[side] = RosterItem(jid=self.items[side].jid, listed=False)
+        self._effects.append(Push(side, None))
+
+    def _receive(
+        self, recipient: Side, stanza: Stanza, request: str = "", *, invited: bool = False
+    ) -> None:
+        item = self.items[recipient]
+        new = inbound(state_of(item), stanza)
+        if stanza is Stanza.SUBSCRIBE:
+            self._asked(recipient, new, request, invited=invited)
+        elif new is not None:
+            self._effects.append(Deliver(recipient, stanza))
+            self._change(recipient, item, new)
+
+    def _asked(
+        self, recipient: Side, new: State | None, request: str, *, invited: bool
+    ) -> None:
+        item = self.items[recipient]
+        if item.seen:
+            self._receive(recipient.other, Stanza.SUBSCRIBED)
+        elif item.approved or invited:
+            self._grant(recipient)
+        elif new is not None:
+            self._effects.append(Deliver(recipient, Stanza.SUBSCRIBE))
+            self._change(recipient, item, new, request)
+        if invited and not item.sees:
+            self._ask_back(recipient)
+
+    def _grant(self, side: Side) -> None:
+        """Approve as the owner would, who has said so before (§3.4.3)."""
+        item = replace(self.items[side], listed=True)
+        asked = inbound(state_of(item), Stanza.SUBSCRIBE) or state_of(item)
+        self._change(side, item, outbound(asked, Stanza.SUBSCRIBED))
+        self._receive(side.other, Stanza.SUBSCRIBED)
+
+    def _ask_back(self, side: Side) -> None:
+        """Ask who came by invitation, and who by that has said yes (XEP-0379 §3.4, §3.5)."""
+        item = replace(self.items[side], listed=True)
+        self._change(side, item, outbound(state_of(item), Stanza.SUBSCRIBE))
+        theirs = self.items[side.other]
+        if not (theirs.approved or theirs.seen or theirs.request is not None):
+            self._effects.append(Deliver(side.other, Stanza.SUBSCRIBE))
+        if theirs.seen:
+            self._receive(side, Stanza.SUBSCRIBED)
+        else:
+            self._grant(side.other)
+
+    def _change(
+        self, side: Side, item: RosterItem, new: State | None, request: str | None = None
+    ) -> None:
+        before = self.items[side]
+        if new is not None:
+            subscription, ask, pending = new.value
+            kept = (request or item.request or "") if pending else None
+            item = replace(item, subscription=subscription, ask=ask, request=kept)
+        self.items[side] = item
+        if _told(item) != _told(before):
+            self._effects.append(Push(side, item))
+
+
+def _told(item: RosterItem) -> RosterItem | None:
+    """What the owner knows of an item: all but the request, which comes as a stanza."""
+    return replace(item, request=None) if item.listed else None
+
+
+def _kept(item: RosterItem) -> RosterItem | None:
+    return item if item.listed or item.request is not None else None

@@ -1,0 +1,56 @@
+"""What a roster holds (RFC 6121 §2): values only; `invitereg.subscriptions` changes them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+Owner = tuple[str, str]
+"""An account by its domain and username."""
+
+
+class Subscription(StrEnum):
+    """Who sees whose presence, as the owner of the roster is told (RFC 6121 §2.1.2.5)."""
+
+    NONE = "none"
+    TO = "to"
+    FROM = "from"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterItem:
+    """What an account knows about a contact.
+
+    Attributes:
+        jid: the contact's bare JID, prepared.
+        ask: the account has asked, and the contact has not answered ("pending out").
+        approved: the contact may subscribe without asking again (RFC 6121 §3.4).
+        request: the contact's unanswered subscription request, a presence stanza as XML
+            ("pending in"); None if there is none.
+        listed: whether the owner sees it in the roster; not, where all it holds is a request
+            (RFC 6121 §3.1.3).
+    """
+
+    jid: str
+    name: str = ""
+    groups: tuple[str, ...] = ()
+    subscription: Subscription = Subscription.NONE
+    ask: bool = False
+    approved: bool = False
+    request: str | None = None
+    listed: bool = True
+
+    @property
+    def sees(self) -> bool:
+        """Whether the owner is sent the contact's presence."""
+        return self.subscription in (Subscription.TO, Subscription.BOTH)
+
+    @property
+    def seen(self) -> bool:
+        """Whether the contact is sent the owner's presence."""
+        return self.subscription in (Subscription.FROM, Subscription.BOTH)
+
+
+def owner_of(jid: str) -> Owner:
+    """Whose bare JID it is; the username of a domain's is empty."""
+    username, _, domain = jid.rpartition("@")
+    return domain, username

@@ -1,0 +1,44 @@
+"""Tells all who share the store that a roster has changed, for those whom no stanza tells."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy.engine import Connection
+
+from invitereg.rosterstore import RosterChange
+from invitereg.store.tables import Time, roster_changes
+
+KEPT = timedelta(hours=1)
+
+_ADD = insert(roster_changes).inline()
+# A few at a time: it grows no longer, and nobody waits.
+_FORGET = delete(roster_changes).where(
+    roster_changes.c.number.in_(
+        select(roster_changes.c.number)
+        .where(roster_changes.c.at <= bindparam("before", type_=Time))
+        .limit(10)
+    )
+)
+_LAST = select(roster_changes).order_by(roster_changes.c.number.desc()).limit(1)
+_AFTER = (
+    select(roster_changes)
+    .where(roster_changes.c.number > bindparam("seen"))
+    .order_by(roster_changes.c.number)
+)
+
+
+def add(connection: Connection, owner: tuple[str, str], jid: str, now: datetime) -> None:
+    """Say that an account's item for ``jid`` has changed."""
+    connection.execute(_FORGET, {"before": now - KEPT})
+    row = {"domain": owner[0], "username": owner[1], "jid": jid, "at": now}
+    connection.execute(_ADD, row)
+
+
+def after(connection: Connection, number: int | None) -> Sequence[RosterChange]:
+    """See `IRosterStore.roster_changes`."""
+    rows = connection.execute(_LAST if number is None else _AFTER, {"seen": number})
+    return [
+        RosterChange(number=row.number, domain=row.domain, username=row.username, jid=row.jid)
+        for row in rows
+    ]

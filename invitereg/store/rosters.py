@@ -1,0 +1,216 @@
+"""The rosters' jobs: each takes a connection within a transaction, and serves both sides."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import NotFound, RosterFull
+from invitereg.exchange import Exchange, Pair
+from invitereg.roster import Owner, RosterItem, owner_of
+from invitereg.rosterstore import Subscribing
+from invitereg.store import invitations
+from invitereg.store.rows import roster_item_of, roster_item_row
+from invitereg.store.tables import accounts, roster_items
+
+_OWN = (roster_items.c.domain == bindparam("of_domain")) & (
+    roster_items.c.username == bindparam("of_username")
+)
+_ONE = _OWN & (roster_items.c.jid == bindparam("of_jid"))
+_GET_ALL = select(roster_items).where(_OWN).order_by(roster_items.c.jid)
+_GET = select(roster_items).where(_ONE)
+_ADD = insert(roster_items).inline()
+_CHANGED = ("name", "groups", "subscription", "ask", "approved", "request", "listed")
+_SET = update(roster_items).where(_ONE).values({name: bindparam(name) for name in _CHANGED})
+_REMOVE = delete(roster_items).where(_ONE)
+_REMOVE_ALL = delete(roster_items).where(_OWN)
+_NO_LONGER_APPROVED = (
+    update(roster_items)
+    .where(roster_items.c.jid == bindparam("of_jid"), roster_items.c.approved)
+    .values(approved=False)
+)
+_LOCK = (
+    select(accounts.c.username)
+    .where(
+        accounts.c.domain == bindparam("of_domain"),
+        accounts.c.username == bindparam("of_username"),
+    )
+    .with_for_update()
+)
+_COUNT = select(func.count()).select_from(roster_items).where(_OWN)
+_COUNT_LISTED = _COUNT.where(roster_items.c.listed)
+_COUNT_REQUESTS = _COUNT.where(roster_items.c.request.is_not(None))
+
+
+def get(connection: Connection, domain: str, username: str) -> Mapping[str, RosterItem]:
+    """See `IRosterStore.get_roster`."""
+    rows = connection.execute(_GET_ALL, {"of_domain": domain, "of_username": username})
+    return {row.jid: roster_item_of(row) for row in rows}
+
+
+def set_item(
+    connection: Connection,
+    domain: str,
+    username: str,
+    jid: str,
+    name: str,
+    groups: tuple[str, ...],
+    limit: int,
+) -> RosterItem:
+    """See `IRosterStore.set_item`."""
+    owner = (domain, username)
+    _lock(connection, owner)
+    before = _item(connection, owner, jid)
+    item = replace(before or RosterItem(jid=jid), name=name, groups=groups, listed=True)
+    _check_room(connection, owner, before, item, limit, 0)
+    _save(connection, owner, before, item)
+    return item
+
+
+def remove_item(connection: Connection, domain: str, username: str, jid: str) -> Exchange:
+    """See `IRosterStore.remove_item`."""
+    owner = (domain, username)
+    pair = _pair(connection, owner, jid)
+    if pair.user is None or not pair.user.listed:
+        raise NotFound(f"There is no contact {jid} in the roster.")
+    return _store(connection, owner, pair, pair.remove())
+
+
+def subscribe(connection: Connection, asked: Subscribing) -> Exchange:
+    """See `IRosterStore.subscribe`."""
+    owner = (asked.domain, asked.username)
+    pair = _pair(connection, owner, asked.contact)
+    may = pair.may_use_invitation(asked.stanza)
+    invited = may and invitations.take(connection, asked, pair.contact)
+    exchange = pair.send(asked.stanza, asked.request, invited=invited)
+    roster, requests = asked.roster_limit, asked.requests_limit
+    _check_room(connection, owner, pair.user, exchange.user, roster, requests)
+    contact = owner_of(asked.contact)
+    _check_room(connection, contact, pair.contact, exchange.contact, roster, requests)
+    return _store(connection, owner, pair, exchange)
+
+
+def join(connection: Connection, owner: Owner, inviter: str, limit: int) -> str | None:
+    """Make a new account and its inviter contacts of each other.
+
+    Returns:
+        The inviter's JID; None if its account is gone or its roster full, and nothing done.
+    """
+    jid = f"{inviter}@{owner[0]}"
+    pair = _pair(connection, owner, jid)
+    if not pair.contact_exists or owner == owner_of(jid):
+        return None
+    exchange = pair.join()
+    try:
+        _check_room(connection, owner_of(jid), pair.contact, exchange.contact, limit, 0)
+    except RosterFull:
+        return None
+    _store(connection, owner, pair, exchange)
+    return jid
+
+
+def remove_all(connection: Connection, domain: str, username: str) -> Iterator[str]:
+    """Remove an account's roster, and end all its subscriptions.
+
+    To be called while the account still exists. Yields the JIDs of the accounts whose rosters
+    have changed by it.
+    """
+    owner = (domain, username)
+    roster = get(connection, domain, username)
+    _lock(connection, owner, *map(owner_of, roster))
+    for jid in roster:
+        pair = _pair(connection, owner, jid)
+        exchange = pair.remove()
+        if pair.contact_exists and exchange.contact != pair.contact:
+            _save(connection, owner_of(jid), pair.contact, exchange.contact)
+            yield jid
+    connection.execute(_REMOVE_ALL, {"of_domain": domain, "of_username": username})
+    # Or they would let in whoever has that name next.
+    connection.execute(_NO_LONGER_APPROVED, {"of_jid": f"{username}@{domain}"})
+
+
+def _pair(connection: Connection, owner: Owner, jid: str) -> Pair:
+    """Two accounts as they stand now, and as nobody else changes them meanwhile."""
+    contact, mine = owner_of(jid), f"{owner[1]}@{owner[0]}"
+    exists = contact in _lock(connection, owner, contact)
+    return Pair(
+        user_jid=mine,
+        contact_jid=jid,
+        user=_item(connection, owner, jid),
+        contact=_item(connection, contact, mine) if exists else None,
+        contact_exists=exists,
+    )
+
+
+def _lock(connection: Connection, owner: Owner, *others: Owner) -> set[Owner]:
+    """Keep accounts from being changed by others; returns those that exist.
+
+    On SQLite, the transaction does so. Always in the same order: nobody waits in a circle.
+
+    Raises:
+        NotFound: the owner is gone.
+    """
+    there = {
+        one
+        for one in sorted({owner, *others})
+        if connection.scalar(_LOCK, {"of_domain": one[0], "of_username": one[1]}) is not None
+    }
+    if owner not in there:
+        raise NotFound(f"There is no account {owner[1]}@{owner[0]}.")
+    return there
+
+
+def _store(connection: Connection, owner: Owner, pair: Pair, exchange: Exchange) -> Exchange:
+    _save(connection, owner, pair.user, exchange.user)
+    if pair.contact_exists:
+        _save(connection, owner_of(pair.contact_jid), pair.contact, exchange.contact)
+    return exchange
+
+
+def _item(connection: Connection, owner: Owner, jid: str) -> RosterItem | None:
+    row = connection.execute(_GET, _which(owner, jid)).first()
+    return None if row is None else roster_item_of(row)
+
+
+def _save(
+    connection: Connection, owner: Owner, before: RosterItem | None, after: RosterItem | None
+) -> None:
+    if after == before:
+        return
+    if after is None:
+        assert before is not None  # noqa: S101 - as they differ
+        connection.execute(_REMOVE, _which(owner, before.jid))
+        return
+    row = roster_item_row(owner, after)
+    if before is None:
+        connection.execute(_ADD, row)
+    else:
+        connection.execute(
+            _SET, {**_which(owner, after.jid), **{name: row[name] for name in _CHANGED}}
+        )
+
+
+def _check_room(
+    connection: Connection,
+    owner: Owner,
+    before: RosterItem | None,
+    after: RosterItem | None,
+    roster_limit: int,
+    requests_limit: int,
+) -> None:
+    """Raise RosterFull if what is added to an account's roster is one too many."""
+    if after is None:
+        return
+    which = {"of_domain": owner[0], "of_username": owner[1]}
+    newly_listed = after.listed and not (before and before.listed)
+    if newly_listed and int(connection.scalar(_COUNT_LISTED, which) or 0) >= roster_limit:
+        raise RosterFull
+    newly_asked = after.request is not None and not (before and before.request is not None)
+    if newly_asked and int(connection.scalar(_COUNT_REQUESTS, which) or 0) >= requests_limit:
+        raise RosterFull
+
+
+def _which(owner: Owner, jid: str) -> dict[str, Any]:
+    return {"of_domain": owner[0], "of_username": owner[1], "of_jid": jid}

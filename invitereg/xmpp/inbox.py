@@ -1,0 +1,90 @@
+"""What a client has sent, taken one stanza after the other."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+
+class Inbox:
+    """Hands over what has arrived, and stops the transport while something must wait.
+
+    So answers come in order, and a client that sends faster than it is answered fills its own
+    buffers and not ours.
+    """
+
+    def __init__(
+        self, take: Callable[[Any], None], busy: Callable[[], bool], failed: Callable[..., None]
+    ) -> None:
+        """``take`` gets the next element, None being the end of the stream.
+
+        While ``busy`` says so nothing is taken; `go_on` is to be called when it no longer
+        does. ``failed`` gets the failure of what held the stream.
+        """
+        self._take = take
+        self._busy = busy
+        self._failed = failed
+        self._elements: deque[Any] = deque()
+        self._held = False
+        self._pumping = False
+        self._paused = False
+        self._closed = False
+        self.transport: Any = None
+
+    def put(self, element: Any) -> None:
+        """Add what has arrived."""
+        self._elements.append(element)
+        if self._waiting and not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+        self._pump()
+
+    def __bool__(self) -> bool:
+        """Whether something waits."""
+        return bool(self._elements)
+
+    def clear(self) -> None:
+        """Throw away what has not been taken."""
+        self._elements.clear()
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._closed = True
+        self.clear()
+
+    def resume(self) -> None:
+        """Let the transport read on, if it was stopped."""
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    def hold(self, working: "Deferred[Any]") -> None:
+        """Take nothing further until ``working`` has fired; it must not fail."""
+        self._held = True
+        working.addBoth(self._release)
+
+    def go_on(self) -> None:
+        """Take what waits, if nothing is in its way any more."""
+        if not self._closed and not self._waiting:
+            self.resume()
+            self._pump()
+
+    def _release(self, result: Any) -> None:
+        if isinstance(result, Failure):
+            self._failed(result)
+        self._held = False
+        self.go_on()
+
+    @property
+    def _waiting(self) -> bool:
+        return self._held or self._busy()
+
+    def _pump(self) -> None:
+        if self._pumping:  # An answer that is ready at once comes back to here: never nest.
+            return
+        self._pumping = True
+        while self._elements and not self._waiting and not self._closed:
+            self._take(self._elements.popleft())
+        self._pumping = False

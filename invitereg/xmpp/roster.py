@@ -1,0 +1,103 @@
+"""The roster as a client reads and changes it (RFC 6121 §2)."""
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+
+from invitereg.domain import rosterxml
+from invitereg.domain.contacts import Contacts
+from invitereg.domain.rosterxml import NS_ROSTER
+from invitereg.domain.sessions import Session
+from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.routing import parse_jid
+
+NS_PRE_APPROVAL = "urn:xmpp:features:pre-approval"
+NAME_BYTES = 1023
+GROUPS_BYTES = 4096
+
+_ROSTER = f"/iq/query[@xmlns='{NS_ROSTER}']"
+
+
+def stream_feature() -> domish.Element:
+    """What announces that subscriptions can be approved in advance (RFC 6121 §3.4)."""
+    return domish.Element((NS_PRE_APPROVAL, "sub"))
+
+
+class RosterHandler(RequestHandler):
+    """Answers for the roster of the stream's own account."""
+
+    def __init__(self, contacts: Contacts) -> None:
+        super().__init__()
+        self._contacts = contacts
+
+    def connectionInitialized(self) -> None:
+        """Listen, now that there is a session."""
+        self.xmlstream.addObserver(_ROSTER, self._on_roster)
+
+    def _on_roster(self, iq: domish.Element) -> None:
+        session = self.xmlstream.session
+        # Its own account has a roster, and the domain has none.
+        if session is None or iq.getAttribute("to") not in (None, session.account):
+            return
+        if iq["type"] == "get":
+            self.answer(iq, self._get(session))
+        elif iq["type"] == "set":
+            self.answer(iq, self._set(session, iq.query))
+
+    async def _get(self, session: Session) -> domish.Element:
+        query: domish.Element = rosterxml.query(await self._contacts.listed(session))
+        return query
+
+    async def _set(self, session: Session, query: domish.Element) -> None:
+        item = _single(query)
+        jid = _read_jid(item, session.account)
+        if item.getAttribute("subscription") == "remove":
+            await self._contacts.remove_item(session, jid)
+        else:
+            name, groups = _read_name(item), _read_groups(item)
+            await self._contacts.set_item(session, jid, name, groups)
+
+
+def _single(query: domish.Element) -> domish.Element:
+    items = list(query.elements())
+    if len(items) != 1 or (items[0].uri, items[0].name) != (NS_ROSTER, "item"):
+        raise StanzaError("bad-request", "modify", "A roster set has one item.", "en")
+    item: domish.Element = items[0]
+    return item
+
+
+def _read_jid(item: domish.Element, account: str) -> str:
+    text = item.getAttribute("jid")
+    if not text:
+        raise StanzaError("bad-request", "modify", "The item has no JID.", "en")
+    try:
+        jid = parse_jid(text)
+    except ValueError:
+        raise StanzaError("jid-malformed", "modify", "That is no JID.", "en") from None
+    if jid.resource is not None:
+        text = "A contact is a JID without a resource."
+        raise StanzaError("jid-malformed", "modify", text, "en")
+    bare: str = jid.userhost()
+    if bare == account:
+        text = "An account is no contact of its own."
+        raise StanzaError("not-allowed", "cancel", text, "en")
+    return bare
+
+
+def _read_name(item: domish.Element) -> str:
+    name: str = item.getAttribute("name") or ""
+    if len(name.encode()) > NAME_BYTES:
+        text = f"A contact's name has at most {NAME_BYTES} bytes."
+        raise StanzaError("not-acceptable", "modify", text, "en")
+    return name
+
+
+def _read_groups(item: domish.Element) -> tuple[str, ...]:
+    groups = tuple(str(group) for group in item.elements(NS_ROSTER, "group"))
+    if len(set(groups)) != len(groups):
+        raise StanzaError("bad-request", "modify", "A group is named twice.", "en")
+    if "" in groups:
+        raise StanzaError("not-acceptable", "modify", "A group has no name.", "en")
+    if sum(len(group.encode()) for group in groups) > GROUPS_BYTES:
+        text = f"All groups of a contact together have at most {GROUPS_BYTES} bytes."
+        raise StanzaError("not-acceptable", "modify", text, "en")
+    return groups

@@ -1,0 +1,240 @@
+"""What a subscription stanza makes of both rosters, and what is sent for it."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from invitereg.exchange import Deliver, Hide, Pair, Push, Show, Side
+from invitereg.roster import RosterItem
+from invitereg.subscriptions import Stanza, State, inbound, outbound, state_of
+
+USER, CONTACT = "juliet@example.com", "romeo@example.com"
+REQUEST = "<presence type='subscribe'/>"
+
+
+def item(jid, state, **more):
+    subscription, ask, pending = state.value
+    request = "<presence/>" if pending else None
+    return RosterItem(jid=jid, subscription=subscription, ask=ask, request=request, **more)
+
+
+def pair(mine=None, theirs=None, **more):
+    """Two accounts in these states; None is no item at all."""
+    return Pair(
+        user_jid=USER,
+        contact_jid=CONTACT,
+        user=mine and item(CONTACT, mine),
+        contact=theirs and item(USER, theirs),
+        **more,
+    )
+
+
+def after(exchange, user_jid=USER, contact_jid=CONTACT):
+    """The pair as an exchange leaves it."""
+    return Pair(
+        user_jid=user_jid,
+        contact_jid=contact_jid,
+        user=exchange.user,
+        contact=exchange.contact,
+    )
+
+
+def turned(one):
+    """The same from the other's side."""
+    return Pair(
+        user_jid=one.contact_jid,
+        contact_jid=one.user_jid,
+        user=one.contact,
+        contact=one.user,
+    )
+
+
+class ExchangeTests(SynchronousTestCase):
+    def assertStates(self, exchange, mine, theirs):
+        self.assertEqual((state_of(exchange.user), state_of(exchange.contact)), (mine, theirs))
+
+    def test_request(self):
+        """A request waits for an answer: the sender sees it as asked, the other not at all."""
+        exchange = pair().send(Stanza.SUBSCRIBE, REQUEST)
+        self.assertStates(exchange, State.NONE_OUT, State.NONE_IN)
+        self.assertEqual(exchange.contact.request, REQUEST)
+        self.assertFalse(exchange.contact.listed)
+        effects = (
+            Push(Side.USER, exchange.user),
+            Deliver(Side.CONTACT, Stanza.SUBSCRIBE),
+        )
+        self.assertEqual(exchange.effects, effects)
+
+    def test_approval(self):
+        """Who approves has the other in the roster from then on, and is seen."""
+        asked = turned(after(pair().send(Stanza.SUBSCRIBE, REQUEST)))
+        exchange = asked.send(Stanza.SUBSCRIBED)
+        self.assertStates(exchange, State.FROM, State.TO)
+        effects = (
+            Push(Side.USER, exchange.user),
+            Deliver(Side.CONTACT, Stanza.SUBSCRIBED),
+            Push(Side.CONTACT, exchange.contact),
+            Show(Side.USER),
+        )
+        self.assertEqual(exchange.effects, effects)
+
+    def test_refusal(self):
+        """Who refuses keeps nothing of a stranger."""
+        asked = turned(after(pair().send(Stanza.SUBSCRIBE, REQUEST)))
+        exchange = asked.send(Stanza.UNSUBSCRIBED)
+        self.assertIsNone(exchange.user)
+        self.assertIs(state_of(exchange.contact), State.NONE)
+
+    def test_again(self):
+        """A request sent twice is one request: it is neither delivered again nor stored."""
+        once = pair().send(Stanza.SUBSCRIBE, REQUEST)
+        again = after(once).send(Stanza.SUBSCRIBE, "<presence id='2'/>")
+        self.assertEqual((again.user, again.contact), (once.user, once.contact))
+        self.assertEqual(again.effects, ())
+
+    def test_crossing(self):
+        """Two who ask each other both have to answer, and are mutual then."""
+        both = turned(after(pair().send(Stanza.SUBSCRIBE, REQUEST)))
+        both = after(both.send(Stanza.SUBSCRIBE, REQUEST), CONTACT, USER)
+        both = after(both.send(Stanza.SUBSCRIBED), CONTACT, USER)
+        exchange = turned(both).send(Stanza.SUBSCRIBED)
+        self.assertStates(exchange, State.BOTH, State.BOTH)
+
+    def test_approval_in_advance(self):
+        """Section 3.4: noted and told to nobody; then a request is granted at once."""
+        for before in (None, State.NONE, State.NONE_OUT, State.TO):
+            exchange = pair(before).send(Stanza.SUBSCRIBED)
+            self.assertTrue(exchange.user.approved)
+            self.assertIs(state_of(exchange.user), before or State.NONE)
+            self.assertIsNone(exchange.contact)
+            self.assertEqual(exchange.effects, (Push(Side.USER, exchange.user),))
+        approved = turned(after(pair().send(Stanza.SUBSCRIBED)))
+        exchange = approved.send(Stanza.SUBSCRIBE, REQUEST)
+        self.assertStates(exchange, State.TO, State.FROM)
+        self.assertNotIn(Deliver(Side.CONTACT, Stanza.SUBSCRIBE), exchange.effects)
+        self.assertIn(Deliver(Side.USER, Stanza.SUBSCRIBED), exchange.effects)
+        self.assertIn(Show(Side.CONTACT), exchange.effects)
+
+    def test_approval_taken_back(self):
+        """An approval in advance can be taken back, and a cancelled contact has none."""
+        approved = after(pair().send(Stanza.SUBSCRIBED))
+        taken_back = approved.send(Stanza.UNSUBSCRIBED)
+        self.assertFalse(taken_back.user.approved)
+        self.assertEqual(taken_back.effects, (Push(Side.USER, taken_back.user),))
+        seen = replace(item(CONTACT, State.FROM), approved=True)
+        cancelled = replace(pair(State.FROM, State.TO), user=seen).send(Stanza.UNSUBSCRIBED)
+        self.assertFalse(cancelled.user.approved)
+
+    def test_end(self):
+        """Who ends a subscription is, or is seen, no more."""
+        exchange = pair(State.BOTH, State.BOTH).send(Stanza.UNSUBSCRIBED)
+        self.assertStates(exchange, State.TO, State.FROM)
+        self.assertEqual(exchange.effects[-1], Hide(Side.USER))
+        exchange = pair(State.BOTH, State.BOTH).send(Stanza.UNSUBSCRIBE)
+        self.assertStates(exchange, State.FROM, State.TO)
+        self.assertEqual(exchange.effects[-1], Hide(Side.CONTACT))
+
+    def test_stranger(self):
+        """Nothing is kept or sent for an answer that nobody asked for, or an end of nothing."""
+        for stanza in (Stanza.UNSUBSCRIBE, Stanza.UNSUBSCRIBED):
+            exchange = pair().send(stanza)
+            self.assertEqual((exchange.user, exchange.contact), (None, None))
+            self.assertEqual(exchange.effects, ())
+
+    def test_nobody(self):
+        """A request to nobody waits for ever."""
+        exchange = pair(contact_exists=False).send(Stanza.SUBSCRIBE, REQUEST)
+        self.assertIs(state_of(exchange.user), State.NONE_OUT)
+        self.assertIsNone(exchange.contact)
+        self.assertEqual(exchange.effects, (Push(Side.USER, exchange.user),))
+
+    def test_removal(self):
+        """Removing a contact ends everything, and the contact learns of it (section 2.5.2)."""
+        exchange = pair(State.BOTH, State.BOTH).remove()
+        self.assertIsNone(exchange.user)
+        self.assertIs(state_of(exchange.contact), State.NONE)
+        effects = (
+            Deliver(Side.CONTACT, Stanza.UNSUBSCRIBE),
+            Deliver(Side.CONTACT, Stanza.UNSUBSCRIBED),
+            Push(Side.CONTACT, exchange.contact),
+            Push(Side.USER, None),
+            Hide(Side.USER),
+            Hide(Side.CONTACT),
+        )
+        self.assertEqual(exchange.effects, effects)
+
+    def test_invited(self):
+        """Who comes by invitation is approved, asked back, and mutual, in one go (XEP-0379)."""
+        exchange = pair().send(Stanza.SUBSCRIBE, REQUEST, invited=True)
+        self.assertStates(exchange, State.BOTH, State.BOTH)
+        effects = (
+            Deliver(Side.USER, Stanza.SUBSCRIBED),
+            Deliver(Side.USER, Stanza.SUBSCRIBE),
+            Push(Side.USER, exchange.user),
+            Deliver(Side.CONTACT, Stanza.SUBSCRIBED),
+            Push(Side.CONTACT, exchange.contact),
+            Show(Side.USER),
+            Show(Side.CONTACT),
+        )
+        self.assertEqual(exchange.effects, effects)
+
+    def test_invited_from_anywhere(self):
+        """However they stood before, they are mutual afterwards."""
+        for mine, theirs in CONSISTENT:
+            for invited in (pair(mine, theirs), turned(pair(theirs, mine))):
+                exchange = invited.send(Stanza.SUBSCRIBE, REQUEST, invited=True)
+                self.assertStates(exchange, State.BOTH, State.BOTH)
+
+    def test_joined(self):
+        """Contacts made by a registration have nothing to approve."""
+        exchange = pair().join()
+        self.assertStates(exchange, State.BOTH, State.BOTH)
+        self.assertFalse(any(isinstance(effect, Deliver) for effect in exchange.effects))
+
+
+# How two who have only ever used stanzas can stand to each other.
+CONSISTENT = (
+    (State.NONE, State.NONE),
+    (State.NONE_OUT, State.NONE_IN),
+    (State.NONE_OUT_IN, State.NONE_OUT_IN),
+    (State.TO, State.FROM),
+    (State.TO_IN, State.FROM_OUT),
+    (State.BOTH, State.BOTH),
+)
+STEPS = st.tuples(
+    st.sampled_from(["user", "contact"]),
+    st.sampled_from([*Stanza, "remove", "invited"]),
+)
+
+
+class HistoryTests(SynchronousTestCase):
+    @given(steps=st.lists(STEPS, max_size=20))
+    def test_consistent(self, steps):
+        """Whatever they do, both rosters tell the same, and nothing is kept for nothing."""
+        now = pair()
+        allowed = {*CONSISTENT, *((theirs, mine) for mine, theirs in CONSISTENT)}
+        for who, what in steps:
+            acting = now if who == "user" else turned(now)
+            if what == "remove":
+                exchange = acting.remove()
+            elif what == "invited":
+                exchange = acting.send(Stanza.SUBSCRIBE, REQUEST, invited=True)
+            else:
+                exchange = acting.send(what, REQUEST)
+            changed = after(exchange, acting.user_jid, acting.contact_jid)
+            now = changed if who == "user" else turned(changed)
+            self.assertIn((state_of(now.user), state_of(now.contact)), allowed)
+            for kept in (now.user, now.contact):
+                self.assertTrue(kept is None or kept.listed or kept.request is not None)
+
+    @given(states=st.sampled_from(CONSISTENT), stanza=st.sampled_from(Stanza))
+    def test_by_the_tables(self, states, stanza):
+        """Without approvals in advance, both sides change just as the appendix says."""
+        mine, theirs = states
+        exchange = pair(mine, theirs).send(stanza, REQUEST)
+        new = outbound(mine, stanza)
+        self.assertIs(state_of(exchange.user), new or mine)
+        expected = (inbound(theirs, stanza) if new is not None else None) or theirs
+        self.assertIs(state_of(exchange.contact), expected)

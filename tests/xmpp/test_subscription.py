@@ -1,0 +1,146 @@
+"""Subscriptions between people who are connected, or are not (RFC 6121 §3)."""
+
+from tests.xmpp.messages import DOMAIN
+from tests.xmpp.rostered import JULIET, NURSE, ROMEO, RosterTestCase, presence, roster_set
+
+
+class SubscriptionTests(RosterTestCase):
+    def test_whole_story(self):
+        """From a request to mutual presence, and back, in the RFC's order of stanzas."""
+        juliet, romeo = self.session(JULIET), self.session(ROMEO)
+        asked = self.say(juliet, presence("subscribe", ROMEO))
+        self.assertEqual(asked, [f"push {ROMEO} none ask"])
+        self.assertEqual(self.heard(romeo), [f"subscribe from {JULIET}"])
+        approved = self.say(romeo, presence("subscribed", JULIET))
+        self.assertEqual(approved, [f"push {JULIET} from"])
+        granted = [f"subscribed from {ROMEO}", f"push {ROMEO} to", f"here {ROMEO}/r"]
+        self.assertEqual(self.heard(juliet), granted)
+        asked = self.say(romeo, presence("subscribe", JULIET))
+        self.assertEqual(asked, [f"push {JULIET} from ask"])
+        self.assertEqual(self.heard(juliet), [f"subscribe from {ROMEO}"])
+        approved = self.say(juliet, presence("subscribed", ROMEO))
+        self.assertEqual(approved, [f"push {ROMEO} both"])
+        granted = [f"subscribed from {JULIET}", f"push {JULIET} both", f"here {JULIET}/r"]
+        self.assertEqual(self.heard(romeo), granted)
+        ended = self.say(juliet, presence("unsubscribe", ROMEO))
+        self.assertEqual(ended, [f"push {ROMEO} from", f"unavailable {ROMEO}/r"])
+        left = [f"unsubscribe from {JULIET}", f"push {JULIET} to"]
+        self.assertEqual(self.heard(romeo), left)
+        ended = self.say(juliet, presence("unsubscribed", ROMEO))
+        self.assertEqual(ended, [f"push {ROMEO} none"])
+        left = [
+            f"unsubscribed from {JULIET}",
+            f"push {JULIET} none",
+            f"unavailable {JULIET}/r",
+        ]
+        self.assertEqual(self.heard(romeo), left)
+
+    def test_request_as_sent(self):
+        """The request arrives whole, and from the bare JID."""
+        romeo = self.session(ROMEO)
+        content = "<nick xmlns='http://jabber.org/protocol/nick'>J &amp; co</nick>"
+        text = presence("subscribe", f"{ROMEO}/orchard", content).replace(" to", " id='1' to")
+        self.session(JULIET).send(text)
+        (request,) = romeo.receive()
+        self.assertEqual((request["from"], request["id"]), (JULIET, "1"))
+        self.assertTrue(request["to"].startswith(ROMEO))
+        self.assertEqual(str(request.nick), "J & co")
+
+    def test_request_kept(self):
+        """Who is not there is asked at every login until the request is answered."""
+        content = "<status>Hi &amp; ☃</status>"
+        juliet = self.session(JULIET, texts=())
+        juliet.send(presence("subscribe", ROMEO, content))
+        for _ in range(2):
+            romeo = self.listener.logged_in("romeo")
+            romeo.send("<presence/>")
+            request = romeo.receive()[-1]
+            self.assertEqual((request["type"], request["from"]), ("subscribe", JULIET))
+            self.assertEqual(str(request.status), "Hi & ☃")
+        self.assertEqual(self.roster(ROMEO), {})
+        romeo.send(presence("unsubscribed", JULIET))
+        romeo = self.listener.logged_in("romeo")
+        self.assertEqual(self.say(romeo, "<presence/>"), [f"here {ROMEO}/balcony"])
+        self.assertEqual(self.roster(JULIET), {ROMEO: ("none",)})
+
+    def test_taken_back(self):
+        """A request that is taken back waits no more."""
+        juliet = self.session(JULIET)
+        self.say(juliet, presence("subscribe", ROMEO))
+        self.assertEqual(
+            self.say(juliet, presence("unsubscribe", ROMEO)), [f"push {ROMEO} none"]
+        )
+        romeo = self.listener.logged_in("romeo")
+        self.assertEqual(self.say(romeo, "<presence/>"), [f"here {ROMEO}/balcony"])
+
+    def test_not_shown_before_approval(self):
+        """Who only asks sees nothing, and removing the contact withdraws the request."""
+        romeo = self.session(ROMEO)
+        juliet = self.session(JULIET)
+        self.say(juliet, presence("subscribe", ROMEO))
+        self.say(romeo, "<presence><show>away</show></presence>")
+        self.assertEqual(self.heard(juliet), [])
+        self.say(juliet, roster_set(f"<item jid='{ROMEO}' subscription='remove'/>"))
+        self.assertEqual(self.heard(romeo), [f"unsubscribe from {JULIET}"])
+
+    def test_in_advance(self):
+        """An approval in advance is nobody else's business until the request comes."""
+        juliet, romeo = self.session(JULIET), self.session(ROMEO)
+        approved = self.say(juliet, presence("subscribed", ROMEO))
+        self.assertEqual(approved, [f"push {ROMEO} none approved"])
+        self.assertSilent(romeo)
+        granted = [
+            f"subscribed from {JULIET}",
+            f"push {JULIET} to",
+            f"here {JULIET}/r",
+        ]
+        self.assertEqual(self.say(romeo, presence("subscribe", JULIET)), granted)
+        self.assertEqual(self.heard(juliet), [f"push {ROMEO} from approved"])
+        self.say(juliet, presence("unsubscribed", ROMEO))
+        self.assertEqual(self.roster(JULIET), {ROMEO: ("none",)})
+
+    def test_to_whom_it_cannot_be(self):
+        """Oneself, a server, another domain and what is no JID get an error; nothing stays."""
+        client = self.session(JULIET)
+        for kind in ("subscribe", "subscribed", "unsubscribe", "unsubscribed"):
+            for to, error in (
+                (JULIET, ("cancel", "not-allowed")),
+                (f"{JULIET}/other", ("cancel", "not-allowed")),
+                (DOMAIN, ("cancel", "service-unavailable")),
+                ("romeo@example.net", ("cancel", "remote-server-not-found")),
+                ("@example.com", ("modify", "jid-malformed")),
+                ("a@b@example.com", ("modify", "jid-malformed")),
+            ):
+                reply = client.ask(presence(kind, to))
+                self.assertEqual((reply.name, reply["from"]), ("presence", to))
+                self.assertError(reply, *error)
+        self.assertEqual(self.roster(JULIET), {})
+
+    def test_too_long(self):
+        """A request that nobody could keep is refused, and none of it is kept."""
+        client = self.session(JULIET)
+        long = presence("subscribe", ROMEO, f"<status>{'x' * 4096}</status>")
+        self.assertError(client.ask(long), "modify", "policy-violation")
+        self.assertEqual(self.roster(JULIET), {})
+
+    def test_to_nobody(self):
+        """Whether an account exists cannot be told from what a request leads to."""
+        juliet = self.session(JULIET)
+        for name in ("nobody", "nurse"):
+            jid = f"{name}@{DOMAIN}"
+            asked = self.say(juliet, presence("subscribe", jid))
+            self.assertEqual(asked, [f"push {jid} none ask"])
+
+    def test_deleted_account(self):
+        """Who deletes an account is seen no more, and can be no one's contact by it."""
+        self.befriend(JULIET, ROMEO)
+        romeo, juliet = self.session(ROMEO), self.session(JULIET)
+        juliet.send(presence("subscribe", NURSE))
+        nurse = self.session(NURSE, texts=())
+        romeo.receive()
+        listener = self.listener
+        self.successResultOf(listener.store.delete_account(DOMAIN, "juliet", listener.now()))
+        self.look_for_changes()
+        told = [f"push {JULIET} none", f"unavailable {JULIET}/r"]
+        self.assertEqual(self.heard(romeo), told)
+        self.assertEqual(self.say(nurse, "<presence/>"), [f"here {NURSE}/r"])
