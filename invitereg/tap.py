@@ -32,11 +32,11 @@ from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Keep, Upkeep
+from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
-from invitereg.xmpp.upstream import Upstream
-from invitereg.xmpp.upstreams import Behind
+from invitereg.xmpp.upstreamkeys import Upstream
 
 STOP_SECONDS = 10
 BACKLOG = 4096
@@ -116,6 +116,8 @@ class InviteregService(Service):
         door = self._make_door(store)
         self._streams, self._registrar = door.streams, door.registrar
         self._listen(door)
+        for behind in door.behind.values():
+            behind.start()
         self._threads.start()
         self._upkeep = Upkeep(
             self._reactor,
@@ -263,6 +265,8 @@ class InviteregService(Service):
         self._domains.update(config.domains)
         if set(self._domains) - set(config.domains):
             fixed.append("domains (one cannot be removed)")
+        if config.upstreams != self._config.upstreams and "c2s" not in fixed:
+            fixed.append("c2s.upstream")
         if fixed:
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         if self._registrar is not None and self._upkeep is not None:

@@ -26,6 +26,7 @@ from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, roster, sasl, starttls
+from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.gatewaystream import GatewayStream
@@ -37,7 +38,6 @@ from invitereg.xmpp.roster import RosterHandler
 from invitereg.xmpp.routing import Router, make_router
 from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
-from invitereg.xmpp.upstreams import Behind
 
 ALPN = b"xmpp-client"  # XEP-0368
 

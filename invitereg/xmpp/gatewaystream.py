@@ -1,5 +1,6 @@
 """A client's stream where a domain may have a server behind it."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -8,11 +9,12 @@ from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.gateway import Gateway, is_about_registration
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.rawbytes import RawBytes
 from invitereg.xmpp.stream import ClientStream
-from invitereg.xmpp.upstreams import Behind
+from invitereg.xmpp.upstream import UpstreamFailure
 
 
 class GatewayStream(ClientStream):
@@ -32,6 +34,10 @@ class GatewayStream(ClientStream):
         self.stream.ElementEvent = self._put
         self.stream.DocumentEndEvent = lambda: self._put(None)
 
+    @property
+    def _handed_over(self) -> bool:
+        return self._gateway is not None and self._gateway.handed_over
+
     # --- bytes
 
     def dataReceived(self, data: bytes) -> None:
@@ -42,46 +48,46 @@ class GatewayStream(ClientStream):
         if self._raw is not None:
             self._raw.append(data)
         super().dataReceived(data)
+        if self._raw is not None and self._gateway is not None and not self._inbox.working:
+            self._raw.forget(self.stream.boundary)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Close the server's side, too; called by the reactor."""
+        super().connectionLost(reason)
         if self._gateway is not None:
             self._gateway.client_lost()
-        super().connectionLost(reason)
 
     # --- the stream to the server
 
     def _answer_header(self) -> None:
         behind: Behind | None = self.factory.behind(self.domain.name)
-        if behind is None or self.phase is not Phase.SECURED:
+        if behind is None or self._raw is None:
+            self._raw = None
             super()._answer_header()
             return
-        assert self._raw is not None  # noqa: S101 - the phase says so
-        header = self._raw.since(0)[: self._raw.start_tag_end(self._tag_start())]
-        self._gateway = Gateway(self, behind.upstream, self.factory.reactor)
-        self.hold(Deferred.fromCoroutine(self._open(behind, self._gateway, header)))
+        end = self._raw.start_tag_end(self.stream.parser.CurrentByteIndex)
+        self._gateway = Gateway(self, behind, self._raw.since(0)[:end])
+        self.hold(Deferred.fromCoroutine(self._try(behind, self._open(self._gateway))))
 
-    def _tag_start(self) -> int:
-        place: int = self.stream.parser.CurrentByteIndex
-        return place
+    async def _open(self, gateway: Gateway) -> None:
+        await gateway.open()
+        self._headerSent = True
 
-    async def _open(self, behind: Behind, gateway: Gateway, header: bytes) -> None:
-        problem = await behind.problem() or await gateway.open(header)
-        if problem is None:
-            self._headerSent = True
+    async def _try(self, behind: Behind, step: Awaitable[None]) -> None:
+        try:
+            await step
             behind.reached()
-        elif not self.closing:
-            behind.failed(problem)
-            self._gateway = None
+        except UpstreamFailure as failure:
+            if self.closing:  # It was the client that has left.
+                return
+            behind.failed(failure)
             text = "The server is not available. Try again later."
             self.end("remote-connection-failed", text)
 
     def server_lost(self) -> None:
         """Close, once the client has read what the server has sent; called by the gateway."""
-        if self.closing:
-            return
-        self._leave()
-        self._deadlines.start("drain")
+        if not self.closing:
+            self._leave("drain")
 
     # --- elements
 
@@ -90,24 +96,29 @@ class GatewayStream(ClientStream):
         self._inbox.put((self.stream.started, arrived))
 
     def _malformed(self, error: StreamError) -> None:
-        # Behind an element that is to be handed over, it is not for us to judge.
-        if self._gateway is None or not self._inbox:
-            super()._malformed(error)
-        else:
-            self.stream.silence()
-            self._put(error)
+        if self._handed_over:
+            return
+        # What came before it is taken first. Behind an element that is to be handed over it is
+        # not for us to judge.
+        self.stream.silence()
+        self._put(error)
 
-    def _take(self, placed: Any) -> None:
-        place, arrived = placed
+    def _take(self, element: Any) -> None:
+        place, arrived = element
         if isinstance(arrived, StreamError):
             super()._malformed(arrived)
-        elif self._gateway is None or self._raw is None:
+        elif self._gateway is None or self._raw is None or _is_ours(arrived):
             super()._take(arrived)
-        elif isinstance(arrived, domish.Element) and is_about_registration(arrived):
-            self._raw.forget(place)
-            super()._take(arrived)
-        else:
+        elif self._gateway.connected:
             self._hand_over(self._gateway, self._raw.since(place))
+        else:
+            behind = self.factory.behind(self.domain.name)
+            again = self._reopen(self._gateway, self._raw, place)
+            self.hold(Deferred.fromCoroutine(self._try(behind, again)))
+
+    async def _reopen(self, gateway: Gateway, raw: RawBytes, place: int) -> None:
+        await gateway.reopen()
+        self._hand_over(gateway, raw.since(place))
 
     def _hand_over(self, gateway: Gateway, data: bytes) -> None:
         self.stream.silence()
@@ -116,23 +127,26 @@ class GatewayStream(ClientStream):
         # From here on the server's own limits hold.
         self._deadlines.cancel_all()
         self.factory.handed_over(self)
-        self._inbox.resume()
         gateway.hand_over(data)
+        self._inbox.resume()
 
     # --- the end
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End the stream; within what the server says, nothing can be said."""
-        if self._gateway is not None and self._gateway.handed_over:
-            if not self.closing:
-                self._leave()
-                self._deadlines.start("close")
-            return
-        super().end(condition, text)
+        if not self._handed_over:
+            super().end(condition, text)
+        elif not self.closing:
+            self._leave("close")
 
-    def _leave(self) -> None:
-        self.closing = True
-        self.stream.silence()
-        self._inbox.close()
+    def _leave(self, deadline: str) -> None:
+        """Close without a word of ours; ``deadline`` is for what is still to be read."""
+        self._stop()
         self.transport.unregisterProducer()
+        self.transport.resumeProducing()
         self.transport.loseConnection()
+        self._deadlines.start(deadline)
+
+
+def _is_ours(arrived: domish.Element | None) -> bool:
+    return arrived is not None and is_about_registration(arrived)

@@ -41,9 +41,10 @@ class Inbox:
             self.transport.pauseProducing()
         self._pump()
 
-    def __bool__(self) -> bool:
-        """Whether something waits."""
-        return bool(self._elements)
+    @property
+    def working(self) -> bool:
+        """Whether something is held, or waits to be taken."""
+        return self._held or bool(self._elements)
 
     def clear(self) -> None:
         """Throw away what has not been taken."""

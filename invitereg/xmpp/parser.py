@@ -23,6 +23,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         max_depth: how many levels of elements a stanza may have; the stanza is the first.
         started: index of the first byte of the last stanza that began, or of the end tag of
             the stream.
+        boundary: index that no byte before it, of whatever is not complete yet, has.
 
     Raises (from `parse`):
         StreamError: with the condition that describes what is wrong.
@@ -35,7 +36,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self.started = 0
         self._depth = 0
         self._received = 0
-        self._boundary = 0  # index of the byte after the last complete piece
+        self.boundary = 0
         if hasattr(self.parser, "SetReparseDeferralEnabled"):
             # From expat 2.6 on a tag that came in pieces would wait for what follows it.
             self.parser.SetReparseDeferralEnabled(False)
@@ -73,7 +74,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self.DocumentStartEvent = self.ElementEvent = self.DocumentEndEvent = None
 
     def _check_size(self, end: int) -> None:
-        if end - self._boundary > self.max_bytes:
+        if end - self.boundary > self.max_bytes:
             raise StreamError("policy-violation", "stanza too big")
 
     def _on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
@@ -87,7 +88,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self._depth += 1
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
-            self.started = self._boundary = self.parser.CurrentByteIndex
+            self.started = self.boundary = self.parser.CurrentByteIndex
             # Text comes in a piece per line and entity, and domish joins them one by one.
             self.parser.buffer_text = True
         if self._depth > self.max_depth + 1:
@@ -98,7 +99,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self._depth -= 1
         if self._depth == 1:
             self._check_size(self.parser.CurrentByteIndex)
-            self._boundary = self.parser.CurrentByteIndex
+            self.boundary = self.parser.CurrentByteIndex
             self.parser.buffer_text = False
         elif not self._depth:
             self.started = self.parser.CurrentByteIndex
@@ -108,5 +109,5 @@ class BoundedElementStream(domish.ExpatElementStream):
         if self._depth == 1:
             if data.strip(" \t\r\n"):
                 raise StreamError("bad-format", "text between stanzas")
-            self._boundary = self.parser.CurrentByteIndex
+            self.boundary = self.parser.CurrentByteIndex
         super()._onCdata(data)

@@ -2,27 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from cryptography import x509
-from OpenSSL.crypto import X509
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 from zope.interface import implementer
 
+from invitereg.xmpp import starttls
+from invitereg.xmpp.gatewayfeatures import offers_login
+from invitereg.xmpp.header import client_header
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
-from invitereg.xmpp.proxyheader import Version
+from invitereg.xmpp.proxyheader import proxy_header
 from invitereg.xmpp.rawbytes import RawBytes
+from invitereg.xmpp.upstreamkeys import Upstream, why
 
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
@@ -32,41 +31,6 @@ _NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 class UpstreamFailure(Exception):
     """There is no stream to the server; the text says why, and what may be changed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """The server behind one domain, and how it is reached.
-
-    Attributes:
-        domain: the XMPP domain, which its certificate must be for.
-        connect: a Twisted client endpoint, such as ``tcp:127.0.0.1:15222``.
-        tls: ``none`` is for a server on this machine.
-        ca: what is trusted to certify it, in PEM form, in place of the system's authorities.
-        proxy_protocol: how it is told the client's address.
-    """
-
-    domain: str
-    connect: str
-    tls: Literal["starttls", "direct", "none"] = "starttls"
-    ca: Path | None = None
-    proxy_protocol: Version = "off"
-
-    def tls_options(self) -> Any:
-        """What a connection to the server is secured with.
-
-        Raises:
-            OSError, ValueError: the file ``ca`` cannot be read, or has no certificate.
-        """
-        trust = None
-        if self.ca is not None:
-            found = x509.load_pem_x509_certificates(self.ca.read_bytes())
-            trust = trustRootFromCertificates(
-                [Certificate(X509.from_cryptography(one)) for one in found]
-            )
-        return optionsForClientTLS(
-            self.domain, trustRoot=trust, acceptableProtocols=[b"xmpp-client"]
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +60,20 @@ class ServerStream(Protocol):
 
     transport: Any = None
 
-    def __init__(self, upstream: Upstream, before: bytes, header: bytes, clock: Any) -> None:
-        """Prepare; ``before`` is sent first, ``header`` once the connection is secured."""
+    def __init__(
+        self, upstream: Upstream, header: bytes, clock: Any, *on_behalf: tuple[Any, Any]
+    ) -> None:
+        """Prepare; ``header`` is sent once the connection is secured.
+
+        ``on_behalf`` is a client's address and the one that it has connected to.
+        """
         self.opened: Deferred[Opened] = Deferred(self._cancelled)
         self.received: Callable[[bytes], None] = lambda _data: None
         self.lost: Callable[[], None] = lambda: None
         self._upstream = upstream
-        self._before = before
         self._header = header
+        self._on_behalf = on_behalf
         self._timeout = clock.callLater(SECONDS, self._timed_out)
-        self._secured = False
         self._raw = RawBytes()
         self._parser: BoundedElementStream | None = None
         self._header_end = 0
@@ -124,13 +92,14 @@ class ServerStream(Protocol):
 
     def connectionMade(self) -> None:
         """Begin; called by the reactor."""
-        self.transport.write(self._before)
+        transport = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        own = (transport.getHost(), transport.getPeer())
+        transport.write(proxy_header(self._upstream.proxy_protocol, *self._on_behalf, own))
         if self._upstream.tls == "starttls":
             self._expect(self._on_clear_element)
-            self.transport.write(
-                f"<?xml version='1.0'?><stream:stream to='{self._upstream.domain}' "
-                f"version='1.0' xmlns='{NS_CLIENT}' xmlns:stream='{NS_STREAMS}'>".encode()
-            )
+            transport.write(client_header(self._upstream.domain))
         elif self._upstream.tls == "direct":
             self._start_tls()
         else:
@@ -154,17 +123,17 @@ class ServerStream(Protocol):
             parser.parse(data)
         except StreamError as error:
             if parser is self._parser:
-                self._fail(f"it sends no XMPP ({error.condition})")
+                kind = {"starttls": "direct", "none": "direct or starttls"}
+                other = kind.get(self._upstream.tls, "starttls")
+                self._fail(f"it sends no XMPP ({error.condition}): should tls be {other}?")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why; called by the reactor."""
         if self.opened.called:
             self._timeout_off()
             self.lost()
-        elif reason.check(ConnectionDone):
-            self._fail("it has closed the connection")
         else:
-            self._fail(str(reason.value) or type(reason.value).__name__)
+            self._fail(why(reason, self._upstream))
 
     # --- steps
 
@@ -175,17 +144,24 @@ class ServerStream(Protocol):
         self._parser.ElementEvent = on_element
         self._parser.DocumentEndEvent = lambda: self._fail("it has ended the stream")
 
-    def _on_header(self, _root: domish.Element) -> None:
+    def _on_header(self, root: domish.Element) -> None:
         assert self._parser is not None  # noqa: S101 - it has just parsed the header
         self._header_end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
+        names = (root.uri, root.name, root.defaultUri, root.localPrefixes.get("stream"))
+        said = root.getAttribute("from") or self._upstream.domain
+        if names != (NS_STREAMS, "stream", NS_CLIENT, NS_STREAMS):
+            # What we add is written with these names.
+            self._fail("it does not begin a stream for clients: is this its port for clients?")
+        elif said.lower() != self._upstream.domain:
+            self._fail(f"it answers for the domain {said}")
 
     def _on_clear_element(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
         if name == (NS_STREAMS, "features"):
-            if not any(True for _ in element.elements(NS_XMPP_TLS, "starttls")):
+            if not _has_starttls(element):
                 self._fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
                 return
-            self.transport.write(f"<starttls xmlns='{NS_XMPP_TLS}'/>".encode())
+            self.transport.write(starttls.request())
         elif name == (NS_XMPP_TLS, "proceed"):
             self._silence()
             self._start_tls()
@@ -193,7 +169,6 @@ class ServerStream(Protocol):
             self._refused(element)
 
     def _start_tls(self) -> None:
-        self._secured = True
         try:
             options = self._upstream.tls_options()
         except (OSError, ValueError) as error:
@@ -208,13 +183,20 @@ class ServerStream(Protocol):
     def _on_element(self, element: domish.Element) -> None:
         if (element.uri, element.name) != (NS_STREAMS, "features"):
             self._refused(element)
-            return
-        assert self._parser is not None  # noqa: S101 - it has just parsed the element
+        elif not offers_login(element):
+            tls = _has_starttls(element) and self._upstream.tls == "none"
+            hint = ": set tls: starttls" if tls else ""
+            self._fail(f"its stream features have no SASL{hint}")
+        else:
+            self._ready(element)
+
+    def _ready(self, features: domish.Element) -> None:
+        assert self._parser is not None  # noqa: S101 - it has just parsed the features
         end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
         header, rest = self._raw.since(0)[: self._header_end], self._raw.since(end)
         self._silence()
         self._timeout_off()
-        self.opened.callback(Opened(header, element, rest))
+        self.opened.callback(Opened(header, features, rest))
 
     def _refused(self, element: domish.Element) -> None:
         condition = element.name
@@ -223,9 +205,8 @@ class ServerStream(Protocol):
                 (child.name for child in element.elements() if child.uri == _NS_STREAM_ERRORS),
                 condition,
             )
-        hint = f": is {self._upstream.domain} one of its domains?" * (
-            condition == "host-unknown"
-        )
+        unknown = condition == "host-unknown"
+        hint = f": is {self._upstream.domain} one of its domains?" if unknown else ""
         self._fail(f"it answers {condition}{hint}")
 
     # --- the end
@@ -234,6 +215,7 @@ class ServerStream(Protocol):
         if self._parser is not None:
             self._parser.silence()
         self._parser = None
+        self._raw = RawBytes()
 
     def _timeout_off(self) -> None:
         if self._timeout.active():
@@ -265,6 +247,10 @@ class _Only(Factory):
     def buildProtocol(self, _addr: Any) -> ServerStream:
         """See Twisted."""
         return self._stream
+
+
+def _has_starttls(features: domish.Element) -> bool:
+    return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
 
 
 def _passing(result: Any, call: Callable[[], None]) -> Any:
