@@ -108,7 +108,7 @@ class Behind:
         if bound:
             self._log.warn(
                 "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "
-                "clients that know them see an attack and do not log in. Switch them off. "
+                "clients that know them may take that for an attack. Switch them off. "
                 "Prosody: disable_sasl_mechanisms = {{ {quoted} }}. "
                 "ejabberd: disable_sasl_mechanisms: [{mechanisms}]",
                 domain=self.upstream.domain,

@@ -77,6 +77,7 @@ class ServerStream(Protocol):
         self._raw = RawBytes()
         self._parser: BoundedElementStream | None = None
         self._header_end = 0
+        self._heard = upstream.tls == "direct"
 
     def connect(self, reactor: Any) -> "Deferred[Opened]":
         """Begin; returns ``opened``, which may be cancelled to give up."""
@@ -114,6 +115,7 @@ class ServerStream(Protocol):
         if self.opened.called:
             self.received(data)
             return
+        self._heard = True
         parser = self._parser
         if parser is None:
             self._fail("it sends what was not asked for")
@@ -133,7 +135,7 @@ class ServerStream(Protocol):
             self._timeout_off()
             self.lost()
         else:
-            self._fail(why(reason, self._upstream))
+            self._fail(why(reason, self._upstream, self._heard))
 
     # --- steps
 

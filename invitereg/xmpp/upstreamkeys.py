@@ -9,7 +9,7 @@ from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from service_identity import VerificationError
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.python.failure import Failure
 
@@ -56,8 +56,11 @@ def _tls_options(domain: str, ca: Path | None, _changed: int) -> Any:
     return optionsForClientTLS(domain, trustRoot=trust, acceptableProtocols=[b"xmpp-client"])
 
 
-def why(reason: Failure, upstream: Upstream) -> str:
-    """Why a server's connection ended before it was of use, and what may be changed."""
+def why(reason: Failure, upstream: Upstream, heard: bool) -> str:
+    """Why a connection ended before it was of use, and what may be changed.
+
+    ``heard`` is whether the server has said anything.
+    """
     error: Any = reason.value
     if isinstance(error, VerificationError):
         return f"its certificate is not for {upstream.domain}: give it one that is"
@@ -70,8 +73,9 @@ def why(reason: Failure, upstream: Upstream) -> str:
             )
         other = "starttls" if upstream.tls == "direct" else "direct"
         return f"TLS fails ({text}): should tls be {other}?"
-    if isinstance(error, ConnectionDone):
-        return "it has closed the connection"
+    if isinstance(error, (ConnectionDone, ConnectionLost)):
+        hint = " without a word: should tls be direct?"
+        return f"it has closed the connection{'' if heard else hint}"
     return str(error) or type(error).__name__
 
 

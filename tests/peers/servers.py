@@ -283,6 +283,14 @@ class Ejabberd(Server):
             cookie.chmod(0o400)
         super().start()
 
+    def stop(self) -> None:
+        """See `Server`; a signal would end the script that waits for it, and leave it alone."""
+        assert self._process is not None
+        with contextlib.suppress(OSError):
+            self.api("stop")
+        self._process.wait(SECONDS)
+        super().stop()
+
     def _command(self) -> list[str]:
         folder = str(self.folder)
         places = ("--config-dir", folder, "--logs", folder, "--spool", f"{folder}/data")

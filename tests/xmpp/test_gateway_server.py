@@ -99,7 +99,7 @@ class TroubleTests(TroubleCase):
         client.send(CHECK_HEADER)
         self.listener.accept().close()
         self.assertTurnedAway(client)
-        self.assertLogged("it has closed the connection")
+        self.assertLogged("it has closed the connection without a word: should tls be direct")
 
     def test_said_once(self):
         """However many clients come, the log says once that it is down, once that it is up."""
