@@ -134,6 +134,12 @@ class Service:
 
         wait_until(serves, "the service does not start")
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> int:
         """Stop it in the ordinary way; returns its exit status."""
         assert self._process is not None
