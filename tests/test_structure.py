@@ -18,14 +18,14 @@ MAX_LINES = 320
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "_version _wokkelcompat",
+        "_version _wokkelcompat translations",
         "errors logs",
         "model",
         "policy roster",
         "subscriptions",
         "exchange",
-        "interfaces rosterstore",
-        "registrar issuer logins",
+        "notices questions tree interfaces rosterstore",
+        "registrar issuer inviters userinvites logins",
         "jobs",
         "config store accounts threads selfsigned tls",
         "testing",

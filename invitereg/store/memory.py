@@ -21,28 +21,34 @@ from invitereg.interfaces import (
     Redemption,
     SessionEnd,
 )
-from invitereg.model import Account, Credentials, Invite, Kind, Status, Use
-from invitereg.policy.counters import Counter
+from invitereg.model import Account, Credentials, Invite, Status, Use
+from invitereg.policy.counters import Counter, Quota
 from invitereg.store.memory_domain import Deleted, Domain, Reservation
 from invitereg.store.memory_firing import fired
 from invitereg.store.memory_hits import Hits
+from invitereg.store.memory_notices import Notices
 from invitereg.store.memory_rosters import MemoryRosters
 
 
 @implementer(IInviteStore, IAccountStore)
 class MemoryStore(MemoryRosters):
-    """Invites, accounts and rosters in memory. Each method is described in its interface."""
+    """Invites, accounts and rosters in memory. Each method is described in its interface.
+
+    Attributes:
+        notices: what is to be told; `memory_telling` has the store of it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._hits = Hits()
+        self.notices = Notices()
         self._ends: list[SessionEnd] = []
         self._server_key = secrets.token_bytes(32)
 
     @fired
-    def create_invite(self, invite: Invite, digest: bytes) -> None:
+    def create_invite(self, invite: Invite, digest: bytes, quota: Quota | None = None) -> None:
         """See `IInviteStore`."""
-        self._at(invite.domain).add(invite, digest)
+        self._at(invite.domain).add(invite, digest, quota, self._hits)
 
     @fired
     def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> None:
@@ -67,6 +73,7 @@ class MemoryStore(MemoryRosters):
             account_exists=query.username in at.accounts,
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
+            open_invites=at.open_invites(query.inviter, query.now) if query.inviter else 0,
         )
 
     @fired
@@ -82,12 +89,10 @@ class MemoryStore(MemoryRosters):
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Sequence[Invite]:
         """See `IInviteStore`."""
-        at = self._at(domain)
-        invites = list(at.invites.values())
-        if after is not None:
-            invites = invites[list(at.invites).index(at.invite(after).id) + 1 :]
+        invites = self._at(domain).listed(after, made_by)
         return [i for i in invites if status in (None, i.status(now))][:limit]
 
     @fired
@@ -132,6 +137,11 @@ class MemoryStore(MemoryRosters):
         return revoked
 
     @fired
+    def revoke_branch(self, domain: str, username: str, now: datetime) -> Sequence[Invite]:
+        """See `IInviteStore`."""
+        return self._at(domain).revoke_branch(username, now)
+
+    @fired
     def redeem(self, redemption: Redemption) -> None:
         """See `IInviteStore`."""
         account, use = redemption.account, redemption.use
@@ -154,6 +164,8 @@ class MemoryStore(MemoryRosters):
         at.uses.append(use)
         if redemption.contact is not None:
             self.join_contacts(redemption, redemption.contact)
+        self.notices.forget(account.domain, account.username)
+        self.notices.add(redemption.notices)
 
     @fired
     def reset(self, use: Use, credentials: Credentials) -> None:
@@ -229,19 +241,36 @@ class MemoryStore(MemoryRosters):
         return [a for username, a in accounts if after is None or username > after][:limit]
 
     @fired
-    def delete_account(
-        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    def list_usernames(self, domain: str) -> Sequence[str]:
+        """See `IAccountStore`."""
+        return sorted(self._at(domain).accounts)
+
+    @fired
+    def set_credentials(
+        self, domain: str, username: str, credentials: Credentials, since: datetime
     ) -> None:
         """See `IAccountStore`."""
         at = self._at(domain)
-        at.account(username)
+        account = at.account(username, since)
+        at.accounts[username] = replace(account, credentials=credentials)
+        self._end_sessions(domain, username, credentials.changed_at)
+
+    @fired
+    def delete_account(
+        self,
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        """See `IAccountStore`."""
+        at = self._at(domain)
+        at.account(username, since)
         self.drop_contacts(domain, username)
-        del at.accounts[username]
-        at.names[username] = Deleted(until)
-        for invite in list(at.invites.values()):
-            for_it = invite.kind is Kind.RESET and invite.username == username
-            if for_it and invite.revoked_at is None and not invite.used_up:
-                at.invites[invite.id] = replace(invite, revoked_at=now)
+        at.delete(username, now, until)
+        self.notices.forget(domain, username)
         self._end_sessions(domain, username, now)
 
     @fired
@@ -266,6 +295,11 @@ class MemoryStore(MemoryRosters):
     def server_key(self) -> bytes:
         """See `IAccountStore`."""
         return self._server_key
+
+    def known(self, use: Use) -> Use:
+        """What the history still knows of a use."""
+        history = self._at(use.domain).uses
+        return next(one for one in history if replace(one, address=use.address) == use)
 
     def _end_sessions(self, domain: str, username: str, at: datetime) -> None:
         number = len(self._ends) + 1

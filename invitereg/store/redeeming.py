@@ -21,9 +21,9 @@ from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
 from invitereg.model import Credentials, Kind, Use
 from invitereg.roster import owner_of
-from invitereg.store import hits, names, rosterchanges, rosters, sessions
+from invitereg.store import hits, names, notices, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
-from invitereg.store.rows import account_row, credentials_columns, use_of, use_row
+from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -49,13 +49,14 @@ _FOR_ACCOUNT = _take_use(
 )
 _FOR_RESET = _take_use(invites.c.kind == Kind.RESET, invites.c.username == _username)
 _ADD_USE = insert(uses).inline()
+_ADD_USE_NUMBERED = insert(uses).returning(uses.c.seq)
 _ADD_ACCOUNT = insert(accounts).inline()
 _SET_CREDENTIALS = (
     update(accounts)
     .where(accounts.c.domain == bindparam("of_domain"), accounts.c.username == _username)
     .values(credentials=bindparam("new_credentials"), changed_at=bindparam("since", type_=Time))
 )
-_LIST = select(uses).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
+_LIST = select(*USE_COLUMNS).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
 _LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
 _FORGET_ADDRESSES = (
     update(uses)
@@ -84,7 +85,13 @@ def redeem(connection: Connection, redemption: Redemption) -> None:
         hits.add(connection, use.domain, redemption.counter, use.at)
     names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
     connection.execute(_ADD_ACCOUNT, account_row(account))
-    connection.execute(_ADD_USE, use_row(use))
+    # Nobody is told what an earlier bearer of the name was to be told.
+    notices.forget(connection, account.domain, account.username)
+    if redemption.notices:
+        (seq,) = connection.execute(_ADD_USE_NUMBERED, use_row(use)).one()
+        notices.add(connection, redemption.notices, seq)
+    else:
+        connection.execute(_ADD_USE, use_row(use))
     if redemption.contact is not None:
         _make_contacts(connection, redemption, redemption.contact)
 
@@ -95,7 +102,7 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
     jid = rosters.join(connection, owner, inviter, limit)
     if jid is not None:
         mine = f"{account.username}@{account.domain}"
-        rosterchanges.add(connection, owner_of(jid), mine, redemption.use.at)
+        rosterchanges.add(connection, [owner_of(jid)], mine, redemption.use.at)
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
@@ -120,7 +127,7 @@ def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Seq
         rows = connection.execute(_LIST, {"of_domain": domain})
     else:
         rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
-    return [use_of(row) for row in rows]
+    return uses_of(rows)
 
 
 def forget_addresses(

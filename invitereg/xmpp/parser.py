@@ -10,6 +10,7 @@ from twisted.words.xish import domish
 
 # How much of a stanza's end tag may have arrived before it is complete.
 _END_TAG_BYTES = 64
+_LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
 
 
 class BoundedElementStream(domish.ExpatElementStream):
@@ -24,6 +25,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         started: index of the first byte of the last stanza that began, or of the end tag of
             the stream.
         boundary: index that no byte before it, of whatever is not complete yet, has.
+        language: the ``xml:lang`` of the stream header, or "" (RFC 6120 §4.7.4).
 
     Raises (from `parse`):
         StreamError: with the condition that describes what is wrong.
@@ -34,6 +36,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self.max_bytes = max_bytes
         self.max_depth = max_depth
         self.started = 0
+        self.language = ""
         self._depth = 0
         self._received = 0
         self.boundary = 0
@@ -86,6 +89,8 @@ class BoundedElementStream(domish.ExpatElementStream):
 
     def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
         self._depth += 1
+        if self._depth == 1:
+            self.language = attrs.get(_LANGUAGE, "")
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
             self.started = self.boundary = self.parser.CurrentByteIndex
