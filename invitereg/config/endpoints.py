@@ -31,6 +31,8 @@ def check_endpoint(text: str) -> None:
 
 def check_client_endpoint(text: str) -> None:
     """Raises ValueError with a text for the operator unless ``text`` can be connected to."""
+    if text.partition(":")[0].lower() in ("ssl", "tls"):
+        raise ValueError("TLS is added here already: write tcp:, and tls: direct beside it")
     try:
         clientFromString(object(), text)
     except Exception:  # as above

@@ -14,8 +14,9 @@ from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits
-from invitereg.config.schema import Accounts, C2s, DomainKeys, File, Tls, UpstreamKeys
+from invitereg.config.schema import Accounts, C2s, DomainKeys, File, Tls
 from invitereg.config.section import Section, key_tree
+from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.config.values import Surroundings
 from invitereg.config.wording import worded
 from invitereg.config.yamlnodes import Document, NotYaml, parse

@@ -22,8 +22,10 @@ from pydantic import (
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
+from invitereg.config.upstreamkeys import DomainC2s
 from invitereg.config.values import (
     Admin,
+    CidrNetwork,
     DomainName,
     DurationOrNever,
     FilePath,
@@ -57,16 +59,7 @@ def _backend(value: object) -> object:
     return value
 
 
-def _client_endpoint(text: str, info: ValidationInfo) -> str:
-    if surroundings(info).serving:
-        from invitereg.config.endpoints import check_client_endpoint
-
-        check_client_endpoint(text)
-    return text
-
-
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-ClientEndpoint = Annotated[str, AfterValidator(_client_endpoint)]
 
 
 def _opens_files(info: ValidationInfo) -> bool:
@@ -98,28 +91,6 @@ class Tls(Section):
 
             check_private_key(path, info.data.get("certificate"))
         return path
-
-
-def _given(value: object) -> object:
-    """Where None means that there is nothing, an empty key must not be taken for it."""
-    if value is None:
-        raise ValueError("is empty")
-    return value
-
-
-class UpstreamKeys(Section):
-    """The server behind, to which clients' streams are handed over."""
-
-    connect: ClientEndpoint
-    tls: Literal["starttls", "direct", "none"] = "starttls"
-    ca: Annotated[FilePath | None, BeforeValidator(_given)] = None
-    proxy_protocol: Literal["off", "v1", "v2"] = "off"
-
-
-class DomainC2s(Section):
-    """What becomes of one domain's clients once they do not register."""
-
-    upstream: Annotated[UpstreamKeys | None, BeforeValidator(_given)] = None
 
 
 class C2s(DomainC2s):
@@ -155,8 +126,16 @@ class DomainKeys(Section):
         default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},
         validate_default=True,
     )
+    trusted_networks: tuple[CidrNetwork, ...] = ()
     c2s: DomainC2s = DomainC2s()
     policy: PolicyKeys = PolicyKeys()
+
+    @field_validator("c2s")
+    @classmethod
+    def _safe_way(cls, keys: DomainC2s, info: ValidationInfo) -> DomainC2s:
+        if keys.upstream is not None:
+            keys.upstream.require_safe(info.data.get("trusted_networks", ()))
+        return keys
 
 
 class File(DomainKeys):
