@@ -1,5 +1,6 @@
 """A client's stream where a domain may have a server behind it."""
 
+import secrets
 from collections.abc import Awaitable
 from typing import Any
 
@@ -26,6 +27,7 @@ class GatewayStream(ClientStream):
     def __init__(self, phase: Phase) -> None:
         self._raw: RawBytes | None = None
         self._gateway: Gateway | None = None
+        self._reopening = False
         super().__init__(phase)
 
     def _initializeStream(self) -> None:
@@ -38,6 +40,10 @@ class GatewayStream(ClientStream):
     def _handed_over(self) -> bool:
         return self._gateway is not None and self._gateway.handed_over
 
+    @property
+    def _busy(self) -> bool:
+        return self._inbox.held or len(self._inbox) > 0
+
     # --- bytes
 
     def dataReceived(self, data: bytes) -> None:
@@ -48,7 +54,7 @@ class GatewayStream(ClientStream):
         if self._raw is not None:
             self._raw.append(data)
         super().dataReceived(data)
-        if self._raw is not None and self._gateway is not None and not self._inbox.working:
+        if self._raw is not None and self._gateway is not None and not self._busy:
             self._raw.forget(self.stream.boundary)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -72,6 +78,8 @@ class GatewayStream(ClientStream):
     async def _open(self, gateway: Gateway) -> None:
         await gateway.open()
         self._headerSent = True
+        # The server's own id is in its header. With this one the log names our failures.
+        self.sid = secrets.token_hex(8)
 
     async def _try(self, behind: Behind, step: Awaitable[None]) -> None:
         try:
@@ -98,10 +106,12 @@ class GatewayStream(ClientStream):
     def _malformed(self, error: StreamError) -> None:
         if self._handed_over:
             return
-        # What came before it is taken first. Behind an element that is to be handed over it is
-        # not for us to judge.
-        self.stream.silence()
-        self._put(error)
+        if len(self._inbox) or self._reopening:
+            # Behind an element that is to be handed over it is not for us to judge.
+            self.stream.silence()
+            self._put(error)
+        else:
+            super()._malformed(error)
 
     def _take(self, element: Any) -> None:
         place, arrived = element
@@ -113,6 +123,7 @@ class GatewayStream(ClientStream):
             self._hand_over(self._gateway, self._raw.since(place))
         else:
             behind = self.factory.behind(self.domain.name)
+            self._reopening = True
             again = self._reopen(self._gateway, self._raw, place)
             self.hold(Deferred.fromCoroutine(self._try(behind, again)))
 
@@ -123,7 +134,8 @@ class GatewayStream(ClientStream):
     def _hand_over(self, gateway: Gateway, data: bytes) -> None:
         self.stream.silence()
         self._inbox.clear()
-        self._raw = None
+        # A parser is half of what a stream takes, and it is not needed any more.
+        self._raw = self.stream = None
         # From here on the server's own limits hold.
         self._deadlines.cancel_all()
         self.factory.handed_over(self)

@@ -302,7 +302,8 @@ class ClientStream(XmlStream):
     def _stop(self) -> None:
         """Act on nothing any more, and be no session any more."""
         self.closing = True
-        self.stream.silence()
+        if self.stream is not None:
+            self.stream.silence()
         self._inbox.close()
         if self.session is not None:
             self.factory.over(self.session)

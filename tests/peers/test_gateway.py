@@ -290,6 +290,9 @@ class OwnEjabberdTests(Own):
         server = Ejabberd()
         for listener in server.settings["listen"][:2]:
             listener["use_proxy_protocol"] = True
+        # As the log asks for it elsewhere.
+        plus = [f"SCRAM-SHA-{number}-PLUS" for number in (1, 256, 512)]
+        server.settings["disable_sasl_mechanisms"] = plus
         self.serve(server)
         for version in ("v1", "v2"):
             self.service = self.in_front(server, proxy_protocol=version)
@@ -300,6 +303,7 @@ class OwnEjabberdTests(Own):
                 f"Accepted proxied connection 127.0.0.1:{wire.local_port} -> 127.0.0.1:{port}"
             )
             self.assertIn(told, server.log_text())
+            self.assertNotIn("PLUS", self.service.log_text())
 
 
 del GatewayCase, Through, Own

@@ -77,9 +77,13 @@ class ServerEnd:
 class GatewayListener(Listener):
     """A door whose one domain has a server behind it."""
 
+    reactor = MemoryReactorClock
+
     def __init__(self, upstream=None, **options):
         super().__init__(**options)
-        self.clock = MemoryReactorClock()
+        before, self.clock = self.clock, self.reactor()
+        # What was made with the one clock goes on with the other.
+        before.seconds = self.clock.seconds
         keys = {"connect": "tcp:127.0.0.1:15222", "tls": "none"} | (upstream or {})
         self.behind = Behind(Upstream(domain=DOMAIN, **keys), self.clock)
         self.door.reactor, self.door.behind = self.clock, {DOMAIN: self.behind}
@@ -130,3 +134,35 @@ class GatewayTestCase(DoorTestCase):
     def setUp(self):
         self.listener = GatewayListener(self.upstream)
         self.listener.checked()
+
+
+class AnsweringReactor(MemoryReactorClock):
+    """A reactor on whose other side a server accepts, and answers with its features.
+
+    Attributes:
+        servers: its ends of the connections, in order.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.servers = []
+
+    def connectTCP(self, *args, **options):
+        """See Twisted."""
+        connector = super().connectTCP(*args, **options)
+        _host, _port, factory, *_rest = self.tcpClients.pop(0)
+        server = ServerEnd(factory.buildProtocol(None))
+        self.servers.append(server)
+        server.say(SERVER_HEADER, FEATURES)
+        return connector
+
+
+class AnsweringListener(GatewayListener):
+    """A door whose server behind is quick, and never does anything unexpected."""
+
+    reactor = AnsweringReactor
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.behind.start()
+        self.clock.servers[0].say(REFUSED)
