@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 5222
 TLS_PORT ?= 5223
+WEB_PORT ?=
 ARGS ?=
 BENCH ?= registrations
 
@@ -19,7 +20,8 @@ EDITABLE := --config-settings editable_mode=compat --editable
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
-	@echo '             (PORT=15222 TLS_PORT=15223 for other ports, ARGS=--open and the like)'
+	@echo '             (PORT=15222 TLS_PORT=15223 WEB_PORT=8080 for other ports,'
+	@echo '              ARGS=--open and the like)'
 	@echo 'make test    all tests (ARGS="-k invites" for some)'
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
@@ -31,7 +33,8 @@ help:
 	@echo 'PYTHON=python3.12 chooses another Python.'
 
 demo: $(VENV)/.demo
-	@$(BIN)/invitereg demo --port $(PORT) --tls-port $(TLS_PORT) $(ARGS)
+	@$(BIN)/invitereg demo --port $(PORT) --tls-port $(TLS_PORT) \
+		$(if $(WEB_PORT),--web-port $(WEB_PORT)) $(ARGS)
 
 test: $(VENV)/.work
 	@$(BIN)/python -m pytest $(ARGS)

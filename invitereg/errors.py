@@ -177,5 +177,11 @@ class InvalidRequest(Refused):
     """A command asks for something that makes no sense; the text says what."""
 
 
+class OtherRequest(InvalidRequest):
+    """A request has the name of an earlier one, and asks for something else."""
+
+    text = "Something else was asked for under this name before: choose another for this."
+
+
 class StoreError(Exception):
     """The store cannot be opened; the text is one line for the operator."""

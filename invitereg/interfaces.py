@@ -5,7 +5,7 @@ in-memory twins. Everything fails with `invitereg.errors.Unavailable` when the t
 does not answer, and with `Overloaded` when too much work waits already.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from twisted.internet.defer import Deferred
@@ -74,14 +74,19 @@ class IInviteStore(Interface):
         limit: int = 100,
         after: str | None = None,
         made_by: str | None = None,
+        inviter: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """At most ``limit`` invites in the order of their making, after the one named.
 
-        With ``made_by``, those that this user has made by their own account.
+        With ``made_by``, those that this user has made by their own account; with ``inviter``,
+        those of this inviter, whoever has made them.
 
         Raises:
             NotFound: ``after`` names no invite of this domain.
         """
+
+    def count_invites(domain: str, now: datetime) -> Deferred[Mapping[Status, int]]:
+        """How many invites there are in each state; none is the same as 0."""
 
     def edit_invite(
         domain: str, invite_id: str, changes: InviteChanges, now: datetime

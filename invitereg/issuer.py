@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved, UsernameTaken
 from invitereg.interfaces import IAccounts, IInviteStore
 from invitereg.inviters import Inviters
+from invitereg.keys import IKeyStore, Once
 from invitereg.model import (
     Invite,
     Kind,
@@ -87,23 +88,29 @@ class Issuer:
         store: Any,
         accounts: Any,
         now: Callable[[], datetime],
+        keys: Any = None,
     ) -> None:
+        """``keys`` is an `IKeyStore`, needed only for requests that may be repeated."""
         self.domains = domains
         self._store = IInviteStore(store)
+        self._keys = keys
         self._accounts = IAccounts(accounts)
         self.now = now
         self.inviters = Inviters(domains, store, accounts, now)
 
-    async def create(self, new: NewInvite) -> tuple[Invite, str]:
+    async def create(self, new: NewInvite, once: Once | None = None) -> tuple[Invite, str]:
         """Make an invite; returns it with its token, which is shown only now.
 
+        If ``once`` names a request that was done before, its invite gets a new token instead.
+
         Raises:
+            OtherRequest: something else was asked for under that name.
             InvalidRequest: what is asked for makes no sense; the text says why.
             NotFound: the inviter has no account.
             InvalidUsername, UsernameTaken, UsernameReserved: the name that it would fix.
             Refused: the policy does not let the requestor make it.
         """
-        return await self._create(await self._template(new), new.requestor)
+        return await self._create(await self._template(new), new.requestor, once)
 
     async def create_many(self, new: NewInvite, count: int) -> list[tuple[Invite, str]]:
         """Make ``count`` invites alike, all or none; returns each with its token.
@@ -169,8 +176,9 @@ class Issuer:
         username: str,
         source: str,
         expiry: timedelta | None = DEFAULT_EXPIRY,
+        once: Once | None = None,
     ) -> tuple[Invite, str]:
-        """Make an invite that sets a new password for one account.
+        """Make an invite that sets a new password for one account; ``once`` as in `create`.
 
         Raises:
             NotFound: there is no such account.
@@ -190,7 +198,8 @@ class Issuer:
                 created_at=now,
                 expires_at=_expires_at(now, expiry),
                 username=localpart,
-            )
+            ),
+            once=once,
         )
 
     async def explain(self, new: NewInvite) -> Decision:
@@ -217,12 +226,20 @@ class Issuer:
         )
         raise decision.refusal
 
-    async def _create(self, invite: Invite, requestor: str | None = None) -> tuple[Invite, str]:
+    async def _create(
+        self, invite: Invite, requestor: str | None = None, once: Once | None = None
+    ) -> tuple[Invite, str]:
         token = generate_token()
-        policy = self.domains[invite.domain].policy
-        bounded = requestor is not None and not is_admin(policy, requestor)
-        bound = quota(policy, requestor or "") if bounded else None
-        await self._store.create_invite(invite, token_digest(token), bound)
+        if once is not None:
+            keys = IKeyStore(self._keys)
+            made = await keys.create_invite_once(invite, token_digest(token), once)
+            if made.id != invite.id:
+                return made, token
+        else:
+            policy = self.domains[invite.domain].policy
+            bounded = requestor is not None and not is_admin(policy, requestor)
+            bound = quota(policy, requestor or "") if bounded else None
+            await self._store.create_invite(invite, token_digest(token), bound)
         self._log.info(
             "invite {invite_id} ({kind}) made at {domain} by {source}",
             invite_id=invite.id,

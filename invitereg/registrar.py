@@ -1,7 +1,7 @@
 """Registering and setting passwords, whichever door the request comes through."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,53 +15,26 @@ from invitereg.errors import (
 )
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
 from invitereg.logs import RefusalLog
+from invitereg.metrics import Meter
 from invitereg.model import (
     MAX_PASSWORD_BYTES,
     Account,
     Invite,
     Kind,
     Use,
+    localpart_or_none,
     prepare_localpart,
     prepare_password,
     token_digest,
 )
 from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
-from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.counters import guess_counter, registration_counter, stale_counter
 from invitereg.policy.passwords import refuse_password
 from invitereg.policy.values import Address, Domain, Facts, Request, Tally
+from invitereg.submissions import Grant, Submission
 
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a token was found good for.
-
-    Attributes:
-        invite: as it was then.
-        digest: of the token, by which it is asked for again: another token may have taken its
-            place meanwhile.
-    """
-
-    invite: Invite
-    digest: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """What somebody sent to register, or to set a new password.
-
-    Attributes:
-        door: see `invitereg.model.Use`.
-        grant: what `Registrar.preauthorise` returned for their token, or None without one.
-    """
-
-    domain: str
-    door: str
-    address: Address | None
-    username: str | None
-    password: str | None = field(repr=False)
-    fields: Mapping[str, str] = field(default_factory=dict)
-    grant: Grant | None = None
+__all__ = ["Grant", "Registrar", "Submission"]
 
 
 class Registrar:
@@ -83,27 +56,49 @@ class Registrar:
         accounts: Any,
         now: Callable[[], datetime],
         keep_names: timedelta | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.domains = domains
         self.keep_names = keep_names
         self.refusals = RefusalLog(self._log)
+        self._meter = meter or Meter()
         self._store = IInviteStore(store)
         self._accounts = IAccounts(accounts)
         self._now = now
 
     async def preauthorise(self, domain: str, address: Address | None, token: str) -> Grant:
-        """Find out whether a token opens the door; reads only, unless the token is unknown.
+        """Find out whether a token opens the door; reads only, unless it does not.
 
         Raises:
             InvalidInvite: unknown (then it counts as a guess), expired, used up or revoked.
             Refused: any other rule of the policy.
         """
+        return await self._grant(Request(domain=domain, address=address, has_token=True), token)
+
+    async def preview(self, domain: str, address: Address | None, token: str) -> Grant:
+        """What a token is for, to show it: also an invite that only makes contacts.
+
+        Raises as `preauthorise`, but not as too many have registered: others still may.
+        """
+        request = Request(domain=domain, address=address, has_token=True, viewing=True)
+        return await self._grant(request, token)
+
+    async def admit(self, domain: str, address: Address | None) -> None:
+        """Find out whether somebody may register here without an invite.
+
+        Raises:
+            Refused: they may not, by the rule that says so.
+        """
+        decision, _findings = await self.explain(Request(domain=domain, address=address))
+        if decision.refusal is not None:
+            raise decision.refusal
+
+    async def _grant(self, request: Request, token: str) -> Grant:
+        domain, address = request.domain, request.address
         digest = token_digest(token)
-        decision, findings = await self.explain(
-            Request(domain=domain, address=address, has_token=True), digest
-        )
-        if findings.invite is None and decision.rule != "too-many-guesses":
-            await self._count_guess(domain, address)
+        decision, findings = await self.explain(request, digest)
+        if isinstance(decision.refusal, InvalidInvite):
+            await self._count_refused_token(domain, address, findings.invite)
         if decision.refusal is not None:
             self._refused(decision.rule, domain, address, findings.invite)
             raise decision.refusal
@@ -123,25 +118,26 @@ class Registrar:
             domain=request.domain,
             now=now,
             digest=digest,
-            username=_localpart_or_none(request.username),
+            username=localpart_or_none(request.username),
             counters=guesses,
         )
         findings: Findings = await self._store.look_up(query)
-        registrations = Tally()
-        counter = registration_counter(policy, request.address, findings.invite)
-        if counter is not None:
-            counted = Query(domain=request.domain, now=now, counters=(counter,))
-            registrations = (await self._store.look_up(counted)).tallies[0]
         facts = Facts(
             now=now,
             invite=findings.invite,
             guesses=findings.tallies[0] if guesses else Tally(),
-            registrations=registrations,
             account_exists=findings.account_exists,
             reserved_for=findings.reserved_for,
             deleted=findings.deleted,
         )
-        return decide(policy, request, facts), findings
+        decision = decide(policy, request, facts)
+        counter = registration_counter(policy, request.address, findings.invite)
+        # Invites that are not valid are all answered with the same work.
+        if counter is None or request.viewing or isinstance(decision.refusal, InvalidInvite):
+            return decision, findings
+        counted = Query(domain=request.domain, now=now, counters=(counter,))
+        registrations = (await self._store.look_up(counted)).tallies[0]
+        return decide(policy, request, replace(facts, registrations=registrations)), findings
 
     async def redeem(self, submission: Submission) -> str:
         """Register an account, or set the password of a reset invite's account.
@@ -168,12 +164,14 @@ class Registrar:
         decision, findings = await self.explain(request, grant.digest if grant else None)
         if decision.refusal is not None:
             self._refused(decision.rule, submission.domain, submission.address, invite)
+            self._meter.registered(submission.door, "refused")
             raise decision.refusal
         try:
             return await self._carry_out(submission, findings.invite)
         except Refused as refusal:
             reason = type(refusal).__name__
             self._refused(reason, submission.domain, submission.address, invite)
+            self._meter.registered(submission.door, "refused")
             raise
 
     async def _carry_out(self, submission: Submission, invite: Invite | None) -> str:
@@ -211,9 +209,11 @@ class Registrar:
                 notices=self._notices(use),
             )
             await self._accounts.redeem(redemption, password)
+        is_reset = use.kind is Kind.RESET
+        self._meter.registered(use.door, "reset" if is_reset else "registered")
         self._log.info(
             "{what} {username}@{domain} through {door} from {address} (invite {invite_id})",
-            what="password reset of" if use.kind is Kind.RESET else "registered",
+            what="password reset of" if is_reset else "registered",
             username=username,
             domain=use.domain,
             door=use.door,
@@ -292,17 +292,21 @@ class Registrar:
     def _notices(self, use: Use) -> tuple[Notice, ...]:
         return tuple(notices_about(self.domains[use.domain], use))
 
-    async def _count_guess(self, domain: str, address: Address | None) -> None:
+    async def _count_refused_token(
+        self, domain: str, address: Address | None, invite: Invite | None
+    ) -> None:
+        """Count a guess; and what is none, so that it takes as long and tells nothing."""
         policy = self.domains[domain].policy
         if policy.limits.allowlisted(address):
             return
-        counter = guess_counter(policy, address)
-        if await self._store.hit(domain, (counter,), self._now()) is None:
+        counter = (stale_counter if invite else guess_counter)(policy, address)
+        if await self._store.hit(domain, (counter,), self._now()) is None and not invite:
             raise Throttled
 
     def _refused(
         self, rule: str, domain: str, address: Address | None, invite: Invite | None
     ) -> None:
+        self._meter.refused(rule)
         self.refusals.info(
             "refused at {domain} from {address}: {rule} (invite {invite_id})",
             domain=domain,
@@ -310,10 +314,3 @@ class Registrar:
             rule=rule,
             invite_id=invite and invite.id,
         )
-
-
-def _localpart_or_none(username: str | None) -> str | None:
-    try:
-        return prepare_localpart(username) if username else None
-    except Refused:
-        return None

@@ -5,19 +5,17 @@ import resource
 import signal
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
-from twisted.python.failure import Failure
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
@@ -25,16 +23,21 @@ from invitereg.config import Config, ConfigError, load
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
+from invitereg.keys import forget_repeats
 from invitereg.logins import LoginThrottle
+from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
+from invitereg.ports import Ports, StartFailure
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
+from invitereg.store.keys import SQLKeyStore
 from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Keep, Upkeep
 from invitereg.userinvites import UserInvites
+from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.invites import invite_commands
@@ -43,11 +46,10 @@ from invitereg.xmpp.sasl import PLAIN
 from invitereg.xmpp.upstreamkeys import Upstream
 
 STOP_SECONDS = 10
-BACKLOG = 4096
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
 BUSY_SECONDS = 4
 # What cannot change while the service runs.
-_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
+_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue", "web")
 
 
 class Options(usage.Options):
@@ -73,14 +75,6 @@ def makeService(options: Options, reactor: Any) -> IService:
         raise SystemExit(str(error)) from None
 
 
-class StartFailure(SystemExit, Exception):
-    """The service cannot start; the text is one line for the operator.
-
-    As SystemExit it ends twistd with that line instead of a traceback. As Exception it is
-    noticed by a twistd that has become a daemon, which would otherwise never tell its parent.
-    """
-
-
 class InviteregService(Service):
     """Everything that runs for one configuration.
 
@@ -96,9 +90,10 @@ class InviteregService(Service):
         # Shared by all parts, and updated in place by `reload`.
         self._domains = dict(config.domains)
         self._certificates = Certificates(config.tls, [ALPN], self._now)
-        self._watch: LoopingCall | None = None
+        self._web = WebService(config, self._domains, self._now, reactor)
+        self._watches: list[LoopingCall] = []
         self._threads = Threads(reactor, config.work_queue)
-        self._ports: list[Any] = []
+        self._ports = Ports(reactor)
         self._database: Database | None = None
         self._streams: StreamCount | None = None
         self._registrar: Registrar | None = None
@@ -111,15 +106,28 @@ class InviteregService(Service):
         Raises:
             StartFailure: something is in the way; nothing is left open.
         """
+        meter = self._web.meter
         try:
-            self._database = Database(self._config.data_dir, self._threads, BUSY_SECONDS)
+            self._database = Database(self._config.data_dir, self._threads, BUSY_SECONDS, meter)
         except StoreError as error:
             raise StartFailure(str(error)) from None
         _allow_many_connections()
-        store = SQLStore(self._database)
-        door = self._make_door(store, SQLNoticeStore(self._database))
-        self._streams, self._registrar = door.streams, door.registrar
-        self._listen(door)
+        store, keys = SQLStore(self._database), SQLKeyStore(self._database)
+        accounts = self._make_accounts(store, meter)
+        registrar = Registrar(
+            self._domains, store, accounts, self._now, self._config.keep_names, meter
+        )
+        notices = SQLNoticeStore(self._database)
+        door = self._make_door(store, notices, accounts, registrar)
+        self._streams, self._registrar = door.streams, registrar
+        meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
+        meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
+        web = self._web.listeners(store, keys, accounts, registrar)
+        try:
+            self._ports.listen([*self._c2s_listeners(door), *web])
+        except StartFailure:
+            self._database.close()
+            raise
         for behind in door.behind.values():
             behind.start()
         self._threads.start()
@@ -131,10 +139,10 @@ class InviteregService(Service):
             self._domains,
             _keep(self._config),
             [door.registrar.refusals, door.failed_logins],
-            [door.embedded.teller.forget_old],
+            [door.embedded.teller.forget_old, partial(forget_repeats, keys, self._now)],
         )
         self._upkeep.start()
-        self._watch = self._certificates.watch(self._reactor)
+        self._watches = [self._certificates.watch(self._reactor), *self._web.watches()]
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
         super().startService()
@@ -153,8 +161,7 @@ class InviteregService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
+        await self._ports.close()
         if self._streams is not None:
             ended = end_all(self._streams.open, "system-shutdown")
             # Every stream is dropped before that; but nothing may keep us from stopping.
@@ -162,8 +169,8 @@ class InviteregService(Service):
             await ended
         if self._upkeep is not None:
             self._upkeep.stop()
-        if self._watch is not None:
-            self._watch.stop()
+        for watch in self._watches:
+            watch.stop()
         await self._stop_work()
         self._manager.stopped()
 
@@ -178,16 +185,26 @@ class InviteregService(Service):
         elif self._database is not None:
             self._database.close()
 
-    def _make_door(self, store: SQLStore, notices: SQLNoticeStore) -> C2SDoor:
-        config = self._config
-        scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
-        accounts = EmbeddedAccounts(
-            store, self._threads, self._now, config.accounts.scram_iterations, scram
+    def _make_accounts(self, store: SQLStore, meter: Meter) -> EmbeddedAccounts:
+        iterations = self._config.accounts.scram_iterations
+        return EmbeddedAccounts(
+            store, self._threads, self._now, iterations, self._scram(), meter
         )
-        streams = config.streams
+
+    def _scram(self) -> list[str]:
+        return [SCRAM_SHA_256, *([SCRAM_SHA_1] if self._config.accounts.scram_sha_1 else [])]
+
+    def _make_door(
+        self,
+        store: SQLStore,
+        notices: SQLNoticeStore,
+        accounts: EmbeddedAccounts,
+        registrar: Registrar,
+    ) -> C2SDoor:
+        streams = self._config.streams
         return C2SDoor(
             domains=self._domains,
-            registrar=Registrar(self._domains, store, accounts, self._now, config.keep_names),
+            registrar=registrar,
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
             embedded=EmbeddedDomain(
@@ -197,7 +214,7 @@ class InviteregService(Service):
                 UserInvites(Issuer(self._domains, store, accounts, self._now), store),
                 self._reactor.seconds,
             ),
-            mechanisms=[*scram, PLAIN],
+            mechanisms=[*self._scram(), PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
@@ -212,39 +229,16 @@ class InviteregService(Service):
                     ),
                     self._reactor,
                 )
-                for name, keys in config.upstreams.items()
+                for name, keys in self._config.upstreams.items()
             },
         )
 
-    def _listen(self, door: C2SDoor) -> None:
+    def _c2s_listeners(self, door: C2SDoor) -> list[tuple[str, Any]]:
         secured = TLSMemoryBIOFactory(self._certificates, False, door.listener(Phase.SECURED))
-        clear = door.listener(Phase.CLEAR)
-        listeners: list[tuple[str, Any]] = [(text, clear) for text in self._config.c2s.listen]
-        listeners += [(text, secured) for text in self._config.c2s.listen_tls]
-        for text, factory in listeners:
-            failures: list[Failure] = []
-            listening = maybeDeferred(self._open_port, text, factory)
-            listening.addCallbacks(self._ports.append, failures.append)
-            # Twisted's server endpoints listen, or fail to, before they return.
-            if failures:
-                self._give_up(text, failures[0])
-
-    def _open_port(self, text: str, factory: Any) -> Any:
-        listening = serverFromString(self._reactor, text).listen(factory)
-        return listening if "backlog=" in text else listening.addCallback(_queue_many)
-
-    def _give_up(self, text: str, failure: Failure) -> None:
-        """Leave without a trace: half a service helps nobody."""
-        for port in self._ports:
-            port.stopListening()
-        if self._database is not None:
-            self._database.close()
-        reason: object = failure.value
-        if isinstance(reason, CannotListenError):
-            reason = reason.socketError
-        elif isinstance(reason, LookupError):
-            reason = "systemd has handed over no such socket (see systemd.socket(5))"
-        raise StartFailure(f"cannot listen on {text}: {reason}")
+        clear, c2s = door.listener(Phase.CLEAR), self._config.c2s
+        return [(text, clear) for text in c2s.listen] + [
+            (text, secured) for text in c2s.listen_tls
+        ]
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
@@ -266,7 +260,9 @@ class InviteregService(Service):
     def _reload(self) -> None:
         try:
             config = load(self._config.path)
+            sites = sites_of(config)
             self._certificates.replace({**self._config.tls, **config.tls})
+            self._web.replace_certificates(config, sites)
         except (ConfigError, OSError, ValueError) as error:
             self._log.error("not reloaded, the old configuration stays: {error}", error=error)
             return
@@ -274,6 +270,7 @@ class InviteregService(Service):
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
         self._domains.update(config.domains)
+        self._web.replace(config, sites)
         if set(self._domains) - set(config.domains):
             fixed.append("domains (one cannot be removed)")
         if config.upstreams != self._config.upstreams and "c2s" not in fixed:
@@ -291,13 +288,6 @@ class InviteregService(Service):
 
 def _keep(config: Config) -> Keep:
     return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
-
-
-def _queue_many(port: Any) -> Any:
-    """Let more clients wait than Twisted's 50: the rest would try again after a second."""
-    if hasattr(port, "socket"):
-        port.socket.listen(BACKLOG)
-    return port
 
 
 def _allow_many_connections() -> None:

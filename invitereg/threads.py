@@ -63,6 +63,11 @@ class Threads:
         self._drained: Deferred[None] = Deferred()
         self._stopping = False
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait or run."""
+        return self._backlog.size
+
     def start(self) -> None:
         """Begin; what was asked for earlier has waited. Not before a daemon has forked."""
         self._pool.start()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
+from typing import Any
 
 from twisted.logger import globalLogPublisher
 
@@ -11,6 +12,7 @@ from invitereg.errors import (
     InvalidUsername,
     InviteRequired,
     NotFound,
+    RegistrationClosed,
     Throttled,
     UnacceptablePassword,
     UsernameReserved,
@@ -275,3 +277,79 @@ class AccountOnSQLTests(AccountTests):
     """The same on SQLite."""
 
     make_store = UseCase.make_sql_store
+
+
+class PreviewTests(UseCase):
+    """Looking at what a token is for."""
+
+    policy = Policy(limits=Limits(shared_invite=Limit(max=1, period=timedelta(hours=1))))
+
+    def preview(self, token: str) -> Any:
+        return self.registrar.preview(DOMAIN, HOME, token)
+
+    def test_contacts(self) -> None:
+        """An invite that makes contacts can be looked at, and lets nobody register."""
+        self.account("romeo")
+        invite, token = self.invite(inviter="romeo", contact=True, registration=False)
+        self.assertEqual(self.done(self.preview(token)).invite, invite)
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, token))
+
+    def test_full_house(self) -> None:
+        """As many as may have registered from here; it can be looked at all the same."""
+        invite, token = self.invite(uses=3)
+        grant = self.preauthorise(token)
+        self.done(self.registrar.redeem(self.submission(grant=grant)))
+        self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, token))
+        self.assertEqual(self.done(self.preview(token)).invite.id, invite.id)
+
+    def test_closed(self) -> None:
+        """Where no accounts are made, only contacts and resets are of use."""
+        self.account("romeo")
+        closed = replace(self.policy, allow_registration=False)
+        _invite, token = self.invite()
+        _invite, contact = self.invite(inviter="romeo", contact=True, registration=False)
+        _invite, reset = self.done(self.issuer.create_reset(DOMAIN, "romeo", "cli"))
+        domain = self.registrar.domains[DOMAIN]
+        self.registrar.domains = {DOMAIN: replace(domain, policy=closed)}
+        self.refused(RegistrationClosed, self.preview(token))
+        self.done(self.preview(contact))
+        self.done(self.preview(reset))
+
+    def test_same_work(self) -> None:
+        """Whichever way a token is not valid, the store is asked for the same."""
+        revoked, revoked_token = self.invite(uses=None)
+        self.done(self.issuer.revoke(DOMAIN, revoked.id))
+        _used, used_token = self.invite()
+        self.done(self.registrar.redeem(self.submission(grant=self.preauthorise(used_token))))
+        _expired, expired_token = self.invite(uses=5, expiry=timedelta(seconds=1))
+        self.clock.advance(1)
+        seen = set()
+        for token in ("unknown", revoked_token, used_token, expired_token):
+            for look in (self.preview, self.preauthorised):
+                calls: list[str] = []
+                self.note(calls)
+                self.refused(InvalidInvite, look(token))
+                seen.add(tuple(calls))
+        self.assertEqual(seen, {("look_up", "hit")})
+
+    def preauthorised(self, token: str) -> Any:
+        return self.registrar.preauthorise(DOMAIN, HOME, token)
+
+    def note(self, calls: list[str]) -> None:
+        """Write down what the store is asked from now on."""
+        for name in ("look_up", "hit"):
+            asked = getattr(type(self.store), name)
+
+            def noted(*args: Any, name: str = name, asked: Any = asked) -> Any:
+                calls.append(name)
+                return asked(self.store, *args)
+
+            self.patch(self.store, name, noted)
+
+    def test_admit(self) -> None:
+        """Without a token, the registrar says whether one is needed."""
+        self.refused(InviteRequired, self.registrar.admit(DOMAIN, HOME))
+        everybody = replace(self.policy, registration_invite_only=False)
+        domain = self.registrar.domains[DOMAIN]
+        self.registrar.domains = {DOMAIN: replace(domain, policy=everybody)}
+        self.done(self.registrar.admit(DOMAIN, HOME))

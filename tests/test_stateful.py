@@ -160,6 +160,9 @@ class Town(RuleBasedStateMachine):
         uses=USES,
         expiry=EXPIRIES,
     )
+    def create_any(self, username, inviter, contact, registration, uses, expiry):
+        return self.create(username, inviter, contact, registration, uses, expiry)
+
     def create(self, username, inviter, contact, registration, uses, expiry):
         error, name = None, PREPARED[username] if username else None
         if (
@@ -176,6 +179,14 @@ class Town(RuleBasedStateMachine):
                     registration=registration, expiry=expiry)  # fmt: skip
         made = self.expect(error, self.issuer.create(asked))
         return self.entered(made) if made else None
+
+    @rule(target=invites, username=VALID, expiry=EXPIRIES)
+    def create_for(self, username, expiry):
+        return self.create(username, None, False, True, 1, expiry)
+
+    @rule(target=invites, uses=st.sampled_from([1, 2, None]), expiry=EXPIRIES)
+    def create_open(self, uses, expiry):
+        return self.create(None, None, False, True, uses, expiry)
 
     @rule(target=invites, username=VALID, expiry=EXPIRIES)
     def create_reset(self, username, expiry):
@@ -235,6 +246,7 @@ class Town(RuleBasedStateMachine):
         self.expect(InvalidRequest if used else None, self.issuer.revoke(DOMAIN, entry.id))
         entry.revoked = entry.revoked or not used
 
+    @precondition(lambda self: len(self.accounts) < 2)
     @rule(username=VALID)
     def create_account(self, username):
         """The operator may take a deleted account's name, and no other that is held."""
@@ -345,6 +357,31 @@ class Town(RuleBasedStateMachine):
         request = submission(username, "wherefore art thou", address)
         self.expect(errors.InviteRequired, self.registrar.redeem(request))
 
+    # --- several steps at once, which chance would seldom put together
+
+    @rule(
+        target=grants,
+        username=st.none() | VALID,
+        uses=st.sampled_from([1, 2, None]),
+        address=ADDRESSES,
+    )
+    def invite_and_preauthorise(self, username, uses, address):
+        entry = self.create(username, None, False, True, 1 if username else uses, None)
+        return self.preauthorise(entry, address) if entry else None
+
+    @rule(target=grants, username=st.none() | VALID, address=ADDRESSES)
+    def invite_and_register(self, username, address):
+        held = self.invite_and_preauthorise(username, 2, address)
+        if held:
+            self.redeem_well(held, address)
+        return held
+
+    @rule(username=VALID)
+    def reserve_and_revoke(self, username):
+        entry = self.create(username, None, False, True, 1, None)
+        if entry:
+            self.revoke(entry)
+
     # --- what must hold at any time
 
     @invariant()
@@ -424,6 +461,6 @@ def bounded(examples):
 
 
 MemoryTests = Town.TestCase
-MemoryTests.settings = bounded(150)
+MemoryTests.settings = bounded(100)
 SQLTests = SQLTown.TestCase
-SQLTests.settings = bounded(50)
+SQLTests.settings = bounded(40)

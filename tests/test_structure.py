@@ -19,19 +19,19 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "_version _wokkelcompat translations",
-        "errors logs",
+        "errors logs metrics",
         "model",
         "policy roster",
         "subscriptions",
         "exchange",
-        "notices questions tree interfaces rosterstore",
+        "notices questions tree interfaces rosterstore keys objects submissions",
         "registrar issuer inviters userinvites logins",
         "jobs",
         "config store accounts threads selfsigned tls",
         "testing",
         "domain xmpp web",
-        "upkeep notify",
-        "cli tap __main__",
+        "upkeep notify ports",
+        "cli tap webservice __main__",
     )
 )
 APART = {

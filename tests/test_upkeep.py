@@ -1,6 +1,7 @@
 """What the service does by itself."""
 
 from datetime import timedelta
+from functools import partial
 
 from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
@@ -10,15 +11,25 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces import Query, Redemption
+from invitereg.keys import Once, forget_repeats
 from invitereg.model import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counter, periods
 from invitereg.policy.values import Domain, Policy
+from invitereg.store.memory_keys import MemoryKeyStore
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
 
 DOMAIN = "example.com"
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+
+
+def _seen(seen):
+    def see(number):
+        seen.append(number)
+        return number
+
+    return see
 
 
 class UpkeepTests(SynchronousTestCase):
@@ -29,6 +40,7 @@ class UpkeepTests(SynchronousTestCase):
         self.now = lambda: now() + self.changed_by
         self.store = memory_store()
         self.policy = Policy()
+        self.keys = MemoryKeyStore(self.store)
 
     def start(self, addresses=DAY, invites=None):
         upkeep = Upkeep(
@@ -38,6 +50,7 @@ class UpkeepTests(SynchronousTestCase):
             [Sessions(self.store).carry_out_ends],
             {DOMAIN: Domain(name=DOMAIN, policy=self.policy)},
             Keep(addresses=addresses, invites=invites),
+            each_round=[partial(forget_repeats, self.keys, self.now)],
         )
         upkeep.start()
         self.addCleanup(upkeep.stop)
@@ -97,6 +110,21 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(self.addresses(), ["192.0.2.1", "192.0.2.1"])
         self.wait(timedelta(hours=2))
         self.assertEqual(self.addresses(), [None, "192.0.2.1"])
+
+    def test_requests_are_forgotten(self):
+        """A request that may not be repeated any more is forgotten."""
+        purged = []
+        purge = self.keys.purge_repeats
+        self.patch(
+            self.keys, "purge_repeats", lambda *asked: purge(*asked).addCallback(_seen(purged))
+        )
+        once = Once(key_id="portal", name=b"n" * 32, request=b"r" * 32)
+        made = self.keys.create_invite_once(make_invite(), b"d" * 32, once)
+        self.successResultOf(made)
+        self.start()
+        self.wait(timedelta(hours=25))
+        self.assertEqual(sum(purged), 1)
+        self.assertEqual(purged[:24], [0] * 24)
 
     def test_many(self):
         """However many there are, none is left over; each second has one small step."""

@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from invitereg.accounts.scram import SCRAM_SHA_256, decoy_keys, derive_keys, fits
 from invitereg.interfaces import IAccounts, IAccountStore, IInviteStore, Redemption
+from invitereg.metrics import Meter
 from invitereg.model import Credentials, ScramKeys, Use
 
 
@@ -35,12 +36,14 @@ class EmbeddedAccounts:
         now: Callable[[], datetime],
         iterations: int,
         mechanisms: Sequence[str] = (SCRAM_SHA_256,),
+        meter: Meter | None = None,
     ) -> None:
         self._invites = IInviteStore(store)
         self._accounts = IAccountStore(store)
         self._work = work
         self._now = now
         self._iterations = iterations
+        self._meter = meter or Meter()
         self.mechanisms = tuple(mechanisms)
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
@@ -92,7 +95,7 @@ class EmbeddedAccounts:
     async def _check(self, domain: str, username: str, password: str) -> datetime | None:
         keys, changed_at = await self._get_keys(domain, username, self.mechanisms[0])
         try:
-            right = await self._work.run(fits, keys, password)
+            right = await self._work.run(self._fits, keys, password)
         except ValueError:
             return None
         return changed_at if right else None
@@ -130,6 +133,12 @@ class EmbeddedAccounts:
         return Credentials(keys=keys, changed_at=self._now())
 
     def _derive(self, password: str) -> tuple[ScramKeys, ...]:
-        return tuple(
-            derive_keys(mechanism, password, self._iterations) for mechanism in self.mechanisms
-        )
+        with self._meter.hashing():
+            return tuple(
+                derive_keys(mechanism, password, self._iterations)
+                for mechanism in self.mechanisms
+            )
+
+    def _fits(self, keys: ScramKeys, password: str) -> bool:
+        with self._meter.hashing():
+            return fits(keys, password)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import account_object, print_objects
 from invitereg.cli.parameters import ROLE, domain_option, json_option
+from invitereg.cli.printing import print_objects
 from invitereg.cli.wording import print_table
 from invitereg.errors import UnacceptablePassword
 from invitereg.model import Account
+from invitereg.objects import account_object
 
 _MOST_BYTES = 2**16
 

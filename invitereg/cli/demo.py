@@ -45,6 +45,7 @@ class Demo:
     listen: Address
     port: int
     tls_port: int
+    web_port: int
     anybody: bool
     folder: Path
     kept: bool
@@ -53,6 +54,11 @@ class Demo:
     def config(self) -> Path:
         """The configuration file."""
         return self.folder / "config.yaml"
+
+    @property
+    def site(self) -> str:
+        """Where a browser on this computer finds the pages."""
+        return f"http://localhost:{self.web_port}/"
 
     def endpoint(self, port: int) -> str:
         """Where to listen, as Twisted writes it."""
@@ -79,6 +85,7 @@ _PORT = click.IntRange(1, 65535)
 @click.option(
     "--tls-port", type=_PORT, default=5223, show_default=True, help="For TLS at once."
 )
+@click.option("--web-port", type=_PORT, help="For the pages; default: a free one.")
 @click.option(
     "--listen",
     metavar="ADDRESS",
@@ -99,6 +106,9 @@ def command(folder: Path | None, **options: Any) -> None:
     """Try it: run a domain of its own until Ctrl-C, and print an invite to it."""
     if options["port"] == options["tls_port"]:
         raise click.UsageError("--port and --tls-port must differ.")
+    if options["web_port"] in (options["port"], options["tls_port"]):
+        raise click.UsageError("--web-port must differ from the others.")
+    options["web_port"] = options["web_port"] or _free_port(options["listen"])
     with _folder(folder) as path:
         _run(Demo(folder=path, kept=folder is not None, **options))
         path = path.absolute()
@@ -128,20 +138,20 @@ def _folder(folder: Path | None) -> Iterator[Path]:
 def _run(demo: Demo) -> None:
     _check_port(demo, demo.port, "--port", "PORT")
     _check_port(demo, demo.tls_port, "--tls-port", "TLS_PORT")
+    _check_port(demo, demo.web_port, "--web-port", "WEB_PORT")
     _step(1, f"writing a configuration and a certificate to {demo.folder}")
     _write_files(demo)
     _step(2, f"starting the service for {demo.domain}")
     reactor = _start_service(demo)
     _step(3, "making an invite")
     # Only with the reactor does Ctrl-C stop it; before, it ends this function.
-    reactor.callWhenRunning(_explain, demo, _make_invite(demo))
+    reactor.callWhenRunning(_explain, demo, *_make_invite(demo))
     reactor.run()
 
 
 def _start_service(demo: Demo) -> Any:
     """Start the service that the configuration describes; returns its reactor, not yet run."""
-    # Imported only now, so that the first lines do not have to wait.
-    from twisted.internet import reactor as global_reactor
+    from twisted.internet import reactor as global_reactor  # the first lines do not wait for it
 
     from invitereg.config import load
     from invitereg.tap import InviteregService
@@ -160,15 +170,28 @@ def _start_service(demo: Demo) -> Any:
     return reactor
 
 
-def _make_invite(demo: Demo) -> str:
-    """The link of a new invite."""
+def _make_invite(demo: Demo) -> tuple[str, str]:
+    """The link of a new invite for apps, and the one for browsers."""
     from invitereg.cli.desk import Desk
     from invitereg.issuer import NewInvite
 
     with Desk.open(demo.config) as desk:
         new = NewInvite(domain=demo.domain, source="cli")
         invite, token = desk.run(desk.issuer.create(new))
-    return invite.uri(token)
+    return invite.uri(token), f"{demo.site}invite/{token}"
+
+
+def _free_port(listen: Address) -> int:
+    """A port that nobody has now."""
+    try:
+        with socket.create_server((str(listen), 0), family=_family(listen)) as probe:
+            return int(probe.getsockname()[1])
+    except OSError:
+        return 8080  # what is wrong is told when ports are checked
+
+
+def _family(listen: Address) -> int:
+    return socket.AF_INET if listen.version == 4 else socket.AF_INET6
 
 
 def _check_port(demo: Demo, port: int, option: str, variable: str) -> None:
@@ -177,8 +200,7 @@ def _check_port(demo: Demo, port: int, option: str, variable: str) -> None:
     Raises:
         Failed: it is not; the text says how to take another.
     """
-    family = socket.AF_INET if demo.listen.version == 4 else socket.AF_INET6
-    with socket.socket(family) as probe:
+    with socket.socket(_family(demo.listen)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((str(demo.listen), port))
@@ -211,6 +233,7 @@ def _write_files(demo: Demo) -> None:
             "listen_tls": [demo.endpoint(demo.tls_port)],
         },
         "policy": {"registration_invite_only": not demo.anybody},
+        "web": {"external_url": demo.site, "listen": [demo.endpoint(demo.web_port)]},
     }
     try:
         if not (certificate.exists() and key.exists()):  # apps may trust it from last time
@@ -225,18 +248,19 @@ def _step(number: int, text: str) -> None:
     click.echo(click.style(f"{number}/3", fg="cyan") + f" {text} …")
 
 
-def _explain(demo: Demo, link: str) -> None:
+def _explain(demo: Demo, link: str, page: str) -> None:
     """Say what there is and what to do with it."""
     again = f"{_command_name()} --config {shlex.quote(str(demo.config.absolute()))}"
-    click.echo(
-        f"\n{click.style('Ready.', fg='green')} This link is an invite, for one account:\n"
-    )
-    click.echo(link)
+    ready = click.style("Ready.", fg="green")
+    click.echo(f"\n{ready} This link is an invite, for one account:\n\n{link}")
     print_qr(link)
     click.echo(
         f"Open it in an app that knows invitations, such as Monal, Siskin IM or Borogove,\n"
         f"and say that you trust the certificate: it is only for this demo. Server:\n"
         f"{demo.domain}, {demo.listen} port {demo.port} (STARTTLS) or {demo.tls_port} (TLS)."
+    )
+    click.echo(
+        f"\nOr see its page, and register there, in a browser on this computer:\n  {page}\n"
     )
     click.echo(_reach(demo))
     click.echo(_without_invitations(demo, again))

@@ -24,6 +24,7 @@ from invitereg.model import prepare_domain, prepare_localpart
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
+from invitereg.store.keys import SQLKeyStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Inline
 
@@ -38,6 +39,7 @@ class Desk:
     Attributes:
         database: what the store is kept in, for what is done to all of it.
         store: the invites and accounts, as `invitereg.interfaces` describes them.
+        keys: those of the HTTP API, as `invitereg.keys` describes them.
         accounts: the account backend.
     """
 
@@ -46,6 +48,7 @@ class Desk:
         iterations = config.accounts.scram_iterations
         self.database = database
         self.store = SQLStore(database)
+        self.keys = SQLKeyStore(database)
         self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
         self.registrar = Registrar(

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import invite_object, issued_object, print_objects, use_object
 from invitereg.cli.parameters import (
     ROLE,
     USES,
@@ -19,6 +18,7 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
+from invitereg.cli.printing import print_objects
 from invitereg.cli.tree import command as tree
 from invitereg.cli.tree import print_lines
 from invitereg.cli.wording import (
@@ -31,6 +31,7 @@ from invitereg.cli.wording import (
 from invitereg.interfaces import InviteChanges
 from invitereg.issuer import DEFAULT_EXPIRY, NewInvite
 from invitereg.model import Invite, Status
+from invitereg.objects import invite_object, issued_object, use_object
 
 ALL = "all"
 
@@ -106,7 +107,7 @@ def _create_many(
             text if page is None else "--page has the codes: leave out --qr."
         )
     if page is not None:
-        from invitereg.cli.printing import create_page
+        from invitereg.cli.paper import create_page
 
         create_page(desk, _new_invite(desk, **options), count, page, as_json)
         return
@@ -290,7 +291,7 @@ def _print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: boo
     if as_json:
         print_objects([issued_object(invite, token, desk.domain(invite.domain))])
     else:
-        print_link(invite, token, qr)
+        print_link(invite, token, desk.domain(invite.domain), qr)
 
 
 def _print_changed(desk: Desk, invite: Invite, as_json: bool) -> None:

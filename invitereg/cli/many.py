@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 import click
 
 from invitereg.cli.desk import Desk
-from invitereg.cli.objects import issued_object
 from invitereg.cli.progress import bar
 from invitereg.issuer import NewInvite
 from invitereg.model import Invite
+from invitereg.objects import issued_object
 
 CHUNK = 1000
 

@@ -3,10 +3,11 @@
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import decision_object, print_objects
 from invitereg.cli.parameters import ADDRESS, domain_option, json_option
+from invitereg.cli.printing import print_objects
 from invitereg.issuer import NewInvite
 from invitereg.model import token_digest
+from invitereg.objects import decision_object
 from invitereg.policy import Decision
 from invitereg.policy.values import Address, Request
 

@@ -5,7 +5,6 @@ from datetime import timedelta
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import issued_object, print_objects
 from invitereg.cli.parameters import (
     domain_option,
     expires_option,
@@ -13,7 +12,9 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
+from invitereg.cli.printing import print_objects
 from invitereg.cli.wording import print_link
+from invitereg.objects import issued_object
 
 
 @click.group()
@@ -43,4 +44,4 @@ def create(
     if as_json:
         print_objects([issued_object(invite, token, desk.domain(domain))])
     else:
-        print_link(invite, token, qr)
+        print_link(invite, token, desk.domain(domain), qr)

@@ -7,10 +7,10 @@ from itertools import chain, islice
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.objects import Object, timestamp
 from invitereg.cli.parameters import domain_option, json_option
 from invitereg.cli.wording import printable
 from invitereg.errors import NotFound
+from invitereg.objects import Object, timestamp
 from invitereg.tree import Member, Tree, ancestors, descendants
 
 DRAWN_LEVELS = 40

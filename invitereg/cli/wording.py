@@ -6,8 +6,10 @@ from datetime import datetime
 
 import click
 
-from invitereg.cli.objects import print_objects, timestamp
+from invitereg.cli.printing import print_objects
 from invitereg.model import Invite, Use
+from invitereg.objects import timestamp
+from invitereg.policy.values import Domain
 
 
 def printable(text: str) -> str:
@@ -23,11 +25,18 @@ def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
         click.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
-def print_link(invite: Invite, token: str, qr: bool = False) -> None:
-    """The link on a line of its own, then what it is."""
-    click.echo(invite.uri(token))
+def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> None:
+    """The link on a line of its own, that of its page on another, then what it is.
+
+    The QR code is of the page, where there is one: every camera can open it.
+    """
+    uri = invite.uri(token)
+    page = f"{domain.landing_url}{token}" if domain.landing_url else ""
+    click.echo(uri)
+    if page:
+        click.echo(page)
     if qr:
-        print_qr(invite.uri(token))
+        print_qr(page or uri)
     click.echo(click.style(summary(invite), dim=True))
 
 

@@ -1,10 +1,12 @@
 """The configuration file: `load` it, and get a `Config` or every mistake in it at once."""
 
-from invitereg.config.loading import Config, json_schema, load
+from invitereg.config.listening import Tls
+from invitereg.config.loading import Config, WebListeners, json_schema, load
 from invitereg.config.mistakes import ConfigError, Mistake
 from invitereg.config.policykeys import StreamLimits
-from invitereg.config.schema import Accounts, C2s, Tls
+from invitereg.config.schema import Accounts, C2s
 from invitereg.config.values import duration_or_never, role_name
+from invitereg.config.webkeys import WebKeys
 
 __all__ = [
     "Accounts",
@@ -14,6 +16,8 @@ __all__ = [
     "Mistake",
     "StreamLimits",
     "Tls",
+    "WebKeys",
+    "WebListeners",
     "duration_or_never",
     "json_schema",
     "load",

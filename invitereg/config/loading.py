@@ -12,18 +12,29 @@ from pydantic import ValidationError
 from invitereg.config.commonpasswords import common_passwords as common_list
 from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
+from invitereg.config.listening import Tls
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits
-from invitereg.config.schema import Accounts, C2s, DomainKeys, File, Tls
+from invitereg.config.schema import Accounts, C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.config.values import Surroundings
+from invitereg.config.webkeys import WebKeys
 from invitereg.config.wording import worded
 from invitereg.config.yamlnodes import Document, NotYaml, parse
-from invitereg.policy.values import Domain, PasswordRules, Policy
+from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy
 
 _MAX_BYTES = 2**20
 Keys = TypeVar("Keys", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class WebListeners:
+    """Where the site, and the metrics, are served; all empty where there is no site."""
+
+    listen: tuple[str, ...] = ()
+    listen_tls: tuple[str, ...] = ()
+    metrics_listen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,10 @@ class Config:
         store: ``sqlite``.
         streams, work_queue: limits of the process, not of a domain.
         keep_addresses, keep_invites, keep_names: None is for ever.
+        web: where the sites are served.
+        sites: of each domain that has one, by its name.
+        trusted_proxies: whose word counts for who a request of the web is from.
+        api_rate: how much each key of the HTTP API may.
     """
 
     path: Path
@@ -54,6 +69,10 @@ class Config:
     keep_addresses: timedelta | None
     keep_invites: timedelta | None
     keep_names: timedelta | None
+    web: WebListeners
+    sites: Mapping[str, WebKeys]
+    trusted_proxies: tuple[Network, ...]
+    api_rate: Limit
 
 
 def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> Config:
@@ -115,9 +134,29 @@ def _checked(
     file = _judged(document, File, document.value, around)
     shared = within(key_tree(DomainKeys), document.value)
     domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
+    _complain_of_sites(document, named, domains)
     if file is None or document.mistakes:
         return None
     return file, {name: keys for name, keys in domains.items() if keys is not None}
+
+
+def _complain_of_sites(
+    document: Document, named: Iterable[Named], domains: Mapping[str, DomainKeys | None]
+) -> None:
+    """Two sites at one address could not be told apart; a site that only listens is none."""
+    known: set[str] = set()
+    for domain in named:
+        keys = domains[domain.name]
+        url = keys.web.external_url if keys else ""
+        place = domain.place(document, ("web", "external_url"))
+        if url and url in known:
+            document.complain(place, "is another domain's as well: each needs its own")
+        known.add(url)
+    listening = any(("web", key) in document.lines for key in ("listen", "listen_tls"))
+    said = ("web", "external_url") in document.lines
+    if listening and not said and not any(known) and None not in domains.values():
+        text = "is missing: where do browsers find the site, such as https://example.com/"
+        document.complain(("web", "external_url"), text)
 
 
 def _domain_keys(
@@ -174,7 +213,20 @@ def _config(
         keep_addresses=file.keep_addresses,
         keep_invites=file.keep_invites,
         keep_names=file.keep_names,
+        web=_web_listeners(file, domains),
+        sites=MappingProxyType(
+            {name: keys.web for name, keys in domains.items() if keys.web.external_url}
+        ),
+        trusted_proxies=file.web.trusted_proxies,
+        api_rate=file.web.api.rate.limit(),
     )
+
+
+def _web_listeners(file: File, domains: Mapping[str, DomainKeys]) -> WebListeners:
+    metrics = file.web.metrics_listen
+    if not any(keys.web.external_url for keys in domains.values()):
+        return WebListeners(metrics_listen=metrics)
+    return WebListeners(file.web.listen, file.web.listen_tls, metrics)
 
 
 def _domain(name: str, own: DomainKeys, common_passwords: bool) -> Domain:
@@ -207,6 +259,8 @@ def _domain(name: str, own: DomainKeys, common_passwords: bool) -> Domain:
         watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
         welcome=own.welcome_message,
         contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
+        web_url=own.web.external_url or None,
+        landing_url=f"{own.web.external_url}invite/" if own.web.external_url else None,
     )
 
 

@@ -1,5 +1,6 @@
 """The keys under ``policy``, and the `Policy` that they make."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -84,6 +85,13 @@ class InviteKeys(Section):
             deny_user_invites_by_roles=frozenset(self.deny_user_invites_by_roles),
             users=self.users.limits(),
         )
+
+
+class RateKeys(_LimitKeys):
+    """Requests of one key of the HTTP API; so many at once, and then evenly spread."""
+
+    max: Count = 600
+    period: Duration = timedelta(minutes=1)
 
 
 class UsernameKeys(Section):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
@@ -28,23 +28,14 @@ from invitereg.config.values import (
     CidrNetwork,
     DomainName,
     DurationOrNever,
-    FilePath,
     FolderPath,
     LocalAddress,
     Title,
-    surroundings,
 )
+from invitereg.config.webkeys import ServiceWebKeys, WebKeys
 
 _LEAST_ITERATIONS = 4096  # RFC 7677 §4
 _MOST_ITERATIONS = 1_000_000  # a second or so for each login
-
-
-def _endpoint(text: str, info: ValidationInfo) -> str:
-    if surroundings(info).serving:
-        from invitereg.config.endpoints import check_endpoint
-
-        check_endpoint(text)
-    return text
 
 
 def _store(value: object) -> object:
@@ -57,40 +48,6 @@ def _backend(value: object) -> object:
     if value in ("xmpp", "ejabberd"):
         raise ValueError(f"{value} is not supported by this version yet: must be embedded")
     return value
-
-
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-
-
-def _opens_files(info: ValidationInfo) -> bool:
-    """Whether a certificate is one that is used, by somebody who may read it."""
-    around = surroundings(info)
-    return around.serving and around.final
-
-
-class Tls(Section):
-    """The certificate that clients see, with its chain, and its key: files in PEM form."""
-
-    certificate: FilePath
-    private_key: FilePath
-
-    @field_validator("certificate")
-    @classmethod
-    def _is_usable(cls, path: Path, info: ValidationInfo) -> Path:
-        if _opens_files(info):
-            from invitereg.config.certificates import check_certificate
-
-            check_certificate(path)
-        return path
-
-    @field_validator("private_key")
-    @classmethod
-    def _belongs_to_certificate(cls, path: Path, info: ValidationInfo) -> Path:
-        if _opens_files(info):
-            from invitereg.config.certificates import check_private_key
-
-            check_private_key(path, info.data.get("certificate"))
-        return path
 
 
 class C2s(DomainC2s):
@@ -129,6 +86,7 @@ class DomainKeys(Section):
     trusted_networks: tuple[CidrNetwork, ...] = ()
     c2s: DomainC2s = DomainC2s()
     policy: PolicyKeys = PolicyKeys()
+    web: WebKeys = Field(default_factory=WebKeys)
 
     @field_validator("c2s")
     @classmethod
@@ -159,3 +117,4 @@ class File(DomainKeys):
     keep_invites: DurationOrNever = timedelta(days=90)
     keep_names: DurationOrNever = None
     policy: ServicePolicyKeys = ServicePolicyKeys()
+    web: ServiceWebKeys = Field(default_factory=ServiceWebKeys)

@@ -15,6 +15,8 @@ _WANTED = {
     "string_type": "must be text",
     "tuple_type": "must be a list, such as [one, two]",
     "model_type": "must be a section, with keys of its own",
+    "mapping_type": "must be a section, with keys of its own",
+    "dict_type": "must be a section, with keys of its own",
 }
 
 

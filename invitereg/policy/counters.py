@@ -46,6 +46,17 @@ def guess_counter(policy: Policy, address: Address | None) -> Counter:
     )
 
 
+def stale_counter(policy: Policy, address: Address | None) -> Counter:
+    """Counts the tokens that are over, which limits nobody.
+
+    They are no guesses; but if only guesses were written down, the time that it takes would
+    tell which is which.
+    """
+    guesses = policy.limits.token_guesses
+    limit = Limit(max=100 * guesses.max, period=guesses.period)
+    return Counter(name="stale_tokens", key=policy.limits.network(address), limit=limit)
+
+
 def registration_counter(
     policy: Policy, address: Address | None, invite: Invite | None
 ) -> Counter | None:
@@ -129,6 +140,7 @@ def periods(policy: Policy) -> dict[str, timedelta]:
         "registration": limits.registration.period,
         "shared_invite": limits.shared_invite.period,
         "token_guesses": limits.token_guesses.period,
+        "stale_tokens": limits.token_guesses.period,
         "logins": limits.logins.period,
         "logins_network": limits.logins.period,
         "user_invites": policy.invites.users.made.period,

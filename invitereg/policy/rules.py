@@ -39,6 +39,11 @@ class Case:
         return self.facts.invite is not None and self.facts.invite.kind is Kind.RESET
 
     @property
+    def is_for_contacts_only(self) -> bool:
+        """Whether the invite lets nobody register."""
+        return self.facts.invite is not None and self.facts.invite.kind is Kind.CONTACT
+
+    @property
     def name_is_fixed(self) -> bool:
         """Whether the invite says which username it is for."""
         return self.facts.invite is not None and self.facts.invite.username is not None
@@ -68,7 +73,8 @@ Rule = Callable[[Case], Refused | None]
 
 
 def _closed(case: Case) -> Refused | None:
-    allowed = case.policy.allow_registration or case.is_reset
+    contacting = case.request.viewing and case.is_for_contacts_only
+    allowed = case.policy.allow_registration or case.is_reset or contacting
     return None if allowed else RegistrationClosed()
 
 
@@ -122,8 +128,8 @@ def _invite_used_up(case: Case) -> Refused | None:
 
 
 def _invite_for_contacts_only(case: Case) -> Refused | None:
-    invite = case.facts.invite
-    return InvalidInvite() if invite is not None and invite.kind is Kind.CONTACT else None
+    allowed = case.request.viewing or not case.is_for_contacts_only
+    return None if allowed else InvalidInvite()
 
 
 def _invite_wrong_username(case: Case) -> Refused | None:
@@ -135,7 +141,11 @@ def _invite_wrong_username(case: Case) -> Refused | None:
 
 def _throttled(case: Case) -> Refused | None:
     counter = registration_counter(case.policy, case.request.address, case.facts.invite)
-    if counter is None or case.facts.registrations.count < counter.limit.max:
+    if (
+        case.request.viewing
+        or counter is None
+        or case.facts.registrations.count < counter.limit.max
+    ):
         return None
     return Throttled(counter.retry_after(case.facts.registrations, case.facts.now))
 

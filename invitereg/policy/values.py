@@ -164,6 +164,8 @@ class Request:
             without one has "" there.
         preauthorised: the token was found valid earlier on this stream, so its expiry does
             not count any more (XEP-0445 §4).
+        viewing: somebody only looks at what their invite is for: one that makes contacts is as
+            good as any then, and how many have registered does not count.
     """
 
     domain: str
@@ -173,6 +175,7 @@ class Request:
     password: str | None = field(default=None, repr=False)
     fields: Mapping[str, str] = field(default_factory=dict)
     preauthorised: bool = False
+    viewing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +214,7 @@ class Domain:
     Attributes:
         name: after nameprep.
         instructions: what a registration form says first.
+        web_url: its site; ends with a slash. None without a web.
         landing_url: what a token is appended to for a link to its page; None without a web.
         watchers: who is told of each registration, as domain and username.
         welcome: what newcomers are told, with the placeholders of `invitereg.notices`; empty
@@ -222,6 +226,7 @@ class Domain:
     policy: Policy = Policy()
     site_name: str = ""
     instructions: str = "Choose a username and password for use with this service."
+    web_url: str | None = None
     landing_url: str | None = None
     watchers: tuple[tuple[str, str], ...] = ()
     welcome: str = ""

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from invitereg.errors import Unavailable
 from invitereg.logs import FaultLog
+from invitereg.metrics import Meter
 from invitereg.store.opening import BUSY_SECONDS, open_engine
 from invitereg.threads import Settle, Work
 
@@ -33,7 +34,13 @@ class Database:
 
     _log = Logger()
 
-    def __init__(self, data_dir: Path, work: Work, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        work: Work,
+        busy_seconds: float = BUSY_SECONDS,
+        meter: Meter | None = None,
+    ) -> None:
         """Open the database, and make or upgrade it if need be; connections come later.
 
         A write waits ``busy_seconds`` for another process's.
@@ -46,6 +53,7 @@ class Database:
         self._read_faults = FaultLog(self._log, "Database")
         self._write_faults = FaultLog(self._log, "Database")
         self._work = work
+        self._meter = meter or Meter()
         self._writes = work.batches(self._transaction)
         self._writer: Connection | None = None
 
@@ -74,7 +82,7 @@ class Database:
 
     def _read(self, job: Job[T]) -> T:
         try:
-            with self.engine.connect() as connection:
+            with self._meter.reading(), self.engine.connect() as connection:
                 outcome = job(connection)
         except SQLAlchemyError as error:
             raise self._unavailable(self._read_faults, error) from None
@@ -84,7 +92,8 @@ class Database:
     def _transaction(self, jobs: Sequence[Job[object]], settle: Settle) -> list[object]:
         """What became of each of ``jobs``, after one commit for all of them."""
         try:
-            return self._commit_together(jobs, settle)
+            with self._meter.writing():
+                return self._commit_together(jobs, settle)
         except SQLAlchemyError as error:
             self._drop_writer()
             # A connection that was opened while the file was read-only stays so.

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, RowMapping, Table, select
 from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
+from invitereg.keys import Scope
 from invitereg.model import Kind
 from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription
@@ -19,6 +20,7 @@ from invitereg.store.lines import (
     End,
     Header,
     InviteLine,
+    KeyLine,
     Line,
     NoticeLine,
     RosterItemLine,
@@ -28,7 +30,15 @@ from invitereg.store.lines import (
 )
 from invitereg.store.names import State
 from invitereg.store.schema import REVISIONS
-from invitereg.store.tables import accounts, invites, names, notices, roster_items, uses
+from invitereg.store.tables import (
+    accounts,
+    api_keys,
+    invites,
+    names,
+    notices,
+    roster_items,
+    uses,
+)
 
 _AT_ONCE = 1000
 _ROSTER_ORDER = (roster_items.c.domain, roster_items.c.username, roster_items.c.jid)
@@ -91,6 +101,9 @@ def _lines(connection: Connection) -> Iterator[Line]:
         yield UseLine.model_construct(**{**row, "kind": Kind(row["kind"])})
     for row in connection.execute(_NOTICES).yield_per(_AT_ONCE).mappings():
         yield NoticeLine.model_construct(**{**row, "kind": NoticeKind(row["kind"])})
+    for row in _rows(connection, api_keys, api_keys.c.seq):
+        scopes = tuple(Scope(scope) for scope in row["scopes"])
+        yield KeyLine.model_construct(**{**row, "scopes": scopes})
 
 
 def _rows(

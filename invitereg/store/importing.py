@@ -18,6 +18,7 @@ from invitereg.store.lines import (
     DeletedLine,
     End,
     InviteLine,
+    KeyLine,
     Malformed,
     NoticeLine,
     RosterItemLine,
@@ -27,7 +28,7 @@ from invitereg.store.lines import (
     read_line,
 )
 from invitereg.store.tables import accounts as accounts_table
-from invitereg.store.tables import invites, notices, roster_items, settings, uses
+from invitereg.store.tables import api_keys, invites, notices, roster_items, settings, uses
 from invitereg.store.tables import names as names_table
 
 _ADD_INVITE = (
@@ -39,6 +40,12 @@ _ADD_INVITE = (
 _ADD_ACCOUNT = insert(accounts_table).inline()
 _ADD_ITEM = insert(roster_items).inline()
 _ADD_USE = insert(uses).inline()
+_ADD_KEY = (
+    insert_if_new(api_keys)
+    .on_conflict_do_nothing()
+    .inline()
+    .execution_options(preserve_rowcount=True)
+)
 _SET_SERVER_KEY = (
     update(settings).where(settings.c.name == "server_key").values(value=bindparam("key"))
 )
@@ -53,7 +60,9 @@ _INVITER = select(invites.c.inviter).where(
     invites.c.domain == bindparam("domain"), invites.c.id == bindparam("invite_id")
 )
 
-_Thing = AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine | NoticeLine
+_Thing = (
+    AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine | NoticeLine | KeyLine
+)
 
 
 def _get(table: Table, *key: str) -> Select[Any]:
@@ -65,6 +74,7 @@ _GET = {
     "accounts": _get(accounts_table, "domain", "username"),
     "roster_items": _get(roster_items, "domain", "username", "jid"),
     "invites": _get(invites, "domain", "id"),
+    "api_keys": _get(api_keys, "id"),
 }
 _USES = _get(uses, "domain", "username", "at")
 
@@ -157,6 +167,8 @@ class _Adding:
 
     def add(self, line: _Thing) -> bool:
         """Add what a line says; False if it is there already. Raises Refused."""
+        if isinstance(line, KeyLine):
+            return self._add_key(line)
         try:
             match line:
                 case AccountLine():
@@ -248,6 +260,14 @@ class _Adding:
         }
         return self._connection.execute(_ADD_NOTICE, row).rowcount == 1
 
+    def _add_key(self, line: KeyLine) -> bool:
+        row = line.model_dump(exclude={"type"})
+        if self._is_there(api_keys, row, "id"):
+            return False
+        if self._connection.execute(_ADD_KEY, row).rowcount != 1:
+            raise InvalidRequest("there is another key with this secret")
+        return True
+
     def _is_there(self, table: Table, row: dict[str, Any], key: str) -> bool:
         """Whether the row is stored already; raises InvalidRequest if another is."""
         found = self._connection.execute(_GET[table.name], row).mappings().first()
@@ -255,7 +275,8 @@ class _Adding:
             return False
         differing = [name for name in row if found[name] != row[name]]
         if differing:
-            what = f"{_said(table)} {row[key]} at {row['domain']}"
+            where = f" at {row['domain']}" if row["domain"] else ""
+            what = f"{_said(table)} {row[key]}{where}"
             raise InvalidRequest(
                 f"there is another {what} already: it differs in {', '.join(differing)}"
             )

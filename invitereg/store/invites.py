@@ -1,10 +1,10 @@
 """The invites' jobs, but for their redemption: each takes a connection and does one thing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, not_, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, case, exists, func, not_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
@@ -31,6 +31,12 @@ _STATUS: dict[Status, ColumnElement[bool]] = {
     Status.REVOKED: invites.c.revoked_at.is_not(None),
 }
 
+_state = case(*((holds, status.value) for status, holds in _STATUS.items()))
+_COUNT = (
+    select(_state.label("status"), func.count().label("number"))
+    .where(invites.c.domain == bindparam("of_domain"))
+    .group_by(_state)
+)
 _INSERT = (
     insert(invites).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
 )
@@ -105,9 +111,12 @@ def list_page(
     limit: int,
     after: str | None,
     made_by: str | None = None,
+    inviter: str | None = None,
 ) -> Sequence[Invite]:
     """See `IInviteStore.list_invites`."""
     page = select(*_columns).where(invites.c.domain == domain)
+    if inviter is not None:
+        page = page.where(invites.c.inviter == inviter)
     if after is not None:
         seq = connection.scalar(_SEQ, {"of_domain": domain, "of_id": after})
         if seq is None:
@@ -119,6 +128,12 @@ def list_page(
         page = page.where(quotas.is_made_by(made_by, domain))
     page = page.order_by(invites.c.seq).limit(limit)
     return [invite_of(row) for row in connection.execute(page, {"now": now})]
+
+
+def count(connection: Connection, domain: str, now: datetime) -> Mapping[Status, int]:
+    """See `IInviteStore.count_invites`."""
+    rows = connection.execute(_COUNT, {"of_domain": domain, "now": now})
+    return {Status(row.status): row.number for row in rows}
 
 
 def edit(

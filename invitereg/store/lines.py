@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from invitereg.errors import InvalidUsername
+from invitereg.keys import Scope
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
 from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription, owner_of
@@ -221,6 +222,20 @@ class NoticeLine(_Line):
     at: AwareDatetime
 
 
+class KeyLine(_Line):
+    """A key of the HTTP API: it opens there what it opens here."""
+
+    type: Literal["key"] = "key"
+    id: Annotated[str, Field(min_length=1)]
+    digest: Secret
+    name: str
+    scopes: tuple[Scope, ...]
+    domain: DomainName | None
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+
+
 class End(_Line):
     """The last line: without it, the file was cut off."""
 
@@ -236,6 +251,7 @@ Line = (
     | InviteLine
     | UseLine
     | NoticeLine
+    | KeyLine
     | End
 )
 
@@ -246,6 +262,7 @@ COUNTED = {
     "invite": "invites",
     "use": "uses",
     "notice": "notices",
+    "key": "keys",
 }
 """The types of lines that are of interest to whoever counts them, and what they are called."""
 

@@ -4,7 +4,8 @@ It takes no locks: everything runs in one thread, and no method waits in between
 """
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter as Multiset
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -48,6 +49,10 @@ class MemoryStore(MemoryRosters):
     @fired
     def create_invite(self, invite: Invite, digest: bytes, quota: Quota | None = None) -> None:
         """See `IInviteStore`."""
+        self.add_invite(invite, digest, quota)
+
+    def add_invite(self, invite: Invite, digest: bytes, quota: Quota | None = None) -> None:
+        """As `create_invite`, at once."""
         self._at(invite.domain).add(invite, digest, quota, self._hits)
 
     @fired
@@ -90,10 +95,17 @@ class MemoryStore(MemoryRosters):
         limit: int = 100,
         after: str | None = None,
         made_by: str | None = None,
+        inviter: str | None = None,
     ) -> Sequence[Invite]:
         """See `IInviteStore`."""
-        invites = self._at(domain).listed(after, made_by)
+        found = self._at(domain).listed(after, made_by)
+        invites = (i for i in found if inviter in (None, i.inviter))
         return [i for i in invites if status in (None, i.status(now))][:limit]
+
+    @fired
+    def count_invites(self, domain: str, now: datetime) -> Mapping[Status, int]:
+        """See `IInviteStore`."""
+        return Multiset(invite.status(now) for invite in self._at(domain).invites.values())
 
     @fired
     def edit_invite(
@@ -117,6 +129,10 @@ class MemoryStore(MemoryRosters):
     @fired
     def renew_invite(self, domain: str, invite_id: str, digest: bytes, now: datetime) -> Invite:
         """See `IInviteStore`."""
+        return self.give_token(domain, invite_id, digest, now)
+
+    def give_token(self, domain: str, invite_id: str, digest: bytes, now: datetime) -> Invite:
+        """As `renew_invite`, at once."""
         at = self._at(domain)
         invite = at.open_invite(invite_id)
         if invite.expired(now):
@@ -287,9 +303,8 @@ class MemoryStore(MemoryRosters):
     @fired
     def session_ends(self, after: int | None) -> Sequence[SessionEnd]:
         """See `IAccountStore`."""
-        if after is None:
-            return self._ends[-1:]
-        return [end for end in self._ends if end.number > after]
+        ends = self._ends
+        return ends[-1:] if after is None else [end for end in ends if end.number > after]
 
     @fired
     def server_key(self) -> bytes:
@@ -298,8 +313,7 @@ class MemoryStore(MemoryRosters):
 
     def known(self, use: Use) -> Use:
         """What the history still knows of a use."""
-        history = self._at(use.domain).uses
-        return next(one for one in history if replace(one, address=use.address) == use)
+        return self._at(use.domain).known(use)
 
     def _end_sessions(self, domain: str, username: str, at: datetime) -> None:
         number = len(self._ends) + 1

@@ -58,6 +58,10 @@ class Domain:
             uses=list(self.uses),
         )
 
+    def known(self, use: Use) -> Use:
+        """What the history still knows of a use, whose address may be forgotten."""
+        return next(one for one in self.uses if replace(one, address=use.address) == use)
+
     def add(
         self,
         invite: Invite,

@@ -72,11 +72,16 @@ class SQLStore:
         limit: int = 100,
         after: str | None = None,
         made_by: str | None = None,
+        inviter: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """See `IInviteStore`."""
         return self._read(
-            lambda c: invites.list_page(c, domain, now, status, limit, after, made_by)
+            lambda c: invites.list_page(c, domain, now, status, limit, after, made_by, inviter)
         )
+
+    def count_invites(self, domain: str, now: datetime) -> Deferred[Mapping[Status, int]]:
+        """See `IInviteStore`."""
+        return self._read(lambda c: invites.count(c, domain, now))
 
     def edit_invite(
         self, domain: str, invite_id: str, changes: InviteChanges, now: datetime

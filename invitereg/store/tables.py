@@ -267,3 +267,33 @@ settings = Table(
     Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("seq", Sequence, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Words, nullable=False),
+    Column("domain", Text),
+    Column("created_at", Time, nullable=False),
+    Column("expires_at", Time),
+    Column("revoked_at", Time),
+    UniqueConstraint("id", name="api_keys_id"),
+    UniqueConstraint("digest", name="api_keys_digest"),
+    sqlite_autoincrement=True,
+)
+
+# Which invite a request has made that may be repeated; forgotten after a day.
+api_requests = Table(
+    "api_requests",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("name", LargeBinary, primary_key=True),
+    Column("request", LargeBinary, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("invite_id", Text, nullable=False),
+    Column("at", Time, nullable=False),
+    Index("api_requests_at", "at"),
+)

@@ -19,6 +19,8 @@ from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase
 
 NS_REGISTER = "jabber:iq:register"
+NS_OOB = "jabber:x:oob"  # XEP-0066
+_BY_INVITATION = "You need an invitation to register here: see the web page."
 NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
 
 GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
@@ -57,17 +59,26 @@ class RegistrationForm:
     Attributes:
         fields: name to required, besides username and password.
         username: the name that the invite fixes, shown in the form; else None.
+        redirect: a page that says how to register, in place of all fields; else None.
     """
 
     instructions: str
     fields: Mapping[str, bool]
     username: str | None = None
+    redirect: str | None = None
 
     @classmethod
     def for_invite(cls, domain: Domain, invite: Invite | None) -> "RegistrationForm":
-        """The form that ``domain`` shows to somebody with this invite, or with none."""
+        """The form that ``domain`` shows to somebody with this invite, or with none.
+
+        Who needs an invite and has none is sent to the site, where there is one: it says
+        where invites come from, and a form that is refused in the end does not.
+        """
         if invite is not None and invite.kind is Kind.RESET:
             return cls("Choose a new password.", {}, invite.username)
+        needed = invite is None and domain.policy.registration_invite_only
+        if needed and domain.web_url and domain.web_url.startswith("https:"):
+            return cls(_BY_INVITATION, {}, redirect=domain.web_url)
         username = invite.username if invite else None
         return cls(domain.instructions, domain.policy.fields, username)
 
@@ -75,6 +86,9 @@ class RegistrationForm:
         """The payload of the answer to a get."""
         query = domish.Element((NS_REGISTER, "query"))
         query.addElement("instructions", content=self.instructions)
+        if self.redirect is not None:
+            query.addElement((NS_OOB, "x")).addElement("url", content=self.redirect)
+            return query
         fields = {"username": True, "password": True, **self.fields}
         for name in fields:
             query.addElement(name)

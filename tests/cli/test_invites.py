@@ -107,6 +107,19 @@ class CreateTests(CommandCase):
         self.assertRegex(about, r"^invite [a-z0-9]{10}, kind account, never expires, uses 0/1$")
         self.assertNotIn("\x1b", link + about)
 
+    def test_page(self) -> None:
+        """Where there is a site, its page is on the next line, and in the JSON."""
+        self.config.write_text(
+            self.config.read_text() + "\nweb: {external_url: 'https://chat.example.com/'}\n"
+        )
+        uri, page, _about = self.done("invite", "create").splitlines()
+        token = uri.rpartition("=")[2]
+        self.assertEqual(page, f"https://chat.example.com/invite/{token}")
+        made = self.object("invite", "create")
+        self.assertEqual(
+            made["landing_url"], f"https://chat.example.com/invite/{made['token']}"
+        )
+
     def test_qr(self) -> None:
         """A QR code can be had, but not in the middle of JSON."""
         self.assertIn("█▄▄▄▄▄▄▄█", self.done("invite", "create", "--qr"))

@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from invitereg.cli.desk import Desk
+from invitereg.model import token_digest
 from invitereg.rosterstore import Subscribing
 from invitereg.store import exporting
 from invitereg.store.lines import FORMAT
@@ -25,6 +26,7 @@ NOTHING = {
     "invites": 0,
     "uses": 0,
     "notices": 0,
+    "keys": 0,
 }
 ALL = {
     "accounts": 2,
@@ -33,6 +35,7 @@ ALL = {
     "invites": 5,
     "uses": 3,
     "notices": 1,
+    "keys": 2,
 }
 
 
@@ -54,6 +57,9 @@ class TransferCase(CommandCase):
         self.done("invite", "revoke", self.create("--username", "paris")["id"])
         self.create("--inviter", "romeo", "--contact", "--expires", "never")
         self.reset = self.object("reset", "create", "romeo")
+        self.key = self.object("key", "create", "portal", "--scope", "invites:create")
+        ended = self.object("key", "create", "old", "--scope", "invites:read")
+        self.done("key", "revoke", ended["id"])
         self.here, self.there = self.config, self.folder / "there" / "config.yaml"
         self.there.parent.mkdir()
         shutil.copy(self.here, self.there)
@@ -129,7 +135,7 @@ class RoundTripTests(TransferCase):
 
         def change(lines: list[Any]) -> None:
             lines[0]["format"] = 1
-            new = ("notice", "roster_item")
+            new = ("notice", "roster_item", "key")
             kept = [line for line in lines if line["type"] not in new]
             kept[-1]["lines"] -= len(lines) - len(kept)
             lines[:] = kept
@@ -174,6 +180,9 @@ class RoundTripTests(TransferCase):
         for name, says in (("romeo", "exists"), ("tybalt", "reserved"), ("nurse", "exists")):
             self.assertRefused("invite", "create", "--username", name, says=says)
         self.create("--username", "paris")
+        with Desk.open(self.config) as desk:
+            found = desk.run(desk.keys.find_key(token_digest(self.key["key"])))
+            self.assertEqual(found.id, self.key["id"])
 
     def test_decoys(self) -> None:
         """A stranger cannot tell from unknown names that the service has moved."""
@@ -195,7 +204,7 @@ class RoundTripTests(TransferCase):
         for config in (self.there, self.here):
             self.config = config
             counts = self.object("import", str(self.file))
-            self.assertEqual(counts, NOTHING | {"unchanged": 14})
+            self.assertEqual(counts, NOTHING | {"unchanged": 16})
             self.assertEqual(self.exported(), text)
 
     def test_standard_input(self) -> None:
@@ -248,6 +257,7 @@ class RefusalTests(TransferCase):
             ({"type": "roster_item"}, "subscription", "remove"),
             ({"type": "roster_item"}, "username", "nobody"),
             ({"type": "roster_item", "username": "romeo"}, "subscription", "from"),
+            ({"type": "key"}, "scopes", ["everything"]),
             ({"type": "invite"}, "digest", "00"),
             ({"type": "invite"}, "kind", "other"),
             ({"type": "invite"}, "uses", -1),
@@ -278,10 +288,12 @@ class RefusalTests(TransferCase):
 
     def test_cut_off(self) -> None:
         """A file that is not whole is not imported, wherever it was cut."""
-        self.assertNothing(lambda lines: lines.pop(), 16, "the end is missing")
+        self.assertNothing(lambda lines: lines.pop(), 18, "the end is missing")
         whole = self.go_back()
-        self.file.write_bytes(whole[:-200])
-        self.assertRefused("import", str(self.file), says=": line 15: ")
+        cut = whole[:-200]
+        self.file.write_bytes(cut)
+        line = cut.count(b"\n") + 1
+        self.assertRefused("import", str(self.file), says=f": line {line}: ")
         self.file.write_bytes(b"")
         self.assertRefused("import", str(self.file), says="the end is missing")
 
@@ -293,9 +305,9 @@ class RefusalTests(TransferCase):
 
     def test_lost_line(self) -> None:
         """Nor is one with a line too few, or too many."""
-        self.assertNothing(lambda lines: lines.pop(4), 15, "here should be 15 lines")
+        self.assertNothing(lambda lines: lines.pop(4), 17, "here should be 17 lines")
         self.go_back()
-        self.assertNothing(lambda lines: lines.append(lines[2]), 17, "after the end")
+        self.assertNothing(lambda lines: lines.append(lines[2]), 19, "after the end")
 
     def test_not_json(self) -> None:
         """What is no export at all is told."""
@@ -336,6 +348,17 @@ class RefusalTests(TransferCase):
             lines[place + 1]["digest"] = lines[place]["digest"]
 
         self.assertNothing(change, place + 1, "another invite with this token")
+
+    def test_same_secret(self) -> None:
+        """Nor can two keys have one secret, or one id."""
+        place, before = self.number(type="key"), self.file.read_text()
+        for what, says in (("digest", "another key with this"), ("id", "another api key")):
+            self.file.write_text(before)
+
+            def change(lines: list[Any], what: str = what) -> None:
+                lines[place + 1][what] = lines[place][what]
+
+            self.assertNothing(change, place + 1, says)
 
     def test_reset_of_nobody(self) -> None:
         """A reset never waits for an account that somebody else makes later."""

@@ -97,12 +97,21 @@ def value_at(place: Place) -> Any:
     return value
 
 
+def right_types(place: Place) -> set[type]:
+    """What may stand at a place."""
+    _file, path = place
+    by_language = {dict} if path[-2:-1] == ("texts",) else set()
+    return {type(value_at(place)), *by_language}
+
+
 SECTIONS: list[Place] = [
     *((file, ()) for file in FILES),
     *(
         place
         for place in PLACES
-        if isinstance(value_at(place), dict) and place[1] != ("domains",)
+        if isinstance(value_at(place), dict)
+        and place[1] != ("domains",)
+        and place[1][-2:] != ("apps", "add")  # where operators give the names
     ),
 ]
 
@@ -146,7 +155,7 @@ class PropertyTests(ConfigCase):
         """A value of a wrong type is reported with its line, in words of our own."""
         path = place[1]
         a_domain = len(path) == 2 and path[0] == "domains"
-        if type(value) is type(value_at(place)) or (a_domain and value is None):
+        if type(value) in right_types(place) or (a_domain and value is None):
             return
         lines, error = self.found(changed(place, (), value))
         key = path[:-1] if isinstance(path[-1], int) else path

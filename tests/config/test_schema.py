@@ -175,14 +175,14 @@ class KeyTests(ConfigCase):
 
     def test_later_parts(self) -> None:
         """Keys of parts that this version does not have are refused, not ignored."""
-        for key in ("web", "component", "upstream"):
+        for key in ("component", "upstream"):
             (mistake,) = self.mistakes_with(f"{key}: {{}}")
             self.assertTrue(mistake.startswith(f"2: {key}: unknown key; "), mistake)
-        (mistake,) = self.mistakes_with("web: {}")
+        (mistake,) = self.mistakes_with("zzz: {}")
         self.assertTrue(
             mistake.endswith(
                 "known here are site_name, admins, contact_addresses, registration_watchers, "
-                "welcome_message, tls, trusted_networks, c2s, policy, domain, domains, "
+                "welcome_message, tls, trusted_networks, c2s, policy, web, domain, domains, "
                 "data_dir, store, accounts, keep_addresses, keep_invites, keep_names"
             )
         )

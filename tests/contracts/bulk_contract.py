@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved
 from invitereg.interfaces import Findings
-from invitereg.model import Kind, token_digest
+from invitereg.model import Kind, Status, token_digest
 from invitereg.testing import make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase, counter
 
@@ -24,6 +24,21 @@ class BulkContract(StoreCase):
     async def purge(self, before=None, at_most=ENOUGH):
         before = before or self.now
         return await self.store.purge_invites(DOMAIN, before, at_most)
+
+    async def test_count(self):
+        """Invites are counted by state, those of one domain."""
+        self.assertEqual(sum((await self.store.count_invites(DOMAIN, self.now)).values()), 0)
+        await self.redeem("juliet", await self.invite())
+        revoked = await self.invite()
+        await self.store.revoke_invite(DOMAIN, revoked.id, self.now)
+        await self.invite(expires_at=self.now + HOUR)
+        for _ in range(3):
+            await self.invite(uses_allowed=None)
+        await self.invite(domain="example.org")
+        self.advance(HOUR)
+        counts = await self.store.count_invites(DOMAIN, self.now)
+        found = {status.value: counts.get(status, 0) for status in Status}
+        self.assertEqual(found, {"pending": 3, "used": 1, "expired": 1, "revoked": 1})
 
     async def test_create_many(self):
         """Many invites are stored at once, in their order, each with its token and name."""

@@ -4,9 +4,12 @@ from twisted.internet import reactor
 from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.keys import IKeyStore
 from invitereg.notices import INoticeStore
 from invitereg.rosterstore import IRosterStore
 from invitereg.store.database import Database
+from invitereg.store.keys import SQLKeyStore
+from invitereg.store.memory_keys import MemoryKeyStore
 from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
@@ -16,6 +19,7 @@ from tests.contracts.account_contract import AccountContract
 from tests.contracts.branch_contract import BranchContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
+from tests.contracts.key_contract import KeyContract
 from tests.contracts.notice_contract import NoticeContract
 from tests.contracts.quota_contract import QuotaContract
 from tests.contracts.redeem_contract import RedeemContract
@@ -32,9 +36,10 @@ _CONTRACTS = (
     BranchContract,
     QuotaContract,
     NoticeContract,
+    KeyContract,
 )
 del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
-del RosterContract, InvitationContract, BranchContract, NoticeContract
+del RosterContract, InvitationContract, BranchContract, NoticeContract, KeyContract
 
 
 class MemoryStoreTests(*_CONTRACTS):
@@ -42,6 +47,7 @@ class MemoryStoreTests(*_CONTRACTS):
         super().setUp()
         self.store = memory_store()
         self.notices = MemoryNoticeStore(self.store)
+        self.keys = MemoryKeyStore(self.store)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
@@ -49,6 +55,7 @@ class MemoryStoreTests(*_CONTRACTS):
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
         verifyObject(INoticeStore, self.notices)
+        verifyObject(IKeyStore, self.keys)
 
 
 class SQLStoreTests(*_CONTRACTS):
@@ -60,6 +67,7 @@ class SQLStoreTests(*_CONTRACTS):
         self.addCleanup(database.close)
         self.store = SQLStore(database)
         self.notices = SQLNoticeStore(database)
+        self.keys = SQLKeyStore(database)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
@@ -67,6 +75,7 @@ class SQLStoreTests(*_CONTRACTS):
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
         verifyObject(INoticeStore, self.notices)
+        verifyObject(IKeyStore, self.keys)
 
 
 class ThreadedSQLStoreTests(*_CONTRACTS):
@@ -81,3 +90,4 @@ class ThreadedSQLStoreTests(*_CONTRACTS):
         self.addCleanup(threads.stop)
         self.store = SQLStore(database)
         self.notices = SQLNoticeStore(database)
+        self.keys = SQLKeyStore(database)

@@ -1,5 +1,6 @@
 """What clients need of preauth and registration: the contract's points 9 to 14, 16, 17."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from invitereg.errors import WeakPassword
@@ -53,6 +54,36 @@ class FormTests(DoorTestCase):
         query = self.listener.opened().ask(GET).query
         said = self.listener.domains[DOMAIN].instructions
         self.assertEqual((str(query.instructions), str(query.x.instructions)), (said, said))
+
+    def test_point_12_web_redirect(self):
+        """Where there is a site and a token is needed, it is named; the set is refused."""
+        self.set_site("https://chat.example.com/")
+        client = self.listener.opened()
+        reply = client.ask(GET)
+        self.assertResult(reply)
+        query = reply.query
+        self.assertEqual(children(query, NS_REGISTER), ["instructions"])
+        (redirect,) = query.elements("jabber:x:oob", "x")
+        self.assertEqual(str(redirect.url), "https://chat.example.com/")
+        self.assertEqual(redirect.url.uri, "jabber:x:oob")
+        refused = client.ask(registration("juliet"))
+        self.assertEqual(error_of(refused)[:2], ("auth", "forbidden"))
+
+    def test_point_12_only_where_needed(self):
+        """With a token, on an open server, or without https, the form is the usual one."""
+        self.listener.add_invite()
+        self.set_site("https://chat.example.com/")
+        self.assertForm(self.listener.preauthorised().ask(GET))
+        self.set_site("http://localhost:8080/")
+        self.assertForm(self.listener.opened().ask(GET))
+        self.set_site("https://chat.example.com/", registration_invite_only=False)
+        self.assertForm(self.listener.opened().ask(GET))
+
+    def set_site(self, url, **policy):
+        domain = self.listener.domains[DOMAIN]
+        self.listener.domains[DOMAIN] = replace(
+            domain, web_url=url, policy=replace(domain.policy, **policy)
+        )
 
     def test_point_12_form_without_token(self):
         """Without a token the form is the same, and the set is refused."""

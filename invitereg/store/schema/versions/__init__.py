@@ -1,1 +1,1 @@
-"""One migration in each module; `0001_initial` makes the tables."""
+"""One migration in each module; `0001_initial` makes the first tables."""

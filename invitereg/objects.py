@@ -1,23 +1,15 @@
-"""What commands print as JSON: scripts rely on every key and on every shape."""
+"""What commands print and the HTTP API answers as JSON: scripts rely on every key and shape."""
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import click
-
+from invitereg.keys import ApiKey
 from invitereg.model import Account, Invite, Use
 from invitereg.policy import Decision
 from invitereg.policy.values import Domain
 
 Object = dict[str, Any]
-
-
-def print_objects(objects: Iterable[Object]) -> None:
-    """One object a line."""
-    for one in objects:
-        click.echo(json.dumps(one))
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -80,6 +72,31 @@ def account_object(account: Account) -> Object:
         "created_at": timestamp(account.created_at),
         "roles": list(account.roles),
         "groups": list(account.groups),
+    }
+
+
+def key_object(key: ApiKey) -> Object:
+    """A key, without the secret."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": [scope.value for scope in key.scopes],
+        "domain": key.domain,
+        "expires_at": timestamp(key.expires_at),
+        "created_at": timestamp(key.created_at),
+        "revoked_at": timestamp(key.revoked_at),
+    }
+
+
+def issued_key_object(key: ApiKey, secret: str) -> Object:
+    """A key that has just been made: the only time its secret is there."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "key": secret,
+        "scopes": [scope.value for scope in key.scopes],
+        "domain": key.domain,
+        "expires_at": timestamp(key.expires_at),
     }
 
 

@@ -1,0 +1,104 @@
+"""``invitereg key …``: keys for programs that use the HTTP API."""
+
+from datetime import datetime, timedelta
+
+import click
+
+from invitereg.cli.desk import Desk, pass_desk
+from invitereg.cli.parameters import DURATION, json_option
+from invitereg.cli.printing import print_objects
+from invitereg.cli.wording import print_table
+from invitereg.keys import ApiKey, Scope, issue_key
+from invitereg.model import token_digest
+from invitereg.objects import issued_key_object, key_object, timestamp
+
+
+@click.group()
+def command() -> None:
+    """Make and revoke keys for programs that use the HTTP API."""
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    metavar="SCOPE",
+    type=click.Choice([scope.value for scope in Scope]),
+    multiple=True,
+    required=True,
+    help=f"What it allows; may be repeated: {', '.join(Scope)}.",
+)
+@click.option(
+    "--expires", metavar="TIME", type=DURATION, help="From now, as 12h or 7d; default: never."
+)
+@click.option("--domain", metavar="DOMAIN", help="The only domain it is for; default: all.")
+@json_option
+@pass_desk
+def create(
+    desk: Desk,
+    name: str,
+    scopes: tuple[str, ...],
+    expires: timedelta | None,
+    domain: str | None,
+    as_json: bool,
+) -> None:
+    """Make a key and print it: it is shown only now. NAME is for yourself."""
+    only = None if domain is None else desk.domain(domain).name
+    key, secret = issue_key(name, [Scope(one) for one in scopes], desk.now(), expires, only)
+    desk.run(desk.keys.create_key(key, token_digest(secret)))
+    if as_json:
+        print_objects([issued_key_object(key, secret)])
+    else:
+        click.echo(secret)
+        click.echo(click.style(_summary(key), dim=True))
+
+
+@command.command("list")
+@json_option
+@pass_desk
+def list_(desk: Desk, as_json: bool) -> None:
+    """List all keys, the oldest first."""
+    keys, now = desk.run(desk.keys.list_keys()), desk.now()
+    if as_json:
+        print_objects(key_object(key) for key in keys)
+        return
+    head = ("id", "status", "expires", "domain", "name", "scopes")
+    print_table(head, [_row(key, now) for key in keys])
+
+
+@command.command()
+@click.argument("key_id", metavar="ID")
+@json_option
+@pass_desk
+def revoke(desk: Desk, key_id: str, as_json: bool) -> None:
+    """End a key: it opens nothing any more."""
+    key = desk.run(desk.keys.revoke_key(key_id, desk.now()))
+    if as_json:
+        print_objects([key_object(key)])
+    else:
+        click.echo(f"revoked: {_summary(key)}")
+
+
+def _summary(key: ApiKey) -> str:
+    expires = timestamp(key.expires_at)
+    words = [
+        f"key {key.id}",
+        f"name {key.name}",
+        f"for {key.domain or 'all domains'}",
+        f"expires {expires}" if expires else "never expires",
+        f"scopes {' '.join(key.scopes)}",
+    ]
+    return ", ".join(words)
+
+
+def _row(key: ApiKey, now: datetime) -> list[str]:
+    status = "valid" if key.valid(now) else "expired"
+    return [
+        key.id,
+        "revoked" if key.revoked_at is not None else status,
+        timestamp(key.expires_at) or "never",
+        key.domain or "all",
+        key.name,
+        " ".join(key.scopes),
+    ]

@@ -1,0 +1,118 @@
+"""XMPP apps, as data: the list that comes along, and what an operator adds."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+
+from invitereg.config.mistakes import quoted
+from invitereg.config.section import Section
+
+Platform = Literal["android", "ios", "macos", "windows", "linux", "web"]
+Shop = Literal["google-play", "app-store", "f-droid", "flathub", "microsoft", "website"]
+_LIST = Path(__file__).with_name("apps.yaml")
+_BLANKS = {"uri": "", "token": "", "domain": "", "address": ""}
+
+
+def _localised(value: object) -> Mapping[str, str]:
+    """One text for everybody, or one for each language; the empty tag is for the others."""
+    if isinstance(value, str):
+        return {"": value} if value else {}
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError("must be text, or texts by language, as in {en: Hello, de: Hallo}")
+    if not all(isinstance(part, str) for pair in value.items() for part in pair):
+        raise ValueError("must be texts by language, as in {en: Hello, de: Hallo}")
+    return {str(tag).lower(): str(text) for tag, text in value.items()}
+
+
+def web_url(text: str) -> str:
+    """An address of the web.
+
+    Raises:
+        ValueError: it is none; the text says so.
+    """
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not text.isascii() or any(c in text for c in " \"'<>\\"):
+        raise ValueError(f"{quoted(text)} is no address such as https://example.com/")
+    return text
+
+
+def _format(text: str) -> str:
+    """A link with places to fill: ``{uri}``, ``{token}``, ``{domain}`` or ``{address}``."""
+    try:
+        text.format(**_BLANKS)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        raise ValueError(
+            "may have {uri}, {token}, {domain} and {address} in it, and no other { or }"
+        ) from None
+    return text
+
+
+Localised = Annotated[
+    Mapping[str, str],
+    PlainValidator(_localised),
+    WithJsonSchema({"type": ["string", "object"], "additionalProperties": {"type": "string"}}),
+]
+WebUrl = Annotated[str, AfterValidator(web_url)]
+LinkFormat = Annotated[str, AfterValidator(_format)]
+
+
+def in_language(texts: Mapping[str, str], language: str) -> str:
+    """The text for ``language``; else the one for others, or the English one, or any."""
+    for tag in (language.lower(), language.lower().partition("-")[0], "", "en"):
+        if tag in texts:
+            return texts[tag]
+    return next(iter(texts.values()), "")
+
+
+class StoreButton(Section):
+    """Where an app is got; for some of its platforms, where it says so."""
+
+    shop: Shop
+    url: WebUrl
+    platforms: tuple[Platform, ...] = ()
+
+
+class App(Section):
+    """An app to chat with.
+
+    Attributes:
+        key: its name in the list; set when the list is read.
+        logo: a file's name in ``static/apps``, or an address on the site itself.
+        platforms: where it runs.
+        preauth: whether it opens invitations by itself.
+        magic_link: what opens the invitation in it, filled in; the xmpp: URI if there is none.
+        login_link: what opens it to log in with an address.
+        setup, login: what to do with an invitation, and with an account that is made already.
+    """
+
+    key: str = ""
+    name: str
+    text: Localised
+    logo: str = ""
+    platforms: Annotated[tuple[Platform, ...], Field(min_length=1)]
+    link: WebUrl
+    stores: tuple[StoreButton, ...] = ()
+    preauth: bool = False
+    magic_link: LinkFormat = ""
+    login_link: LinkFormat = ""
+    setup: Localised = Field(default_factory=dict)
+    login: Localised = Field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def default_apps() -> Mapping[str, App]:
+    """The apps that come along, by name, best first."""
+    found = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
+    return MappingProxyType(
+        {key: App.model_validate(app, strict=False) for key, app in found.items()}
+    )

@@ -1,0 +1,51 @@
+"""Where the service listens, and with which certificate: values of several sections."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, ValidationInfo, field_validator
+
+from invitereg.config.section import Section
+from invitereg.config.values import FilePath, surroundings
+
+
+def _endpoint(text: str, info: ValidationInfo) -> str:
+    if surroundings(info).serving:
+        from invitereg.config.endpoints import check_endpoint
+
+        check_endpoint(text)
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+def _opens_files(info: ValidationInfo) -> bool:
+    """Whether a certificate is one that is used, by somebody who may read it."""
+    around = surroundings(info)
+    return around.serving and around.final
+
+
+class Tls(Section):
+    """The certificate that clients see, with its chain, and its key: files in PEM form."""
+
+    certificate: FilePath
+    private_key: FilePath
+
+    @field_validator("certificate")
+    @classmethod
+    def _is_usable(cls, path: Path, info: ValidationInfo) -> Path:
+        if _opens_files(info):
+            from invitereg.config.certificates import check_certificate
+
+            check_certificate(path)
+        return path
+
+    @field_validator("private_key")
+    @classmethod
+    def _belongs_to_certificate(cls, path: Path, info: ValidationInfo) -> Path:
+        if _opens_files(info):
+            from invitereg.config.certificates import check_private_key
+
+            check_private_key(path, info.data.get("certificate"))
+        return path

@@ -1,0 +1,154 @@
+"""The keys of the HTTP API on an SQL database, and its requests that may be repeated."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, Row, bindparam, delete, select, tuple_, update
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.engine import Connection
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from invitereg.errors import InvalidRequest, NotFound, OtherRequest
+from invitereg.keys import REPEATABLE, ApiKey, IKeyStore, Once, Scope
+from invitereg.model import Invite
+from invitereg.store import invites
+from invitereg.store.database import Database
+from invitereg.store.tables import Time, api_keys, api_requests
+
+_columns = [column for column in api_keys.c if column.name not in ("seq", "digest")]
+_INSERT = (
+    insert(api_keys).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
+)
+_FIND = select(*_columns).where(api_keys.c.digest == bindparam("of_digest"))
+_LIST = select(*_columns).order_by(api_keys.c.seq)
+_GET = select(*_columns).where(api_keys.c.id == bindparam("of_id"))
+_REVOKE = (
+    update(api_keys)
+    .where(api_keys.c.id == bindparam("of_id"), api_keys.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now", type_=Time))
+)
+
+
+def _first() -> Insert:
+    """Take the name of a request, unless one that may still be repeated has it."""
+    statement = insert(api_requests)
+    return statement.on_conflict_do_update(
+        index_elements=["key_id", "name"],
+        set_={
+            name: statement.excluded[name] for name in ("request", "domain", "invite_id", "at")
+        },
+        where=api_requests.c.at <= bindparam("since", type_=Time),
+    ).execution_options(preserve_rowcount=True)
+
+
+_FIRST = _first()
+_EARLIER = select(api_requests).where(
+    api_requests.c.key_id == bindparam("key_id"), api_requests.c.name == bindparam("name")
+)
+_NAME = tuple_(api_requests.c.key_id, api_requests.c.name)
+_PURGE = delete(api_requests).where(
+    _NAME.in_(
+        select(api_requests.c.key_id, api_requests.c.name)
+        .where(api_requests.c.at <= bindparam("before", type_=Time))
+        .limit(bindparam("most", type_=Integer))
+    )
+)
+
+
+@implementer(IKeyStore)
+class SQLKeyStore:
+    """Keys in a `Database`. Each method is described in its interface."""
+
+    def __init__(self, database: Database) -> None:
+        self._read = database.read
+        self._write = database.write
+
+    def create_key(self, key: ApiKey, digest: bytes) -> Deferred[None]:
+        """See `IKeyStore`."""
+        return self._write(lambda c: _create(c, key, digest))
+
+    def find_key(self, digest: bytes) -> Deferred[ApiKey | None]:
+        """See `IKeyStore`."""
+        return self._read(lambda c: _find(c, digest))
+
+    def list_keys(self) -> Deferred[Sequence[ApiKey]]:
+        """See `IKeyStore`."""
+        return self._read(lambda c: [_key_of(row) for row in c.execute(_LIST)])
+
+    def revoke_key(self, key_id: str, now: datetime) -> Deferred[ApiKey]:
+        """See `IKeyStore`."""
+        return self._write(lambda c: _revoke(c, key_id, now))
+
+    def create_invite_once(self, invite: Invite, digest: bytes, once: Once) -> Deferred[Invite]:
+        """See `IKeyStore`."""
+        return self._write(lambda c: _create_once(c, invite, digest, once))
+
+    def purge_repeats(self, before: datetime, at_most: int) -> Deferred[int]:
+        """See `IKeyStore`."""
+        which = {"before": before, "most": at_most}
+        return self._write(lambda c: c.execute(_PURGE, which).rowcount)
+
+
+def _create(connection: Connection, key: ApiKey, digest: bytes) -> None:
+    row = {
+        "id": key.id,
+        "digest": digest,
+        "name": key.name,
+        "scopes": key.scopes,
+        "domain": key.domain,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+    if connection.execute(_INSERT, row).rowcount != 1:
+        raise InvalidRequest(f"There is a key {key.id}, or one of that secret, already.")
+
+
+def _find(connection: Connection, digest: bytes) -> ApiKey | None:
+    row = connection.execute(_FIND, {"of_digest": digest}).first()
+    return None if row is None else _key_of(row)
+
+
+def _revoke(connection: Connection, key_id: str, now: datetime) -> ApiKey:
+    connection.execute(_REVOKE, {"of_id": key_id, "now": now})
+    row = connection.execute(_GET, {"of_id": key_id}).first()
+    if row is None:
+        raise NotFound(f"There is no key {key_id}.")
+    return _key_of(row)
+
+
+def _create_once(connection: Connection, invite: Invite, digest: bytes, once: Once) -> Invite:
+    row: dict[str, Any] = {
+        "key_id": once.key_id,
+        "name": once.name,
+        "request": once.request,
+        "domain": invite.domain,
+        "invite_id": invite.id,
+        "at": invite.created_at,
+    }
+    if (
+        connection.execute(_FIRST, {**row, "since": invite.created_at - REPEATABLE}).rowcount
+        == 1
+    ):
+        invites.create(connection, invite, digest)
+        return invite
+    earlier = connection.execute(_EARLIER, {"key_id": once.key_id, "name": once.name}).one()
+    if earlier.request != once.request:
+        raise OtherRequest
+    return invites.renew(
+        connection, earlier.domain, earlier.invite_id, digest, invite.created_at
+    )
+
+
+def _key_of(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        scopes=tuple(Scope(scope) for scope in row.scopes),
+        domain=row.domain,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,195 @@
+"""What requests may say, field by field: the served document is made from these models."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+
+from invitereg.config import duration_or_never
+from invitereg.model import MAX_PASSWORD_BYTES, Kind, Status
+from invitereg.policy.values import parse_address
+
+_MOST_USES = 10**9
+_MOST_WORDS = 100
+_RFC_3339 = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+
+def _duration(text: str) -> str:
+    duration_or_never(text)
+    return text
+
+
+def _address(text: str) -> str:
+    if parse_address(text) is None:
+        raise ValueError("must be an address, such as 192.0.2.1 or 2001:db8::1")
+    return text
+
+
+def _moment(value: object) -> datetime:
+    """A time as RFC 3339 writes it, in UTC."""
+    if not isinstance(value, str) or not re.fullmatch(_RFC_3339, value):
+        raise ValueError("must be a time such as 2026-11-29T12:00:00Z")
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far away") from None
+
+
+# NUL is the one character that not every database keeps.
+Text = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")]
+Name = Annotated[str, Field(min_length=1, max_length=1023, pattern=r"^[^\x00]*$")]
+Role = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9:_-]+$")]
+Duration = Annotated[
+    str,
+    Field(pattern=r"^([0-9]{1,12}[smhdw]|never)$", examples=["7d"]),
+    AfterValidator(_duration),
+]
+Timestamp = Annotated[
+    datetime,
+    PlainValidator(_moment),
+    WithJsonSchema(
+        {"type": "string", "pattern": _RFC_3339, "examples": ["2026-11-29T12:00:00Z"]}
+    ),
+]
+Uses = Annotated[int, Field(ge=1, le=_MOST_USES)]
+ClientAddress = Annotated[
+    str, Field(max_length=64, examples=["192.0.2.1"]), AfterValidator(_address)
+]
+InviteKind = Literal["account", "contact", "account-and-contact"]
+DOMAIN = "May be left out where the key, or the service, is for one domain only."
+CLIENT_ADDRESS = (
+    "Of whom this is done for, by which the limits judge; otherwise the caller's own."
+)
+
+
+class Body(BaseModel):
+    """An object in which nothing is guessed, and nothing unknown is left out."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Nothing(Body):
+    """An empty object, or no body."""
+
+
+class Expiring(Body):
+    """How long, from now or until when."""
+
+    expires: Duration | None = Field(
+        None, description="From now, as 12h or 7d, or never; default: as configured."
+    )
+    expires_at: Timestamp | None = Field(
+        None, description="The moment, instead of `expires`; null is never."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Expiring":
+        if {"expires", "expires_at"} <= self.model_fields_set:
+            raise ValueError("expires and expires_at exclude each other")
+        if "expires" in self.model_fields_set and self.expires is None:
+            raise ValueError("expires must be a time such as 7d, or never")
+        return self
+
+    @property
+    def says_expiry(self) -> bool:
+        """Whether it says anything about that."""
+        return bool({"expires", "expires_at"} & self.model_fields_set)
+
+    def expiry(self, now: datetime) -> timedelta | None:
+        """How long from ``now``; None is never."""
+        if self.expires is not None:
+            return duration_or_never(self.expires)
+        return None if self.expires_at is None else self.expires_at - now
+
+
+class NewInviteBody(Expiring):
+    """An invite to make."""
+
+    domain: Name | None = Field(None, description=DOMAIN)
+    kind: InviteKind = Field(
+        Kind.ACCOUNT.value, description="Whether it registers, makes contacts, or both."
+    )
+    inviter: Name | None = Field(None, description="Who invites; null is the operator.")
+    username: Name | None = Field(None, description="The only name to be taken with it.")
+    uses_allowed: Uses | None = Field(1, description="How often; null is without limit.")
+    roles: tuple[Role, ...] = Field((), max_length=_MOST_WORDS)
+    groups: tuple[Name, ...] = Field((), max_length=_MOST_WORDS)
+    note: Text = Field("", description="For the operator.")
+
+
+class InviteChangesBody(Expiring):
+    """What to change; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    uses_allowed: Uses | None = Field(None, description="How often; null is without limit.")
+    note: Text = Field("", description="For the operator.")
+
+    @model_validator(mode="after")
+    def _something(self) -> "InviteChangesBody":
+        if not self.model_fields_set:
+            raise ValueError("say what to change: expires, expires_at, uses_allowed or note")
+        return self
+
+
+class NewResetBody(Expiring):
+    """Whose password is to be set."""
+
+    username: Name
+    domain: Name | None = Field(None, description=DOMAIN)
+
+
+class PreviewBody(Body):
+    """A token to look at."""
+
+    token: Name
+    domain: Name | None = Field(None, description=DOMAIN)
+    client_address: ClientAddress | None = Field(None, description=CLIENT_ADDRESS)
+
+
+class RegistrationBody(Body):
+    """Who registers, or sets the password anew that a reset invite is for."""
+
+    username: Name
+    password: Annotated[str, Field(max_length=MAX_PASSWORD_BYTES)]
+    token: Name | None = Field(None, description="Left out where registration is open.")
+    fields: dict[Name, Text] = Field(
+        default_factory=dict, max_length=50, description="What the operator asks for besides."
+    )
+    domain: Name | None = Field(None, description=DOMAIN)
+    client_address: ClientAddress | None = Field(None, description=CLIENT_ADDRESS)
+
+
+class Query(Body):
+    """What is behind the question mark: all text, of which numbers are read."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class DomainQuery(Query):
+    """Which domain's."""
+
+    domain: Name | None = Field(None, description=DOMAIN)
+
+
+class ListQuery(DomainQuery):
+    """Which invites."""
+
+    status: Literal["pending", "used", "expired", "revoked", "all"] = Field(
+        Status.PENDING.value, description="In which state they are."
+    )
+    inviter: Name | None = Field(None, description="Who invites.")
+    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="How many at most.")
+    after: Name | None = Field(None, description="Go on after this id: `next` of a page.")

@@ -1,0 +1,217 @@
+"""Invites and resets, as the API does them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from invitereg.interfaces import IInviteStore, InviteChanges
+from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
+from invitereg.keys import Scope
+from invitereg.model import Invite, Status, prepare_localpart
+from invitereg.objects import invite_object, issued_object, use_object
+from invitereg.policy.values import Domain
+from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
+from invitereg.web.api.bodies import (
+    DomainQuery,
+    Expiring,
+    InviteChangesBody,
+    ListQuery,
+    NewInviteBody,
+    NewResetBody,
+    Nothing,
+)
+from invitereg.web.api.operations import Answer, Call, Operation, require_future
+
+
+class Invites:
+    """Carries out what is asked about invites."""
+
+    def __init__(self, issuer: Issuer, store: Any, now: Callable[[], datetime]) -> None:
+        self._issuer = issuer
+        self._store = IInviteStore(store)
+        self._now = now
+
+    async def create(self, call: Call) -> Answer:
+        """Make an invite."""
+        body: NewInviteBody = call.body
+        domain = call.domain(body.domain)
+        new = NewInvite(
+            domain=domain.name,
+            source=f"api:{call.key.id}",
+            inviter=body.inviter,
+            contact=body.kind != "account",
+            registration=body.kind != "contact",
+            username=body.username,
+            expiry=self._expiry(body),
+            uses=body.uses_allowed,
+            roles=tuple(dict.fromkeys(body.roles)),
+            groups=tuple(dict.fromkeys(body.groups)),
+            note=body.note,
+        )
+        return _issued(await self._issuer.create(new, call.once), domain, status=201)
+
+    async def reset(self, call: Call) -> Answer:
+        """Make a link that sets a new password."""
+        body: NewResetBody = call.body
+        domain = call.domain(body.domain)
+        made = await self._issuer.create_reset(
+            domain.name, body.username, f"api:{call.key.id}", self._expiry(body), call.once
+        )
+        return _issued(made, domain, status=201)
+
+    async def list(self, call: Call) -> Answer:
+        """Some invites."""
+        query: ListQuery = call.query
+        domain, now = call.domain(query.domain).name, self._now()
+        status = None if query.status == "all" else Status(query.status)
+        inviter = query.inviter and prepare_localpart(query.inviter)
+        found = await self._store.list_invites(
+            domain, now, status, query.limit + 1, query.after, inviter=inviter
+        )
+        page = found[: query.limit]
+        after = page[-1].id if len(found) > len(page) else None
+        content = {"items": [invite_object(invite, now) for invite in page], "next": after}
+        values = query.model_dump(exclude_unset=True) | {"after": after}
+        return Answer(
+            content=content, link_next=f"invites?{urlencode(values)}" if after else None
+        )
+
+    async def show(self, call: Call) -> Answer:
+        """One invite and its uses."""
+        domain = call.domain(call.query.domain).name
+        invite = await self._store.get_invite(domain, call.name)
+        uses = await self._store.list_uses(domain, invite.id)
+        history = {"history": [use_object(use) for use in uses]}
+        return Answer(content=invite_object(invite, self._now()) | history)
+
+    async def edit(self, call: Call) -> Answer:
+        """Change an invite."""
+        body: InviteChangesBody = call.body
+        values: dict[str, Any] = body.model_dump(
+            include={"uses_allowed", "note"}, exclude_unset=True
+        )
+        if body.says_expiry:
+            now = self._now()
+            expiry = body.expiry(now)
+            if expiry is not None:
+                require_future(expiry.total_seconds())
+            values["expires_at"] = None if expiry is None else now + expiry
+        domain = call.domain(call.query.domain).name
+        return self._changed(
+            await self._issuer.edit(domain, call.name, InviteChanges(values=values))
+        )
+
+    async def renew(self, call: Call) -> Answer:
+        """Give an invite a new token."""
+        domain = call.domain(call.query.domain)
+        return _issued(await self._issuer.renew(domain.name, call.name), domain)
+
+    async def revoke(self, call: Call) -> Answer:
+        """End an invite."""
+        domain = call.domain(call.query.domain).name
+        return self._changed(await self._issuer.revoke(domain, call.name))
+
+    def _expiry(self, body: Expiring) -> Any:
+        return body.expiry(self._now()) if body.says_expiry else DEFAULT_EXPIRY
+
+    def _changed(self, invite: Invite) -> Answer:
+        return Answer(content=invite_object(invite, self._now()))
+
+    def operations(self) -> tuple[Operation, ...]:
+        """All of this, as the API offers it."""
+        one = ("invites", "{id}")
+        return (
+            Operation(
+                method="POST",
+                path=("invites",),
+                id="createInvite",
+                summary="Make an invite",
+                scope=Scope.INVITES_CREATE,
+                carry_out=self.create,
+                body=NewInviteBody,
+                answer=IssuedInvite,
+                status=201,
+                statuses=(404, 409),
+                repeatable=True,
+            ),
+            Operation(
+                method="GET",
+                path=("invites",),
+                id="listInvites",
+                summary="List invites, the oldest first, page by page",
+                scope=Scope.INVITES_READ,
+                carry_out=self.list,
+                query=ListQuery,
+                answer=InvitePage,
+                statuses=(404,),
+            ),
+            Operation(
+                method="GET",
+                path=one,
+                id="getInvite",
+                summary="Show an invite and who has used it",
+                scope=Scope.INVITES_READ,
+                carry_out=self.show,
+                query=DomainQuery,
+                answer=InviteWithHistory,
+                statuses=(404,),
+            ),
+            Operation(
+                method="PATCH",
+                path=one,
+                id="editInvite",
+                summary="Change an invite that is neither revoked nor used up",
+                scope=Scope.INVITES_EDIT,
+                carry_out=self.edit,
+                query=DomainQuery,
+                body=InviteChangesBody,
+                answer=StoredInvite,
+                statuses=(404, 409),
+            ),
+            Operation(
+                method="POST",
+                path=(*one, "renew"),
+                id="renewInvite",
+                summary="Give a pending invite a new token, and end the old one",
+                scope=Scope.INVITES_EDIT,
+                carry_out=self.renew,
+                query=DomainQuery,
+                body=Nothing,
+                answer=IssuedInvite,
+                statuses=(404,),
+            ),
+            Operation(
+                method="POST",
+                path=(*one, "revoke"),
+                id="revokeInvite",
+                summary="End an invite, and free its username",
+                scope=Scope.INVITES_EDIT,
+                carry_out=self.revoke,
+                query=DomainQuery,
+                body=Nothing,
+                answer=StoredInvite,
+                statuses=(404,),
+            ),
+            Operation(
+                method="POST",
+                path=("resets",),
+                id="createReset",
+                summary="Make a link that sets a new password for an account",
+                scope=Scope.RESETS_CREATE,
+                carry_out=self.reset,
+                body=NewResetBody,
+                answer=IssuedInvite,
+                status=201,
+                statuses=(404,),
+                repeatable=True,
+            ),
+        )
+
+
+def _issued(made: tuple[Invite, str], domain: Domain, status: int = 200) -> Answer:
+    invite, token = made
+    location = f"invites/{invite.id}" if status == 201 else None
+    return Answer(
+        content=issued_object(invite, token, domain), status=status, location=location
+    )

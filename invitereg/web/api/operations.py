@@ -1,0 +1,128 @@
+"""What an operation of the API is: asked how, allowed by what, answered with what."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from invitereg.errors import InvalidRequest
+from invitereg.keys import ApiKey, Once, Scope
+from invitereg.model import prepare_domain
+from invitereg.objects import Object
+from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.web.api.bodies import Body, Nothing, Query
+from invitereg.web.api.problems import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request that may be done.
+
+    Attributes:
+        domains: what is served.
+        key: whose request it is.
+        address: the caller's.
+        name: what stands for ``{id}`` in the path; "" elsewhere.
+        body, query: as the operation's models describe them.
+        once: the name that the client gave to the request, if it did.
+    """
+
+    domains: Mapping[str, Domain]
+    key: ApiKey
+    address: Address
+    name: str
+    body: Any = field(repr=False)
+    query: Any
+    once: Once | None
+
+    def domain(self, name: str | None) -> Domain:
+        """The domain that a request is about.
+
+        Raises:
+            Problem: it must be said, is not served, or not the key's.
+        """
+        if name is None:
+            name = self.key.domain or (next(iter(self.domains)) if _single(self) else None)
+        if name is None:
+            text = f"say for which domain: {', '.join(self.domains)}"
+            raise Problem(422, "invalid-request", f"domain: {text}.", errors=[("domain", text)])
+        if self.key.domain not in (None, _prepared(name)):
+            raise Problem(403, "other-domain", f"This key is for {self.key.domain} only.")
+        domain = self.domains.get(_prepared(name))
+        if domain is None:
+            text = "is not served here"
+            raise Problem(422, "invalid-request", f"domain: {text}.", errors=[("domain", text)])
+        return domain
+
+    def client(self, told: str | None) -> Address:
+        """The address that the limits judge by."""
+        return (told and parse_address(told)) or self.address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a call comes to; ``location`` is within the API."""
+
+    content: Object
+    status: int = 200
+    location: str | None = None
+    link_next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One thing that can be asked for.
+
+    Attributes:
+        path: its segments; ``{id}`` stands for any.
+        id: its name in the document.
+        statuses: with which it may be refused, besides those that all have.
+        repeatable: it heeds Idempotency-Key.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    id: str
+    summary: str
+    scope: Scope
+    carry_out: Callable[[Call], Awaitable[Answer]]
+    answer: type[BaseModel]
+    body: type[Body] | None = None
+    query: type[Query] = Query
+    status: int = 200
+    statuses: tuple[int, ...] = ()
+    repeatable: bool = False
+
+
+def once(key: ApiKey, name: str, operation: Operation, body: Body) -> Once:
+    """What makes a repeat of a request known; ``name`` is the client's."""
+    asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
+    return Once(key_id=key.id, name=_digest(name), request=_digest(asked))
+
+
+def require_future(seconds: float) -> None:
+    """Raises InvalidRequest for a moment that has passed."""
+    if seconds <= 0:
+        raise InvalidRequest("An invite must be valid for some time.")
+
+
+def takes_body(operation: Operation) -> bool:
+    """Whether there is anything to say in it."""
+    return operation.body not in (None, Nothing)
+
+
+def _single(call: Call) -> bool:
+    return len(call.domains) == 1
+
+
+def _prepared(name: str) -> str:
+    try:
+        return prepare_domain(name)
+    except ValueError:
+        return ""
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,47 @@
+"""The API put together from its parts."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from invitereg.issuer import Issuer
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar
+from invitereg.web.api.authorization import Authorization, Rates
+from invitereg.web.api.invites import Invites
+from invitereg.web.api.prosody import PROSODY_PATH, ProsodyInvites
+from invitereg.web.api.registrations import Registrations
+from invitereg.web.api.resource import API_PATH, Api
+from invitereg.web.site import WebDoor
+
+
+def mount_api(
+    door: WebDoor,
+    *,
+    domains: Mapping[str, Domain],
+    issuer: Issuer,
+    registrar: Registrar,
+    store: Any,
+    keys: Any,
+    rates: Rates,
+    now: Callable[[], datetime],
+) -> None:
+    """Let ``door`` serve the API, and what stands for Prosody's.
+
+    Args:
+        door: the site.
+        domains: what is served, by name; may be replaced while running.
+        issuer: makes invites, with ``keys`` as its store of keys.
+        registrar: registers.
+        store: the `invitereg.interfaces.IInviteStore`.
+        keys: the `invitereg.keys.IKeyStore`.
+        rates: how much each key may.
+        now: tells the time.
+    """
+    authorization = Authorization(keys, rates, now)
+    operations = (
+        *Invites(issuer, store, now).operations(),
+        *Registrations(registrar).operations(),
+    )
+    door.mount(API_PATH, Api(operations, authorization, domains))
+    door.mount(PROSODY_PATH, ProsodyInvites(issuer, authorization))

@@ -1,0 +1,94 @@
+"""How the API says no: problem documents (RFC 9457)."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from twisted.web.http_headers import Headers
+
+from invitereg.errors import FieldMissing, Refused, Unavailable, UsernameReserved
+from invitereg.web.statuses import say_when, status_of
+
+CONTENT_TYPE = b"application/problem+json"
+_INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class Problem(Exception):
+    """A request that is not done; nothing was changed.
+
+    Attributes:
+        status: HTTP's.
+        code: the same for the same kind of problem, for programs.
+        detail: what is wrong and what to do, for people.
+        errors: what is wrong with which part of the request: path and text.
+        more: further members of the document.
+        headers: what the answer says besides.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        more: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.more = more or {}
+        self.headers = Headers()
+        for name, value in (headers or {}).items():
+            self.headers.setRawHeaders(name, [value])
+        super().__init__(detail)
+
+    def document(self) -> bytes:
+        """The body of the answer."""
+        members: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            **self.more,
+        }
+        if self.errors:
+            members["errors"] = [{"at": at, "detail": text} for at, text in self.errors]
+        return json.dumps(members).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """Gathers what is wrong with a request, to say it all at once."""
+
+    errors: list[tuple[str, str]] = field(default_factory=list)
+
+    def problem(self) -> Problem:
+        """All of it."""
+        first = "; ".join(f"{at}: {text}" if at else text for at, text in self.errors[:5])
+        return Problem(422, "invalid-request", f"{first}.", errors=self.errors)
+
+
+def problem_of(refusal: Refused) -> Problem:
+    """What a refusal comes to."""
+    more = {}
+    if isinstance(refusal, Unavailable):
+        more["error_id"] = refusal.error_id
+    if isinstance(refusal, UsernameReserved) and refusal.take:
+        more["username"] = refusal.take
+    errors = [(refusal.field, "is required")] if isinstance(refusal, FieldMissing) else []
+    problem = Problem(
+        status_of(refusal), code_of(refusal), refusal.text, errors=errors, more=more
+    )
+    say_when(problem.headers, refusal)
+    return problem
+
+
+def code_of(refusal: Refused) -> str:
+    """The name of a refusal, such as ``username-taken``."""
+    return _INNER_CAPITAL.sub("-", type(refusal).__name__).lower()

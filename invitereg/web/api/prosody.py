@@ -1,0 +1,58 @@
+"""``/invites_api``, as Prosody's mod_invites_api has it: what was written for that goes on.
+
+One request makes one invite for one account. https://modules.prosody.im/mod_invites_api
+"""
+
+from invitereg.issuer import Issuer, NewInvite
+from invitereg.keys import Scope
+from invitereg.web.api.authorization import Authorization, bearer
+from invitereg.web.api.operations import Call
+from invitereg.web.api.problems import Problem
+from invitereg.web.api.reading import query_values
+from invitereg.web.api.resource import Answering, require_method, respond
+from invitereg.web.channel import WebRequest
+
+PROSODY_PATH = "invites_api"
+_KNOWN = {"key", "redirect"}
+
+
+class ProsodyInvites(Answering):
+    """Makes an invite, and sends to its page."""
+
+    def __init__(self, issuer: Issuer, authorization: Authorization) -> None:
+        super().__init__()
+        self._issuer = issuer
+        self._authorization = authorization
+
+    async def answer(self, request: WebRequest) -> None:
+        """Answer 201, or 303 where a redirection is asked for, with Location."""
+        request.route = PROSODY_PATH
+        if request.postpath not in ([], [b""]):
+            raise Problem(404, "no-such-path", "There is nothing under this path.")
+        method = (request.method or b"").decode("latin-1")
+        if method == "HEAD":  # who only looks must not make anything
+            method = ""
+        require_method(method, ("GET", "POST"))
+        if request.too_large:
+            raise Problem(413, "too-large", "No body is needed.")
+        query = query_values(request)
+        if not query.keys() <= _KNOWN:
+            raise Problem(422, "invalid-request", "Only key and redirect are known here.")
+        secret = bearer(request) or query.get("key")
+        key = await self._authorization.require(secret, Scope.INVITES_CREATE)
+        call = Call(
+            domains=self._issuer.domains,
+            key=key,
+            address=request.client,
+            name="",
+            body=None,
+            query=None,
+            once=None,
+        )
+        # As there, whose site is asked for says for which domain.
+        domain = call.domain(key.domain or request.served.domain)
+        new = NewInvite(domain=domain.name, source=f"api:{key.id}")
+        invite, token = await self._issuer.create(new)
+        page = domain.landing_url + token if domain.landing_url else invite.uri(token)
+        request.setHeader("Location", page)
+        respond(request, 303 if "redirect" in query else 201, b"", b"text/plain")

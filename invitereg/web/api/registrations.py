@@ -1,0 +1,98 @@
+"""Registration through a portal, which asks for name and password itself."""
+
+from invitereg.keys import Scope
+from invitereg.model import Invite, Kind
+from invitereg.objects import timestamp
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar, Submission
+from invitereg.web.api.answers import Preview, Registered
+from invitereg.web.api.bodies import PreviewBody, RegistrationBody
+from invitereg.web.api.operations import Answer, Call, Operation
+
+DOOR = "api"
+
+
+class Registrations:
+    """Carries out what a portal asks for.
+
+    It needs a key: the portal tells by which address its own clients are to be judged, and
+    nobody may guess tokens here under ever new addresses.
+    """
+
+    def __init__(self, registrar: Registrar) -> None:
+        self._registrar = registrar
+
+    async def preview(self, call: Call) -> Answer:
+        """What a token is good for; it stays good."""
+        body: PreviewBody = call.body
+        domain, address = call.domain(body.domain), call.client(body.client_address)
+        grant = await self._registrar.preview(domain.name, address, body.token)
+        return Answer(content=_preview(grant.invite, domain))
+
+    async def register(self, call: Call) -> Answer:
+        """Make an account, or set the password of a reset invite's."""
+        body: RegistrationBody = call.body
+        domain, address = call.domain(body.domain), call.client(body.client_address)
+        grant = None
+        if body.token is not None:
+            grant = await self._registrar.preauthorise(domain.name, address, body.token)
+        username = await self._registrar.redeem(
+            Submission(
+                domain=domain.name,
+                door=DOOR,
+                address=address,
+                username=body.username,
+                password=body.password,
+                fields=body.fields,
+                grant=grant,
+            )
+        )
+        is_reset = grant is not None and grant.invite.kind is Kind.RESET
+        kind = Kind.RESET if is_reset else Kind.ACCOUNT
+        content = {"username": username, "domain": domain.name, "kind": kind.value}
+        return Answer(content=content, status=201)
+
+    def operations(self) -> tuple[Operation, ...]:
+        """All of this, as the API offers it."""
+        return (
+            Operation(
+                method="POST",
+                path=("previews",),
+                id="previewToken",
+                summary="Tell what a token is good for, without using it",
+                scope=Scope.REGISTRATIONS_CREATE,
+                carry_out=self.preview,
+                body=PreviewBody,
+                answer=Preview,
+                statuses=(404,),
+            ),
+            Operation(
+                method="POST",
+                path=("registrations",),
+                id="register",
+                summary="Make an account, or set a new password by a reset's token",
+                scope=Scope.REGISTRATIONS_CREATE,
+                carry_out=self.register,
+                body=RegistrationBody,
+                answer=Registered,
+                status=201,
+                statuses=(404, 409),
+            ),
+        )
+
+
+def _preview(invite: Invite, domain: Domain) -> dict[str, object]:
+    return {
+        "kind": invite.kind.value,
+        "domain": domain.name,
+        "site_name": domain.site_name or domain.name,
+        "inviter": invite.inviter,
+        "username": invite.username,
+        "expires_at": timestamp(invite.expires_at),
+        "uses_allowed": invite.uses_allowed,
+        "uses": invite.uses,
+        "fields": [
+            {"name": name, "required": required}
+            for name, required in domain.policy.fields.items()
+        ],
+    }

@@ -1,0 +1,154 @@
+"""HTTP connections that nobody can hold up, and the requests on them."""
+
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.server import Request
+
+from invitereg.model import generate_invite_id
+from invitereg.policy.values import Address
+from invitereg.web.settings import SiteSettings
+
+MAX_BODY = 64 * 1024
+IDLE_SECONDS = 60
+"""How long a connection may stay open without a byte."""
+REQUEST_SECONDS = 30
+"""How long one request may take to arrive, from its first byte to its last."""
+LINGER_SECONDS = 5
+"""How long we listen to a body that we refused, so that the answer is not lost."""
+_MAX_REFUSED = 1024 * 1024
+
+
+class WebRequest(Request):
+    """A request, with what the front found out about it.
+
+    Attributes:
+        served: the site that is asked for.
+        client: the address by which the request is judged.
+        too_large: its body passes the limit, and was not kept.
+        route: what was asked for, without what is secret in it, for log and metrics.
+    """
+
+    served: SiteSettings
+    client: Address
+    too_large = False
+    route = "other"
+    _log = Logger()
+
+    def getRequestHostname(self) -> bytes:
+        """Not what the client says: nothing of ours depends on it."""
+        return b"localhost"
+
+    def gotLength(self, length: int | None) -> None:
+        """Prepare for the body."""
+        self._received = 0
+        super().gotLength(0 if self.too_large else length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a part of the body, unless it is too much by now."""
+        self._received += len(data)
+        if self._received > MAX_BODY:
+            self.too_large = True
+        else:
+            super().handleContentChunk(data)
+
+    def blame(self, reason: Failure) -> str:
+        """Log what nobody expected; returns the name under which it is found there."""
+        error_id = generate_invite_id()
+        self._log.failure(
+            "a request failed ({route}, error {id})",
+            failure=reason,
+            route=self.route,
+            id=error_id,
+        )
+        return error_id
+
+    def processingFailed(self, reason: Failure) -> None:
+        """Answer what not even a part's own handling of errors expected."""
+        error_id = self.blame(reason)
+        if not self.startedWriting and not self._disconnected:
+            body = f"The server has a problem (error {error_id}). Please try again later.\n"
+            self.setResponseCode(500)
+            self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+            self.write(body.encode())
+        if not self.finished and not self._disconnected:
+            self.finish()
+
+
+class Channel(HTTPChannel):
+    """A connection; requests are bounded in size and in time."""
+
+    _deadline: IDelayedCall | None = None
+    _lingering: IDelayedCall | None = None
+    _refused = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        """Begin to count the time with the first byte of a request."""
+        if self._lingering is not None:
+            self._discard(data)
+            return
+        if self._deadline is None and not self._handlingRequest:
+            self._deadline = self.callLater(REQUEST_SECONDS, self._too_late)
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        """Do not even begin with a body that says to be too large."""
+        if self.length is not None and self.length > MAX_BODY:
+            request = self.requests[-1]
+            request.too_large = True
+            request.requestHeaders.removeHeader(b"Expect")
+            self.length = 0
+        super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Stop reading a body in pieces as soon as they are too much together."""
+        refused = self.requests and self.requests[0].too_large
+        if self._lingering is not None or (self._handlingRequest and refused):
+            self._discard(data)
+            return
+        super().rawDataReceived(data)
+        if not self._handlingRequest and self.requests and self.requests[-1].too_large:
+            self.allContentReceived()
+
+    def allContentReceived(self) -> None:
+        """The request is complete: from now on it is we who take our time."""
+        self._stop_clock()
+        if self.requests[-1].too_large:
+            self.persistent = 0
+            self.requests[-1].responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        """Go on with the next request, or hang up."""
+        if request.too_large:
+            # To close now would throw away the answer, as the client is still sending.
+            self._lingering = self.callLater(LINGER_SECONDS, self.forceAbortClient)
+            self.requests.remove(request)
+            self._networkProducer.resumeProducing()
+            return
+        super().requestDone(request)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget about it."""
+        self._stop_clock()
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        super().connectionLost(reason)
+
+    def _discard(self, data: bytes) -> None:
+        self._refused += len(data)
+        if self._refused > _MAX_REFUSED:
+            self.forceAbortClient()
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        self.timeoutConnection()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None

@@ -1,0 +1,153 @@
+"""The pages that people see (https://docs.modernxmpp.org/client/invites/)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from klein import Klein
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource, Resource
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
+from invitereg.errors import Refused, Unavailable
+from invitereg.model import Kind
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar
+from invitereg.web.answers import Answers
+from invitereg.web.channel import WebRequest
+from invitereg.web.formpages import Attempt, FormPages
+from invitereg.web.forms import NoForm
+from invitereg.web.static import StaticFiles
+
+_FORM = ("GET", "POST")  # werkzeug adds HEAD
+
+
+class _Leaf(Resource):
+    """The pages, for requests that were received whole."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(self, pages: IResource, answers: Answers) -> None:
+        super().__init__()
+        self._pages = pages
+        self._answers = answers
+
+    def render(self, request: Any) -> Any:
+        """Let the pages answer, unless there is nothing to be read."""
+        if request.too_large:
+            return self._answers.mistaken(request, 413)
+        return self._pages.render(request)
+
+
+class Pages:
+    """Answers what no other part of the site does."""
+
+    app = Klein()
+    # Else werkzeug sends browsers on to tidied addresses, which it makes of the Host header.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    app.url_map.redirect_defaults = False
+
+    def __init__(self, domains: Mapping[str, Domain], registrar: Registrar, clock: Any) -> None:
+        self._registrar = registrar
+        self._static = StaticFiles(domains)
+        self._answers = Answers(domains, self._static)
+        self._forms = FormPages(registrar, self._answers, clock)
+
+    def resource(self) -> IResource:
+        """What the site mounts."""
+        return _Leaf(self.app.resource(), self._answers)
+
+    @app.route("/", methods=["GET"])
+    async def home(self, request: WebRequest) -> bytes:
+        """Where somebody comes who has no invitation."""
+        request.route = "home"
+        return self._answers.page(request, "home.html")
+
+    @app.route("/static/<path:name>", methods=["GET"])
+    async def static(self, request: WebRequest, name: str) -> bytes:
+        """A file that pages load."""
+        request.route = "static"
+        content = self._static.answer(request, name)
+        if content is None:
+            raise NotFound
+        return content
+
+    @app.route("/robots.txt", methods=["GET"])
+    async def robots(self, request: WebRequest) -> bytes:
+        """Search engines have nothing to look for here."""
+        request.route = "robots"
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        return b"User-agent: *\nDisallow: /\n"
+
+    @app.route("/invite/<token>", methods=["GET"])
+    async def landing(self, request: WebRequest, token: str) -> bytes:
+        """What an invitation is for, and how to use it; for a reset, the form itself."""
+        request.route = "invite"
+        if self._forms.proof(request, token) is not None:
+            return self._forms.done(request, token)
+        domain = request.served.domain
+        grant = await self._registrar.preview(domain, request.client, token)
+        if grant.invite.kind is Kind.RESET:
+            return self._forms.form(request, grant.invite, token, Attempt({}))
+        return self._answers.landing(request, grant.invite, token)
+
+    @app.route("/invite/<token>/register", methods=_FORM)
+    async def register(self, request: WebRequest, token: str) -> bytes:
+        """Register on the web with an invitation."""
+        return await self._show_or_take(request, "register", token)
+
+    @app.route("/invite/<token>/reset", methods=_FORM)
+    async def reset(self, request: WebRequest, token: str) -> bytes:
+        """Set a new password."""
+        return await self._show_or_take(request, "reset", token)
+
+    @app.route("/register", methods=_FORM)
+    async def open_registration(self, request: WebRequest) -> bytes:
+        """Register without an invitation, where that is allowed."""
+        return await self._show_or_take(request, "open-register", None)
+
+    @app.route("/invite/<token>/done", methods=["GET"])
+    async def done(self, request: WebRequest, token: str) -> bytes:
+        """What came of a form."""
+        request.route = "done"
+        return self._forms.done(request, token)
+
+    @app.route("/register/done", methods=["GET"])
+    async def open_done(self, request: WebRequest) -> bytes:
+        """The same without an invitation."""
+        request.route = "open-done"
+        return self._forms.done(request, None)
+
+    async def _show_or_take(self, request: WebRequest, route: str, token: str | None) -> bytes:
+        request.route = route
+        if request.method == b"POST":
+            return await self._forms.take(request, token)
+        return await self._forms.show(request, token)
+
+    # --- what goes wrong
+
+    @app.handle_errors(Refused)
+    async def refused(self, request: Any, failure: Failure) -> bytes:
+        """What the registrar says no to."""
+        refusal = failure.value
+        assert isinstance(refusal, Refused)  # noqa: S101 - for the type checker
+        return self._answers.refused(request, refusal)
+
+    @app.handle_errors(NoForm)
+    async def no_form(self, request: Any, failure: Failure) -> bytes:
+        """A body that no form of ours sends."""
+        return self._answers.mistaken(request, getattr(failure.value, "status", 400))
+
+    @app.handle_errors(HTTPException)
+    async def mistaken(self, request: Any, failure: Failure) -> bytes:
+        """A page that there is not, or a method that it does not take."""
+        error = failure.value
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            request.setHeader("Allow", ", ".join(sorted(error.valid_methods)))
+        return self._answers.mistaken(request, getattr(error, "code", None) or 400)
+
+    @app.handle_errors(Exception)
+    async def failed(self, request: Any, failure: Failure) -> bytes:
+        """What nobody expected: the log has its cause, under the name that the page shows."""
+        unavailable = Unavailable(request.blame(failure))
+        return self._answers.refused(request, unavailable)

@@ -1,0 +1,200 @@
+"""From templates to pages, in the visitor's language."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from babel import Locale
+from babel.dates import format_date, format_time
+from babel.support import NullTranslations
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    select_autoescape,
+)
+
+from invitereg.config.apps import in_language
+from invitereg.policy.values import Domain
+from invitereg.translations import chosen_language, languages, translations
+from invitereg.web.channel import WebRequest
+from invitereg.web.keeping import KeptPages
+from invitereg.web.platforms import NAMES, Visitor, visitor
+from invitereg.web.presenting import (
+    Opened,
+    login_link,
+    magic_link,
+    sorted_apps,
+    stores,
+)
+from invitereg.web.settings import SiteSettings
+from invitereg.web.static import StaticFiles
+
+_MAX_TAGS = 10
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Who a page is for, and how they read.
+
+    Attributes:
+        language: a tag that there are texts for.
+        chosen: the same if they have chosen it, else "".
+    """
+
+    language: str
+    chosen: str
+    visitor: Visitor
+
+    @property
+    def catalogue(self) -> NullTranslations:
+        """Their texts."""
+        return translations([self.language])
+
+    def date(self, moment: datetime) -> str:
+        """A moment as they write it."""
+        locale, utc = _locale(self.language), moment.astimezone(UTC)
+        day = format_date(utc.date(), "long", locale=locale)
+        return f"{day}, {format_time(utc.time(), 'short', locale=locale)} UTC"
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What links within the site carry on of their choices."""
+        chosen = {"lang": self.chosen}
+        if self.visitor.chosen:
+            chosen["platform"] = self.visitor.platform
+        return {name: value for name, value in chosen.items() if value}
+
+
+def reader(request: WebRequest) -> Reader:
+    """Who asks, by what they chose in the address, and else by what their browser says."""
+    wanted = argument(request, "lang")
+    chosen = wanted if wanted in languages() else ""
+    tags = [chosen] if chosen else accepted(request.getHeader("accept-language") or "")
+    agent = request.getHeader("user-agent") or ""
+    return Reader(chosen_language(tags), chosen, visitor(agent, argument(request, "platform")))
+
+
+def argument(request: WebRequest, name: str) -> str:
+    """A value from the address; "" where there is none."""
+    values = (request.args or {}).get(name.encode(), [])
+    return values[0].decode("utf-8", "replace") if values else ""
+
+
+def accepted(header: str) -> list[str]:
+    """The tags of an Accept-Language header, best first (RFC 9110 §12.5.4)."""
+    weighted = []
+    for entry in header.split(",")[:_MAX_TAGS]:
+        tag, _, parameter = entry.partition(";")
+        weight = _weight(parameter)
+        if weight > 0 and tag.strip():
+            weighted.append((weight, tag.strip()))
+    return [tag for _, tag in sorted(weighted, key=lambda pair: -pair[0])]
+
+
+def _weight(parameter: str) -> float:
+    name, _, value = parameter.partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return min(float(value), 1.0)
+    except ValueError:
+        return 0.0
+
+
+class Renderer:
+    """Fills templates: an operator's where there are any, else ours."""
+
+    def __init__(self, static: StaticFiles) -> None:
+        self._static = static
+        self._kept = KeptPages()
+
+    def page(
+        self, template: str, site: SiteSettings, domain: Domain, who: Reader, **values: Any
+    ) -> str:
+        """A whole page."""
+        environment = _environment(site.templates, who.language)
+        known = self._known(site, domain, who)
+        return environment.get_template(template).render(known, **values)
+
+    def landing(self, site: SiteSettings, domain: Domain, who: Reader, opened: Opened) -> str:
+        """The page of an invitation."""
+
+        def make(one: Opened) -> str:
+            fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
+            apps = {"fitting": fitting, "others": others}
+            return self.page("landing.html", site, domain, who, opened=one, **apps)
+
+        if site.templates is not None:  # which may show anything
+            return make(opened)
+        return self._kept.page((site, domain.site_name, who), opened, make)
+
+    def _known(self, site: SiteSettings, domain: Domain, who: Reader) -> dict[str, Any]:
+        """What every template may use."""
+
+        def text(texts: Mapping[str, str]) -> str:
+            return in_language(texts, who.language)
+
+        return {
+            "site": site,
+            "site_name": domain.site_name or domain.name,
+            "domain": domain,
+            "who": who,
+            "text": text,
+            "static": self._addresses(site),
+            "link": _linker(site, who),
+            "languages": {tag: _own_name(tag) for tag in languages()},
+            "direction": _locale(who.language).text_direction,
+            "platforms": NAMES,
+            "stores": stores,
+            "login_link": login_link,
+            "magic_link": magic_link,
+        }
+
+    def _addresses(self, site: SiteSettings) -> Callable[[str], str]:
+        return lambda name: site.path(f"static/{name}?v={self._static.version(site, name)}")
+
+
+def _linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
+    def link(path: str, **changes: str) -> str:
+        query = {k: v for k, v in {**who.query, **changes}.items() if v}
+        return site.path(path) + (f"?{urlencode(query)}" if query else "")
+
+    return link
+
+
+@lru_cache(maxsize=64)
+def _locale(tag: str) -> Locale:
+    return Locale.parse(tag, sep="-")
+
+
+@lru_cache(maxsize=64)
+def _own_name(tag: str) -> str:
+    name = _locale(tag).display_name or tag
+    return name[:1].upper() + name[1:]
+
+
+@lru_cache(maxsize=256)
+def _environment(folder: Path | None, language: str) -> Environment:
+    ours = PackageLoader("invitereg.web")
+    loader = ChoiceLoader([FileSystemLoader(folder), ours]) if folder else ours
+    environment = Environment(
+        loader=loader,
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=folder is not None,
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_translations(  # type: ignore[attr-defined]
+        translations([language]), newstyle=True
+    )
+    return environment

@@ -1,0 +1,166 @@
+"""The site: which domain a request is for, and which part answers it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Site
+
+from invitereg.policy.values import Network
+from invitereg.web.addresses import client_address
+from invitereg.web.channel import IDLE_SECONDS, Channel, WebRequest
+from invitereg.web.headers import secure
+from invitereg.web.settings import SiteSettings
+
+AccessLog = Callable[[WebRequest], None]
+
+
+class WebDoor:
+    """Listens for browsers and programs, and hands requests to the parts.
+
+    Attributes:
+        sites: by domain; may be replaced while running.
+        trusted_proxies: whose X-Forwarded-For is believed; likewise.
+        access_log: told of every request that was answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        sites: Mapping[str, SiteSettings],
+        trusted_proxies: tuple[Network, ...],
+        pages: IResource,
+        reactor: Any,
+    ) -> None:
+        self.sites = sites
+        self.trusted_proxies = trusted_proxies
+        self.access_log: AccessLog = lambda _request: None
+        self._pages = pages
+        self._reactor = reactor
+        self._parts: dict[tuple[bytes, ...], IResource] = {}
+        self._everywhere: set[tuple[bytes, ...]] = set()
+
+    def mount(self, path: str, part: IResource, *, everywhere: bool = False) -> None:
+        """Let ``part``, a leaf, answer what lies under ``path``, such as ``api/v1``.
+
+        Args:
+            path: below each site.
+            part: what answers.
+            everywhere: also where no site's name is asked for, as monitoring does.
+        """
+        segments = tuple(path.encode().split(b"/"))
+        self._parts[segments] = part
+        if everywhere:
+            self._everywhere.add(segments)
+
+    def listener(self) -> Site:
+        """What accepts connections."""
+        return _Listener(self, self._reactor)
+
+    def site_of(self, request: WebRequest) -> SiteSettings | None:
+        """The site that is asked for; the only one, whatever name it is called by."""
+        if len(self.sites) == 1:
+            return next(iter(self.sites.values()))
+        host = (request.getHeader("host") or "").lower()
+        path = tuple(request.postpath or ())
+        fitting = [site for site in self.sites.values() if site.host == host]
+        within = [site for site in fitting if path[: len(site.prefix)] == site.prefix]
+        # A proxy may have removed the prefix.
+        return max(within or fitting[:1], key=lambda site: len(site.prefix), default=None)
+
+    def part_for(self, request: WebRequest) -> IResource:
+        """What answers; leaves in ``postpath`` what the part is to look at."""
+        site = self.site_of(request)
+        if site is not None:
+            request.served = site
+            _descend(request, site.prefix)
+        for segments, part in self._parts.items():
+            if site is None and segments not in self._everywhere:
+                continue
+            if _descend(request, segments):
+                return part
+        return self._pages if site is not None else Misdirected()
+
+
+class Misdirected(Resource):
+    """For a name that none of the sites has."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def render(self, request: Any) -> bytes:
+        """Say so (RFC 9110 §15.5.20)."""
+        request.setResponseCode(421)
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        return b"There is no such site here.\n"
+
+
+class Unreadable(Resource):
+    """For an address that is no text."""
+
+    isLeaf = True  # noqa: N815 - Twisted's name
+
+    def render(self, request: Any) -> bytes:
+        """Say so."""
+        request.setResponseCode(400)
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        return b"This address cannot be read.\n"
+
+
+class _Front(Resource):
+    """The root, which every request passes."""
+
+    def __init__(self, door: WebDoor) -> None:
+        super().__init__()
+        self._door = door
+
+    def getChildWithDefault(self, _path: bytes, request: Any) -> IResource:
+        """Look at what concerns all parts, and find the one that answers."""
+        # Twisted took the first segment off; each part counts its own.
+        request.postpath.insert(0, request.prepath.pop())
+        door = self._door
+        peer = getattr(request.channel.transport.getPeer(), "host", None)
+        if not _readable(request):
+            secure(request.responseHeaders, https=False)
+            return Unreadable()
+        forwarded = request.requestHeaders.getRawHeaders("x-forwarded-for", [])
+        request.client = client_address(peer, forwarded, door.trusted_proxies)
+        part = door.part_for(request)
+        site = getattr(request, "served", None)
+        secure(request.responseHeaders, https=site is not None and site.https)
+        return part
+
+
+class _Listener(Site):
+    """Accepts connections; its requests are logged by the door."""
+
+    protocol: Any = Channel
+    displayTracebacks = False  # noqa: N815 - Twisted's name
+
+    def __init__(self, door: WebDoor, reactor: Any) -> None:
+        super().__init__(
+            _Front(door), requestFactory=WebRequest, timeout=IDLE_SECONDS, reactor=reactor
+        )
+        self._door = door
+
+    def log(self, request: Any) -> None:
+        """Called for each request that was answered."""
+        self._door.access_log(request)
+
+
+def _readable(request: WebRequest) -> bool:
+    try:
+        for part in (*(request.prepath or ()), *(request.postpath or ())):
+            part.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _descend(request: WebRequest, segments: tuple[bytes, ...]) -> bool:
+    """Take ``segments`` off the path that is still to be looked at, if it begins so."""
+    path = tuple(request.postpath or ())
+    if path[: len(segments)] != segments:
+        return False
+    request.prepath = [*(request.prepath or ()), *segments]
+    request.postpath = list(path[len(segments) :])
+    return True

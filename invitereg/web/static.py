@@ -1,0 +1,101 @@
+"""What pages load from the site itself: style, script, pictures."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from invitereg.config.webkeys import contrast
+from invitereg.policy.values import Domain
+from invitereg.web.channel import WebRequest
+from invitereg.web.settings import SiteSettings
+
+_FOLDER = Path(__file__).with_name("static")
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+_FOR_EVER = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content: bytes
+    kind: str
+    digest: str
+
+    @classmethod
+    def of(cls, content: bytes, kind: str) -> "_File":
+        return cls(content, kind, hashlib.sha256(content).hexdigest()[:16])
+
+
+class StaticFiles:
+    """The files of the package, and those that a domain's settings make."""
+
+    def __init__(self, domains: Mapping[str, Domain]) -> None:
+        self._domains = domains
+
+    def version(self, site: SiteSettings, name: str) -> str:
+        """A short digest of a file, which changes with it; "" where there is no such file."""
+        found = self._file(site, name)
+        return found.digest if found else ""
+
+    def answer(self, request: WebRequest, name: str) -> bytes | None:
+        """Answer with a file; None where there is none of that name."""
+        found = self._file(request.served, name)
+        if found is None:
+            return None
+        current = (request.args or {}).get(b"v") == [found.digest.encode()]
+        request.setHeader("Cache-Control", _FOR_EVER if current else _ASK_AGAIN)
+        request.setHeader("Content-Type", found.kind)
+        if request.setETag(f'"{found.digest}"'.encode()):
+            return b""
+        request.setHeader("Content-Length", str(len(found.content)))
+        return found.content
+
+    def _file(self, site: SiteSettings, name: str) -> _File | None:
+        if name == "theme.css":
+            return _theme(site.colours.light, site.colours.dark)
+        if name == "logo" and site.logo:
+            return _File.of(*site.logo)
+        if name == "common.txt":
+            return _common(self._domains[site.domain].policy.passwords.common)
+        return _files().get(name)
+
+
+@lru_cache(maxsize=64)
+def _theme(light: str, dark: str) -> _File:
+    """The colours that an operator chose, as custom properties."""
+
+    def properties(accent: str) -> str:
+        return f"--accent:{accent};--on-accent:{_readable_on(accent)}"
+
+    text = (
+        f":root{{{properties(light)}}}\n"
+        f"@media (prefers-color-scheme:dark){{:root{{{properties(dark)}}}}}\n"
+    )
+    return _File.of(text.encode(), _TYPES[".css"])
+
+
+@lru_cache(maxsize=4)
+def _common(words: frozenset[str]) -> _File:
+    """The passwords that are refused as too common, for the hint beside the field."""
+    return _File.of("\n".join(sorted(words)).encode(), _TYPES[".txt"])
+
+
+def _readable_on(colour: str) -> str:
+    """Black or white: what can be read better."""
+    return max(("#ffffff", "#000000"), key=lambda text: contrast(text, colour))
+
+
+@lru_cache(maxsize=1)
+def _files() -> dict[str, _File]:
+    return {
+        path.relative_to(_FOLDER).as_posix(): _File.of(path.read_bytes(), _TYPES[path.suffix])
+        for path in _FOLDER.rglob("*")
+        if path.suffix in _TYPES
+    }

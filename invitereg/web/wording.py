@@ -1,0 +1,132 @@
+"""What a page says to a refusal, and beside which field."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from invitereg import errors
+from invitereg.policy.values import Policy
+from invitereg.translations import N_
+
+Translate = Callable[[str], str]
+
+# XEP-0077 §14.1.
+FIELD_LABELS: Mapping[str, str] = {
+    "username": N_("Username"),
+    "password": N_("Password"),
+    "nick": N_("Nickname"),
+    "name": N_("Full name"),
+    "first": N_("First name"),
+    "last": N_("Last name"),
+    "email": N_("Email address"),
+    "address": N_("Street address"),
+    "city": N_("City"),
+    "state": N_("State or region"),
+    "zip": N_("Postal code"),
+    "phone": N_("Telephone number"),
+    "url": N_("Web page"),
+    "date": N_("Date"),
+    "misc": N_("Other information"),
+    "text": N_("Message"),
+}
+# What a browser may fill in by itself (HTML, autofill), and which keyboard it shows.
+AUTOFILL: Mapping[str, tuple[str, str]] = {
+    "nick": ("nickname", "text"),
+    "name": ("name", "text"),
+    "first": ("given-name", "text"),
+    "last": ("family-name", "text"),
+    "email": ("email", "email"),
+    "address": ("street-address", "text"),
+    "city": ("address-level2", "text"),
+    "state": ("address-level1", "text"),
+    "zip": ("postal-code", "text"),
+    "phone": ("tel", "tel"),
+    "url": ("url", "url"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong with a form.
+
+    Attributes:
+        field: the name of the field, or "" where it is none of them.
+    """
+
+    field: str
+    text: str
+
+
+def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> Complaint:
+    """What to say to somebody whose form was refused."""
+    _ = translate
+    if isinstance(refusal, errors.FieldMissing):
+        return Complaint(refusal.field, _("Please fill this in."))
+    if isinstance(refusal, errors.UnacceptablePassword):
+        return Complaint("password", _password(refusal, policy, translate))
+    if isinstance(
+        refusal,
+        errors.UsernameTaken
+        | errors.UsernameReserved
+        | errors.InvalidUsername
+        | errors.UnacceptableUsername,
+    ):
+        return Complaint("username", _username(refusal, policy, translate))
+    return Complaint("", reason(refusal, translate))
+
+
+def password_rule(policy: Policy, translate: Translate) -> str:
+    """What a password must be, in one sentence."""
+    _ = translate
+    least = {"least": policy.passwords.min_length}
+    if policy.passwords.common:
+        return _(
+            "At least %(least)s characters, not your username, and none that many people use."
+        ) % least  # fmt: skip
+    return _("At least %(least)s characters, and not your username.") % least
+
+
+def _password(refusal: errors.Refused, policy: Policy, translate: Translate) -> str:
+    _ = translate
+    if isinstance(refusal, errors.WeakPassword):
+        weak = _("This password is too easy to guess.")
+        return f"{weak} {password_rule(policy, translate)}"
+    return _("This password is too long, or has characters that cannot be used.")
+
+
+def _username(refusal: errors.Refused, policy: Policy, translate: Translate) -> str:
+    _ = translate
+    if isinstance(refusal, errors.UsernameTaken):
+        return _("Somebody has this username already. Please choose another.")
+    if isinstance(refusal, errors.UsernameReserved):
+        if refusal.take:
+            wanted = _("This invitation is for the username %(name)s.")
+            return wanted % {"name": refusal.take}
+        return _("This username is reserved. Please choose another.")
+    if isinstance(refusal, errors.InvalidUsername):
+        return _("A username cannot have spaces, nor any of these: \" & ' / : < > @")
+    rules = policy.usernames
+    length = _("A username here has %(least)s to %(most)s characters.")
+    told = length % {"least": rules.min_length, "most": rules.max_length}
+    if not rules.pattern:
+        return told
+    pattern = _("It must also match this pattern: %(pattern)s")
+    return f"{told} {pattern % {'pattern': rules.pattern}}"
+
+
+def reason(refusal: errors.Refused, translate: Translate) -> str:
+    """Why a page is not shown, or a form not taken, and what to do."""
+    _ = translate
+    if isinstance(refusal, errors.InviteRequired):
+        return _("Here you need an invitation to get an account. Ask somebody who has one.")
+    if isinstance(refusal, errors.RegistrationClosed):
+        return _("No new accounts are made here at present.")
+    if isinstance(refusal, errors.AddressRefused):
+        return _("This is not possible from your network. Try it from another one.")
+    if isinstance(refusal, errors.Overloaded):
+        return _("There is a lot to do here at this moment. Please try again in a minute.")
+    if isinstance(refusal, errors.Throttled):
+        return _("This was tried too often from your network. Please try again later.")
+    if isinstance(refusal, errors.Unavailable):
+        problem = _("The server has a problem (error %(id)s). Please try again later.")
+        return problem % {"id": refusal.error_id}
+    return _("This is not possible.")

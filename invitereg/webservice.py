@@ -1,0 +1,131 @@
+"""The service's web: sites, API, health and metrics, as the configuration describes them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from invitereg.config import Config, Tls
+from invitereg.interfaces import IAccounts
+from invitereg.issuer import Issuer
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar
+from invitereg.store.keys import SQLKeyStore
+from invitereg.store.sql import SQLStore
+from invitereg.tls import Certificates
+from invitereg.web.accesslog import AccessLog
+from invitereg.web.api.authorization import Rates
+from invitereg.web.api.parts import mount_api
+from invitereg.web.health import Alive, Ready
+from invitereg.web.metrics import MetricsPage, Prometheus, metrics_listener
+from invitereg.web.parts import make_door
+from invitereg.web.settings import SiteSettings
+
+Listeners = list[tuple[str, Any]]
+Sites = Mapping[str, SiteSettings]
+
+
+class WebService:
+    """What of the web outlives a reload, and what a reload replaces.
+
+    Attributes:
+        meter: what the parts of the service tell what happens.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        domains: Mapping[str, Domain],
+        now: Callable[[], datetime],
+        reactor: Any,
+    ) -> None:
+        self.meter = Prometheus()
+        self._config = config
+        self._domains = domains
+        self._now = now
+        self._reactor = reactor
+        self._sites = dict(sites_of(config))
+        self._rates = Rates(config.api_rate, reactor.seconds)
+        self._certificates = (
+            Certificates(_certificates_of(config, self._sites), [b"http/1.1"], now)
+            if config.web.listen_tls
+            else None
+        )
+
+    def listeners(
+        self, store: SQLStore, keys: SQLKeyStore, accounts: IAccounts, registrar: Registrar
+    ) -> Listeners:
+        """Where to listen, and what answers there."""
+        self._door = make_door(
+            domains=self._domains,
+            sites=self._sites,
+            registrar=registrar,
+            reactor=self._reactor,
+        )
+        mount_api(
+            self._door,
+            domains=self._domains,
+            issuer=Issuer(self._domains, store, accounts, self._now, keys),
+            registrar=registrar,
+            store=store,
+            keys=keys,
+            rates=self._rates,
+            now=self._now,
+        )
+        self._door.mount("healthz", Alive(), everywhere=True)
+        self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)
+        self._door.access_log = AccessLog(self.meter)
+        self._door.trusted_proxies = self._config.trusted_proxies
+        return [*self._site_listeners(), *self._metrics_listeners(store)]
+
+    def _site_listeners(self) -> Listeners:
+        site, web = self._door.listener(), self._config.web
+        listeners: Listeners = [(text, site) for text in web.listen]
+        if self._certificates is not None:
+            secured = TLSMemoryBIOFactory(self._certificates, False, site)
+            listeners += [(text, secured) for text in web.listen_tls]
+        return listeners
+
+    def _metrics_listeners(self, store: SQLStore) -> Listeners:
+        page = MetricsPage(self.meter, store, self._domains, self._now)
+        site = metrics_listener(page, self._reactor)
+        return [(text, site) for text in self._config.web.metrics_listen]
+
+    def watches(self) -> list[LoopingCall]:
+        """Begin to look after the certificates; stop what is returned in the end."""
+        return [self._certificates.watch(self._reactor)] if self._certificates else []
+
+    def replace_certificates(self, config: Config, sites: Sites) -> None:
+        """Read those of a new configuration.
+
+        Raises:
+            OSError, ValueError: one cannot be used; the old ones stay.
+        """
+        if self._certificates is not None and sites:
+            self._certificates.replace(_certificates_of(config, sites))
+
+    def replace(self, config: Config, sites: Sites) -> None:
+        """Go on as a new configuration says."""
+        self._sites.clear()
+        self._sites.update(sites)
+        self._door.trusted_proxies = config.trusted_proxies
+        self._rates.limit = config.api_rate
+
+
+def sites_of(config: Config) -> Sites:
+    """The site of each domain that has one.
+
+    Raises:
+        OSError: a logo cannot be read.
+    """
+    return {name: SiteSettings.configured(name, keys) for name, keys in config.sites.items()}
+
+
+def _certificates_of(config: Config, sites: Sites) -> dict[str, Tls]:
+    """The certificate for each site, by the name by which browsers ask for it."""
+    return {
+        site.hostname: config.sites[domain].tls or config.tls[domain]
+        for domain, site in sites.items()
+    }

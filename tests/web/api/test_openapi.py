@@ -1,0 +1,41 @@
+"""The document that describes the API."""
+
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from invitereg.keys import Scope
+from tests.web.api.case import ApiCase
+
+
+class DocumentTests(ApiCase):
+    async def described(self):
+        self.secret = None
+        return (await self.call("GET", "/openapi.json", status=200)).content
+
+    async def test_valid(self):
+        """It is an OpenAPI 3.1 document, for everybody to read."""
+        described = await self.described()
+        self.assertEqual(described["openapi"], "3.1.0")
+        validate(described, cls=OpenAPIV31SpecValidator)
+        self.assertEqual(described["servers"], [{"url": "/api/v1"}])
+
+    async def test_complete(self):
+        """Every operation says its scope and how it can fail, and refers to what is there."""
+        described = await self.described()
+        scopes = set()
+        for path, operations in described["paths"].items():
+            for method, operation in operations.items():
+                scopes.add(operation["description"].split("`")[1])
+                responses = set(operation["responses"])
+                self.assertLessEqual({"401", "403", "422", "429", "503"}, responses)
+                self.assertEqual(
+                    "requestBody" in operation,
+                    (method != "get" and "{" not in path) or method == "patch",
+                )
+        self.assertEqual(scopes, set(Scope))
+
+    async def test_strict(self):
+        """No object may have members that are not named."""
+        schemas = (await self.described())["components"]["schemas"]
+        for name, schema in schemas.items():
+            if schema["type"] == "object" and name != "ProblemDocument":
+                self.assertIs(schema["additionalProperties"], False, name)

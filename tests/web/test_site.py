@@ -1,0 +1,369 @@
+"""The site as a whole: headers, limits, bad requests, several domains."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+
+from invitereg.config.webkeys import WebKeys
+from invitereg.policy.values import Domain, Limits, Policy
+from invitereg.web.channel import IDLE_SECONDS, MAX_BODY, REQUEST_SECONDS
+from invitereg.web.settings import SiteSettings
+from invitereg.web.site import WebDoor
+from tests.web.door import DOMAIN, WebCase, later
+
+
+class Raw(Protocol):
+    """A client that writes what it likes."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.ended: Deferred[bytes] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.ended.callback(self.received)
+
+
+class HeaderTests(WebCase):
+    async def pages(self) -> list[Any]:
+        _invite, token = await self.invite()
+        paths = ("/", f"/invite/{token}", f"/invite/{token}/register", "/invite/x", "/nosuch")
+        return [await self.get(path) for path in (*paths, "/register", "/static/style.css")]
+
+    async def test_every_answer(self) -> None:
+        """Whatever is answered, browsers are told to keep to this site, and be discreet."""
+        for page in await self.pages():
+            policy = self.header(page, "content-security-policy") or ""
+            for part in ("default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"):
+                self.assertIn(part, policy)
+            self.assertNotIn("unsafe", policy)
+            self.assertNotIn("http", policy)
+            self.assertEqual(self.header(page, "referrer-policy"), "no-referrer")
+            self.assertEqual(self.header(page, "x-content-type-options"), "nosniff")
+            self.assertEqual(self.header(page, "strict-transport-security"), "max-age=31536000")
+            self.assertIsNone(self.header(page, "server"))
+
+    async def test_caching(self) -> None:
+        """Pages are never kept; files that are named by their digest are, for ever."""
+        *pages, style = await self.pages()
+        for page in pages:
+            self.assertEqual(self.header(page, "cache-control"), "no-store")
+        self.assertEqual(self.header(style, "cache-control"), "no-cache")
+        address = pages[0].body.partition('stylesheet" href="')[2].partition('"')[0]
+        named = await self.get(address)
+        kept = self.header(named, "cache-control")
+        self.assertEqual(kept, "public, max-age=31536000, immutable")
+        etag = self.header(named, "etag")
+        again = await self.get("/static/style.css", headers={"If-None-Match": etag})
+        self.assertEqual((again.code, again.body), (304, ""))
+
+    async def test_theme(self) -> None:
+        """The operator's colours are a file of their own, with a readable text on them."""
+        theme = await self.get("/static/theme.css")
+        self.assertIn("--accent:#0b57d0;--on-accent:#ffffff", theme.body)
+        self.assertIn("--accent:#9ec5ff;--on-accent:#000000", theme.body)
+
+
+class PlainTests(WebCase):
+    def make_site(self) -> SiteSettings:
+        return SiteSettings(domain=DOMAIN, external_url="http://localhost:8080/")
+
+    async def test_no_tls(self) -> None:
+        """Without TLS nobody is told to insist on it."""
+        _invite, token = await self.invite()
+        page = await self.get(f"/invite/{token}/register")
+        self.assertIsNone(self.header(page, "strict-transport-security"))
+        self.assertNotIn("secure", (self.header(page, "set-cookie") or "").lower())
+
+
+class RequestTests(WebCase):
+    async def raw(self, *parts: bytes) -> bytes:
+        """What the service answers to bytes, until it hangs up."""
+        where = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
+        client = await connectProtocol(where, Raw())
+        for part in parts:
+            client.transport.write(part)
+        return await client.ended
+
+    async def test_methods(self) -> None:
+        """A method that a page does not take is refused, and which it does is said."""
+        _invite, token = await self.invite()
+        for method, path, allowed in (
+            ("POST", "/", "GET, HEAD"),
+            ("DELETE", f"/invite/{token}", "GET, HEAD"),
+            ("PUT", f"/invite/{token}/register", "GET, HEAD, POST"),
+            ("FOO", "/register", "GET, HEAD, POST"),
+            ("OPTIONS", "/static/style.css", "GET, HEAD"),
+        ):
+            answer = await self.ask(method, path)
+            self.assertEqual((answer.code, self.header(answer, "allow")), (405, allowed))
+
+    async def test_unknown_paths(self) -> None:
+        """What there is not is a page that says so; nothing is redirected to tidied paths."""
+        for path in ("/nosuch", "//invite/x", "/invite", "/invite/", "/static/../pages.py",
+                     "/static/%2e%2e/pages.py", "/invite/a/b", "/favicon.ico", "/INVITE/x",
+                     "/static/", "/.well-known/host-meta"):  # fmt: skip
+            answer = await self.get(path)
+            self.assertEqual(answer.code, 404, path)
+            self.assertIn("<h1>", answer.body)
+
+    async def test_no_text(self) -> None:
+        """An address that is no text is refused, and nothing is logged as an error."""
+        answer = await self.get("/invite/%ff%fe")
+        self.assertEqual(answer.code, 400)
+        for host in (b"\xff\xfe", b"a" * 300, b"a..b", b"[", b"evil.example/"):
+            request = b"GET / HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+            self.assertTrue((await self.raw(request)).startswith(b"HTTP/1.1 200 "), host)
+
+    async def test_host_is_not_believed(self) -> None:
+        """Nothing in a page or a header depends on what Host, or a proxy's header, says."""
+        _invite, token = await self.invite()
+        headers = {
+            "Host": "evil.example",
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Proto": "gopher",
+            "Forwarded": "host=evil.example",
+        }
+        for path in ("/", f"/invite/{token}", "//invite/x", "/register"):
+            answer = await self.get(path, headers=headers)
+            self.assertNotIn("evil.example", answer.body)
+            self.assertNotIn("evil.example", str(list(answer.headers.getAllRawHeaders())))
+
+    async def test_declared_too_large(self) -> None:
+        """A body that says to be too large is answered before it is sent."""
+        head = b"POST /register HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+        client = await connectProtocol(
+            TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), Raw()
+        )
+        client.transport.write(head + b"%d\r\n\r\n" % (MAX_BODY + 1))
+        while b"</html>" not in client.received:
+            await later()
+        self.assertTrue(client.received.startswith(b"HTTP/1.1 413 "), client.received)
+        self.assertIn(b"nosniff", client.received)
+        client.transport.loseConnection()
+        await client.ended
+
+    async def test_turns_out_too_large(self) -> None:
+        """A body in pieces is refused as soon as it is too large."""
+        head = b"POST /register HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client = await connectProtocol(
+            TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), Raw()
+        )
+        client.transport.write(head + b"10000\r\n" + b"x" * 0x10000 + b"\r\n1\r\nx")
+        while b"</html>" not in client.received:
+            await later()
+        self.assertTrue(client.received.startswith(b"HTTP/1.1 413 "), client.received)
+        client.transport.loseConnection()
+        await client.ended
+
+    async def test_endless(self) -> None:
+        """Who goes on and on with a body that was refused is cut off."""
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
+        answer = await self.raw(head, *[b"x" * 0x10000] * 64)
+        # The answer may be lost with the connection; but it never takes all of it.
+        self.assertIn(answer[:13], (b"HTTP/1.1 413 ", b""))
+
+    async def test_largest(self) -> None:
+        """The largest body is read; it is no form of ours then."""
+        answer = await self.ask("POST", "/register", data=b"x" * MAX_BODY)
+        self.assertEqual(answer.code, 415)
+
+    async def test_no_http(self) -> None:
+        """What is no HTTP is refused."""
+        for request in (
+            b"\x16\x03\x01\x02\x00\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/1.1\r\nx\r\n\r\n",
+        ):
+            answer = await self.raw(request)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), answer)
+
+
+class SlowTests(SynchronousTestCase):
+    """Slow clients, in time of our own."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        site = SiteSettings(domain=DOMAIN, external_url="https://example.com/")
+        door = WebDoor(
+            sites={DOMAIN: site}, trusted_proxies=(), pages=Resource(), reactor=self.clock
+        )
+        listener = door.listener()
+        self.channel: Any = listener.buildProtocol(None)
+        self.transport = StringTransport()
+        self.channel.makeConnection(self.transport)
+        self.addCleanup(self.channel.connectionLost, Failure(connectionDone.value))
+
+    def test_silent(self) -> None:
+        """A connection on which nothing happens is closed."""
+        self.clock.advance(IDLE_SECONDS - 1)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(1)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_drop_by_drop(self) -> None:
+        """A request that comes drop by drop is cut off, although something always happens."""
+        self.channel.dataReceived(b"GET / HTTP/1.1\r\n")
+        for _second in range(REQUEST_SECONDS):
+            self.assertFalse(self.transport.disconnecting)
+            self.channel.dataReceived(b"X: y\r\n")
+            self.clock.advance(1)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_slow_body(self) -> None:
+        """So is one whose body comes so."""
+        self.channel.dataReceived(b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        for _second in range(REQUEST_SECONDS):
+            self.channel.dataReceived(b"x")
+            self.clock.advance(1)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_next_request(self) -> None:
+        """The time of one request does not count for the next."""
+        for _request in range(3):
+            self.channel.dataReceived(b"GET /nosuch HTTP/1.1\r\n")
+            self.clock.advance(REQUEST_SECONDS - 1)
+            self.channel.dataReceived(b"\r\n")
+        self.assertFalse(self.transport.disconnecting)
+        self.assertEqual(self.transport.value().count(b"HTTP/1.1 404 "), 3)
+
+
+class SeveralTests(WebCase):
+    """Several domains behind one service."""
+
+    trusted_proxies = (ip_network("127.0.0.0/8"),)
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name, url in (
+            ("example.org", "https://chat.example.org/"),
+            ("example.net", "https://shared.example/net/"),
+            ("example.edu", "https://shared.example/edu/"),
+        ):
+            self.domains[name] = Domain(name=name, site_name=f"Site of {name}")
+            self.sites[name] = SiteSettings(domain=name, external_url=url)
+
+    async def at(self, host: str, path: str = "/") -> Any:
+        return await self.get(path, headers={"Host": host})
+
+    async def test_by_host(self) -> None:
+        """Each site is found by its name, and by its path where they share a name."""
+        for host, path, site in (
+            ("chat.example.com", "/", "Example Chat"),
+            ("CHAT.example.org", "/", "Site of example.org"),
+            ("shared.example", "/net/", "Site of example.net"),
+            ("shared.example", "/edu/", "Site of example.edu"),
+        ):
+            page = await self.at(host, path)
+            self.assertEqual(page.code, 200)
+            self.assertIn(f"<title>{site}</title>", page.body)
+
+    async def test_prefix(self) -> None:
+        """Below a path, links lead below it as well."""
+        page = await self.at("shared.example", "/edu/")
+        self.assertIn('href="/edu/static/style.css?', page.body)
+        style = await self.at("shared.example", "/edu/static/style.css")
+        self.assertEqual(style.code, 200)
+
+    async def test_no_such_site(self) -> None:
+        """A name that is none of ours is refused."""
+        self.assertEqual((await self.at("evil.example")).code, 421)
+
+    async def test_token_of_another(self) -> None:
+        """An invitation is valid on its own domain's site only."""
+        _invite, token = await self.invite()
+        self.assertEqual((await self.at("chat.example.com", f"/invite/{token}")).code, 200)
+        self.assertEqual((await self.at("chat.example.org", f"/invite/{token}")).code, 404)
+
+
+class ForwardedTests(WebCase):
+    trusted_proxies = (ip_network("127.0.0.1/32"),)
+    policy = Policy(
+        registration_invite_only=False,
+        limits=Limits(blocklist=(ip_network("198.51.100.0/24"),)),
+    )
+
+    async def test_blocked(self) -> None:
+        """Behind a proxy, people are judged by their own address."""
+        for address, status in (("198.51.100.7", 403), ("192.0.2.1", 200)):
+            page = await self.get("/register", headers={"X-Forwarded-For": address})
+            self.assertEqual(page.code, status)
+
+
+class DirectTests(ForwardedTests):
+    trusted_proxies = ()
+
+    async def test_blocked(self) -> None:
+        """Without one, what they say of themselves counts for nothing."""
+        page = await self.get("/register", headers={"X-Forwarded-For": "198.51.100.7"})
+        self.assertEqual(page.code, 200)
+
+
+class OwnTests(WebCase):
+    """What operators put in place of ours."""
+
+    def make_site(self) -> SiteSettings:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        (Path(folder.name) / "home.html").write_text(
+            '{% extends "base.html" %}'
+            "{% block main %}<h1>Our own, {{ domain.name }}</h1>{% endblock %}"
+        )
+        texts = {"headline": {"en": "Hello", "de": "Hallo"}, "footer": "Club <3"}
+        keys = WebKeys.model_validate(
+            {
+                "external_url": "https://chat.example.com/",
+                "texts": texts,
+                "links": ({"text": "Imprint", "url": "https://example.com/imprint"},),
+                "apps": {
+                    "show": ("ours", "monal"),
+                    "add": {
+                        "ours": {
+                            "name": "Our App",
+                            "text": "Made for us",
+                            "platforms": ("linux",),
+                            "link": "https://example.com/app",
+                            "preauth": True,
+                            "magic_link": "https://example.com/app#{uri}",
+                        }
+                    },
+                },
+            }
+        )
+        site = SiteSettings.configured(DOMAIN, keys)
+        return replace(site, templates=Path(folder.name), logo=(b"<svg/>", "image/svg+xml"))
+
+    async def test_own(self) -> None:
+        """Templates, texts, links, apps and logo are the operator's."""
+        home = await self.get("/")
+        self.assertIn("<h1>Our own, example.com</h1>", home.body)
+        _invite, token = await self.invite()
+        page = (await self.get(f"/invite/{token}")).body
+        for text in (
+            "<h1>Hello</h1>",
+            "Club &lt;3",
+            '<a href="https://example.com/imprint">Imprint</a>',
+            "Our App",
+            f"https://example.com/app#xmpp%3Aexample.com%3Fregister%3Bpreauth%3D{token}",
+            "/static/logo?v=",
+        ):
+            self.assertIn(text, page)
+        self.assertNotIn("Conversations", page)
+        page = (await self.get(f"/invite/{token}?lang=de")).body
+        self.assertIn("<h1>Hallo</h1>", page)
+        logo = await self.get("/static/logo")
+        self.assertEqual(logo.body, "<svg/>")
