@@ -38,10 +38,12 @@ from invitereg.tls import Certificates
 from invitereg.upkeep import Keep, Upkeep
 from invitereg.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
+from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
+from invitereg.xmpp.upstreamkeys import Upstream
 
 STOP_SECONDS = 10
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
@@ -127,6 +129,8 @@ class InviteregService(Service):
         except StartFailure:
             self._database.close()
             raise
+        for behind in door.behind.values():
+            behind.start()
         self._threads.start()
         self._upkeep = Upkeep(
             self._reactor,
@@ -215,6 +219,19 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
+            behind={
+                name: Behind(
+                    Upstream(
+                        domain=name,
+                        connect=keys.connect,
+                        tls=keys.tls,
+                        ca=keys.ca,
+                        proxy_protocol=keys.proxy_protocol,
+                    ),
+                    self._reactor,
+                )
+                for name, keys in self._config.upstreams.items()
+            },
         )
 
     def _c2s_listeners(self, door: C2SDoor) -> list[tuple[str, Any]]:
@@ -259,6 +276,8 @@ class InviteregService(Service):
         self._web.replace(config, sites)
         if set(self._domains) - set(config.domains):
             fixed.append("domains (one cannot be removed)")
+        if config.upstreams != self._config.upstreams and "c2s" not in fixed:
+            fixed.append("c2s.upstream")
         if fixed:
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         if self._registrar is not None and self._upkeep is not None:

@@ -2,7 +2,7 @@
 
 import re
 
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import clientFromString, serverFromString
 
 EXAMPLES = (
     "tcp:5222, tcp:5222:interface=127.0.0.1, haproxy:tcp:5222 or systemd:domain=INET:index=0"
@@ -27,6 +27,18 @@ def check_endpoint(text: str) -> None:
             return  # well written, but this process (a check, say) was not started by systemd
         raise ValueError(f"is no Twisted endpoint, such as {EXAMPLES}") from None
     _check_port(text)
+
+
+def check_client_endpoint(text: str) -> None:
+    """Raises ValueError with a text for the operator unless ``text`` can be connected to."""
+    if text.partition(":")[0].lower() in ("ssl", "tls"):
+        raise ValueError("TLS is added here already: write tcp:, and tls: direct beside it")
+    try:
+        clientFromString(object(), text)
+    except Exception:  # as above
+        raise ValueError(
+            "is no Twisted client endpoint, such as tcp:127.0.0.1:15222 or unix:/run/xmpp"
+        ) from None
 
 
 def fixed_endpoint(text: str) -> str | None:

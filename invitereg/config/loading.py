@@ -17,6 +17,7 @@ from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits
 from invitereg.config.schema import Accounts, C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
+from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.config.values import Surroundings
 from invitereg.config.webkeys import WebKeys
 from invitereg.config.wording import worded
@@ -44,6 +45,7 @@ class Config:
         path: the file it was read from; absolute, as the other paths are.
         domains: by name after nameprep, in the order of the file.
         tls: the certificate of each domain, by its name.
+        upstreams: the server behind each domain that has one, by its name.
         data_dir: it need not exist yet.
         store: ``sqlite``.
         streams, work_queue: limits of the process, not of a domain.
@@ -57,6 +59,7 @@ class Config:
     path: Path
     domains: Mapping[str, Domain]
     tls: Mapping[str, Tls]
+    upstreams: Mapping[str, UpstreamKeys]
     data_dir: Path
     store: str
     c2s: C2s
@@ -194,6 +197,13 @@ def _config(
             {name: _domain(name, keys, common_passwords) for name, keys in domains.items()}
         ),
         tls=MappingProxyType({name: keys.tls for name, keys in domains.items()}),
+        upstreams=MappingProxyType(
+            {
+                name: keys.c2s.upstream
+                for name, keys in domains.items()
+                if keys.c2s.upstream is not None
+            }
+        ),
         data_dir=file.data_dir,
         store=file.store,
         c2s=file.c2s,

@@ -12,7 +12,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     WrapValidator,
+    field_validator,
     model_validator,
 )
 
@@ -20,8 +22,10 @@ from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
+from invitereg.config.upstreamkeys import DomainC2s
 from invitereg.config.values import (
     Admin,
+    CidrNetwork,
     DomainName,
     DurationOrNever,
     FolderPath,
@@ -46,7 +50,7 @@ def _backend(value: object) -> object:
     return value
 
 
-class C2s(Section):
+class C2s(DomainC2s):
     """Where clients connect: Twisted endpoints, with STARTTLS or with TLS at once."""
 
     listen: tuple[Endpoint, ...] = ()
@@ -79,8 +83,17 @@ class DomainKeys(Section):
         default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},
         validate_default=True,
     )
+    trusted_networks: tuple[CidrNetwork, ...] = ()
+    c2s: DomainC2s = DomainC2s()
     policy: PolicyKeys = PolicyKeys()
     web: WebKeys = Field(default_factory=WebKeys)
+
+    @field_validator("c2s")
+    @classmethod
+    def _safe_way(cls, keys: DomainC2s, info: ValidationInfo) -> DomainC2s:
+        if keys.upstream is not None:
+            keys.upstream.require_safe(info.data.get("trusted_networks", ()))
+        return keys
 
 
 class File(DomainKeys):

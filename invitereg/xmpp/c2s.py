@@ -28,9 +28,11 @@ from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, roster, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
 from invitereg.xmpp.adhoc import AdHocCommands
+from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.commands import CommandsHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
+from invitereg.xmpp.gatewaystream import GatewayStream
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
@@ -101,6 +103,7 @@ class C2SDoor:
     streams: StreamCount
     tls: Any
     reactor: Any
+    behind: Mapping[str, Behind] = field(default_factory=dict)
     failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
 
     def __post_init__(self) -> None:
@@ -156,10 +159,14 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
         """A stream for a new connection."""
-        stream = ClientStream(self._first_phase)
+        stream = (GatewayStream if self._door.behind else ClientStream)(self._first_phase)
         stream.factory = self
         self.installBootstraps(stream)
         return stream
+
+    def behind(self, domain: str) -> Behind | None:
+        """The server behind a domain, if there is one."""
+        return self._door.behind.get(domain)
 
     def features(self, phase: Phase) -> str:
         """The stream features of a phase, serialized."""
@@ -172,6 +179,10 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     def bound(self, stream: ClientStream) -> None:
         """Called by a stream when it has become a session."""
+        self._door.streams.bound(stream)
+
+    def handed_over(self, stream: ClientStream) -> None:
+        """Called by a stream whose client is now the server's behind."""
         self._door.streams.bound(stream)
 
     def over(self, session: Session) -> None:

@@ -13,7 +13,10 @@ SECONDS = {
     "answer": 60.0,
     "unread": 120.0,
     "close": 5.0,
+    "drain": 60.0,
 }
+# What has passed these is dropped: nobody would hear anything.
+WITHOUT_A_WORD = frozenset({"close", "unread", "drain"})
 
 
 class Deadlines:
@@ -24,7 +27,7 @@ class Deadlines:
     login. login: from the connection to the bound resource, whatever is sent. silence: without
     a byte, in a session. answer: from the ping that follows it to the next byte. unread: with
     more waiting for the client than it reads. close: from our closing of the stream to the
-    peer's.
+    peer's. drain: likewise, where a server's last bytes are still to be read.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:

@@ -41,3 +41,11 @@ def write_header(domain: str, stream_id: str) -> str:
         f"xmlns:stream='{NS_STREAMS}' from={quoteattr(domain)} id='{stream_id}' "
         "version='1.0' xml:lang='en'>"
     )
+
+
+def client_header(domain: str) -> bytes:
+    """The header of a client that has nothing special to say."""
+    return (
+        f"<?xml version='1.0'?><stream:stream to={quoteattr(domain)} version='1.0' "
+        f"xmlns='{NS_CLIENT}' xmlns:stream='{NS_STREAMS}'>"
+    ).encode()

@@ -13,6 +13,9 @@ class Inbox:
 
     So answers come in order, and a client that sends faster than it is answered fills its own
     buffers and not ours.
+
+    Attributes:
+        held: whether something is being worked out; its length is how much waits.
     """
 
     def __init__(
@@ -27,7 +30,7 @@ class Inbox:
         self._busy = busy
         self._failed = failed
         self._elements: deque[Any] = deque()
-        self._held = False
+        self.held = False
         self._pumping = False
         self._paused = False
         self._closed = False
@@ -40,6 +43,9 @@ class Inbox:
             self._paused = True
             self.transport.pauseProducing()
         self._pump()
+
+    def __len__(self) -> int:
+        return len(self._elements)
 
     def clear(self) -> None:
         """Throw away what has not been taken."""
@@ -58,7 +64,7 @@ class Inbox:
 
     def hold(self, working: "Deferred[Any]") -> None:
         """Take nothing further until ``working`` has fired; it must not fail."""
-        self._held = True
+        self.held = True
         working.addBoth(self._release)
 
     def go_on(self) -> None:
@@ -70,12 +76,12 @@ class Inbox:
     def _release(self, result: Any) -> None:
         if isinstance(result, Failure):
             self._failed(result)
-        self._held = False
+        self.held = False
         self.go_on()
 
     @property
     def _waiting(self) -> bool:
-        return self._held or self._busy()
+        return self.held or self._busy()
 
     def _pump(self) -> None:
         if self._pumping:  # An answer that is ready at once comes back to here: never nest.

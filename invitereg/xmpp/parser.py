@@ -26,6 +26,9 @@ class BoundedElementStream(domish.ExpatElementStream):
     Attributes:
         max_bytes: how long a stanza up to its end tag, or the stream header, may be.
         max_depth: how many levels of elements a stanza may have; the stanza is the first.
+        started: index of the first byte of the last stanza that began, or of the end tag of
+            the stream.
+        boundary: index that no byte before it, of whatever is not complete yet, has.
         language: the ``xml:lang`` of the stream header, or "" (RFC 6120 §4.7.4).
 
     Raises (from `parse`):
@@ -36,10 +39,11 @@ class BoundedElementStream(domish.ExpatElementStream):
         super().__init__()
         self.max_bytes = max_bytes
         self.max_depth = max_depth
+        self.started = 0
         self.language = ""
         self._depth = 0
         self._received = 0
-        self._boundary = 0  # index of the byte after the last complete piece
+        self.boundary = 0
         if hasattr(self.parser, "SetReparseDeferralEnabled"):
             # From expat 2.6 on a tag that came in pieces would wait for what follows it.
             self.parser.SetReparseDeferralEnabled(False)
@@ -77,7 +81,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self.DocumentStartEvent = self.ElementEvent = self.DocumentEndEvent = None
 
     def _check_size(self, end: int) -> None:
-        if end - self._boundary > self.max_bytes:
+        if end - self.boundary > self.max_bytes:
             raise StreamError("policy-violation", "stanza too big")
 
     def _on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
@@ -105,7 +109,7 @@ class BoundedElementStream(domish.ExpatElementStream):
             self.language = attrs.get(_LANGUAGE, "")
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
-            self._boundary = self.parser.CurrentByteIndex
+            self.started = self.boundary = self.parser.CurrentByteIndex
             # Text comes in a piece per line and entity, and domish joins them one by one.
             self.parser.buffer_text = True
         if self._depth > self.max_depth + 1:
@@ -116,13 +120,15 @@ class BoundedElementStream(domish.ExpatElementStream):
         self._depth -= 1
         if self._depth == 1:
             self._check_size(self.parser.CurrentByteIndex)
-            self._boundary = self.parser.CurrentByteIndex
+            self.boundary = self.parser.CurrentByteIndex
             self.parser.buffer_text = False
+        elif not self._depth:
+            self.started = self.parser.CurrentByteIndex
         super()._onEndElement(name)
 
     def _onCdata(self, data: str) -> None:
         if self._depth == 1:
             if data.strip(" \t\r\n"):
                 raise StreamError("bad-format", "text between stanzas")
-            self._boundary = self.parser.CurrentByteIndex
+            self.boundary = self.parser.CurrentByteIndex
         super()._onCdata(data)

@@ -13,6 +13,11 @@ def stream_feature() -> domish.Element:
     return feature
 
 
+def request() -> bytes:
+    """What a client asks for it with."""
+    return f"<starttls xmlns='{NS_XMPP_TLS}'/>".encode()
+
+
 def proceed() -> domish.Element:
     """The answer to ``<starttls/>``; the next byte from the client is TLS."""
     return domish.Element((NS_XMPP_TLS, "proceed"))

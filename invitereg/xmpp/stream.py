@@ -30,7 +30,7 @@ from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
 from invitereg.xmpp.backlog import UnreadAnswers
-from invitereg.xmpp.deadlines import Deadlines
+from invitereg.xmpp.deadlines import WITHOUT_A_WORD, Deadlines
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.inbox import Inbox
 from invitereg.xmpp.parser import BoundedElementStream
@@ -38,6 +38,7 @@ from invitereg.xmpp.peer import peer_address
 from invitereg.xmpp.phases import ACCEPTED, NS_CLIENT, STANZA_LIMITS, Phase
 from invitereg.xmpp.ping import ping
 from invitereg.xmpp.routing import is_request, may_send_as
+from invitereg.xmpp.serializing import in_bytes
 
 
 @implementer(IHandshakeListener)
@@ -122,7 +123,10 @@ class ClientStream(XmlStream):
         except StreamError as error:
             # A parser that was replaced meanwhile has nothing to say any more.
             if parser is self.stream:
-                self.end(error.condition, error.text)
+                self._malformed(error)
+
+    def _malformed(self, error: StreamError) -> None:
+        self.end(error.condition, error.text)
 
     def _learn_address(self) -> None:
         """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
@@ -213,6 +217,9 @@ class ClientStream(XmlStream):
             return
         self._domain = domain
         self._deadlines.cancel("header")
+        self._answer_header()
+
+    def _answer_header(self) -> None:
         self.sendHeader()
         self.send(self.factory.features(self.phase))
 
@@ -254,7 +261,7 @@ class ClientStream(XmlStream):
         """Write an element or text, unless the stream has ended."""
         if self.closing:
             return
-        data = _in_bytes(obj)
+        data = in_bytes(obj)
         super().send(data)
         self._unread.written(len(data))
         if self._unread.far_too_many:
@@ -295,24 +302,16 @@ class ClientStream(XmlStream):
     def _stop(self) -> None:
         """Act on nothing any more, and be no session any more."""
         self.closing = True
-        self.stream.silence()
+        if self.stream is not None:
+            self.stream.silence()
         self._inbox.close()
         if self.session is not None:
             self.factory.over(self.session)
 
     def _timed_out(self, name: str) -> None:
-        if name in ("close", "unread") or (name == "tls" and self.phase is not Phase.CLEAR):
+        if name in WITHOUT_A_WORD or (name == "tls" and self.phase is not Phase.CLEAR):
             self.abort()
         elif name == "silence":
             self._ask_for_life()
         else:
             self.end("connection-timeout")
-
-
-def _in_bytes(obj: Any) -> bytes:
-    """A child of the stream's root, or ready text, as it is written."""
-    if domish.IElement.providedBy(obj):
-        prefixes = {NS_STREAMS: "stream"}
-        obj = obj.toXml(prefixes=prefixes, defaultUri=NS_CLIENT, prefixesInScope=["stream"])
-    data: bytes = obj.encode()
-    return data

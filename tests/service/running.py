@@ -61,8 +61,13 @@ class Service:
         secrets: tokens and passwords that must never be in the log.
     """
 
-    def __init__(self, settings: str = "", beside: "Service | None" = None) -> None:
-        """Write a configuration, ``beside`` another service on the same data or in a folder."""
+    def __init__(
+        self, settings: str = "", beside: "Service | None" = None, upstream: str = ""
+    ) -> None:
+        """Write a configuration, ``beside`` another service on the same data or in a folder.
+
+        ``upstream`` is how a server behind is reached, as a mapping in YAML.
+        """
         self.folder = beside.folder if beside else Path(tempfile.mkdtemp(prefix="invitereg-"))
         self.port, self.tls_port = free_ports()
         self.config = self.folder / f"config-{self.port}.yaml"
@@ -77,7 +82,9 @@ class Service:
         self.config.write_text(
             f"domain: {DOMAIN}\ndata_dir: data\n"
             "tls: {certificate: fullchain.pem, private_key: privkey.pem}\n"
-            f"c2s: {{listen: {endpoints[0]}, listen_tls: {endpoints[1]}}}\n"
+            f"c2s: {{listen: {endpoints[0]}, listen_tls: {endpoints[1]}"
+            + (f", upstream: {upstream}" if upstream else "")
+            + "}\n"
             f"{settings}\n"
         )
 
@@ -126,6 +133,12 @@ class Service:
             return self._times_served() > started
 
         wait_until(serves, "the service does not start")
+
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self) -> int:
         """Stop it in the ordinary way; returns its exit status."""

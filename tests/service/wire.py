@@ -23,29 +23,44 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._begin()
         self.header = HEADER
 
     @classmethod
     async def connect(cls, service: Service, tls: str = "direct") -> "Wire":
         """A stream with its features read; ``tls`` is direct, starttls or none."""
-        context = service.client_context
-        options: dict[str, Any] = {}
-        if tls == "direct":
-            options = {"ssl": context, "server_hostname": DOMAIN}
-        port = service.tls_port if tls == "direct" else service.port
-        wire = cls(*await within_bounds(asyncio.open_connection("127.0.0.1", port, **options)))
+        wire = await cls.connect_only(service, tls)
         await wire.open()
         if tls == "starttls":
             await wire.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+            context = service.client_context
             await within_bounds(wire._writer.start_tls(context, server_hostname=DOMAIN))
             await wire.open()
         return wire
 
+    @classmethod
+    async def connect_only(cls, service: Service, tls: str = "direct") -> "Wire":
+        """A connection on which nothing was said yet."""
+        options: dict[str, Any] = {}
+        if tls == "direct":
+            options = {"ssl": service.client_context, "server_hostname": DOMAIN}
+        port = service.tls_port if tls == "direct" else service.port
+        return cls(*await within_bounds(asyncio.open_connection("127.0.0.1", port, **options)))
+
+    @property
+    def local_port(self) -> int:
+        """The TCP port of this end."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     async def open(self) -> Element:
         """Send a stream header; returns the features that come for it."""
+        self._begin()
+        return await self.ask(self.header)
+
+    def _begin(self) -> None:
         self._parser = XMLPullParser(events=("start", "end"))
         self._depth = 0
-        return await self.ask(self.header)
 
     def send(self, text: str) -> None:
         """Write, and wait for nothing."""
@@ -87,6 +102,10 @@ class Wire:
         transport = self._writer.transport
         assert isinstance(transport, asyncio.ReadTransport)
         transport.pause_reading()
+
+    def cut(self) -> None:
+        """Be gone as if the line was cut: without the end of TLS."""
+        self._writer.transport.abort()
 
     def close(self) -> None:
         """Go without a word."""

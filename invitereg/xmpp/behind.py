@@ -1,0 +1,117 @@
+"""Whether the server behind a domain may be used: it must leave registration to us.
+
+Where it registers by itself, every rule of ours could be walked around through the stream that
+is handed over; so it is asked, before the first client and after every failure.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.words.xish import domish
+
+from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
+from invitereg.xmpp.registrationcheck import check_registration
+from invitereg.xmpp.upstream import UpstreamFailure
+from invitereg.xmpp.upstreamkeys import Upstream
+
+
+class Behind:
+    """The server behind one domain, as far as is known.
+
+    Attributes:
+        upstream: how it is reached.
+    """
+
+    _log = Logger()
+
+    def __init__(self, upstream: Upstream, reactor: Any) -> None:
+        self.upstream = upstream
+        self._reactor = reactor
+        self._checked = False
+        self._announces = False
+        self._waiting: list[Deferred[UpstreamFailure | None]] | None = None
+        self._said: str | None = None
+
+    def start(self) -> None:
+        """Ask it in the background, so that the log tells before the first client comes."""
+        Deferred.fromCoroutine(self._ask_and_tell())
+
+    async def _ask_and_tell(self) -> None:
+        try:
+            await self.ask()
+        except UpstreamFailure as failure:
+            self.failed(failure)
+
+    async def ask(self) -> None:
+        """Be sure that it leaves registration to us; asks it if that is not known.
+
+        Raises:
+            UpstreamFailure: it does not, or it cannot be asked.
+        """
+        if self._checked:
+            return
+        if self._waiting is None:
+            outcome = await self._ask_for_all()
+        else:
+            waiting: Deferred[UpstreamFailure | None] = Deferred()
+            self._waiting.append(waiting)
+            outcome = await waiting
+        if outcome is not None:
+            raise outcome
+
+    async def ask_again(self) -> None:
+        """Ask it where its stream features announce registration, unless it did when asked.
+
+        Raises:
+            UpstreamFailure: as `ask`.
+        """
+        if not self._announces:
+            self._checked = False
+            await self.ask()
+
+    def reached(self) -> None:
+        """Note that a client has got through to it."""
+        if self._said is not None:
+            self._said = None
+            self._log.info("the server of {domain} is used again", domain=self.upstream.domain)
+
+    def failed(self, problem: UpstreamFailure) -> None:
+        """Note that a client has not got through; said once, until something changes."""
+        self._checked = False
+        if str(problem) != self._said:
+            self._said = str(problem)
+            self._log.error(
+                "the server of {domain} at {connect} is not used: {problem}",
+                domain=self.upstream.domain,
+                connect=self.upstream.connect,
+                problem=self._said,
+            )
+
+    async def _ask_for_all(self) -> UpstreamFailure | None:
+        self._waiting = []
+        outcome: UpstreamFailure | None = None
+        try:
+            self._found_fit(await check_registration(self.upstream, self._reactor))
+        except UpstreamFailure as failure:
+            outcome = failure
+        waiting, self._waiting = self._waiting, None
+        for one in waiting:
+            one.callback(outcome)
+        return outcome
+
+    def _found_fit(self, features: domish.Element) -> None:
+        self._checked = True
+        self._announces = announces_registration(features)
+        self.reached()
+        bound = channel_bound(features)
+        if bound:
+            self._log.warn(
+                "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "
+                "clients that know them may take that for an attack. Switch them off. "
+                "Prosody: disable_sasl_mechanisms = {{ {quoted} }}. "
+                "ejabberd: disable_sasl_mechanisms: [{mechanisms}]",
+                domain=self.upstream.domain,
+                mechanisms=", ".join(bound),
+                quoted=", ".join(f'"{name}"' for name in bound),
+            )

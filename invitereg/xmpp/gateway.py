@@ -1,0 +1,186 @@
+"""Opens a client's stream at the server behind, and hands it over once it is not about us.
+
+Up to the hand-over each element of the client's is looked at; from the first one on that is
+not about registration, bytes go both ways as they come.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.words.xish import domish
+from zope.interface import implementer
+
+from invitereg.xmpp import preauth, register
+from invitereg.xmpp.behind import Behind
+from invitereg.xmpp.deadlines import SECONDS
+from invitereg.xmpp.gatewayfeatures import announces_registration, offered_features
+from invitereg.xmpp.phases import NS_CLIENT
+from invitereg.xmpp.routing import is_request
+from invitereg.xmpp.upstream import Opened, ServerStream, UpstreamFailure
+
+_OURS = {(preauth.NS_PREAUTH, "preauth"), (register.NS_REGISTER, "query")}
+# Bytes that a server may send to a client that does not log in yet.
+_MAX_HELD = 64 * 1024
+
+
+def is_about_registration(element: domish.Element) -> bool:
+    """Whether an element before login is a request for us: preauth, or XEP-0077."""
+    if (element.uri, element.name) != (NS_CLIENT, "iq") or not is_request(element):
+        return False
+    (payload,) = element.elements()
+    return (payload.uri, payload.name) in _OURS
+
+
+def own_features() -> Sequence[domish.Element]:
+    """What we offer beside the server's features (XEP-0077 §8, XEP-0445 §3)."""
+    return [register.stream_feature(), *preauth.stream_features()]
+
+
+class Gateway:
+    """The other side of one client's stream.
+
+    Attributes:
+        handed_over: whether bytes go through unparsed.
+    """
+
+    def __init__(self, client: Any, behind: Behind, header: bytes) -> None:
+        """Prepare for ``client``, a `GatewayStream`, which has sent a ``header``."""
+        self.handed_over = False
+        self._client = client
+        self._behind = behind
+        self._header = header
+        self._reactor = client.factory.reactor
+        self._server: ServerStream | None = None
+        self._opening: Deferred[Opened] | None = None
+        self._held = bytearray()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a stream to the server."""
+        return self._server is not None
+
+    async def open(self) -> None:
+        """Send the client's header to the server, and its header and features to the client.
+
+        Raises:
+            UpstreamFailure: there is no stream to the server.
+        """
+        opened = await self._connect()
+        features = offered_features(opened.features, own_features())
+        self._client.transport.write(opened.header + features)
+
+    async def reopen(self) -> None:
+        """Open it again where the server has not waited for a client that takes its time.
+
+        Servers wait for a login for a minute or two, while a person types into a form. What
+        the client was told of the first stream holds for this one.
+
+        Raises:
+            UpstreamFailure: there is no stream to the server.
+        """
+        await self._connect()
+
+    async def _connect(self) -> Opened:
+        behind, transport = self._behind, self._client.transport
+        await behind.ask()
+        self._go_on()
+        way = (transport.getPeer(), transport.getHost())
+        server = ServerStream(behind.upstream, self._header, self._reactor, way)
+        self._opening = server.connect(self._reactor)
+        try:
+            opened = await self._opening
+        finally:
+            self._opening = None
+        self._server = server
+        self._held[:] = opened.rest
+        server.received, server.lost = self._hold, self._server_lost
+        if announces_registration(opened.features):
+            await self._doubt()
+        return opened
+
+    async def _doubt(self) -> None:
+        """Ask the server again, which may have been told meanwhile to register people."""
+        try:
+            await self._behind.ask_again()
+        except UpstreamFailure:
+            self.client_lost()
+            raise
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Go no further for a client that has left meanwhile."""
+        if self._client.closing:
+            self.client_lost()
+            raise UpstreamFailure("nobody waits for it any more")
+
+    def _hold(self, data: bytes) -> None:
+        # A client is told nothing that it has not asked for before it logs in.
+        self._held += data
+        if len(self._held) > _MAX_HELD and self._server is not None:
+            self._server.transport.abortConnection()
+
+    def hand_over(self, data: bytes) -> None:
+        """Send ``data``, and from now on everything, to the server, which is connected."""
+        assert self._server is not None  # noqa: S101 - the caller has seen to it
+        self.handed_over = True
+        client, server = self._client.transport, self._server
+        for transport in (client, server.transport):
+            if ITCPTransport.providedBy(transport):
+                # The server can no longer find out by TCP that the client is gone.
+                transport.setTcpKeepAlive(True)
+                transport.setTcpNoDelay(True)
+        # Who cannot take more stops the other one.
+        client.unregisterProducer()
+        client.registerProducer(_Source(server.transport), True)
+        server.transport.registerProducer(_Source(client), True)
+        server.received = client.write
+        if self._held:
+            client.write(bytes(self._held))
+            self._held.clear()
+        server.transport.write(data)
+
+    def from_client(self, data: bytes) -> None:
+        """Pass on what the client has sent after the hand-over."""
+        if self._server is not None:
+            self._server.transport.write(data)
+
+    def client_lost(self) -> None:
+        """Close the stream to the server once it has got everything."""
+        if self._opening is not None:
+            self._opening.cancel()
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.received = _ignore
+        drained = self._reactor.callLater(SECONDS["drain"], server.transport.abortConnection)
+        server.lost = drained.cancel
+        if self.handed_over:
+            server.transport.unregisterProducer()
+            server.transport.resumeProducing()
+        server.transport.loseConnection()
+
+    def _server_lost(self) -> None:
+        self._server = None
+        if self.handed_over:
+            self._client.server_lost()
+
+
+@implementer(IPushProducer)
+class _Source:
+    """What comes from a transport, for the other one to stop while it cannot take more."""
+
+    def __init__(self, transport: Any) -> None:
+        self.pauseProducing = transport.pauseProducing
+        self.resumeProducing = transport.resumeProducing
+
+    def stopProducing(self) -> None:
+        """Do nothing: the end of one connection comes to the other by its protocol.
+
+        A transport would close itself at once here, without what it still has to send.
+        """
+
+
+def _ignore(_data: bytes) -> None:
+    """Nobody is there any more."""

@@ -1,0 +1,71 @@
+"""What a client is offered of what the server behind offers (RFC 6120 §4.3.2)."""
+
+from collections.abc import Iterable
+
+from twisted.words.xish import domish
+
+from invitereg.xmpp.phases import NS_XMPP_SASL, NS_XMPP_TLS
+from invitereg.xmpp.preauth import NS_IBR_TOKEN, NS_LEGACY_INVITE
+from invitereg.xmpp.register import NS_REGISTER_FEATURE
+from invitereg.xmpp.serializing import in_bytes
+
+NS_COMPRESS = "http://jabber.org/features/compress"
+NS_CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
+NS_SASL2 = "urn:xmpp:sasl:2"
+NS_REGISTER_2 = "urn:xmpp:register:0"
+
+_REGISTRATION = {
+    (NS_REGISTER_FEATURE, "register"),
+    (NS_IBR_TOKEN, "register"),
+    (NS_LEGACY_INVITE, "register"),
+    (NS_REGISTER_2, "register"),  # XEP-0389
+}
+# Ours to offer; of no use within TLS; or, as channel binding (RFC 5929, XEP-0440), about a TLS
+# connection that ends here.
+_DROPPED = _REGISTRATION | {
+    (NS_XMPP_TLS, "starttls"),
+    (NS_COMPRESS, "compression"),
+    (NS_CHANNEL_BINDING, "sasl-channel-binding"),
+}
+# Of SCRAM, and of the tokens of XEP-0484.
+_CHANNEL_BOUND = ("-PLUS", "-ENDP", "-UNIQ", "-EXPR")
+
+
+def offered_features(features: domish.Element, own: Iterable[domish.Element]) -> bytes:
+    """The server's features without what cannot pass, and with our own; serialized."""
+    _prune(features)
+    for element in own:
+        features.addChild(element)
+    return in_bytes(features)
+
+
+def announces_registration(features: domish.Element) -> bool:
+    """Whether a server says by itself that it registers accounts."""
+    return any((child.uri, child.name) in _REGISTRATION for child in features.elements())
+
+
+def offers_login(features: domish.Element) -> bool:
+    """Whether a client can log in with these features."""
+    login = ((NS_XMPP_SASL, "mechanisms"), (NS_SASL2, "authentication"))
+    return any((child.uri, child.name) in login for child in features.elements())
+
+
+def channel_bound(features: domish.Element) -> list[str]:
+    """The mechanisms that need the TLS connection of client and server to be one."""
+    found = [str(features).strip()] if _is_channel_bound(features) else []
+    for child in features.elements():
+        found += channel_bound(child)
+    return found
+
+
+def _is_channel_bound(element: domish.Element) -> bool:
+    # In SASL (RFC 6120 §6) and inside SASL2 (XEP-0388) alike.
+    return element.name == "mechanism" and str(element).strip().endswith(_CHANNEL_BOUND)
+
+
+def _prune(element: domish.Element) -> None:
+    for child in list(element.elements()):
+        if (child.uri, child.name) in _DROPPED or _is_channel_bound(child):
+            element.children.remove(child)
+        else:
+            _prune(child)

@@ -1,0 +1,260 @@
+"""A stream to the server behind, opened on behalf of a client (RFC 6120 §4, §5)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.words.protocols.jabber.error import StreamError
+from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
+from twisted.words.xish import domish
+from zope.interface import implementer
+
+from invitereg.xmpp import starttls
+from invitereg.xmpp.gatewayfeatures import offers_login
+from invitereg.xmpp.header import client_header
+from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
+from invitereg.xmpp.proxyheader import proxy_header
+from invitereg.xmpp.rawbytes import RawBytes
+from invitereg.xmpp.upstreamkeys import Upstream, why
+
+SECONDS = 15.0
+"""How long the server may take from the connection to its features."""
+_MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
+_NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
+
+
+class UpstreamFailure(Exception):
+    """There is no stream to the server; the text says why, and what may be changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the server has answered to a client's header.
+
+    Attributes:
+        header: as it came.
+        features: its first element.
+        rest: what came after it.
+    """
+
+    header: bytes
+    features: domish.Element
+    rest: bytes
+
+
+@implementer(IHandshakeListener)
+class ServerStream(Protocol):
+    """One connection to the server, which becomes a stream with a client's own header.
+
+    Attributes:
+        opened: fires with `Opened`, or fails with `UpstreamFailure`.
+        received: called with what comes after that.
+        lost: called when the connection is gone after that.
+    """
+
+    transport: Any = None
+
+    def __init__(
+        self, upstream: Upstream, header: bytes, clock: Any, *on_behalf: tuple[Any, Any]
+    ) -> None:
+        """Prepare; ``header`` is sent once the connection is secured.
+
+        ``on_behalf`` is a client's address and the one that it has connected to.
+        """
+        self.opened: Deferred[Opened] = Deferred(self._cancelled)
+        self.received: Callable[[bytes], None] = lambda _data: None
+        self.lost: Callable[[], None] = lambda: None
+        self._upstream = upstream
+        self._header = header
+        self._on_behalf = on_behalf
+        self._timeout = clock.callLater(SECONDS, self._timed_out)
+        self._raw = RawBytes()
+        self._parser: BoundedElementStream | None = None
+        self._header_end = 0
+        self._heard = upstream.tls == "direct"
+
+    def connect(self, reactor: Any) -> "Deferred[Opened]":
+        """Begin; returns ``opened``, which may be cancelled to give up."""
+        connecting = clientFromString(reactor, self._upstream.connect).connect(_Only(self))
+        self.opened.addBoth(_passing, connecting.cancel)
+        connecting.addErrback(self._unreachable)
+        return self.opened
+
+    def _unreachable(self, failure: Failure) -> None:
+        self._fail(f"it cannot be reached: {failure.getErrorMessage()}")
+
+    # --- the transport
+
+    def connectionMade(self) -> None:
+        """Begin; called by the reactor."""
+        transport = self.transport
+        if ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(True)
+        own = (transport.getHost(), transport.getPeer())
+        transport.write(proxy_header(self._upstream.proxy_protocol, *self._on_behalf, own))
+        if self._upstream.tls == "starttls":
+            self._expect(self._on_clear_element)
+            transport.write(client_header(self._upstream.domain))
+        elif self._upstream.tls == "direct":
+            self._start_tls()
+        else:
+            self._open()
+
+    def handshakeCompleted(self) -> None:
+        """Go on; called by the transport, which has verified the certificate."""
+        self._open()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse what comes up to the features, and pass on the rest."""
+        if self.opened.called:
+            self.received(data)
+            return
+        self._heard = True
+        parser = self._parser
+        if parser is None:
+            self._fail("it sends what was not asked for")
+            return
+        self._raw.append(data)
+        try:
+            parser.parse(data)
+        except StreamError as error:
+            if parser is self._parser:
+                kind = {"starttls": "direct", "none": "direct or starttls"}
+                other = kind.get(self._upstream.tls, "starttls")
+                self._fail(f"it sends no XMPP ({error.condition}): should tls be {other}?")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Say why; called by the reactor."""
+        if self.opened.called:
+            self._timeout_off()
+            self.lost()
+        else:
+            self._fail(why(reason, self._upstream, self._heard))
+
+    # --- steps
+
+    def _expect(self, on_element: Callable[[domish.Element], None]) -> None:
+        self._raw = RawBytes()
+        self._parser = BoundedElementStream(_MAX_BYTES, _MAX_DEPTH)
+        self._parser.DocumentStartEvent = self._on_header
+        self._parser.ElementEvent = on_element
+        self._parser.DocumentEndEvent = lambda: self._fail("it has ended the stream")
+
+    def _on_header(self, root: domish.Element) -> None:
+        assert self._parser is not None  # noqa: S101 - it has just parsed the header
+        self._header_end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
+        names = (root.uri, root.name, root.defaultUri, root.localPrefixes.get("stream"))
+        said = root.getAttribute("from") or self._upstream.domain
+        if names != (NS_STREAMS, "stream", NS_CLIENT, NS_STREAMS):
+            # What we add is written with these names.
+            self._fail("it does not begin a stream for clients: is this its port for clients?")
+        elif said.lower() != self._upstream.domain:
+            self._fail(f"it answers for the domain {said}")
+
+    def _on_clear_element(self, element: domish.Element) -> None:
+        name = (element.uri, element.name)
+        if name == (NS_STREAMS, "features"):
+            if not _has_starttls(element):
+                self._fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
+                return
+            self.transport.write(starttls.request())
+        elif name == (NS_XMPP_TLS, "proceed"):
+            self._silence()
+            self._start_tls()
+        else:
+            self._refused(element)
+
+    def _start_tls(self) -> None:
+        try:
+            options = self._upstream.tls_options()
+        except (OSError, ValueError) as error:
+            self._fail(f"its authority {self._upstream.ca} cannot be used: {error}")
+            return
+        self.transport.startTLS(options)
+
+    def _open(self) -> None:
+        self._expect(self._on_element)
+        self.transport.write(self._header)
+
+    def _on_element(self, element: domish.Element) -> None:
+        if (element.uri, element.name) != (NS_STREAMS, "features"):
+            self._refused(element)
+        elif not offers_login(element):
+            tls = _has_starttls(element) and self._upstream.tls == "none"
+            hint = ": set tls: starttls" if tls else ""
+            self._fail(f"its stream features have no SASL{hint}")
+        else:
+            self._ready(element)
+
+    def _ready(self, features: domish.Element) -> None:
+        assert self._parser is not None  # noqa: S101 - it has just parsed the features
+        end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
+        header, rest = self._raw.since(0)[: self._header_end], self._raw.since(end)
+        self._silence()
+        self._timeout_off()
+        self.opened.callback(Opened(header, features, rest))
+
+    def _refused(self, element: domish.Element) -> None:
+        condition = element.name
+        if (element.uri, element.name) == (NS_STREAMS, "error"):
+            condition = next(
+                (child.name for child in element.elements() if child.uri == _NS_STREAM_ERRORS),
+                condition,
+            )
+        unknown = condition == "host-unknown"
+        hint = f": is {self._upstream.domain} one of its domains?" if unknown else ""
+        self._fail(f"it answers {condition}{hint}")
+
+    # --- the end
+
+    def _silence(self) -> None:
+        if self._parser is not None:
+            self._parser.silence()
+        self._parser = None
+        self._raw = RawBytes()
+
+    def _timeout_off(self) -> None:
+        if self._timeout.active():
+            self._timeout.cancel()
+
+    def _timed_out(self) -> None:
+        self._fail(f"it has not answered within {SECONDS:.0f} seconds")
+
+    def _cancelled(self, _deferred: "Deferred[Opened]") -> None:
+        self._fail("nobody waits for it any more")
+
+    def _fail(self, text: str) -> None:
+        self._silence()
+        self._timeout_off()
+        if not self.opened.called:
+            self.opened.errback(UpstreamFailure(text))
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+
+class _Only(Factory):
+    """Makes the one protocol that it is given."""
+
+    noisy = False
+
+    def __init__(self, stream: ServerStream) -> None:
+        self._stream = stream
+
+    def buildProtocol(self, _addr: Any) -> ServerStream:
+        """See Twisted."""
+        return self._stream
+
+
+def _has_starttls(features: domish.Element) -> bool:
+    return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
+
+
+def _passing(result: Any, call: Callable[[], None]) -> Any:
+    call()
+    return result

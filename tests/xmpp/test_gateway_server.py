@@ -1,0 +1,214 @@
+"""A server behind that is not as it should be: what the log and the client are told."""
+
+from twisted.logger import formatEvent, globalLogPublisher
+
+from tests.xmpp.gatewaydoor import (
+    CHECK,
+    CHECK_HEADER,
+    FEATURES,
+    FORM,
+    LOGIN,
+    MECHANISMS,
+    SERVER_HEADER,
+    GatewayListener,
+    GatewayTestCase,
+)
+from tests.xmpp.messages import DOMAIN, NS_STREAMS, children
+
+STREAM_ERROR = "<stream:error><{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+HTTP = "HTTP/1.1 400 Bad Request\r\n\r\n"
+# What the server says to a client's header, and what the operator is told.
+NONSENSE = {
+    (HTTP,): r"sends no XMPP \(not-well-formed\)",
+    ("\x15\x03\x01\x00\x02\x02\x46",): "should tls be direct or starttls",
+    (SERVER_HEADER, "<stream:features/>"): "features have no SASL",
+    (
+        SERVER_HEADER,
+        FEATURES.replace(MECHANISMS, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+    ): "set tls: starttls",
+    (SERVER_HEADER, STREAM_ERROR.format("host-unknown")): "one of its domains",
+    (SERVER_HEADER, STREAM_ERROR.format("system-shutdown")): "it answers system-shutdown",
+    (SERVER_HEADER, "</stream:stream>"): "it has ended the stream",
+    (SERVER_HEADER, "<message/>"): "it answers message",
+    (SERVER_HEADER.replace(DOMAIN, "example.org"),): "answers for the domain example.org",
+    (SERVER_HEADER.replace("jabber:client", "jabber:server"),): "its port for clients",
+    (f"<x:stream xmlns:x='{NS_STREAMS}' xmlns='jabber:client'>",): "its port for clients",
+    (SERVER_HEADER, "<stream:features>" + "x" * 70_000): "policy-violation",
+}
+
+
+class TroubleCase(GatewayTestCase):
+    """Tests that read the log."""
+
+    def setUp(self):
+        self.log = []
+        globalLogPublisher.addObserver(self.keep)
+        self.addCleanup(globalLogPublisher.removeObserver, self.keep)
+        super().setUp()
+
+    def keep(self, event):
+        """Note what the log is told from a warning on, or about the server."""
+        if event["log_level"].name in ("warn", "error", "critical") or "again" in str(event):
+            self.log.append(formatEvent(event))
+
+    def assertLogged(self, pattern):
+        """The log was told this, in one line and nothing else, since the last time."""
+        self.assertEqual(len(self.log), 1, self.log)
+        self.assertRegex(self.log.pop(), pattern)
+
+    def assertTurnedAway(self, client):
+        """The client is told in a proper way that the server is not there."""
+        (error,) = client.receive()
+        self.assertEqual(children(error), ["remote-connection-failed", "text"])
+        self.assertTrue(client.ended)
+        self.assertTrue(client.closed)
+
+
+class TroubleTests(TroubleCase):
+    def test_nonsense(self):
+        """Whatever the server says in place of a stream, the log says what may be wrong."""
+        for answers, pattern in NONSENSE.items():
+            with self.subTest(answers):
+                self.listener = GatewayListener()
+                self.listener.checked()
+                client = self.listener.connect()
+                client.send(CHECK_HEADER, LOGIN)
+                server = self.listener.accept()
+                server.say(*answers)
+                self.assertTurnedAway(client)
+                self.assertTrue(server.transport.aborted)
+                server.close()
+                self.assertLogged(pattern)
+
+    def test_hangs(self):
+        """A server that does not answer is given up."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER)
+        server = self.listener.accept()
+        server.say(SERVER_HEADER)
+        self.listener.clock.advance(14)
+        self.assertSilent(client)
+        self.listener.clock.advance(2)
+        self.assertTurnedAway(client)
+        self.assertTrue(server.transport.aborted)
+        self.assertLogged("not answered within 15 seconds")
+
+    def test_closes(self):
+        """A server that closes at once is said to."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER)
+        self.listener.accept().close()
+        self.assertTurnedAway(client)
+        self.assertLogged("it has closed the connection without a word: should tls be direct")
+
+    def test_said_once(self):
+        """However many clients come, the log says once that it is down, once that it is up."""
+        for _ in range(3):
+            client = self.listener.connect()
+            client.send(CHECK_HEADER)
+            self.listener.refuse()
+            self.assertTurnedAway(client)
+        self.assertLogged("is not used: it cannot be reached: ")
+        for _ in range(3):
+            client = self.listener.connect()
+            client.send(CHECK_HEADER)
+            if not self.log:
+                self.listener.check()
+            self.listener.accept().say(SERVER_HEADER, FEATURES)
+            self.assertEqual(client.receive()[0].name, "features")
+        self.assertLogged("example.com is used again")
+
+
+class RegistrationLeftOpenTests(TroubleCase):
+    """A server that registers people by itself is not used."""
+
+    def setUp(self):
+        super().setUp()
+        self.listener = GatewayListener()
+
+    def test_at_start(self):
+        """It is asked before the first client, and the log says what to change."""
+        self.listener.behind.start()
+        server = self.listener.check(FORM)
+        self.assertEqual(server.received, CHECK_HEADER + CHECK)
+        self.assertTrue(server.transport.aborted)
+        self.assertLogged(
+            r"registers accounts by itself.*allow_registration = false.*mod_register"
+        )
+
+    def test_clients_turned_away(self):
+        """No client gets through, until it does no longer."""
+        for _ in range(2):
+            client = self.listener.connect()
+            client.send(CHECK_HEADER, LOGIN)
+            self.listener.check(FORM)
+            self.assertTurnedAway(client)
+        self.assertLogged("registers accounts by itself")
+        client = self.listener.connect()
+        client.send(CHECK_HEADER, LOGIN)
+        self.listener.check()
+        self.assertLogged("used again")
+        server = self.listener.accept()
+        server.say(SERVER_HEADER, FEATURES)
+        self.assertEqual(server.received, CHECK_HEADER + LOGIN)
+
+    def test_asked_once_for_all(self):
+        """Those who come while it is being asked wait for the one answer."""
+        clients = [self.listener.connect() for _ in range(3)]
+        for client in clients:
+            client.send(CHECK_HEADER)
+        self.assertEqual(self.listener.waiting, 1)
+        self.listener.check()
+        for _ in clients:
+            self.listener.accept().say(SERVER_HEADER, FEATURES)
+        for client in clients:
+            self.assertEqual(client.receive()[0].name, "features")
+
+    def test_opened_meanwhile(self):
+        """A server that begins to announce registration is asked again, before its client."""
+        self.listener.checked()
+        announced = FEATURES.replace(
+            MECHANISMS,
+            MECHANISMS + "<register xmlns='http://jabber.org/features/iq-register'/>",
+        )
+        client = self.listener.connect()
+        client.send(CHECK_HEADER, LOGIN)
+        server = self.listener.accept()
+        server.say(SERVER_HEADER, announced)
+        self.listener.check(FORM, announced)
+        self.assertTurnedAway(client)
+        self.assertEqual(server.received, CHECK_HEADER)
+        self.assertTrue(server.transport.disconnecting)
+        self.assertLogged("registers accounts by itself")
+
+    def test_announced_only(self):
+        """One that announces it, and has no form for anybody, is asked only once."""
+        announced = FEATURES.replace(
+            MECHANISMS,
+            MECHANISMS + "<register xmlns='http://jabber.org/features/iq-register'/>",
+        )
+        self.listener.behind.start()
+        self.listener.check(features=announced)
+        client = self.listener.connect()
+        client.send(CHECK_HEADER)
+        self.listener.accept().say(SERVER_HEADER, announced)
+        self.assertEqual(client.receive()[0].name, "features")
+        self.assertEqual(self.listener.waiting, 0)
+
+    def test_no_answer(self):
+        """A server that ends the stream instead has no form, and one that hangs is not used."""
+        self.listener.behind.start()
+        self.listener.check(STREAM_ERROR.format("not-authorized"))
+        self.assertEqual(self.log, [])
+        self.listener = GatewayListener()
+        self.listener.behind.start()
+        self.listener.check(" ")
+        self.listener.clock.advance(16)
+        self.assertLogged("not answered a request within 15 seconds")
+
+    def test_channel_binding(self):
+        """Mechanisms that cannot pass are named, with the lines that switch them off."""
+        offered = FEATURES.replace(">PLAIN<", ">SCRAM-SHA-1-PLUS<")
+        self.listener.behind.start()
+        self.listener.check(features=offered)
+        self.assertLogged('SCRAM-SHA-1-PLUS.*disable_sasl_mechanisms = { "SCRAM-SHA-1-PLUS" }')
