@@ -51,8 +51,11 @@ class ServerUnreachable(ServerFault):
 
 
 class OutcomeUnknown(ServerFault):
-    """The server may have done it, or may do it yet: no answer came in time, or none that
-    can be understood, or the line was cut after the request had left."""
+    """The server may have done it, or may do it yet.
+
+    No answer came in time, or none that can be understood, or the line was cut after the
+    request had left.
+    """
 
 
 class IServer(Interface):

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "policy roster",
         "subscriptions",
         "exchange",
-        "interfaces rosterstore server",
+        "interfaces rosterstore leases server",
         "registrar issuer logins",
         "jobs",
         "config store accounts threads selfsigned tls",

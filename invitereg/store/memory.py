@@ -23,20 +23,17 @@ from invitereg.interfaces import (
 )
 from invitereg.model import Account, Credentials, Invite, Kind, Status, Use
 from invitereg.policy.counters import Counter
-from invitereg.store.memory_domain import Deleted, Domain, Reservation
+from invitereg.store.memory_domain import Deleted, Domain, Leased, Reservation
 from invitereg.store.memory_firing import fired
-from invitereg.store.memory_hits import Hits
-from invitereg.store.memory_rosters import MemoryRosters
+from invitereg.store.memory_leases import MemoryLeases
 
 
 @implementer(IInviteStore, IAccountStore)
-class MemoryStore(MemoryRosters):
+class MemoryStore(MemoryLeases):
     """Invites, accounts and rosters in memory. Each method is described in its interface."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._hits = Hits()
-        self._ends: list[SessionEnd] = []
         self._server_key = secrets.token_bytes(32)
 
     @fired
@@ -64,7 +61,7 @@ class MemoryStore(MemoryRosters):
         return Findings(
             invite=at.invites.get(invite_id or ""),
             tallies=tuple(self._hits.tally(query.domain, c, query.now) for c in query.counters),
-            account_exists=query.username in at.accounts,
+            account_exists=query.username in at.accounts or isinstance(holder, Leased),
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
         )
@@ -134,24 +131,8 @@ class MemoryStore(MemoryRosters):
     @fired
     def redeem(self, redemption: Redemption) -> None:
         """See `IInviteStore`."""
-        account, use = redemption.account, redemption.use
-        at = self._at(use.domain)
-        invite = None if use.invite_id is None else at.redeemable(use, reset=False)
-        counter = redemption.counter
-        if counter is not None:
-            self._hits.require_below_limit(use.domain, counter, use.at)
-        refusal = at.refusal(
-            account.username, use.invite_id, use.at, even_deleted=redemption.operator
-        )
-        if refusal is not None:
-            raise refusal
-        if invite is not None:
-            at.take_use(invite)
-        if counter is not None:
-            self._hits.add(use.domain, counter, use.at)
-        at.names.pop(account.username, None)
-        at.accounts[account.username] = account
-        at.uses.append(use)
+        self.take(redemption)
+        self.record(redemption)
         if redemption.contact is not None:
             self.join_contacts(redemption, redemption.contact)
 
@@ -165,7 +146,7 @@ class MemoryStore(MemoryRosters):
         at.take_use(invite)
         at.accounts[use.username] = replace(at.accounts[use.username], credentials=credentials)
         at.uses.append(use)
-        self._end_sessions(use.domain, use.username, credentials.changed_at)
+        self.end_sessions(use.domain, use.username, credentials.changed_at)
 
     @fired
     def list_uses(self, domain: str, invite_id: str | None = None) -> Sequence[Use]:
@@ -242,7 +223,7 @@ class MemoryStore(MemoryRosters):
             for_it = invite.kind is Kind.RESET and invite.username == username
             if for_it and invite.revoked_at is None and not invite.used_up:
                 at.invites[invite.id] = replace(invite, revoked_at=now)
-        self._end_sessions(domain, username, now)
+        self.end_sessions(domain, username, now)
 
     @fired
     def change_roles(
@@ -266,7 +247,3 @@ class MemoryStore(MemoryRosters):
     def server_key(self) -> bytes:
         """See `IAccountStore`."""
         return self._server_key
-
-    def _end_sessions(self, domain: str, username: str, at: datetime) -> None:
-        number = len(self._ends) + 1
-        self._ends.append(SessionEnd(number=number, domain=domain, username=username, at=at))

@@ -4,6 +4,7 @@ from twisted.internet import reactor
 from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.leases import ILeaseStore
 from invitereg.rosterstore import IRosterStore
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
@@ -12,6 +13,7 @@ from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
+from tests.contracts.lease_contract import ErrandContract, LeaseContract
 from tests.contracts.redeem_contract import RedeemContract
 from tests.contracts.roster_contract import InvitationContract, RosterContract
 
@@ -23,9 +25,11 @@ _CONTRACTS = (
     AccountContract,
     RosterContract,
     InvitationContract,
+    LeaseContract,
+    ErrandContract,
 )
 del InviteContract, BulkContract, RedeemContract, AccountContract
-del RosterContract, InvitationContract
+del RosterContract, InvitationContract, LeaseContract, ErrandContract
 
 
 class MemoryStoreTests(*_CONTRACTS):
@@ -38,6 +42,7 @@ class MemoryStoreTests(*_CONTRACTS):
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
+        verifyObject(ILeaseStore, self.store)
 
 
 class SQLStoreTests(*_CONTRACTS):
@@ -54,6 +59,7 @@ class SQLStoreTests(*_CONTRACTS):
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
+        verifyObject(ILeaseStore, self.store)
 
 
 class ThreadedSQLStoreTests(*_CONTRACTS):
