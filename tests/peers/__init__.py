@@ -1,7 +1,8 @@
-"""Clients that other people wrote, against the service as it runs."""
+"""Clients and servers that other people wrote, against the service as it runs."""
 
 import importlib
 import os
+import shutil
 from types import ModuleType
 
 import pytest
@@ -19,3 +20,14 @@ def require_peer(module: str) -> ModuleType:
     except ImportError as error:
         reason = f"{module} cannot be imported ({error}): pip install -e '.[test]'"
         pytest.skip(reason, allow_module_level=True)
+
+
+def require_program(name: str, package: str) -> str:
+    """The path of a program of a Debian ``package``, or what `require_peer` does without."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if path is None:
+        reason = f"{name} is not installed: apt-get install {package}"
+        if os.environ.get("INVITEREG_REQUIRE_PEERS") == "1":
+            raise ImportError(reason)
+        pytest.skip(reason, allow_module_level=True)
+    return path
