@@ -21,11 +21,12 @@ class Task(StrEnum):
     """What an errand asks for; its ``details`` by the names in brackets."""
 
     CONTACTS = "contacts"  # make the account and another contacts (contact)
-    EXISTS = "exists"  # whether there is the account: yes or no
+    END_SESSIONS = "end-sessions"  # of the account
+    EXISTS = "exists"  # whether there is the account (learn: to know of it)
     KEY = "key"  # the public key of the service that answers, to seal secrets for it
     CREATE = "create"  # make an account (password, sealed; roles)
     DELETE = "delete"  # delete it (until)
-    CHECK = "check"  # try what the server lets us do
+    CHECK = "check"  # what the server does not let us do
     ABILITY = "ability"  # why contacts cannot be made
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
@@ -11,7 +10,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidInvite, UsernameTaken
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Lease, Task
-from invitereg.model import Account, Kind
+from invitereg.model import Account, Kind, Use
 from invitereg.store import accounts, errands, hits, names, redeeming, sessions
 from invitereg.store.redemptions import redemption_of, redemption_text
 from invitereg.store.tables import Time, invites, leases
@@ -80,6 +79,7 @@ def complete(connection: Connection, number: int) -> bool:
     if use.kind is Kind.RESET:
         redeeming.add_use(connection, use)
         sessions.end(connection, use.domain, use.username, use.at)
+        errands.add(connection, sessions_errand(use))
         return True
     names.fill(connection, use.domain, use.username)
     redeeming.record(connection, redemption)
@@ -138,11 +138,17 @@ def learn(connection: Connection, account: Account) -> bool:
 def contacts_errand(redemption: Redemption, contact: str) -> Errand:
     """What makes an account and who invited it contacts, once the account is there."""
     use = redemption.use
-    details: dict[str, Any] = {"contact": contact}
     return Errand(
         domain=use.domain,
         username=use.username,
         task=Task.CONTACTS,
         at=use.at,
-        details=details,
+        details={"contact": contact},
+    )
+
+
+def sessions_errand(use: Use) -> Errand:
+    """What ends the sessions that were opened with the password before."""
+    return Errand(
+        domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at
     )

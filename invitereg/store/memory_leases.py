@@ -11,7 +11,7 @@ from invitereg.interfaces import Redemption, SessionEnd
 from invitereg.leases import Errand, ILeaseStore, Lease
 from invitereg.model import Account, Kind
 from invitereg.store.errands import AT_ONCE, KEPT
-from invitereg.store.leasing import contacts_errand
+from invitereg.store.leasing import contacts_errand, sessions_errand
 from invitereg.store.memory_domain import Deleted, Leased, Reservation
 from invitereg.store.memory_firing import fired
 from invitereg.store.memory_hits import Hits
@@ -105,6 +105,7 @@ class MemoryLeases(MemoryRosters):
         if use.kind is Kind.RESET:
             self._at(use.domain).uses.append(use)
             self.end_sessions(use.domain, use.username, use.at)
+            self._add(sessions_errand(use))
             return True
         self.record(redemption)
         if redemption.contact is not None:
