@@ -50,7 +50,7 @@ class CommandCase(StoreCase):
     def setUp(self):
         super().setUp()
         self.store = memory_store()
-        self.server = FaultyServer(MemoryServer(DOMAIN))
+        self.server = FaultyServer(MemoryServer(DOMAIN), DOMAIN)
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )

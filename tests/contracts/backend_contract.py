@@ -26,8 +26,6 @@ PASSWORD = "wherefore art thou"
 class BackendContract(StoreCase):
     """The server behind has no accounts of the names that are used here at first."""
 
-    domain = DOMAIN
-
     def make_server(self) -> Any:
         """The server behind."""
         raise NotImplementedError
@@ -37,7 +35,7 @@ class BackendContract(StoreCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.server = FaultyServer(self.make_server())
+        self.server = FaultyServer(self.make_server(), DOMAIN)
         self.store = self.make_store()
         self.start()
 
@@ -68,6 +66,7 @@ class BackendContract(StoreCase):
     async def attempt(self, fault: Fault, doing: Deferred[None]) -> None:
         """Do something that fails; a process that was killed is another one afterwards."""
         if fault in KILLS:
+            self.assertIs(await self.server.killed.get(), fault)
             self.start()
         else:
             await self.refused(doing, Unavailable)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, DeferredQueue, fail, succeed
 from zope.interface import implementer
 
 from invitereg.server import (
@@ -93,11 +93,14 @@ class FaultyServer:
     Attributes:
         down: nothing can be asked.
         late: what the server will yet do.
+        killed: has what killed us, each time.
     """
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, domain: str) -> None:
+        """``domain`` is what the server is said to serve."""
         self.server = server
-        self.domain = server.domain
+        self.domain = domain
+        self.killed: DeferredQueue[Fault] = DeferredQueue()
         self.down = False
         self.faults: dict[str, Fault] = {}
         self.late: list[Any] = []
@@ -141,10 +144,10 @@ class FaultyServer:
             return act()
         if fault is Fault.REFUSED:
             return fail(ServerRefused("no"))
-        if fault is Fault.KILLED_BEFORE:
+        if fault in KILLS:
+            acting = act() if fault is Fault.KILLED_AFTER else succeed(None)
+            acting.addCallback(lambda _result: self.killed.put(fault))
             return Deferred()
-        if fault is Fault.KILLED_AFTER:
-            return act().addBoth(lambda _result: Deferred())
         if fault is Fault.LATE:
             self.late.append(act)
         return (act() if fault is Fault.CUT_AFTER else succeed(None)).addBoth(lost)
