@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types messages bench bench-sessions clean
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
@@ -23,8 +23,10 @@ help:
 	@echo 'make test    all tests (ARGS="-k invites" for some)'
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
+	@echo 'make messages  bring the catalogues of translations up to date with the code'
 	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
 	@echo "             (BENCH=commands: how fast commands answer; ARGS=\"--pending 1000000\")"
+	@echo 'make bench-sessions   presence and messages a second (ARGS="--accounts 200")'
 	@echo 'make clean   remove .venv and everything else that was made'
 	@echo 'PYTHON=python3.12 chooses another Python.'
 
@@ -41,8 +43,19 @@ lint: $(VENV)/.work
 types: $(VENV)/.work
 	@$(BIN)/mypy
 
+messages: $(VENV)/.work
+	@mkdir -p build
+	@$(BIN)/pybabel -q extract -F babel.cfg -k N_ --no-location --sort-output \
+		--project invitereg --msgid-bugs-address 'the authors of invitereg' \
+		--output-file build/invitereg.pot .
+	@$(BIN)/pybabel -q update -D invitereg -d invitereg/locale -i build/invitereg.pot \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+
 bench: $(VENV)/.demo
 	@$(BIN)/python bench/$(BENCH).py $(ARGS)
+
+bench-sessions: $(VENV)/.demo
+	@$(BIN)/python bench/sessions.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import ssl
 import statistics
 import subprocess
@@ -76,7 +77,8 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         write_certificate(folder, "localhost")
-        self.port = 15222
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
         (folder / "config.yaml").write_text(
             "domain: localhost\ndata_dir: data\n"
             "tls: {certificate: fullchain.pem, private_key: privkey.pem}\n"

@@ -124,6 +124,19 @@ class Throttled(Refused):
         super().__init__(text)
 
 
+class TooManyOpenInvites(Throttled):
+    """A user has as many invites that nobody has used yet as they may.
+
+    Attributes:
+        most: how many that is.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        text = f"You have {most} open invitations, which is the most. Revoke one, or wait."
+        super().__init__(text=text)
+
+
 class Overloaded(Throttled):
     """The queue of work that waits for a thread is full."""
 
@@ -148,6 +161,12 @@ class RosterFull(Refused):
     """A roster, or what waits for its owner's answer, is at its limit."""
 
     text = "There are too many contacts in the roster already."
+
+
+class MayNotInvite(Refused):
+    """The policy does not let this user make such an invite."""
+
+    text = "You may not invite people to register on this server."
 
 
 class NotFound(Refused):

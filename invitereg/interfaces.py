@@ -5,95 +5,26 @@ in-memory twins. Everything fails with `invitereg.errors.Unavailable` when the t
 does not answer, and with `Overloaded` when too much work waits already.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from invitereg.model import Account, Credentials, Invite, ScramKeys, Status, Use
-from invitereg.policy.counters import Counter
-from invitereg.policy.values import Tally
+from invitereg.policy.counters import Counter, Quota
+from invitereg.questions import Findings, InviteChanges, Query, Redemption, SessionEnd
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What to look up at once, as of ``now``.
-
-    Attributes:
-        digest: of the token whose invite is asked for.
-        username: the name whose state is asked for.
-        counters: what to count, each by its own period.
-    """
-
-    domain: str
-    now: datetime
-    digest: bytes | None = None
-    username: str | None = None
-    counters: tuple[Counter, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What a `Query` found; ``tallies`` in the order of the query's counters.
-
-    Attributes:
-        reserved_for: id of the invite that reserves the username at ``now``.
-        deleted: the username is kept from being taken again after its account's deletion.
-    """
-
-    invite: Invite | None = None
-    tallies: tuple[Tally, ...] = ()
-    account_exists: bool = False
-    reserved_for: str | None = None
-    deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redemption:
-    """All that one registration writes, in one transaction or not at all.
-
-    Attributes:
-        account: the account to make.
-        use: the row of history; its ``invite_id`` names the invite whose use is taken.
-        counter: what is counted by it, and may refuse it.
-        operator: made by the operator: takes a name whose deleted account reserves it.
-        contact: username that becomes a mutual contact of the account, if it has an account
-            with less than ``roster_limit`` contacts then.
-    """
-
-    account: Account
-    use: Use
-    counter: Counter | None = None
-    operator: bool = False
-    contact: str | None = None
-    roster_limit: int = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionEnd:
-    """The sessions of an account that were opened with other credentials than it has are over.
-
-    Attributes:
-        number: increases with each; a service remembers the last that it has seen.
-    """
-
-    number: int
-    domain: str
-    username: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InviteChanges:
-    """What `IInviteStore.edit_invite` sets; absent names stay as they are.
-
-    Keys of ``values``: ``expires_at`` (datetime or None), ``uses_allowed`` (int or None),
-    ``note`` (str).
-    """
-
-    values: Mapping[str, datetime | int | str | None] = field(default_factory=dict)
+__all__ = [
+    "Findings",
+    "IAccountStore",
+    "IAccounts",
+    "IInviteStore",
+    "InviteChanges",
+    "Query",
+    "Redemption",
+    "SessionEnd",
+]
 
 
 class IInviteStore(Interface):
@@ -103,15 +34,20 @@ class IInviteStore(Interface):
     any number of processes may work on one store.
     """
 
-    def create_invite(invite: Invite, digest: bytes) -> Deferred[None]:
+    def create_invite(
+        invite: Invite, digest: bytes, quota: Quota | None = None
+    ) -> Deferred[None]:
         """Store a new invite, and reserve its username if it fixes one.
 
-        For a reset, the account must exist and nothing is reserved.
+        For a reset, the account must exist and nothing is reserved. One that a user makes is
+        held to their quota, also against those that they make at the same moment.
 
         Raises:
+            TooManyOpenInvites, Throttled: the quota is used up.
             UsernameTaken: an account has the name that it fixes.
             UsernameReserved: another invite reserves it, or a deleted account did.
-            NotFound: a reset for an account that does not exist.
+            NotFound: a reset for an account that does not exist; or the user whose quota it is
+                has been deleted.
             InvalidRequest: the domain has an invite of that id or token already.
         """
 
@@ -137,8 +73,11 @@ class IInviteStore(Interface):
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """At most ``limit`` invites in the order of their making, after the one named.
+
+        With ``made_by``, those that this user has made by their own account.
 
         Raises:
             NotFound: ``after`` names no invite of this domain.
@@ -176,8 +115,21 @@ class IInviteStore(Interface):
             InvalidRequest: it is used up: there is nothing to revoke.
         """
 
+    def revoke_branch(domain: str, username: str, now: datetime) -> Deferred[Sequence[Invite]]:
+        """Revoke the open invites of a user and of all who came through them, at once.
+
+        Who came through whom is told by the history, as `invitereg.tree` reads it; so those
+        who came through accounts that are deleted by now are among them.
+
+        Returns:
+            The invites that were open, as they are then, in the order of their making.
+
+        Raises:
+            NotFound: the domain has never known anybody of that name.
+        """
+
     def redeem(redemption: Redemption) -> Deferred[None]:
-        """Make an account: use, count, name, account and contacts in one transaction.
+        """Make an account in one transaction with use, count, name, contacts and notices.
 
         Raises:
             InvalidInvite: revoked, used up or gone, or not for this. Expiry is not asked again.
@@ -248,16 +200,36 @@ class IAccountStore(Interface):
     ) -> Deferred[Sequence[Account]]:
         """Accounts in the order of their names, after the one named."""
 
-    def delete_account(
-        domain: str, username: str, now: datetime, until: datetime | None = None
-    ) -> Deferred[None]:
-        """Delete an account, keep its name from being taken, and end its sessions.
+    def list_usernames(domain: str) -> Deferred[Sequence[str]]:
+        """The names of all accounts, in order; nothing else of them is read."""
 
-        The name becomes free by `IInviteStore.purge_names` after ``until``; None is never.
-        Its roster goes, and who had it as a contact sees it no more.
+    def set_credentials(
+        domain: str, username: str, credentials: Credentials, since: datetime
+    ) -> Deferred[None]:
+        """Set a password and end the sessions of the old one, which was set at ``since``.
 
         Raises:
-            NotFound: no such account.
+            NotFound: no such account, or its password is not that old one any more.
+        """
+
+    def delete_account(
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> Deferred[None]:
+        """Delete an account with all that is its own, at once.
+
+        Its name is kept from being taken, until `IInviteStore.purge_names` frees it after
+        ``until``; None is never. Its open invites are revoked, the resets of its password too,
+        its sessions end, and what it was to be told is forgotten. Its roster goes, and who had
+        it as a contact sees it no more. It must still have the password that was set at
+        ``since``; None asks for none.
+
+        Raises:
+            NotFound: no such account, or its password is not that one any more.
         """
 
     def change_roles(
@@ -309,11 +281,24 @@ class IAccounts(Interface):
     def check_password(domain: str, username: str, password: str) -> Deferred[datetime | None]:
         """When the password was set, if it is the account's; else None, after as much work."""
 
-    def delete(
-        domain: str, username: str, now: datetime, until: datetime | None = None
-    ) -> Deferred[None]:
-        """Delete an account; ``until`` is as in `IAccountStore.delete_account`.
+    def change_password(
+        domain: str, username: str, password: str, since: datetime
+    ) -> Deferred[datetime]:
+        """Set a new password, if the old one is still what was set at ``since``.
+
+        Returns:
+            When the new one was set.
 
         Raises:
-            NotFound: no such account.
+            NotFound: no such account, or it has another password by now.
         """
+
+    def delete(
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> Deferred[None]:
+        """Delete an account. See `IAccountStore.delete_account`."""

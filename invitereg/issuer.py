@@ -1,4 +1,8 @@
-"""Making invites, and changing those that are made."""
+"""Making invites, and changing those that are made.
+
+The operator may do anything. A user who asks is named as the ``requestor``, and is held to
+the policy here, whichever door they come through.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +12,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved, UsernameTaken
-from invitereg.interfaces import IAccounts, IInviteStore, InviteChanges
+from invitereg.interfaces import IAccounts, IInviteStore
+from invitereg.inviters import Inviters
 from invitereg.model import (
     Invite,
     Kind,
@@ -17,7 +22,16 @@ from invitereg.model import (
     prepare_localpart,
     token_digest,
 )
+from invitereg.policy.counters import quota
+from invitereg.policy.decision import Decision
+from invitereg.policy.inviting import (
+    Wish,
+    decide_invite,
+    default_expiry,
+    is_admin,
+)
 from invitereg.policy.values import Domain
+from invitereg.questions import InviteChanges
 
 DEFAULT_EXPIRY = timedelta.max
 
@@ -31,6 +45,8 @@ class NewInvite:
         registration: whether it lets register at all; without, it only makes contacts.
         expiry: from now; None is never, `DEFAULT_EXPIRY` what the policy says.
         uses: how often it may be redeemed; None is unlimited.
+        requestor: localpart of the user who asks for it, as whom it is made; None is the
+            operator.
     """
 
     domain: str
@@ -44,6 +60,7 @@ class NewInvite:
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     note: str = ""
+    requestor: str | None = None
 
     @property
     def kind(self) -> Kind:
@@ -57,7 +74,9 @@ class Issuer:
     """Makes, edits, renews and revokes invites, whoever asks for it.
 
     Attributes:
-        domains: what is served, by name; may be replaced while running.
+        domains: what is served, by name; may be updated while running.
+        now: tells the time.
+        inviters: tells what is known about those who want to invite.
     """
 
     _log = Logger()
@@ -72,7 +91,8 @@ class Issuer:
         self.domains = domains
         self._store = IInviteStore(store)
         self._accounts = IAccounts(accounts)
-        self._now = now
+        self.now = now
+        self.inviters = Inviters(domains, store, accounts, now)
 
     async def create(self, new: NewInvite) -> tuple[Invite, str]:
         """Make an invite; returns it with its token, which is shown only now.
@@ -81,15 +101,19 @@ class Issuer:
             InvalidRequest: what is asked for makes no sense; the text says why.
             NotFound: the inviter has no account.
             InvalidUsername, UsernameTaken, UsernameReserved: the name that it would fix.
+            Refused: the policy does not let the requestor make it.
         """
-        return await self._create(await self._template(new))
+        return await self._create(await self._template(new), new.requestor)
 
     async def create_many(self, new: NewInvite, count: int) -> list[tuple[Invite, str]]:
         """Make ``count`` invites alike, all or none; returns each with its token.
 
         Raises as `create`, and:
-            InvalidRequest: they would fix a username, which only one invite can.
+            InvalidRequest: they would fix a username, which only one invite can; or a user
+                asks for several.
         """
+        if new.requestor is not None:
+            raise InvalidRequest("Only the operator makes many invites at once.")
         if new.username and count > 1:
             raise InvalidRequest("Only one invite can be for a username.")
         template = await self._template(new)
@@ -111,6 +135,8 @@ class Issuer:
         """What is asked for, as an invite that is made now; raises as `create`."""
         policy = self.domains[new.domain].policy
         _check_new_invite(new)
+        if new.requestor is not None:
+            await self._require_allowed(new)
         inviter = new.inviter and prepare_localpart(new.inviter)
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
@@ -124,8 +150,8 @@ class Issuer:
                 raise UsernameReserved
             if await self._accounts.exists(new.domain, username):
                 raise UsernameTaken(f"The account {username}@{new.domain} exists already.")
-        expiry = policy.invites.expiry if new.expiry is DEFAULT_EXPIRY else new.expiry
-        now = self._now()
+        expiry = self._expiry(new)
+        now = self.now()
         return Invite(
             id=generate_invite_id(),
             domain=new.domain,
@@ -158,7 +184,7 @@ class Issuer:
             raise NotFound(f"There is no account {localpart}@{domain}.")
         if expiry is DEFAULT_EXPIRY:
             expiry = self.domains[domain].policy.invites.reset_expiry
-        now = self._now()
+        now = self.now()
         return await self._create(
             Invite(
                 id=generate_invite_id(),
@@ -171,9 +197,36 @@ class Issuer:
             )
         )
 
-    async def _create(self, invite: Invite) -> tuple[Invite, str]:
+    async def explain(self, new: NewInvite) -> Decision:
+        """What the policy says to an invite that a user asks for, now."""
+        policy = self.domains[new.domain].policy
+        inviter = await self.inviters.known(new.domain, new.requestor or "")
+        return decide_invite(policy, _wish(new, self._expiry(new)), inviter)
+
+    def _expiry(self, new: NewInvite) -> timedelta | None:
+        if new.expiry is not DEFAULT_EXPIRY:
+            return new.expiry
+        return default_expiry(self.domains[new.domain].policy, new.requestor)
+
+    async def _require_allowed(self, new: NewInvite) -> None:
+        decision = await self.explain(new)
+        if decision.refusal is None:
+            return
+        self._log.info(
+            "invite ({kind}) refused at {domain} to {source}: {rule}",
+            kind=new.kind,
+            domain=new.domain,
+            source=new.source,
+            rule=decision.rule,
+        )
+        raise decision.refusal
+
+    async def _create(self, invite: Invite, requestor: str | None = None) -> tuple[Invite, str]:
         token = generate_token()
-        await self._store.create_invite(invite, token_digest(token))
+        policy = self.domains[invite.domain].policy
+        bounded = requestor is not None and not is_admin(policy, requestor)
+        bound = quota(policy, requestor or "") if bounded else None
+        await self._store.create_invite(invite, token_digest(token), bound)
         self._log.info(
             "invite {invite_id} ({kind}) made at {domain} by {source}",
             invite_id=invite.id,
@@ -191,7 +244,7 @@ class Issuer:
         """
         token = generate_token()
         digest = token_digest(token)
-        invite = await self._store.renew_invite(domain, invite_id, digest, self._now())
+        invite = await self._store.renew_invite(domain, invite_id, digest, self.now())
         return invite, token
 
     async def edit(self, domain: str, invite_id: str, changes: InviteChanges) -> Invite:
@@ -204,7 +257,7 @@ class Issuer:
         uses = changes.values.get("uses_allowed")
         if isinstance(uses, int) and uses < 1:
             raise InvalidRequest("An invite needs at least one use.")
-        invite: Invite = await self._store.edit_invite(domain, invite_id, changes, self._now())
+        invite: Invite = await self._store.edit_invite(domain, invite_id, changes, self.now())
         return invite
 
     async def revoke(self, domain: str, invite_id: str) -> Invite:
@@ -213,14 +266,26 @@ class Issuer:
         Raises:
             NotFound, InvalidRequest: see `IInviteStore.revoke_invite`.
         """
-        invite: Invite = await self._store.revoke_invite(domain, invite_id, self._now())
+        invite: Invite = await self._store.revoke_invite(domain, invite_id, self.now())
         self._log.info(
             "invite {invite_id} revoked at {domain}", invite_id=invite_id, domain=domain
         )
         return invite
 
 
+def _wish(new: NewInvite, expiry: timedelta | None) -> Wish:
+    return Wish(
+        registration=new.registration,
+        contact=new.contact or not new.registration,
+        expiry=expiry,
+        uses=new.uses,
+        grants=bool(new.roles or new.groups),
+    )
+
+
 def _check_new_invite(new: NewInvite) -> None:
+    if new.requestor not in (None, new.inviter):
+        raise InvalidRequest("Whoever asks for an invite is its inviter.")
     if new.uses is not None and new.uses < 1:
         raise InvalidRequest("An invite needs at least one use.")
     if new.username and new.uses != 1:

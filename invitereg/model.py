@@ -108,6 +108,10 @@ class Invite:
         if self.kind in (Kind.CONTACT, Kind.ACCOUNT_AND_CONTACT):
             ibr = ";ibr=y" if self.kind is Kind.ACCOUNT_AND_CONTACT else ""
             return f"xmpp:{_uri_jid(self.inviter, self.domain)}?roster;preauth={token}{ibr}"
+        return self.registration_uri(token)
+
+    def registration_uri(self, token: str) -> str:
+        """The URI that says nothing of contacts, but which username to take (XEP-0401 §4.4)."""
         return f"xmpp:{_uri_jid(self.username, self.domain)}?register;preauth={token}"
 
 
@@ -183,6 +187,7 @@ class Use:
 
     Attributes:
         invite_id: None where no invite was needed.
+        inviter: localpart of who had made the invite; None for the operator or without one.
         door: ``c2s``, ``component``, ``web``, ``api`` or ``cli``.
         address: the client's address as text, or None where there is none (any more).
     """
@@ -193,7 +198,13 @@ class Use:
     at: datetime
     door: str
     invite_id: str | None = None
+    inviter: str | None = None
     address: str | None = None
+
+    @property
+    def registers(self) -> bool:
+        """Whether it made an account: it is neither a reset nor a contact."""
+        return self.kind in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
 
 
 def generate_token() -> str:

@@ -25,8 +25,10 @@ from invitereg.model import (
     prepare_password,
     token_digest,
 )
+from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
 from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.passwords import refuse_password
 from invitereg.policy.values import Address, Domain, Facts, Request, Tally
 
 
@@ -184,6 +186,7 @@ class Registrar:
             at=now,
             door=submission.door,
             invite_id=invite.id if invite else None,
+            inviter=invite.inviter if invite else None,
             address=str(submission.address) if submission.address else None,
         )
         password = submission.password or ""
@@ -205,6 +208,7 @@ class Registrar:
                 counter=counter,
                 contact=invite.inviter if invite and invite.subscribe else None,
                 roster_limit=policy.limits.roster,
+                notices=self._notices(use),
             )
             await self._accounts.redeem(redemption, password)
         self._log.info(
@@ -239,19 +243,54 @@ class Registrar:
             raise UnacceptablePassword(text) from None
         account = Account(domain=domain, username=localpart, created_at=now, roles=roles)
         use = Use(domain=domain, username=localpart, kind=Kind.ACCOUNT, at=now, door="cli")
-        redemption = Redemption(account=account, use=use, operator=True)
+        redemption = Redemption(
+            account=account, use=use, operator=True, notices=self._notices(use)
+        )
         await self._accounts.redeem(redemption, password)
         return localpart
 
-    async def delete_account(self, domain: str, username: str) -> None:
-        """Delete an account, and end its sessions.
+    async def change_password(
+        self, domain: str, username: str, password: str, since: datetime
+    ) -> datetime:
+        """Set another password for who has logged in with what was set at ``since``.
+
+        Returns:
+            When the new one was set.
 
         Raises:
-            NotFound: there is no such account.
+            UnacceptablePassword: a rule of the policy about passwords.
+            NotFound: the account has another password by now, or is gone.
         """
-        now = self._now()
+        policy, now = self.domains[domain].policy, self._now()
+        request = Request(domain=domain, username=username, password=password)
+        refusal = refuse_password(policy, request, Facts(now=now))
+        if refusal is not None:
+            raise refusal
+        changed = await self._accounts.change_password(domain, username, password, since)
+        self._log.info(
+            "{username}@{domain} has changed the password", username=username, domain=domain
+        )
+        return changed
+
+    async def delete_account(
+        self, domain: str, username: str, since: datetime | None = None
+    ) -> None:
+        """Delete an account with its invites, and end its sessions.
+
+        It must still have the password that was set at ``since``, which whoever asks for it
+        has logged in with; None, as the operator says, asks for none. Its name becomes free
+        after ``keep_names``.
+
+        Raises:
+            NotFound: there is no such account, or it has another password by now.
+        """
+        localpart, now = prepare_localpart(username), self._now()
         until = None if self.keep_names is None else now + self.keep_names
-        await self._accounts.delete(domain, prepare_localpart(username), now, until)
+        await self._accounts.delete(domain, localpart, now, until=until, since=since)
+        self._log.info("deleted {username}@{domain}", username=localpart, domain=domain)
+
+    def _notices(self, use: Use) -> tuple[Notice, ...]:
+        return tuple(notices_about(self.domains[use.domain], use))
 
     async def _count_guess(self, domain: str, address: Address | None) -> None:
         policy = self.domains[domain].policy

@@ -80,9 +80,10 @@ class IRosterStore(Interface):
     def subscribe(subscribing: Subscribing) -> Deferred[Exchange]:
         """Carry out a subscription stanza for both sides.
 
-        An invitation counts only if it is the contact's, for contacts, and neither expired nor
-        revoked; if it changes anything, it takes one of its uses, unless the account was made
-        with it and is still in the contact's roster. Otherwise it is as if there were none.
+        An invitation counts only if it is the contact's, for contacts, of the sender's domain,
+        and neither expired nor revoked; if it changes anything, it takes one of its uses, unless
+        the account was made with it and is still in the contact's roster. Otherwise it is as if
+        there were none.
 
         Raises:
             NotFound: the sender's account is gone.

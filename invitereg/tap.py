@@ -24,15 +24,19 @@ from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, ConfigError, load
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
+from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
 from invitereg.notify import ServiceManager
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Keep, Upkeep
+from invitereg.userinvites import UserInvites
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
+from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
 
@@ -111,7 +115,7 @@ class InviteregService(Service):
             raise StartFailure(str(error)) from None
         _allow_many_connections()
         store = SQLStore(self._database)
-        door = self._make_door(store)
+        door = self._make_door(store, SQLNoticeStore(self._database))
         self._streams, self._registrar = door.streams, door.registrar
         self._listen(door)
         self._threads.start()
@@ -119,10 +123,11 @@ class InviteregService(Service):
             self._reactor,
             self._now,
             store,
-            (door.embedded.sessions.carry_out_ends, door.embedded.contacts.carry_out_changes),
+            door.embedded.chores(),
             self._domains,
             _keep(self._config),
             [door.registrar.refusals, door.failed_logins],
+            [door.embedded.teller.forget_old],
         )
         self._upkeep.start()
         self._watch = self._certificates.watch(self._reactor)
@@ -169,7 +174,7 @@ class InviteregService(Service):
         elif self._database is not None:
             self._database.close()
 
-    def _make_door(self, store: SQLStore) -> C2SDoor:
+    def _make_door(self, store: SQLStore, notices: SQLNoticeStore) -> C2SDoor:
         config = self._config
         scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
         accounts = EmbeddedAccounts(
@@ -181,7 +186,13 @@ class InviteregService(Service):
             registrar=Registrar(self._domains, store, accounts, self._now, config.keep_names),
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
-            embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
+            embedded=EmbeddedDomain(
+                self._domains, store, notices, self._now, streams.per_account
+            ),
+            commands=invite_commands(
+                UserInvites(Issuer(self._domains, store, accounts, self._now), store),
+                self._reactor.seconds,
+            ),
             mechanisms=[*scram, PLAIN],
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,

@@ -61,12 +61,15 @@ class Upkeep:
         domains: Mapping[str, Domain],
         keep: Keep,
         logs: Sequence[RefusalLog] = (),
+        each_round: Iterable[Callable[[int], "Deferred[int]"]] = (),
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may.
 
-        ``each_second`` is what to look for in the store every second.
+        ``each_second`` is what to look for in the store every second, ``each_round`` what
+        removes at most so many rows of its own, and returns how many.
         """
         self.keep = keep
+        self._each_round = each_round
         self._clock = clock
         self._now = now
         self._store = IInviteStore(store)
@@ -140,6 +143,8 @@ class Upkeep:
             yield partial(store.purge_names, name, now, ROWS)
             for counter, period in periods(domain.policy).items():
                 yield partial(store.purge_hits, name, counter, now - period, ROWS)
+        for remove in self._each_round:
+            yield partial(remove, ROWS)
 
     def _repeat(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         call = LoopingCall(lambda: Deferred.fromCoroutine(self._try(work)))

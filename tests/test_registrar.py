@@ -24,6 +24,8 @@ from tests.usecases import DOMAIN, HOME, PASSWORD, UseCase
 class RedeemTests(UseCase):
     """Registering by invitation."""
 
+    policy = Policy(admins=frozenset({"romeo"}), limits=Limits(roster=1))
+
     def test_once(self) -> None:
         """An invite makes an account with what it says, and no second one."""
         invite, token = self.invite(roles=("member",), groups=("Verona",))
@@ -40,6 +42,18 @@ class RedeemTests(UseCase):
             (use.username, use.door, use.address, use.at),
             ("juliet", "c2s", str(HOME), self.now()),
         )
+
+    def test_contacts(self) -> None:
+        """An invite to be contacts makes them, within the limit of the inviter's domain."""
+        self.account("nurse")
+        _, token = self.invite(inviter="nurse", contact=True, uses=None)
+        _, alone = self.invite(inviter="nurse")
+        for username, given in (("juliet", token), ("mercutio", token), ("paris", alone)):
+            grant = self.preauthorise(given)
+            self.done(self.registrar.redeem(self.submission(username, grant=grant)))
+        roster = self.successResultOf(self.store.get_roster(DOMAIN, "nurse"))
+        mutual = {jid: str(item.subscription) for jid, item in roster.items()}
+        self.assertEqual(mutual, {f"juliet@{DOMAIN}": "both"})
 
     def test_preauthorised_before_it_expired(self) -> None:
         """Whoever was let in in time may finish; who comes later may not (XEP-0445 §4)."""

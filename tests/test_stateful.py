@@ -73,6 +73,7 @@ class Entry:
     username: str | None
     allowed: int | None
     expires: object
+    inviter: str | None = None
     uses: int = 0
     revoked: bool = False
     registered: list = field(default_factory=list)
@@ -192,6 +193,7 @@ class Town(RuleBasedStateMachine):
             username=invite.username,
             allowed=invite.uses_allowed,
             expires=invite.expires_at,
+            inviter=invite.inviter,
         )
         self.entries.append(entry)
         return entry
@@ -254,7 +256,8 @@ class Town(RuleBasedStateMachine):
             del self.accounts[name]
             self.deleted.add(name)
             for entry in self.entries:
-                if entry.kind is Kind.RESET and entry.username == name:
+                of_reset = entry.kind is Kind.RESET and entry.username == name
+                if of_reset or entry.inviter == name:
                     entry.revoked = entry.revoked or entry.open(self.now())
 
     @rule(duration=st.sampled_from([1, 600, 1800, 3600, 86400]))

@@ -18,16 +18,16 @@ MAX_LINES = 320
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "_version _wokkelcompat",
+        "_version _wokkelcompat translations",
         "errors logs",
         "model",
         "policy roster",
         "subscriptions",
         "exchange",
-        "interfaces rosterstore leases server",
-        "registrar issuer logins",
+        "notices questions tree interfaces rosterstore leases server",
+        "registrar issuer inviters userinvites logins",
         "jobs",
-        "config store accounts threads selfsigned tls",
+        "config store accounts threads selfsigned tls prosody",
         "testing",
         "domain xmpp web",
         "upkeep notify",

@@ -70,9 +70,26 @@ class AccountsByDomain:
         )
         return checked
 
+    def change_password(
+        self, domain: str, username: str, password: str, since: datetime
+    ) -> Deferred[datetime]:
+        """See `IAccounts.change_password`."""
+        changed: Deferred[datetime] = self._of(domain).change_password(
+            domain, username, password, since
+        )
+        return changed
+
     def delete(
-        self, domain: str, username: str, now: datetime, until: datetime | None = None
+        self,
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
     ) -> Deferred[None]:
         """See `IAccounts.delete`."""
-        done: Deferred[None] = self._of(domain).delete(domain, username, now, until)
+        done: Deferred[None] = self._of(domain).delete(
+            domain, username, now, until=until, since=since
+        )
         return done

@@ -105,11 +105,32 @@ class EmbeddedAccounts:
             return None
         return changed_at if right else None
 
+    def change_password(
+        self, domain: str, username: str, password: str, since: datetime
+    ) -> Deferred[datetime]:
+        """See `IAccounts.change_password`."""
+        return Deferred.fromCoroutine(self._change(domain, username, password, since))
+
+    async def _change(
+        self, domain: str, username: str, password: str, since: datetime
+    ) -> datetime:
+        credentials = await self._hash(password)
+        await self._accounts.set_credentials(domain, username, credentials, since)
+        return credentials.changed_at
+
     def delete(
-        self, domain: str, username: str, now: datetime, until: datetime | None = None
+        self,
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
     ) -> Deferred[None]:
         """See `IAccounts.delete`."""
-        deleted: Deferred[None] = self._accounts.delete_account(domain, username, now, until)
+        deleted: Deferred[None] = self._accounts.delete_account(
+            domain, username, now, until=until, since=since
+        )
         return deleted
 
     async def _hash(self, password: str) -> Credentials:

@@ -128,7 +128,7 @@ class Errands:
             errand.domain,
             errand.username,
             self._now(),
-            datetime.fromisoformat(until) if until else None,
+            until=datetime.fromisoformat(until) if until else None,
         )
 
     async def _check(self, _errand: Errand) -> list[str]:

@@ -96,12 +96,20 @@ class PostedAccounts:
         """See `IAccounts.check_password`; nobody logs in here."""
         raise InvalidRequest("Nobody logs in at the command line.")
 
+    def change_password(
+        self, _domain: str, _username: str, _password: str, _since: datetime
+    ) -> Deferred[datetime]:
+        """See `IAccounts.change_password`; no command does it."""
+        raise InvalidRequest("Nobody logs in at the command line.")
+
     def delete(
         self,
         domain: str,  # noqa: ARG002
         username: str,
         now: datetime,  # noqa: ARG002
+        *,
         until: datetime | None = None,
+        since: datetime | None = None,  # noqa: ARG002
     ) -> Deferred[None]:
         """See `IAccounts.delete`."""
         details = {} if until is None else {"until": until.isoformat()}

@@ -242,10 +242,27 @@ class RemoteAccounts:
     async def _check_password(self, username: str, password: str) -> datetime | None:
         return _SINCE_EVER if await self._ask(self._check(username, password)) else None
 
+    def change_password(
+        self,
+        domain: str,  # noqa: ARG002
+        username: str,
+        password: str,
+        since: datetime,  # noqa: ARG002
+    ) -> Deferred[datetime]:
+        """See `IAccounts.change_password`; the server does not say what was set since."""
+        asked = self._ask(self.server.set_password(username, password))
+        return Deferred.fromCoroutine(asked).addCallback(lambda _done: self._now())
+
     def delete(
-        self, domain: str, username: str, now: datetime, until: datetime | None = None
+        self,
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,  # noqa: ARG002
     ) -> Deferred[None]:
-        """See `IAccounts.delete`."""
+        """See `IAccounts.delete`; the server does not say what was set since."""
         return Deferred.fromCoroutine(self._delete(domain, username, now, until))
 
     async def _delete(
@@ -261,7 +278,7 @@ class RemoteAccounts:
             await self._ask(self.server.delete(username))
         known = await self._accounts.get_account(domain, username)
         if known is not None:
-            await self._accounts.delete_account(domain, username, now, until)
+            await self._accounts.delete_account(domain, username, now, until=until)
         elif not there:
             raise NotFound(f"There is no account {username}@{domain}.")
 

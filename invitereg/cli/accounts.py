@@ -61,7 +61,7 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
 @json_option
 @pass_desk
 def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
-    """Delete an account and end its sessions.
+    """Delete an account, its open invites and its sessions.
 
     Nobody can register its name again; only "account create" can give it away.
     """

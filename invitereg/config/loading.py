@@ -106,7 +106,8 @@ def _checked(
     before = len(document.mistakes)
     named = named_domains(document)
     if len(document.mistakes) == before:
-        around = replace(around, domains=tuple(domain.name for domain in named))
+        names = tuple(domain.name for domain in named)
+        around = replace(around, domains=names, home=names)
     complain_of_doubles(document, [domain.path for domain in named], around.serving)
     file = _judged(document, File, document.value, around)
     shared = within(key_tree(DomainKeys), document.value)
@@ -120,8 +121,8 @@ def _domain_keys(
     document: Document, domain: Named, shared: Mapping[str, object], around: Surroundings
 ) -> DomainKeys | None:
     """What holds for one domain, or None where there are mistakes."""
-    at_home = (domain.name,) if "admins" in domain.own else around.domains
-    around = replace(around, domains=at_home, final=True)
+    home = (domain.name,) if "admins" in domain.own else around.domains
+    around = replace(around, home=home, final=True)
     return _judged(document, DomainKeys, merged(shared, domain.own), around, domain)
 
 
@@ -193,12 +194,21 @@ def _domain(name: str, own: DomainKeys, common_passwords: bool) -> Domain:
         policy=policy,
         site_name=own.site_name or name,
         instructions=keys.registration_instructions,
+        watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
+        welcome=own.welcome_message,
+        contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
     )
 
 
 def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
     """The localparts of the addresses at ``domain``."""
     for admin in admins:
-        username, _, host = admin.rpartition("@")
+        host, username = _parts(admin)
         if host == domain:
             yield username
+
+
+def _parts(address: str) -> tuple[str, str]:
+    """The domain and the localpart of an address."""
+    username, _, host = address.rpartition("@")
+    return host, username

@@ -7,18 +7,59 @@ from pydantic import Field, ValidationInfo, field_validator
 from invitereg.config.section import Count, Section
 from invitereg.config.values import (
     CidrNetwork,
+    CountOrUnlimited,
     Duration,
     DurationOrNever,
+    DurationOrNone,
     Pattern,
     RegistrationField,
     Role,
     Username,
 )
-from invitereg.policy.values import InviteRules, Limit, Limits, UsernameRules
+from invitereg.policy.values import InviteRules, Limit, Limits, UserInviteLimits, UsernameRules
 
 _INVITES, _USERNAMES, _LIMITS = InviteRules(), UsernameRules(), Limits()
+_USERS = _INVITES.users
 
 Length = Annotated[int, Field(ge=1, le=1023)]
+
+
+class _LimitKeys(Section):
+    """At most ``max`` of something in any ``period``; each limit has its own defaults."""
+
+    max: Count
+    period: Duration
+
+    def limit(self) -> Limit:
+        """As policy takes it."""
+        return Limit(max=self.max, period=self.period)
+
+
+class MadeInviteKeys(_LimitKeys):
+    """Invites that one user makes, whatever becomes of them."""
+
+    max: Count = _USERS.made.max
+    period: Duration = _USERS.made.period
+
+
+class UserInviteKeys(Section):
+    """How much users may invite."""
+
+    max_open: CountOrUnlimited = _USERS.max_open
+    made: MadeInviteKeys = MadeInviteKeys()
+    max_expiry: DurationOrNever = _USERS.max_expiry
+    max_uses: CountOrUnlimited = _USERS.max_uses
+    min_account_age: DurationOrNone = _USERS.min_account_age
+
+    def limits(self) -> UserInviteLimits:
+        """As policy takes them."""
+        return UserInviteLimits(
+            max_open=self.max_open,
+            made=self.made.limit(),
+            max_expiry=self.max_expiry,
+            max_uses=self.max_uses,
+            min_account_age=self.min_account_age,
+        )
 
 
 class InviteKeys(Section):
@@ -30,6 +71,7 @@ class InviteKeys(Section):
     allow_contact_invites: bool = _INVITES.allow_contact_invites
     allow_user_invites_by_roles: tuple[Role, ...] = ()
     deny_user_invites_by_roles: tuple[Role, ...] = ()
+    users: UserInviteKeys = UserInviteKeys()
 
     def rules(self) -> InviteRules:
         """As policy takes them."""
@@ -40,6 +82,7 @@ class InviteKeys(Section):
             allow_contact_invites=self.allow_contact_invites,
             allow_user_invites_by_roles=frozenset(self.allow_user_invites_by_roles),
             deny_user_invites_by_roles=frozenset(self.deny_user_invites_by_roles),
+            users=self.users.limits(),
         )
 
 
@@ -74,17 +117,6 @@ class PasswordKeys(Section):
 
     min_length: Length = 8
     forbid_common: bool = True
-
-
-class _LimitKeys(Section):
-    """At most ``max`` of something in any ``period``; each limit has its own defaults."""
-
-    max: Count
-    period: Duration
-
-    def limit(self) -> Limit:
-        """As policy takes it."""
-        return Limit(max=self.max, period=self.period)
 
 
 class RegistrationLimitKeys(_LimitKeys):

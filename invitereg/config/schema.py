@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
 from invitereg.config.values import (
@@ -27,6 +28,7 @@ from invitereg.config.values import (
     DurationOrNever,
     FilePath,
     FolderPath,
+    LocalAddress,
     Title,
     surroundings,
 )
@@ -115,6 +117,9 @@ class DomainKeys(Section):
 
     site_name: Title = ""  # the domain, then
     admins: tuple[Admin, ...] = ()
+    contact_addresses: ContactAddresses = ContactAddresses()
+    registration_watchers: tuple[LocalAddress, ...] = ()
+    welcome_message: Welcome = ""
     tls: Tls = Field(
         default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},
         validate_default=True,

@@ -46,7 +46,8 @@ class Surroundings:
     Attributes:
         folder: what relative paths begin at.
         serving: whether what only a running service needs is checked as well.
-        domains: what admins may be at; empty if that is not known.
+        domains: all that are served; empty if that is not known.
+        home: of these, what admins may be at.
         final: whether the values are the ones that hold for a domain, and not only defaults
             that each domain may have its own for.
     """
@@ -54,6 +55,7 @@ class Surroundings:
     folder: Path
     serving: bool
     domains: tuple[str, ...] = ()
+    home: tuple[str, ...] = ()
     final: bool = False
 
 
@@ -88,6 +90,25 @@ def duration_or_never(value: object) -> timedelta | None:
         return _duration(value)
     except ValueError as error:
         raise ValueError(f"{error}, never") from None
+
+
+def _duration_or_none(value: object) -> timedelta:
+    """A duration; ``none`` is no time at all."""
+    if value == "none":
+        return timedelta()
+    try:
+        return _duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, none") from None
+
+
+def _count_or_unlimited(value: object) -> int | None:
+    """A number from 1 on; ``unlimited`` is None."""
+    if value == "unlimited":
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("must be a number from 1 on, or unlimited")
+    return value
 
 
 def _network(value: object) -> Network:
@@ -135,8 +156,15 @@ def _username(text: str) -> str:
 
 
 def _admin(text: str, info: ValidationInfo) -> str:
-    """A bare JID at one of the domains."""
-    domains = surroundings(info).domains
+    return _address(text, surroundings(info).home)
+
+
+def _local_address(text: str, info: ValidationInfo) -> str:
+    return _address(text, surroundings(info).domains)
+
+
+def _address(text: str, domains: tuple[str, ...]) -> str:
+    """A bare JID at one of the domains, if these are known."""
     example = f"romeo@{(*domains, 'example.com')[0]}"
     user, at, host = text.partition("@")
     if "/" in host:
@@ -240,10 +268,23 @@ DurationOrNever = Annotated[
     PlainSerializer(_written),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|never)$"}),
 ]
+DurationOrNone = Annotated[
+    timedelta,
+    PlainValidator(_duration_or_none),
+    PlainSerializer(lambda duration: _written(duration) if duration else "none"),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|none)$"}),
+]
+CountOrUnlimited = Annotated[
+    int | None,
+    PlainValidator(_count_or_unlimited),
+    PlainSerializer(lambda count: "unlimited" if count is None else count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unlimited"}]}),
+]
 CidrNetwork = Annotated[Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
 DomainName = Annotated[str, AfterValidator(domain_name)]
 Username = Annotated[str, AfterValidator(_username)]
 Admin = Annotated[str, AfterValidator(_admin)]
+LocalAddress = Annotated[str, AfterValidator(_local_address)]
 Role = Annotated[str, AfterValidator(role_name)]
 RegistrationField = Annotated[str, AfterValidator(_field)]
 Pattern = Annotated[str, AfterValidator(_pattern)]

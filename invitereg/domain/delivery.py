@@ -43,6 +43,14 @@ class Delivery:
         _send([s for s in ready if s.priority == best], message, to)
         return bool(ready)
 
+    def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
+        """Deliver the domain's own message to all sessions that take some; False if none do."""
+        available = self._sessions.available(f"{username}@{domain}")
+        ready = [session for session in available if session.priority >= 0]
+        for session in ready:
+            session.send(Copies(message).to(session.account))
+        return bool(ready)
+
     def iq(self, iq: domish.Element, sender: str, to: JID) -> bool:
         """Deliver an IQ to a full JID; False if it must come back (RFC 6121 §8.5.3).
 

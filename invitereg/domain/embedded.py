@@ -1,6 +1,6 @@
 """The embedded domain as a whole: invitereg as the server that people meet on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,10 @@ from invitereg.domain.contacts import Contacts
 from invitereg.domain.delivery import Delivery
 from invitereg.domain.presence import Presence
 from invitereg.domain.sessions import Sessions
+from invitereg.domain.telling import Teller
 from invitereg.policy.values import Domain
+
+Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 class EmbeddedDomain:
@@ -22,6 +25,7 @@ class EmbeddedDomain:
         self,
         domains: Mapping[str, Domain],
         store: Any,
+        notices: Any,
         now: Callable[[], datetime],
         sessions_per_account: int = 20,
     ) -> None:
@@ -29,4 +33,15 @@ class EmbeddedDomain:
         self.sessions = Sessions(store, sessions_per_account)
         self.delivery = Delivery(self.sessions)
         self.contacts = Contacts(domains, store, self.delivery, now)
-        self.presence = Presence(self.sessions, self.delivery, self.contacts)
+        self.teller = Teller(domains, notices, self.delivery.to_all_ready, now)
+        self.presence = Presence(
+            self.sessions, self.delivery, self.contacts, self.teller.arrived
+        )
+
+    def chores(self) -> tuple[Chore, ...]:
+        """What to do every second: look for what other processes have written down."""
+        return (
+            self.sessions.carry_out_ends,
+            self.contacts.carry_out_changes,
+            self.teller.tell_new,
+        )

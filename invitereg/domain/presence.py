@@ -6,7 +6,7 @@ at once for what these sessions do, within a second for what another process doe
 of presence, and the end of it, need no store, and cannot fail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
@@ -28,10 +28,18 @@ Roster = Mapping[str, RosterItem]
 class Presence:
     """Keeps everybody informed of everybody whose presence they may see."""
 
-    def __init__(self, sessions: Sessions, delivery: Delivery, contacts: ContactBook) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        delivery: Delivery,
+        contacts: ContactBook,
+        arrived: Callable[[str, str], None],
+    ) -> None:
+        """``arrived`` is told the domain and username for whom somebody reads messages now."""
         self._sessions = sessions
         self._delivery = delivery
         self._contacts = contacts
+        self._arrived = arrived
 
     async def available(self, session: Session, presence: domish.Element) -> None:
         """Broadcast presence; with the first one, tell the session of all others (§4.2, §4.4).
@@ -42,6 +50,7 @@ class Presence:
         """
         priority = read_priority(presence)
         first = session.presence is None
+        read = not first and session.priority >= 0
         # From now on, contacts that are approved meanwhile are shown this presence.
         session.presence, session.priority = Copies(presence), priority
         if first:
@@ -49,11 +58,13 @@ class Presence:
         else:
             everybody = [session.account, *session.audience]
             self._delivery.broadcast(session.presence, everybody)
+        if session.presence is not None and priority >= 0 and not read:
+            self._arrived(session.domain, session.username)
 
     async def _introduce(self, session: Session, presence: Copies) -> None:
         try:
             roster = await self._settled_roster(session)
-        except BaseException:
+        except Exception:
             if not session.over:
                 self._take_back(session)
             raise

@@ -79,6 +79,7 @@ class Sessions:
         self._per_account = per_account
         self._sessions: dict[str, dict[str, Session]] = {}
         self._last_end: int | None = None
+        self._spared: set[Session] = set()
 
     def of(self, account: str) -> list[Session]:
         """The sessions of the account with this bare JID."""
@@ -120,11 +121,28 @@ class Sessions:
     def remove(self, session: Session) -> None:
         """Forget a session that is over; harmless if it was never taken in or replaced."""
         session.over = True
+        self._spared.discard(session)
         mine = self._sessions.get(session.account, {})
         if mine.get(session.address) is session:
             del mine[session.address]
             if not mine:
                 del self._sessions[session.account]
+
+    def spare(self, session: Session) -> None:
+        """Do not end a session that changes its own account, until `settle` is called.
+
+        Between the change and the answer to it, the session may look outdated.
+        """
+        self._spared.add(session)
+
+    async def settle(self, session: Session) -> None:
+        """End what the change has outdated: other sessions of the account, or also this one."""
+        self._spared.discard(session)
+        try:
+            await self._end_outdated(session.domain, session.username, self.of(session.account))
+        except Refused as refusal:
+            # The others are found by `carry_out_ends`; this may have been passed over there.
+            session.end("resource-constraint", refusal.text)
 
     async def carry_out_ends(self) -> None:
         """End the sessions that the store says are over, whichever process said so.
@@ -152,11 +170,14 @@ class Sessions:
         """
         found = await self._store.get_account(domain, username)
         credentials = found and found.credentials
+        text = "The password has changed." if found else "The account was removed."
         for session in sessions:
             if credentials and credentials.changed_at == session.credentials_set_at:
+                continue
+            if session in self._spared:
                 continue
             self._log.info(
                 "session of {account} ended: password or account has changed",
                 account=session.account,
             )
-            session.end("not-authorized", "The password has changed.")
+            session.end("not-authorized", text)

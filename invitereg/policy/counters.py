@@ -81,6 +81,47 @@ def login_counters(
     )
 
 
+def user_invites_counter(policy: Policy, username: str) -> Counter:
+    """Counts the invites that a user has made, whatever became of them."""
+    return Counter(name="user_invites", key=username, limit=policy.invites.users.made)
+
+
+def user_sources(domain: str, username: str) -> tuple[str, ...]:
+    """What the source of an invite is that a user has made by their account, by the door."""
+    return tuple(f"{door}:{username}@{domain}" for door in ("adhoc", "web"))
+
+
+def made_by(invite: Invite) -> str | None:
+    """Localpart of the user who made an invite by their account; None for the operator's."""
+    inviter = invite.inviter
+    by_user = inviter and invite.source in user_sources(invite.domain, inviter)
+    return inviter if by_user else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What bounds the invites of one user; the store counts when one is made.
+
+    Attributes:
+        username: whose invites are counted: those that they made themselves.
+        max_open: how many may be pending; None is any number.
+        made: counts this one as well.
+    """
+
+    username: str
+    max_open: int | None
+    made: Counter
+
+
+def quota(policy: Policy, username: str) -> Quota:
+    """What bounds the invites of that user."""
+    return Quota(
+        username=username,
+        max_open=policy.invites.users.max_open,
+        made=user_invites_counter(policy, username),
+    )
+
+
 def periods(policy: Policy) -> dict[str, timedelta]:
     """How long a hit counts, by the name of every counter that there is."""
     limits = policy.limits
@@ -90,4 +131,5 @@ def periods(policy: Policy) -> dict[str, timedelta]:
         "token_guesses": limits.token_guesses.period,
         "logins": limits.logins.period,
         "logins_network": limits.logins.period,
+        "user_invites": policy.invites.users.made.period,
     }

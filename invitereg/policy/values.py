@@ -104,6 +104,25 @@ class PasswordRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserInviteLimits:
+    """How much users may invite; admins may without limit, and so may the operator.
+
+    Attributes:
+        max_open: how many of one user's invites may be pending; None is any number.
+        made: how many one user may make in a period.
+        max_expiry: how long one may be valid; None is for ever.
+        max_uses: how often one may be redeemed; None is unlimited.
+        min_account_age: how old the inviter's account must be.
+    """
+
+    max_open: int | None = 20
+    made: Limit = Limit(max=20, period=timedelta(days=1))
+    max_expiry: timedelta | None = timedelta(days=30)
+    max_uses: int | None = 1
+    min_account_age: timedelta = timedelta()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InviteRules:
     """Defaults for new invites, and who among the users may make them."""
 
@@ -113,6 +132,7 @@ class InviteRules:
     allow_contact_invites: bool = True
     allow_user_invites_by_roles: frozenset[str] = frozenset()
     deny_user_invites_by_roles: frozenset[str] = frozenset()
+    users: UserInviteLimits = UserInviteLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +212,10 @@ class Domain:
         name: after nameprep.
         instructions: what a registration form says first.
         landing_url: what a token is appended to for a link to its page; None without a web.
+        watchers: who is told of each registration, as domain and username.
+        welcome: what newcomers are told, with the placeholders of `invitereg.notices`; empty
+            for nothing.
+        contact_addresses: URIs by role, as XEP-0157 names the roles: ``abuse`` and so on.
     """
 
     name: str
@@ -199,3 +223,6 @@ class Domain:
     site_name: str = ""
     instructions: str = "Choose a username and password for use with this service."
     landing_url: str | None = None
+    watchers: tuple[tuple[str, str], ...] = ()
+    welcome: str = ""
+    contact_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -7,11 +7,10 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.model import Account, Kind
-from invitereg.roster import owner_of
-from invitereg.store import names, rosterchanges, rosters, sessions
+from invitereg.model import Account, Credentials, Kind
+from invitereg.store import names, notices, revoking, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
-from invitereg.store.rows import account_of
+from invitereg.store.rows import account_of, credentials_columns
 from invitereg.store.tables import Time, Words, accounts, invites, settings
 
 _THIS = (accounts.c.domain == bindparam("of_domain")) & (
@@ -24,6 +23,19 @@ _SET_ROLES = (
     .where(_THIS)
     .values(roles=bindparam("new_roles", type_=Words))
     .returning(*accounts.c)
+)
+_NAMES = (
+    select(accounts.c.username)
+    .where(accounts.c.domain == bindparam("of_domain"))
+    .order_by(accounts.c.username)
+)
+_SINCE = accounts.c.changed_at == bindparam("since", type_=Time)
+_SET_CREDENTIALS = (
+    update(accounts)
+    .where(_THIS, _SINCE)
+    .values(
+        credentials=bindparam("new_credentials"), changed_at=bindparam("from_now", type_=Time)
+    )
 )
 _DELETE = delete(accounts).where(_THIS)
 # Expired ones too: edited later, they must not open an account that is new by then.
@@ -57,21 +69,51 @@ def list_page(
     return [account_of(row) for row in connection.execute(page)]
 
 
+def list_names(connection: Connection, domain: str) -> Sequence[str]:
+    """See `IAccountStore.list_usernames`."""
+    return connection.scalars(_NAMES, {"of_domain": domain}).all()
+
+
+def set_credentials(
+    connection: Connection,
+    domain: str,
+    username: str,
+    credentials: Credentials,
+    since: datetime,
+) -> None:
+    """See `IAccountStore.set_credentials`."""
+    columns = credentials_columns(credentials)
+    change = {
+        "of_domain": domain,
+        "of_username": username,
+        "since": since,
+        "new_credentials": columns["credentials"],
+        "from_now": columns["changed_at"],
+    }
+    if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
+        raise _not_found(domain, username)
+    sessions.end(connection, domain, username, credentials.changed_at)
+
+
 def remove(
     connection: Connection,
     domain: str,
     username: str,
     now: datetime,
     until: datetime | None,
+    since: datetime | None,
 ) -> None:
     """See `IAccountStore.delete_account`."""
     which = {"of_domain": domain, "of_username": username}
-    for jid in rosters.remove_all(connection, domain, username):
-        rosterchanges.add(connection, owner_of(jid), f"{username}@{domain}", now)
-    if connection.execute(_DELETE, which).rowcount != 1:
+    contacts = rosters.remove_all(connection, domain, username)
+    rosterchanges.add(connection, contacts, f"{username}@{domain}", now)
+    this = _DELETE if since is None else _DELETE.where(_SINCE)
+    if connection.execute(this, {**which, "since": since}).rowcount != 1:
         raise _not_found(domain, username)
     names.keep_deleted(connection, domain, username, until)
     connection.execute(_REVOKE_RESETS, {**which, "now": now})
+    revoking.revoke_of(connection, domain, [username], now)
+    notices.forget(connection, domain, username)
     sessions.end(connection, domain, username, now)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
 from invitereg.model import Kind
+from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription
 from invitereg.store.accounts import server_key
 from invitereg.store.lines import (
@@ -19,6 +20,7 @@ from invitereg.store.lines import (
     Header,
     InviteLine,
     Line,
+    NoticeLine,
     RosterItemLine,
     ServerKey,
     UseLine,
@@ -26,10 +28,19 @@ from invitereg.store.lines import (
 )
 from invitereg.store.names import State
 from invitereg.store.schema import REVISIONS
-from invitereg.store.tables import accounts, invites, names, roster_items, uses
+from invitereg.store.tables import accounts, invites, names, notices, roster_items, uses
 
 _AT_ONCE = 1000
 _ROSTER_ORDER = (roster_items.c.domain, roster_items.c.username, roster_items.c.jid)
+_NOTICES = (
+    select(
+        *(notices.c.domain, notices.c.username, notices.c.kind),
+        *(uses.c.domain.label("about_domain"), uses.c.username.label("about_username")),
+        uses.c.at,
+    )
+    .join(uses, uses.c.seq == notices.c.use_seq)
+    .order_by(notices.c.number)
+)
 
 
 def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapping[str, int]:
@@ -78,6 +89,8 @@ def _lines(connection: Connection) -> Iterator[Line]:
         yield InviteLine.model_construct(**{**row, "kind": Kind(row["kind"])})
     for row in _rows(connection, uses, uses.c.seq):
         yield UseLine.model_construct(**{**row, "kind": Kind(row["kind"])})
+    for row in connection.execute(_NOTICES).yield_per(_AT_ONCE).mappings():
+        yield NoticeLine.model_construct(**{**row, "kind": NoticeKind(row["kind"])})
 
 
 def _rows(

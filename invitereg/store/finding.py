@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg.interfaces import Findings, Query
 from invitereg.policy.values import Tally
+from invitereg.store import quotas
 from invitereg.store.names import State
 from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, hits, invites, names
@@ -28,12 +29,16 @@ from invitereg.store.tables import Time, hits, invites, names
 def look_up(connection: Connection, query: Query) -> Findings:
     """What the query asks for, and nothing else."""
     statement = _statement(
-        query.digest is not None, query.username is not None, len(query.counters)
+        query.digest is not None,
+        query.username is not None,
+        len(query.counters),
+        query.inviter is not None,
     )
     row = connection.execute(statement, _parameters(query)).one()
     return Findings(
         invite=None if query.digest is None or row.id is None else invite_of(row),
         tallies=_tallies(row, len(query.counters)),
+        open_invites=0 if query.inviter is None else row.open_invites,
         **({} if query.username is None else _holder(row, query)),
     )
 
@@ -44,6 +49,8 @@ def _parameters(query: Query) -> dict[str, Any]:
         parameters["of_digest"] = query.digest
     if query.username is not None:
         parameters["of_username"] = query.username
+    if query.inviter is not None:
+        parameters |= quotas.made_by(query.domain, query.inviter) | {"now": query.now}
     for place, counter in enumerate(query.counters):
         parameters[f"name_{place}"] = counter.name
         parameters[f"key_{place}"] = counter.key
@@ -53,7 +60,9 @@ def _parameters(query: Query) -> dict[str, Any]:
 
 
 @cache
-def _statement(with_invite: bool, with_name: bool, counters: int) -> Select[Any]:
+def _statement(
+    with_invite: bool, with_name: bool, counters: int, with_open: bool
+) -> Select[Any]:
     """One row, whatever there is: outer joins, and aggregates of the hits."""
     source: FromClause = select(literal_column("1").label("one")).subquery("base")
     columns: list[ColumnElement[Any]] = [source.c.one]
@@ -70,6 +79,8 @@ def _statement(with_invite: bool, with_name: bool, counters: int) -> Select[Any]
         tally = _tally(place)
         source = source.join(tally, true())
         columns += list(tally.c)
+    if with_open:
+        columns.append(quotas.OPEN_INVITES.scalar_subquery().label("open_invites"))
     return select(*columns).select_from(source)
 
 

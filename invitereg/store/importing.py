@@ -19,6 +19,7 @@ from invitereg.store.lines import (
     End,
     InviteLine,
     Malformed,
+    NoticeLine,
     RosterItemLine,
     ServerKey,
     UseLine,
@@ -26,7 +27,7 @@ from invitereg.store.lines import (
     read_line,
 )
 from invitereg.store.tables import accounts as accounts_table
-from invitereg.store.tables import invites, roster_items, settings, uses
+from invitereg.store.tables import invites, notices, roster_items, settings, uses
 from invitereg.store.tables import names as names_table
 
 _ADD_INVITE = (
@@ -42,7 +43,17 @@ _SET_SERVER_KEY = (
     update(settings).where(settings.c.name == "server_key").values(value=bindparam("key"))
 )
 
-_Thing = AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine
+_ADD_NOTICE = (
+    insert_if_new(notices)
+    .on_conflict_do_nothing()
+    .inline()
+    .execution_options(preserve_rowcount=True)
+)
+_INVITER = select(invites.c.inviter).where(
+    invites.c.domain == bindparam("domain"), invites.c.id == bindparam("invite_id")
+)
+
+_Thing = AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine | NoticeLine
 
 
 def _get(table: Table, *key: str) -> Select[Any]:
@@ -160,6 +171,8 @@ class _Adding:
                     return self._add_invite(line)
                 case UseLine():
                     return self._add_use(line)
+                case NoticeLine():
+                    return self._add_notice(line)
         except (UsernameTaken, UsernameReserved) as refusal:
             raise InvalidRequest(f"{line.username}@{line.domain}: {refusal}") from None
 
@@ -211,8 +224,29 @@ class _Adding:
         for found in self._connection.execute(_USES, row):
             if all(getattr(found, key) == row[key] for key in ("kind", "door", "invite_id")):
                 return False
+        if "inviter" not in line.model_fields_set:
+            row["inviter"] = self._connection.scalar(_INVITER, row)
         self._connection.execute(_ADD_USE, row)
         return True
+
+    def _add_notice(self, line: NoticeLine) -> bool:
+        about = {
+            "domain": line.about_domain,
+            "username": line.about_username,
+            "at": line.at,
+        }
+        use = self._connection.execute(_USES, about).first()
+        if use is None:
+            who = f"{line.about_username}@{line.about_domain}"
+            raise InvalidRequest(f"there is no registration of {who} at that time")
+        row = {
+            "domain": line.domain,
+            "username": line.username,
+            "kind": line.kind,
+            "use_seq": use.seq,
+            "at": line.at,
+        }
+        return self._connection.execute(_ADD_NOTICE, row).rowcount == 1
 
     def _is_there(self, table: Table, row: dict[str, Any], key: str) -> bool:
         """Whether the row is stored already; raises InvalidRequest if another is."""

@@ -11,7 +11,8 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.interfaces import InviteChanges
 from invitereg.model import Invite, Kind, Status
-from invitereg.store import names
+from invitereg.policy.counters import Quota
+from invitereg.store import names, quotas
 from invitereg.store.rows import invite_of, invite_row
 from invitereg.store.tables import Time, accounts, invites
 
@@ -55,10 +56,14 @@ _ACCOUNT_EXISTS = select(
 )
 
 
-def create(connection: Connection, invite: Invite, digest: bytes) -> None:
+def create(
+    connection: Connection, invite: Invite, digest: bytes, quota: Quota | None = None
+) -> None:
     """See `IInviteStore.create_invite`."""
     _require_account(connection, invite)
-    if connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
+    if quota is not None:
+        quotas.add(connection, invite, digest, quota)
+    elif connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
         raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
     names.reserve(connection, invite, invite.created_at)
 
@@ -99,6 +104,7 @@ def list_page(
     status: Status | None,
     limit: int,
     after: str | None,
+    made_by: str | None = None,
 ) -> Sequence[Invite]:
     """See `IInviteStore.list_invites`."""
     page = select(*_columns).where(invites.c.domain == domain)
@@ -109,6 +115,8 @@ def list_page(
         page = page.where(invites.c.seq > seq)
     if status is not None:
         page = page.where(_STATUS[status])
+    if made_by is not None:
+        page = page.where(quotas.is_made_by(made_by, domain))
     page = page.order_by(invites.c.seq).limit(limit)
     return [invite_of(row) for row in connection.execute(page, {"now": now})]
 

@@ -149,6 +149,4 @@ def contacts_errand(redemption: Redemption, contact: str) -> Errand:
 
 def sessions_errand(use: Use) -> Errand:
     """What ends the sessions that were opened with the password before."""
-    return Errand(
-        domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at
-    )
+    return Errand(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)

@@ -1,11 +1,13 @@
 """What an export is written in: a line of JSON for each thing, checked when it is read.
 
 The format is the export's own, not that of the tables: a later program with other tables
-reads it all the same. `FORMAT` grows with every change that an older program cannot read.
+reads it all the same. `FORMAT` grows with every change that an older program cannot read; 2
+brought the inviter of a use, and notices.
 """
 
 from collections.abc import Callable
 from typing import Annotated, Literal, TypeVar
+from xml.parsers.expat import ExpatError, ParserCreate
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +22,7 @@ from pydantic import (
 
 from invitereg.errors import InvalidUsername
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
+from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription, owner_of
 from invitereg.subscriptions import State
 
@@ -61,6 +64,14 @@ def _bare_jid(text: str) -> str:
         prepared = f"{_localpart(username)}@{prepared}"
     if prepared != text:
         raise ValueError(f"write it {prepared}")
+    return text
+
+
+def _stanza(text: str) -> str:
+    try:
+        ParserCreate().Parse(text, True)
+    except ExpatError:
+        raise ValueError("that is no XML") from None
     return text
 
 
@@ -142,7 +153,7 @@ class RosterItemLine(_Line):
     subscription: Subscription
     ask: bool
     approved: bool
-    request: str | None
+    request: Annotated[str, AfterValidator(_stanza)] | None
     listed: bool
 
     @model_validator(mode="after")
@@ -185,7 +196,7 @@ class InviteLine(_Line):
 
 
 class UseLine(_Line):
-    """One row of the history."""
+    """One row of the history; its inviter is left out by format 1: the invite tells it."""
 
     type: Literal["use"] = "use"
     domain: DomainName
@@ -194,7 +205,20 @@ class UseLine(_Line):
     at: AwareDatetime
     door: str
     invite_id: str | None
+    inviter: Username | None = None
     address: str | None
+
+
+class NoticeLine(_Line):
+    """What an account is still to be told about a registration of the history."""
+
+    type: Literal["notice"] = "notice"
+    domain: DomainName
+    username: Username
+    kind: NoticeKind
+    about_domain: DomainName
+    about_username: Username
+    at: AwareDatetime
 
 
 class End(_Line):
@@ -204,7 +228,16 @@ class End(_Line):
     lines: int
 
 
-Line = ServerKey | AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine | End
+Line = (
+    ServerKey
+    | AccountLine
+    | DeletedLine
+    | RosterItemLine
+    | InviteLine
+    | UseLine
+    | NoticeLine
+    | End
+)
 
 COUNTED = {
     "account": "accounts",
@@ -212,6 +245,7 @@ COUNTED = {
     "roster_item": "roster_items",
     "invite": "invites",
     "use": "uses",
+    "notice": "notices",
 }
 """The types of lines that are of interest to whoever counts them, and what they are called."""
 

@@ -21,8 +21,8 @@ from invitereg.interfaces import (
     Redemption,
     SessionEnd,
 )
-from invitereg.model import Account, Credentials, Invite, Kind, Status, Use
-from invitereg.policy.counters import Counter
+from invitereg.model import Account, Credentials, Invite, Status, Use
+from invitereg.policy.counters import Counter, Quota
 from invitereg.store.memory_domain import Deleted, Domain, Leased, Reservation
 from invitereg.store.memory_firing import fired
 from invitereg.store.memory_leases import MemoryLeases
@@ -37,9 +37,9 @@ class MemoryStore(MemoryLeases):
         self._server_key = secrets.token_bytes(32)
 
     @fired
-    def create_invite(self, invite: Invite, digest: bytes) -> None:
+    def create_invite(self, invite: Invite, digest: bytes, quota: Quota | None = None) -> None:
         """See `IInviteStore`."""
-        self._at(invite.domain).add(invite, digest)
+        self._at(invite.domain).add(invite, digest, quota, self._hits)
 
     @fired
     def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> None:
@@ -64,6 +64,7 @@ class MemoryStore(MemoryLeases):
             account_exists=query.username in at.accounts or isinstance(holder, Leased),
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
+            open_invites=at.open_invites(query.inviter, query.now) if query.inviter else 0,
         )
 
     @fired
@@ -79,12 +80,10 @@ class MemoryStore(MemoryLeases):
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Sequence[Invite]:
         """See `IInviteStore`."""
-        at = self._at(domain)
-        invites = list(at.invites.values())
-        if after is not None:
-            invites = invites[list(at.invites).index(at.invite(after).id) + 1 :]
+        invites = self._at(domain).listed(after, made_by)
         return [i for i in invites if status in (None, i.status(now))][:limit]
 
     @fired
@@ -127,6 +126,11 @@ class MemoryStore(MemoryLeases):
         at.free(revoked)
         at.invites[invite_id] = revoked
         return revoked
+
+    @fired
+    def revoke_branch(self, domain: str, username: str, now: datetime) -> Sequence[Invite]:
+        """See `IInviteStore`."""
+        return self._at(domain).revoke_branch(username, now)
 
     @fired
     def redeem(self, redemption: Redemption) -> None:
@@ -210,19 +214,36 @@ class MemoryStore(MemoryLeases):
         return [a for username, a in accounts if after is None or username > after][:limit]
 
     @fired
-    def delete_account(
-        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    def list_usernames(self, domain: str) -> Sequence[str]:
+        """See `IAccountStore`."""
+        return sorted(self._at(domain).accounts)
+
+    @fired
+    def set_credentials(
+        self, domain: str, username: str, credentials: Credentials, since: datetime
     ) -> None:
         """See `IAccountStore`."""
         at = self._at(domain)
-        at.account(username)
+        account = at.account(username, since)
+        at.accounts[username] = replace(account, credentials=credentials)
+        self.end_sessions(domain, username, credentials.changed_at)
+
+    @fired
+    def delete_account(
+        self,
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        """See `IAccountStore`."""
+        at = self._at(domain)
+        at.account(username, since)
         self.drop_contacts(domain, username)
-        del at.accounts[username]
-        at.names[username] = Deleted(until)
-        for invite in list(at.invites.values()):
-            for_it = invite.kind is Kind.RESET and invite.username == username
-            if for_it and invite.revoked_at is None and not invite.used_up:
-                at.invites[invite.id] = replace(invite, revoked_at=now)
+        at.delete(username, now, until)
+        self.notices.forget(domain, username)
         self.end_sessions(domain, username, now)
 
     @fired
@@ -247,3 +268,8 @@ class MemoryStore(MemoryLeases):
     def server_key(self) -> bytes:
         """See `IAccountStore`."""
         return self._server_key
+
+    def known(self, use: Use) -> Use:
+        """What the history still knows of a use."""
+        history = self._at(use.domain).uses
+        return next(one for one in history if replace(one, address=use.address) == use)

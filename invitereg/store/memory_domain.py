@@ -1,5 +1,6 @@
 """One domain of the `MemoryStore`: its invites, its accounts, and who holds which name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -8,10 +9,14 @@ from invitereg.errors import (
     InvalidRequest,
     NotFound,
     Refused,
+    TooManyOpenInvites,
     UsernameReserved,
     UsernameTaken,
 )
-from invitereg.model import Account, Invite, Kind, Use
+from invitereg.model import Account, Invite, Kind, Status, Use
+from invitereg.policy.counters import Quota, made_by
+from invitereg.store.memory_hits import Hits
+from invitereg.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,17 @@ class Domain:
             uses=list(self.uses),
         )
 
-    def add(self, invite: Invite, digest: bytes) -> None:
+    def add(
+        self,
+        invite: Invite,
+        digest: bytes,
+        quota: Quota | None = None,
+        hits: Hits | None = None,
+    ) -> None:
         """Keep a new invite; raises as `IInviteStore.create_invite`."""
+        if quota is not None and hits is not None:
+            self._require_open_below(quota, invite.created_at)
+            hits.require_below_limit(invite.domain, quota.made, invite.created_at)
         if invite.kind is Kind.RESET:
             self.account(invite.username or "")
         if invite.id in self.invites or digest in self.tokens:
@@ -69,6 +83,15 @@ class Domain:
         self.reserve(invite, invite.created_at)
         self.invites[invite.id] = invite
         self.tokens[digest] = invite.id
+        if quota is not None and hits is not None:
+            hits.add(invite.domain, quota.made, invite.created_at)
+
+    def listed(self, after: str | None, by: str | None) -> list[Invite]:
+        """The invites after the one named, that a user has made if that is asked."""
+        invites = list(self.invites.values())
+        if after is not None:
+            invites = invites[list(self.invites).index(self.invite(after).id) + 1 :]
+        return [one for one in invites if by is None or made_by(one) == by]
 
     def invite(self, invite_id: str) -> Invite:
         """One invite; raises NotFound."""
@@ -85,11 +108,56 @@ class Domain:
             raise InvalidRequest(f"The invite {invite.id} is used up.")
         return invite
 
-    def account(self, username: str) -> Account:
-        """One account; raises NotFound."""
-        if username not in self.accounts:
+    def open_invites(self, username: str, now: datetime) -> int:
+        """How many invites that a user has made are pending."""
+        made = (one for one in self.invites.values() if made_by(one) == username)
+        return sum(one.status(now) is Status.PENDING for one in made)
+
+    def _require_open_below(self, quota: Quota, now: datetime) -> None:
+        """Raises NotFound if the account is deleted, TooManyOpenInvites at the limit."""
+        if isinstance(self.names.get(quota.username), Deleted):
+            raise NotFound(f"There is no account {quota.username}.")
+        most = quota.max_open
+        if most is not None and self.open_invites(quota.username, now) >= most:
+            raise TooManyOpenInvites(most)
+
+    def account(self, username: str, since: datetime | None = None) -> Account:
+        """One account, whose password was set at ``since`` if that is asked; or NotFound."""
+        account = self.accounts.get(username)
+        set_at = account and account.credentials and account.credentials.changed_at
+        if account is None or since not in (None, set_at):
             raise NotFound(f"There is no account {username}.")
-        return self.accounts[username]
+        return account
+
+    def delete(self, username: str, now: datetime, until: datetime | None) -> None:
+        """Delete an account with its invites and its resets."""
+        del self.accounts[username]
+        self.names[username] = Deleted(until)
+        for invite in list(self.invites.values()):
+            if invite.kind is Kind.RESET and invite.username == username:
+                self._revoke_open(invite, now)
+        self.revoke_of({username}, now)
+
+    def revoke_branch(self, username: str, now: datetime) -> Sequence[Invite]:
+        """Revoke a branch of the tree; raises NotFound."""
+        tree = Tree(self.uses)
+        known = username in self.accounts or isinstance(self.names.get(username), Deleted)
+        if not known and not tree.of(username):
+            raise NotFound(f"Nobody of the name {username} has ever been here.")
+        return self.revoke_of(tree.branch(username), now)
+
+    def revoke_of(self, usernames: set[str], now: datetime) -> Sequence[Invite]:
+        """Revoke what these users have made; returns what was open."""
+        made = [one for one in self.invites.values() if one.inviter in usernames]
+        return [revoked for one in made if (revoked := self._revoke_open(one, now))]
+
+    def _revoke_open(self, invite: Invite, now: datetime) -> Invite | None:
+        if invite.revoked_at is not None or invite.used_up:
+            return None
+        revoked = replace(invite, revoked_at=now)
+        self.invites[invite.id] = revoked
+        self.free(revoked)
+        return revoked
 
     def refusal(
         self, username: str, invite_id: str | None, now: datetime, *, even_deleted: bool = False

@@ -15,6 +15,7 @@ from invitereg.store.leasing import contacts_errand, sessions_errand
 from invitereg.store.memory_domain import Deleted, Leased, Reservation
 from invitereg.store.memory_firing import fired
 from invitereg.store.memory_hits import Hits
+from invitereg.store.memory_notices import Notices
 from invitereg.store.memory_rosters import MemoryRosters
 
 
@@ -29,11 +30,16 @@ class _Taken:
 
 @implementer(ILeaseStore)
 class MemoryLeases(MemoryRosters):
-    """Leases and errands in memory. Each method is described in its interface."""
+    """Leases and errands in memory. Each method is described in its interface.
+
+    Attributes:
+        notices: what is to be told; `memory_telling` has the store of it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._hits = Hits()
+        self.notices = Notices()
         self._ends: list[SessionEnd] = []
         self._leases: dict[int, _Taken] = {}
         self._errands: dict[int, tuple[Errand, datetime]] = {}
@@ -69,8 +75,11 @@ class MemoryLeases(MemoryRosters):
         """Write down the account and the use."""
         at = self._at(redemption.use.domain)
         at.names.pop(redemption.account.username, None)
-        at.accounts[redemption.account.username] = redemption.account
+        account = redemption.account
+        at.accounts[account.username] = account
         at.uses.append(redemption.use)
+        self.notices.forget(account.domain, account.username)
+        self.notices.add(redemption.notices)
 
     def end_sessions(self, domain: str, username: str, at: datetime) -> None:
         """Say that an account's sessions are over."""

@@ -107,7 +107,7 @@ class MemoryRosters:
     def drop_contacts(self, domain: str, username: str) -> None:
         """Remove an account's roster, and end all its subscriptions."""
         jid = f"{username}@{domain}"
-        for contact in sorted(self._rosters.get((domain, username), {})):
+        for contact in sorted(self._rosters.get((domain, username), {}), key=owner_of):
             pair = self._pair((domain, username), contact)
             exchange = pair.remove()
             if pair.contact_exists and exchange.contact != pair.contact:

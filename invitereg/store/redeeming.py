@@ -21,9 +21,9 @@ from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
 from invitereg.model import Account, Credentials, Kind, Use
 from invitereg.roster import owner_of
-from invitereg.store import hits, names, rosterchanges, rosters, sessions
+from invitereg.store import hits, names, notices, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
-from invitereg.store.rows import account_row, credentials_columns, use_of, use_row
+from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -49,13 +49,14 @@ _FOR_ACCOUNT = _take_use(
 )
 _FOR_RESET = _take_use(invites.c.kind == Kind.RESET, invites.c.username == _username)
 _ADD_USE = insert(uses).inline()
+_ADD_USE_NUMBERED = insert(uses).returning(uses.c.seq)
 _ADD_ACCOUNT = insert(accounts).inline()
 _SET_CREDENTIALS = (
     update(accounts)
     .where(accounts.c.domain == bindparam("of_domain"), accounts.c.username == _username)
     .values(credentials=bindparam("new_credentials"), changed_at=bindparam("since", type_=Time))
 )
-_LIST = select(uses).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
+_LIST = select(*USE_COLUMNS).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
 _LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
 _FORGET_ADDRESSES = (
     update(uses)
@@ -106,8 +107,15 @@ def take_reset(connection: Connection, use: Use) -> None:
 
 def record(connection: Connection, redemption: Redemption) -> None:
     """Write down an account, which has its name by now, and the use that made it."""
-    add_account(connection, redemption.account)
-    add_use(connection, redemption.use)
+    account = redemption.account
+    add_account(connection, account)
+    # Nobody is told what an earlier bearer of the name was to be told.
+    notices.forget(connection, account.domain, account.username)
+    if redemption.notices:
+        (seq,) = connection.execute(_ADD_USE_NUMBERED, use_row(redemption.use)).one()
+        notices.add(connection, redemption.notices, seq)
+    else:
+        add_use(connection, redemption.use)
 
 
 def add_account(connection: Connection, account: Account) -> None:
@@ -126,7 +134,7 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
     jid = rosters.join(connection, owner, inviter, limit)
     if jid is not None:
         mine = f"{account.username}@{account.domain}"
-        rosterchanges.add(connection, owner_of(jid), mine, redemption.use.at)
+        rosterchanges.add(connection, [owner_of(jid)], mine, redemption.use.at)
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
@@ -151,7 +159,7 @@ def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Seq
         rows = connection.execute(_LIST, {"of_domain": domain})
     else:
         rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
-    return [use_of(row) for row in rows]
+    return uses_of(rows)
 
 
 def forget_addresses(

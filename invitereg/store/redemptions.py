@@ -7,6 +7,7 @@ from typing import Any
 
 from invitereg.interfaces import Redemption
 from invitereg.model import Account, Kind, Use
+from invitereg.notices import Notice, NoticeKind
 
 Text = dict[str, Any]
 
@@ -22,6 +23,10 @@ def redemption_text(redemption: Redemption) -> Text:
             "details": dict(account.details),
         },
         "use": {**asdict(use), "at": use.at.isoformat()},
+        "notices": [
+            {"domain": notice.domain, "username": notice.username, "kind": notice.kind}
+            for notice in redemption.notices
+        ],
         "operator": redemption.operator,
         "contact": redemption.contact,
         "roster_limit": redemption.roster_limit,
@@ -32,7 +37,7 @@ def redemption_of(text: Text) -> Redemption:
     """The inverse of `redemption_text`."""
     use = {**text["use"], "at": datetime.fromisoformat(text["use"]["at"])}
     use["kind"] = Kind(use["kind"])
-    account = text["account"]
+    account, made = text["account"], Use(**use)
     return Redemption(
         account=Account(
             domain=use["domain"],
@@ -42,7 +47,16 @@ def redemption_of(text: Text) -> Redemption:
             groups=tuple(account["groups"]),
             details=MappingProxyType(account["details"]),
         ),
-        use=Use(**use),
+        use=made,
+        notices=tuple(
+            Notice(
+                domain=notice["domain"],
+                username=notice["username"],
+                kind=NoticeKind(notice["kind"]),
+                use=made,
+            )
+            for notice in text["notices"]
+        ),
         operator=text["operator"],
         contact=text["contact"],
         roster_limit=text["roster_limit"],

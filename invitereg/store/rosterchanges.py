@@ -1,23 +1,24 @@
 """Tells all who share the store that a roster has changed, for those whom no stanza tells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
 
+from invitereg.roster import Owner
 from invitereg.rosterstore import RosterChange
 from invitereg.store.tables import Time, roster_changes
 
 KEPT = timedelta(hours=1)
 
 _ADD = insert(roster_changes).inline()
-# A few at a time: it grows no longer, and nobody waits.
+# So many at a time that it does not grow, and nobody waits.
 _FORGET = delete(roster_changes).where(
     roster_changes.c.number.in_(
         select(roster_changes.c.number)
         .where(roster_changes.c.at <= bindparam("before", type_=Time))
-        .limit(10)
+        .limit(1000)
     )
 )
 _LAST = select(roster_changes).order_by(roster_changes.c.number.desc()).limit(1)
@@ -28,11 +29,15 @@ _AFTER = (
 )
 
 
-def add(connection: Connection, owner: tuple[str, str], jid: str, now: datetime) -> None:
-    """Say that an account's item for ``jid`` has changed."""
+def add(connection: Connection, owners: Iterable[Owner], jid: str, now: datetime) -> None:
+    """Say that the items of these accounts for ``jid`` have changed."""
     connection.execute(_FORGET, {"before": now - KEPT})
-    row = {"domain": owner[0], "username": owner[1], "jid": jid, "at": now}
-    connection.execute(_ADD, row)
+    rows = [
+        {"domain": domain, "username": username, "jid": jid, "at": now}
+        for domain, username in owners
+    ]
+    if rows:
+        connection.execute(_ADD, rows)
 
 
 def after(connection: Connection, number: int | None) -> Sequence[RosterChange]:

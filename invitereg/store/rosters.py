@@ -1,6 +1,6 @@
 """The rosters' jobs: each takes a connection within a transaction, and serves both sides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ _OWN = (roster_items.c.domain == bindparam("of_domain")) & (
 _ONE = _OWN & (roster_items.c.jid == bindparam("of_jid"))
 _GET_ALL = select(roster_items).where(_OWN).order_by(roster_items.c.jid)
 _GET = select(roster_items).where(_ONE)
+_ABOUT = select(roster_items).where(roster_items.c.jid == bindparam("of_jid"))
 _ADD = insert(roster_items).inline()
 _CHANGED = ("name", "groups", "subscription", "ask", "approved", "request", "listed")
 _SET = update(roster_items).where(_ONE).values({name: bindparam(name) for name in _CHANGED})
@@ -111,24 +112,52 @@ def join(connection: Connection, owner: Owner, inviter: str, limit: int) -> str 
     return jid
 
 
-def remove_all(connection: Connection, domain: str, username: str) -> Iterator[str]:
-    """Remove an account's roster, and end all its subscriptions.
+def remove_all(connection: Connection, domain: str, username: str) -> Sequence[Owner]:
+    """Remove an account's roster, and end all its subscriptions, a few statements for all.
 
-    To be called while the account still exists. Yields the JIDs of the accounts whose rosters
-    have changed by it.
+    To be called while the account still exists.
+
+    Returns:
+        The accounts whose rosters have changed by it.
     """
-    owner = (domain, username)
-    roster = get(connection, domain, username)
-    _lock(connection, owner, *map(owner_of, roster))
-    for jid in roster:
-        pair = _pair(connection, owner, jid)
-        exchange = pair.remove()
-        if pair.contact_exists and exchange.contact != pair.contact:
-            _save(connection, owner_of(jid), pair.contact, exchange.contact)
-            yield jid
+    owner, mine = (domain, username), f"{username}@{domain}"
+    _lock(connection, owner, *_items_about(connection, mine))
+    theirs = _items_about(connection, mine)
+    changed = {}
+    for jid, item in get(connection, domain, username).items():
+        contact = owner_of(jid)
+        if contact in theirs:
+            pair = Pair(user_jid=mine, contact_jid=jid, user=item, contact=theirs.get(contact))
+            left = pair.remove().contact
+            if left != pair.contact:
+                changed[contact] = left
+    _set_all(connection, mine, changed)
     connection.execute(_REMOVE_ALL, {"of_domain": domain, "of_username": username})
     # Or they would let in whoever has that name next.
-    connection.execute(_NO_LONGER_APPROVED, {"of_jid": f"{username}@{domain}"})
+    connection.execute(_NO_LONGER_APPROVED, {"of_jid": mine})
+    return sorted(changed)
+
+
+def _items_about(connection: Connection, jid: str) -> dict[Owner, RosterItem]:
+    """Everybody's item for one contact."""
+    rows = connection.execute(_ABOUT, {"of_jid": jid})
+    return {(row.domain, row.username): roster_item_of(row) for row in rows}
+
+
+def _set_all(
+    connection: Connection, jid: str, items: Mapping[Owner, RosterItem | None]
+) -> None:
+    """Change or remove the items of many for one contact, all of which are there."""
+    changed = [
+        {**_which(owner, jid), **_changes(owner, item)}
+        for owner, item in items.items()
+        if item is not None
+    ]
+    gone = [_which(owner, jid) for owner, item in items.items() if item is None]
+    if changed:
+        connection.execute(_SET, changed)
+    if gone:
+        connection.execute(_REMOVE, gone)
 
 
 def _pair(connection: Connection, owner: Owner, jid: str) -> Pair:
@@ -147,16 +176,17 @@ def _pair(connection: Connection, owner: Owner, jid: str) -> Pair:
 def _lock(connection: Connection, owner: Owner, *others: Owner) -> set[Owner]:
     """Keep accounts from being changed by others; returns those that exist.
 
-    On SQLite, the transaction does so. Always in the same order: nobody waits in a circle.
+    On SQLite, the transaction does so. Elsewhere each row is locked, always in the same order:
+    nobody waits in a circle.
 
     Raises:
         NotFound: the owner is gone.
     """
-    there = {
-        one
-        for one in sorted({owner, *others})
-        if connection.scalar(_LOCK, {"of_domain": one[0], "of_username": one[1]}) is not None
-    }
+    there = set()
+    for domain, username in sorted({owner, *others}):
+        which = {"of_domain": domain, "of_username": username}
+        if connection.scalar(_LOCK, which) is not None:
+            there.add((domain, username))
     if owner not in there:
         raise NotFound(f"There is no account {owner[1]}@{owner[0]}.")
     return there
@@ -183,13 +213,10 @@ def _save(
         assert before is not None  # noqa: S101 - as they differ
         connection.execute(_REMOVE, _which(owner, before.jid))
         return
-    row = roster_item_row(owner, after)
     if before is None:
-        connection.execute(_ADD, row)
+        connection.execute(_ADD, roster_item_row(owner, after))
     else:
-        connection.execute(
-            _SET, {**_which(owner, after.jid), **{name: row[name] for name in _CHANGED}}
-        )
+        connection.execute(_SET, {**_which(owner, after.jid), **_changes(owner, after)})
 
 
 def _check_room(
@@ -210,6 +237,11 @@ def _check_room(
     newly_asked = after.request is not None and not (before and before.request is not None)
     if newly_asked and int(connection.scalar(_COUNT_REQUESTS, which) or 0) >= requests_limit:
         raise RosterFull
+
+
+def _changes(owner: Owner, item: RosterItem) -> dict[str, Any]:
+    row = roster_item_row(owner, item)
+    return {name: row[name] for name in _CHANGED}
 
 
 def _which(owner: Owner, jid: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Rows as values, and values as rows."""
 
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import Row
 
 from invitereg.model import Account, Credentials, Invite, Kind, ScramKeys, Use
 from invitereg.roster import RosterItem, Subscription
+from invitereg.store.tables import uses
 
 
 def invite_of(row: Row[Any]) -> Invite:
@@ -100,8 +102,35 @@ def use_of(row: Row[Any]) -> Use:
         at=row.at,
         door=row.door,
         invite_id=row.invite_id,
+        inviter=row.inviter,
         address=row.address,
     )
+
+
+USE_COLUMNS = (
+    *(uses.c.domain, uses.c.username, uses.c.kind, uses.c.at),
+    *(uses.c.door, uses.c.invite_id, uses.c.inviter, uses.c.address),
+)
+"""What `uses_of` reads, in its order."""
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+def uses_of(rows: Iterable[Any]) -> Sequence[Use]:
+    """The uses in rows of `USE_COLUMNS`; to read them by name takes twice as long."""
+    return [
+        Use(
+            domain=domain,
+            username=username,
+            kind=_KINDS[kind],
+            at=at,
+            door=door,
+            invite_id=invite_id,
+            inviter=inviter,
+            address=address,
+        )
+        for domain, username, kind, at, door, invite_id, inviter, address in rows
+    ]
 
 
 def use_row(use: Use) -> dict[str, Any]:
@@ -113,6 +142,7 @@ def use_row(use: Use) -> dict[str, Any]:
         "at": use.at,
         "door": use.door,
         "invite_id": use.invite_id,
+        "inviter": use.inviter,
         "address": use.address,
     }
 

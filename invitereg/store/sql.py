@@ -21,7 +21,7 @@ from invitereg.interfaces import (
 )
 from invitereg.leases import ILeaseStore
 from invitereg.model import Account, Credentials, Invite, Status, Use
-from invitereg.policy.counters import Counter
+from invitereg.policy.counters import Counter, Quota
 from invitereg.roster import RosterItem
 from invitereg.rosterstore import IRosterStore, RosterChange, Subscribing
 from invitereg.store import (
@@ -31,6 +31,7 @@ from invitereg.store import (
     invites,
     purging,
     redeeming,
+    revoking,
     rosterchanges,
     rosters,
     sessions,
@@ -46,9 +47,11 @@ class SQLStore(SQLLeases):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
 
-    def create_invite(self, invite: Invite, digest: bytes) -> Deferred[None]:
+    def create_invite(
+        self, invite: Invite, digest: bytes, quota: Quota | None = None
+    ) -> Deferred[None]:
         """See `IInviteStore`."""
-        return self._write(lambda c: invites.create(c, invite, digest))
+        return self._write(lambda c: invites.create(c, invite, digest, quota))
 
     def create_invites(self, issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]:
         """See `IInviteStore`."""
@@ -69,9 +72,12 @@ class SQLStore(SQLLeases):
         status: Status | None = None,
         limit: int = 100,
         after: str | None = None,
+        made_by: str | None = None,
     ) -> Deferred[Sequence[Invite]]:
         """See `IInviteStore`."""
-        return self._read(lambda c: invites.list_page(c, domain, now, status, limit, after))
+        return self._read(
+            lambda c: invites.list_page(c, domain, now, status, limit, after, made_by)
+        )
 
     def edit_invite(
         self, domain: str, invite_id: str, changes: InviteChanges, now: datetime
@@ -88,6 +94,12 @@ class SQLStore(SQLLeases):
     def revoke_invite(self, domain: str, invite_id: str, now: datetime) -> Deferred[Invite]:
         """See `IInviteStore`."""
         return self._write(lambda c: invites.revoke(c, domain, invite_id, now))
+
+    def revoke_branch(
+        self, domain: str, username: str, now: datetime
+    ) -> Deferred[Sequence[Invite]]:
+        """See `IInviteStore`."""
+        return self._write(lambda c: revoking.revoke_branch(c, domain, username, now))
 
     def redeem(self, redemption: Redemption) -> Deferred[None]:
         """See `IInviteStore`."""
@@ -144,11 +156,29 @@ class SQLStore(SQLLeases):
         """See `IAccountStore`."""
         return self._read(lambda c: accounts.list_page(c, domain, limit, after))
 
-    def delete_account(
-        self, domain: str, username: str, now: datetime, until: datetime | None = None
+    def list_usernames(self, domain: str) -> Deferred[Sequence[str]]:
+        """See `IAccountStore`."""
+        return self._read(lambda c: accounts.list_names(c, domain))
+
+    def set_credentials(
+        self, domain: str, username: str, credentials: Credentials, since: datetime
     ) -> Deferred[None]:
         """See `IAccountStore`."""
-        return self._write(lambda c: accounts.remove(c, domain, username, now, until))
+        return self._write(
+            lambda c: accounts.set_credentials(c, domain, username, credentials, since)
+        )
+
+    def delete_account(
+        self,
+        domain: str,
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> Deferred[None]:
+        """See `IAccountStore`."""
+        return self._write(lambda c: accounts.remove(c, domain, username, now, until, since))
 
     def change_roles(
         self, domain: str, username: str, add: frozenset[str], remove: frozenset[str]

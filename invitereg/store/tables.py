@@ -123,6 +123,14 @@ Index(
     postgresql_where=invites.c.uses >= invites.c.uses_allowed,
 )
 
+# What somebody has made: for their list, and to revoke it with their account.
+Index(
+    "invites_inviter",
+    *(invites.c.domain, invites.c.inviter, invites.c.seq),
+    sqlite_where=invites.c.inviter.is_not(None),
+    postgresql_where=invites.c.inviter.is_not(None),
+)
+
 # Who holds a name: one row, so that "is it free?" is one conditional statement.
 names = Table(
     "names",
@@ -168,6 +176,7 @@ uses = Table(
     Column("door", Text, nullable=False),
     Column("invite_id", Text),
     Column("address", Text),
+    Column("inviter", Text),
     Index("uses_invite", "domain", "invite_id"),
     Index("uses_username", "domain", "username"),
     sqlite_autoincrement=True,
@@ -178,6 +187,21 @@ Index(
     uses.c.at,
     sqlite_where=uses.c.address.is_not(None),
     postgresql_where=uses.c.address.is_not(None),
+)
+
+# What somebody is still to be told about a registration.
+notices = Table(
+    "notices",
+    metadata,
+    Column("number", Sequence, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("username", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("use_seq", BigInteger, nullable=False),
+    Column("at", Time, nullable=False),
+    UniqueConstraint("domain", "username", "kind", "use_seq", name="notices_once"),
+    Index("notices_age", "at"),
+    sqlite_autoincrement=True,
 )
 
 hits = Table(
@@ -212,12 +236,7 @@ roster_items = Table(
         ["accounts.domain", "accounts.username"],
         name="roster_items_account",
     ),
-)
-Index(
-    "roster_items_approved",
-    roster_items.c.jid,
-    sqlite_where=roster_items.c.approved,
-    postgresql_where=roster_items.c.approved,
+    Index("roster_items_jid", "jid"),
 )
 
 roster_changes = Table(

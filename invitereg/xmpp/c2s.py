@@ -26,7 +26,10 @@ from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, preauth, register, roster, sasl, starttls
+from invitereg.xmpp.account import AccountHandler
+from invitereg.xmpp.adhoc import AdHocCommands
 from invitereg.xmpp.bind import BindHandler
+from invitereg.xmpp.commands import CommandsHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.phases import Phase
@@ -93,6 +96,7 @@ class C2SDoor:
     accounts: Any
     throttle: LoginThrottle
     embedded: EmbeddedDomain
+    commands: AdHocCommands
     mechanisms: Sequence[str]
     streams: StreamCount
     tls: Any
@@ -118,11 +122,13 @@ class C2SDoor:
     def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
         """Fresh handlers for a stream that becomes a session."""
         return (
-            IdentityHandler(stream.domain.site_name or stream.domain.name),
+            IdentityHandler(stream.domain),
             SessionDiscoHandler(),
             RosterHandler(self.embedded.contacts),
+            AccountHandler(self.registrar, self.embedded.sessions),
             PingHandler(),
             VersionHandler("invitereg", __version__),
+            CommandsHandler(self.commands),
         )
 
 

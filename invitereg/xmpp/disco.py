@@ -3,7 +3,7 @@
 https://xmpp.org/extensions/xep-0030.html
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,9 +11,14 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 from wokkel import disco
+from wokkel.data_form import Field, Form
 from wokkel.iwokkel import IDisco
 from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
+
+from invitereg.policy.values import Domain
+
+NS_SERVER_INFO = "http://jabber.org/network/serverinfo"
 
 
 class SessionDiscoHandler(disco.DiscoHandler):
@@ -22,6 +27,11 @@ class SessionDiscoHandler(disco.DiscoHandler):
     wokkel reads a request through Twisted's ``internJID``, which keeps every JID for ever;
     with a new resource at each login that would never stop growing.
     """
+
+    def handleRequest(self, iq: domish.Element) -> None:
+        """Answer, unless a handler has that knows more of the node."""
+        if not iq.handled:
+            super().handleRequest(iq)
 
     def _onDiscoInfo(self, iq: domish.Element) -> Deferred[domish.Element]:
         return Deferred.fromCoroutine(self._answer(iq, disco.DiscoInfo(), self.info))
@@ -48,9 +58,10 @@ class SessionDiscoHandler(disco.DiscoHandler):
 class IdentityHandler(XMPPHandler):
     """Says what the domain and its accounts are (XEP-0030 §3.1)."""
 
-    def __init__(self, site_name: str) -> None:
+    def __init__(self, domain: Domain) -> None:
         super().__init__()
-        self._site_name = site_name
+        self._site_name = domain.site_name or domain.name
+        self._addresses = domain.contact_addresses
 
     def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
         """The identity of a bare JID of ours."""
@@ -63,7 +74,16 @@ class IdentityHandler(XMPPHandler):
             else disco.DiscoIdentity("server", "im", self._site_name)
         )
         features = (disco.NS_DISCO_INFO, disco.NS_DISCO_ITEMS)
-        return [identity, *(disco.DiscoFeature(feature) for feature in features)]
+        found = [identity, *(disco.DiscoFeature(feature) for feature in features)]
+        return found if account else [*found, *self._contact_form()]
+
+    def _contact_form(self) -> Iterator[Form]:
+        """Whom to write to about the service, if the operator has said it (XEP-0157)."""
+        if self._addresses:
+            form = Form("result", formNamespace=NS_SERVER_INFO)
+            for role, addresses in self._addresses.items():
+                form.addField(Field("list-multi", f"{role}-addresses", values=addresses))
+            yield form
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
         """There are none."""

@@ -19,7 +19,9 @@ CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
     (errors.Throttled, "wait", "resource-constraint"),
     (errors.Unavailable, "wait", "resource-constraint"),
     (errors.RosterFull, "wait", "resource-constraint"),
+    (errors.MayNotInvite, "cancel", "forbidden"),
     (errors.NotFound, "cancel", "item-not-found"),
+    (errors.InvalidRequest, "modify", "not-acceptable"),
 )
 
 

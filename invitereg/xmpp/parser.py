@@ -10,6 +10,7 @@ from twisted.words.xish import domish
 
 # How much of a stanza's end tag may have arrived before it is complete.
 _END_TAG_BYTES = 64
+_LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
 
 
 class BoundedElementStream(domish.ExpatElementStream):
@@ -21,6 +22,7 @@ class BoundedElementStream(domish.ExpatElementStream):
     Attributes:
         max_bytes: how long a stanza up to its end tag, or the stream header, may be.
         max_depth: how many levels of elements a stanza may have; the stanza is the first.
+        language: the ``xml:lang`` of the stream header, or "" (RFC 6120 §4.7.4).
 
     Raises (from `parse`):
         StreamError: with the condition that describes what is wrong.
@@ -30,6 +32,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         super().__init__()
         self.max_bytes = max_bytes
         self.max_depth = max_depth
+        self.language = ""
         self._depth = 0
         self._received = 0
         self._boundary = 0  # index of the byte after the last complete piece
@@ -82,6 +85,8 @@ class BoundedElementStream(domish.ExpatElementStream):
 
     def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
         self._depth += 1
+        if self._depth == 1:
+            self.language = attrs.get(_LANGUAGE, "")
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
             self._boundary = self.parser.CurrentByteIndex

@@ -21,8 +21,8 @@ from invitereg.xmpp.phases import Phase
 NS_REGISTER = "jabber:iq:register"
 NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
 
-_GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
-_SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
+GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
+SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
 
 # XEP-0077 §14.1; the order is the one in which a form shows them.
 FIELD_LABELS = {
@@ -130,8 +130,8 @@ class RegistrationHandler(RequestHandler):
 
     def connectionMade(self) -> None:
         """Listen."""
-        self.xmlstream.addObserver(_GET, self._on_get)
-        self.xmlstream.addObserver(_SET, self._on_set)
+        self.xmlstream.addObserver(GET, self._on_get)
+        self.xmlstream.addObserver(SET, self._on_set)
 
     def echo(self, iq: domish.Element) -> list[domish.Element]:
         """The query with its fields, without the password (XEP-0077 §3.1)."""

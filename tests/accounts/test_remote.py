@@ -101,7 +101,7 @@ class CommandTests(CommandCase):
     async def test_deletes(self):
         """A command deletes at the server."""
         await self.create()
-        await self.accounts.delete(DOMAIN, "juliet", self.now, None)
+        await self.accounts.delete(DOMAIN, "juliet", self.now)
         self.assertEqual(self.server.server.passwords, {})
         await self.refused(self.accounts.delete(DOMAIN, "juliet", self.now), NotFound)
 

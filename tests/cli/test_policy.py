@@ -81,7 +81,34 @@ class ExplainTests(CommandCase):
         self.assertEqual(lines[-1], "rules passed: closed")
         self.assertIn("allowed\n", self.done("policy", "explain", "--token", self.invite()))
 
+    def test_inviter(self) -> None:
+        """Who may invite is explained by the rules about inviting."""
+        self.make_account()
+        decision = self.explain("--inviter", "romeo")
+        self.assertEqual(decision["rule"], "registration-invites")
+        self.assertEqual(decision["passed"], ["inviter-unknown", "closed", "role-denied"])
+        contact = self.explain("--inviter", "Romeo@example.com", "--no-registration")
+        self.assertEqual((contact["rule"], contact["passed"][-1]), ("allowed", "too-many-made"))
+        self.assertEqual(self.explain("--inviter", "nobody")["rule"], "inviter-unknown")
+
+    def test_inviter_by_role(self) -> None:
+        """What the configuration says of roles, limits and admins is what is explained."""
+        text = self.config.read_text()
+        rules = "{allow_user_invites_by_roles: [team], users: {min_account_age: 1h}}"
+        self.config.write_text(text.replace("policy: {", f"policy: {{invites: {rules}, "))
+        self.make_account()
+        self.make_account("boss")
+        self.done("account", "role", "romeo", "--add", "team")
+        self.assertEqual(self.explain("--inviter", "romeo")["rule"], "account-too-young")
+        passed = ["inviter-unknown", "closed", "admin"]
+        self.assertEqual(self.explain("--inviter", "boss")["passed"], passed)
+
     def test_misused(self) -> None:
         """What is no address is wrong usage; a domain that is not served is not found."""
         self.assertMisused("policy", "explain", "--ip", "192.0.2", says="is no address")
+        alone = ("policy", "explain", "--no-registration")
+        self.assertMisused(*alone, says="is about an --inviter")
+        both = ("policy", "explain", "--inviter", "romeo", "--username", "juliet")
+        self.assertMisused(*both, says="goes with none of")
+        self.assertRefused("policy", "explain", "--inviter", "a b", says="not a valid username")
         self.assertRefused("policy", "explain", "--domain", "example.org", says="no domain")

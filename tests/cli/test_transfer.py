@@ -18,7 +18,22 @@ from invitereg.subscriptions import Stanza
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
 
-NOTHING = {"accounts": 0, "deleted": 0, "roster_items": 0, "invites": 0, "uses": 0}
+NOTHING = {
+    "accounts": 0,
+    "deleted": 0,
+    "roster_items": 0,
+    "invites": 0,
+    "uses": 0,
+    "notices": 0,
+}
+ALL = {
+    "accounts": 2,
+    "deleted": 1,
+    "roster_items": 2,
+    "invites": 5,
+    "uses": 3,
+    "notices": 1,
+}
 
 
 class TransferCase(CommandCase):
@@ -28,6 +43,8 @@ class TransferCase(CommandCase):
         super().setUp()
         for name in ("romeo", "tybalt"):
             self.make_account(name)
+        with self.config.open("a") as config:
+            config.write("registration_watchers: [romeo@example.com]\n")
         self.done("account", "role", "romeo", "--add", "b", "--add", "a")
         self.done("account", "delete", "tybalt")
         self.used = self.create("--uses", "3", "--note", "zwei\nZeilen ☃")
@@ -87,17 +104,7 @@ class RoundTripTests(TransferCase):
         """What was exported, imported and exported again is the same, byte for byte."""
         text = self.go_there()
         counts = self.object("import", str(self.file))
-        self.assertEqual(
-            counts,
-            {
-                "accounts": 2,
-                "deleted": 1,
-                "roster_items": 2,
-                "invites": 5,
-                "uses": 3,
-                "unchanged": 0,
-            },
-        )
+        self.assertEqual(counts, ALL | {"unchanged": 0})
         self.assertEqual(self.exported(), text)
 
     def test_names_kept_for_a_while(self) -> None:
@@ -115,6 +122,37 @@ class RoundTripTests(TransferCase):
                 self.assertEqual(desk.run(purged), freed)
         self.make_account("mercutio")
         self.assertRefused("invite", "create", "--username", "tybalt", says="reserved")
+
+    def test_format_1(self) -> None:
+        """What an older release exported tells through whom people came, by their invites."""
+        self.go_there()
+
+        def change(lines: list[Any]) -> None:
+            lines[0]["format"] = 1
+            new = ("notice", "roster_item")
+            kept = [line for line in lines if line["type"] not in new]
+            kept[-1]["lines"] -= len(lines) - len(kept)
+            lines[:] = kept
+            for line in lines:
+                if line["type"] == "use":
+                    del line["inviter"]
+                if line.get("id") == self.used["id"]:
+                    line["inviter"] = "romeo"
+
+        self.done("import", self.edited(change))
+        found = [(o["username"], o["inviter"]) for o in self.objects("invite", "tree")]
+        self.assertEqual(found, [("romeo", None), ("juliet", "romeo"), ("tybalt", None)])
+
+    def test_notice_of_nothing(self) -> None:
+        """A notice of a registration that never was is refused."""
+        self.go_there()
+        place = self.number(type="notice")
+
+        def change(lines: list[Any]) -> None:
+            lines[place]["about_username"] = "nobody"
+
+        says = f"line {place + 1}: there is no registration of nobody@example.com"
+        self.assertRefused("import", self.edited(change), says=says)
 
     def test_works(self) -> None:
         """There, accounts log in, tokens work, and names are taken, reserved and kept."""
@@ -157,7 +195,7 @@ class RoundTripTests(TransferCase):
         for config in (self.there, self.here):
             self.config = config
             counts = self.object("import", str(self.file))
-            self.assertEqual(counts, NOTHING | {"unchanged": 13})
+            self.assertEqual(counts, NOTHING | {"unchanged": 14})
             self.assertEqual(self.exported(), text)
 
     def test_standard_input(self) -> None:
@@ -206,6 +244,7 @@ class RefusalTests(TransferCase):
             ({"type": "account"}, "colour", "red"),
             ({"type": "roster_item"}, "jid", "@example.com"),
             ({"type": "roster_item"}, "jid", "Romeo@example.com"),
+            ({"type": "roster_item"}, "request", "<presence>"),
             ({"type": "roster_item"}, "subscription", "remove"),
             ({"type": "roster_item"}, "username", "nobody"),
             ({"type": "roster_item", "username": "romeo"}, "subscription", "from"),
@@ -239,7 +278,7 @@ class RefusalTests(TransferCase):
 
     def test_cut_off(self) -> None:
         """A file that is not whole is not imported, wherever it was cut."""
-        self.assertNothing(lambda lines: lines.pop(), 15, "the end is missing")
+        self.assertNothing(lambda lines: lines.pop(), 16, "the end is missing")
         whole = self.go_back()
         self.file.write_bytes(whole[:-200])
         self.assertRefused("import", str(self.file), says=": line 15: ")
@@ -254,9 +293,9 @@ class RefusalTests(TransferCase):
 
     def test_lost_line(self) -> None:
         """Nor is one with a line too few, or too many."""
-        self.assertNothing(lambda lines: lines.pop(4), 14, "here should be 14 lines")
+        self.assertNothing(lambda lines: lines.pop(4), 15, "here should be 15 lines")
         self.go_back()
-        self.assertNothing(lambda lines: lines.append(lines[2]), 16, "after the end")
+        self.assertNothing(lambda lines: lines.append(lines[2]), 17, "after the end")
 
     def test_not_json(self) -> None:
         """What is no export at all is told."""
@@ -315,8 +354,7 @@ class OutputTests(TransferCase):
         self.file.write_text("old")
         self.file.chmod(0o644)
         counts = self.object("export", "--output", str(self.file))
-        self.assertEqual(counts["accounts"], 2)
-        self.assertEqual(set(counts), set(NOTHING))
+        self.assertEqual(counts, ALL)
         self.assertEqual(self.file.read_text(), text)
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
 

@@ -19,6 +19,9 @@ from tests.config.test_example import EXAMPLE
 # The lists that the example leaves empty have something in them here: items can be wrong too.
 VALID: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
 VALID["admins"] = ["romeo@example.com"]
+VALID["registration_watchers"] = ["romeo@example.com"]
+for addresses in VALID["contact_addresses"].values():
+    addresses.append("mailto:romeo@example.com")
 VALID["policy"]["additional_registration_fields"] = ["email+", "nick"]
 VALID["policy"]["invites"]["allow_user_invites_by_roles"] = ["team:lead"]
 VALID["policy"]["invites"]["deny_user_invites_by_roles"] = ["guest"]

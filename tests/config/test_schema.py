@@ -181,8 +181,9 @@ class KeyTests(ConfigCase):
         (mistake,) = self.mistakes_with("web: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are site_name, admins, tls, policy, domain, domains, data_dir, "
-                "store, c2s, accounts, keep_addresses, keep_invites, keep_names"
+                "known here are site_name, admins, contact_addresses, registration_watchers, "
+                "welcome_message, tls, policy, domain, domains, data_dir, store, c2s, "
+                "accounts, keep_addresses, keep_invites, keep_names"
             )
         )
 

@@ -129,12 +129,12 @@ class BackendContract(StoreCase):
             made = fault in (Fault.CUT_AFTER, Fault.LATE, Fault.KILLED_AFTER)
             await self.assert_registered(made, invite)
             if made:
-                await self.accounts.delete(DOMAIN, "juliet", self.now, self.now)
+                await self.accounts.delete(DOMAIN, "juliet", self.now, until=self.now)
                 await self.store.purge_names(DOMAIN, self.now, 9)
                 self.advance(timedelta(hours=2))
             else:
                 await self.redeem("juliet", invite, counter())
-                await self.accounts.delete(DOMAIN, "juliet", self.now, self.now)
+                await self.accounts.delete(DOMAIN, "juliet", self.now, until=self.now)
                 await self.store.purge_names(DOMAIN, self.now, 9)
                 self.advance(timedelta(hours=2))
 
@@ -260,6 +260,6 @@ class BackendContract(StoreCase):
             self.server.faults["delete"] = fault
             await self.refused(self.accounts.delete(DOMAIN, "juliet", self.now), Unavailable)
             await self.act_late()
-            await self.accounts.delete(DOMAIN, "juliet", self.now, self.now)
+            await self.accounts.delete(DOMAIN, "juliet", self.now, until=self.now)
             self.assertIsNone(await self.account())
             await self.store.purge_names(DOMAIN, self.now, 9)

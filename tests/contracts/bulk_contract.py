@@ -124,7 +124,7 @@ class BulkContract(StoreCase):
         for name, until in (("a", HOUR), ("b", 2 * HOUR), ("c", None)):
             await self.redeem(name)
             until = until and self.now + until
-            await self.store.delete_account(DOMAIN, name, self.now, until)
+            await self.store.delete_account(DOMAIN, name, self.now, until=until)
         self.advance(HOUR - timedelta(seconds=1))
         self.assertEqual(await self.store.purge_names(DOMAIN, self.now, ENOUGH), 0)
         await self.refused(self.redeem("a"), UsernameReserved)

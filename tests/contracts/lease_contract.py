@@ -89,7 +89,7 @@ class LeaseContract(StoreCase):
         """The name of a deleted account stays one if the operator's new account fails."""
         await self.redeem("romeo")
         until = self.now + HOUR
-        await self.store.delete_account(DOMAIN, "romeo", self.now, until)
+        await self.store.delete_account(DOMAIN, "romeo", self.now, until=until)
         await self.refused(
             self.store.reserve(self.redemption("romeo"), self.now), UsernameReserved
         )

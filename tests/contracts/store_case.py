@@ -72,6 +72,7 @@ class StoreCase(FolderCase):
             "at": self.now,
             "door": "c2s",
             "invite_id": None if invite is None else invite.id,
+            "inviter": None if invite is None else invite.inviter,
             "address": "192.0.2.1",
         }
         return Use(**(values | changes))

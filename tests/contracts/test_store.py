@@ -5,15 +5,21 @@ from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IAccountStore, IInviteStore
 from invitereg.leases import ILeaseStore
+from invitereg.notices import INoticeStore
 from invitereg.rosterstore import IRosterStore
 from invitereg.store.database import Database
+from invitereg.store.memory_telling import MemoryNoticeStore
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
 from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
+from tests.contracts.branch_contract import BranchContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.lease_contract import ErrandContract, LeaseContract
+from tests.contracts.notice_contract import NoticeContract
+from tests.contracts.quota_contract import QuotaContract
 from tests.contracts.redeem_contract import RedeemContract
 from tests.contracts.roster_contract import InvitationContract, RosterContract
 
@@ -27,15 +33,20 @@ _CONTRACTS = (
     InvitationContract,
     LeaseContract,
     ErrandContract,
+    BranchContract,
+    QuotaContract,
+    NoticeContract,
 )
-del InviteContract, BulkContract, RedeemContract, AccountContract
-del RosterContract, InvitationContract, LeaseContract, ErrandContract
+del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
+del RosterContract, InvitationContract, BranchContract, NoticeContract
+del LeaseContract, ErrandContract
 
 
 class MemoryStoreTests(*_CONTRACTS):
     def setUp(self):
         super().setUp()
         self.store = memory_store()
+        self.notices = MemoryNoticeStore(self.store)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
@@ -43,6 +54,7 @@ class MemoryStoreTests(*_CONTRACTS):
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
         verifyObject(ILeaseStore, self.store)
+        verifyObject(INoticeStore, self.notices)
 
 
 class SQLStoreTests(*_CONTRACTS):
@@ -53,6 +65,7 @@ class SQLStoreTests(*_CONTRACTS):
         database = Database(self.folder(), Inline())
         self.addCleanup(database.close)
         self.store = SQLStore(database)
+        self.notices = SQLNoticeStore(database)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
@@ -60,6 +73,7 @@ class SQLStoreTests(*_CONTRACTS):
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
         verifyObject(ILeaseStore, self.store)
+        verifyObject(INoticeStore, self.notices)
 
 
 class ThreadedSQLStoreTests(*_CONTRACTS):
@@ -73,3 +87,4 @@ class ThreadedSQLStoreTests(*_CONTRACTS):
         self.addCleanup(database.close)
         self.addCleanup(threads.stop)
         self.store = SQLStore(database)
+        self.notices = SQLNoticeStore(database)

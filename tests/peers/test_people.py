@@ -47,7 +47,7 @@ class Person(Client):
         self.log.append((stanza["from"].bare, what))
 
 
-class PeopleTests(ServiceCase):
+class PeopleCase(ServiceCase):
     def person(self, name: str, password: str = "", **invite: Any) -> Person:
         """Somebody who registers when they arrive; with a password, who has an account."""
         me = (name, password or self.service.secret())
@@ -56,6 +56,18 @@ class PeopleTests(ServiceCase):
         self.addAsyncCleanup(person.leave)
         return person
 
+    async def converse(self, one: Person, other: Person) -> None:
+        """Both write, and read, in order."""
+        for sender, reader in ((one, other), (other, one)):
+            for number in range(10):
+                sender.send_message(mto=reader.boundjid.bare, mbody=str(number), mtype="chat")
+            name = str(sender.boundjid.user)
+            await reader.heard(name, "9")
+            texts = [text for who, text in reader.log if who == sender.boundjid.bare]
+            self.assertEqual([t for t in texts if t.isdigit()], [str(n) for n in range(10)])
+
+
+class PeopleTests(PeopleCase):
     async def test_become_contacts(self) -> None:
         """One asks, the other agrees: both see each other come, write, and go."""
         romeo, juliet = self.person("romeo"), self.person("juliet")
@@ -99,13 +111,3 @@ class PeopleTests(ServiceCase):
         paris.send_message(mto=f"tybalt@{DOMAIN}", mbody="both", mtype="chat")
         for device in (tybalt, other):
             await device.heard("paris", "both")
-
-    async def converse(self, one: Person, other: Person) -> None:
-        """Both write, and read, in order."""
-        for sender, reader in ((one, other), (other, one)):
-            for number in range(10):
-                sender.send_message(mto=reader.boundjid.bare, mbody=str(number), mtype="chat")
-            name = str(sender.boundjid.user)
-            await reader.heard(name, "9")
-            texts = [text for who, text in reader.log if who == sender.boundjid.bare]
-            self.assertEqual([t for t in texts if t.isdigit()], [str(n) for n in range(10)])

@@ -183,3 +183,21 @@ class SlixmppTests(ServiceCase):
         client = self.client(me, forms=[me])
         self.assertEqual(await client.run(), "failed_all_auth")
         self.assertEqual(client.answers, ["forbidden"])
+
+    async def test_change_password(self) -> None:
+        """The client changes the password, goes on, and logs in with the new one elsewhere."""
+        client, _ended = await self.register("benvolio2")
+        password = self.service.secret()
+        await client.plugin["xep_0077"].change_password(password, DOMAIN)
+        await client.plugin["xep_0199"].send_ping(DOMAIN)
+        again = self.client(("benvolio2", password))
+        self.assertEqual(await again.run(), "session_start")
+
+    async def test_cancel_registration(self) -> None:
+        """The client removes its account: the stream ends, and the password opens nothing."""
+        client, _ended = await self.register("sampson")
+        gone = client.wait_until("disconnected", SECONDS)
+        await client.plugin["xep_0077"].cancel_registration()
+        await gone
+        again = self.client(("sampson", client.password))
+        self.assertEqual(await again.run(), "failed_all_auth")

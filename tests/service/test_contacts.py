@@ -43,6 +43,39 @@ class ContactKillTests(ServiceCase):
                     self.assertIn(now, {subscription, "both"}, (owner, contact))
             await self.check_requests(names, rosters)
 
+    async def test_kill_registering(self) -> None:
+        """Whoever has an account by invitation has the inviter, and the other way round."""
+        print(f"INVITEREG_TEST_SEED={SEED}")  # noqa: T201 - to do a failed run again
+        chance = random.Random(SEED)
+        with self.service.operator() as operator:
+            made = operator.registrar.create_account(DOMAIN, "host", self.service.secret())
+            outcome(made)
+        for number in range(4):
+            names = [f"new{number}-{place}" for place in range(PEOPLE)]
+            await self.register_and_kill(names, chance.uniform(0.01, 0.15))
+            self.service.start()
+            with self.service.operator() as operator:
+                made = sorted(name for name in operator.usernames() if name in names)
+                host = outcome(operator.store.get_roster(DOMAIN, "host"))
+                theirs = [outcome(operator.store.get_roster(DOMAIN, name)) for name in made]
+            both = [one for one, item in host.items() if item.subscription == "both"]
+            self.assertEqual([one for one in both if f"new{number}-" in one], [*map(jid, made)])
+            for roster in theirs:
+                self.assertEqual(roster[jid("host")].subscription, "both")
+
+    async def register_and_kill(self, names: list[str], delay: float) -> None:
+        """Let them register with invitations of the host's, and kill it meanwhile."""
+        wires = [await Wire.connect(self.service) for _ in names]
+        for wire in wires:
+            token = self.service.invite(inviter="host", contact=True)
+            self.assertEqual(await wire.preauth(token), "result")
+        for wire, name in zip(wires, names, strict=True):
+            wire.send_registration(name, self.service.secret())
+        await asyncio.sleep(delay)  # the moment of the crash: any will do
+        self.service.kill()
+        for wire in wires:
+            wire.close()
+
     def prepare(self, names: list[str]) -> list[str]:
         """Accounts, and for each but the first an invitation of the first one's."""
         with self.service.operator() as operator:

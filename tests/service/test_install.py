@@ -49,6 +49,12 @@ class InstallTests(TestCase):
         made = _run(self.command, "--config", str(config), "invite", "create")
         self.assertIn("xmpp:example.com?register;preauth=", made)
 
+    def test_catalogues(self) -> None:
+        """The translations are installed with it."""
+        code = "from invitereg.translations import translations; t = translations(['de'])"
+        shown = _run(self.python, "-c", f"{code}; print(t.info()['language'])")
+        self.assertEqual(shown.strip(), "de")
+
     def test_twistd(self) -> None:
         """The service is listed by twistd, and it is the installed one."""
         # twistd's own entry is a dependency's, which pip was told not to install again.

@@ -5,6 +5,7 @@ import os
 import random
 from collections import Counter
 
+from invitereg.store.notices import SQLNoticeStore
 from tests.service.crashing import CrashingService
 from tests.service.running import DOMAIN, ServiceCase, outcome
 from tests.service.wire import Wire, can_login
@@ -26,6 +27,7 @@ class CrashCase(ServiceCase):
         promised: the password of each name whose client was told that it is registered.
     """
 
+    settings = "welcome_message: Welcome!"
     service: CrashingService
 
     @classmethod
@@ -89,12 +91,14 @@ class CrashCase(ServiceCase):
         return set(there)
 
     def check_books(self) -> set[str]:
-        """Accounts, uses and counters agree with each other; returns all names."""
+        """Accounts, uses, counters and welcomes agree with each other; returns all names."""
         with self.service.operator() as operator:
             accounts = Counter(operator.usernames())
             uses = outcome(operator.store.list_uses(DOMAIN))
             invites = outcome(operator.store.list_invites(DOMAIN, operator.now(), limit=9999))
+            welcomes = outcome(SQLNoticeStore(operator.database).notices_after(0, 9999))
         self.assertEqual(Counter(use.username for use in uses), accounts)
+        self.assertEqual(Counter(notice.username for notice in welcomes), accounts)
         of_invite = Counter(use.invite_id for use in uses)
         self.assertEqual(of_invite, Counter({i.id: i.uses for i in invites if i.uses}))
         return set(accounts)

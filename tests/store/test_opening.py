@@ -18,7 +18,6 @@ from invitereg.store.database import Database
 from invitereg.store.opening import FILE_NAME, copy_before_upgrade
 from invitereg.store.tables import metadata
 from invitereg.threads import Inline
-from tests.contracts.store_case import DOMAIN
 from tests.store.database_case import DatabaseCase
 
 _OPEN = """
@@ -140,31 +139,6 @@ class OpeningTests(DatabaseCase):
         self.addCleanup(found.close)
         tables = found.exec_driver_sql("SELECT name FROM sqlite_master").scalars().all()
         self.assertNotIn("half", tables)
-
-    async def test_upgrade(self):
-        """What an older program stored is there afterwards, and works with what is new."""
-
-        def begin(connection):
-            config = Config()
-            config.set_main_option("script_location", schema.__path__[0])
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0001")
-
-        patches = [
-            self.patch(schema, "_migrate", begin),
-            self.patch(schema, "REVISIONS", ("0001",)),
-        ]
-        self.use_store(self.open_inline())
-        await self.redeem("juliet")
-        await self.redeem("romeo")
-        before = await self.account()
-        self.database.close()
-        for patch in patches:
-            patch.restore()
-        self.use_store(self.open_inline())
-        self.assertEqual(await self.account(), before)
-        await self.store.set_item(DOMAIN, "juliet", f"romeo@{DOMAIN}", "R", (), 1)
-        await self.store.delete_account(DOMAIN, "juliet", self.now)
 
 
 class UpgradeTests(DatabaseCase):

@@ -1,9 +1,14 @@
 """Many who want the same at once: exactly as many get it as may."""
 
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameTaken
+from invitereg.model import Kind, token_digest
+from invitereg.rosterstore import Subscribing
 from invitereg.store.sql import SQLStore
+from invitereg.subscriptions import Stanza
 from tests.contracts.store_case import DOMAIN, counter
 from tests.store.database_case import DatabaseCase
 
@@ -66,6 +71,61 @@ class RacingTests(DatabaseCase):
 
     def invite_each(self, number):
         return Deferred.fromCoroutine(self.invite(f"token {number}"))
+
+    async def test_invitation(self):
+        """Of many who ask with one invitation for three, three become contacts at once."""
+        await self.redeem("host")
+        invite = await self.invite("t", kind=Kind.CONTACT, inviter="host", uses_allowed=3)
+        for number in range(20):
+            await self.redeem(f"guest{number}")
+        stores = [self.store, SQLStore(self.open_threaded())]
+        asking = [
+            stores[number % 2].subscribe(self.asking(f"guest{number}")) for number in range(20)
+        ]
+        # Each guest asks twice, as one app does, and at the same moment.
+        asking += [self.store.subscribe(self.asking(f"guest{number}")) for number in range(20)]
+        await gatherResults(asking)
+        roster = await self.store.get_roster(DOMAIN, "host")
+        mutual = {jid for jid, item in roster.items() if item.subscription == "both"}
+        uses = await self.store.list_uses(DOMAIN, invite.id)
+        self.assertEqual({f"{use.username}@{DOMAIN}" for use in uses}, mutual)
+        self.assertEqual((len(uses), (await self.get(invite)).uses), (3, 3))
+        self.assertEqual(sum(item.request is not None for item in roster.values()), 17)
+
+    def asking(self, username):
+        return Subscribing(
+            stanza=Stanza.SUBSCRIBE,
+            domain=DOMAIN,
+            username=username,
+            contact=f"host@{DOMAIN}",
+            roster_limit=99,
+            requests_limit=99,
+            request="<presence/>",
+            digest=token_digest("t"),
+            use=self.use(username, kind=Kind.CONTACT),
+        )
+
+    async def test_crossing(self):
+        """Two who ask and answer each other at the same moment agree afterwards."""
+        other = SQLStore(self.open_threaded())
+        for username in ("juliet", "romeo"):
+            await self.redeem(username)
+        for _ in range(RUNS):
+            crossing = []
+            for stanza in (Stanza.SUBSCRIBE, Stanza.SUBSCRIBED, Stanza.UNSUBSCRIBE):
+                for store, one, contact in (
+                    (self.store, "juliet", "romeo"),
+                    (other, "romeo", "juliet"),
+                ):
+                    asked = replace(
+                        self.asking(one), stanza=stanza, contact=f"{contact}@{DOMAIN}"
+                    )
+                    crossing.append(store.subscribe(asked))
+            await gatherResults(crossing)
+            mine = (await self.store.get_roster(DOMAIN, "juliet"))[f"romeo@{DOMAIN}"]
+            theirs = (await self.store.get_roster(DOMAIN, "romeo"))[f"juliet@{DOMAIN}"]
+            self.assertEqual((mine.sees, mine.seen), (theirs.seen, theirs.sees))
+            self.assertEqual(mine.ask, theirs.request is not None)
 
     async def test_limit(self):
         """A limit per network holds also for those who come at the same moment."""

@@ -14,9 +14,12 @@ from invitereg.errors import Throttled
 from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
 from invitereg.model import Kind, Status, Use, token_digest
+from invitereg.notices import Notice, NoticeKind
 from invitereg.roster import owner_of
 from invitereg.rosterstore import Subscribing
 from invitereg.store.database import Database
+from invitereg.store.memory_telling import MemoryNoticeStore
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
@@ -51,6 +54,7 @@ class TwoStores(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.database = Database(Path(self.folder.name), Inline())
         self.stores = (memory_store(), SQLStore(self.database))
+        self.notices = (MemoryNoticeStore(self.stores[0]), SQLNoticeStore(self.database))
         self.now = START
         self.made = 0
         self.hits = []
@@ -60,32 +64,34 @@ class TwoStores(RuleBasedStateMachine):
         self.database.close()
         self.folder.cleanup()
 
-    def same(self, question, *args):
+    def same(self, question, *args, of=None, **options):
         """The outcome of a method, which is the same for both."""
-        in_memory, in_sql = [outcome(getattr(s, question)(*args)) for s in self.stores]
+        stores = of or self.stores
+        in_memory, in_sql = [outcome(getattr(s, question)(*args, **options)) for s in stores]
         assert in_memory == in_sql, question
         return in_sql
 
     def later(self, time):
         return None if time is None else self.now + time
 
-    def use(self, username, invite_id):
+    def use(self, username, invite=None):
         return Use(
             domain=DOMAIN,
             username=username,
             kind=Kind.ACCOUNT,
             at=self.now,
             door="c2s",
-            invite_id=invite_id,
+            invite_id=invite and invite.id,
+            inviter=invite and invite.inviter,
         )
 
     @rule(
         target=invites,
         kind=st.sampled_from(list(Kind)),
-        inviter=USERNAMES,
         username=st.none() | st.none() | USERNAMES,
         uses=st.sampled_from([1, 2, None]),
         expiry=TIMES,
+        inviter=st.none() | USERNAMES,
     )
     def create(self, kind, inviter, username, uses, expiry):
         username = username or ("romeo" if kind is Kind.RESET else None)
@@ -93,11 +99,11 @@ class TwoStores(RuleBasedStateMachine):
         invite = make_invite(
             id=f"i{self.made}",
             kind=kind,
-            inviter=inviter,
             username=username,
             uses_allowed=1 if username else uses,
             created_at=self.now,
             expires_at=self.later(expiry),
+            inviter=inviter,
         )
         self.same("create_invite", invite, token_digest(invite.id))
         return invite
@@ -108,17 +114,23 @@ class TwoStores(RuleBasedStateMachine):
         fixed=st.booleans(),
         place=st.sampled_from([None, 0, 1]),
         operator=st.booleans(),
+        watchers=st.lists(USERNAMES, unique=True),
     )
-    def redeem(self, invite, username, fixed, place, operator):
+    def redeem(self, invite, username, fixed, place, operator, watchers):
         if fixed and invite is not None and invite.username is not None:
             username = invite.username
+        use = self.use(username, invite)
         redemption = Redemption(
             account=make_account(username=username, created_at=self.now),
-            use=self.use(username, invite and invite.id),
+            use=use,
             counter=None if place is None else COUNTERS[place],
             operator=operator,
             contact=invite.inviter if invite is not None and invite.subscribe else None,
             roster_limit=2,
+            notices=tuple(
+                Notice(domain=DOMAIN, username=watcher, kind=NoticeKind.REGISTRATION, use=use)
+                for watcher in watchers
+            ),
         )
         self.same("redeem", redemption)
 
@@ -177,7 +189,7 @@ class TwoStores(RuleBasedStateMachine):
 
     @rule(invite=invites)
     def reset(self, invite):
-        use = self.use(invite.username or "romeo", invite.id)
+        use = self.use(invite.username or "romeo", invite)
         self.same("reset", use, make_credentials(changed_at=self.now))
 
     @rule(invite=invites)
@@ -209,7 +221,27 @@ class TwoStores(RuleBasedStateMachine):
     @rule(username=USERNAMES, keep=st.sampled_from([None, HOUR]))
     def delete(self, username, keep):
         until = keep and self.now + keep
-        self.same("delete_account", DOMAIN, username, self.now, until)
+        self.same("delete_account", DOMAIN, username, self.now, until=until)
+
+    @rule(username=USERNAMES, since=st.sampled_from([0 * HOUR, HOUR]))
+    def set_credentials(self, username, since):
+        credentials = make_credentials(changed_at=self.now)
+        self.same("set_credentials", DOMAIN, username, credentials, self.now - since)
+
+    @rule(username=USERNAMES)
+    def revoke_branch(self, username):
+        self.same("revoke_branch", DOMAIN, username, self.now)
+
+    @rule(username=USERNAMES)
+    def tell(self, username):
+        # Their numbers are each store's own: what is undone may have taken some.
+        for store in self.notices:
+            found = outcome(store.notices_of(DOMAIN, username))
+            outcome(store.remove_notices([notice.number for notice in found[1:]]))
+
+    @rule(time=st.sampled_from([0 * HOUR, HOUR]))
+    def purge_notices(self, time):
+        self.same("purge_notices", self.now - time, 99, of=self.notices)
 
     @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
     def change_roles(self, username, role, more):
@@ -242,6 +274,8 @@ class TwoStores(RuleBasedStateMachine):
             self.same("look_up", query)
             for jid, item in self.same("get_roster", DOMAIN, username).items():
                 self.assert_agreed(f"{username}@{DOMAIN}", jid, item)
+            told = [outcome(store.notices_of(DOMAIN, username)) for store in self.notices]
+            assert [one.use for one in told[0]] == [one.use for one in told[1]]
         listed = [
             invite
             for status in Status
@@ -250,6 +284,7 @@ class TwoStores(RuleBasedStateMachine):
         everything = self.same("list_invites", DOMAIN, self.now)
         assert sorted(i.id for i in listed) == sorted(i.id for i in everything)
         self.same("list_accounts", DOMAIN)
+        self.same("list_usernames", DOMAIN)
         uses = self.same("list_uses", DOMAIN)
         for invite in everything:
             open_ones = [use for _number, use in self.leases]

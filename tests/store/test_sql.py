@@ -5,8 +5,12 @@ from datetime import timedelta
 
 from sqlalchemy import event, text
 
-from invitereg.model import Status, token_digest
+from invitereg.model import Kind, Status, token_digest
+from invitereg.rosterstore import Subscribing
 from invitereg.store.tables import metadata
+from invitereg.subscriptions import Stanza
+from invitereg.testing import make_invite
+from tests.contracts.quota_contract import quota
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 from tests.store.database_case import DatabaseCase
 
@@ -52,6 +56,13 @@ class SQLTests(DatabaseCase):
         await self.store.unhit(numbers)
         self.assertEqual((await self.look_up(counters=(one,))).tallies[0].count, 1)
 
+    async def list_own(self):
+        """What is asked when a user makes an invite and looks at those they have."""
+        own = make_invite(inviter="nurse", source=f"adhoc:nurse@{DOMAIN}", created_at=self.now)
+        await self.store.create_invite(own, token_digest(own.id), quota("nurse"))
+        await self.look_up(inviter="nurse", counters=(quota("nurse").made,))
+        await self.store.list_invites(DOMAIN, self.now, Status.PENDING, made_by="nurse")
+
     async def test_found_by_index(self):
         """No answer takes longer because the database has grown: nothing reads all of it."""
         steps = []
@@ -67,8 +78,25 @@ class SQLTests(DatabaseCase):
             digest=token_digest(invite.id), username="romeo", counters=(counter(),)
         )
         await self.store.list_invites(DOMAIN, self.now, Status.REVOKED, after=invite.id)
+        await self.list_own()
         await self.redeem("romeo", found.invite, counter())
         await self.store.list_uses(DOMAIN, invite.id)
+        await self.redeem("juliet")
+        await self.invite("t", kind=Kind.CONTACT, inviter="romeo")
+        asked = Subscribing(
+            stanza=Stanza.SUBSCRIBE,
+            domain=DOMAIN,
+            username="juliet",
+            contact=f"romeo@{DOMAIN}",
+            roster_limit=9,
+            requests_limit=9,
+            digest=token_digest("t"),
+            use=self.use("juliet"),
+        )
+        await self.store.subscribe(asked)
+        await self.store.set_item(DOMAIN, "juliet", "a@example.org", "", (), 9)
+        await self.store.get_roster(DOMAIN, "juliet")
+        await self.store.roster_changes(0)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
         await self.store.purge_invites(DOMAIN, self.now, 10)
         await self.store.purge_names(DOMAIN, self.now, 10)

@@ -15,13 +15,17 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.interfaces import Redemption
+from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
 from invitereg.model import Account, Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.registrar import Registrar
+from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
+from invitereg.userinvites import UserInvites
 from invitereg.xmpp.c2s import C2SDoor, StreamCount
+from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.messages import (
     BIND,
@@ -97,14 +101,19 @@ class Listener:
         self.domains = {DOMAIN: Domain(name=DOMAIN, policy=policy, site_name="Example Chat")}
         store = wrap_store(self.store)
         accounts = EmbeddedAccounts(store, self.work, self.now, 4096, stored)
-        self.embedded = EmbeddedDomain(self.domains, store, self.now)
-        self.sessions = self.embedded.sessions
+        self.notices = MemoryNoticeStore(self.store)
+        self.embedded = EmbeddedDomain(self.domains, store, self.notices, self.now)
+        self.sessions, self.teller = self.embedded.sessions, self.embedded.teller
         self.door = C2SDoor(
             domains=self.domains,
             registrar=Registrar(self.domains, store, accounts, self.now),
             accounts=accounts,
             throttle=LoginThrottle(self.domains, store, self.now),
             embedded=self.embedded,
+            commands=invite_commands(
+                UserInvites(Issuer(self.domains, store, accounts, self.now), store),
+                self.clock.seconds,
+            ),
             mechanisms=mechanisms,
             streams=StreamCount(*streams),
             tls=Certificates(),

@@ -267,13 +267,14 @@ class RegistrationTests(RosterTestCase):
         self.assertEqual(self.uses(invite), 1)
 
     def test_inviter_gone(self):
-        """Who was invited by an account that is gone registers all the same."""
+        """An account takes its open invites along when it goes."""
         self.invite(Kind.ACCOUNT_AND_CONTACT)
         listener = self.listener
+        client = listener.preauthorised()
         deleted = listener.store.delete_account("example.com", "romeo", listener.now())
         self.successResultOf(deleted)
-        self.assertEqual(self.say(self.register(), GET_ROSTER), ["iq result"])
-        self.assertEqual(self.roster("paris@example.com"), {})
+        answer = client.ask(registration("paris"))
+        self.assertError(answer, "cancel", "item-not-found")
 
     def test_account_only(self):
         """An invite that is for an account alone makes no contact."""

@@ -1,5 +1,7 @@
 """Subscriptions between people who are connected, or are not (RFC 6121 §3)."""
 
+from twisted.internet.defer import Deferred
+
 from tests.xmpp.messages import DOMAIN
 from tests.xmpp.rostered import JULIET, NURSE, ROMEO, RosterTestCase, presence, roster_set
 
@@ -144,3 +146,17 @@ class SubscriptionTests(RosterTestCase):
         told = [f"push {JULIET} none", f"unavailable {JULIET}/r"]
         self.assertEqual(self.heard(romeo), told)
         self.assertEqual(self.say(nurse, "<presence/>"), [f"here {NURSE}/r"])
+
+    def test_deleted_account_ended_first(self):
+        """It is told once, too, where the account's sessions are ended before that."""
+        self.befriend(JULIET, ROMEO)
+        listener, ends = self.listener, self.listener.sessions.carry_out_ends
+        self.successResultOf(Deferred.fromCoroutine(ends()))
+        romeo, juliet = self.session(ROMEO), self.session(JULIET)
+        romeo.receive()
+        self.successResultOf(listener.store.delete_account(DOMAIN, "juliet", listener.now()))
+        self.successResultOf(Deferred.fromCoroutine(ends()))
+        self.assertEnded(juliet, "not-authorized")
+        self.look_for_changes()
+        told = [f"unavailable {JULIET}/r", f"push {JULIET} none"]
+        self.assertEqual(self.heard(romeo), told)

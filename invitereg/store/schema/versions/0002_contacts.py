@@ -28,13 +28,7 @@ def upgrade() -> None:
             name="roster_items_account",
         ),
     )
-    op.create_index(
-        "roster_items_approved",
-        "roster_items",
-        ["jid"],
-        sqlite_where=sa.text("approved = 1"),
-        postgresql_where=sa.text("approved"),
-    )
+    op.create_index("roster_items_jid", "roster_items", ["jid"])
     op.create_table(
         "roster_changes",
         sa.Column("number", _SEQUENCE, primary_key=True),

@@ -1,0 +1,132 @@
+"""``invitereg invite tree``."""
+
+import json
+from collections.abc import Iterable, Iterator, Set
+from itertools import chain, islice
+
+import click
+
+from invitereg.cli.desk import Desk, pass_desk
+from invitereg.cli.objects import Object, timestamp
+from invitereg.cli.parameters import domain_option, json_option
+from invitereg.cli.wording import printable
+from invitereg.errors import NotFound
+from invitereg.tree import Member, Tree, ancestors, descendants
+
+DRAWN_LEVELS = 40
+"""Deeper levels are not indented further, but numbered: a chain of thousands stays readable."""
+
+_LINES_AT_ONCE = 1000
+
+Line = tuple[Member, int]
+
+
+@click.command()
+@click.argument("user", required=False)
+@domain_option
+@json_option
+@pass_desk
+def command(desk: Desk, user: str | None, domain: str | None, as_json: bool) -> None:
+    """Show who came through whom, from the history of registrations.
+
+    With USER: through whom they came, and who came through them. It tells of accounts that
+    are deleted and of invites that are purged, too. Who came through nobody was invited by
+    the operator, or needed no invite.
+    """
+    name, username = (desk.domain(domain).name, None)
+    if user is not None:
+        name, username = desk.user(user, None if domain is None else name)
+    usernames = desk.run(desk.store.list_usernames(name))
+    history = desk.run(desk.store.list_uses(name))
+    tree = Tree(history, usernames)
+    if username is not None and not tree.of(username):
+        raise NotFound(f"Nobody of the name {username} has ever been at {name}.")
+    there = frozenset(usernames)
+    if as_json:
+        lines = _lines(tree, username)
+        print_lines(
+            json.dumps(_object(tree, there, name, member, depth)) for member, depth in lines
+        )
+    else:
+        print_lines(chain([name], _drawn(tree, there, username)))
+
+
+def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
+    """Who is shown, in order, and how deep: all, or the bearers of a name with their line."""
+    if username is None:
+        yield from descendants(tree.roots)
+        return
+    shown: set[Member] = set()
+    for member in tree.of(username):
+        if member in shown:  # a bearer of the name who came through another
+            continue
+        above = ancestors(member)
+        yield from ((one, depth) for depth, one in enumerate(above))
+        for one, depth in descendants([member]):
+            shown.add(one)
+            yield one, len(above) + depth
+
+
+def _object(tree: Tree, there: Set[str], domain: str, member: Member, depth: int) -> Object:
+    """One member; scripts rely on every key."""
+    use = member.use
+    return {
+        "username": member.username,
+        "domain": domain,
+        "inviter": None if member.parent is None else member.parent.username,
+        "invite_id": None if use is None else use.invite_id,
+        "at": None if use is None else timestamp(use.at),
+        "door": None if use is None else use.door,
+        "depth": depth,
+        "deleted": _is_deleted(tree, there, member),
+    }
+
+
+def _is_deleted(tree: Tree, there: Set[str], member: Member) -> bool:
+    """Whether the account is gone, also if somebody else has its name by now."""
+    return member.username not in there or not tree.is_latest(member)
+
+
+def _drawn(tree: Tree, there: Set[str], username: str | None) -> Iterator[str]:
+    """A line for each member, with what joins it to the one above it."""
+    lines = list(_lines(tree, username))
+    last = _last_of_their_parents(lines)
+    bars: list[str] = []
+    for place, (member, depth) in enumerate(lines):
+        del bars[depth:]
+        ends = place in last
+        level = "" if depth < DRAWN_LEVELS else f"[{depth + 1}] "
+        branch = "└── " if ends else "├── "
+        words = _words(member, _is_deleted(tree, there, member), member.username == username)
+        yield "".join(bars[:DRAWN_LEVELS]) + branch + level + words
+        bars.append("    " if ends else "│   ")
+
+
+def _last_of_their_parents(lines: Iterable[Line]) -> set[int]:
+    """The places of those after whom nobody comes below the same one."""
+    latest: list[int] = []
+    last: set[int] = set()
+    for place, (_member, depth) in enumerate(lines):
+        last.update(latest[depth + 1 :])
+        del latest[depth + 1 :]
+        latest[depth:] = [place]
+    return last | set(latest)
+
+
+def _words(member: Member, deleted: bool, asked_for: bool) -> str:
+    name = printable(member.username)
+    words = [click.style(name, bold=True) if asked_for else name]
+    if member.use is not None:
+        words.append(timestamp(member.use.at) or "")
+        if member.use.invite_id is not None:
+            words.append(f"invite {printable(member.use.invite_id)}")
+    if deleted:
+        words.append("(deleted)")
+    return "  ".join(words)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print many lines at once: one by one takes long."""
+    remaining = iter(lines)
+    while some := list(islice(remaining, _LINES_AT_ONCE)):
+        click.echo("\n".join(some))

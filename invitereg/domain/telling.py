@@ -1,0 +1,116 @@
+"""Tells accounts what they are to be told, as soon as somebody is there to read it.
+
+A notice is forgotten after it has been written to a session. A crash in between tells it once
+more at the next login, under the same id; so nothing is lost.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.words.xish import domish
+
+from invitereg.errors import Refused
+from invitereg.notices import INoticeStore, Notice, text_of
+from invitereg.policy.values import Domain
+
+NS_CLIENT = "jabber:client"
+NS_DELAY = "urn:xmpp:delay"
+AT_ONCE = 100
+LATE = timedelta(seconds=10)
+KEPT = timedelta(days=90)
+
+Deliver = Callable[[str, str, domish.Element], bool]
+"""Hands a message to the account of a domain and username; False if nobody is there."""
+
+
+class Teller:
+    """Brings notices to the sessions of this process."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        store: Any,
+        deliver: Deliver,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._domains = domains
+        self._store = INoticeStore(store)
+        self._deliver = deliver
+        self._now = now
+        self._last: int | None = None
+        self._told: set[int] = set()
+        # One at a time: between reading and forgetting, nobody else reads the same.
+        self._turn = DeferredLock()
+
+    def arrived(self, domain: str, username: str) -> None:
+        """Tell an account all that waits for it: somebody is there to read now."""
+        Deferred.fromCoroutine(self._try(domain, username))
+
+    async def _try(self, domain: str, username: str) -> None:
+        try:
+            await self._turn.run(Deferred.fromCoroutine, self._tell_all(domain, username))
+        except Refused as refusal:
+            # The store has said in the log what is wrong; it waits for the next login.
+            self._log.debug("notices are put off: {refusal}", refusal=refusal)
+        except Exception:
+            self._log.failure("notices could not be told")
+
+    async def _tell_all(self, domain: str, username: str) -> None:
+        await self._tell(await self._store.notices_of(domain, username))
+
+    async def tell_new(self) -> None:
+        """Tell what was written down since the last call, by whichever process.
+
+        To be called every second. What is older is told when its account arrives.
+        """
+        await self._turn.run(Deferred.fromCoroutine, self._tell_new())
+
+    def forget_old(self, at_most: int) -> Deferred[int]:
+        """Give up some notices that nobody has come for in a long time; returns how many."""
+        forgotten: Deferred[int] = self._store.purge_notices(self._now() - KEPT, at_most)
+        return forgotten
+
+    async def _tell_new(self) -> None:
+        found = await self._store.notices_after(self._last, AT_ONCE)
+        while found:
+            if self._last is not None:
+                await self._tell(found)
+            self._last = found[-1].number
+            found = await self._store.notices_after(self._last, AT_ONCE)
+        self._last = self._last or 0
+
+    async def _tell(self, notices: Sequence[Notice]) -> None:
+        told = [notice.number for notice in notices if self._is_told(notice)]
+        # Not told again, however often they are read before the store has forgotten them.
+        self._told.update(told)
+        if told:
+            await self._store.remove_notices(told)
+        self._told.difference_update(told)
+
+    def _is_told(self, notice: Notice) -> bool:
+        """Tell one; True also if there is nothing to tell any more."""
+        if notice.number in self._told:
+            return True
+        domain = self._domains.get(notice.use.domain)
+        text = "" if domain is None else text_of(notice, domain)
+        if not text:
+            return True
+        return self._deliver(notice.domain, notice.username, self._message(notice, text))
+
+    def _message(self, notice: Notice, text: str) -> domish.Element:
+        message = domish.Element((NS_CLIENT, "message"))
+        message["from"] = notice.use.domain
+        message["to"] = f"{notice.username}@{notice.domain}"
+        message["type"] = "chat"
+        message["id"] = f"notice-{notice.number}"
+        message.addElement("body", content=text)
+        if self._now() - notice.use.at > LATE:
+            delay = message.addElement((NS_DELAY, "delay"))
+            delay["from"] = notice.use.domain
+            delay["stamp"] = notice.use.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return message

@@ -1,0 +1,50 @@
+"""What is known about those who want to invite, for the policy to judge."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from invitereg.interfaces import IAccounts, IAccountStore, IInviteStore
+from invitereg.model import Account, prepare_localpart
+from invitereg.policy.counters import user_invites_counter
+from invitereg.policy.inviting import Inviter
+from invitereg.policy.values import Domain
+from invitereg.questions import Findings, Query
+
+
+class Inviters:
+    """Asks the store and the accounts about a user."""
+
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        store: Any,
+        accounts: Any,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._domains = domains
+        self._store = IInviteStore(store)
+        self._account_store = IAccountStore(store)
+        self._accounts = IAccounts(accounts)
+        self._now = now
+
+    async def known(self, domain: str, username: str) -> Inviter:
+        """What is known about a user now.
+
+        Raises:
+            InvalidUsername: nobody can be called so.
+        """
+        localpart, now = prepare_localpart(username), self._now()
+        counter = user_invites_counter(self._domains[domain].policy, localpart)
+        query = Query(domain=domain, now=now, counters=(counter,), inviter=localpart)
+        findings: Findings = await self._store.look_up(query)
+        account: Account | None = await self._account_store.get_account(domain, localpart)
+        return Inviter(
+            username=localpart,
+            now=now,
+            exists=account is not None or await self._accounts.exists(domain, localpart),
+            roles=frozenset(account.roles if account else ()),
+            created_at=account.created_at if account else None,
+            open_invites=findings.open_invites,
+            made=findings.tallies[0],
+        )

@@ -1,0 +1,112 @@
+"""What accounts are told about registrations: those who watch them, and newcomers themselves.
+
+A notice is stored in the transaction of its registration, so none is lost and none is doubled
+whichever process registers. It has no text: that is made when it is told, of what the history
+still knows then, so an address that was forgotten is not told either.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from string import Formatter
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from invitereg.model import Use
+from invitereg.policy.values import Domain
+
+PLACEHOLDERS = ("username", "domain", "site_name")
+"""What a welcome may have in braces."""
+
+
+class NoticeKind(StrEnum):
+    """What a notice says."""
+
+    REGISTRATION = "registration"
+    WELCOME = "welcome"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What an account is to be told about a registration; kept until it has been told.
+
+    Attributes:
+        domain, username: the account that is told.
+        use: the registration.
+        number: increases with each; 0 as long as it is not stored.
+    """
+
+    domain: str
+    username: str
+    kind: NoticeKind
+    use: Use
+    number: int = 0
+
+
+class INoticeStore(Interface):
+    """What accounts are still to be told; `IInviteStore.redeem` writes it down.
+
+    Of the registrations that one account has not been told of, the latest 100 are kept.
+    """
+
+    def notices_after(number: int | None, at_most: int) -> Deferred[Sequence[Notice]]:
+        """The notices with a greater number, of all domains; for None, only the last one."""
+
+    def notices_of(domain: str, username: str) -> Deferred[Sequence[Notice]]:
+        """What an account is to be told, oldest first."""
+
+    def remove_notices(numbers: Sequence[int]) -> Deferred[None]:
+        """Forget notices: they have been told."""
+
+    def purge_notices(before: datetime, at_most: int) -> Deferred[int]:
+        """Forget the notices of registrations up to ``before``, whoever has not been told.
+
+        Returns:
+            How many were removed: fewer than ``at_most`` if none is left.
+        """
+
+
+def notices_about(domain: Domain, use: Use) -> Iterator[Notice]:
+    """Who is to be told of a registration at ``domain``: the newcomer and all its watchers."""
+    newcomer = (use.domain, use.username)
+    if domain.welcome:
+        yield Notice(domain=use.domain, username=use.username, kind=NoticeKind.WELCOME, use=use)
+    for host, watcher in domain.watchers:
+        if (host, watcher) != newcomer:
+            yield Notice(domain=host, username=watcher, kind=NoticeKind.REGISTRATION, use=use)
+
+
+def check_welcome(text: str) -> None:
+    """Raise ValueError, which says what is wrong, if ``text`` is no template of a welcome."""
+    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise ValueError(
+            f"has a brace alone: write {{{{ or }}}} for a brace; placeholders are {known}"
+        ) from None
+    for _text, name, form, conversion in parts:
+        if name is not None and (name not in PLACEHOLDERS or form or conversion):
+            raise ValueError(f"has no placeholder {{{name}}}: they are {known}")
+
+
+def text_of(notice: Notice, domain: Domain) -> str:
+    """What a notice says about a registration at ``domain``; empty for nothing any more."""
+    if notice.kind is NoticeKind.REGISTRATION:
+        return _registration(notice.use)
+    values = (notice.use.username, domain.name, domain.site_name or domain.name)
+    return domain.welcome.format_map(dict(zip(PLACEHOLDERS, values, strict=True)))
+
+
+def _registration(use: Use) -> str:
+    facts = [f"{use.username}@{use.domain} has registered", f"door: {use.door}"]
+    if use.address:
+        facts.append(f"address: {use.address}")
+    if use.invite_id is None:
+        facts.append("without invite")
+    else:
+        inviter = f"{use.inviter}@{use.domain}" if use.inviter else "the operator"
+        facts.append(f"invite: {use.invite_id} of {inviter}")
+    return "; ".join(facts)

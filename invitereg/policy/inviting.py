@@ -1,0 +1,239 @@
+"""Who may invite, and how much: the same kind of decision as about who may register.
+
+The operator is not judged, only users: those who ask by their account.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from invitereg.errors import (
+    InvalidRequest,
+    MayNotInvite,
+    NotFound,
+    Refused,
+    RegistrationClosed,
+    Throttled,
+    TooManyOpenInvites,
+)
+from invitereg.policy.counters import user_invites_counter
+from invitereg.policy.decision import Decision, judge
+from invitereg.policy.values import Policy, Tally
+
+_NONE = Tally()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inviter:
+    """A user who wants to invite, and what is known about them.
+
+    Attributes:
+        exists: whether there is such an account.
+        roles: of the account.
+        created_at: when it was made; None where another server made it: then it is no new one.
+        open_invites: how many invites made by them are pending.
+        made: what `user_invites_counter` counts.
+    """
+
+    username: str
+    now: datetime
+    exists: bool = True
+    roles: frozenset[str] = frozenset()
+    created_at: datetime | None = None
+    open_invites: int = 0
+    made: Tally = _NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What kind of invite is wanted.
+
+    Attributes:
+        registration: it lets somebody register.
+        contact: it makes inviter and invitee contacts.
+        expiry: from now; None is never.
+        uses: how often it may be redeemed; None is unlimited.
+        grants: it gives roles or groups to those who come.
+    """
+
+    registration: bool = False
+    contact: bool = False
+    expiry: timedelta | None = timedelta()
+    uses: int | None = 1
+    grants: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What somebody may do with invites, their number aside.
+
+    Attributes:
+        admin: everything, and with everybody's invites.
+        registration: invite people to register.
+        contact: invite people to become contacts.
+        has_open: change what they have made, which is still open.
+    """
+
+    admin: bool = False
+    registration: bool = False
+    contact: bool = False
+    has_open: bool = False
+
+    @property
+    def any(self) -> bool:
+        """Whether they may invite at all."""
+        return self.registration or self.contact
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    policy: Policy
+    wish: Wish
+    inviter: Inviter
+
+
+_Rule = Callable[[_Case], Refused | None]
+
+
+def _inviter_unknown(case: _Case) -> Refused | None:
+    if case.inviter.exists:
+        return None
+    return NotFound(f"There is no account {case.inviter.username} that could invite.")
+
+
+def _closed(case: _Case) -> Refused | None:
+    closed = case.wish.registration and not case.policy.allow_registration
+    return RegistrationClosed() if closed else None
+
+
+def _admin(_case: _Case) -> Refused | None:
+    """Never refuses: an admin is asked no further."""
+    return None
+
+
+def _role_denied(case: _Case) -> Refused | None:
+    denied = case.inviter.roles & case.policy.invites.deny_user_invites_by_roles
+    return MayNotInvite() if case.wish.registration and denied else None
+
+
+def _registration_invites(case: _Case) -> Refused | None:
+    rules = case.policy.invites
+    allowed = rules.allow_user_invites or case.inviter.roles & rules.allow_user_invites_by_roles
+    return None if allowed or not case.wish.registration else MayNotInvite()
+
+
+def _contact_invites(case: _Case) -> Refused | None:
+    if not case.wish.contact or case.policy.invites.allow_contact_invites:
+        return None
+    return MayNotInvite("You may not invite contacts on this server.")
+
+
+def _grants(case: _Case) -> Refused | None:
+    if not case.wish.grants:
+        return None
+    return MayNotInvite("Only an admin can give roles or groups by an invitation.")
+
+
+def _account_too_young(case: _Case) -> Refused | None:
+    created_at, age = case.inviter.created_at, case.policy.invites.users.min_account_age
+    if created_at is None or case.inviter.now - created_at >= age:
+        return None
+    return MayNotInvite("Your account is too new to invite others. Please try again later.")
+
+
+def _expiry_too_long(case: _Case) -> Refused | None:
+    expiry, longest = case.wish.expiry, case.policy.invites.users.max_expiry
+    if longest is None or (expiry is not None and expiry <= longest):
+        return None
+    return InvalidRequest("The invitation would be valid for too long.")
+
+
+def _uses_too_many(case: _Case) -> Refused | None:
+    uses, most = case.wish.uses, case.policy.invites.users.max_uses
+    if most is None or (uses is not None and uses <= most):
+        return None
+    return InvalidRequest(
+        f"An invitation can have {most} use{'s' if most > 1 else ''} at most."
+    )
+
+
+def _too_many_open(case: _Case) -> Refused | None:
+    most = case.policy.invites.users.max_open
+    if most is None or case.inviter.open_invites < most:
+        return None
+    return TooManyOpenInvites(most)
+
+
+def _too_many_made(case: _Case) -> Refused | None:
+    counter = user_invites_counter(case.policy, case.inviter.username)
+    if case.inviter.made.count < counter.limit.max:
+        return None
+    return Throttled(counter.retry_after(case.inviter.made, case.inviter.now))
+
+
+_FOR_ADMINS: tuple[tuple[str, _Rule], ...] = (
+    ("inviter-unknown", _inviter_unknown),
+    ("closed", _closed),
+    ("admin", _admin),
+)
+_WHO: tuple[tuple[str, _Rule], ...] = (
+    ("inviter-unknown", _inviter_unknown),
+    ("closed", _closed),
+    ("role-denied", _role_denied),
+    ("registration-invites", _registration_invites),
+    ("contact-invites", _contact_invites),
+    ("grants", _grants),
+    ("account-too-young", _account_too_young),
+)
+_HOW_MUCH: tuple[tuple[str, _Rule], ...] = (
+    ("expiry-too-long", _expiry_too_long),
+    ("uses-too-many", _uses_too_many),
+    ("too-many-open", _too_many_open),
+    ("too-many-made", _too_many_made),
+)
+INVITE_RULES = tuple(dict.fromkeys(name for name, _ in (*_FOR_ADMINS, *_WHO, *_HOW_MUCH)))
+"""The names of all rules about inviting."""
+
+
+def is_admin(policy: Policy, username: str) -> bool:
+    """Whether the account of that name is an admin's."""
+    return username in policy.admins
+
+
+def decide_invite(policy: Policy, wish: Wish, inviter: Inviter) -> Decision:
+    """Whether ``inviter`` may make what they wish."""
+    rules = (*_WHO, *_HOW_MUCH)
+    if is_admin(policy, inviter.username):
+        rules = _FOR_ADMINS
+    return judge(rules, _Case(policy, wish, inviter))
+
+
+def decide_renewal(policy: Policy, wish: Wish, inviter: Inviter) -> Decision:
+    """Whether ``inviter`` may give a new link to an invite that was made as ``wish`` says.
+
+    Whoever may make it may; that it is one more does not count, as it is none.
+    """
+    rules = _FOR_ADMINS if is_admin(policy, inviter.username) else _WHO
+    return judge(rules, _Case(policy, wish, inviter))
+
+
+def rights_of(policy: Policy, inviter: Inviter) -> Rights:
+    """What ``inviter`` may do."""
+
+    def may(wish: Wish) -> bool:
+        return decide_renewal(policy, wish, inviter).refusal is None
+
+    return Rights(
+        admin=inviter.exists and is_admin(policy, inviter.username),
+        registration=may(Wish(registration=True)),
+        contact=may(Wish(contact=True)),
+        has_open=inviter.open_invites > 0,
+    )
+
+
+def default_expiry(policy: Policy, username: str | None) -> timedelta | None:
+    """How long an invite of that user is valid, or of the operator for None, if nobody says."""
+    expiry, longest = policy.invites.expiry, policy.invites.users.max_expiry
+    if username is None or is_admin(policy, username) or longest is None:
+        return expiry
+    return longest if expiry is None else min(expiry, longest)

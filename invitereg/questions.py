@@ -1,0 +1,95 @@
+"""What a store is asked and told, and what it answers, where that is more than one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from invitereg.model import Account, Invite, Use
+from invitereg.notices import Notice
+from invitereg.policy.counters import Counter
+from invitereg.policy.values import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What to look up at once, as of ``now``.
+
+    Attributes:
+        digest: of the token whose invite is asked for.
+        username: the name whose state is asked for.
+        counters: what to count, each by its own period.
+        inviter: the user whose own invites that are pending are counted.
+    """
+
+    domain: str
+    now: datetime
+    digest: bytes | None = None
+    username: str | None = None
+    counters: tuple[Counter, ...] = ()
+    inviter: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a `Query` found; ``tallies`` in the order of the query's counters.
+
+    Attributes:
+        reserved_for: id of the invite that reserves the username at ``now``.
+        deleted: the username is kept from being taken again after its account's deletion.
+        open_invites: how many the query's inviter has made that are pending.
+    """
+
+    invite: Invite | None = None
+    tallies: tuple[Tally, ...] = ()
+    account_exists: bool = False
+    reserved_for: str | None = None
+    deleted: bool = False
+    open_invites: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redemption:
+    """All that one registration writes, in one transaction or not at all.
+
+    Attributes:
+        account: the account to make.
+        use: the row of history; its ``invite_id`` names the invite whose use is taken.
+        counter: what is counted by it, and may refuse it.
+        operator: made by the operator: takes a name whose deleted account reserves it.
+        contact: username that becomes a mutual contact of the account, if it has an account
+            with less than ``roster_limit`` contacts then.
+        notices: who is to be told of it, and what.
+    """
+
+    account: Account
+    use: Use
+    counter: Counter | None = None
+    operator: bool = False
+    contact: str | None = None
+    roster_limit: int = 1000
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnd:
+    """The sessions of an account that were opened with other credentials than it has are over.
+
+    Attributes:
+        number: increases with each; a service remembers the last that it has seen.
+    """
+
+    number: int
+    domain: str
+    username: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteChanges:
+    """What `IInviteStore.edit_invite` sets; absent names stay as they are.
+
+    Keys of ``values``: ``expires_at`` (datetime or None), ``uses_allowed`` (int or None),
+    ``note`` (str).
+    """
+
+    values: Mapping[str, datetime | int | str | None] = field(default_factory=dict)

@@ -1,0 +1,139 @@
+"""What accounts are still to be told about registrations."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select
+from sqlalchemy.engine import Connection
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from invitereg.notices import INoticeStore, Notice, NoticeKind
+from invitereg.store.database import Database
+from invitereg.store.rows import use_of
+from invitereg.store.tables import Time, notices, uses
+
+MOST = 100
+"""Registrations that one account can be told of later."""
+
+_THIS = (notices.c.domain == bindparam("of_domain")) & (
+    notices.c.username == bindparam("of_username")
+)
+_ADD = insert(notices).inline()
+_KEPT_REGISTRATIONS = (
+    select(notices.c.use_seq)
+    .where(_THIS, notices.c.kind == NoticeKind.REGISTRATION)
+    .order_by(notices.c.use_seq.desc())
+    .limit(1)
+    .offset(MOST)
+    .scalar_subquery()
+)
+_DROP_OLDEST = delete(notices).where(
+    _THIS,
+    notices.c.kind == NoticeKind.REGISTRATION,
+    notices.c.use_seq <= _KEPT_REGISTRATIONS,
+)
+_FORGET = delete(notices).where(_THIS)
+_REMOVE = delete(notices).where(notices.c.number == bindparam("of_number"))
+_PURGE = delete(notices).where(
+    notices.c.number.in_(
+        select(notices.c.number)
+        .where(notices.c.at <= bindparam("before", type_=Time))
+        .limit(bindparam("most", type_=Integer))
+    )
+)
+
+
+def _with_use() -> Select[Any]:
+    """Notices, by number, with their registrations under the names of both tables."""
+    told = (notices.c.domain, notices.c.username, notices.c.kind)
+    return (
+        select(
+            notices.c.number,
+            *(column.label(f"notice_{column.name}") for column in told),
+            *(column for column in uses.c if column.name != "seq"),
+        )
+        .join(uses, uses.c.seq == notices.c.use_seq)
+        .order_by(notices.c.number)
+    )
+
+
+_AFTER = (
+    _with_use()
+    .where(notices.c.number > bindparam("seen"))
+    .limit(bindparam("most", type_=Integer))
+)
+_LAST = _with_use().order_by(None).order_by(notices.c.number.desc()).limit(1)
+_OF = _with_use().where(_THIS)
+
+
+def add(connection: Connection, new: Iterable[Notice], use_seq: int) -> None:
+    """Write notices down, all about the registration in that row of ``uses``."""
+    for notice in new:
+        row = {
+            "domain": notice.domain,
+            "username": notice.username,
+            "kind": notice.kind,
+            "use_seq": use_seq,
+            "at": notice.use.at,
+        }
+        connection.execute(_ADD, row)
+        which = {"of_domain": notice.domain, "of_username": notice.username}
+        connection.execute(_DROP_OLDEST, which)
+
+
+def forget(connection: Connection, domain: str, username: str) -> None:
+    """Forget all that an account was to be told."""
+    connection.execute(_FORGET, {"of_domain": domain, "of_username": username})
+
+
+@implementer(INoticeStore)
+class SQLNoticeStore:
+    """Notices in a `Database`. Each method is described in its interface."""
+
+    def __init__(self, database: Database) -> None:
+        self._read = database.read
+        self._write = database.write
+
+    def notices_after(self, number: int | None, at_most: int) -> Deferred[Sequence[Notice]]:
+        """See `INoticeStore`."""
+        if number is None:
+            return self._read(lambda c: _notices(c, _LAST, {}))
+        return self._read(lambda c: _notices(c, _AFTER, {"seen": number, "most": at_most}))
+
+    def notices_of(self, domain: str, username: str) -> Deferred[Sequence[Notice]]:
+        """See `INoticeStore`."""
+        which = {"of_domain": domain, "of_username": username}
+        return self._read(lambda c: _notices(c, _OF, which))
+
+    def remove_notices(self, numbers: Sequence[int]) -> Deferred[None]:
+        """See `INoticeStore`."""
+        return self._write(lambda c: _remove(c, numbers))
+
+    def purge_notices(self, before: datetime, at_most: int) -> Deferred[int]:
+        """See `INoticeStore`."""
+        which = {"before": before, "most": at_most}
+        return self._write(lambda c: c.execute(_PURGE, which).rowcount)
+
+
+def _notices(
+    connection: Connection, statement: Select[Any], values: dict[str, Any]
+) -> Sequence[Notice]:
+    return [_notice_of(row) for row in connection.execute(statement, values)]
+
+
+def _remove(connection: Connection, numbers: Sequence[int]) -> None:
+    if numbers:
+        connection.execute(_REMOVE, [{"of_number": number} for number in numbers])
+
+
+def _notice_of(row: Row[Any]) -> Notice:
+    """The notice in a row of `_with_use`."""
+    return Notice(
+        domain=row.notice_domain,
+        username=row.notice_username,
+        kind=NoticeKind(row.notice_kind),
+        use=use_of(row),
+        number=row.number,
+    )

@@ -1,0 +1,97 @@
+"""Holds users to the number of invites that they may make.
+
+Every function takes a connection within a transaction.
+"""
+
+import sys
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    bindparam,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import InvalidRequest, NotFound, TooManyOpenInvites
+from invitereg.model import Invite
+from invitereg.policy.counters import Quota, user_sources
+from invitereg.store import hits
+from invitereg.store.names import State
+from invitereg.store.rows import invite_row
+from invitereg.store.tables import Time, invites, names
+
+_MADE_BY_USER = (
+    invites.c.domain == bindparam("of_domain"),
+    invites.c.inviter == bindparam("of_inviter"),
+    invites.c.source.in_(bindparam("of_sources", expanding=True)),
+)
+_OPEN = (
+    invites.c.revoked_at.is_(None),
+    or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed),
+    or_(invites.c.expires_at.is_(None), invites.c.expires_at > bindparam("now", type_=Time)),
+)
+OPEN_INVITES = select(func.count()).select_from(invites).where(*_MADE_BY_USER, *_OPEN)
+"""How many invites of a user are pending; takes what `made_by` and ``now`` say."""
+
+_INVITER = (
+    names.c.domain == bindparam("of_domain"),
+    names.c.username == bindparam("of_inviter"),
+)
+# Where transactions run side by side, those of one inviter wait for each other here; SQLite
+# runs one at a time.
+_LOCK_INVITER = select(names.c.state).where(*_INVITER).with_for_update()
+_DELETED = exists().where(*_INVITER, names.c.state == State.DELETED)
+_COLUMNS = [column for column in invites.c if column.name not in ("seq", "used_at")]
+_INSERT = (
+    insert(invites)
+    .from_select(
+        [column.name for column in _COLUMNS],
+        select(*(bindparam(f"new_{c.name}", type_=c.type) for c in _COLUMNS)).where(
+            bindparam("most", type_=BigInteger) > OPEN_INVITES.scalar_subquery(),
+            not_(_DELETED),
+        ),
+    )
+    .on_conflict_do_nothing()
+    .inline()
+    .execution_options(preserve_rowcount=True)
+)
+
+
+def made_by(domain: str, username: str) -> dict[str, Any]:
+    """The parameters that say whose invites are meant."""
+    sources = user_sources(domain, username)
+    return {"of_domain": domain, "of_inviter": username, "of_sources": sources}
+
+
+def is_made_by(username: str, domain: str) -> ColumnElement[bool]:
+    """Whether an invite was made by that user."""
+    sources = user_sources(domain, username)
+    return (invites.c.inviter == username) & invites.c.source.in_(sources)
+
+
+def add(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> None:
+    """Insert an invite that a user makes, and count it.
+
+    Raises:
+        TooManyOpenInvites, Throttled: they may make none now.
+        NotFound: their account has been deleted.
+        InvalidRequest: the domain has an invite of that id or token already.
+    """
+    which = made_by(invite.domain, quota.username) | {"now": invite.created_at}
+    state = connection.scalar(_LOCK_INVITER, which)
+    row = {f"new_{name}": value for name, value in invite_row(invite, digest).items()}
+    most = sys.maxsize if quota.max_open is None else quota.max_open
+    if connection.execute(_INSERT, {**which, **row, "most": most}).rowcount != 1:
+        if state == State.DELETED:
+            raise NotFound(f"There is no account {quota.username}@{invite.domain}.")
+        if (connection.scalar(OPEN_INVITES, which) or 0) >= most:
+            raise TooManyOpenInvites(most)
+        raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
+    hits.add(connection, invite.domain, quota.made, invite.created_at)

@@ -1,0 +1,74 @@
+"""Texts in the languages that people read: catalogues of gettext, and the choice among them.
+
+The texts in the code are English, and the keys of the catalogues. The catalogues are read as
+they are written (``locale/LANGUAGE/LC_MESSAGES/invitereg.po``), so nothing has to be compiled;
+``make messages`` brings them up to date with the code.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+
+SOURCE_LANGUAGE = "en"
+CATALOGUES = Path(__file__).with_name("locale")
+DOMAIN = "invitereg"
+
+
+def N_(text: str) -> str:
+    """``text`` as it is; marks it for the catalogues where it is translated only later."""
+    return text
+
+
+@lru_cache
+def languages() -> tuple[str, ...]:
+    """The languages that there are texts in, as tags of RFC 5646: English first."""
+    files = CATALOGUES.glob(f"*/LC_MESSAGES/{DOMAIN}.po")
+    found = sorted(path.parents[1].name for path in files)
+    return (SOURCE_LANGUAGE, *found)
+
+
+def chosen_language(tags: Iterable[str]) -> str:
+    """The first of the languages asked for that there is, or English.
+
+    Each tag is looked up as it is and then ever shorter (RFC 4647 §3.4): ``de-AT`` finds
+    ``de``. What is no tag at all finds nothing.
+    """
+    there = {language.lower(): language for language in languages()}
+    for tag in tags:
+        parts = tag.lower().split("-")[:8]  # no longer tag means anything to us
+        for length in range(len(parts), 0, -1):
+            found = there.get("-".join(parts[:length]))
+            if found is not None:
+                return found
+    return SOURCE_LANGUAGE
+
+
+def translations(tags: Iterable[str]) -> NullTranslations:
+    """The catalogue for the languages asked for, best first: gettext, ngettext and the rest."""
+    return _load(chosen_language(tags))
+
+
+def translator(tags: Iterable[str]) -> Callable[[str], str]:
+    """What turns an English text into one of the languages asked for, best first.
+
+    A text that its catalogue does not have stays English.
+    """
+    gettext: Callable[[str], str] = translations(tags).gettext
+    return gettext
+
+
+@lru_cache
+def _load(language: str) -> NullTranslations:
+    if language == SOURCE_LANGUAGE:
+        return NullTranslations()
+    with (CATALOGUES / language / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as file:
+        catalogue = read_po(file, locale=language, domain=DOMAIN, abort_invalid=True)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled, domain=DOMAIN)

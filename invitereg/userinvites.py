@@ -1,0 +1,199 @@
+"""What users do with invites by their own account, whichever door they come through."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from invitereg.errors import MayNotInvite, NotFound
+from invitereg.interfaces import IInviteStore
+from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
+from invitereg.model import Invite, Kind, Status
+from invitereg.policy.counters import made_by
+from invitereg.policy.inviting import (
+    Rights,
+    Wish,
+    decide_renewal,
+    is_admin,
+    rights_of,
+)
+from invitereg.policy.values import Domain
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks, and through which door.
+
+    Attributes:
+        username: prepared localpart of an account that is logged in.
+        door: ``adhoc`` or ``web``.
+    """
+
+    domain: str
+    username: str
+    door: str
+
+    @property
+    def source(self) -> str:
+        """As an invite records it."""
+        return f"{self.door}:{self.username}@{self.domain}"
+
+
+class UserInvites:
+    """Users' invites: one's own, and for admins everybody's."""
+
+    def __init__(self, issuer: Issuer, store: Any) -> None:
+        self._issuer = issuer
+        self._store = IInviteStore(store)
+
+    def now(self) -> datetime:
+        """The time."""
+        return self._issuer.now()
+
+    @property
+    def domains(self) -> Mapping[str, Domain]:
+        """What is served, by name."""
+        return self._issuer.domains
+
+    def is_admin(self, user: User) -> bool:
+        """Whether the user is an admin of their domain."""
+        return is_admin(self.domains[user.domain].policy, user.username)
+
+    async def rights(self, user: User) -> Rights:
+        """What the user may do, their limits aside."""
+        known = await self._issuer.inviters.known(user.domain, user.username)
+        return rights_of(self.domains[user.domain].policy, known)
+
+    async def invite(self, user: User, rights: Rights | None = None) -> tuple[Invite, str]:
+        """Make the invite that lets a friend do the most that the user may let them.
+
+        What ``rights`` say, which may have been asked for just before, is only what is tried.
+
+        Raises:
+            Refused: as `Issuer.create`.
+        """
+        if rights is None:
+            rights = await self.rights(user)
+        return await self._issuer.create(
+            NewInvite(
+                domain=user.domain,
+                source=user.source,
+                inviter=user.username,
+                requestor=user.username,
+                contact=rights.contact or not rights.registration,
+                registration=rights.registration,
+            )
+        )
+
+    async def create(
+        self,
+        user: User,
+        *,
+        username: str | None = None,
+        contact: bool = False,
+        expiry: timedelta | None = DEFAULT_EXPIRY,
+        uses: int | None = 1,
+        roles: tuple[str, ...] = (),
+        note: str = "",
+    ) -> tuple[Invite, str]:
+        """Make an invite to register, as described.
+
+        Raises:
+            Refused: as `Issuer.create`.
+        """
+        return await self._issuer.create(
+            NewInvite(
+                domain=user.domain,
+                source=user.source,
+                inviter=user.username,
+                requestor=user.username,
+                username=username,
+                contact=contact,
+                expiry=expiry,
+                uses=uses,
+                roles=roles,
+                note=note,
+            )
+        )
+
+    async def create_reset(self, admin: User, username: str) -> tuple[Invite, str]:
+        """Make a link by which somebody sets a new password.
+
+        Raises:
+            NotFound: there is no such account.
+            MayNotInvite: the user is no admin.
+        """
+        self._require_admin(admin)
+        return await self._issuer.create_reset(admin.domain, username, admin.source)
+
+    async def own(self, user: User, limit: int) -> Sequence[Invite]:
+        """The invites made by the user that are pending, oldest first."""
+        invites: Sequence[Invite] = await self._store.list_invites(
+            user.domain,
+            self.now(),
+            Status.PENDING,
+            limit,
+            made_by=user.username,
+        )
+        return invites
+
+    async def everybodys(
+        self, admin: User, status: Status | None, limit: int, after: str | None = None
+    ) -> Sequence[Invite]:
+        """The domain's invites, in the order of their making, after the one named.
+
+        Raises:
+            NotFound: ``after`` names none.
+            MayNotInvite: the user is no admin.
+        """
+        self._require_admin(admin)
+        invites: Sequence[Invite] = await self._store.list_invites(
+            admin.domain, self.now(), status, limit, after
+        )
+        return invites
+
+    async def get(self, user: User, invite_id: str) -> Invite:
+        """An invite that the user may change.
+
+        Raises:
+            NotFound: there is none of that id, or it is none of theirs.
+        """
+        invite: Invite = await self._store.get_invite(user.domain, invite_id)
+        if made_by(invite) != user.username and not self.is_admin(user):
+            raise NotFound(f"There is no invite {invite_id} at {user.domain}.")
+        return invite
+
+    async def renew(self, user: User, invite_id: str) -> tuple[Invite, str]:
+        """Give a pending invite a new link, and end the old one.
+
+        Raises:
+            Refused: as `get` and `Issuer.renew`, or they may not make such an invite any more.
+        """
+        invite = await self.get(user, invite_id)
+        if invite.kind is not Kind.RESET:
+            await self._require_still_allowed(user, invite)
+        return await self._issuer.renew(user.domain, invite.id)
+
+    async def revoke(self, user: User, invite_id: str) -> Invite:
+        """End an invite.
+
+        Raises:
+            Refused: as `get` and `Issuer.revoke`.
+        """
+        invite = await self.get(user, invite_id)
+        return await self._issuer.revoke(user.domain, invite.id)
+
+    async def _require_still_allowed(self, user: User, invite: Invite) -> None:
+        wish = Wish(
+            registration=invite.kind is not Kind.CONTACT,
+            contact=invite.kind is not Kind.ACCOUNT,
+            grants=bool(invite.roles or invite.groups),
+        )
+        known = await self._issuer.inviters.known(user.domain, user.username)
+        decision = decide_renewal(self.domains[user.domain].policy, wish, known)
+        if decision.refusal is not None:
+            raise decision.refusal
+
+    def _require_admin(self, user: User) -> None:
+        if not self.is_admin(user):
+            raise MayNotInvite("Only an admin can do that.")

@@ -1,0 +1,123 @@
+"""What people do with their own account after login (XEP-0077 §3.2, §3.3).
+
+https://xmpp.org/extensions/xep-0077.html
+"""
+
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
+from wokkel import disco
+from wokkel.iwokkel import IDisco
+from zope.interface import implementer
+
+from invitereg.domain.sessions import Session, Sessions
+from invitereg.errors import InvalidUsername, NotFound
+from invitereg.model import prepare_localpart
+from invitereg.registrar import Registrar
+from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.register import GET, NS_REGISTER, SET, RegistrationRequest
+
+
+@implementer(IDisco)
+class AccountHandler(RequestHandler):
+    """Says who is registered, changes the password, and removes the account."""
+
+    def __init__(self, registrar: Registrar, sessions: Sessions) -> None:
+        super().__init__()
+        self._registrar = registrar
+        self._sessions = sessions
+        self._changing: Session | None = None
+
+    def connectionMade(self) -> None:
+        """Listen."""
+        self.xmlstream.addObserver(GET, self._on_get)
+        self.xmlstream.addObserver(SET, self._on_set)
+
+    def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
+        """The domain takes registrations (XEP-0077 §8)."""
+        ours = target.user is None and not node
+        return [disco.DiscoFeature(NS_REGISTER)] if ours else []
+
+    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+        """There are none."""
+        return []
+
+    async def _answer(
+        self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
+    ) -> None:
+        """Answer, and then end the sessions that are outdated, which may be this one."""
+        await super()._answer(iq, working)
+        session, self._changing = self._changing, None
+        if session is not None:
+            await self._sessions.settle(session)
+
+    def _on_get(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.BOUND:
+            self.answer(iq, self._get())
+
+    async def _get(self) -> domish.Element:
+        query = domish.Element((NS_REGISTER, "query"))
+        query.addElement("registered")
+        query.addElement("username", content=self.xmlstream.username)
+        query.addElement("password")  # what may be changed; what it is, nobody knows
+        return query
+
+    def _on_set(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.BOUND:
+            request = RegistrationRequest.fromElement(iq.query)
+            if request.remove:
+                self.answer(iq, self._remove(iq.query))
+            else:
+                self.answer(iq, self._change_password(request))
+
+    async def _change_password(self, request: RegistrationRequest) -> None:
+        username, password = (request.values.get(name) for name in ("username", "password"))
+        if not username or not password:
+            text = "To change the password, send username and password."
+            raise StanzaError("bad-request", "modify", text, "en")
+        self._require_own(username)
+        session, since = self._begin()
+        try:
+            session.credentials_set_at = await self._registrar.change_password(
+                session.domain, session.username, password, since
+            )
+        except NotFound:
+            raise _outdated() from None
+
+    async def _remove(self, query: domish.Element) -> None:
+        if len(list(query.elements())) != 1:
+            text = "To remove the account, send nothing but that."
+            raise StanzaError("bad-request", "modify", text, "en")
+        session, since = self._begin()
+        try:
+            await self._registrar.delete_account(session.domain, session.username, since)
+        except NotFound:
+            raise _outdated() from None
+
+    def _begin(self) -> tuple[Session, datetime]:
+        """The session, and when the password was set that opened it."""
+        session = self.xmlstream.session
+        if session is None or session.credentials_set_at is None:
+            raise _outdated()
+        self._changing = session
+        self._sessions.spare(session)
+        return session, session.credentials_set_at
+
+    def _require_own(self, username: str) -> None:
+        try:
+            localpart = prepare_localpart(username.strip())
+        except InvalidUsername:
+            localpart = ""
+        if localpart != self.xmlstream.username:
+            text = "You can change the password of your own account only."
+            raise StanzaError("bad-request", "modify", text, "en")
+
+
+def _outdated() -> StanzaError:
+    """Somebody else was faster: the stream ends by that."""
+    return StanzaError("not-authorized", "auth", "The password has changed.", "en")

@@ -1,0 +1,81 @@
+"""Ad-hoc commands on a client's stream: they are the domain's (XEP-0050)."""
+
+from typing import Any
+
+from twisted.words.protocols.jabber.jid import JID
+from twisted.words.xish import domish
+from wokkel import disco
+from wokkel.iwokkel import IDisco
+from zope.interface import implementer
+
+from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
+from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.routing import parse_jid
+
+_COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
+_INFO = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_INFO}'][@node]"
+_ITEMS = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_ITEMS}'][@node]"
+_BEFORE_OTHERS = 1  # who else answers service discovery leaves alone what is handled
+
+
+@implementer(IDisco)
+class CommandsHandler(RequestHandler):
+    """Takes what is about commands and addressed to the domain."""
+
+    def __init__(self, commands: AdHocCommands) -> None:
+        super().__init__()
+        self._commands = commands
+
+    def connectionInitialized(self) -> None:
+        """Listen."""
+        observed = (
+            (_COMMAND, self._on_command),
+            (_INFO, self._on_info),
+            (_ITEMS, self._on_items),
+        )
+        for query, observer in observed:
+            self.xmlstream.addObserver(query, observer, _BEFORE_OTHERS)
+
+    def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
+        """The domain takes commands."""
+        return [] if node or target.user else [disco.DiscoFeature(NS_COMMANDS)]
+
+    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+        """Those of the domain are no commands."""
+        return []
+
+    def echo(self, iq: domish.Element) -> list[domish.Element]:
+        """Which command and session an error is about, as some clients find theirs by it."""
+        if iq.command is None:
+            return []
+        about = domish.Element((NS_COMMANDS, "command"))
+        for name in ("node", "sessionid", "action"):
+            if iq.command.hasAttribute(name):
+                about[name] = iq.command[name]
+        return [about]
+
+    def _on_command(self, iq: domish.Element) -> None:
+        if self._is_for_domain(iq):
+            asker = self._asker(iq, iq.command)
+            self.answer(iq, self._commands.perform(asker, iq.command))
+
+    def _on_info(self, iq: domish.Element) -> None:
+        if self._is_for_domain(iq) and self._commands.has(iq.query["node"]):
+            asker = self._asker(iq, iq.query)
+            self.answer(iq, self._commands.info(asker, iq.query["node"]))
+
+    def _on_items(self, iq: domish.Element) -> None:
+        if self._is_for_domain(iq) and iq.query["node"] == NS_COMMANDS:
+            asker = self._asker(iq, iq.query)
+            self.answer(iq, self._commands.items(asker))
+
+    def _is_for_domain(self, iq: domish.Element) -> bool:
+        to = iq.getAttribute("to")
+        return to is not None and parse_jid(to).user is None
+
+    def _asker(self, iq: domish.Element, payload: domish.Element) -> Asker:
+        stream = self.xmlstream
+        assert stream.session is not None  # noqa: S101 - the phase says so
+        tags = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE))
+        said = [tag for tag in (*tags, stream.stream.language) if tag]
+        return Asker.speaking(stream.session.jid, stream.domain, said[:1])
