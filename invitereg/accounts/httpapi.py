@@ -233,6 +233,7 @@ class _Line:
 
     def connect(self, factory: Any) -> Deferred[Any]:
         """See IStreamClientEndpoint."""
+        factory.noisy = False  # or each connection would fill two lines of the log
         connected: Deferred[Any] = self._endpoint.connect(factory)
         return connected.addCallback(self._note)
 
