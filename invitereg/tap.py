@@ -19,8 +19,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 from twisted.python.failure import Failure
 
+from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
+from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
@@ -45,7 +47,7 @@ BACKLOG = 4096
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
 BUSY_SECONDS = 4
 # What cannot change while the service runs.
-_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue")
+_FIXED = ("data_dir", "store", "c2s", "accounts", "backends", "streams", "work_queue")
 
 
 class Options(usage.Options):
@@ -101,6 +103,7 @@ class InviteregService(Service):
         self._streams: StreamCount | None = None
         self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
+        self._behind: ServersBehind | None = None
         self._manager = ServiceManager(reactor)
 
     def startService(self) -> None:
@@ -115,6 +118,7 @@ class InviteregService(Service):
             raise StartFailure(str(error)) from None
         _allow_many_connections()
         store = SQLStore(self._database)
+        self._behind = self._make_behind(store)
         door = self._make_door(store, SQLNoticeStore(self._database))
         self._streams, self._registrar = door.streams, door.registrar
         self._listen(door)
@@ -123,13 +127,14 @@ class InviteregService(Service):
             self._reactor,
             self._now,
             store,
-            door.embedded.chores(),
+            (*door.embedded.chores(), *self._behind.chores()),
             self._domains,
             _keep(self._config),
             [door.registrar.refusals, door.failed_logins],
-            [door.embedded.teller.forget_old],
+            [door.embedded.teller.forget_old, *self._behind.old_errands()],
         )
         self._upkeep.start()
+        self._behind.start()
         self._watch = self._certificates.watch(self._reactor)
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
@@ -160,6 +165,10 @@ class InviteregService(Service):
             self._upkeep.stop()
         if self._watch is not None:
             self._watch.stop()
+        if self._behind is not None:
+            closed = self._behind.stop()
+            closed.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
+            await closed
         await self._stop_work()
         self._manager.stopped()
 
@@ -174,12 +183,19 @@ class InviteregService(Service):
         elif self._database is not None:
             self._database.close()
 
+    def _make_behind(self, store: SQLStore) -> ServersBehind:
+        try:
+            return ServersBehind(self._config.backends, store, self._reactor, self._now)
+        except (OSError, ValueError) as error:
+            raise StartFailure(f"{self._config.path}: {error}") from None
+
     def _make_door(self, store: SQLStore, notices: SQLNoticeStore) -> C2SDoor:
         config = self._config
         scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
-        accounts = EmbeddedAccounts(
+        own = EmbeddedAccounts(
             store, self._threads, self._now, config.accounts.scram_iterations, scram
         )
+        accounts = AccountsByDomain(own, self._behind.accounts if self._behind else {})
         streams = config.streams
         return C2SDoor(
             domains=self._domains,

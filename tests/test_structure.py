@@ -30,7 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config store accounts threads selfsigned tls prosody",
         "testing",
         "domain xmpp web",
-        "upkeep notify",
+        "upkeep notify behind",
         "cli tap __main__",
     )
 )

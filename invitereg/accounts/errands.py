@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from invitereg.accounts.remote import RemoteAccounts
@@ -57,6 +58,13 @@ class Errands:
                 await self._store.finish_errand(errand.number, await self._answer(errand))
             else:
                 await self._try(errand)
+
+    def forget_old(self, at_most: int) -> Deferred[int]:
+        """Remove answers that nobody has come for; returns how many."""
+        removed: Deferred[int] = self._store.purge_errands(
+            self._accounts.domain, self._now(), at_most
+        )
+        return removed
 
     async def _try(self, errand: Errand) -> None:
         """Do what has to be done in the end, or put it off."""

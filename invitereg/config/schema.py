@@ -19,11 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from invitereg.config.backendkeys import Accounts, Component, given
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
 from invitereg.config.values import (
     Admin,
+    CidrNetwork,
     DomainName,
     DurationOrNever,
     FilePath,
@@ -32,9 +34,6 @@ from invitereg.config.values import (
     Title,
     surroundings,
 )
-
-_LEAST_ITERATIONS = 4096  # RFC 7677 §4
-_MOST_ITERATIONS = 1_000_000  # a second or so for each login
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
@@ -48,12 +47,6 @@ def _endpoint(text: str, info: ValidationInfo) -> str:
 def _store(value: object) -> object:
     if isinstance(value, str) and value.partition(":")[0].startswith("postgres"):
         raise ValueError("PostgreSQL is not supported by this version yet: must be sqlite")
-    return value
-
-
-def _backend(value: object) -> object:
-    if value in ("xmpp", "ejabberd"):
-        raise ValueError(f"{value} is not supported by this version yet: must be embedded")
     return value
 
 
@@ -104,14 +97,6 @@ class C2s(Section):
         return self
 
 
-class Accounts(Section):
-    """Where accounts live, and how passwords are kept."""
-
-    backend: Annotated[Literal["embedded"], BeforeValidator(_backend)] = "embedded"
-    scram_iterations: Annotated[int, Field(ge=_LEAST_ITERATIONS, le=_MOST_ITERATIONS)] = 10000
-    scram_sha_1: bool = False
-
-
 class DomainKeys(Section):
     """What one domain has; at the top level, what each has that says nothing else."""
 
@@ -125,6 +110,26 @@ class DomainKeys(Section):
         validate_default=True,
     )
     policy: PolicyKeys = PolicyKeys()
+    trusted_networks: tuple[CidrNetwork, ...] = ()
+    component: Annotated[Component | None, BeforeValidator(given)] = None
+    accounts: Accounts = Accounts()
+
+    @field_validator("component", "accounts")
+    @classmethod
+    def _safe_way(
+        cls, keys: Component | Accounts | None, info: ValidationInfo
+    ) -> Component | Accounts | None:
+        if keys is not None:
+            keys.require_safe(info.data.get("trusted_networks", ()))
+        return keys
+
+    @field_validator("accounts")
+    @classmethod
+    def _has_component(cls, keys: Accounts, info: ValidationInfo) -> Accounts:
+        around = surroundings(info)
+        if keys.backend == "xmpp" and around.final and info.data.get("component") is None:
+            raise ValueError("needs component: as well, for the backend xmpp")
+        return keys
 
 
 class File(DomainKeys):
@@ -143,7 +148,6 @@ class File(DomainKeys):
     c2s: C2s = Field(
         default={"listen": ("tcp:5222",), "listen_tls": ("tcp:5223",)}, validate_default=True
     )
-    accounts: Accounts = Accounts()
     keep_addresses: DurationOrNever = timedelta(days=30)
     keep_invites: DurationOrNever = timedelta(days=90)
     keep_names: DurationOrNever = None

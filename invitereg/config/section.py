@@ -1,7 +1,8 @@
 """What all parts of a configuration file have in common."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from types import UnionType
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,12 +18,14 @@ class Section(BaseModel):
 
 def key_tree(section: type[Section]) -> KeyTree:
     """Every key of a section with those below it; a key with a plain value has none below."""
-    return {
-        name: key_tree(known.annotation)
-        if isinstance(known.annotation, type) and issubclass(known.annotation, Section)
-        else {}
-        for name, known in section.model_fields.items()
-    }
+    tree: KeyTree = {}
+    for name, known in section.model_fields.items():
+        # Itself, or what a key has that may be left out.
+        optional = isinstance(known.annotation, UnionType)
+        kinds = get_args(known.annotation) if optional else (known.annotation,)
+        below = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+        tree[name] = key_tree(below[0]) if below else {}
+    return tree
 
 
 def key_paths(tree: KeyTree, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

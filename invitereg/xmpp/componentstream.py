@@ -10,6 +10,7 @@ from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.component import componentFactory
@@ -23,6 +24,7 @@ from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.privilege import Privileges
 
 HANDSHAKE_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 _FACTOR = 1.5
 _HINTS = {
@@ -76,6 +78,14 @@ class ComponentStream(StreamManager):
         """Connect, and again whenever the connection is lost."""
         self._service.startService()
         self._watch_attempt()
+
+    async def when_ready(self, seconds: float) -> None:
+        """Wait until stanzas can be sent; raises ServerUnreachable after so many seconds."""
+        end = self._reactor.seconds() + seconds
+        while not self.ready:
+            if self._reactor.seconds() >= end:
+                raise ServerUnreachable(self._cause)
+            await deferLater(self._reactor, _LOOK_SECONDS)
 
     def stop(self) -> Deferred[None]:
         """Close the connection for good."""

@@ -22,6 +22,13 @@ VALID["admins"] = ["romeo@example.com"]
 VALID["registration_watchers"] = ["romeo@example.com"]
 for addresses in VALID["contact_addresses"].values():
     addresses.append("mailto:romeo@example.com")
+VALID["trusted_networks"] = ["192.0.2.0/24"]
+VALID["component"] = {
+    "connect": "tcp:127.0.0.1:5347",
+    "jid": "invites.example.com",
+    "secret_file": "component",
+    "register_from": ["example.org"],
+}
 VALID["policy"]["additional_registration_fields"] = ["email+", "nick"]
 VALID["policy"]["invites"]["allow_user_invites_by_roles"] = ["team:lead"]
 VALID["policy"]["invites"]["deny_user_invites_by_roles"] = ["guest"]
