@@ -57,8 +57,11 @@ def _from_files(folder: Path) -> Iterator[_Stored]:
     own = folder / f"{_STORE}.dat"
     if own.exists():
         yield "", str(own), _table(own)
-    for path in sorted((folder / _STORE).glob("*.dat")):
-        yield unquote(path.stem), str(path), _table(path)
+    users = folder / _STORE
+    # Not by a pattern: that would pass over a folder which may not be read.
+    for path in sorted(users.iterdir()) if users.exists() else ():
+        if path.suffix == ".dat":
+            yield unquote(path.stem), str(path), _table(path)
 
 
 def _table(path: Path) -> dict[str, object]:

@@ -177,6 +177,16 @@ class DamageTests(FolderCase):
         self.write({TOKEN: "soon"}, user="romeo")
         self.assertIn("romeo.dat", self.refusal())
 
+    def test_unreadable(self) -> None:
+        """What may not be read, or is no folder, is not taken for empty."""
+        users = self.host / "invite_token"
+        users.rmdir()
+        users.write_text("")
+        self.assertIn(f"{users}: Not a directory", self.refusal())
+        users.unlink()
+        (self.host / "invite_token.dat").mkdir()
+        self.assertIn("invite_token.dat: Is a directory", self.refusal())
+
     def test_absent(self) -> None:
         """Where nothing is of the domain, it is said what there is."""
         self.assertEqual(self.found(), [])
