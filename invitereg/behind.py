@@ -5,10 +5,14 @@ import secrets
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from wokkel.generic import VersionHandler
+from wokkel.ping import PingHandler
 
+from invitereg._version import __version__
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.errands import Errands
 from invitereg.accounts.httpapi import Access
@@ -16,8 +20,13 @@ from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts, secret_in
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar
 from invitereg.server import ServerUnreachable
+from invitereg.xmpp.adhoc import AdHocCommands
+from invitereg.xmpp.component import ComponentDoor
 from invitereg.xmpp.componentstream import ComponentStream
+from invitereg.xmpp.disco import SessionDiscoHandler
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -44,6 +53,7 @@ class ServersBehind:
         """
         self.components: dict[str, ComponentStream] = {}
         self.accounts: dict[str, RemoteAccounts] = {}
+        self._register_from: dict[str, tuple[str, ...]] = {}
         self._apis: list[Ejabberd] = []
         self._errands: list[Errands] = []
         # No two processes are named alike, ever.
@@ -54,6 +64,7 @@ class ServersBehind:
                 self.components[domain] = ComponentStream(
                     reactor, component.connect, component.jid, secret_in(component.secret_file)
                 )
+                self._register_from[domain] = component.register_from
             server = self._server(domain, backend.accounts, reactor)
             if server is not None:
                 accounts = RemoteAccounts(server, store, reactor, now, _unchecked)
@@ -80,6 +91,26 @@ class ServersBehind:
         """What removes answers that nobody has come for, so many at a time."""
         for errands in self._errands:
             yield errands.forget_old
+
+    def open_doors(
+        self,
+        domains: Mapping[str, Domain],
+        registrar: Registrar,
+        commands: AdHocCommands,
+        seconds: Callable[[], float],
+    ) -> None:
+        """Let people register, and give commands, through the components."""
+        for name, component in self.components.items():
+            door = ComponentDoor(
+                partial(domains.__getitem__, name),
+                registrar,
+                commands,
+                self._register_from[name],
+                seconds,
+            )
+            version = VersionHandler("invitereg", __version__)
+            for handler in (door, SessionDiscoHandler(), PingHandler(), version):
+                handler.setHandlerParent(component)
 
     def start(self) -> None:
         """Connect the components, and keep them connected."""

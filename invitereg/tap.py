@@ -134,6 +134,9 @@ class InviteregService(Service):
             [door.embedded.teller.forget_old, *self._behind.old_errands()],
         )
         self._upkeep.start()
+        self._behind.open_doors(
+            self._domains, door.registrar, door.commands, self._reactor.seconds
+        )
         self._behind.start()
         self._watch = self._certificates.watch(self._reactor)
         # Without a handler, the signal would end the process.

@@ -44,7 +44,7 @@ APART = {
 PURE = {"errors", "model", "policy", "roster", "subscriptions", "exchange"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
-MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "domain", "tap", "_wokkelcompat"}
+MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "domain", "tap", "_wokkelcompat"}
 MAY_IMPORT_REACTOR = {"cli"}
 
 
