@@ -268,6 +268,12 @@ class IAccounts(Interface):
     def exists(domain: str, username: str) -> Deferred[bool]:
         """Whether there is an account of that name."""
 
+    def recognise(domain: str, username: str) -> Deferred[bool]:
+        """As `exists`; if so, the store knows of it. Raises as `ILeaseStore.learn`."""
+
+    def contacts_problem(domain: str) -> Deferred[str | None]:
+        """Why accounts cannot be made contacts here, for the operator; None if they can."""
+
     def get_scram_keys(
         domain: str, username: str, mechanism: str
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:

@@ -116,6 +116,10 @@ class Issuer:
         inviter = new.inviter and prepare_localpart(new.inviter)
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
+        if new.contact and new.registration:
+            problem = await self._accounts.contacts_problem(new.domain)
+            if problem:
+                raise InvalidRequest(f"Nobody can be made a contact at {new.domain}: {problem}")
         username = new.username and prepare_localpart(new.username)
         if username:
             if username in policy.admins and new.source != "cli":
@@ -153,7 +157,7 @@ class Issuer:
             NotFound: there is no such account.
         """
         localpart = prepare_localpart(username)
-        if not await self._accounts.exists(domain, localpart):
+        if not await self._accounts.recognise(domain, localpart):
             raise NotFound(f"There is no account {localpart}@{domain}.")
         if expiry is DEFAULT_EXPIRY:
             expiry = self.domains[domain].policy.invites.reset_expiry

@@ -17,8 +17,10 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 
+from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
+from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
@@ -38,18 +40,17 @@ from invitereg.tls import Certificates
 from invitereg.upkeep import Keep, Upkeep
 from invitereg.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
-from invitereg.xmpp.behind import Behind
+from invitereg.xmpp.behind import servers_behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
-from invitereg.xmpp.upstreamkeys import Upstream
 
 STOP_SECONDS = 10
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
 BUSY_SECONDS = 4
 # What cannot change while the service runs.
-_FIXED = ("data_dir", "store", "c2s", "accounts", "streams", "work_queue", "web")
+_FIXED = ("data_dir", "store", "c2s", "accounts", "backends", "streams", "work_queue", "web")
 
 
 class Options(usage.Options):
@@ -99,6 +100,7 @@ class InviteregService(Service):
         self._streams: StreamCount | None = None
         self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
+        self._behind: ServersBehind | None = None
         self._manager = ServiceManager(reactor)
 
     def startService(self) -> None:
@@ -114,7 +116,8 @@ class InviteregService(Service):
             raise StartFailure(str(error)) from None
         _allow_many_connections()
         store, keys = SQLStore(self._database), SQLKeyStore(self._database)
-        accounts = self._make_accounts(store, meter)
+        self._behind = self._make_behind(store)
+        accounts = AccountsByDomain(self._make_accounts(store, meter), self._behind.accounts)
         registrar = Registrar(
             self._domains, store, accounts, self._now, self._config.keep_names, meter
         )
@@ -136,13 +139,21 @@ class InviteregService(Service):
             self._reactor,
             self._now,
             store,
-            door.embedded.chores(),
+            (*door.embedded.chores(), *self._behind.chores()),
             self._domains,
             _keep(self._config),
             [door.registrar.refusals, door.failed_logins],
-            [door.embedded.teller.forget_old, partial(forget_repeats, keys, self._now)],
+            [
+                door.embedded.teller.forget_old,
+                partial(forget_repeats, keys, self._now),
+                *self._behind.old_errands(),
+            ],
         )
         self._upkeep.start()
+        self._behind.open_doors(
+            self._domains, door.registrar, door.commands, self._reactor.seconds
+        )
+        self._behind.start()
         self._watches = [self._certificates.watch(self._reactor), *self._web.watches()]
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
@@ -172,6 +183,10 @@ class InviteregService(Service):
             self._upkeep.stop()
         for watch in self._watches:
             watch.stop()
+        if self._behind is not None:
+            closed = self._behind.stop()
+            closed.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
+            await closed
         await self._stop_work()
         self._manager.stopped()
 
@@ -186,6 +201,12 @@ class InviteregService(Service):
         elif self._database is not None:
             self._database.close()
 
+    def _make_behind(self, store: SQLStore) -> ServersBehind:
+        try:
+            return ServersBehind(self._config.backends, store, self._reactor, self._now)
+        except (OSError, ValueError) as error:
+            raise StartFailure(f"{self._config.path}: {error}") from None
+
     def _make_accounts(self, store: SQLStore, meter: Meter) -> EmbeddedAccounts:
         iterations = self._config.accounts.scram_iterations
         return EmbeddedAccounts(
@@ -199,7 +220,7 @@ class InviteregService(Service):
         self,
         store: SQLStore,
         notices: SQLNoticeStore,
-        accounts: EmbeddedAccounts,
+        accounts: AccountsByDomain,
         registrar: Registrar,
     ) -> C2SDoor:
         streams = self._config.streams
@@ -219,19 +240,7 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
-            behind={
-                name: Behind(
-                    Upstream(
-                        domain=name,
-                        connect=keys.connect,
-                        tls=keys.tls,
-                        ca=keys.ca,
-                        proxy_protocol=keys.proxy_protocol,
-                    ),
-                    self._reactor,
-                )
-                for name, keys in self._config.upstreams.items()
-            },
+            behind=servers_behind(self._config.upstreams, self._reactor),
         )
 
     def _c2s_listeners(self, door: C2SDoor) -> list[tuple[str, Any]]:

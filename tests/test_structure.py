@@ -24,13 +24,14 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "policy roster",
         "subscriptions",
         "exchange",
-        "notices questions tree interfaces rosterstore keys objects submissions newinvites",
+        "notices questions tree interfaces rosterstore keys objects submissions newinvites "
+        "leases server",
         "registrar issuer inviters userinvites logins",
         "jobs",
-        "config store accounts threads selfsigned tls",
+        "config store accounts threads selfsigned tls prosody",
         "testing",
         "domain xmpp web",
-        "upkeep notify ports",
+        "upkeep notify ports behind",
         "cli tap webservice __main__",
     )
 )
@@ -44,7 +45,7 @@ APART = {
 PURE = {"errors", "model", "policy", "roster", "subscriptions", "exchange"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
-MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "domain", "tap", "_wokkelcompat"}
+MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "domain", "tap", "_wokkelcompat"}
 MAY_IMPORT_REACTOR = {"cli"}
 
 

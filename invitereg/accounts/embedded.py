@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from invitereg.accounts.scram import SCRAM_SHA_256, decoy_keys, derive_keys, fits
@@ -66,6 +66,14 @@ class EmbeddedAccounts:
         return self._accounts.get_account(domain, username).addCallback(
             lambda account: account is not None
         )
+
+    def recognise(self, domain: str, username: str) -> Deferred[bool]:
+        """See `IAccounts.recognise`."""
+        return self.exists(domain, username)
+
+    def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
+        """See `IAccounts.contacts_problem`."""
+        return succeed(None)
 
     def get_scram_keys(
         self, domain: str, username: str, mechanism: str

@@ -94,6 +94,8 @@ def role(
     if not add and not remove:
         raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
     domain, username = desk.user(user, domain)
+    # At a server behind, the store may not know of it yet.
+    desk.run(desk.accounts.recognise(domain, username))
     change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
     account = desk.run(change)
     if as_json:

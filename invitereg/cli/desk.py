@@ -3,6 +3,7 @@
 A service may run beside it on the same database; nothing here listens or needs a reactor.
 """
 
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
+from invitereg.accounts.posted import PostedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, load
 from invitereg.errors import NotFound, StoreError, Unavailable
@@ -49,7 +52,15 @@ class Desk:
         self.database = database
         self.store = SQLStore(database)
         self.keys = SQLKeyStore(database)
-        self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
+        own = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
+        self.accounts = AccountsByDomain(
+            own,
+            {
+                domain: PostedAccounts(domain, self.store, self.now, time.sleep)
+                for domain, backend in config.backends.items()
+                if backend.accounts.backend != "embedded"
+            },
+        )
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
         self.registrar = Registrar(
             config.domains, self.store, self.accounts, self.now, config.keep_names

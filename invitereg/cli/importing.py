@@ -1,31 +1,105 @@
 """``invitereg import``."""
 
+from pathlib import Path
 from typing import IO
 
 import click
+from sqlalchemy.engine import Connection
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import json_option
-from invitereg.cli.wording import print_counts
+from invitereg.cli.parameters import domain_option, json_option
+from invitereg.cli.wording import print_counts, printable
 from invitereg.errors import InvalidRequest
+from invitereg.prosody.folder import find_invites
+from invitereg.store.adopting import Adopted, adopt
 from invitereg.store.importing import import_all
 
 
-@click.command()
-@click.argument("file", metavar="FILE", type=click.File("rb"))
-@json_option
-@pass_desk
-def command(desk: Desk, file: IO[bytes], as_json: bool) -> None:
+class Forms(click.Group):
+    """A command that takes a file, unless its first word is one of its other forms."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """What the arguments are for."""
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return ctx.info_name, from_file, args
+
+
+@click.group(
+    cls=Forms,
+    context_settings={"ignore_unknown_options": True},
+    subcommand_metavar="FILE [--json] | prosody DIR [OPTIONS]",
+)
+def command() -> None:
     """Add what `invitereg export` has written to FILE; - is standard input.
 
     What is there already stays as it is, so the same file can be read in again. If anything
     in it differs from what is there, or a line cannot be read, nothing at all is added. A
     store with anything in it keeps its own server key. A large file keeps a service that
     runs beside waiting: stop it before.
+
+    Or take over what Prosody has stored, see `invitereg import prosody --help`. (A file of
+    that name is ./prosody.)
     """
+
+
+@click.command(add_help_option=False)
+@click.argument("file", metavar="FILE", type=click.File("rb"))
+@json_option
+@pass_desk
+def from_file(desk: Desk, file: IO[bytes], as_json: bool) -> None:
+    """Add what was exported."""
     now = desk.now()
     try:
         counts = desk.run(desk.database.write(lambda c: import_all(c, file, now)))
     except InvalidRequest as error:
         raise InvalidRequest(f"{file.name}: {error}") from None
     print_counts(counts, as_json)
+
+
+@command.command("prosody")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@domain_option
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@json_option
+@pass_desk
+def from_prosody(
+    desk: Desk, folder: Path, domain: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Take over the pending invites of Prosody's mod_invites.
+
+    DIR is Prosody's data_path, with the files of its internal storage, the database
+    prosody.sqlite, or both; nothing in it is changed. Links that were sent keep working: the
+    tokens, kinds, usernames, roles, groups and times stay as they are.
+
+    Invites that are over are left out, and so is what is here already, so it can be done
+    again; also those whose username is not free here, and resets of accounts that are not
+    here, each named. If anything cannot be read, nothing at all is added.
+    """
+    now = desk.now()
+    found = find_invites(folder, desk.domain(domain).name, now)
+    pairs = [(one.invite, one.digest) for one in found]
+
+    def work(connection: Connection) -> Adopted:
+        adopted = adopt(connection, pairs, now)
+        if dry_run:
+            raise _Undone(adopted)
+        return adopted
+
+    try:
+        adopted = desk.run(desk.database.write(work))
+    except _Undone as undone:
+        adopted = undone.adopted
+    for reason in adopted.reasons:
+        click.echo(f"skipped: {printable(reason)}", err=True)
+    print_counts(adopted.counts, as_json)
+
+
+class _Undone(Exception):
+    """Undoes what was only tried; says what would have been done."""
+
+    def __init__(self, adopted: Adopted) -> None:
+        self.adopted = adopted
+        super().__init__()

@@ -1,16 +1,19 @@
 """The configuration file: `load` it, and get a `Config` or every mistake in it at once."""
 
+from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.listening import Tls
-from invitereg.config.loading import Config, WebListeners, json_schema, load
+from invitereg.config.loading import Backend, Config, WebListeners, json_schema, load
 from invitereg.config.mistakes import ConfigError, Mistake
 from invitereg.config.policykeys import StreamLimits
-from invitereg.config.schema import Accounts, C2s
+from invitereg.config.schema import C2s
 from invitereg.config.values import duration_or_never, role_name
 from invitereg.config.webkeys import WebKeys
 
 __all__ = [
     "Accounts",
+    "Backend",
     "C2s",
+    "Component",
     "Config",
     "ConfigError",
     "Mistake",

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.commonpasswords import common_passwords as common_list
 from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.listening import Tls
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits
-from invitereg.config.schema import Accounts, C2s, DomainKeys, File
+from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.config.values import Surroundings
@@ -37,6 +38,14 @@ class WebListeners:
     metrics_listen: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What is configured about a domain's server: who keeps the accounts, and a component."""
+
+    accounts: Accounts
+    component: Component | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What an operator configured: checked, with every default filled in.
@@ -49,6 +58,8 @@ class Config:
         data_dir: it need not exist yet.
         store: ``sqlite``.
         streams, work_queue: limits of the process, not of a domain.
+        accounts: how those are kept that invitereg keeps itself.
+        backends: the server behind each domain that has one, by its name.
         keep_addresses, keep_invites, keep_names: None is for ever.
         web: where the sites are served.
         sites: of each domain that has one, by its name.
@@ -64,6 +75,7 @@ class Config:
     store: str
     c2s: C2s
     accounts: Accounts
+    backends: Mapping[str, Backend]
     streams: StreamLimits
     work_queue: int
     keep_addresses: timedelta | None
@@ -208,6 +220,13 @@ def _config(
         store=file.store,
         c2s=file.c2s,
         accounts=file.accounts,
+        backends=MappingProxyType(
+            {
+                name: Backend(keys.accounts, keys.component)
+                for name, keys in domains.items()
+                if keys.accounts.backend != "embedded" or keys.component is not None
+            }
+        ),
         streams=limits.streams,
         work_queue=limits.work_queue,
         keep_addresses=file.keep_addresses,

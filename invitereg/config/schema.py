@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from invitereg.config.backendkeys import Accounts, Component, given
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
@@ -31,22 +32,14 @@ from invitereg.config.values import (
     FolderPath,
     LocalAddress,
     Title,
+    surroundings,
 )
 from invitereg.config.webkeys import ServiceWebKeys, WebKeys
-
-_LEAST_ITERATIONS = 4096  # RFC 7677 §4
-_MOST_ITERATIONS = 1_000_000  # a second or so for each login
 
 
 def _store(value: object) -> object:
     if isinstance(value, str) and value.partition(":")[0].startswith("postgres"):
         raise ValueError("PostgreSQL is not supported by this version yet: must be sqlite")
-    return value
-
-
-def _backend(value: object) -> object:
-    if value in ("xmpp", "ejabberd"):
-        raise ValueError(f"{value} is not supported by this version yet: must be embedded")
     return value
 
 
@@ -61,14 +54,6 @@ class C2s(DomainC2s):
         if not self.listen and not self.listen_tls:
             raise ValueError('must name at least one endpoint, as in listen: ["tcp:5222"]')
         return self
-
-
-class Accounts(Section):
-    """Where accounts live, and how passwords are kept."""
-
-    backend: Annotated[Literal["embedded"], BeforeValidator(_backend)] = "embedded"
-    scram_iterations: Annotated[int, Field(ge=_LEAST_ITERATIONS, le=_MOST_ITERATIONS)] = 10000
-    scram_sha_1: bool = False
 
 
 class DomainKeys(Section):
@@ -86,13 +71,32 @@ class DomainKeys(Section):
     trusted_networks: tuple[CidrNetwork, ...] = ()
     c2s: DomainC2s = DomainC2s()
     policy: PolicyKeys = PolicyKeys()
+    component: Annotated[Component | None, BeforeValidator(given)] = None
+    accounts: Accounts = Accounts()
     web: WebKeys = Field(default_factory=WebKeys)
 
     @field_validator("c2s")
     @classmethod
-    def _safe_way(cls, keys: DomainC2s, info: ValidationInfo) -> DomainC2s:
+    def _safe_upstream(cls, keys: DomainC2s, info: ValidationInfo) -> DomainC2s:
         if keys.upstream is not None:
             keys.upstream.require_safe(info.data.get("trusted_networks", ()))
+        return keys
+
+    @field_validator("component", "accounts")
+    @classmethod
+    def _safe_way(
+        cls, keys: Component | Accounts | None, info: ValidationInfo
+    ) -> Component | Accounts | None:
+        if keys is not None:
+            keys.require_safe(info.data.get("trusted_networks", ()))
+        return keys
+
+    @field_validator("accounts")
+    @classmethod
+    def _has_component(cls, keys: Accounts, info: ValidationInfo) -> Accounts:
+        around = surroundings(info)
+        if keys.backend == "xmpp" and around.final and info.data.get("component") is None:
+            raise ValueError("needs component: as well, for the backend xmpp")
         return keys
 
 
@@ -112,7 +116,6 @@ class File(DomainKeys):
     c2s: C2s = Field(
         default={"listen": ("tcp:5222",), "listen_tls": ("tcp:5223",)}, validate_default=True
     )
-    accounts: Accounts = Accounts()
     keep_addresses: DurationOrNever = timedelta(days=30)
     keep_invites: DurationOrNever = timedelta(days=90)
     keep_names: DurationOrNever = None

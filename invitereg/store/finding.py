@@ -107,7 +107,8 @@ def _tallies(row: Row[Any], counters: int) -> tuple[Tally, ...]:
 def _holder(row: Row[Any], query: Query) -> dict[str, Any]:
     reserved = row.state == State.RESERVED and (row.until is None or row.until > query.now)
     return {
-        "account_exists": row.state == State.ACCOUNT,
+        # One that may come to be is as good as there, for everybody else.
+        "account_exists": row.state in (State.ACCOUNT, State.LEASED),
         "reserved_for": row.holder if reserved else None,
         "deleted": row.state == State.DELETED,
     }

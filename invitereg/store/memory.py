@@ -24,26 +24,17 @@ from invitereg.interfaces import (
 )
 from invitereg.model import Account, Credentials, Invite, Status, Use
 from invitereg.policy.counters import Counter, Quota
-from invitereg.store.memory_domain import Deleted, Domain, Reservation
+from invitereg.store.memory_domain import Deleted, Domain, Leased, Reservation
 from invitereg.store.memory_firing import fired
-from invitereg.store.memory_hits import Hits
-from invitereg.store.memory_notices import Notices
-from invitereg.store.memory_rosters import MemoryRosters
+from invitereg.store.memory_leases import MemoryLeases
 
 
 @implementer(IInviteStore, IAccountStore)
-class MemoryStore(MemoryRosters):
-    """Invites, accounts and rosters in memory. Each method is described in its interface.
-
-    Attributes:
-        notices: what is to be told; `memory_telling` has the store of it.
-    """
+class MemoryStore(MemoryLeases):
+    """Invites, accounts and rosters in memory. Each method is described in its interface."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._hits = Hits()
-        self.notices = Notices()
-        self._ends: list[SessionEnd] = []
         self._server_key = secrets.token_bytes(32)
 
     @fired
@@ -75,7 +66,7 @@ class MemoryStore(MemoryRosters):
         return Findings(
             invite=at.invites.get(invite_id or ""),
             tallies=tuple(self._hits.tally(query.domain, c, query.now) for c in query.counters),
-            account_exists=query.username in at.accounts,
+            account_exists=query.username in at.accounts or isinstance(holder, Leased),
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
             open_invites=at.open_invites(query.inviter, query.now) if query.inviter else 0,
@@ -160,28 +151,10 @@ class MemoryStore(MemoryRosters):
     @fired
     def redeem(self, redemption: Redemption) -> None:
         """See `IInviteStore`."""
-        account, use = redemption.account, redemption.use
-        at = self._at(use.domain)
-        invite = None if use.invite_id is None else at.redeemable(use, reset=False)
-        counter = redemption.counter
-        if counter is not None:
-            self._hits.require_below_limit(use.domain, counter, use.at)
-        refusal = at.refusal(
-            account.username, use.invite_id, use.at, even_deleted=redemption.operator
-        )
-        if refusal is not None:
-            raise refusal
-        if invite is not None:
-            at.take_use(invite)
-        if counter is not None:
-            self._hits.add(use.domain, counter, use.at)
-        at.names.pop(account.username, None)
-        at.accounts[account.username] = account
-        at.uses.append(use)
+        self.take(redemption)
+        self.record(redemption)
         if redemption.contact is not None:
             self.join_contacts(redemption, redemption.contact)
-        self.notices.forget(account.domain, account.username)
-        self.notices.add(redemption.notices)
 
     @fired
     def reset(self, use: Use, credentials: Credentials) -> None:
@@ -193,7 +166,7 @@ class MemoryStore(MemoryRosters):
         at.take_use(invite)
         at.accounts[use.username] = replace(at.accounts[use.username], credentials=credentials)
         at.uses.append(use)
-        self._end_sessions(use.domain, use.username, credentials.changed_at)
+        self.end_sessions(use.domain, use.username, credentials.changed_at)
 
     @fired
     def list_uses(self, domain: str, invite_id: str | None = None) -> Sequence[Use]:
@@ -269,7 +242,7 @@ class MemoryStore(MemoryRosters):
         at = self._at(domain)
         account = at.account(username, since)
         at.accounts[username] = replace(account, credentials=credentials)
-        self._end_sessions(domain, username, credentials.changed_at)
+        self.end_sessions(domain, username, credentials.changed_at)
 
     @fired
     def delete_account(
@@ -287,7 +260,7 @@ class MemoryStore(MemoryRosters):
         self.drop_contacts(domain, username)
         at.delete(username, now, until)
         self.notices.forget(domain, username)
-        self._end_sessions(domain, username, now)
+        self.end_sessions(domain, username, now)
 
     @fired
     def change_roles(

@@ -38,13 +38,20 @@ class Deleted:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What holds a name while its account is made elsewhere."""
+
+    until: None = None
+
+
 @dataclass(slots=True)
 class Domain:
     """What there is at one domain; ``names`` tells only who but an account holds a name."""
 
     invites: dict[str, Invite] = field(default_factory=dict)
     tokens: dict[bytes, str] = field(default_factory=dict)
-    names: dict[str, Reservation | Deleted] = field(default_factory=dict)
+    names: dict[str, Reservation | Deleted | Leased] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
 
@@ -163,6 +170,8 @@ class Domain:
         if username in self.accounts:
             return UsernameTaken()
         holder = self.names.get(username)
+        if isinstance(holder, Leased):
+            return UsernameTaken()
         if isinstance(holder, Reservation):
             free = holder.invite_id == invite_id or holder.lapsed(now)
             return None if free else UsernameReserved(reserved_for=holder.invite_id)

@@ -5,6 +5,7 @@ Every function takes a connection within a transaction.
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -21,6 +22,11 @@ class State(StrEnum):
     ACCOUNT = "account"
     RESERVED = "reserved"
     DELETED = "deleted"
+    LEASED = "leased"
+
+
+Held = dict[str, Any]
+"""What held a name before it was leased, as JSON: ``state``, ``invite_id``, ``until``."""
 
 
 _OWN_OR_LAPSED = (names.c.state == State.RESERVED) & or_(
@@ -45,6 +51,19 @@ _NAMED = (names.c.domain == bindparam("of_domain")) & (
     names.c.username == bindparam("of_username")
 )
 _STATE = select(names.c.state, names.c.invite_id).where(_NAMED)
+_HELD = select(names.c.state, names.c.invite_id, names.c.until).where(_NAMED).with_for_update()
+_LEASED = _NAMED & (names.c.state == State.LEASED)
+_FILL = update(names).where(_LEASED).values(state=State.ACCOUNT)
+_GIVE_BACK = (
+    update(names)
+    .where(_LEASED)
+    .values(
+        state=bindparam("before"),
+        invite_id=bindparam("of_invite"),
+        until=bindparam("held_until", type_=Time),
+    )
+)
+_LET_GO = delete(names).where(_LEASED)
 _FREE = delete(names).where(
     _NAMED, names.c.state == State.RESERVED, names.c.invite_id == bindparam("of_invite")
 )
@@ -70,10 +89,61 @@ def take(
     Raises:
         UsernameTaken, UsernameReserved: somebody else holds it.
     """
+    _take(connection, account, State.ACCOUNT, invite_id, now, even_deleted)
+
+
+def lease(
+    connection: Connection,
+    account: Account,
+    invite_id: str | None,
+    now: datetime,
+    *,
+    even_deleted: bool,
+) -> Held | None:
+    """Take a name for an account that may come to be; returns what held it before, if any.
+
+    Raises as `take`.
+    """
+    which = {"of_domain": account.domain, "of_username": account.username}
+    held = connection.execute(_HELD, which).one_or_none()
+    _take(connection, account, State.LEASED, invite_id, now, even_deleted)
+    if held is None:
+        return None
+    until = held.until and held.until.isoformat()
+    return {"state": held.state, "invite_id": held.invite_id, "until": until}
+
+
+def fill(connection: Connection, domain: str, username: str) -> None:
+    """Make a leased name an account's."""
+    connection.execute(_FILL, {"of_domain": domain, "of_username": username})
+
+
+def give_back(connection: Connection, domain: str, username: str, held: Held | None) -> None:
+    """Give a leased name to what held it before."""
+    which = {"of_domain": domain, "of_username": username}
+    if held is None:
+        connection.execute(_LET_GO, which)
+        return
+    before = {
+        "before": held["state"],
+        "of_invite": held["invite_id"],
+        "held_until": held["until"] and datetime.fromisoformat(held["until"]),
+    }
+    connection.execute(_GIVE_BACK, {**which, **before})
+
+
+def _take(
+    connection: Connection,
+    account: Account,
+    state: State,
+    invite_id: str | None,
+    now: datetime,
+    even_deleted: bool,
+) -> None:
     row = {
         "domain": account.domain,
         "username": account.username,
-        "state": State.ACCOUNT,
+        "state": state,
         "invite_id": None,
         "until": None,
         "mine": invite_id,
@@ -162,6 +232,6 @@ def reserves(invite: Invite) -> bool:
 def _refusal(connection: Connection, domain: str, username: str) -> Refused:
     which = {"of_domain": domain, "of_username": username}
     row = connection.execute(_STATE, which).one_or_none()
-    if row is None or row.state == State.ACCOUNT:
+    if row is None or row.state in (State.ACCOUNT, State.LEASED):
         return UsernameTaken()
     return UsernameReserved(reserved_for=row.invite_id)

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
-from invitereg.model import Credentials, Kind, Use
+from invitereg.model import Account, Credentials, Kind, Use
 from invitereg.roster import owner_of
 from invitereg.store import hits, names, notices, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
@@ -79,21 +79,53 @@ _FORGET_ADDRESSES = (
 def redeem(connection: Connection, redemption: Redemption) -> None:
     """See `IInviteStore.redeem`."""
     account, use = redemption.account, redemption.use
+    take(connection, redemption)
+    names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
+    record(connection, redemption)
+    if redemption.contact is not None:
+        _make_contacts(connection, redemption, redemption.contact)
+
+
+def take(connection: Connection, redemption: Redemption) -> int | None:
+    """Take a use of the invite, and count; returns the number of the hit, if one is counted.
+
+    Raises:
+        InvalidInvite, Throttled: see `IInviteStore.redeem`.
+    """
+    use = redemption.use
     if use.invite_id is not None:
         _decide(connection, _FOR_ACCOUNT, use)
-    if redemption.counter is not None:
-        hits.add(connection, use.domain, redemption.counter, use.at)
-    names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
-    connection.execute(_ADD_ACCOUNT, account_row(account))
+    if redemption.counter is None:
+        return None
+    return hits.add(connection, use.domain, redemption.counter, use.at)
+
+
+def take_reset(connection: Connection, use: Use) -> None:
+    """Take the use of a reset; raises InvalidInvite."""
+    _decide(connection, _FOR_RESET, use)
+
+
+def record(connection: Connection, redemption: Redemption) -> None:
+    """Write down an account, which has its name by now, and the use that made it."""
+    account = redemption.account
+    add_account(connection, account)
     # Nobody is told what an earlier bearer of the name was to be told.
     notices.forget(connection, account.domain, account.username)
     if redemption.notices:
-        (seq,) = connection.execute(_ADD_USE_NUMBERED, use_row(use)).one()
+        (seq,) = connection.execute(_ADD_USE_NUMBERED, use_row(redemption.use)).one()
         notices.add(connection, redemption.notices, seq)
     else:
-        connection.execute(_ADD_USE, use_row(use))
-    if redemption.contact is not None:
-        _make_contacts(connection, redemption, redemption.contact)
+        add_use(connection, redemption.use)
+
+
+def add_account(connection: Connection, account: Account) -> None:
+    """Write down an account, which has its name by now."""
+    connection.execute(_ADD_ACCOUNT, account_row(account))
+
+
+def add_use(connection: Connection, use: Use) -> None:
+    """Add to the history."""
+    connection.execute(_ADD_USE, use_row(use))
 
 
 def _make_contacts(connection: Connection, redemption: Redemption, inviter: str) -> None:
@@ -107,7 +139,7 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     """See `IInviteStore.reset`."""
-    _decide(connection, _FOR_RESET, use)
+    take_reset(connection, use)
     columns = credentials_columns(credentials)
     change: dict[str, Any] = {
         "of_domain": use.domain,
@@ -117,7 +149,7 @@ def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     }
     if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
         raise InvalidInvite
-    connection.execute(_ADD_USE, use_row(use))
+    add_use(connection, use)
     sessions.end(connection, use.domain, use.username, credentials.changed_at)
 
 

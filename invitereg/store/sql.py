@@ -19,6 +19,7 @@ from invitereg.interfaces import (
     Redemption,
     SessionEnd,
 )
+from invitereg.leases import ILeaseStore
 from invitereg.model import Account, Credentials, Invite, Status, Use
 from invitereg.policy.counters import Counter, Quota
 from invitereg.roster import RosterItem
@@ -36,15 +37,15 @@ from invitereg.store import (
     sessions,
 )
 from invitereg.store.database import Database
+from invitereg.store.sql_leases import SQLLeases
 
 
-@implementer(IInviteStore, IAccountStore, IRosterStore)
-class SQLStore:
+@implementer(IInviteStore, IAccountStore, IRosterStore, ILeaseStore)
+class SQLStore(SQLLeases):
     """Invites, accounts and rosters in a `Database`; the interfaces describe each method."""
 
     def __init__(self, database: Database) -> None:
-        self._read = database.read
-        self._write = database.write
+        super().__init__(database)
 
     def create_invite(
         self, invite: Invite, digest: bytes, quota: Quota | None = None

@@ -4,12 +4,14 @@ Where it registers by itself, every rule of ours could be walked around through 
 is handed over; so it is asked, before the first client and after every failure.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.xish import domish
 
+from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstream import UpstreamFailure
@@ -115,3 +117,20 @@ class Behind:
                 mechanisms=", ".join(bound),
                 quoted=", ".join(f'"{name}"' for name in bound),
             )
+
+
+def servers_behind(upstreams: Mapping[str, UpstreamKeys], reactor: Any) -> dict[str, Behind]:
+    """The server behind each domain that is configured to have one, by its name."""
+    return {
+        name: Behind(
+            Upstream(
+                domain=name,
+                connect=keys.connect,
+                tls=keys.tls,
+                ca=keys.ca,
+                proxy_protocol=keys.proxy_protocol,
+            ),
+            reactor,
+        )
+        for name, keys in upstreams.items()
+    }

@@ -79,6 +79,7 @@ class ConfigCase(SynchronousTestCase):
         (self.folder / "fullchain.pem").write_bytes(certificate)
         (self.folder / "privkey.pem").write_bytes(key)
         self.path = self.folder / "config.yaml"
+        (self.path.parent / "component").write_text("secret")
 
     def loaded(self, text: str | bytes, *, serving: bool = True) -> Config:
         """The configuration that ``text`` is."""

@@ -29,6 +29,12 @@ VALID["c2s"]["upstream"] = {
     "ca": "fullchain.pem",
     "proxy_protocol": "v2",
 }
+VALID["component"] = {
+    "connect": "tcp:127.0.0.1:5347",
+    "jid": "invites.example.com",
+    "secret_file": "component",
+    "register_from": ["example.org"],
+}
 VALID["policy"]["additional_registration_fields"] = ["email+", "nick"]
 VALID["policy"]["invites"]["allow_user_invites_by_roles"] = ["team:lead"]
 VALID["policy"]["invites"]["deny_user_invites_by_roles"] = ["guest"]

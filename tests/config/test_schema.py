@@ -175,15 +175,15 @@ class KeyTests(ConfigCase):
 
     def test_later_parts(self) -> None:
         """Keys of parts that this version does not have are refused, not ignored."""
-        for key in ("component", "upstream"):
+        for key in ("upstream",):
             (mistake,) = self.mistakes_with(f"{key}: {{}}")
             self.assertTrue(mistake.startswith(f"2: {key}: unknown key; "), mistake)
         (mistake,) = self.mistakes_with("zzz: {}")
         self.assertTrue(
             mistake.endswith(
                 "known here are site_name, admins, contact_addresses, registration_watchers, "
-                "welcome_message, tls, trusted_networks, c2s, policy, web, domain, domains, "
-                "data_dir, store, accounts, keep_addresses, keep_invites, keep_names"
+                "welcome_message, tls, trusted_networks, c2s, policy, component, accounts, web, "
+                "domain, domains, data_dir, store, keep_addresses, keep_invites, keep_names"
             )
         )
 
@@ -264,12 +264,12 @@ class TypeTests(ConfigCase):
     def test_choices(self) -> None:
         """What only a later version can do is said so."""
         self.assert_mistake(
-            "store: postgresql://user@host/db\naccounts: {backend: ejabberd}\n",
+            "store: postgresql://user@host/db\n",
             "2: store: PostgreSQL is not supported by this version yet: must be sqlite",
-            "3: accounts.backend: ejabberd is not supported by this version yet: "
-            "must be embedded",
         )
-        self.assert_mistake("accounts: {backend: x}", "2: accounts.backend: must be embedded")
+        self.assert_mistake(
+            "accounts: {backend: x}", "2: accounts.backend: must be embedded, xmpp or ejabberd"
+        )
 
 
 class BoundTests(ConfigCase):

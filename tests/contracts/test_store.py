@@ -5,6 +5,7 @@ from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IAccountStore, IInviteStore
 from invitereg.keys import IKeyStore
+from invitereg.leases import ILeaseStore
 from invitereg.notices import INoticeStore
 from invitereg.rosterstore import IRosterStore
 from invitereg.store.database import Database
@@ -20,6 +21,7 @@ from tests.contracts.branch_contract import BranchContract
 from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.key_contract import KeyContract
+from tests.contracts.lease_contract import ErrandContract, LeaseContract
 from tests.contracts.notice_contract import NoticeContract
 from tests.contracts.quota_contract import QuotaContract
 from tests.contracts.redeem_contract import RedeemContract
@@ -33,6 +35,8 @@ _CONTRACTS = (
     AccountContract,
     RosterContract,
     InvitationContract,
+    LeaseContract,
+    ErrandContract,
     BranchContract,
     QuotaContract,
     NoticeContract,
@@ -40,6 +44,7 @@ _CONTRACTS = (
 )
 del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
 del RosterContract, InvitationContract, BranchContract, NoticeContract, KeyContract
+del LeaseContract, ErrandContract
 
 
 class MemoryStoreTests(*_CONTRACTS):
@@ -54,6 +59,7 @@ class MemoryStoreTests(*_CONTRACTS):
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
+        verifyObject(ILeaseStore, self.store)
         verifyObject(INoticeStore, self.notices)
         verifyObject(IKeyStore, self.keys)
 
@@ -74,6 +80,7 @@ class SQLStoreTests(*_CONTRACTS):
         verifyObject(IInviteStore, self.store)
         verifyObject(IAccountStore, self.store)
         verifyObject(IRosterStore, self.store)
+        verifyObject(ILeaseStore, self.store)
         verifyObject(INoticeStore, self.notices)
         verifyObject(IKeyStore, self.keys)
 

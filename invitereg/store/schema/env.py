@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from invitereg.store import leasetables  # noqa: F401 - which adds its tables
 from invitereg.store.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

@@ -1,0 +1,232 @@
+"""A server's commands for its administrators, as a component gives them (XEP-0133, XEP-0050).
+
+https://xmpp.org/extensions/xep-0133.html
+
+What is seen of servers: Prosody 0.12 answers an error as ``completed`` with a note of type
+``error``, or even ``info``; ejabberd 23.01 as a stanza error, or leaves the note out where
+all went well.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+from wokkel.data_form import NS_X_DATA, Field, Form
+
+from invitereg.server import (
+    AlreadyThere,
+    MissingPrivilege,
+    OutcomeUnknown,
+    ServerFault,
+    ServerRefused,
+    ServerUnreachable,
+)
+
+NS_COMMANDS = "http://jabber.org/protocol/commands"
+NS_ADMIN = "http://jabber.org/protocol/admin"
+# With these the server says that it has done nothing.
+_REFUSALS = {
+    "bad-request",
+    "feature-not-implemented",
+    "forbidden",
+    "jid-malformed",
+    "not-acceptable",
+    "not-allowed",
+    "not-authorized",
+    "policy-violation",
+    "resource-constraint",
+    "service-unavailable",
+}
+_FORBIDDEN = {"forbidden", "not-allowed", "not-authorized"}
+ABSENT = {"service-unavailable", "item-not-found", "feature-not-implemented"}
+_NO_ADMIN = (
+    '{domain} does not let {jid} administer accounts. Prosody: admins = {{ "{jid}" }} for the '
+    'host, with "adhoc" and "admin_adhoc" in modules_enabled. ejabberd: acl: {{admin: '
+    '{{server: ["{jid}"]}}}}, access_rules: {{configure: {{allow: admin}}}}, and the modules '
+    "mod_adhoc and mod_configure."
+)
+
+
+class Line(Protocol):
+    """What sends requests of a component: `invitereg.xmpp` has one.
+
+    Attributes:
+        jid: the component's.
+        privileges: what the server has granted it (XEP-0356).
+    """
+
+    jid: str
+
+    @property
+    def privileges(self) -> "Granted":
+        """What was announced."""
+
+    def ask(self, iq: domish.Element, seconds: float) -> Deferred[domish.Element]:
+        """The result, or StanzaError, ServerUnreachable or OutcomeUnknown."""
+
+
+class Granted(Protocol):
+    """What a server grants (XEP-0356)."""
+
+    def of(self, domain: str, access: str) -> str:
+        """What is granted of that at a domain: none, get, set or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command has come to.
+
+    Attributes:
+        has_form: it answers with a form.
+        error: of a note of that type; else empty.
+    """
+
+    has_form: bool = False
+    error: str = ""
+
+
+class Deadline:
+    """A moment by which something must be over."""
+
+    def __init__(self, clock: Any, seconds: float) -> None:
+        """In so many seconds from now, by a clock of Twisted's."""
+        self._clock = clock
+        self._end = clock.seconds() + seconds
+
+    def left(self) -> float:
+        """The seconds until then; never none at all."""
+        return max(float(self._end - self._clock.seconds()), 0.05)
+
+
+class NoSuchCommand(ServerRefused):
+    """The server does not know it, or does not show it to us."""
+
+
+class AdminCommands:
+    """Gives commands to the server of one domain."""
+
+    def __init__(self, line: Line, domain: str) -> None:
+        self.domain = domain
+        self._line = line
+
+    @property
+    def no_admin(self) -> str:
+        """What to say when the server does not let us."""
+        return _NO_ADMIN.format(domain=self.domain, jid=self._line.jid)
+
+    async def run(
+        self, command: str, fields: Mapping[str, str], deadline: "Deadline"
+    ) -> Outcome:
+        """Give a command, and fill in its form; fields that it does not have are left out.
+
+        Args:
+            command: as XEP-0133 names it after the ``#``.
+            fields: values by field name.
+            deadline: when there must be an answer.
+
+        Raises:
+            NoSuchCommand, MissingPrivilege: at the first step, or at the last.
+            AlreadyThere: a conflict.
+            ServerRefused, ServerUnreachable, OutcomeUnknown: see there.
+        """
+        try:
+            form = (await self._step(command, "execute", deadline.left())).command
+        except StanzaError as error:
+            raise self._refusal(error) from None
+        except OutcomeUnknown as fault:
+            # Only the second step does anything.
+            raise ServerUnreachable(fault.text) from None
+        session = form.getAttribute("sessionid") or ""
+        wanted = next(form.elements(NS_X_DATA, "x"), None)
+        if form.getAttribute("status") != "executing" or wanted is None:
+            raise ServerUnreachable(f"{self.domain} answered {command} with no form")
+        names = {
+            field["var"]
+            for field in wanted.elements(NS_X_DATA, "field")
+            if field.hasAttribute("var")
+        }
+        filled = {name: value for name, value in fields.items() if name in names}
+        try:
+            answer = await self._step(command, "complete", deadline.left(), session, filled)
+        except StanzaError as error:
+            raise self._completion_refusal(error) from None
+        return _outcome(answer.command, command)
+
+    async def items(self, node: str, deadline: Deadline) -> list[tuple[str, str, str]]:
+        """What is listed at a node of the domain: address, node and name of each (XEP-0030)."""
+        iq = request(self.domain, "get")
+        iq.addElement(("http://jabber.org/protocol/disco#items", "query"))["node"] = node
+        try:
+            answer = await self._line.ask(iq, deadline.left())
+        except StanzaError as error:
+            raise self._refusal(error) from None
+        except OutcomeUnknown as fault:
+            raise ServerUnreachable(fault.text) from None
+        return [
+            (
+                item.getAttribute("jid") or "",
+                item.getAttribute("node") or "",
+                item.getAttribute("name") or "",
+            )
+            for item in answer.query.elements()
+        ]
+
+    def _step(
+        self,
+        command: str,
+        action: str,
+        seconds: float,
+        session: str = "",
+        fields: Mapping[str, str] | None = None,
+    ) -> Deferred[domish.Element]:
+        iq = request(self.domain, "set")
+        element = iq.addElement((NS_COMMANDS, "command"))
+        element.attributes.update({"node": f"{NS_ADMIN}#{command}", "action": action})
+        if session:
+            element["sessionid"] = session
+        if fields is not None:
+            form = Form("submit", formNamespace=NS_ADMIN)
+            for name, value in fields.items():
+                form.addField(Field(var=name, value=value))
+            element.addChild(form.toElement())
+        return self._line.ask(iq, seconds)
+
+    def _refusal(self, error: StanzaError) -> ServerFault:
+        """Of a step that changes nothing."""
+        if error.condition in _FORBIDDEN:
+            return MissingPrivilege(self.no_admin)
+        text = f"{self.domain} answered {said(error)}"
+        return NoSuchCommand(text) if error.condition in ABSENT else ServerRefused(text)
+
+    def _completion_refusal(self, error: StanzaError) -> ServerFault:
+        if error.condition == "conflict":
+            return AlreadyThere(f"{self.domain} has such an account")
+        if error.condition in _FORBIDDEN:
+            return MissingPrivilege(self.no_admin)
+        text = f"{self.domain} answered {said(error)}"
+        # Of others nobody knows what was done before the error.
+        return ServerRefused(text) if error.condition in _REFUSALS else OutcomeUnknown(text)
+
+
+def request(to: str, kind: str) -> domish.Element:
+    """An IQ without a payload."""
+    iq = domish.Element((None, "iq"))
+    iq["to"], iq["type"] = to, kind
+    return iq
+
+
+def said(error: StanzaError) -> str:
+    """An error in a line of the log."""
+    return f"{error.condition} ({error.text})" if error.text else str(error.condition)
+
+
+def _outcome(command: domish.Element | None, name: str) -> Outcome:
+    if command is None or command.getAttribute("status") != "completed":
+        raise OutcomeUnknown(f"the server did not complete {name}, nor say why")
+    notes = command.elements(NS_COMMANDS, "note")
+    errors = [str(note) or "error" for note in notes if note.getAttribute("type") == "error"]
+    form = next(command.elements(NS_X_DATA, "x"), None)
+    return Outcome(form is not None, "; ".join(errors))

@@ -1,0 +1,291 @@
+"""A domain's accounts at ejabberd, by the commands of its HTTP API (mod_http_api).
+
+https://docs.ejabberd.im/developer/ejabberd-api/admin-api/ - the arguments are those that
+23.01 and later versions know alike; where they differ, the server's answer tells which.
+"""
+
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from invitereg.accounts.httpapi import HTTPAPI, Access, Answer
+from invitereg.accounts.rosterentry import Entry, entry_for
+from invitereg.server import (
+    PATIENCE_SECONDS,
+    AlreadyThere,
+    IServer,
+    MissingPrivilege,
+    NotThere,
+    OutcomeUnknown,
+    PasswordRefused,
+    ServerFault,
+    ServerRefused,
+    ServerUnreachable,
+)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+COMMANDS = (
+    "check_account",
+    "register",
+    "unregister",
+    "change_password",
+    "get_roster",
+    "add_rosteritem",
+    "delete_rosteritem",
+    "kick_user",
+)
+"""What ejabberd must let us call."""
+
+_ALREADY_REGISTERED, _CANNOT_REGISTER = 10090, 10001
+# What it says with the latter where it certainly has registered nobody.
+_REFUSALS = ("malformed username", "not allowed", "unknown virtual host", "too quickly")
+_NO_LOCALPART = "@"
+
+
+def _method(
+    work: Callable[Concatenate["Ejabberd", float, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate["Ejabberd", P], Deferred[T]]:
+    """A method of `IServer`, from a coroutine that is told when its time is over."""
+
+    def method(self: "Ejabberd", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        until = self.reactor.seconds() + PATIENCE_SECONDS
+        return Deferred.fromCoroutine(work(self, until, *args, **kwargs))
+
+    method.__doc__ = work.__doc__
+    return method
+
+
+@implementer(IServer)
+class Ejabberd:
+    """The ejabberd that serves one domain.
+
+    Attributes:
+        domain: its name, a virtual host there.
+        reactor: what connects, and tells the time.
+    """
+
+    def __init__(self, domain: str, access: Access, reactor: Any) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            OSError, ValueError: as `Access.policy`.
+        """
+        self.domain = domain
+        self.reactor = reactor
+        self._access = access
+        self._api = HTTPAPI(reactor, access)
+        self._groups_as_list = False
+
+    def close(self) -> Deferred[Any]:
+        """Close the connections that are kept; fires when they are."""
+        return self._api.close()
+
+    @_method
+    async def exists(self, until: float, username: str) -> bool:
+        """See `IServer`."""
+        return await self._exists(until, username)
+
+    @_method
+    async def create(self, until: float, username: str, password: str) -> None:
+        """See `IServer`."""
+        answer = await self._change(until, "register", username, password=password)
+        if answer.code == _ALREADY_REGISTERED or answer.status == 409:
+            raise AlreadyThere(answer.text)
+        if answer.code == _CANNOT_REGISTER:
+            said = answer.text.lower()
+            if "password" in said:
+                raise PasswordRefused("The server does not take this password.")
+            if any(refusal in said for refusal in _REFUSALS):
+                raise ServerRefused(f"ejabberd registers nobody here: {answer.text}")
+        if answer.status != 200 or answer.body == 1:
+            raise OutcomeUnknown(_unexpected("register", answer))
+
+    @_method
+    async def set_password(self, until: float, username: str, password: str) -> None:
+        """See `IServer`."""
+        answer = await self._change(until, "change_password", username, newpass=password)
+        if answer.body == "unknown_user":
+            raise NotThere(f"ejabberd knows no {username}@{self.domain}")
+        if answer.body == "invalid_password":
+            raise PasswordRefused("The server does not take this password.")
+        if answer.status != 200 or answer.body != 0:
+            raise OutcomeUnknown(_unexpected("change_password", answer))
+
+    @_method
+    async def delete(self, until: float, username: str) -> None:
+        """See `IServer`. ejabberd answers the same whether there was an account: we ask."""
+        await self._must_exist(until, username)
+        answer = await self._change(until, "unregister", username)
+        if answer.status != 200:
+            raise OutcomeUnknown(_unexpected("unregister", answer))
+
+    @_method
+    async def end_sessions(self, until: float, username: str) -> None:
+        """See `IServer`."""
+        answer = await self._change(until, "kick_user", username)
+        if answer.status != 200:
+            raise OutcomeUnknown(_unexpected("kick_user", answer))
+
+    @_method
+    async def make_contacts(self, until: float, username: str, contact: str) -> None:
+        """See `IServer`. ejabberd gives rosters to whoever it does not know: we ask."""
+        entries: list[tuple[str, str, Entry]] = []
+        for owner, other in ((username, contact), (contact, username)):
+            await self._must_exist(until, owner)
+            entry = await self._entry(until, owner, other)
+            if entry.subscription != "both":
+                entries.append((owner, other, entry))
+        for number, (owner, other, entry) in enumerate(entries):
+            try:
+                await self._add(until, owner, other, entry)
+            except ServerUnreachable as fault:
+                if number:
+                    raise OutcomeUnknown(fault.text) from None
+                raise
+
+    @_method
+    async def contacts_problem(self, until: float) -> str | None:
+        """See `IServer`. What is asked for has a name that no account can have."""
+        try:
+            answer = await self._ask(until, "get_roster", _NO_LOCALPART)
+            if not _was_run(answer):
+                return _unexpected("get_roster", answer)
+            answer = await self._add_as_it_likes(until, _NO_LOCALPART, _NO_LOCALPART, Entry())
+        except ServerFault as fault:
+            return fault.text
+        return None if _was_run(answer) else _unexpected("add_rosteritem", answer)
+
+    def try_privileges(self) -> Deferred[Sequence[str]]:
+        """See `IServer`."""
+        return Deferred.fromCoroutine(self._try_privileges())
+
+    async def _try_privileges(self) -> Sequence[str]:
+        first, second = (f"invitereg-check-{secrets.token_hex(8)}" for _ in range(2))
+        password = secrets.token_urlsafe(24)
+        found: list[str] = []
+
+        async def attempt(work: Deferred[Any]) -> bool:
+            try:
+                await work
+            except ServerFault as fault:
+                found.append(fault.text)
+                return False
+            return True
+
+        if not await attempt(self.exists(first)):
+            return found
+        made = [name for name in (first, second) if await attempt(self.create(name, password))]
+        if len(made) == len((first, second)):
+            await attempt(self.set_password(first, password[::-1]))
+            await attempt(self.make_contacts(first, second))
+            await attempt(self.end_sessions(first))
+        for name in made:
+            if not await attempt(self.delete(name)):
+                found.append(f"remove the account {name}@{self.domain}, made to try this")
+        return list(dict.fromkeys(found))
+
+    async def _exists(self, until: float, username: str) -> bool:
+        answer = await self._ask(until, "check_account", username)
+        if answer.status == 200 and type(answer.body) is int and answer.body in (0, 1):
+            return answer.body == 0
+        raise ServerUnreachable(_unexpected("check_account", answer))
+
+    async def _must_exist(self, until: float, username: str) -> None:
+        if not await self._exists(until, username):
+            raise NotThere(f"ejabberd knows no {username}@{self.domain}")
+
+    async def _entry(self, until: float, owner: str, other: str) -> Entry:
+        answer = await self._ask(until, "get_roster", owner)
+        entry = (
+            entry_for(answer.body, f"{other}@{self.domain}") if answer.status == 200 else None
+        )
+        if entry is None:
+            raise ServerUnreachable(_unexpected("get_roster", answer))
+        return entry
+
+    async def _add(self, until: float, owner: str, other: str, entry: Entry) -> None:
+        answer = await self._add_as_it_likes(until, owner, other, entry)
+        if answer.status != 200 or answer.body not in (0, ""):
+            raise OutcomeUnknown(_unexpected("add_rosteritem", answer))
+
+    async def _add_as_it_likes(
+        self, until: float, owner: str, other: str, entry: Entry
+    ) -> Answer:
+        """Add an item; one that is refused for how its groups are given is given otherwise."""
+        answer = await self._add_once(until, owner, other, entry)
+        if answer.status == 400 and "argument" in answer.text:
+            self._groups_as_list = not self._groups_as_list
+            answer = await self._add_once(until, owner, other, entry)
+        return answer
+
+    async def _add_once(self, until: float, owner: str, other: str, entry: Entry) -> Answer:
+        groups = entry.groups_argument(as_list=self._groups_as_list)
+        arguments = {
+            "localuser": owner,
+            "localhost": self.domain,
+            "user": other,
+            "host": self.domain,
+            "nick": entry.nick,
+            "subs": "both",
+        }
+        return self._allowed(
+            "add_rosteritem",
+            await self._api.change("add_rosteritem", {**arguments, **groups}, until),
+        )
+
+    async def _ask(self, until: float, command: str, username: str) -> Answer:
+        arguments = {"user": username, "host": self.domain}
+        return self._allowed(command, await self._api.ask(command, arguments, until))
+
+    async def _change(self, until: float, command: str, username: str, **more: str) -> Answer:
+        arguments = {"user": username, "host": self.domain, **more}
+        return self._allowed(command, await self._api.change(command, arguments, until))
+
+    def _allowed(self, command: str, answer: Answer) -> Answer:
+        """The answer of a command that was let through."""
+        if answer.status == 401:
+            raise MissingPrivilege(
+                f"ejabberd does not take our credentials ({answer.text}): correct user and "
+                "password_file, or token_file, in the section accounts"
+            )
+        if answer.status == 403:
+            raise MissingPrivilege(
+                f"ejabberd does not let us call {command} ({answer.text}): it needs\n"
+                + self._permission()
+            )
+        if answer.status == 404 and answer.code is not None:
+            raise MissingPrivilege(
+                f"ejabberd has no command {command} at {self._access.url}: it needs\n"
+                "modules:\n  mod_admin_extra: {}"
+            )
+        if answer.status in (301, 302, 307, 308):
+            raise ServerRefused(f"{self._access.url} redirects elsewhere: name the API itself")
+        return answer
+
+    def _permission(self) -> str:
+        """The lines of ejabberd.yml that let us do our work."""
+        access = self._access
+        if access.token is not None:
+            who = '{oauth: {scope: "ejabberd:admin", access: {allow: {user: USER@DOMAIN}}}}'
+        elif access.user is not None:
+            who = f'{{user: "{access.user}"}}'
+        else:
+            who = "{ip: 127.0.0.1/32}"
+        return (
+            'api_permissions:\n  "invitereg":\n    from: mod_http_api\n'
+            f"    who: {who}\n    what: [{', '.join(COMMANDS)}]"
+        )
+
+
+def _unexpected(command: str, answer: Answer) -> str:
+    return f"ejabberd answered {command} with status {answer.status}: {answer.text}"
+
+
+def _was_run(answer: Answer) -> bool:
+    """Whether a command got as far as to look at the name that nobody can have."""
+    return answer.status == 200 or (answer.status == 400 and "nvalid" in answer.text)

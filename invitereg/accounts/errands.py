@@ -1,0 +1,152 @@
+"""Does at the server what was written down as to be done: by us, or by a command."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from invitereg.accounts.remote import RemoteAccounts
+from invitereg.accounts.sealing import KeyPair
+from invitereg.errors import Refused
+from invitereg.interfaces import Redemption
+from invitereg.leases import Errand, ILeaseStore, Task
+from invitereg.model import Account, Kind, Use
+from invitereg.server import MissingPrivilege, NotThere, ServerFault
+
+TAKEN = timedelta(seconds=30)
+"""Nobody else takes up an errand for so long; far more than the server has for it."""
+LONGEST_PAUSE = timedelta(seconds=10)
+PAUSE_WITHOUT_PRIVILEGE = timedelta(minutes=1)
+GIVEN_UP = timedelta(days=7)
+
+
+class Errands:
+    """Carries out the errands of one domain."""
+
+    _log = Logger()
+
+    def __init__(
+        self, accounts: RemoteAccounts, store: Any, node: str, now: Callable[[], datetime]
+    ) -> None:
+        """``node`` names this process as no other is named."""
+        self._accounts = accounts
+        self._server = accounts.server
+        self._store = ILeaseStore(store)
+        self._node = node
+        self._now = now
+        self._keys = KeyPair()
+        self._answers = {
+            Task.EXISTS: self._exists,
+            Task.KEY: self._key,
+            Task.CREATE: self._create,
+            Task.DELETE: self._delete,
+            Task.CHECK: self._check,
+            Task.ABILITY: self._ability,
+        }
+
+    async def carry_out(self) -> None:
+        """Do what there is to be done; to be called every second."""
+        now = self._now()
+        found = await self._store.take_errands(
+            self._accounts.domain, self._node, now, now + TAKEN
+        )
+        for errand in found:
+            if errand.task in self._answers:
+                await self._store.finish_errand(errand.number, await self._answer(errand))
+            else:
+                await self._try(errand)
+
+    def forget_old(self, at_most: int) -> Deferred[int]:
+        """Remove answers that nobody has come for; returns how many."""
+        removed: Deferred[int] = self._store.purge_errands(
+            self._accounts.domain, self._now(), at_most
+        )
+        return removed
+
+    async def _try(self, errand: Errand) -> None:
+        """Do what has to be done in the end, or put it off."""
+        try:
+            if errand.task is Task.CONTACTS:
+                contact = errand.details["contact"]
+                await self._server.make_contacts(errand.username, contact)
+            else:
+                await self._server.end_sessions(errand.username)
+        except NotThere as fault:
+            self._give_up(errand, fault.text)
+        except ServerFault as fault:
+            self._accounts.faults.failed(fault.text)
+            if self._now() - errand.at < GIVEN_UP:
+                await self._store.put_off(errand.number, self._now() + _pause(errand, fault))
+                return
+            self._give_up(errand, fault.text)
+        else:
+            self._accounts.faults.worked()
+        await self._store.finish_errand(errand.number)
+
+    def _give_up(self, errand: Errand, cause: str) -> None:
+        self._log.warn(
+            "{task} of {username}@{domain} given up: {cause}",
+            task=errand.task,
+            username=errand.username,
+            domain=errand.domain,
+            cause=cause,
+        )
+
+    async def _answer(self, errand: Errand) -> str:
+        """What a command is told, as JSON: a value, or a refusal with its kind and text."""
+        try:
+            return json.dumps({"value": await self._answers[errand.task](errand)})
+        except Refused as refusal:
+            text = str(refusal)
+            return json.dumps({"refused": type(refusal).__name__, "text": text})
+        except ServerFault as fault:
+            return json.dumps({"refused": "Refused", "text": fault.text})
+
+    async def _exists(self, errand: Errand) -> bool:
+        asked = self._accounts.recognise if errand.details else self._accounts.exists
+        return await asked(errand.domain, errand.username)
+
+    async def _key(self, _errand: Errand) -> list[str]:
+        return [self._node, self._keys.public]
+
+    async def _create(self, errand: Errand) -> None:
+        now, details = self._now(), errand.details
+        account = Account(
+            domain=errand.domain,
+            username=errand.username,
+            created_at=now,
+            roles=tuple(json.loads(details["roles"])),
+        )
+        use = Use(
+            domain=errand.domain,
+            username=errand.username,
+            kind=Kind.ACCOUNT,
+            at=now,
+            door="cli",
+        )
+        asked = Redemption(account=account, use=use, operator=True)
+        await self._accounts.redeem(asked, self._keys.open(details["password"]))
+
+    async def _delete(self, errand: Errand) -> None:
+        until = errand.details.get("until")
+        await self._accounts.delete(
+            errand.domain,
+            errand.username,
+            self._now(),
+            until=datetime.fromisoformat(until) if until else None,
+        )
+
+    async def _check(self, _errand: Errand) -> list[str]:
+        return list(await self._server.try_privileges())
+
+    async def _ability(self, _errand: Errand) -> str | None:
+        return await self._server.contacts_problem()
+
+
+def _pause(errand: Errand, fault: ServerFault) -> timedelta:
+    if isinstance(fault, MissingPrivilege):
+        return PAUSE_WITHOUT_PRIVILEGE
+    return min(timedelta(seconds=2 ** min(errand.tries, 4) - 1), LONGEST_PAUSE)

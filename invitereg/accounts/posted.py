@@ -1,0 +1,161 @@
+"""Accounts at another server, for a process that cannot reach it: the running service does it.
+
+A component's address at a server is the service's, so a command posts an errand in the store
+and waits for the answer.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from invitereg import errors
+from invitereg.accounts.sealing import seal
+from invitereg.errors import InvalidRequest, Refused
+from invitereg.interfaces import IAccounts, IAccountStore, Redemption
+from invitereg.leases import Errand, ILeaseStore, Task
+from invitereg.model import ScramKeys, Use
+
+WAIT_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+_NOBODY = (
+    "The server of {domain} is asked by the service, but none is running "
+    "(nobody has answered within {seconds:.0f} seconds). Nothing was done."
+)
+_SLOW = (
+    "The service has begun, but did not finish within {seconds:.0f} seconds. It may still: "
+    "look again later."
+)
+
+
+@implementer(IAccounts)
+class PostedAccounts:
+    """The accounts of one domain, by way of the service. Its methods block the thread."""
+
+    def __init__(
+        self,
+        domain: str,
+        store: Any,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], object],
+        patience: float = WAIT_SECONDS,
+    ) -> None:
+        self.domain = domain
+        self._leases = ILeaseStore(store)
+        self._accounts = IAccountStore(store)
+        self._now = now
+        self._sleep = sleep
+        self._patience = patience
+
+    def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
+        """See `IAccounts.redeem`; for the operator's own accounts only."""
+        return Deferred.fromCoroutine(self._redeem(redemption, password))
+
+    async def _redeem(self, redemption: Redemption, password: str) -> None:
+        account = redemption.account
+        node, public = await self.ask(Task.KEY, account.username)
+        details = {
+            "password": seal(password, public),
+            "roles": json.dumps(account.roles),
+        }
+        await self.ask(Task.CREATE, account.username, node=node, details=details)
+
+    def reset(self, use: Use, password: str) -> Deferred[None]:  # noqa: ARG002
+        """See `IAccounts.reset`; no command does it."""
+        raise InvalidRequest("Passwords are reset by whom the link was sent to.")
+
+    def exists(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
+        """See `IAccounts.exists`; what is known here is not asked for."""
+        return Deferred.fromCoroutine(self._exists(username, {}))
+
+    def recognise(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
+        """See `IAccounts.recognise`."""
+        return Deferred.fromCoroutine(self._exists(username, {"learn": "yes"}))
+
+    async def _exists(self, username: str, details: dict[str, str]) -> bool:
+        if await self._accounts.get_account(self.domain, username) is not None:
+            return True
+        return bool(await self.ask(Task.EXISTS, username, details=details))
+
+    def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
+        """See `IAccounts.contacts_problem`."""
+        return Deferred.fromCoroutine(self.ask(Task.ABILITY, ""))
+
+    def get_scram_keys(
+        self, _domain: str, _username: str, _mechanism: str
+    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
+        """See `IAccounts.get_scram_keys`; nobody logs in here."""
+        raise InvalidRequest("Nobody logs in at the command line.")
+
+    def check_password(
+        self, _domain: str, _username: str, _password: str
+    ) -> Deferred[datetime | None]:
+        """See `IAccounts.check_password`; nobody logs in here."""
+        raise InvalidRequest("Nobody logs in at the command line.")
+
+    def change_password(
+        self, _domain: str, _username: str, _password: str, _since: datetime
+    ) -> Deferred[datetime]:
+        """See `IAccounts.change_password`; no command does it."""
+        raise InvalidRequest("Nobody logs in at the command line.")
+
+    def delete(
+        self,
+        domain: str,  # noqa: ARG002
+        username: str,
+        now: datetime,  # noqa: ARG002
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,  # noqa: ARG002
+    ) -> Deferred[None]:
+        """See `IAccounts.delete`."""
+        details = {} if until is None else {"until": until.isoformat()}
+        return Deferred.fromCoroutine(self.ask(Task.DELETE, username, details=details))
+
+    async def ask(
+        self,
+        task: Task,
+        username: str,
+        node: str | None = None,
+        details: dict[str, str] | None = None,
+    ) -> Any:
+        """Post an errand, and wait for its answer.
+
+        Raises:
+            Refused: as the service says; or there is none, or it takes too long.
+        """
+        now = self._now()
+        number = await self._leases.add_errand(
+            Errand(
+                domain=self.domain,
+                username=username,
+                task=task,
+                at=now,
+                details=details or {},
+                node=node,
+                expires=now + timedelta(seconds=self._patience),
+            )
+        )
+        for _ in range(round(self._patience / _LOOK_SECONDS)):
+            errand = await self._leases.get_errand(number)
+            if errand is not None and errand.answer is not None:
+                await self._leases.finish_errand(number)
+                return _value(errand.answer)
+            self._sleep(_LOOK_SECONDS)
+        withdrawn = await self._leases.withdraw(number)
+        text = _NOBODY if withdrawn else _SLOW
+        raise InvalidRequest(text.format(domain=self.domain, seconds=self._patience))
+
+
+def _value(answer: str) -> Any:
+    """What an answer says; raises what it refuses."""
+    said = json.loads(answer)
+    if "refused" not in said:
+        return said["value"]
+    kind = getattr(errors, said["refused"], Refused)
+    if kind in (errors.UsernameTaken, errors.NotFound, errors.UnacceptablePassword):
+        raise kind(said["text"])
+    raise InvalidRequest(said["text"])

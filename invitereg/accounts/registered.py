@@ -1,0 +1,81 @@
+"""Finds out whether a server has an account, by what it tells its administrators.
+
+No standard asks for that alone. What answers truly was found out by trying: Prosody 0.12's
+``get-user-roster`` (XEP-0133 §4.11) says that a user does not exist; ejabberd 23.01 has no
+such command, and elsewhere answers alike for those who exist and those who do not, but its
+service discovery lists "all users", in ranges of its own sorting where they are many.
+"""
+
+import re
+
+from invitereg.accounts.admincommands import (
+    AdminCommands,
+    Deadline,
+    NoSuchCommand,
+)
+from invitereg.server import OutcomeUnknown, ServerUnreachable
+
+_NO_SUCH_USER = "User does not exist"
+_ALL_USERS = "all users"
+_RANGE = re.compile(r"all users/@([0-9]+)-([0-9]+)")
+_MARGIN = 25
+"""So far an account may move in the list between two questions, as others come and go."""
+
+
+async def is_registered(commands: AdminCommands, username: str, deadline: Deadline) -> bool:
+    """Whether there is an account of that name.
+
+    Raises:
+        MissingPrivilege, ServerRefused, ServerUnreachable: it cannot be told.
+    """
+    jid = f"{username}@{commands.domain}"
+    try:
+        outcome = await commands.run("get-user-roster", {"accountjid": jid}, deadline)
+    except NoSuchCommand:
+        return await _is_listed(commands, jid, deadline)
+    except OutcomeUnknown as fault:
+        raise ServerUnreachable(fault.text) from None
+    if outcome.error == _NO_SUCH_USER:
+        return False
+    if outcome.error or not outcome.has_form:
+        raise ServerUnreachable(
+            f"{commands.domain} does not tell whether an account exists: {outcome.error}"
+        )
+    return True
+
+
+async def _is_listed(commands: AdminCommands, jid: str, deadline: Deadline) -> bool:
+    try:
+        ranges = await commands.items(_ALL_USERS, deadline)
+    except NoSuchCommand:
+        text = f"{commands.domain} does not tell who has an account. {commands.no_admin}"
+        raise NoSuchCommand(text) from None
+    wanted = jid.encode()
+    for address, node, name in ranges:
+        numbers = _RANGE.fullmatch(node)
+        if numbers is None:
+            if address == jid:
+                return True
+            continue
+        last = name.rpartition(" -- ")[2]
+        if _key(wanted) <= _key(last.encode()):
+            break
+    else:
+        # None, or after the last of them: but some may have come meanwhile.
+        numbers = _RANGE.fullmatch(ranges[-1][1]) if ranges else None
+    if numbers is None:
+        return False
+    return await _is_in_range(commands, jid, int(numbers[1]), int(numbers[2]), deadline)
+
+
+async def _is_in_range(
+    commands: AdminCommands, jid: str, first: int, last: int, deadline: Deadline
+) -> bool:
+    node = f"{_ALL_USERS}/@{max(first - _MARGIN, 1)}-{last + _MARGIN}"
+    listed = await commands.items(node, deadline)
+    return any(address == jid for address, _node, _name in listed)
+
+
+def _key(jid: bytes) -> bytes:
+    """What ejabberd sorts accounts by: the bytes of the localpart."""
+    return jid.rpartition(b"@")[0]

@@ -1,0 +1,71 @@
+"""Finds out what the servers behind do not let us do: by way of the service, or directly."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from invitereg.accounts.posted import PostedAccounts
+from invitereg.behind import ServersBehind
+from invitereg.cli.desk import Desk
+from invitereg.config import load
+from invitereg.errors import InvalidRequest
+from invitereg.leases import Task
+from invitereg.server import ServerFault
+from invitereg.testing import memory_store
+
+SERVICE_SECONDS = 3.0
+CONNECT_SECONDS = 10.0
+
+
+def problems(path: Path) -> Iterator[str]:
+    """What is not allowed, a line each; nothing if all is well.
+
+    The running service is asked first, as a component has one connection only.
+    """
+    config = load(path, serving=False, common_passwords=False)
+    left = dict(config.backends)
+    with Desk.open(path) as desk:
+        for domain, backend in config.backends.items():
+            if backend.accounts.backend == "embedded":
+                continue
+            posted = PostedAccounts(domain, desk.store, desk.now, time.sleep, SERVICE_SECONDS)
+            try:
+                answer = desk.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
+            except InvalidRequest:
+                continue
+            del left[domain]
+            yield from (f"{domain}: {text}" for text in answer)
+    if left:
+        yield from _ask_directly(left)
+
+
+def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
+    from twisted.internet import reactor
+
+    reactor_: Any = reactor
+    found: list[str] = []
+
+    async def ask() -> None:
+        behind = ServersBehind(left, memory_store(), reactor_, lambda: datetime.now(UTC))
+        behind.start()
+        for domain, component in behind.components.items():
+            try:
+                await component.when_ready(CONNECT_SECONDS)
+            except ServerFault as fault:
+                found.append(f"{domain}: {fault.text}")
+        for domain, accounts in behind.accounts.items():
+            found.extend(f"{domain}: {t}" for t in await accounts.server.try_privileges())
+        await behind.stop()
+
+    def run() -> None:
+        asked = Deferred.fromCoroutine(ask())
+        asked.addErrback(lambda failure: found.append(failure.getErrorMessage()))
+        asked.addBoth(lambda _done: reactor_.stop())
+
+    reactor_.callWhenRunning(run)
+    reactor_.run()
+    yield from dict.fromkeys(found)

@@ -1,0 +1,161 @@
+"""The keys about a server that keeps a domain's accounts, and about the way to it.
+
+Passwords cross that way in clear, unless it is TLS: so it must be, or lead to this machine or
+into a network that is named as trusted.
+"""
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from invitereg.config.section import Section
+from invitereg.config.values import DomainName, FilePath, surroundings
+
+LEAST_ITERATIONS = 4096  # RFC 7677 §4
+MOST_ITERATIONS = 1_000_000  # a second or so for each login
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+_MOST_SECRET = 4096
+
+
+def require_safe(text: str, host: str, networks: Iterable[IPv4Network | IPv6Network]) -> None:
+    """Raises ValueError unless what goes in clear to ``host`` is safe there."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        if host in _LOCAL:
+            return
+        raise ValueError(
+            f"{text}: passwords would go in clear to {host}: write its address, and have that "
+            "in trusted_networks; or use TLS"
+        ) from None
+    if address.is_loopback or any(address in network for network in networks):
+        return
+    raise ValueError(
+        f"{text}: passwords would go in clear to {host}: use TLS, or add the network to "
+        "trusted_networks"
+    )
+
+
+def _client_endpoint(text: str) -> str:
+    kind, _, rest = text.partition(":")
+    if kind not in ("tcp", "tls", "unix") or not rest:
+        raise ValueError("is no place to connect to, such as tcp:127.0.0.1:5347")
+    if kind != "unix":
+        numbers = [part.partition("=")[2] or part for part in rest.split(":")]
+        if not any(number.isdecimal() and 0 < int(number) < 65536 for number in numbers[1:]):
+            raise ValueError("must end with a port, such as tcp:127.0.0.1:5347")
+    return text
+
+
+def _host(endpoint: str) -> str:
+    """Where a ``tcp:`` endpoint leads to; a colon in an IPv6 address has a backslash."""
+    parts = endpoint.replace(r"\:", "\0").split(":")[1:]
+    named = [part.removeprefix("host=") for part in parts if part.startswith("host=")]
+    return (named or parts)[0].replace("\0", ":")
+
+
+def secret_in(path: Path) -> str:
+    """What a file with a secret holds, without its line end.
+
+    Raises:
+        ValueError: it cannot be read, or holds something else.
+    """
+    try:
+        content = path.read_bytes()[: _MOST_SECRET + 1].decode()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8: is it the right file?") from None
+    text = content.rstrip("\r\n")
+    if not text or "\n" in text or len(content) > _MOST_SECRET:
+        raise ValueError("must hold one line, the secret")
+    return text
+
+
+def _secret_file(path: Path, info: ValidationInfo) -> Path:
+    around = surroundings(info)
+    if around.serving and around.final:
+        secret_in(path)
+    return path
+
+
+SecretFile = Annotated[FilePath, AfterValidator(_secret_file)]
+
+
+def given(value: object) -> object:
+    """A key that is there is not empty; to have none, it is left out."""
+    if value is None:
+        raise ValueError("has no value: give it one, or leave it out")
+    return value
+
+
+class Component(Section):
+    """The component that invitereg is at a server (XEP-0114)."""
+
+    connect: Annotated[str, AfterValidator(_client_endpoint)]
+    jid: DomainName
+    secret_file: SecretFile
+    register_from: tuple[DomainName | Literal["*"], ...] = ()
+
+    def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
+        """Raises ValueError unless its secret and the passwords are safe on the way."""
+        if self.connect.startswith("tcp:"):
+            require_safe("connect", _host(self.connect), networks)
+
+
+class Accounts(Section):
+    """Where accounts live, and how passwords are kept.
+
+    The keys of one kind of backend mean nothing for the others.
+    """
+
+    backend: Literal["embedded", "xmpp", "ejabberd"] = "embedded"
+    scram_iterations: Annotated[int, Field(ge=LEAST_ITERATIONS, le=MOST_ITERATIONS)] = 10000
+    scram_sha_1: bool = False
+    url: str = ""
+    user: str = ""
+    password_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
+    token_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
+    ca: Annotated[FilePath | None, BeforeValidator(given)] = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        if url and (
+            urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname
+        ):
+            raise ValueError("must be an address such as http://127.0.0.1:5280/api")
+        return url
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Accounts":
+        if self.backend == "ejabberd" and not self.url:
+            raise ValueError("needs url for the backend ejabberd: http://127.0.0.1:5280/api")
+        if self.backend != "ejabberd" and (
+            self.url or self.user or self.password_file or self.token_file or self.ca
+        ):
+            raise ValueError(
+                "url, user, password_file, token_file and ca are for ejabberd only"
+            )
+        if bool(self.user) is not bool(self.password_file):
+            raise ValueError("user and password_file go together")
+        if self.user and self.token_file:
+            raise ValueError("has both a password and a token: keep one of them")
+        return self
+
+    def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
+        """Raises ValueError unless the passwords are safe on the way."""
+        address = urlsplit(self.url)
+        if address.scheme == "http":
+            require_safe("url", address.hostname or "", networks)

@@ -1,0 +1,1 @@
+"""What a Prosody has stored, read without running any of it."""

@@ -1,0 +1,191 @@
+"""The invites of Prosody's mod_invites, as ours.
+
+It keeps them in a store ``invite_token``: the host's has what lets register, by token, and
+each user's has what makes a contact of that user: a token with the time of its end.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
+
+from invitereg.errors import InvalidUsername
+from invitereg.model import Invite, Kind, prepare_domain, prepare_localpart, token_digest
+
+SOURCE = "prosody"
+"""Who made it, where Prosody does not tell."""
+_ID_LENGTH = 10
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+Seconds = Annotated[float, Field(ge=0, le=253402300799)]
+Text = Annotated[str, Field(max_length=10000)]
+_seconds = TypeAdapter(Seconds, config=ConfigDict(strict=True))
+
+
+class NotAnInvite(ValueError):
+    """What is stored is no invite; the text says what is wrong with it, and no token."""
+
+
+class _Stored(BaseModel):
+    """Other modules store more; what they store is not known to mean anything to us."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
+
+
+class _Additional(_Stored):
+    roles: dict[Text, bool] = {}
+    groups: list[Text] = []
+    allow_reset: Text | None = None
+    source: Text | None = None
+    note: Text = ""
+
+    @field_validator("groups", "roles", mode="before")
+    @classmethod
+    def _plain(cls, value: Any, info: Any) -> Any:
+        """A Lua table that is empty, or has numbers for keys, is a list; JSON has its own."""
+        wanted = list if info.field_name == "groups" else dict
+        if value in ({}, [], None):
+            return wanted()
+        if wanted is list and isinstance(value, dict):
+            if sorted(value, key=str) != sorted(range(1, len(value) + 1), key=str):
+                raise ValueError("should be a list")
+            return [value[number] for number in range(1, len(value) + 1)]
+        return value
+
+
+class _AccountInvite(_Stored):
+    type: Literal["register", "roster"]
+    jid: Text
+    created_at: Seconds
+    expires: Seconds
+    reusable: bool = False
+    additional_data: _Additional = _Additional()
+
+    @field_validator("additional_data", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return value if value not in ([], None) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An invite, and the digest of the token that it keeps."""
+
+    invite: Invite
+    digest: bytes
+
+
+def account_invite(domain: str, token: str, stored: object) -> Found:
+    """What the host's store has for a token, which lets register or set a password.
+
+    Raises:
+        NotAnInvite: it makes no sense.
+    """
+    try:
+        data = _AccountInvite.model_validate(stored)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in detail["loc"])
+        text = detail["msg"].removeprefix("Value error, ")
+        raise NotAnInvite(f"{path}: {text}" if path else text) from None
+    user = _user(domain, data.jid)
+    more = data.additional_data
+    contact = data.type == "roster"
+    if contact and user is None:
+        raise NotAnInvite("jid: names nobody who invites")
+    reset = _localpart(more.allow_reset) if more.allow_reset is not None else None
+    kind = Kind.ACCOUNT_AND_CONTACT if contact else Kind.RESET if reset else Kind.ACCOUNT
+    username = reset or (None if contact else user)
+    source, maker = _source(domain, more.source)
+    invite = Invite(
+        id=_id(token),
+        domain=domain,
+        kind=kind,
+        source=source,
+        created_at=_time(data.created_at),
+        expires_at=_time(data.expires),
+        inviter=user if contact else maker,
+        username=username,
+        roles=tuple(sorted(role for role, given in more.roles.items() if given)),
+        groups=tuple(more.groups),
+        note=more.note,
+        uses_allowed=None if data.reusable and username is None else 1,
+    )
+    return Found(invite, token_digest(token))
+
+
+def contact_invite(
+    domain: str, username: str, token: str, stored: object, now: datetime
+) -> Found:
+    """What a user's store has for a token: an invite to become a contact of theirs.
+
+    Raises:
+        NotAnInvite: it makes no sense.
+    """
+    try:
+        expires = _seconds.validate_python(stored)
+    except ValidationError:
+        raise NotAnInvite("here should be the time at which it ends") from None
+    invite = Invite(
+        id=_id(token),
+        domain=domain,
+        kind=Kind.CONTACT,
+        source=SOURCE,
+        created_at=now,
+        expires_at=_time(expires),
+        inviter=_localpart(username),
+    )
+    return Found(invite, token_digest(token))
+
+
+def _id(token: str) -> str:
+    """The same public name at each import; nothing of the token can be told from it."""
+    number = int.from_bytes(hashlib.sha256(b"prosody invite " + token.encode()).digest())
+    letters = []
+    for _ in range(_ID_LENGTH):
+        number, place = divmod(number, len(_ID_ALPHABET))
+        letters.append(_ID_ALPHABET[place])
+    return "".join(letters)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _localpart(text: str) -> str:
+    try:
+        return prepare_localpart(text)
+    except InvalidUsername:
+        raise NotAnInvite(f"{text[:80]!r} is no username") from None
+
+
+def _user(domain: str, jid: str) -> str | None:
+    """The localpart in a JID of this domain."""
+    username, at, host = jid.rpartition("@")
+    try:
+        known = prepare_domain(host) == domain
+    except ValueError:
+        known = False
+    if not known:
+        raise NotAnInvite(f"jid: is not at {domain}")
+    return _localpart(username) if at else None
+
+
+def _source(domain: str, jid: str | None) -> tuple[str, str | None]:
+    """Who made it, as we say it, and the localpart of who is one of ours."""
+    if jid is None or "@" not in jid:
+        return SOURCE, None
+    bare = jid.partition("/")[0]
+    try:
+        return f"adhoc:{bare}", _user(domain, bare)
+    except NotAnInvite:
+        return f"adhoc:{bare}", None

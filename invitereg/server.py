@@ -1,0 +1,119 @@
+"""What is asked of the server that keeps a domain's accounts, where that is not invitereg.
+
+A request over a network ends in one of four ways, and who asks must know in which: it was
+done, it was refused, it certainly was not done, or nobody can tell. The last three are the
+failures below; an `IServer` fails with nothing else.
+"""
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+PATIENCE_SECONDS = 4.0
+"""How long a server may take for each method of `IServer`, however many steps it has."""
+
+
+class ServerFault(Exception):
+    """A server did not do what it was asked.
+
+    Attributes:
+        text: what was wrong and what to do, for the operator; no password and no stanza.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
+
+
+class ServerRefused(ServerFault):
+    """The server said no, and has done nothing."""
+
+
+class AlreadyThere(ServerRefused):
+    """There is an account of that name."""
+
+
+class NotThere(ServerRefused):
+    """There is no account of that name."""
+
+
+class MissingPrivilege(ServerRefused):
+    """The server does not let us; the text has the lines of its configuration that do."""
+
+
+class PasswordRefused(ServerRefused):
+    """The server does not take that password; the text is for the person who registers."""
+
+
+class ServerUnreachable(ServerFault):
+    """Nothing was done: the request never left, or the server is known not to have read it."""
+
+
+class OutcomeUnknown(ServerFault):
+    """The server may have done it, or may do it yet.
+
+    No answer came in time, or none that can be understood, or the line was cut after the
+    request had left.
+    """
+
+
+class IServer(Interface):
+    """The server of one domain, as far as its accounts go.
+
+    All usernames are localparts after nodeprep. Every method comes to an end within
+    `PATIENCE_SECONDS`. It fails with `ServerRefused` (or what of it is named),
+    `ServerUnreachable` or `OutcomeUnknown`; what only asks and changes nothing never with the
+    last: no answer is `ServerUnreachable` there.
+    """
+
+    domain = Attribute("The domain's name, after nameprep.")
+
+    def exists(username: str) -> Deferred[bool]:
+        """Whether there is an account of that name; never a guess."""
+
+    def create(username: str, password: str) -> Deferred[None]:
+        """Make an account.
+
+        Raises:
+            AlreadyThere: there was one before; it is as it was.
+            PasswordRefused: the server has rules of its own.
+        """
+
+    def set_password(username: str, password: str) -> Deferred[None]:
+        """Set an account's password; doing it again does no harm.
+
+        Raises:
+            NotThere, PasswordRefused: nothing was set.
+        """
+
+    def delete(username: str) -> Deferred[None]:
+        """Delete an account; the server ends its sessions.
+
+        Raises:
+            NotThere: there is none.
+        """
+
+    def end_sessions(username: str) -> Deferred[None]:
+        """End all sessions of an account; there may be none."""
+
+    def make_contacts(username: str, contact: str) -> Deferred[None]:
+        """See to it that two accounts are in each other's rosters, with subscription both.
+
+        Doing it again does no harm. Names and groups that either has given the other stay,
+        where the server tells them.
+
+        Raises:
+            NotThere: one of the accounts is gone; there is nothing to be done any more.
+        """
+
+    def contacts_problem() -> Deferred[str | None]:
+        """Why `make_contacts` cannot work at this server, for the operator; None if it can."""
+
+    def try_privileges() -> Deferred[Sequence[str]]:
+        """Try all of the above on an account that is made for it and removed again.
+
+        Returns:
+            What the server does not let us do, each with what to change; nothing if all is
+            well. It does not fail: a server that cannot be reached is a text, too.
+        """

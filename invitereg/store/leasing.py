@@ -1,0 +1,153 @@
+"""Holds what a registration takes until another server has made its account, or has not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import InvalidInvite, UsernameTaken
+from invitereg.interfaces import Redemption
+from invitereg.leases import Errand, Lease, Task
+from invitereg.model import Account, Kind, Use
+from invitereg.store import accounts, errands, hits, names, redeeming, sessions
+from invitereg.store.leasetables import leases
+from invitereg.store.redemptions import redemption_of, redemption_text
+from invitereg.store.tables import Time, invites
+
+_AT_MOST = 100
+
+_ADD = insert(leases).returning(leases.c.number)
+_TAKE_AWAY = (
+    delete(leases).where(leases.c.number == bindparam("of_number")).returning(*leases.c)
+)
+_OPEN = (
+    select(leases)
+    .where(
+        leases.c.domain == bindparam("of_domain"),
+        leases.c.at <= bindparam("before", type_=Time),
+    )
+    .order_by(leases.c.number)
+    .limit(_AT_MOST)
+)
+_GIVE_USE_BACK = (
+    update(invites)
+    .where(
+        invites.c.domain == bindparam("of_domain"),
+        invites.c.id == bindparam("of_id"),
+        invites.c.uses > 0,
+    )
+    .values(uses=invites.c.uses - 1)
+)
+
+
+def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Lease:
+    """See `ILeaseStore.reserve`."""
+    account, use = redemption.account, redemption.use
+    redemption = replace(redemption, account=replace(account, credentials=None))
+    hit, held = None, None
+    if use.kind is Kind.RESET:
+        redeeming.take_reset(connection, use)
+        known = accounts.get(connection, use.domain, use.username)
+        if known is None:
+            raise InvalidInvite
+        redemption = replace(redemption, account=replace(known, credentials=None))
+    else:
+        hit = redeeming.take(connection, redemption)
+        held = names.lease(
+            connection, account, use.invite_id, use.at, even_deleted=redemption.operator
+        )
+    row = {
+        "domain": use.domain,
+        "username": use.username,
+        "at": now,
+        "hit": hit,
+        "held": held,
+        "redemption": redemption_text(redemption),
+    }
+    number = connection.scalar(_ADD, row)
+    return Lease(number=int(number or 0), redemption=replace(redemption, counter=None), at=now)
+
+
+def complete(connection: Connection, number: int) -> bool:
+    """See `ILeaseStore.complete`."""
+    row = connection.execute(_TAKE_AWAY, {"of_number": number}).one_or_none()
+    if row is None:
+        return False
+    redemption = redemption_of(row.redemption)
+    use = redemption.use
+    if use.kind is Kind.RESET:
+        redeeming.add_use(connection, use)
+        sessions.end(connection, use.domain, use.username, use.at)
+        errands.add(connection, sessions_errand(use))
+        return True
+    names.fill(connection, use.domain, use.username)
+    redeeming.record(connection, redemption)
+    if redemption.contact is not None:
+        errands.add(connection, contacts_errand(redemption, redemption.contact))
+    return True
+
+
+def release(connection: Connection, number: int) -> bool:
+    """See `ILeaseStore.release`."""
+    row = connection.execute(_TAKE_AWAY, {"of_number": number}).one_or_none()
+    if row is None:
+        return False
+    redemption = redemption_of(row.redemption)
+    use = redemption.use
+    if use.invite_id is not None and not _is_past(connection, redemption):
+        connection.execute(_GIVE_USE_BACK, {"of_domain": use.domain, "of_id": use.invite_id})
+    if row.hit is not None:
+        hits.remove(connection, [row.hit])
+    if use.kind is not Kind.RESET:
+        names.give_back(connection, use.domain, use.username, row.held)
+    return True
+
+
+def _is_past(connection: Connection, redemption: Redemption) -> bool:
+    """Whether it is a reset of an account that was deleted meanwhile.
+
+    Its invite must not open the account that somebody else makes of that name.
+    """
+    if redemption.use.kind is not Kind.RESET:
+        return False
+    account = redemption.account
+    known = accounts.get(connection, account.domain, account.username)
+    return known is None or known.created_at != account.created_at
+
+
+def open_leases(connection: Connection, domain: str, before: datetime) -> Sequence[Lease]:
+    """See `ILeaseStore.open_leases`."""
+    rows = connection.execute(_OPEN, {"of_domain": domain, "before": before})
+    return [
+        Lease(number=row.number, redemption=redemption_of(row.redemption), at=row.at)
+        for row in rows
+    ]
+
+
+def learn(connection: Connection, account: Account) -> bool:
+    """See `ILeaseStore.learn`."""
+    try:
+        names.take(connection, account, None, account.created_at, even_deleted=False)
+    except UsernameTaken:
+        return False
+    redeeming.add_account(connection, account)
+    return True
+
+
+def contacts_errand(redemption: Redemption, contact: str) -> Errand:
+    """What makes an account and who invited it contacts, once the account is there."""
+    use = redemption.use
+    return Errand(
+        domain=use.domain,
+        username=use.username,
+        task=Task.CONTACTS,
+        at=use.at,
+        details={"contact": contact},
+    )
+
+
+def sessions_errand(use: Use) -> Errand:
+    """What ends the sessions that were opened with the password before."""
+    return Errand(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)

@@ -1,0 +1,212 @@
+"""A connection to a server as its external component (XEP-0114), kept up for ever.
+
+https://xmpp.org/extensions/xep-0114.html
+"""
+
+import secrets
+from typing import Any
+
+from twisted.application.internet import ClientService
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.words.protocols.jabber.component import componentFactory
+from twisted.words.protocols.jabber.error import exceptionFromStanza
+from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT
+from twisted.words.xish import domish
+from wokkel.subprotocols import StreamManager
+
+from invitereg.logs import FaultLog
+from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.xmpp.privilege import Privileges
+
+HANDSHAKE_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
+_FACTOR = 1.5
+_HINTS = {
+    "not-authorized": "the secret is another than the server's",
+    "host-unknown": "the server knows no component of that name",
+    "conflict": "the server has such a connection already: another invitereg's?",
+    "invalid-namespace": "it takes no components there: is it the port for clients?",
+}
+
+
+class ComponentStream(StreamManager):
+    """Sends stanzas of a component and receives them; its handlers are wokkel's.
+
+    Nothing waits for a connection: what cannot be sent at once is not sent at all.
+
+    Attributes:
+        jid: the component's address.
+        ready: the handshake is done; stanzas can be sent.
+        privileges: what the server has announced on this connection (XEP-0356).
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, endpoint: str, jid: str, secret: str) -> None:
+        """``endpoint`` is a Twisted client endpoint, as ``tcp:127.0.0.1:5347``."""
+        factory = componentFactory(jid, secret)
+        factory.noisy = False
+        super().__init__(factory, reactor)
+        self.jid = jid
+        self.privileges = Privileges()
+        self.faults = FaultLog(self._log, f"component {jid}", reactor.seconds)
+        self._cause = "not connected yet"
+        self._endpoint = endpoint
+        self._attempts = 0
+        self._handshake: Any = None
+        self._asked: dict[str, Deferred[domish.Element]] = {}
+        self._service = ClientService(
+            clientFromString(reactor, endpoint),
+            factory,
+            retryPolicy=self._pause,
+            clock=reactor,
+            prepareConnection=None,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether stanzas can be sent."""
+        return bool(self._initialized)
+
+    def start(self) -> None:
+        """Connect, and again whenever the connection is lost."""
+        self._service.startService()
+        self._watch_attempt()
+
+    async def when_ready(self, seconds: float) -> None:
+        """Wait until stanzas can be sent; raises ServerUnreachable after so many seconds."""
+        end = self._reactor.seconds() + seconds
+        while not self.ready:
+            if self._reactor.seconds() >= end:
+                raise ServerUnreachable(self._cause)
+            await deferLater(self._reactor, _LOOK_SECONDS)
+
+    def stop(self) -> Deferred[None]:
+        """Close the connection for good."""
+        if not self._service.running:
+            return succeed(None)
+        stopped: Deferred[None] = self._service.stopService()
+        return stopped
+
+    def ask(self, iq: domish.Element, seconds: float) -> Deferred[domish.Element]:
+        """Send a request, and return its result.
+
+        The answer must come from whom it was sent to.
+
+        Raises:
+            StanzaError: the answer was an error.
+            ServerUnreachable: it was not sent, as there is no connection.
+            OutcomeUnknown: there was no answer in time, or the line was cut meanwhile.
+        """
+        if not self.ready or self.xmlstream is None:
+            return fail(ServerUnreachable(f"no component connection: {self._cause}"))
+        # Not to be guessed, as nothing else tells a true answer from a forged one.
+        iq["id"] = secrets.token_hex(8)
+        iq["from"] = self.jid
+        asked: Deferred[domish.Element] = Deferred()
+        self._asked[iq["id"]] = asked
+        timer = self._reactor.callLater(seconds, self._give_up, iq["id"], seconds)
+        asked.addBoth(self._stop_timer, timer)
+        self.xmlstream.send(iq)
+        return asked
+
+    def _stop_timer(self, result: Any, timer: Any) -> Any:
+        if timer.active():
+            timer.cancel()
+        return result
+
+    def _give_up(self, stanza_id: str, seconds: float) -> None:
+        asked = self._asked.pop(stanza_id)
+        asked.errback(OutcomeUnknown(f"no answer within {seconds:.1f} seconds"))
+
+    def send(self, obj: Any) -> None:
+        """Send a stanza, or drop it where there is no connection."""
+        if self.ready and self.xmlstream is not None:
+            self.xmlstream.send(obj)
+
+    def _connected(self, xs: Any) -> None:
+        """A connection is there; the handshake follows."""
+        super()._connected(xs)
+        xs.addObserver(STREAM_ERROR_EVENT, self._on_stream_error)
+        self._handshake = self._reactor.callLater(HANDSHAKE_SECONDS, self._too_slow, xs)
+        if hasattr(xs.transport, "setTcpKeepAlive"):
+            xs.transport.setTcpKeepAlive(True)
+
+    def _authd(self, xs: Any) -> None:
+        self._end_handshake()
+        self._attempts = 0
+        self.privileges = Privileges()
+        xs.addObserver("/message/privilege", self._on_privileges)
+        super()._authd(xs)
+        self.faults.worked()
+        self._log.info("component {jid} connected to {to}", jid=self.jid, to=self._endpoint)
+
+    def _on_privileges(self, message: domish.Element) -> None:
+        privileges = Privileges.fromElement(message)
+        if privileges is not None:
+            self.privileges = self.privileges.merged(privileges)
+
+    def _onIQResponse(self, iq: domish.Element) -> None:
+        asked = self._asked.pop(iq.getAttribute("id") or "", None)
+        if asked is None:
+            return
+        iq.handled = True  # type: ignore[attr-defined]  # read by wokkel
+        if iq["type"] == "error":
+            asked.errback(exceptionFromStanza(iq))
+        else:
+            asked.callback(iq)
+
+    def _disconnected(self, reason: Failure) -> None:
+        was_ready = self.ready
+        self._end_handshake()
+        super()._disconnected(reason)
+        if was_ready:
+            self._failed(f"the connection to {self._endpoint} was lost")
+        elif self._cause.startswith("not connected"):
+            self._failed(f"{self._endpoint} closed the connection during the handshake")
+        asked, self._asked = self._asked, {}
+        for waiting in asked.values():
+            waiting.errback(OutcomeUnknown("the connection was lost before the answer"))
+
+    def _on_stream_error(self, failure: Failure) -> None:
+        condition = getattr(failure.value, "condition", "") or "undefined-condition"
+        text = getattr(failure.value, "text", None)
+        hint = _HINTS.get(condition, "see the server's log")
+        said = f"{condition} ({text})" if text else condition
+        self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
+
+    def _too_slow(self, xs: Any) -> None:
+        self._failed(f"{self._endpoint} did not finish the handshake: is it another port?")
+        xs.transport.abortConnection()
+
+    def _end_handshake(self) -> None:
+        if self._handshake is not None and self._handshake.active():
+            self._handshake.cancel()
+
+    def _failed(self, cause: str) -> None:
+        self._cause = cause
+        self.faults.failed(cause)
+
+    def _pause(self, _failed_attempts: int) -> float:
+        """How long to wait before the next attempt; Twisted forgets too early what failed."""
+        self._reactor.callLater(0, self._watch_attempt)
+        pause = min(FIRST_PAUSE * _FACTOR**self._attempts, LONGEST_PAUSE)
+        self._attempts = min(self._attempts + 1, 10)
+        return float(pause)
+
+    def _watch_attempt(self) -> None:
+        """See why the next attempt fails, if it does."""
+        if self._service.running:
+            connected = self._service.whenConnected(failAfterFailures=1)
+            connected.addCallbacks(lambda _protocol: None, self._on_attempt_failed)
+
+    def _on_attempt_failed(self, failure: Failure) -> None:
+        if failure.check(ConnectError, DNSLookupError):
+            text = failure.getErrorMessage().rstrip(".")
+            self._failed(f"cannot connect to {self._endpoint}: {text}")

@@ -1,0 +1,217 @@
+"""What is known after a call of the HTTP API failed, whatever way it failed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor as real_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from invitereg.accounts import httpapi
+from invitereg.accounts.ejabberd import Ejabberd
+from invitereg.accounts.httpapi import Access
+from invitereg.server import (
+    PATIENCE_SECONDS,
+    AlreadyThere,
+    MissingPrivilege,
+    OutcomeUnknown,
+    PasswordRefused,
+    ServerFault,
+    ServerRefused,
+    ServerUnreachable,
+)
+from tests.accounts.faultyapi import FaultyAPI, response
+from tests.service.running import free_ports
+
+reactor: Any = real_reactor
+
+HANG, CUT = FaultyAPI.HANG, FaultyAPI.CUT
+CHANGES: tuple[tuple[str, Callable[[Ejabberd], Deferred[Any]]], ...] = (
+    ("register", lambda server: server.create("juliet", "correct horse")),
+    ("change_password", lambda server: server.set_password("juliet", "correct horse")),
+    ("unregister", lambda server: server.delete("juliet")),
+    ("kick_user", lambda server: server.end_sessions("juliet")),
+    ("add_rosteritem", lambda server: server.make_contacts("juliet", "romeo")),
+)
+QUESTIONS: tuple[tuple[str, Callable[[Ejabberd], Deferred[Any]]], ...] = (
+    ("check_account", lambda server: server.exists("juliet")),
+    ("check_account", lambda server: server.delete("juliet")),
+    ("get_roster", lambda server: server.make_contacts("juliet", "romeo")),
+)
+
+
+def well(command: str) -> bytes:
+    """What a server with all accounts and empty rosters answers."""
+    return response("[]" if command == "get_roster" else "0")
+
+
+class FaultCase(TestCase):
+    """There is an API whose answers a test chooses."""
+
+    def setUp(self) -> None:
+        self.api = FaultyAPI(well)
+        self.port = reactor.listenTCP(0, self.api, interface="127.0.0.1")
+        self.server = self.connect(self.port.getHost().port)
+
+    def connect(self, port: int, scheme: str = "http") -> Ejabberd:
+        access = Access(url=f"{scheme}://127.0.0.1:{port}/api")
+        server = Ejabberd("localhost", access, reactor)
+        self.addCleanup(server.close)
+        return server
+
+    async def tearDown(self) -> None:  # type: ignore[override]
+        await self.server.close()
+        await self.port.stopListening()
+        for protocol in self.api.open:
+            protocol.transport.abortConnection()  # type: ignore[union-attr]
+        while self.api.open:
+            turned: Deferred[None] = Deferred()
+            reactor.callLater(0.01, turned.callback, None)
+            await turned
+
+    def fail(self, which: str, how: bytes | str) -> None:  # type: ignore[override]
+        self.api.answer = lambda command: how if command == which else well(command)
+
+    async def fault_of(self, work: Deferred[Any]) -> type[ServerFault]:
+        try:
+            await work
+        except ServerFault as fault:
+            self.said = fault.text
+            return type(fault)
+        raise AssertionError("it succeeded")
+
+
+class OutcomeTests(FaultCase):
+    async def test_well(self) -> None:
+        """Nothing fails at a server that answers as it should."""
+        for _command, work in (*CHANGES, *QUESTIONS):
+            await work(self.server)
+
+    async def test_cut(self) -> None:
+        """A line that is cut after a change was asked for leaves it unknown."""
+        for command, work in CHANGES:
+            self.fail(command, CUT)
+            self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, command)
+            self.assertEqual(self.api.commands.count(command), 1, "it was asked twice")
+
+    async def test_question_cut(self) -> None:
+        """A line that is cut while something is asked changes nothing; it is asked again."""
+        for command, work in QUESTIONS:
+            self.fail(command, CUT)
+            self.assertIs(await self.fault_of(work(self.server)), ServerUnreachable, command)
+
+    async def test_nonsense(self) -> None:
+        """What cannot be understood says nothing about a change, and nothing about a name."""
+        for nonsense in ("[1", "<html>", "", "nine", "7", "true", '{"status": "x"}'):
+            for command, work in CHANGES[:2]:
+                self.fail(command, response(nonsense, 502))
+                self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, nonsense)
+            self.fail("check_account", response(nonsense))
+            fault = await self.fault_of(self.server.exists("juliet"))
+            self.assertIs(fault, ServerUnreachable, nonsense)
+
+    async def test_no_http(self) -> None:
+        """A server that speaks something else is not taken for one that has done nothing."""
+        self.fail("register", b"SSH-2.0-OpenSSH\r\n" + b"x" * 99999)
+        fault = await self.fault_of(self.server.create("juliet", "correct horse"))
+        self.assertIs(fault, OutcomeUnknown)
+
+    async def test_too_long(self) -> None:
+        """An answer is not read without end."""
+        self.patch(httpapi, "MAX_ANSWER_BYTES", 100)
+        self.fail("check_account", response(" " * 200 + "0", length=10**6))
+        fault = await self.fault_of(self.server.exists("juliet"))
+        self.assertIs(fault, ServerUnreachable)
+        self.assertIn("longer than 100 bytes", self.said)
+
+    async def test_one_of_two(self) -> None:
+        """If only one roster was changed, something was done."""
+        ends = [response("0"), CUT]
+        self.api.answer = lambda c: ends.pop(0) if c == "add_rosteritem" else well(c)
+        fault = await self.fault_of(self.server.make_contacts("juliet", "romeo"))
+        self.assertIs(fault, OutcomeUnknown)
+
+    async def test_nobody_listens(self) -> None:
+        """Without a connection, nothing was done."""
+        server = self.connect(free_ports(1)[0])
+        for _command, work in (*CHANGES, *QUESTIONS):
+            self.assertIs(await self.fault_of(work(server)), ServerUnreachable)
+
+    async def test_hangs(self) -> None:
+        """A server that does not answer is given up, as is one that stops in the middle."""
+        self.patch(self.server, "reactor", _Hasty(reactor))
+        for half in (HANG, response("0", length=9)):
+            for command, work in CHANGES:
+                self.fail(command, half)
+                self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, command)
+                self.assertIn("in time", self.said)
+            for command, work in QUESTIONS:
+                self.fail(command, half)
+                fault = await self.fault_of(work(self.server))
+                self.assertIs(fault, ServerUnreachable, command)
+
+
+class _Hasty:
+    """A reactor at which everybody's patience is nearly over."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def seconds(self) -> float:
+        return float(self._reactor.seconds()) - PATIENCE_SECONDS + 0.2
+
+
+class PatienceTests(FaultCase):
+    def test_bounded(self) -> None:
+        """No method takes longer than it may."""
+        clock = Clock()
+        self.assertEqual(clock.seconds(), 0)
+        until: list[float] = []
+        server = self.server
+
+        async def ask(_command: str, _arguments: Any, limit: float) -> Any:
+            until.append(limit)
+            raise ServerUnreachable("no")
+
+        self.patch(server, "reactor", clock)
+        self.patch(server._api, "ask", ask)
+        self.failureResultOf(server.exists("juliet"), ServerUnreachable)
+        self.assertEqual(until, [PATIENCE_SECONDS])
+
+
+class JudgementTests(FaultCase):
+    async def answered(self, body: str, status: int) -> type[ServerFault]:
+        self.fail("register", response(body, status))
+        return await self.fault_of(self.server.create("juliet", "correct horse"))
+
+    async def test_register(self) -> None:
+        """A refusal is one, a taken name is one, and anything else is not known."""
+        error = '{"status":"error","code":%d,"message":"%s"}'
+        taken = error % (10090, "User juliet@localhost already registered")
+        cases = (
+            (taken, 409, AlreadyThere),
+            (taken, 500, AlreadyThere),
+            (error % (10001, "…: The password contains …"), 500, PasswordRefused),
+            (error % (10001, "…: Malformed username"), 500, ServerRefused),
+            (error % (10001, "Unknown virtual host"), 500, ServerRefused),
+            (error % (10001, "…: Database failure"), 500, OutcomeUnknown),
+            (error % (32, "AccessRules: …"), 403, MissingPrivilege),
+            (error % (10, "You are not authorized …"), 401, MissingPrivilege),
+            (error % (40, "Endpoint not found."), 404, MissingPrivilege),
+            ("moved", 301, ServerRefused),
+            ("1", 200, OutcomeUnknown),
+        )
+        for body, status, fault in cases:
+            self.assertIs(await self.answered(body, status), fault, body)
+
+    async def test_groups(self) -> None:
+        """Where groups are to be a list, they are given as one from then on."""
+        first = response('"Request have unknown arguments: [group]"', 400)
+        answers = [first]
+        self.api.answer = lambda c: (
+            answers.pop() if c == "add_rosteritem" and answers else well(c)
+        )
+        for _ in range(2):
+            await self.server.make_contacts("juliet", "romeo")
+        self.assertEqual(self.api.commands.count("add_rosteritem"), 5)

@@ -1,0 +1,150 @@
+"""Accounts at a server in memory: what every backend is held to, over both stores."""
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from invitereg.accounts.errands import Errands
+from invitereg.accounts.posted import PostedAccounts
+from invitereg.accounts.remote import RemoteAccounts
+from invitereg.accounts.sealing import KeyPair, seal
+from invitereg.errors import InvalidRequest, NotFound, UsernameTaken
+from invitereg.interfaces import IAccounts
+from invitereg.leases import Task
+from invitereg.server import IServer
+from invitereg.store.database import Database
+from invitereg.store.sql import SQLStore
+from invitereg.testing import memory_store
+from invitereg.threads import Inline
+from tests.contracts import backend_contract
+from tests.contracts.servers import Fault, FaultyServer, MemoryServer
+from tests.contracts.store_case import DOMAIN, StoreCase
+
+
+class MemoryServerTests(backend_contract.BackendContract):
+    def make_server(self):
+        return MemoryServer(DOMAIN)
+
+    async def are_contacts(self):
+        return frozenset({"juliet", "romeo"}) in self.server.server.friends
+
+    def test_interfaces(self):
+        """It can be put wherever accounts are asked for."""
+        verifyObject(IAccounts, self.accounts)
+        verifyObject(IServer, self.server)
+        verifyObject(IServer, self.server.server)
+
+
+class SQLStoreTests(MemoryServerTests):
+    def make_store(self):
+        database = Database(self.folder(), Inline())
+        self.addCleanup(database.close)
+        return SQLStore(database)
+
+
+class CommandCase(StoreCase):
+    """A command beside a service, which works while the command waits."""
+
+    running = True
+
+    def setUp(self):
+        super().setUp()
+        self.store = memory_store()
+        self.server = FaultyServer(MemoryServer(DOMAIN), DOMAIN)
+        self.remote = RemoteAccounts(
+            self.server, self.store, self.clock, lambda: self.now, lambda *_: None
+        )
+        self.errands = Errands(self.remote, self.store, "node", lambda: self.now)
+        self.accounts = PostedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
+        self.slept = 0.0
+
+    def sleep(self, seconds):
+        self.slept += seconds
+        self.clock.advance(seconds)
+        if self.running:
+            self.successResultOf(self.carry_out())
+
+    def carry_out(self):
+        return Deferred.fromCoroutine(self.errands.carry_out())
+
+    def create(self, username="juliet"):
+        return self.accounts.redeem(
+            self.redemption(username, operator=True, roles=("r",), credentials=None),
+            "pass word",
+        )
+
+
+class CommandTests(CommandCase):
+    async def test_creates(self):
+        """The operator's account is made at the server; its password is nowhere to be read."""
+        seen = []
+        add = self.store.add_errand
+        self.store.add_errand = lambda errand: seen.append(errand) or add(errand)
+        await self.create()
+        self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
+        self.assertEqual((await self.account()).roles, ("r",))
+        self.assertNotIn("pass word", repr([errand.details for errand in seen]))
+        await self.refused(self.create(), UsernameTaken)
+
+    async def test_asks(self):
+        """A command learns what the server knows, and what it does not."""
+        self.server.server.passwords["romeo"] = "x"
+        self.assertTrue(await self.accounts.exists(DOMAIN, "romeo"))
+        self.assertIsNone(await self.account("romeo"))
+        self.assertFalse(await self.accounts.exists(DOMAIN, "nobody"))
+        self.assertTrue(await self.accounts.recognise(DOMAIN, "romeo"))
+        self.assertIsNotNone(await self.account("romeo"))
+        self.server.server.problem = "no rosters"
+        self.assertEqual(await self.accounts.contacts_problem(DOMAIN), "no rosters")
+        self.assertEqual(await self.accounts.ask(Task.CHECK, ""), [])
+
+    async def test_deletes(self):
+        """A command deletes at the server."""
+        await self.create()
+        await self.accounts.delete(DOMAIN, "juliet", self.now)
+        self.assertEqual(self.server.server.passwords, {})
+        await self.refused(self.accounts.delete(DOMAIN, "juliet", self.now), NotFound)
+
+    async def test_server_is_down(self):
+        """The cause is told to whoever gave the command."""
+        self.server.faults["exists"] = Fault.UNREACHABLE
+        await self.refused(self.create(), InvalidRequest)
+        self.assertEqual(self.server.server.passwords, {})
+
+
+class NobodyTests(CommandCase):
+    running = False
+
+    async def test_no_service(self):
+        """Without a service a command ends after ten seconds, and is never done later."""
+        error = await self.refused(
+            self.accounts.delete(DOMAIN, "juliet", self.now), InvalidRequest
+        )
+        self.assertIn("none is running", str(error))
+        self.assertAlmostEqual(self.slept, 10, places=3)
+        taken = await self.store.take_errands(DOMAIN, "node", self.now, self.now)
+        self.assertEqual(taken, [])
+
+    async def test_slow_service(self):
+        """What has begun may still be done; the command says so."""
+        sleep = self.accounts._sleep
+
+        def slowly(seconds):
+            sleep(seconds)
+            self.successResultOf(self.store.take_errands(DOMAIN, "node", self.now, self.now))
+
+        self.accounts._sleep = slowly
+        error = await self.refused(self.create(), InvalidRequest)
+        self.assertIn("has begun", str(error))
+
+
+class SealingTests(SynchronousTestCase):
+    def test_opened_by_one(self):
+        """Only who it was sealed for reads it; whoever changes it destroys it."""
+        one, other = KeyPair(), KeyPair()
+        sealed = seal("Grüße", one.public)
+        self.assertEqual(one.open(sealed), "Grüße")
+        for pair, text in ((other, sealed), (one, sealed[:-2] + "00"), (one, "00" * 40)):
+            with self.assertRaises(ValueError):
+                pair.open(text)
+        self.assertNotEqual(seal("Grüße", one.public), sealed)

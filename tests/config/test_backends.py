@@ -1,0 +1,80 @@
+"""The keys about a server that keeps the accounts."""
+
+from tests.config.case import ConfigCase
+
+COMPONENT = "component: {connect: 'tcp:127.0.0.1:5347', jid: invites.example.com, secret_file: secret}\n"
+
+
+class BackendTests(ConfigCase):
+    def setUp(self):
+        super().setUp()
+        self.secret = self.path.parent / "secret"
+        self.secret.write_text("a secret\n")
+
+    def test_component(self):
+        """A component is given with its secret in a file, and nothing else by default."""
+        config = self.loaded(f"domain: example.com\n{COMPONENT}accounts: {{backend: xmpp}}\n")
+        backend = config.backends["example.com"]
+        self.assertEqual(backend.accounts.backend, "xmpp")
+        self.assertEqual(backend.component.jid, "invites.example.com")
+        self.assertEqual(backend.component.register_from, ())
+        self.assertEqual(backend.component.secret_file, self.secret)
+
+    def test_of_one_domain(self):
+        """One domain has a server behind, the other is embedded."""
+        config = self.loaded(
+            "domains:\n  example.org: {}\n  example.com:\n"
+            "    accounts: {backend: ejabberd, url: 'http://127.0.0.1:5280/api'}\n"
+        )
+        self.assertEqual(list(config.backends), ["example.com"])
+
+    def test_xmpp_needs_a_component(self):
+        """Accounts cannot be made over a component that there is not."""
+        self.assert_mistake(
+            "accounts: {backend: xmpp}",
+            "2: accounts: needs component: as well, for the backend xmpp",
+        )
+
+    def test_ejabberd_needs_a_url(self):
+        """Nor by an API without an address."""
+        self.assert_mistake(
+            "accounts: {backend: ejabberd}",
+            "2: accounts: needs url for the backend ejabberd: http://127.0.0.1:5280/api",
+        )
+
+    def test_secret(self):
+        """A secret that cannot be read, or is none, is told before anything starts."""
+        for content in ("", "a\nb\n", "x" * 5000):
+            self.secret.write_text(content)
+            self.assert_mistake(
+                COMPONENT, "2: component.secret_file: must hold one line, the secret"
+            )
+        self.secret.unlink()
+        self.assert_mistake(
+            COMPONENT, "2: component.secret_file: cannot be read: No such file or directory"
+        )
+
+    def test_in_clear(self):
+        """Passwords cross no network in clear that was not said to be safe."""
+        for where in ("tcp:192.0.2.1:5347", "tcp:host=192.0.2.1:port=5347"):
+            text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
+            self.assert_mistake(
+                text,
+                "2: component: connect: passwords would go in clear to 192.0.2.1: use TLS, or "
+                "add the network to trusted_networks",
+            )
+            self.loaded(f"domain: example.com\n{text}trusted_networks: [192.0.2.0/24]\n")
+        for where in ("tls:192.0.2.1:5347", "unix:/run/xmpp", "tcp:localhost:5347"):
+            text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
+            self.loaded(f"domain: example.com\n{text}")
+        api = "accounts: {backend: ejabberd, url: 'http://example.net/api'}"
+        self.assertIn("passwords would go in clear to example.net", self.mistakes_with(api)[0])
+
+    def test_no_endpoint(self):
+        """What leads nowhere is told."""
+        for where, why in (
+            ("5347", "is no place to connect to, such as tcp:127.0.0.1:5347"),
+            ("tcp:127.0.0.1", "must end with a port, such as tcp:127.0.0.1:5347"),
+        ):
+            text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
+            self.assert_mistake(text, f"2: component.connect: {why}")

@@ -1,0 +1,225 @@
+"""Passwords, checked by a login at real servers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet import reactor as real_reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from twisted.words.xish import domish
+
+from invitereg.threads import Inline
+from invitereg.xmpp import passwordcheck
+from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.passwordcheck import PasswordCheck, Verdict
+from tests.peers import servers
+from tests.service.running import DOMAIN, free_ports
+
+reactor: Any = real_reactor
+PASSWORD = "cörrect horse \\ <&"
+RIGHT, WRONG, CANNOT_TELL = Verdict.RIGHT, Verdict.WRONG, Verdict.CANNOT_TELL
+
+
+@dataclass
+class Opened:
+    header: bytes
+    features: domish.Element
+    rest: bytes
+
+
+class ClearStream(Protocol):
+    """A stream without TLS, up to the server's features."""
+
+    transport: Any = None
+
+    def __init__(self, port: int, header: bytes) -> None:
+        self._port, self._header, self._read = port, header, b""
+        self._opened: Deferred[Any] | None = Deferred()
+        self.received: Any = None
+        self.lost: Any = lambda: None
+
+    async def _connect(self, reactor: Any) -> Any:
+        opened = self._opened
+        await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self._port), self)
+        assert opened is not None
+        return await opened
+
+    def connect(self, reactor: Any) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self._connect(reactor))
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._header)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._opened is None:
+            self.received(data)
+            return
+        self._read += data
+        end = self._read.find(b"</stream:features>")
+        if end < 0:
+            return
+        end += len(b"</stream:features>")
+        begin = self._read.index(b"<stream:features")
+        found: list[domish.Element] = []
+        parser = BoundedElementStream(99999, 16)
+        parser.DocumentStartEvent = lambda _root: None
+        parser.ElementEvent = found.append
+        parser.parse(self._read[:end])
+        opened, self._opened = self._opened, None
+        opened.callback(Opened(self._read[:begin], found[0], self._read[end:]))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            opened.errback(reason)
+        else:
+            self.lost()
+
+
+class CheckCase(TestCase):
+    timeout = 60
+
+    def checking(self, port: int, *, secured: bool = False) -> PasswordCheck:
+        return PasswordCheck(
+            DOMAIN, lambda header: ClearStream(port, header), reactor, Inline(), secured=secured
+        )
+
+
+class ProsodyTests(CheckCase):
+    """Prosody has SCRAM-SHA-1, and PLAIN where it is allowed."""
+
+    kind: type[servers.Server] = servers.Prosody
+
+    def setUp(self) -> None:
+        self.server = self.kind()
+        self.addCleanup(self.server.remove)
+        self.open_up(self.server)
+        self.server.start()
+        self.server.register("jülïet", PASSWORD)
+
+    def open_up(self, server: Any) -> None:
+        server.settings.append("c2s_require_encryption = false")
+
+    async def test_verdicts(self) -> None:
+        """A password is right or wrong, and a stranger's wrong; without a server, none is."""
+        check = self.checking(self.server.port).check
+        cases = (
+            ("jülïet", PASSWORD, RIGHT),
+            ("jülïet", "wrong", WRONG),
+            ("jülïet", "", WRONG),
+            ("jülïet", "a\x07b", WRONG),
+            ("nobody", PASSWORD, WRONG),
+        )
+        for username, password, verdict in cases:
+            self.assertIs(await check(username, password), verdict, (username, password))
+        self.server.stop()
+        self.assertIs(await check("jülïet", PASSWORD), CANNOT_TELL)
+
+
+class EjabberdTests(ProsodyTests):
+    """ejabberd has SCRAM-SHA-256 as well."""
+
+    kind = servers.Ejabberd
+
+    def open_up(self, server: Any) -> None:
+        for listener in server.settings["listen"]:
+            listener.pop("starttls_required", None)
+        server.settings["auth_password_format"] = "scram"
+
+
+class FaultTests(CheckCase):
+    """A server that does as it is told."""
+
+    def setUp(self) -> None:
+        self.answers: list[bytes] = []
+        self.heard = b""
+        case = self
+
+        class Told(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                case.heard += data
+                if not case.answers:
+                    self.transport.loseConnection()
+                elif answer := case.answers.pop(0):
+                    self.transport.write(answer)
+
+        port = reactor.listenTCP(0, Factory.forProtocol(Told), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.port = port.getHost().port
+
+    def features(self, *mechanisms: str) -> bytes:
+        offered = "".join(f"<mechanism>{name}</mechanism>" for name in mechanisms)
+        return (
+            "<stream:stream from='localhost' version='1.0' xmlns='jabber:client' "
+            "xmlns:stream='http://etherx.jabber.org/streams'><stream:features>"
+            f"<mechanisms xmlns='{passwordcheck.NS_SASL}'>{offered}</mechanisms>"
+            "</stream:features>"
+        ).encode()
+
+    def sasl(self, text: str) -> bytes:
+        name = text.split("<")[1].rstrip("/>").split(">")[0]
+        return text.replace(f"<{name}", f"<{name} xmlns='{passwordcheck.NS_SASL}'", 1).encode()
+
+    async def verdict(self, *answers: bytes, secured: bool = False) -> Verdict:
+        self.answers = list(answers)
+        self.heard = b""
+        return await self.checking(self.port, secured=secured).check("juliet", PASSWORD)
+
+    async def test_plain(self) -> None:
+        """A password goes as it is only where the stream is secured."""
+        plain = self.features("PLAIN")
+        success, failure = self.sasl("<success/>"), "<failure><not-authorized/></failure>"
+        self.assertIs(await self.verdict(plain, success), CANNOT_TELL)
+        self.assertNotIn(b"<auth", self.heard)
+        self.assertIs(await self.verdict(plain, success, secured=True), RIGHT)
+        self.assertIs(await self.verdict(plain, self.sasl(failure), secured=True), WRONG)
+
+    async def test_conditions(self) -> None:
+        """What is about the account is wrong; what is about the server says nothing."""
+        for condition, expected in (
+            ("account-disabled", WRONG),
+            ("credentials-expired", WRONG),
+            ("temporary-auth-failure", CANNOT_TELL),
+            ("invalid-mechanism", CANNOT_TELL),
+            ("x", CANNOT_TELL),
+        ):
+            failure = self.sasl(f"<failure><{condition}/></failure>")
+            for name, secured in (("PLAIN", True), ("SCRAM-SHA-1", False)):
+                got = await self.verdict(self.features(name), failure, secured=secured)
+                self.assertIs(got, expected, condition)
+
+    async def test_impostor(self) -> None:
+        """A server that does not know the password cannot say that it is right."""
+        scram = self.features("SCRAM-SHA-256")
+        for text in ("<success/>", "<success>dj1hYmNk</success>", "<challenge>!</challenge>"):
+            self.assertIs(await self.verdict(scram, self.sasl(text)), CANNOT_TELL, text)
+        for first in ("cj1hLHM9YWJjZCxpPTQwOTY=", "cj1hLHM9YWJjZCxpPTk5OTk5OTk5OQ==", "eA=="):
+            challenge = self.sasl(f"<challenge>{first}</challenge>")
+            got = await self.verdict(scram, challenge, self.sasl("<success>dj1hYmNk</success>"))
+            self.assertIs(got, CANNOT_TELL)
+
+    async def test_nonsense(self) -> None:
+        """What is no login, and a stream that ends, say nothing."""
+        scram = self.features("SCRAM-SHA-1")
+        for answer in (b"</stream:stream>", b"<iq/>", b"<<", b"\xff", b"<a>" * 99):
+            self.assertIs(await self.verdict(scram, answer), CANNOT_TELL, answer)
+        self.assertIs(await self.verdict(scram), CANNOT_TELL)
+        self.assertIs(await self.verdict(), CANNOT_TELL)
+        self.assertIs(await self.verdict(self.features("X")), CANNOT_TELL)
+        (port,) = free_ports(1)
+        self.assertIs(await self.checking(port).check("juliet", PASSWORD), CANNOT_TELL)
+
+    async def test_hangs(self) -> None:
+        """A check ends, and more than so many are not begun."""
+        self.patch(passwordcheck, "SECONDS", 0.2)
+        self.patch(passwordcheck, "AT_ONCE", 1)
+        self.answers = [self.features("SCRAM-SHA-1"), b""]
+        checks = self.checking(self.port)
+        first = checks.check("juliet", PASSWORD)
+        self.assertIs(self.successResultOf(checks.check("juliet", PASSWORD)), CANNOT_TELL)
+        self.assertNoResult(first)
+        self.assertIs(await first, CANNOT_TELL)
+        self.assertIs(checks._under_way, 0)
