@@ -5,7 +5,7 @@ the policy here, whichever door they come through.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from invitereg.model import (
     prepare_localpart,
     token_digest,
 )
+from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, check_new_invite
 from invitereg.policy.counters import quota
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import (
@@ -31,44 +32,11 @@ from invitereg.policy.inviting import (
     default_expiry,
     is_admin,
 )
-from invitereg.policy.values import Domain
+from invitereg.policy.usernames import refuse_username
+from invitereg.policy.values import Domain, Facts, Request
 from invitereg.questions import InviteChanges
 
-DEFAULT_EXPIRY = timedelta.max
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewInvite:
-    """What somebody who makes an invite may say about it.
-
-    Attributes:
-        contact: become mutual contacts with the inviter.
-        registration: whether it lets register at all; without, it only makes contacts.
-        expiry: from now; None is never, `DEFAULT_EXPIRY` what the policy says.
-        uses: how often it may be redeemed; None is unlimited.
-        requestor: localpart of the user who asks for it, as whom it is made; None is the
-            operator.
-    """
-
-    domain: str
-    source: str
-    inviter: str | None = None
-    contact: bool = False
-    registration: bool = True
-    username: str | None = None
-    expiry: timedelta | None = DEFAULT_EXPIRY
-    uses: int | None = 1
-    roles: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    note: str = ""
-    requestor: str | None = None
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of invite that this asks for."""
-        if not self.registration:
-            return Kind.CONTACT
-        return Kind.ACCOUNT_AND_CONTACT if self.contact else Kind.ACCOUNT
+__all__ = ["DEFAULT_EXPIRY", "Issuer", "NewInvite"]
 
 
 class Issuer:
@@ -141,9 +109,10 @@ class Issuer:
     async def _template(self, new: NewInvite) -> Invite:
         """What is asked for, as an invite that is made now; raises as `create`."""
         policy = self.domains[new.domain].policy
-        _check_new_invite(new)
+        check_new_invite(new)
         if new.requestor is not None:
             await self._require_allowed(new)
+            self._require_free_choice(new, new.requestor)
         inviter = new.inviter and prepare_localpart(new.inviter)
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
@@ -226,6 +195,16 @@ class Issuer:
         )
         raise decision.refusal
 
+    def _require_free_choice(self, new: NewInvite, requestor: str) -> None:
+        """Users fix no name that a newcomer could not choose; admins fix any."""
+        policy = self.domains[new.domain].policy
+        if new.username is None or is_admin(policy, requestor):
+            return
+        request = Request(domain=new.domain, username=new.username)
+        refusal = refuse_username(policy, request, Facts(now=self.now()))
+        if refusal is not None:
+            raise refusal
+
     async def _create(
         self, invite: Invite, requestor: str | None = None, once: Once | None = None
     ) -> tuple[Invite, str]:
@@ -294,21 +273,6 @@ def _wish(new: NewInvite, expiry: timedelta | None) -> Wish:
         uses=new.uses,
         grants=bool(new.roles or new.groups),
     )
-
-
-def _check_new_invite(new: NewInvite) -> None:
-    if new.requestor not in (None, new.inviter):
-        raise InvalidRequest("Whoever asks for an invite is its inviter.")
-    if new.uses is not None and new.uses < 1:
-        raise InvalidRequest("An invite needs at least one use.")
-    if new.username and new.uses != 1:
-        raise InvalidRequest("An invite for one username can have one use only.")
-    if (new.contact or not new.registration) and not new.inviter:
-        raise InvalidRequest("A contact invite needs an inviter to be a contact of.")
-    if new.username and not new.registration:
-        raise InvalidRequest("An invite that registers nobody cannot fix a username.")
-    if new.expiry is not None and new.expiry <= timedelta():
-        raise InvalidRequest("An invite must be valid for some time.")
 
 
 def _expires_at(now: datetime, expiry: timedelta | None) -> datetime | None:

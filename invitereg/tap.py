@@ -89,6 +89,7 @@ class InviteregService(Service):
         self._reactor = reactor
         # Shared by all parts, and updated in place by `reload`.
         self._domains = dict(config.domains)
+        self._tls = dict(config.tls)
         self._certificates = Certificates(config.tls, [ALPN], self._now)
         self._web = WebService(config, self._domains, self._now, reactor)
         self._watches: list[LoopingCall] = []
@@ -261,7 +262,8 @@ class InviteregService(Service):
         try:
             config = load(self._config.path)
             sites = sites_of(config)
-            self._certificates.replace({**self._config.tls, **config.tls})
+            tls = {**self._tls, **config.tls}
+            self._certificates.replace(tls)
             self._web.replace_certificates(config, sites)
         except (ConfigError, OSError, ValueError) as error:
             self._log.error("not reloaded, the old configuration stays: {error}", error=error)
@@ -270,6 +272,7 @@ class InviteregService(Service):
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
         self._domains.update(config.domains)
+        self._tls = tls
         self._web.replace(config, sites)
         if set(self._domains) - set(config.domains):
             fixed.append("domains (one cannot be removed)")

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "policy roster",
         "subscriptions",
         "exchange",
-        "notices questions tree interfaces rosterstore keys objects submissions",
+        "notices questions tree interfaces rosterstore keys objects submissions newinvites",
         "registrar issuer inviters userinvites logins",
         "jobs",
         "config store accounts threads selfsigned tls",

@@ -11,6 +11,7 @@ from invitereg.errors import (
     RegistrationClosed,
     Throttled,
     TooManyOpenInvites,
+    UnacceptableUsername,
     UsernameReserved,
 )
 from invitereg.model import Invite, Kind, Status
@@ -136,6 +137,15 @@ class InviteTests(UserCase):
         self.allow(closed=True)
         self.refused(RegistrationClosed, create(JULIET))
         self.refused(RegistrationClosed, create(ROMEO))
+
+    def test_name_that_nobody_chooses(self):
+        """A user gives away no name that a newcomer could not choose; an admin may."""
+        self.allow()
+        for username in ("root", "Administrator"):
+            self.refused(UsernameReserved, self.invites.create(JULIET, username=username))
+            invite, _ = self.done(self.invites.create(ROMEO, username=username))
+            self.assertEqual(invite.username, username.lower())
+        self.refused(UnacceptableUsername, self.invites.create(JULIET, username="x" * 65))
 
     def test_default_expiry(self) -> None:
         """Without a word about it, an invite is good for what users may at most."""

@@ -64,7 +64,8 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
 def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     """Delete an account, its open invites and its sessions.
 
-    Nobody can register its name again; only "account create" can give it away.
+    Nobody can register its name for as long as keep_names says; only "account create" can
+    give it away before.
     """
     domain, username = desk.user(user, domain)
     desk.run(desk.registrar.delete_account(domain, username))

@@ -57,7 +57,7 @@ def command() -> None:
 )
 @click.option("--role", metavar="ROLE", type=ROLE, multiple=True, help="A role they get.")
 @click.option("--group", metavar="GROUP", multiple=True, help="A group they are put into.")
-@click.option("--note", metavar="TEXT", default="", help="A note for yourself.")
+@click.option("--note", metavar="TEXT", default="", help="A note, which --page prints.")
 @click.option(
     "--count",
     metavar="N",
@@ -202,7 +202,7 @@ def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
 @click.argument("invite_id", metavar="ID")
 @expires_option("as it is")
 @click.option("--uses", metavar="N", type=USES, default=None, help="How often, or unlimited.")
-@click.option("--note", metavar="TEXT", help="A note for yourself.")
+@click.option("--note", metavar="TEXT", help="A note; --page prints it.")
 @domain_option
 @json_option
 @click.pass_context

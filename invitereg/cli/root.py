@@ -22,7 +22,7 @@ COMMANDS = {
     "import": ("invitereg.cli.importing", "Add what was exported, here or elsewhere."),
     "invite": ("invitereg.cli.invites", "Make invites, list them, change and revoke them."),
     "key": ("invitereg.cli.keys", "Make and revoke keys for programs that use the HTTP API."),
-    "policy": ("invitereg.cli.policy", "Explain who may register."),
+    "policy": ("invitereg.cli.policy", "Explain who may register, and who may invite."),
     "purge": ("invitereg.cli.purge", "Remove invites that have long been over."),
     "reset": ("invitereg.cli.resets", "Make links that set a new password."),
 }

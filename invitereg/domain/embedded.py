@@ -37,6 +37,7 @@ class EmbeddedDomain:
         self.presence = Presence(
             self.sessions, self.delivery, self.contacts, self.teller.arrived
         )
+        self.sessions.left = self.presence.leave
 
     def chores(self) -> tuple[Chore, ...]:
         """What to do every second: look for what other processes have written down."""

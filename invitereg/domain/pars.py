@@ -32,11 +32,12 @@ class Invitations:
     ) -> bytes | None:
         """The digest of a request's token; None if it has none that is known at a domain.
 
-        A known token is taken out of the request: it is neither stored nor shown to the
-        contact. Another may be one that the contact's client has made itself, and stays. It
-        counts as a guess; after too many of them, no token from that network is looked at.
+        All tokens are taken out of the request, whatever they are: so none is stored or shown
+        to the contact, and nobody learns from what is left which of them are known. An unknown
+        one counts as a guess; after too many of them, no token from that network is looked at.
         """
         token = _token(request.elements(NS_PARS, "preauth"))
+        _take_out(request)
         if not token:
             return None
         policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
@@ -48,7 +49,6 @@ class Invitations:
             if not exempt:
                 await self._store.hit(domain, (counter,), now)
             return None
-        _take_out(request)
         guessing = findings.tallies[0].count >= counter.limit.max
         return None if guessing and not exempt else digest
 

@@ -6,9 +6,11 @@ at once for what these sessions do, within a second for what another process doe
 of presence, and the end of it, need no store, and cannot fail.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
@@ -21,12 +23,15 @@ from invitereg.domain.sessions import Session, Sessions
 from invitereg.roster import RosterItem
 
 PRIORITIES = range(-128, 128)
+_NUMBER = re.compile(r"[-+]?[0-9]{1,3}")
 
 Roster = Mapping[str, RosterItem]
 
 
 class Presence:
     """Keeps everybody informed of everybody whose presence they may see."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -101,7 +106,15 @@ class Presence:
             if item.sees:
                 self._answer_probe(session, contact)
             if item.request is not None:
-                session.send(Copies(parse_request(item.request)).to(session.account))
+                self._ask_again(session, item.request)
+
+    def _ask_again(self, session: Session, request: str) -> None:
+        try:
+            stanza = parse_request(request)
+        except domish.ParserError:
+            self._log.error("a stored request to {account} is no XML", account=session.account)
+        else:
+            session.send(Copies(stanza).to(session.account))
 
     def _answer_probe(self, session: Session, contact: str) -> None:
         for theirs in self._sessions.available(contact):
@@ -120,7 +133,8 @@ class Presence:
         account = to.userhost()
         was_there = self._delivery.presence(presence, to)
         if presence.getAttribute("type") == "unavailable":
-            session.directed.discard(account)
+            if to.resource is None:  # other sessions of the account may have been told, too
+                session.directed.discard(account)
         elif was_there and account != session.account:
             session.directed.add(account)
 
@@ -155,8 +169,8 @@ def read_priority(presence: domish.Element) -> int:
     element: Any = presence.priority
     if element is None:
         return 0
-    try:
-        return PRIORITIES[PRIORITIES.index(int(str(element)))]
-    except ValueError:
+    number = str(element).strip()
+    if not _NUMBER.fullmatch(number) or int(number) not in PRIORITIES:
         text = "The priority is a number from -128 to 127."
-        raise StanzaError("bad-request", "modify", text, "en") from None
+        raise StanzaError("bad-request", "modify", text, "en")
+    return int(number)

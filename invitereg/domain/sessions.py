@@ -1,6 +1,6 @@
 """Who is connected to the embedded domain, and the end of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -80,6 +80,8 @@ class Sessions:
         self._sessions: dict[str, dict[str, Session]] = {}
         self._last_end: int | None = None
         self._spared: set[Session] = set()
+        # What is to be done when a session makes room for another.
+        self.left: Callable[[Session], None] = self.remove
 
     def of(self, account: str) -> list[Session]:
         """The sessions of the account with this bare JID."""
@@ -103,14 +105,14 @@ class Sessions:
         previous = self._sessions.get(session.account, {}).get(session.address)
         if previous is not None:
             previous.end("conflict", "Replaced by a new connection with this resource.")
-            self.remove(previous)
+            self.left(previous)
         mine = self._sessions.setdefault(session.account, {})
         mine[session.address] = session
         if len(mine) > self._per_account:
             # Not resource-constraint: the client would come back, and end another one.
             oldest = next(iter(mine.values()))
             oldest.end("conflict", "Replaced by a new connection: there are too many.")
-            self.remove(oldest)
+            self.left(oldest)
         try:
             await self._end_outdated(session.domain, session.username, [session])
         except Refused as refusal:

@@ -3,11 +3,15 @@
 Source: RFC 6120 §4.9.3 (stream errors), §11.1 (prohibited XML), §11.6 (encoding).
 """
 
+import re
 from typing import Any
 
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+# Twisted writes the names of namespaces as they are, without escaping them: in these characters
+# there could be whole stanzas. No namespace in use has any.
+_NOT_IN_NAMESPACES = re.compile(r"[<>&'\"\x00-\x20]")
 # How much of a stanza's end tag may have arrived before it is complete.
 _END_TAG_BYTES = 64
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
@@ -86,6 +90,18 @@ class BoundedElementStream(domish.ExpatElementStream):
 
     def _on_restricted(self, *_arguments: Any) -> None:
         raise StreamError("restricted-xml")
+
+    def _onStartNamespace(self, prefix: str | None, uri: str | None) -> None:
+        if uri is not None and _NOT_IN_NAMESPACES.search(uri):
+            raise StreamError("not-well-formed", "a namespace with forbidden characters")
+        # Of prefixes nothing is remembered, as all names are resolved here. Twisted would write
+        # them again where they mean something else; without them it chooses its own.
+        if prefix is None:
+            super()._onStartNamespace(prefix, uri)
+
+    def _onEndNamespace(self, prefix: str | None) -> None:
+        if prefix is None:
+            super()._onEndNamespace(prefix)
 
     def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
         self._depth += 1

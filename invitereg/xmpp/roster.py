@@ -36,7 +36,8 @@ class RosterHandler(RequestHandler):
     def _on_roster(self, iq: domish.Element) -> None:
         session = self.xmlstream.session
         # Its own account has a roster, and the domain has none.
-        if session is None or iq.getAttribute("to") not in (None, session.account):
+        to = iq.getAttribute("to")
+        if session is None or (to is not None and parse_jid(to).full() != session.account):
             return
         if iq["type"] == "get":
             self.answer(iq, self._get(session))

@@ -152,9 +152,9 @@ class TokenTests(RosterTestCase):
         self.assertNotIn(TOKEN, kept[JULIET].request)
 
     def test_unknown(self):
-        """One that we do not know may be the inviter's app's own: it goes on to that."""
+        """One that we do not know goes no further either: so nobody learns which are known."""
         request = self.assertOrdinary("of-the-app")
-        self.assertEqual(request.preauth["token"], "of-the-app")
+        self.assertIsNone(request.preauth)
 
     def test_malformed(self):
         """A preauth without a token is none."""

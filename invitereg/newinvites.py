@@ -1,0 +1,59 @@
+"""What may be said about an invite that is to be made."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from invitereg.errors import InvalidRequest
+from invitereg.model import Kind
+
+DEFAULT_EXPIRY = timedelta.max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInvite:
+    """What somebody who makes an invite may say about it.
+
+    Attributes:
+        contact: become mutual contacts with the inviter.
+        registration: whether it lets register at all; without, it only makes contacts.
+        expiry: from now; None is never, `DEFAULT_EXPIRY` what the policy says.
+        uses: how often it may be redeemed; None is unlimited.
+        requestor: localpart of the user who asks for it, as whom it is made; None is the
+            operator.
+    """
+
+    domain: str
+    source: str
+    inviter: str | None = None
+    contact: bool = False
+    registration: bool = True
+    username: str | None = None
+    expiry: timedelta | None = DEFAULT_EXPIRY
+    uses: int | None = 1
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    note: str = ""
+    requestor: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of invite that this asks for."""
+        if not self.registration:
+            return Kind.CONTACT
+        return Kind.ACCOUNT_AND_CONTACT if self.contact else Kind.ACCOUNT
+
+
+def check_new_invite(new: NewInvite) -> None:
+    """Raises InvalidRequest if what is asked for makes no sense; the text says why."""
+    if new.requestor not in (None, new.inviter):
+        raise InvalidRequest("Whoever asks for an invite is its inviter.")
+    if new.uses is not None and new.uses < 1:
+        raise InvalidRequest("An invite needs at least one use.")
+    if new.username and new.uses != 1:
+        raise InvalidRequest("An invite for one username can have one use only.")
+    if (new.contact or not new.registration) and not new.inviter:
+        raise InvalidRequest("A contact invite needs an inviter to be a contact of.")
+    if new.username and not new.registration:
+        raise InvalidRequest("An invite that registers nobody cannot fix a username.")
+    if new.expiry is not None and new.expiry <= timedelta():
+        raise InvalidRequest("An invite must be valid for some time.")
