@@ -175,10 +175,11 @@ class ServerStream(Protocol):
 
     def _on_header(self, root: domish.Element) -> None:
         assert self._parser is not None  # noqa: S101 - it has just parsed the header
-        self._header_end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
-        names = (root.uri, root.name, root.defaultUri, root.localPrefixes.get("stream"))
+        start = self._parser.parser.CurrentByteIndex
+        self._header_end = self._raw.start_tag_end(start)
+        usual = self._raw.since(start).startswith(b"<stream:stream")
         said = root.getAttribute("from") or self._upstream.domain
-        if names != (NS_STREAMS, "stream", NS_CLIENT, NS_STREAMS):
+        if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
             # What we add is written with these names.
             self._fail("it does not begin a stream for clients: is this its port for clients?")
         elif said.lower() != self._upstream.domain:
