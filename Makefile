@@ -28,6 +28,7 @@ help:
 	@echo 'make messages  bring the catalogues of translations up to date with the code'
 	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
 	@echo "             (BENCH=commands: how fast commands answer; ARGS=\"--pending 1000000\")"
+	@echo '             (BENCH=gateway: what the gateway costs, with Prosody and HAProxy)'
 	@echo 'make bench-sessions   presence and messages a second (ARGS="--accounts 200")'
 	@echo 'make clean   remove .venv and everything else that was made'
 	@echo 'PYTHON=python3.12 chooses another Python.'

@@ -97,6 +97,12 @@ class Behind:
             self._found_fit(await check_registration(self.upstream, self._reactor))
         except UpstreamFailure as failure:
             outcome = failure
+        except Exception:
+            # Whoever waits must not wait for ever.
+            self._log.failure(
+                "asking the server of {domain} failed", domain=self.upstream.domain
+            )
+            outcome = UpstreamFailure("it could not be asked, for a defect of ours")
         waiting, self._waiting = self._waiting, None
         for one in waiting:
             one.callback(outcome)

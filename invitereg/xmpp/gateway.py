@@ -38,6 +38,18 @@ def own_features() -> Sequence[domish.Element]:
     return [register.stream_feature(), *preauth.stream_features()]
 
 
+class HeaderRefused(Exception):
+    """The server, which is as it should be, does not take the client's header.
+
+    Attributes:
+        condition: the stream error that it gives.
+    """
+
+    def __init__(self, condition: str) -> None:
+        super().__init__(condition)
+        self.condition = condition
+
+
 class Gateway:
     """The other side of one client's stream.
 
@@ -66,6 +78,7 @@ class Gateway:
 
         Raises:
             UpstreamFailure: there is no stream to the server.
+            HeaderRefused: it is the client's fault.
         """
         opened = await self._connect()
         features = offered_features(opened.features, own_features())
@@ -79,6 +92,7 @@ class Gateway:
 
         Raises:
             UpstreamFailure: there is no stream to the server.
+            HeaderRefused: it is the client's fault.
         """
         await self._connect()
 
@@ -91,6 +105,10 @@ class Gateway:
         self._opening = server.connect(self._reactor)
         try:
             opened = await self._opening
+        except UpstreamFailure as failure:
+            if failure.header_refused is not None:
+                raise HeaderRefused(failure.header_refused) from None
+            raise
         finally:
             self._opening = None
         self._server = server

@@ -11,7 +11,7 @@ from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
 from invitereg.xmpp.behind import Behind
-from invitereg.xmpp.gateway import Gateway, is_about_registration
+from invitereg.xmpp.gateway import Gateway, HeaderRefused, is_about_registration
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.rawbytes import RawBytes
 from invitereg.xmpp.stream import ClientStream
@@ -85,6 +85,8 @@ class GatewayStream(ClientStream):
         try:
             await step
             behind.reached()
+        except HeaderRefused as refused:
+            self.end(refused.condition)
         except UpstreamFailure as failure:
             if self.closing:  # It was the client that has left.
                 return

@@ -29,8 +29,33 @@ _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
 _NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
+# Stream errors with which a server refuses a header, and not itself (RFC 6120 §4.9.3).
+_OF_THE_HEADER = frozenset(
+    {
+        "bad-format",
+        "bad-namespace-prefix",
+        "improper-addressing",
+        "invalid-from",
+        "invalid-namespace",
+        "invalid-xml",
+        "not-well-formed",
+        "policy-violation",
+        "restricted-xml",
+        "unsupported-encoding",
+        "unsupported-feature",
+        "unsupported-version",
+    }
+)
+
+
 class UpstreamFailure(Exception):
-    """There is no stream to the server; the text says why, and what may be changed."""
+    """There is no stream to the server; the text says why, and what may be changed.
+
+    Attributes:
+        header_refused: the stream error, where it was the header that was not taken.
+    """
+
+    header_refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +103,8 @@ class ServerStream(Protocol):
         self._parser: BoundedElementStream | None = None
         self._header_end = 0
         self._heard = upstream.tls == "direct"
+        self._opening = False
+        self._header_refused: str | None = None
 
     def connect(self, reactor: Any) -> "Deferred[Opened]":
         """Begin; returns ``opened``, which may be cancelled to give up."""
@@ -148,10 +175,11 @@ class ServerStream(Protocol):
 
     def _on_header(self, root: domish.Element) -> None:
         assert self._parser is not None  # noqa: S101 - it has just parsed the header
-        self._header_end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
-        names = (root.uri, root.name, root.defaultUri, root.localPrefixes.get("stream"))
+        start = self._parser.parser.CurrentByteIndex
+        self._header_end = self._raw.start_tag_end(start)
+        usual = self._raw.since(start).startswith(b"<stream:stream")
         said = root.getAttribute("from") or self._upstream.domain
-        if names != (NS_STREAMS, "stream", NS_CLIENT, NS_STREAMS):
+        if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
             # What we add is written with these names.
             self._fail("it does not begin a stream for clients: is this its port for clients?")
         elif said.lower() != self._upstream.domain:
@@ -179,6 +207,7 @@ class ServerStream(Protocol):
         self.transport.startTLS(options)
 
     def _open(self) -> None:
+        self._opening = True
         self._expect(self._on_element)
         self.transport.write(self._header)
 
@@ -207,6 +236,8 @@ class ServerStream(Protocol):
                 (child.name for child in element.elements() if child.uri == _NS_STREAM_ERRORS),
                 condition,
             )
+        if self._opening and condition in _OF_THE_HEADER:
+            self._header_refused = condition
         unknown = condition == "host-unknown"
         hint = f": is {self._upstream.domain} one of its domains?" if unknown else ""
         self._fail(f"it answers {condition}{hint}")
@@ -233,7 +264,9 @@ class ServerStream(Protocol):
         self._silence()
         self._timeout_off()
         if not self.opened.called:
-            self.opened.errback(UpstreamFailure(text))
+            failure = UpstreamFailure(text)
+            failure.header_refused = self._header_refused
+            self.opened.errback(failure)
         if self.transport is not None:
             self.transport.abortConnection()
 

@@ -21,7 +21,11 @@ from sqlalchemy.engine import Engine
 from twisted.plugins import invitereg_plugin  # noqa: F401 - imported once, for all
 from twisted.scripts import twistd
 
-import invitereg.tap  # noqa: F401 - likewise
+# Likewise: all that takes long, but for Klein, which makes a reactor.
+import invitereg.domain.embedded
+import invitereg.store.sql
+import invitereg.xmpp.c2s
+import invitereg.xmpp.invites  # noqa: F401
 
 # A reactor must be made after the fork: two processes cannot share what it waits with. And
 # threads are lost by it.

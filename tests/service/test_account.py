@@ -84,6 +84,8 @@ class NoticeTests(AccountCase):
     async def told(self, wire: Wire) -> str:
         """The text of the next message."""
         message = await wire.read()
+        while message is not None and message.tag == "{jabber:client}presence":
+            message = await wire.read()
         assert message is not None
         assert message.tag == "{jabber:client}message"
         return message.findtext("{jabber:client}body") or ""

@@ -21,8 +21,10 @@ STOPPED = (0, -signal.SIGTERM)
 class ProcessCase(IsolatedAsyncioTestCase):
     """Each test starts what it needs."""
 
-    def service(self, settings: str = "", beside: Service | None = None) -> Service:
-        service = Service(settings, beside)
+    def service(
+        self, settings: str = "", beside: Service | None = None, upstream: str = ""
+    ) -> Service:
+        service = Service(settings, beside, upstream)
         self.addCleanup(service.remove)
         return service
 

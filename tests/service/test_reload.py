@@ -57,3 +57,27 @@ class ReloadTests(ProcessCase):
         self.edit(service, "data_dir: elsewhere", "data_dir: data")
         await self.register(service, "juliet", service.invite())
         self.assertStops(service)
+
+    async def test_server_behind(self) -> None:
+        """That a server behind is not there delays nothing; to change it needs a restart."""
+        service = self.service("", upstream="{connect: 'tcp:127.0.0.1:9'}")
+        service.start()
+        await service.logged("the server of localhost at tcp:127.0.0.1:9 is not used: ")
+        wire = await Wire.connect_only(service)
+        self.addCleanup(wire.close)
+        wire.send(wire.header)
+        self.assertEqual(await wire.goodbye(), "remote-connection-failed")
+        self.edit(service, "127.0.0.1:9", "127.0.0.1:10")
+        self.hang_up(service)
+        await service.logged("restart to change c2s")
+        self.assertStops(service)
+
+    async def test_server_behind_one_domain(self) -> None:
+        """One domain's server is named, too."""
+        service = self.service("domains: {localhost: {c2s: {upstream: {connect: 'unix:/x'}}}}")
+        self.edit(service, f"domain: {DOMAIN}\n", "")
+        service.start()
+        self.edit(service, "unix:/x", "unix:/y")
+        self.hang_up(service)
+        await service.logged("restart to change c2s.upstream")
+        self.assertStops(service)

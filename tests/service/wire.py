@@ -97,6 +97,10 @@ class Wire:
                 condition = _condition(element, NS_STREAM_ERRORS)
         return condition
 
+    async def rest(self) -> bytes:
+        """All bytes up to the end of the connection."""
+        return await self._reader.read()
+
     def stop_reading(self) -> None:
         """Take nothing from the connection any more, as a program that hangs."""
         transport = self._writer.transport

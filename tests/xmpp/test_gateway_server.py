@@ -80,6 +80,17 @@ class TroubleTests(TroubleCase):
                 server.close()
                 self.assertLogged(pattern)
 
+    def test_header_refused(self):
+        """A header that the server does not take is the client's fault, and no trouble."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER.replace(" xmlns=", " from='x' xmlns="))
+        self.listener.accept().say(SERVER_HEADER, STREAM_ERROR.format("invalid-from"))
+        (error,) = client.receive()
+        self.assertEqual(children(error), ["invalid-from"])
+        self.assertTrue(client.closed)
+        self.assertEqual(self.log, [])
+        self.listener.through()  # it need not be asked again
+
     def test_hangs(self):
         """A server that does not answer is given up."""
         client = self.listener.connect()
