@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Table, select
+from sqlalchemy import ColumnElement, RowMapping, Table, func, select
 from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
+from invitereg.errors import InvalidRequest
 from invitereg.keys import Scope
 from invitereg.model import Kind
 from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription
 from invitereg.store.accounts import server_key
+from invitereg.store.leasetables import errands, leases
 from invitereg.store.lines import (
     COUNTED,
     AccountLine,
@@ -60,8 +62,12 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
 
     Returns:
         How many lines there were, by type.
+
+    Raises:
+        InvalidRequest: something is under way at a server behind; nothing was written.
     """
     with _one_moment(connection):
+        _require_settled(connection)
         write(write_line(Header(version=__version__, schema=REVISIONS[-1])))
         counts, lines = dict.fromkeys(COUNTED.values(), 0), 0
         for line in _lines(connection):
@@ -71,6 +77,22 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
                 counts[COUNTED[line.type]] += 1
         write(write_line(End(lines=lines)))
     return counts
+
+
+def _require_settled(connection: Connection) -> None:
+    """Whatever is open at a server behind cannot be told as done, nor as not done."""
+    waiting = sum(
+        connection.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
+        for table, conditions in (
+            (leases, ()),
+            (errands, (errands.c.expires.is_(None),)),
+        )
+    )
+    if waiting:
+        raise InvalidRequest(
+            f"{waiting} things are under way at a server that keeps accounts. Try again in a "
+            "moment; if that does not help, see in the log why it does not answer."
+        )
 
 
 @contextmanager

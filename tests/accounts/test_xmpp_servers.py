@@ -126,6 +126,19 @@ class MissingPrivilegeTests(TestCase):
         self.assertIn("privileged_entities", await server.contacts_problem())
         self.assertEqual(await server.try_privileges(), [error.text])
 
+    async def test_as_documented(self):
+        """The lines of the operators' guide grant all that is needed, and no more."""
+        peer = Prosody()
+        self.addCleanup(peer.remove)
+        peer.settings = []
+        peer.host = [
+            f'admins = {{ "{COMPONENT}" }}',
+            f'privileged_entities = {{ ["{COMPONENT}"] = {{ roster = "both" }} }}',
+        ]
+        peer.start()
+        line = await connected(self, peer)
+        self.assertEqual(await XMPPServer(DOMAIN, line, reactor).try_privileges(), [])
+
 
 class OverComponent:
     """What the contract of all backends needs, over a real connection."""

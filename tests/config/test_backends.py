@@ -2,7 +2,10 @@
 
 from tests.config.case import ConfigCase
 
-COMPONENT = "component: {connect: 'tcp:127.0.0.1:5347', jid: invites.example.com, secret_file: secret}\n"
+COMPONENT = (
+    "component: {connect: 'tcp:127.0.0.1:5347', "
+    "jid: invites.example.com, secret_file: secret}\n"
+)
 
 
 class BackendTests(ConfigCase):

@@ -182,8 +182,9 @@ class KeyTests(ConfigCase):
         self.assertTrue(
             mistake.endswith(
                 "known here are site_name, admins, contact_addresses, registration_watchers, "
-                "welcome_message, tls, trusted_networks, c2s, policy, component, accounts, web, "
-                "domain, domains, data_dir, store, keep_addresses, keep_invites, keep_names"
+                "welcome_message, tls, trusted_networks, c2s, policy, component, accounts, "
+                "web, domain, domains, data_dir, store, keep_addresses, keep_invites, "
+                "keep_names"
             )
         )
 

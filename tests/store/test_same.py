@@ -138,7 +138,7 @@ class TwoStores(RuleBasedStateMachine):
     def reserve(self, invite, username, operator, by):
         if invite is not None and invite.username is not None:
             username = invite.username
-        use = self.use(username, invite and invite.id)
+        use = self.use(username, invite)
         if invite is not None:
             use = replace(use, kind=invite.kind)
         account = make_account(username=username, created_at=self.now, credentials=None)

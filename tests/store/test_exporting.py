@@ -1,0 +1,31 @@
+"""An export while something is under way at a server that keeps accounts."""
+
+from twisted.internet.defer import Deferred
+
+from invitereg.errors import InvalidRequest
+from invitereg.store.database import Database
+from invitereg.store.exporting import export_all
+from invitereg.store.sql import SQLStore
+from invitereg.threads import Inline
+from tests.contracts.store_case import DOMAIN, StoreCase
+
+
+class OpenWorkTests(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.database = Database(self.folder(), Inline())
+        self.addCleanup(self.database.close)
+        self.store = SQLStore(self.database)
+
+    async def export(self):
+        return await self.database.read(lambda connection: export_all(connection, bytes))
+
+    async def test_refused(self):
+        """Nothing is written that is neither done nor undone."""
+        lease = await self.store.reserve(self.redemption(contact="romeo"), self.now)
+        await self.refused(Deferred.fromCoroutine(self.export()), InvalidRequest)
+        await self.store.complete(lease.number)
+        await self.refused(Deferred.fromCoroutine(self.export()), InvalidRequest)
+        [errand] = await self.store.take_errands(DOMAIN, "node", self.now, self.now)
+        await self.store.finish_errand(errand.number)
+        self.assertEqual((await self.export())["accounts"], 1)

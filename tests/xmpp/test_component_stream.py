@@ -1,0 +1,132 @@
+"""The connection to a server as its component: kept up, and told of when it is not."""
+
+from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+
+from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.xmpp.componentstream import HANDSHAKE_SECONDS, LONGEST_PAUSE, ComponentStream
+
+JID = "invites.example.com"
+OPENED = (
+    f"<stream:stream xmlns='jabber:component:accept' from='{JID}' id='1' "
+    "xmlns:stream='http://etherx.jabber.org/streams'>"
+).encode()
+
+
+class ComponentStreamTests(SynchronousTestCase):
+    """The server is played here, and so is time."""
+
+    def setUp(self):
+        self.reactor = MemoryReactorClock()
+        self.line = ComponentStream(self.reactor, "tcp:127.0.0.1:5347", JID, "secret")
+        self.line.start()
+
+    def connect(self, *answers):
+        """Take the newest attempt to connect, and answer on it."""
+        factory = self.reactor.tcpClients[-1][2]
+        self.transport = StringTransport()
+        self.protocol = factory.buildProtocol(None)
+        self.protocol.makeConnection(self.transport)
+        for answer in answers:
+            self.protocol.dataReceived(answer)
+
+    def lose(self):
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+
+    def ready(self):
+        self.connect(OPENED, b"<handshake/>")
+        self.assertTrue(self.line.ready)
+
+    def ask(self):
+        iq = domish.Element((None, "iq"))
+        iq.attributes.update({"type": "get", "to": "example.com"})
+        return self.line.ask(iq, 4.0), iq
+
+    def cause(self):
+        return self.failureResultOf(self.ask()[0], ServerUnreachable).value.text
+
+    def test_asks(self):
+        """A request has its answer, or its error."""
+        self.ready()
+        asked, iq = self.ask()
+        self.protocol.dataReceived(f"<iq type='result' id='{iq['id']}' to='{JID}'/>".encode())
+        self.assertEqual(self.successResultOf(asked)["type"], "result")
+        asked, iq = self.ask()
+        forbidden = "<forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        error = f"<error type='auth'>{forbidden}</error>"
+        self.protocol.dataReceived(f"<iq type='error' id='{iq['id']}'>{error}</iq>".encode())
+        self.assertEqual(self.failureResultOf(asked, StanzaError).value.condition, "forbidden")
+
+    def test_unknown(self):
+        """Of a request that was sent, no answer says nothing."""
+        self.ready()
+        slow, _iq = self.ask()
+        self.reactor.advance(4.0)
+        self.failureResultOf(slow, OutcomeUnknown)
+        cut, _iq = self.ask()
+        self.lose()
+        self.failureResultOf(cut, OutcomeUnknown)
+
+    def test_nothing_waits(self):
+        """Without a connection nothing is sent, then or later."""
+        self.assertIn("not connected", self.cause())
+        self.ready()
+        self.assertNotIn(b"<iq", self.transport.value())
+
+    def test_refused_handshake(self):
+        """A wrong secret is told with what to change, and not tried faster and faster."""
+        error = (
+            b"<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+            b"</stream:error></stream:stream>"
+        )
+        waited = []
+        for _ in range(8):
+            self.connect(OPENED, error)
+            self.lose()
+            attempts, seconds = len(self.reactor.tcpClients), 0.0
+            while len(self.reactor.tcpClients) == attempts:
+                self.reactor.advance(0.5)
+                seconds += 0.5
+            waited.append(seconds)
+        self.assertEqual((waited[0], waited[-1]), (1.0, LONGEST_PAUSE))
+        self.assertEqual(waited, sorted(waited))
+        self.assertIn("not-authorized: the secret is another", self.cause())
+        logged = self.flushLoggedErrors()
+        self.assertEqual(logged, [])
+        self.ready()
+        self.lose()
+        self.reactor.advance(1.0)
+        self.assertEqual(len(self.reactor.tcpClients), attempts + 2)
+
+    def test_silent_server(self):
+        """A port on which nobody speaks is left, and told."""
+        self.connect()
+        self.transport.abortConnection = self.lose
+        self.reactor.advance(HANDSHAKE_SECONDS)
+        self.assertIn("did not finish the handshake", self.cause())
+
+    def test_cannot_connect(self):
+        """Why there is no connection is told."""
+        self.reactor.tcpClients[-1][2].clientConnectionFailed(None, Failure(ConnectError()))
+        self.assertIn("cannot connect to tcp:127.0.0.1:5347", self.cause())
+
+    def test_privileges(self):
+        """What the server grants is read in either version, and not from a user."""
+        self.ready()
+        for number in (1, 2):
+            perm = "<perm access='roster' type='both'/>"
+            for sender in ("romeo@example.net", f"v{number}.example.com"):
+                self.protocol.dataReceived(
+                    f"<message from='{sender}' to='{JID}'><privilege "
+                    f"xmlns='urn:xmpp:privilege:{number}'>{perm}</privilege></message>".encode()
+                )
+            self.assertEqual(
+                self.line.privileges.of(f"v{number}.example.com", "roster"), "both"
+            )
+        self.assertEqual(
+            set(self.line.privileges.granted), {"v1.example.com", "v2.example.com"}
+        )
