@@ -34,7 +34,7 @@ _IS_KNOWN = select(
     exists().where(
         names_table.c.domain == bindparam("of_domain"),
         names_table.c.username == bindparam("of_username"),
-        names_table.c.state != names.State.RESERVED,
+        names_table.c.state.in_((names.State.ACCOUNT, names.State.DELETED)),
     )
 )
 
