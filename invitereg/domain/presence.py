@@ -133,7 +133,9 @@ class Presence:
         account = to.userhost()
         was_there = self._delivery.presence(presence, to)
         if presence.getAttribute("type") == "unavailable":
-            if to.resource is None:  # other sessions of the account may have been told, too
+            # Other sessions of the account may have been told, too, and still think so.
+            others = [s for s in self._sessions.available(account) if s.address != to.full()]
+            if to.resource is None or not others:
                 session.directed.discard(account)
         elif was_there and account != session.account:
             session.directed.add(account)
