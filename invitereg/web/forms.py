@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from invitereg.web.channel import WebRequest
+from invitereg.web.requestheaders import header
 
 COOKIE = "invitereg_form"
 DONE_COOKIE = "invitereg_done"
@@ -71,7 +72,7 @@ def genuine(request: WebRequest, sent: Mapping[str, str], form: str) -> bool:
     """Whether fields come from a form that this browser was shown under the name ``form``."""
     known = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
     stamp = Browser(known).stamp(form).encode()
-    elsewhere = request.getHeader("sec-fetch-site") in ("cross-site", "same-site")
+    elsewhere = header(request, "sec-fetch-site") in ("cross-site", "same-site")
     told = sent.get("form", "").encode("utf-8", "replace")
     return bool(known) and not elsewhere and hmac.compare_digest(told, stamp)
 
@@ -82,7 +83,7 @@ def fields(request: WebRequest) -> dict[str, str]:
     Raises:
         NoForm: it is none.
     """
-    kind = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    kind = header(request, "content-type").partition(";")[0].strip().lower()
     if kind != _FORM_TYPE:
         raise NoForm(415)
     body: Any = request.content

@@ -33,6 +33,7 @@ from invitereg.web.presenting import (
     sorted_apps,
     stores,
 )
+from invitereg.web.requestheaders import header
 from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles
 
@@ -76,8 +77,8 @@ def reader(request: WebRequest) -> Reader:
     """Who asks, by what they chose in the address, and else by what their browser says."""
     wanted = argument(request, "lang")
     chosen = wanted if wanted in languages() else ""
-    tags = [chosen] if chosen else accepted(request.getHeader("accept-language") or "")
-    agent = request.getHeader("user-agent") or ""
+    tags = [chosen] if chosen else accepted(header(request, "accept-language"))
+    agent = header(request, "user-agent")
     return Reader(chosen_language(tags), chosen, visitor(agent, argument(request, "platform")))
 
 

@@ -10,6 +10,7 @@ from invitereg.policy.values import Network
 from invitereg.web.addresses import client_address
 from invitereg.web.channel import IDLE_SECONDS, Channel, WebRequest
 from invitereg.web.headers import secure
+from invitereg.web.requestheaders import header, header_values
 from invitereg.web.settings import SiteSettings
 
 AccessLog = Callable[[WebRequest], None]
@@ -61,7 +62,7 @@ class WebDoor:
         """The site that is asked for; the only one, whatever name it is called by."""
         if len(self.sites) == 1:
             return next(iter(self.sites.values()))
-        host = (request.getHeader("host") or "").lower()
+        host = header(request, "host").lower()
         path = tuple(request.postpath or ())
         fitting = [site for site in self.sites.values() if site.host == host]
         within = [site for site in fitting if path[: len(site.prefix)] == site.prefix]
@@ -122,7 +123,7 @@ class _Front(Resource):
         if not _readable(request):
             secure(request.responseHeaders, https=False)
             return Unreadable()
-        forwarded = request.requestHeaders.getRawHeaders("x-forwarded-for", [])
+        forwarded = header_values(request, "x-forwarded-for")
         request.client = client_address(peer, forwarded, door.trusted_proxies)
         part = door.part_for(request)
         site = getattr(request, "served", None)

@@ -57,6 +57,17 @@ class HeaderTests(WebCase):
             self.assertEqual(self.header(page, "strict-transport-security"), "max-age=31536000")
             self.assertIsNone(self.header(page, "server"))
 
+    async def test_any_bytes(self) -> None:
+        """A header that is no text is as good as none, and leaves no trace in the log."""
+        for name in ("user-agent", "accept-language", "x-forwarded-for", "sec-fetch-site"):
+            for path in ("/", "/register", "/nosuch"):
+                page = await self.get(path, headers={name.encode(): [b"\xff\xfe"]})
+                self.assertLess(page.code, 500, (name, path))
+                self.assertIn("default-src", self.header(page, "content-security-policy") or "")
+        page = await self.ask("POST", "/register", headers={b"content-type": [b"\xff"]})
+        self.assertLess(page.code, 500)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     async def test_caching(self) -> None:
         """Pages are never kept; files that are named by their digest are, for ever."""
         *pages, style = await self.pages()

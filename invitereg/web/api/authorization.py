@@ -12,6 +12,7 @@ from invitereg.keys import ApiKey, IKeyStore, Scope
 from invitereg.model import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
 from invitereg.web.api.problems import Problem
+from invitereg.web.requestheaders import header_values
 
 KNOWN = timedelta(seconds=0.5)
 """How long a key may be taken to be as it was: a revocation takes effect within that time.
@@ -117,7 +118,7 @@ def bearer(request: Request) -> str | None:
     Raises:
         Problem: there is a header that says something else.
     """
-    headers = request.requestHeaders.getRawHeaders("authorization", [])
+    headers = header_values(request, "authorization")
     if not headers:
         return None
     scheme, _, secret = headers[0].strip().partition(" ")

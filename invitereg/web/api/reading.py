@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from invitereg.web.api.problems import Mistakes, Problem
 from invitereg.web.channel import MAX_BODY, WebRequest
+from invitereg.web.requestheaders import header_values
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,7 +28,7 @@ def read_body(request: WebRequest, model: type[M]) -> M:
     body = request.content.read() if request.content else b""
     if not body:
         return _validated(model, b"{}")
-    _require_json(request.requestHeaders.getRawHeaders("content-type", []))
+    _require_json(header_values(request, "content-type"))
     _check_json(body)
     return _validated(model, body)
 

@@ -20,6 +20,7 @@ from invitereg.web.api.operations import Answer, Call, Operation, once
 from invitereg.web.api.problems import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.reading import read_body, read_query
 from invitereg.web.channel import WebRequest
+from invitereg.web.requestheaders import header_values
 
 API_PATH = "api/v1"
 DOCUMENT = ("openapi.json",)
@@ -164,7 +165,7 @@ def _fits(operation: Operation, path: tuple[str, ...]) -> bool:
 
 
 def _request_name(request: WebRequest) -> str | None:
-    values = request.requestHeaders.getRawHeaders("idempotency-key", [])
+    values = header_values(request, "idempotency-key")
     if not values:
         return None
     if len(values) > 1 or not _REQUEST_NAME.fullmatch(values[0]):
