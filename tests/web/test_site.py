@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
 
 from invitereg.config.webkeys import WebKeys
 from invitereg.policy.values import Domain, Limits, Policy
@@ -211,7 +211,7 @@ class SlowTests(SynchronousTestCase):
         self.clock = Clock()
         site = SiteSettings(domain=DOMAIN, external_url="https://example.com/")
         door = WebDoor(
-            sites={DOMAIN: site}, trusted_proxies=(), pages=Resource(), reactor=self.clock
+            sites={DOMAIN: site}, trusted_proxies=(), pages=notFound(), reactor=self.clock
         )
         listener = door.listener()
         self.channel: Any = listener.buildProtocol(None)
