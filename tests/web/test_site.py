@@ -154,6 +154,38 @@ class RequestTests(WebCase):
             self.assertNotIn("evil.example", answer.body)
             self.assertNotIn("evil.example", str(list(answer.headers.getAllRawHeaders())))
 
+    async def test_host_once(self) -> None:
+        """A request says once which host it is for, but for those of old (RFC 9112 §3.2)."""
+        for version, hosts, status in (
+            (b"1.1", 1, 200),
+            (b"1.1", 0, 400),
+            (b"1.1", 2, 400),
+            (b"1.0", 0, 200),
+            (b"1.0", 2, 400),
+        ):
+            request = b"GET / HTTP/" + version + b"\r\nConnection: close\r\n"
+            answer = await self.raw(request + b"Host: x\r\n" * hosts + b"\r\n")
+            self.assertEqual(int(answer.split(b" ")[1]), status, (version, hosts))
+            self.assertIn(b"nosniff", answer)
+
+    async def test_codings(self) -> None:
+        """A body in a coding that there is not is refused, not taken for another request."""
+        for coding in (b"identity", b" Identity\t", b"gzip", b"chunked, identity"):
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " + coding
+            answer = await self.raw(head + b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), coding)
+            self.assertEqual(answer.count(b"HTTP/1.1 "), 1)
+
+    async def test_phrases(self) -> None:
+        """Every status is said in words, too."""
+        for request, told in (
+            (b"GET / HTTP/1.1\r\nHost: x\r\n", b"200 OK"),
+            (b"GET /nosuch HTTP/1.1\r\nHost: x\r\n", b"404 Not Found"),
+            (b"PUT / HTTP/1.1\r\nHost: x\r\n", b"405 Method Not Allowed"),
+        ):
+            answer = await self.raw(request + b"Connection: close\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 " + told + b"\r\n"), answer[:60])
+
     async def test_declared_too_large(self) -> None:
         """A body that says to be too large is answered before it is sent."""
         head = b"POST /register HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
@@ -237,7 +269,7 @@ class SlowTests(SynchronousTestCase):
 
     def test_slow_body(self) -> None:
         """So is one whose body comes so."""
-        self.channel.dataReceived(b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        self.channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
         for _second in range(REQUEST_SECONDS):
             self.channel.dataReceived(b"x")
             self.clock.advance(1)
@@ -246,7 +278,7 @@ class SlowTests(SynchronousTestCase):
     def test_next_request(self) -> None:
         """The time of one request does not count for the next."""
         for _request in range(3):
-            self.channel.dataReceived(b"GET /nosuch HTTP/1.1\r\n")
+            self.channel.dataReceived(b"GET /nosuch HTTP/1.1\r\nHost: x\r\n")
             self.clock.advance(REQUEST_SECONDS - 1)
             self.channel.dataReceived(b"\r\n")
         self.assertFalse(self.transport.disconnecting)
@@ -292,7 +324,8 @@ class SeveralTests(WebCase):
 
     async def test_no_such_site(self) -> None:
         """A name that is none of ours is refused."""
-        self.assertEqual((await self.at("evil.example")).code, 421)
+        answer = await self.at("evil.example")
+        self.assertEqual((answer.code, answer.phrase), (421, b"Misdirected Request"))
 
     async def test_token_of_another(self) -> None:
         """An invitation is valid on its own domain's site only."""
@@ -334,7 +367,11 @@ class OwnTests(WebCase):
             '{% extends "base.html" %}'
             "{% block main %}<h1>Our own, {{ domain.name }}</h1>{% endblock %}"
         )
-        texts = {"headline": {"en": "Hello", "de": "Hallo"}, "footer": "Club <3"}
+        texts = {
+            "headline": {"en": "Hello", "de": "Hallo"},
+            "about": "All about trains.",
+            "footer": "Club <3",
+        }
         keys = WebKeys.model_validate(
             {
                 "external_url": "https://chat.example.com/",
@@ -366,6 +403,8 @@ class OwnTests(WebCase):
         page = (await self.get(f"/invite/{token}")).body
         for text in (
             "<h1>Hello</h1>",
+            "All about trains.",
+            "With this invitation you get an account",
             "Club &lt;3",
             '<a href="https://example.com/imprint">Imprint</a>',
             "Our App",
