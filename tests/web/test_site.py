@@ -21,7 +21,8 @@ from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.web.channel import IDLE_SECONDS, MAX_BODY, REQUEST_SECONDS
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
-from tests.web.door import DOMAIN, WebCase, later
+from tests.web.door import DOMAIN, PASSWORD, WebCase, later
+from tests.web.person import Person
 
 
 class Raw(Protocol):
@@ -387,6 +388,9 @@ class OwnTests(WebCase):
                             "link": "https://example.com/app",
                             "preauth": True,
                             "magic_link": "https://example.com/app#{uri}",
+                            "login_link": "https://example.com/?jid={address}&at={domain}",
+                            "setup": "Allow notifications.",
+                            "login": "Say that you have an account.",
                         }
                     },
                 },
@@ -417,3 +421,14 @@ class OwnTests(WebCase):
         self.assertIn("<h1>Hallo</h1>", page)
         logo = await self.get("/static/logo")
         self.assertEqual(logo.body, "<svg/>")
+
+    async def test_after_registration(self) -> None:
+        """Who has chosen the operator's app is told its steps, and led into it."""
+        _invite, token = await self.invite()
+        person, path = Person(self), f"/invite/{token}/register?app=ours"
+        await person.open(path)
+        await person.send(path, username="50%+#?é", password=PASSWORD)
+        page = await person.open(self.header(person.page, "location") or "")
+        link = "https://example.com/?jid=50%25%2B%23%3F%C3%A9@example.com&amp;at=example.com"
+        for text in (f'href="{link}"', "Allow notifications.", "Say that you have an account."):
+            self.assertIn(text, page.body)
