@@ -164,6 +164,9 @@ def _complain_of_sites(
         if url and url in known:
             document.complain(place, "is another domain's as well: each needs its own")
         known.add(url)
+        for key in keys.web.logos_from_elsewhere() if url and keys else ():
+            text = f"must be at {url} itself: pages load no pictures from anywhere else"
+            document.complain(domain.place(document, ("web", "apps", "add", key, "logo")), text)
     listening = any(("web", key) in document.lines for key in ("listen", "listen_tls"))
     said = ("web", "external_url") in document.lines
     if listening and not said and not any(known) and None not in domains.values():

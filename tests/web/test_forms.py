@@ -173,6 +173,7 @@ class ErrorTests(FormCase):
             ({"password": "password1"}, 422, "password", "This password is too easy"),
             ({"password": "x" * 2000}, 422, "password", "This password is too long"),
             ({"email": " "}, 422, "email", "Please fill this in."),
+            ({"email": "\0"}, 422, "email", "This has characters that cannot be used."),
         ):
             answer = await person.send(path, **{**good, **changed})
             self.assertEqual(answer.code, status, changed)
