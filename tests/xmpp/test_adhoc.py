@@ -331,7 +331,7 @@ class ErrorTests(CommandCase):
 class DiscoTests(CommandCase):
     def test_items(self):
         """Everybody sees what they may execute, by its name in their language."""
-        answer = self.outcome(self.commands.items(self.asker(language="de")))
+        answer = self.outcome(self.commands.items(self.asker(language="de"), DOMAIN.name))
         self.assertEqual(answer["node"], NS_COMMANDS)
         found = [(one["jid"], one["node"], one["name"]) for one in answer.elements()]
         self.assertEqual(
