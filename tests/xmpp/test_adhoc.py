@@ -341,7 +341,7 @@ class DiscoTests(CommandCase):
                 ("example.com", "once", "Einladungen anzeigen"),
             ],
         )
-        answer = self.outcome(self.commands.items(self.asker(ROMEO)))
+        answer = self.outcome(self.commands.items(self.asker(ROMEO), DOMAIN.name))
         self.assertEqual([one["node"] for one in answer.elements()], ["once"])
 
     def test_info(self):
