@@ -22,6 +22,7 @@ from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.notices import INoticeStore
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.server import ServerUnreachable
@@ -31,6 +32,7 @@ from invitereg.xmpp.component import ComponentDoor
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.disco import SessionDiscoHandler
 from invitereg.xmpp.passwordcheck import PasswordCheck
+from invitereg.xmpp.telling import ComponentTeller
 from invitereg.xmpp.upstream import ServerStream
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
@@ -48,12 +50,15 @@ class ServersBehind:
         self,
         backends: Mapping[str, Backend],
         upstreams: Mapping[str, UpstreamKeys],
+        domains: Mapping[str, Domain],
         store: Any,
         reactor: Any,
         now: Callable[[], datetime],
         work: Any,
     ) -> None:
-        """Connect to nothing yet; ``work`` runs what takes long.
+        """Connect to nothing yet.
+
+        ``domains`` may be updated while running; ``work`` runs what takes long.
 
         Raises:
             OSError, ValueError: a file that is named in the configuration.
@@ -61,7 +66,11 @@ class ServersBehind:
         self.components: dict[str, ComponentStream] = {}
         self.accounts: dict[str, RemoteAccounts] = {}
         self._register_from: dict[str, tuple[str, ...]] = {}
+        self._domains = domains
+        self._reactor = reactor
+        self._now = now
         self._apis: list[Ejabberd] = []
+        self._tellers: list[ComponentTeller] = []
         self._errands: list[Errands] = []
         # No two processes are named alike, ever.
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -78,7 +87,7 @@ class ServersBehind:
                 check = _password_check(domain, upstreams.get(domain), reactor, work)
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
-                self._errands.append(Errands(accounts, store, node, now))
+                self._errands.append(Errands(accounts, store, node, now, domains))
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
         if keys.backend == "ejabberd":
@@ -95,6 +104,8 @@ class ServersBehind:
             yield accounts.settle
         for errands in self._errands:
             yield errands.carry_out
+        for teller in self._tellers:
+            yield teller.tell_new
 
     def old_errands(self) -> Iterator[Callable[[int], Deferred[int]]]:
         """What removes answers that nobody has come for, so many at a time."""
@@ -102,16 +113,13 @@ class ServersBehind:
             yield errands.forget_old
 
     def open_doors(
-        self,
-        domains: Mapping[str, Domain],
-        registrar: Registrar,
-        commands: AdHocCommands,
-        seconds: Callable[[], float],
+        self, registrar: Registrar, commands: AdHocCommands, notices: INoticeStore
     ) -> None:
-        """Let people register, and give commands, through the components."""
+        """Let people register, give commands, and be told, by the components."""
+        seconds = self._reactor.seconds
         for name, component in self.components.items():
             door = ComponentDoor(
-                partial(domains.__getitem__, name),
+                partial(self._domains.__getitem__, name),
                 registrar,
                 commands,
                 self._register_from[name],
@@ -120,6 +128,21 @@ class ServersBehind:
             version = VersionHandler("invitereg", __version__)
             for handler in (door, SessionDiscoHandler(), PingHandler(), version):
                 handler.setHandlerParent(component)
+            if name in self.accounts:
+                self._let_tell(name, component, notices)
+
+    def _let_tell(self, domain: str, component: ComponentStream, notices: INoticeStore) -> None:
+        teller = ComponentTeller(
+            domain,
+            component.jid,
+            component.ask,
+            self._domains,
+            notices,
+            self._now,
+            self._reactor.seconds,
+        )
+        teller.setHandlerParent(component)
+        self._tellers.append(teller)
 
     def start(self) -> None:
         """Connect the components, and keep them connected."""

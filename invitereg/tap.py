@@ -142,7 +142,7 @@ class InviteregService(Service):
         notices = SQLNoticeStore(database)
         door = self._make_door(store, notices, accounts, registrar)
         self._streams, self._registrar = door.streams, registrar
-        behind.open_doors(self._domains, registrar, door.commands, self._reactor.seconds)
+        behind.open_doors(registrar, door.commands, notices)
         meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
         meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
         web = self._web.listeners(store, keys, accounts, registrar)
@@ -217,10 +217,9 @@ class InviteregService(Service):
 
     def _make_behind(self, store: SQLStore) -> ServersBehind:
         config, work = self._config, self._threads
+        servers = config.backends, config.upstreams, self._domains
         try:
-            return ServersBehind(
-                config.backends, config.upstreams, store, self._reactor, self._now, work
-            )
+            return ServersBehind(*servers, store, self._reactor, self._now, work)
         except (OSError, ValueError) as error:
             raise StartFailure(f"{config.path}: {error}") from None
 

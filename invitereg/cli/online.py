@@ -51,7 +51,7 @@ def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(left, {}, memory_store(), reactor_, _now, Inline())
+        behind = ServersBehind(left, {}, {}, memory_store(), reactor_, _now, Inline())
         behind.start()
         for domain, component in behind.components.items():
             try:

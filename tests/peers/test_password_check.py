@@ -180,6 +180,7 @@ class BackendTests(TestCase):
         behind = ServersBehind(
             {DOMAIN: backend},
             {DOMAIN: keys} if upstream else {},
+            {},
             memory_store(),
             reactor,
             lambda: datetime.now(UTC),
