@@ -16,6 +16,7 @@ from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.listening import Tls
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits
+from invitereg.config.recipients import complain_of_recipients
 from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
 from invitereg.config.upstreamkeys import UpstreamKeys
@@ -147,6 +148,7 @@ def _checked(
     shared = within(key_tree(DomainKeys), document.value)
     domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
     _complain_of_sites(document, named, domains)
+    complain_of_recipients(document, named, domains)
     if file is None or document.mistakes:
         return None
     return file, {name: keys for name, keys in domains.items() if keys is not None}
