@@ -149,6 +149,7 @@ def _checked(
     domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
     _complain_of_sites(document, named, domains)
     complain_of_recipients(document, named, domains)
+    _complain_of_gateways(document, named, domains)
     if file is None or document.mistakes:
         return None
     return file, {name: keys for name, keys in domains.items() if keys is not None}
@@ -174,6 +175,20 @@ def _complain_of_sites(
     if listening and not said and not any(known) and None not in domains.values():
         text = "is missing: where do browsers find the site, such as https://example.com/"
         document.complain(("web", "external_url"), text)
+
+
+def _complain_of_gateways(
+    document: Document, named: Iterable[Named], domains: Mapping[str, DomainKeys | None]
+) -> None:
+    """Behind a gateway, accounts of our own would be known to nobody who checks passwords."""
+    for domain in named:
+        keys = domains[domain.name]
+        if keys and keys.c2s.upstream and keys.accounts.backend == "embedded":
+            text = (
+                "clients would log in at that server, and accounts be made elsewhere: add "
+                "accounts: {backend: xmpp} or {backend: ejabberd}, or take upstream out"
+            )
+            document.complain(domain.place(document, ("c2s", "upstream")), text)
 
 
 def _domain_keys(
