@@ -15,7 +15,7 @@ from invitereg.config import load
 from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
-from invitereg.testing import memory_store
+from invitereg.store.memory import MemoryStore
 
 SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
@@ -50,7 +50,7 @@ def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(left, memory_store(), reactor_, lambda: datetime.now(UTC))
+        behind = ServersBehind(left, MemoryStore(), reactor_, lambda: datetime.now(UTC))
         behind.start()
         for domain, component in behind.components.items():
             try:
