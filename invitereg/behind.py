@@ -69,7 +69,9 @@ class ServersBehind:
             if server is not None:
                 accounts = RemoteAccounts(server, store, reactor, now, _unchecked)
                 self.accounts[domain] = accounts
-                self._errands.append(Errands(accounts, store, node, now))
+                errands = Errands(accounts, store, node, now)
+                accounts.carry_out = errands.carry_out
+                self._errands.append(errands)
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
         if keys.backend == "ejabberd":
