@@ -13,10 +13,12 @@ from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer
 from invitereg.store.database import Database
+from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
 from tests.contracts import backend_contract
+from tests.contracts.backend_contract import SERVED
 from tests.contracts.servers import Fault, FaultyServer, MemoryServer
 from tests.contracts.store_case import DOMAIN, StoreCase
 
@@ -54,7 +56,7 @@ class CommandCase(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.errands = Errands(self.remote, self.store, "node", lambda: self.now)
+        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
         self.accounts = PostedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
         self.slept = 0.0
 
@@ -84,6 +86,8 @@ class CommandTests(CommandCase):
         self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
         self.assertEqual((await self.account()).roles, ("r",))
         self.assertNotIn("pass word", repr([errand.details for errand in seen]))
+        told = await MemoryNoticeStore(self.store).notices_of(DOMAIN, "escalus")
+        self.assertEqual([notice.use.username for notice in told], ["juliet"])
         await self.refused(self.create(), UsernameTaken)
 
     async def test_asks(self):
