@@ -5,8 +5,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from invitereg.accounts.errands import Errands
+from invitereg.accounts.making import CONTACTS_SECONDS
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.accounts.remote import CONTACTS_SECONDS, RemoteAccounts
+from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
@@ -55,8 +56,8 @@ class ContactsTests(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.remote.carry_out = Errands(
-            self.remote, self.store, "node", lambda: self.now
+        self.remote.making.carry_out = Errands(
+            self.remote, self.store, "node", lambda: self.now, {}
         ).carry_out
 
     def redeem(self):
@@ -87,7 +88,7 @@ class ContactsTests(StoreCase):
         async def fails():
             raise Unavailable("x")
 
-        self.remote.carry_out = fails
+        self.remote.making.carry_out = fails
         waiting = self.redeem()
         self.clock.advance(CONTACTS_SECONDS)
         self.successResultOf(waiting)
