@@ -1,7 +1,7 @@
 """Does at the server what was written down as to be done: by us, or by a command."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from invitereg.errors import Refused
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, ILeaseStore, Task
 from invitereg.model import Account, Kind, Use
+from invitereg.notices import notices_about
+from invitereg.policy.values import Domain
 from invitereg.server import MissingPrivilege, NotThere, ServerFault
 
 TAKEN = timedelta(seconds=30)
@@ -29,9 +31,15 @@ class Errands:
     _log = Logger()
 
     def __init__(
-        self, accounts: RemoteAccounts, store: Any, node: str, now: Callable[[], datetime]
+        self,
+        accounts: RemoteAccounts,
+        store: Any,
+        node: str,
+        now: Callable[[], datetime],
+        domains: Mapping[str, Domain],
     ) -> None:
         """``node`` names this process as no other is named."""
+        self._domains = domains
         self._accounts = accounts
         self._server = accounts.server
         self._store = ILeaseStore(store)
@@ -127,7 +135,8 @@ class Errands:
             at=now,
             door="cli",
         )
-        asked = Redemption(account=account, use=use, operator=True)
+        notices = tuple(notices_about(self._domains[use.domain], use))
+        asked = Redemption(account=account, use=use, operator=True, notices=notices)
         await self._accounts.redeem(asked, self._keys.open(details["password"]))
 
     async def _delete(self, errand: Errand) -> None:

@@ -15,7 +15,7 @@ from tests.service.running import ROOT, SECONDS
 
 webdriver = require_peer("selenium.webdriver")
 WebDriverWait = require_peer("selenium.webdriver.support.ui").WebDriverWait
-staleness_of = require_peer("selenium.webdriver.support.expected_conditions").staleness_of
+exceptions = require_peer("selenium.common.exceptions")
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = ROOT / "build" / "node_modules" / "axe-core" / "axe.min.js"
@@ -124,7 +124,7 @@ class Browser:
         left = self.find("html")
         self.press(selector)
         # The browser sends a form in its own time, and may show the old page for a while yet.
-        self.until(lambda: staleness_of(left)(self.driver))
+        self.until(lambda: _is_gone(left))
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Wait for what a script, or the browser itself, does in its own time."""
@@ -180,3 +180,16 @@ class Browser:
         )
         file = Path(SCREENSHOTS) / f"{name}-{look}.png"
         file.write_bytes(base64.b64decode(taken["data"]))
+
+
+def _is_gone(element: Any) -> bool:
+    """Whether an element's page has been left."""
+    try:
+        element.is_enabled()
+    except exceptions.StaleElementReferenceException:
+        return True
+    except exceptions.WebDriverException as error:
+        # What Chromium says while one page is taken down for the other.
+        if "does not belong to the document" not in str(error):
+            raise
+    return False
