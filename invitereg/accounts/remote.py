@@ -16,12 +16,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from invitereg.accounts.scram import decoy_keys
 from invitereg.errors import (
     InvalidInvite,
     NotFound,
@@ -42,6 +41,7 @@ from invitereg.server import (
     OutcomeUnknown,
     PasswordRefused,
     ServerFault,
+    ServerUnreachable,
 )
 
 T = TypeVar("T")
@@ -55,7 +55,11 @@ More than a registration takes at most: a step at the server, and the store's pa
 each write. The clocks of several nodes must not be further apart than the rest.
 """
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-_ITERATIONS = 10000
+
+_NO_LOGIN = (
+    "a client of {domain} has tried to log in here, but its accounts are at another server: "
+    "hand clients over to that (c2s.upstream), or let them connect to it"
+)
 
 PasswordCheck = Callable[[str, str], Deferred[bool]]
 """Whether a password, the second, is that of the username, the first; fails as `IServer`."""
@@ -222,13 +226,16 @@ class RemoteAccounts:
         return Deferred.fromCoroutine(self._ask(self.server.contacts_problem()))
 
     def get_scram_keys(
-        self, domain: str, username: str, mechanism: str
+        self,
+        domain: str,  # noqa: ARG002
+        username: str,  # noqa: ARG002
+        mechanism: str,  # noqa: ARG002
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `IAccounts.get_scram_keys`: the server tells nobody its keys, so none fit."""
-        name = f"{username}@{domain}"
-        return self._accounts.server_key().addCallback(
-            lambda secret: (decoy_keys(mechanism, secret, name, _ITERATIONS), None)
-        )
+        """See `IAccounts.get_scram_keys`: the server tells nobody its keys.
+
+        Keys that fit no password would tell people that theirs is wrong.
+        """
+        return fail(self._unavailable(ServerUnreachable(_NO_LOGIN.format(domain=self.domain))))
 
     def check_password(
         self,

@@ -8,7 +8,7 @@ from invitereg.accounts.errands import Errands
 from invitereg.accounts.posted import PostedAccounts
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
-from invitereg.errors import InvalidRequest, NotFound, UsernameTaken
+from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer
@@ -42,6 +42,11 @@ class SQLStoreTests(MemoryServerTests):
         database = Database(self.folder(), Inline())
         self.addCleanup(database.close)
         return SQLStore(database)
+
+    async def test_no_login(self):
+        """Nobody is told that a password is wrong which only the server can judge."""
+        login = self.accounts.get_scram_keys(DOMAIN, "juliet", "SCRAM-SHA-256")
+        await self.refused(login, Unavailable)
 
 
 class CommandCase(StoreCase):
