@@ -11,21 +11,16 @@ from xml.etree.ElementTree import Element
 from scramp import ScramClient
 
 from invitereg.selfsigned import write_certificate
+from tests.peers.behind import in_front
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.peers.test_slixmpp import Client
-from tests.service.running import DOMAIN, Service, within_bounds
+from tests.service.running import DOMAIN, Service, until, within_bounds
 from tests.service.wire import NS_SASL, Wire
 
 NS_SM = "urn:xmpp:sm:3"
 BODY = "{jabber:client}body"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind>"
 PASSWORD = "a password of long ago"
-
-
-def upstream(server: Server, **keys: str) -> str:
-    """How the gateway reaches a server, in YAML."""
-    keys = {"connect": f"tcp:127.0.0.1:{server.port}", "ca": str(server.certificate)} | keys
-    return "{" + ", ".join(f'{name}: "{value}"' for name, value in keys.items()) + "}"
 
 
 def sasl(mechanism: str, data: bytes) -> str:
@@ -49,7 +44,7 @@ class GatewayCase(IsolatedAsyncioTestCase):
 
     @classmethod
     def in_front(cls, server: Server, **keys: str) -> Service:
-        service = Service(upstream=upstream(server, **keys))
+        service = in_front(server, **keys)
         cls.addClassCleanup(service.remove)
         service.start()
         return service
@@ -302,7 +297,7 @@ class OwnEjabberdTests(Own):
             told = (
                 f"Accepted proxied connection 127.0.0.1:{wire.local_port} -> 127.0.0.1:{port}"
             )
-            self.assertIn(told, server.log_text())
+            await until(lambda told=told: told in server.log_text(), f"never logged: {told}")
             self.assertNotIn("PLUS", self.service.log_text())
 
 

@@ -44,7 +44,10 @@ class RawTests(IsolatedAsyncioTestCase):
         (port,) = free_ports(1)
         listening = await asyncio.start_server(self.server.serve, "127.0.0.1", port)
         self.addCleanup(listening.close)
-        service = Service(upstream=f"{{connect: 'tcp:127.0.0.1:{port}', tls: none}}")
+        # Nobody registers here: no backend needs to answer.
+        backend = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}"
+        upstream = f"{{connect: 'tcp:127.0.0.1:{port}', tls: none}}"
+        service = Service(backend, upstream=upstream)
         self.addCleanup(service.remove)
         service.start()
         self.service = service

@@ -1,0 +1,97 @@
+"""A service at the ports of clients, in front of a real server that keeps the accounts."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tests.peers.servers import COMPONENT, SECRET, Ejabberd, Server
+from tests.service.running import SECONDS, Service, wait_until
+
+CONNECTED = f"component {COMPONENT} connected"
+
+
+def upstream(server: Server, **keys: str) -> str:
+    """How a gateway reaches a server, as a mapping in YAML; ``keys`` win."""
+    keys = {"connect": f"tcp:127.0.0.1:{server.port}", "ca": str(server.certificate)} | keys
+    return "{" + ", ".join(f'{name}: "{value}"' for name, value in keys.items()) + "}"
+
+
+def accounts(server: Server, backend: str = "", port: int = 0) -> str:
+    """The keys of a backend that keeps its accounts at a server.
+
+    Args:
+        server: ejabberd's HTTP API is open to this machine.
+        backend: ``ejabberd`` or ``xmpp``; "" is the best that the server has.
+        port: where that is reached, if something of the test's own is between.
+    """
+    if isinstance(server, Ejabberd) and backend != "xmpp":
+        url = f"http://127.0.0.1:{port or server.http_port}/api"
+        return f"accounts: {{backend: ejabberd, url: '{url}'}}"
+    secret = server.folder / "secret-of-component"
+    secret.write_text(SECRET)
+    return (
+        f"component: {{connect: 'tcp:127.0.0.1:{port or server.component_port}', "
+        f"jid: {COMPONENT}, secret_file: {secret}}}\naccounts: {{backend: xmpp}}"
+    )
+
+
+def in_front(
+    server: Server, backend: str = "", settings: str = "", port: int = 0, **keys: str
+) -> Service:
+    """A service that is a server's gateway and makes its accounts; not started yet.
+
+    Args:
+        server: it need not run.
+        backend: see `accounts`.
+        settings: other lines of the configuration.
+        port: see `accounts`.
+        **keys: see `upstream`.
+    """
+    lines = f"{accounts(server, backend, port)}\n{settings}"
+    return Service(lines, upstream=upstream(server, **keys))
+
+
+def start(service: Service) -> None:
+    """Start a service, and wait until accounts can be made, by a component where it is one."""
+    connections = service.log_text().count(CONNECTED)
+    service.start()
+    if "\ncomponent:" in service.config.read_text():
+        wait_until(
+            lambda: service.log_text().count(CONNECTED) > connections,
+            "the component is not connected",
+        )
+
+
+def command(
+    service: Service, *words: str, password: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """What the operator's ``invitereg`` does with these words."""
+    return subprocess.run(
+        [sys.executable, "-m", "invitereg", "--config", str(service.config), *words],
+        input=None if password is None else f"{password}\n",
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def made(service: Service, *words: str) -> Any:
+    """What a command has made that must succeed."""
+    done = command(service, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def token(service: Service, *words: str) -> str:
+    """The token of an invite that the operator makes by ``invitereg invite create …``."""
+    return in_link(service, made(service, "invite", "create", *words)["uri"])
+
+
+def in_link(service: Service, uri: str) -> str:
+    """The token of an invite's link, which must never be in the log."""
+    found = uri.partition(";preauth=")[2].partition(";")[0]
+    assert found, uri
+    service.secrets.append(found)
+    return found
