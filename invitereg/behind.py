@@ -87,7 +87,9 @@ class ServersBehind:
                 check = _password_check(domain, upstreams.get(domain), reactor, work)
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
-                self._errands.append(Errands(accounts, store, node, now, domains))
+                errands = Errands(accounts, store, node, now, domains)
+                accounts.carry_out = errands.carry_out
+                self._errands.append(errands)
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
         if keys.backend == "ejabberd":

@@ -11,40 +11,32 @@ servers lets us exclude: that the server makes the account after it has told for
 an account of that very name there while an outcome is unknown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.internet.task import deferLater
 from zope.interface import implementer
 
+from invitereg.accounts.remotelogins import PasswordCheck, RemoteLogins
 from invitereg.errors import (
     InvalidInvite,
     NotFound,
     Refused,
-    UnacceptablePassword,
     Unavailable,
     UsernameReserved,
     UsernameTaken,
 )
 from invitereg.interfaces import IAccounts, IAccountStore, Redemption
 from invitereg.leases import ILeaseStore, Lease
-from invitereg.logs import FaultLog
-from invitereg.model import Account, Kind, ScramKeys, Use
+from invitereg.model import Account, Kind, Use
 from invitereg.server import (
-    AlreadyThere,
-    IServer,
-    NotThere,
     OutcomeUnknown,
-    PasswordRefused,
     ServerFault,
-    ServerUnreachable,
 )
-
-T = TypeVar("T")
 
 LATE_SECONDS = 5.0
 """How long the server must say that there is no account before it is believed.
@@ -58,22 +50,19 @@ More than a registration takes at most: a step at the server, and the store's pa
 each write. The clocks of several nodes must not be further apart than the rest.
 """
 _DOUBTFUL = ABANDONED - timedelta(seconds=LATE_SECONDS)
-_SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-_NO_LOGIN = (
-    "a client of {domain} has tried to log in here, but its accounts are at another server: "
-    "hand clients over to that (c2s.upstream), or let them connect to it"
-)
-
-PasswordCheck = Callable[[str, str], Deferred[bool]]
-"""Whether a password, the second, is that of the username, the first; fails as `IServer`."""
+CONTACTS_SECONDS = 2.0
+"""How long a newcomer waits for the contacts that an invite brings."""
 
 
 @implementer(IAccounts)
-class RemoteAccounts:
-    """The accounts of one domain, which ``server`` keeps."""
+class RemoteAccounts(RemoteLogins):
+    """The accounts of one domain, which ``server`` keeps.
 
-    _log = Logger()
+    Attributes:
+        carry_out: does the errands that there are, if somebody has set it.
+    """
+
+    carry_out: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     def __init__(
         self,
@@ -84,14 +73,10 @@ class RemoteAccounts:
         check: PasswordCheck,
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
-        self.server = IServer(server)
-        self.domain: str = self.server.domain
-        self.faults = FaultLog(self._log, f"the server of {self.domain}", clock.seconds)
+        super().__init__(server, clock, now, check)
         self._leases = ILeaseStore(store)
         self._accounts = IAccountStore(store)
         self._clock = IReactorTime(clock)
-        self._now = now
-        self._check = check
         self._busy: set[int] = set()
         # Leases that we know how to settle: by asking; by releasing.
         self._unknown: set[int] = set()
@@ -112,6 +97,22 @@ class RemoteAccounts:
         await self._carry_out(lease, self.server.create(username, password))
         if not await self._complete(lease):
             await self._undo(username)
+        if redemption.contact is not None:
+            await self._contacts_made()
+
+    async def _contacts_made(self) -> None:
+        """Wait for the errand, but not for long, as it is done in the end anyway.
+
+        Who logs in at once would otherwise be without the contact in that session: a server
+        looks into the roster when a client becomes available (RFC 6121 §4.2).
+        """
+        if self.carry_out is None:
+            return
+        made = Deferred.fromCoroutine(self.carry_out())
+        patience: Deferred[None] = deferLater(self._clock, CONTACTS_SECONDS)
+        # What is wrong is said when the errand is tried again.
+        await DeferredList([made, patience], fireOnOneCallback=True, consumeErrors=True)
+        patience.cancel()
 
     def reset(self, use: Use, password: str) -> Deferred[None]:
         """See `IAccounts.reset`."""
@@ -243,41 +244,6 @@ class RemoteAccounts:
         """See `IAccounts.contacts_problem`."""
         return Deferred.fromCoroutine(self._ask(self.server.contacts_problem()))
 
-    def get_scram_keys(
-        self,
-        domain: str,  # noqa: ARG002
-        username: str,  # noqa: ARG002
-        mechanism: str,  # noqa: ARG002
-    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `IAccounts.get_scram_keys`: the server tells nobody its keys.
-
-        Keys that fit no password would tell people that theirs is wrong.
-        """
-        return fail(self._unavailable(ServerUnreachable(_NO_LOGIN.format(domain=self.domain))))
-
-    def check_password(
-        self,
-        domain: str,  # noqa: ARG002
-        username: str,
-        password: str,
-    ) -> Deferred[datetime | None]:
-        """See `IAccounts.check_password`; the server does not say since when it is right."""
-        return Deferred.fromCoroutine(self._check_password(username, password))
-
-    async def _check_password(self, username: str, password: str) -> datetime | None:
-        return _SINCE_EVER if await self._ask(self._check(username, password)) else None
-
-    def change_password(
-        self,
-        domain: str,  # noqa: ARG002
-        username: str,
-        password: str,
-        since: datetime,  # noqa: ARG002
-    ) -> Deferred[datetime]:
-        """See `IAccounts.change_password`; the server does not say what was set since."""
-        asked = self._ask(self.server.set_password(username, password))
-        return Deferred.fromCoroutine(asked).addCallback(lambda _done: self._now())
-
     def delete(
         self,
         domain: str,
@@ -306,26 +272,3 @@ class RemoteAccounts:
             await self._accounts.delete_account(domain, username, now, until=until)
         elif not there:
             raise NotFound(f"There is no account {username}@{domain}.")
-
-    async def _ask(self, asking: Deferred[T]) -> T:
-        """What the server says; its faults as what the doors know."""
-        try:
-            answer = await asking
-        except ServerFault as fault:
-            raise self._refusal(fault) from None
-        self.faults.worked()
-        return answer
-
-    def _refusal(self, fault: ServerFault) -> Refused:
-        match fault:
-            case AlreadyThere():
-                return UsernameTaken()
-            case PasswordRefused():
-                return UnacceptablePassword(fault.text)
-            case NotThere():
-                return NotFound(fault.text)
-            case _:
-                return self._unavailable(fault)
-
-    def _unavailable(self, fault: ServerFault) -> Unavailable:
-        return Unavailable(self.faults.failed(fault.text))

@@ -6,7 +6,7 @@ from zope.interface.verify import verifyObject
 
 from invitereg.accounts.errands import Errands
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.accounts.remote import RemoteAccounts
+from invitereg.accounts.remote import CONTACTS_SECONDS, RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
@@ -47,6 +47,56 @@ class SQLStoreTests(MemoryServerTests):
         """Nobody is told that a password is wrong which only the server can judge."""
         login = self.accounts.get_scram_keys(DOMAIN, "juliet", "SCRAM-SHA-256")
         await self.refused(login, Unavailable)
+
+
+class ContactsTests(StoreCase):
+    """Somebody who registers, and whom another has invited."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = memory_store()
+        self.server = MemoryServer(DOMAIN)
+        self.server.passwords["romeo"] = "pass word"
+        self.remote = RemoteAccounts(
+            self.server, self.store, self.clock, lambda: self.now, lambda *_: None
+        )
+        self.remote.carry_out = Errands(
+            self.remote, self.store, "node", lambda: self.now, SERVED
+        ).carry_out
+
+    def redeem(self):
+        asked = self.redemption("juliet", contact="romeo", credentials=None)
+        return self.remote.redeem(asked, "pass word")
+
+    def test_there_at_once(self):
+        """The contact is there before the newcomer knows that the account is."""
+        self.successResultOf(self.redeem())
+        self.assertEqual(self.server.friends, {frozenset({"juliet", "romeo"})})
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_server_hangs(self):
+        """Nobody waits long for a contact, which is made all the same in the end."""
+        answer = Deferred()
+        self.server.make_contacts = lambda *_: answer
+        waiting = self.redeem()
+        self.clock.advance(CONTACTS_SECONDS / 2)
+        self.assertNoResult(waiting)
+        self.clock.advance(CONTACTS_SECONDS / 2)
+        self.successResultOf(waiting)
+        answer.callback(None)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_store_fails(self):
+        """The account is there, whatever becomes of the contact at first."""
+
+        async def fails():
+            raise Unavailable("x")
+
+        self.remote.carry_out = fails
+        waiting = self.redeem()
+        self.clock.advance(CONTACTS_SECONDS)
+        self.successResultOf(waiting)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class CommandCase(StoreCase):
