@@ -5,19 +5,22 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from invitereg.accounts.asking import Asking
 from invitereg.accounts.making import Making
-from invitereg.accounts.scram import decoy_keys
 from invitereg.errors import NotFound, UsernameReserved
 from invitereg.interfaces import IAccounts, IAccountStore, Redemption
 from invitereg.leases import ILeaseStore
 from invitereg.model import Account, ScramKeys, Use
+from invitereg.server import ServerUnreachable
 
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
-_ITERATIONS = 10000
+_NO_LOGIN = (
+    "a client of {domain} has tried to log in here, but its accounts are at another server: "
+    "hand clients over to that (c2s.upstream), or let them connect to it"
+)
 
 PasswordCheck = Callable[[str, str], Deferred[bool]]
 """Whether a password, the second, is that of the username, the first; fails as `IServer`."""
@@ -36,12 +39,11 @@ class RemoteAccounts:
         check: PasswordCheck,
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
-        asking = Asking(server, clock)
+        self._asking = asking = Asking(server, clock)
         self.server = asking.server
         self.domain: str = asking.server.domain
         self.faults = asking.faults
         self.making = Making(asking, store, clock, now)
-        self._ask = asking.ask
         self._leases = ILeaseStore(store)
         self._accounts = IAccountStore(store)
         self._now = now
@@ -57,14 +59,14 @@ class RemoteAccounts:
 
     def exists(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
         """See `IAccounts.exists`."""
-        return Deferred.fromCoroutine(self._ask(self.server.exists(username)))
+        return Deferred.fromCoroutine(self._asking.ask(self.server.exists(username)))
 
     def recognise(self, domain: str, username: str) -> Deferred[bool]:
         """See `IAccounts.recognise`."""
         return Deferred.fromCoroutine(self._recognise(domain, username))
 
     async def _recognise(self, domain: str, username: str) -> bool:
-        if not await self._ask(self.server.exists(username)):
+        if not await self._asking.ask(self.server.exists(username)):
             return False
         account = Account(domain=domain, username=username, created_at=self._now())
         await self._leases.learn(account)
@@ -72,16 +74,20 @@ class RemoteAccounts:
 
     def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
         """See `IAccounts.contacts_problem`."""
-        return Deferred.fromCoroutine(self._ask(self.server.contacts_problem()))
+        return Deferred.fromCoroutine(self._asking.ask(self.server.contacts_problem()))
 
     def get_scram_keys(
-        self, domain: str, username: str, mechanism: str
+        self,
+        domain: str,  # noqa: ARG002
+        username: str,  # noqa: ARG002
+        mechanism: str,  # noqa: ARG002
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `IAccounts.get_scram_keys`: the server tells nobody its keys, so none fit."""
-        name = f"{username}@{domain}"
-        return self._accounts.server_key().addCallback(
-            lambda secret: (decoy_keys(mechanism, secret, name, _ITERATIONS), None)
-        )
+        """See `IAccounts.get_scram_keys`: the server tells nobody its keys.
+
+        Keys that fit no password would tell people that theirs is wrong.
+        """
+        fault = ServerUnreachable(_NO_LOGIN.format(domain=self.domain))
+        return fail(self._asking.unavailable(fault))
 
     def check_password(
         self,
@@ -93,7 +99,7 @@ class RemoteAccounts:
         return Deferred.fromCoroutine(self._check_password(username, password))
 
     async def _check_password(self, username: str, password: str) -> datetime | None:
-        return _SINCE_EVER if await self._ask(self._check(username, password)) else None
+        return _SINCE_EVER if await self._asking.ask(self._check(username, password)) else None
 
     def change_password(
         self,
@@ -103,7 +109,7 @@ class RemoteAccounts:
         since: datetime,  # noqa: ARG002
     ) -> Deferred[datetime]:
         """See `IAccounts.change_password`; the server does not say what was set since."""
-        asked = self._ask(self.server.set_password(username, password))
+        asked = self._asking.ask(self.server.set_password(username, password))
         return Deferred.fromCoroutine(asked).addCallback(lambda _done: self._now())
 
     def delete(
@@ -122,13 +128,13 @@ class RemoteAccounts:
         self, domain: str, username: str, now: datetime, until: datetime | None
     ) -> None:
         """At the server first: until that is done, a second attempt finds all as it was."""
-        there = await self._ask(self.server.exists(username))
+        there = await self._asking.ask(self.server.exists(username))
         if there:
             # So that its name is kept, as that of any account that was deleted.
             account = Account(domain=domain, username=username, created_at=now)
             with suppress(UsernameReserved):
                 await self._leases.learn(account)
-            await self._ask(self.server.delete(username))
+            await self._asking.ask(self.server.delete(username))
         known = await self._accounts.get_account(domain, username)
         if known is not None:
             await self._accounts.delete_account(domain, username, now, until=until)

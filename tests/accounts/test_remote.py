@@ -44,6 +44,11 @@ class SQLStoreTests(MemoryServerTests):
         self.addCleanup(database.close)
         return SQLStore(database)
 
+    async def test_no_login(self):
+        """Nobody is told that a password is wrong which only the server can judge."""
+        login = self.accounts.get_scram_keys(DOMAIN, "juliet", "SCRAM-SHA-256")
+        await self.refused(login, Unavailable)
+
 
 class ContactsTests(StoreCase):
     """Somebody who registers, and whom another has invited."""
@@ -57,7 +62,7 @@ class ContactsTests(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
         self.remote.making.carry_out = Errands(
-            self.remote, self.store, "node", lambda: self.now, {}
+            self.remote, self.store, "node", lambda: self.now, SERVED
         ).carry_out
 
     def redeem(self):
