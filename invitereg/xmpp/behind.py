@@ -125,18 +125,17 @@ class Behind:
             )
 
 
+def upstream_of(domain: str, keys: UpstreamKeys) -> Upstream:
+    """How the server behind a domain is reached, as it is configured."""
+    return Upstream(
+        domain=domain,
+        connect=keys.connect,
+        tls=keys.tls,
+        ca=keys.ca,
+        proxy_protocol=keys.proxy_protocol,
+    )
+
+
 def servers_behind(upstreams: Mapping[str, UpstreamKeys], reactor: Any) -> dict[str, Behind]:
     """The server behind each domain that is configured to have one, by its name."""
-    return {
-        name: Behind(
-            Upstream(
-                domain=name,
-                connect=keys.connect,
-                tls=keys.tls,
-                ca=keys.ca,
-                proxy_protocol=keys.proxy_protocol,
-            ),
-            reactor,
-        )
-        for name, keys in upstreams.items()
-    }
+    return {name: Behind(upstream_of(name, keys), reactor) for name, keys in upstreams.items()}

@@ -17,11 +17,13 @@ from twisted.words.protocols.jabber.component import componentFactory
 from twisted.words.protocols.jabber.error import exceptionFromStanza
 from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT
 from twisted.words.xish import domish
+from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
 from invitereg.logs import FaultLog
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.privilege import Privileges
+from invitereg.xmpp.pulse import Pulse
 
 HANDSHAKE_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -60,6 +62,7 @@ class ComponentStream(StreamManager):
         self._endpoint = endpoint
         self._attempts = 0
         self._handshake: Any = None
+        self._pulse: Pulse | None = None
         self._asked: dict[str, Deferred[domish.Element]] = {}
         self._service = ClientService(
             clientFromString(reactor, endpoint),
@@ -124,6 +127,8 @@ class ComponentStream(StreamManager):
     def _give_up(self, stanza_id: str, seconds: float) -> None:
         asked = self._asked.pop(stanza_id)
         asked.errback(OutcomeUnknown(f"no answer within {seconds:.1f} seconds"))
+        if self._pulse is not None:
+            self._pulse.unanswered(seconds)
 
     def send(self, obj: Any) -> None:
         """Send a stanza, or drop it where there is no connection."""
@@ -143,9 +148,27 @@ class ComponentStream(StreamManager):
         self._attempts = 0
         self.privileges = Privileges()
         xs.addObserver("/message/privilege", self._on_privileges)
+        self._pulse = Pulse(self._reactor, self._ping, lambda: self._silent(xs))
+        xs.rawDataInFn = lambda _data: self._heard()
         super()._authd(xs)
         self.faults.worked()
         self._log.info("component {jid} connected to {to}", jid=self.jid, to=self._endpoint)
+
+    def _heard(self) -> None:
+        if self._pulse is not None:
+            self._pulse.heard()
+
+    def _ping(self) -> None:
+        """Ask ourselves, as every server routes that, and answers if we do not."""
+        iq = domish.Element((None, "iq"))
+        iq["type"], iq["id"] = "get", secrets.token_hex(8)
+        iq["from"] = iq["to"] = self.jid
+        iq.addElement((NS_PING, "ping"))
+        self.send(iq)
+
+    def _silent(self, xs: Any) -> None:
+        self._failed(f"{self._endpoint} answers nothing: connecting again")
+        xs.transport.abortConnection()
 
     def _on_privileges(self, message: domish.Element) -> None:
         privileges = Privileges.fromElement(message)
@@ -165,6 +188,9 @@ class ComponentStream(StreamManager):
     def _disconnected(self, reason: Failure) -> None:
         was_ready = self.ready
         self._end_handshake()
+        if self._pulse is not None:
+            self._pulse.stop()
+            self._pulse = None
         super()._disconnected(reason)
         if was_ready:
             self._failed(f"the connection to {self._endpoint} was lost")

@@ -1,22 +1,26 @@
 """Accounts at a server in memory: what every backend is held to, over both stores."""
 
-from twisted.internet.defer import Deferred
+from functools import partial
+
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.errands import Errands
+from invitereg.accounts.errands import PROMPT_SECONDS, Errands
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.accounts.remote import CONTACTS_SECONDS, RemoteAccounts
+from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer
 from invitereg.store.database import Database
+from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
 from tests.contracts import backend_contract
+from tests.contracts.backend_contract import SERVED
 from tests.contracts.servers import Fault, FaultyServer, MemoryServer
 from tests.contracts.store_case import DOMAIN, StoreCase
 
@@ -53,9 +57,8 @@ class ContactsTests(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.remote.carry_out = Errands(
-            self.remote, self.store, "node", lambda: self.now
-        ).carry_out
+        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
+        self.remote.carry_out = partial(self.errands.promptly, self.clock)
 
     def redeem(self):
         asked = self.redemption("juliet", contact="romeo", credentials=None)
@@ -72,22 +75,18 @@ class ContactsTests(StoreCase):
         answer = Deferred()
         self.server.make_contacts = lambda *_: answer
         waiting = self.redeem()
-        self.clock.advance(CONTACTS_SECONDS / 2)
+        self.clock.advance(PROMPT_SECONDS / 2)
         self.assertNoResult(waiting)
-        self.clock.advance(CONTACTS_SECONDS / 2)
+        self.clock.advance(PROMPT_SECONDS / 2)
         self.successResultOf(waiting)
         answer.callback(None)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_store_fails(self):
         """The account is there, whatever becomes of the contact at first."""
-
-        async def fails():
-            raise Unavailable("x")
-
-        self.remote.carry_out = fails
+        self.store.take_errands = lambda *_: fail(Unavailable("x"))
         waiting = self.redeem()
-        self.clock.advance(CONTACTS_SECONDS)
+        self.clock.advance(PROMPT_SECONDS)
         self.successResultOf(waiting)
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -104,7 +103,7 @@ class CommandCase(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.errands = Errands(self.remote, self.store, "node", lambda: self.now)
+        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
         self.accounts = PostedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
         self.slept = 0.0
 
@@ -134,6 +133,8 @@ class CommandTests(CommandCase):
         self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
         self.assertEqual((await self.account()).roles, ("r",))
         self.assertNotIn("pass word", repr([errand.details for errand in seen]))
+        told = await MemoryNoticeStore(self.store).notices_of(DOMAIN, "escalus")
+        self.assertEqual([notice.use.username for notice in told], ["juliet"])
         await self.refused(self.create(), UsernameTaken)
 
     async def test_asks(self):

@@ -9,6 +9,7 @@ from twisted.words.xish import domish
 
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.componentstream import HANDSHAKE_SECONDS, LONGEST_PAUSE, ComponentStream
+from invitereg.xmpp.pulse import ANSWER_SECONDS, SILENCE_SECONDS
 
 JID = "invites.example.com"
 OPENED = (
@@ -17,7 +18,7 @@ OPENED = (
 ).encode()
 
 
-class ComponentStreamTests(SynchronousTestCase):
+class ComponentStreamCase(SynchronousTestCase):
     """The server is played here, and so is time."""
 
     def setUp(self):
@@ -41,6 +42,8 @@ class ComponentStreamTests(SynchronousTestCase):
         self.connect(OPENED, b"<handshake/>")
         self.assertTrue(self.line.ready)
 
+
+class ComponentStreamTests(ComponentStreamCase):
     def ask(self):
         iq = domish.Element((None, "iq"))
         iq.attributes.update({"type": "get", "to": "example.com"})
@@ -108,6 +111,53 @@ class ComponentStreamTests(SynchronousTestCase):
         self.transport.abortConnection = self.lose
         self.reactor.advance(HANDSHAKE_SECONDS)
         self.assertIn("did not finish the handshake", self.cause())
+
+    def gone_dead(self):
+        """The connection from now on: whether it was given up."""
+        given_up = []
+        self.transport.abortConnection = lambda: given_up.append(True) or self.lose()
+        return given_up
+
+    def test_dead_line(self):
+        """A connection on which no answer comes, nor anything else, is made anew."""
+        self.ready()
+        given_up = self.gone_dead()
+        asked, _iq = self.ask()
+        self.reactor.advance(4.0)
+        self.failureResultOf(asked, OutcomeUnknown)
+        self.reactor.advance(ANSWER_SECONDS)
+        self.assertEqual(given_up, [True])
+        self.reactor.advance(1.0)
+        self.ready()
+        self.assertEqual(self.reactor.getDelayedCalls()[0].getTime(), 10.0 + SILENCE_SECONDS)
+
+    def test_slow_answer(self):
+        """A server that says something, if not what was asked for, is not left for it."""
+        self.ready()
+        given_up = self.gone_dead()
+        for _ in range(3):
+            asked, _iq = self.ask()
+            self.reactor.advance(4.0)
+            self.failureResultOf(asked, OutcomeUnknown)
+            self.assertIn(b"<ping xmlns='urn:xmpp:ping'", self.transport.value())
+            self.transport.clear()
+            self.reactor.advance(ANSWER_SECONDS - 1)
+            self.protocol.dataReceived(b" ")
+        self.reactor.advance(SILENCE_SECONDS - 1)
+        self.assertEqual(given_up, [])
+
+    def test_dead_while_idle(self):
+        """Of a line that died unnoticed one knows before it is needed."""
+        self.ready()
+        given_up = self.gone_dead()
+        for _ in range(3):
+            self.reactor.advance(SILENCE_SECONDS)
+            self.assertIn(b"urn:xmpp:ping", self.transport.value())
+            self.transport.clear()
+            self.protocol.dataReceived(b" ")
+        self.reactor.advance(SILENCE_SECONDS)
+        self.reactor.advance(ANSWER_SECONDS)
+        self.assertEqual(given_up, [True])
 
     def test_cannot_connect(self):
         """Why there is no connection is told."""

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
 
 from invitereg.issuer import Issuer
 from invitereg.keys import Scope, issue_key
@@ -46,7 +46,7 @@ class ApiCase(WebCase):
             *Registrations(self.registrar).operations(),
         )
         door = WebDoor(
-            sites=self.sites, trusted_proxies=(), pages=Resource(), reactor=self.reactor()
+            sites=self.sites, trusted_proxies=(), pages=notFound(), reactor=self.reactor()
         )
         door.mount(API_PATH, Api(operations, self.authorization, self.domains))
         door.mount(PROSODY_PATH, ProsodyInvites(self.issuer, self.authorization))
