@@ -88,7 +88,7 @@ class ServersBehind:
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
                 errands = Errands(accounts, store, node, now, domains)
-                accounts.making.carry_out = errands.carry_out
+                accounts.making.carry_out = partial(errands.promptly, reactor)
                 self._errands.append(errands)
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:

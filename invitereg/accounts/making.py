@@ -15,9 +15,8 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from invitereg.accounts.asking import Asking
@@ -38,8 +37,6 @@ ABANDONED = timedelta(seconds=20)
 More than a registration takes at most: a step at the server, and the store's patience for
 each write. The clocks of several nodes must not be further apart than the rest.
 """
-CONTACTS_SECONDS = 2.0
-"""How long a newcomer waits for the contacts that an invite brings."""
 _DOUBTFUL = ABANDONED - timedelta(seconds=LATE_SECONDS)
 
 
@@ -47,7 +44,7 @@ class Making:
     """Makes the accounts of one domain, each with its use.
 
     Attributes:
-        carry_out: does the errands that there are, if somebody has set it.
+        carry_out: does errands such as contacts, or leaves them for later; it may be set.
     """
 
     carry_out: Callable[[], Coroutine[Any, Any, None]] | None = None
@@ -79,22 +76,10 @@ class Making:
         await self._carry_out(lease, self._server.create(username, password))
         if not await self._complete(lease):
             await self._undo(username)
-        if redemption.contact is not None:
-            await self._contacts_made()
-
-    async def _contacts_made(self) -> None:
-        """Wait for the errand, but not for long, as it is done in the end anyway.
-
-        Who logs in at once would otherwise be without the contact in that session: a server
-        looks into the roster when a client becomes available (RFC 6121 §4.2).
-        """
-        if self.carry_out is None:
-            return
-        made = Deferred.fromCoroutine(self.carry_out())
-        patience: Deferred[None] = deferLater(self._clock, CONTACTS_SECONDS)
-        # What is wrong is said when the errand is tried again.
-        await DeferredList([made, patience], fireOnOneCallback=True, consumeErrors=True)
-        patience.cancel()
+        if redemption.contact is not None and self.carry_out is not None:
+            # Who logs in at once would otherwise be without the contact in that session: a
+            # server looks into the roster when a client becomes available (RFC 6121 §4.2).
+            await self.carry_out()
 
     async def reset(self, use: Use, password: str) -> None:
         """See `IAccounts.reset`."""
