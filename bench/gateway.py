@@ -26,6 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.peers.behind import in_front
 from tests.peers.servers import Prosody
 from tests.service.running import DOMAIN, Service, free_ports, wait_until
 
@@ -181,7 +182,9 @@ def started(port: int, tls: str, certificate: Path | None = None) -> Service:
     where = f"{{connect: 'tcp:127.0.0.1:{port}', tls: {tls}}}"
     if certificate is not None:
         where = where.replace("}", f", ca: {certificate}}}")
-    service = Service(upstream=where)
+    # Nobody registers here, so that no backend need be there.
+    backend = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}"
+    service = Service(backend, upstream=where)
     service.start()
     return service
 
@@ -278,7 +281,8 @@ def idle(count: int) -> None:
     try:
         server.start()
         server.register(NAME, PASSWORD)
-        service = started(server.port, "starttls", server.certificate)
+        service = in_front(server)
+        service.start()
         for _ in range(20):  # what is there once for all
             log_in(service.tls_port, service.certificate).close()
         process = service.pid

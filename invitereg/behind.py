@@ -6,9 +6,10 @@ import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
 from wokkel.generic import VersionHandler
 from wokkel.ping import PingHandler
 
@@ -20,13 +21,19 @@ from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts, secret_in
+from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.notices import INoticeStore
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.server import ServerUnreachable
 from invitereg.xmpp.adhoc import AdHocCommands
+from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.component import ComponentDoor
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.disco import SessionDiscoHandler
+from invitereg.xmpp.passwordcheck import PasswordCheck
+from invitereg.xmpp.telling import ComponentTeller
+from invitereg.xmpp.upstream import ServerStream
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -42,11 +49,16 @@ class ServersBehind:
     def __init__(
         self,
         backends: Mapping[str, Backend],
+        upstreams: Mapping[str, UpstreamKeys],
+        domains: Mapping[str, Domain],
         store: Any,
         reactor: Any,
         now: Callable[[], datetime],
+        work: Any,
     ) -> None:
         """Connect to nothing yet.
+
+        ``domains`` may be updated while running; ``work`` runs what takes long.
 
         Raises:
             OSError, ValueError: a file that is named in the configuration.
@@ -54,26 +66,34 @@ class ServersBehind:
         self.components: dict[str, ComponentStream] = {}
         self.accounts: dict[str, RemoteAccounts] = {}
         self._register_from: dict[str, tuple[str, ...]] = {}
+        self._domains = domains
+        self._reactor = reactor
+        self._now = now
         self._apis: list[Ejabberd] = []
+        self._tellers: list[ComponentTeller] = []
         self._errands: list[Errands] = []
         # No two processes are named alike, ever.
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         for domain, backend in backends.items():
             component = backend.component
             if component is not None:
+                secret = _secret(component.secret_file, f"component of {domain}")
                 self.components[domain] = ComponentStream(
-                    reactor, component.connect, component.jid, secret_in(component.secret_file)
+                    reactor, component.connect, component.jid, secret
                 )
                 self._register_from[domain] = component.register_from
             server = self._server(domain, backend.accounts, reactor)
             if server is not None:
-                accounts = RemoteAccounts(server, store, reactor, now, _unchecked)
+                check = _password_check(domain, upstreams.get(domain), reactor, work)
+                accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
-                self._errands.append(Errands(accounts, store, node, now))
+                errands = Errands(accounts, store, node, now, domains)
+                accounts.making.carry_out = partial(errands.promptly, reactor)
+                self._errands.append(errands)
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
         if keys.backend == "ejabberd":
-            api = Ejabberd(domain, _access(keys), reactor)
+            api = Ejabberd(domain, _access(domain, keys), reactor)
             self._apis.append(api)
             return api
         if keys.backend == "xmpp":
@@ -83,9 +103,11 @@ class ServersBehind:
     def chores(self) -> Iterator[Chore]:
         """What is to be done every second."""
         for accounts in self.accounts.values():
-            yield accounts.settle
+            yield accounts.making.settle
         for errands in self._errands:
             yield errands.carry_out
+        for teller in self._tellers:
+            yield teller.tell_new
 
     def old_errands(self) -> Iterator[Callable[[int], Deferred[int]]]:
         """What removes answers that nobody has come for, so many at a time."""
@@ -93,16 +115,13 @@ class ServersBehind:
             yield errands.forget_old
 
     def open_doors(
-        self,
-        domains: Mapping[str, Domain],
-        registrar: Registrar,
-        commands: AdHocCommands,
-        seconds: Callable[[], float],
+        self, registrar: Registrar, commands: AdHocCommands, notices: INoticeStore
     ) -> None:
-        """Let people register, and give commands, through the components."""
+        """Let people register, give commands, and be told, by the components."""
+        seconds = self._reactor.seconds
         for name, component in self.components.items():
             door = ComponentDoor(
-                partial(domains.__getitem__, name),
+                partial(self._domains.__getitem__, name),
                 registrar,
                 commands,
                 self._register_from[name],
@@ -111,6 +130,21 @@ class ServersBehind:
             version = VersionHandler("invitereg", __version__)
             for handler in (door, SessionDiscoHandler(), PingHandler(), version):
                 handler.setHandlerParent(component)
+            if name in self.accounts:
+                self._let_tell(name, component, notices)
+
+    def _let_tell(self, domain: str, component: ComponentStream, notices: INoticeStore) -> None:
+        teller = ComponentTeller(
+            domain,
+            component.jid,
+            component.ask,
+            self._domains,
+            notices,
+            self._now,
+            self._reactor.seconds,
+        )
+        teller.setHandlerParent(component)
+        self._tellers.append(teller)
 
     def start(self) -> None:
         """Connect the components, and keep them connected."""
@@ -124,19 +158,43 @@ class ServersBehind:
         return DeferredList(closing, consumeErrors=True)
 
 
-def _access(keys: Accounts) -> Access:
+def _access(domain: str, keys: Accounts) -> Access:
+    where = f"accounts of {domain}"
     return Access(
         url=keys.url,
         user=keys.user or None,
-        password=secret_in(keys.password_file) if keys.password_file else None,
-        token=secret_in(keys.token_file) if keys.token_file else None,
+        password=_secret(keys.password_file, where) if keys.password_file else None,
+        token=_secret(keys.token_file, where) if keys.token_file else None,
         ca=keys.ca,
     )
 
 
-async def _never() -> bool:
-    raise ServerUnreachable("passwords are not checked by this server's connection")
+def _secret(path: Path, where: str) -> str:
+    try:
+        return secret_in(path)
+    except ValueError as error:
+        raise ValueError(f"{where}: {path} {error}") from None
 
 
-def _unchecked(_username: str, _password: str) -> Deferred[bool]:
-    return Deferred.fromCoroutine(_never())
+def _password_check(
+    domain: str, keys: UpstreamKeys | None, reactor: Any, work: Any
+) -> Callable[[str, str], Deferred[bool]]:
+    """What tells whether a password is right, by a login where clients log in."""
+    if keys is None:
+        return partial(_unchecked, domain)
+    upstream = upstream_of(domain, keys)
+
+    def open_stream(header: bytes) -> ServerStream:
+        return ServerStream(upstream, header, reactor)
+
+    # What is not TLS has been found safe by the configuration's check.
+    return PasswordCheck(domain, open_stream, reactor, work, secured=True).check
+
+
+def _unchecked(domain: str, _username: str, _password: str) -> Deferred[bool]:
+    return fail(
+        ServerUnreachable(
+            f"passwords at {domain} cannot be checked: they are by a login at its server, the "
+            "way to which is c2s.upstream: configure it"
+        )
+    )

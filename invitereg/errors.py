@@ -90,11 +90,21 @@ class FieldMissing(Refused):
 
     def __init__(self, field: str) -> None:
         self.field = field
-        label = "postal code" if field == "zip" else field
-        hidden = "ip" in label.lower()
-        super().__init__(
-            "A required field is missing." if hidden else f"The field {label} is required."
-        )
+        named = _named(field)
+        super().__init__(f"{named} is required." if named else "A required field is missing.")
+
+
+class UnacceptableField(Refused):
+    """An additional field has characters that XML has no place for.
+
+    Attributes:
+        field: its name; see `FieldMissing`.
+    """
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        named = _named(field) or "A field"
+        super().__init__(f"{named} has characters that cannot be used.")
 
 
 class UnacceptablePassword(Refused):
@@ -181,6 +191,12 @@ class OtherRequest(InvalidRequest):
     """A request has the name of an earlier one, and asks for something else."""
 
     text = "Something else was asked for under this name before: choose another for this."
+
+
+def _named(field: str) -> str:
+    """A field as texts name it; "" if they must not."""
+    label = "postal code" if field == "zip" else field
+    return "" if "ip" in label.lower() else f"The field {label}"
 
 
 class StoreError(Exception):

@@ -1,5 +1,6 @@
 """The ports that a service listens on: all of them, or none."""
 
+import resource
 from collections.abc import Iterable
 from typing import Any
 
@@ -66,3 +67,9 @@ def _reason(failure: Failure) -> object:
     if isinstance(reason, LookupError):
         return "systemd has handed over no such socket (see systemd.socket(5))"
     return reason
+
+
+def allow_many_connections() -> None:
+    """Take as many open files as we may: the usual 1,024 are fewer than ``limits.streams``."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,7 +1,6 @@
 """The twistd plugin's service: the only place that knows all parts."""
 
 import os
-import resource
 import signal
 import time
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ from invitereg.keys import forget_repeats
 from invitereg.logins import LoginThrottle
 from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
-from invitereg.ports import Ports, StartFailure
+from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.keys import SQLKeyStore
@@ -37,7 +36,7 @@ from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
-from invitereg.upkeep import Keep, Upkeep
+from invitereg.upkeep import Upkeep, keep_of
 from invitereg.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.behind import servers_behind
@@ -109,54 +108,19 @@ class InviteregService(Service):
         Raises:
             StartFailure: something is in the way; nothing is left open.
         """
-        meter = self._web.meter
         try:
-            self._database = Database(self._config.data_dir, self._threads, BUSY_SECONDS, meter)
+            self._database = Database(
+                self._config.data_dir, self._threads, BUSY_SECONDS, self._web.meter
+            )
         except StoreError as error:
             raise StartFailure(str(error)) from None
-        _allow_many_connections()
-        store, keys = SQLStore(self._database), SQLKeyStore(self._database)
-        self._behind = self._make_behind(store)
-        accounts = AccountsByDomain(self._make_accounts(store, meter), self._behind.accounts)
-        registrar = Registrar(
-            self._domains, store, accounts, self._now, self._config.keep_names, meter
-        )
-        notices = SQLNoticeStore(self._database)
-        door = self._make_door(store, notices, accounts, registrar)
-        self._streams, self._registrar = door.streams, registrar
-        meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
-        meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
-        web = self._web.listeners(store, keys, accounts, registrar)
+        allow_many_connections()
         try:
-            self._ports.listen([*self._c2s_listeners(door), *web])
-        except StartFailure:
+            parts = self._put_together(self._database)
+        except BaseException:
             self._database.close()
             raise
-        for behind in door.behind.values():
-            behind.start()
-        self._threads.start()
-        self._upkeep = Upkeep(
-            self._reactor,
-            self._now,
-            store,
-            (*door.embedded.chores(), *self._behind.chores()),
-            self._domains,
-            _keep(self._config),
-            [door.registrar.refusals, door.failed_logins],
-            [
-                door.embedded.teller.forget_old,
-                partial(forget_repeats, keys, self._now),
-                *self._behind.old_errands(),
-            ],
-        )
-        self._upkeep.start()
-        self._behind.open_doors(
-            self._domains, door.registrar, door.commands, self._reactor.seconds
-        )
-        self._behind.start()
-        self._watches = [self._certificates.watch(self._reactor), *self._web.watches()]
-        # Without a handler, the signal would end the process.
-        signal.signal(signal.SIGHUP, self._on_hangup)
+        self._begin(*parts)
         super().startService()
         self._log.info(
             "serving {domains} as configured in {path}",
@@ -165,6 +129,56 @@ class InviteregService(Service):
         )
         # Not before a signal to stop would be heeded.
         self._reactor.callWhenRunning(self._manager.ready)
+
+    def _put_together(self, database: Database) -> tuple[C2SDoor, ServersBehind, Upkeep]:
+        """Make all parts, of which none does anything by itself yet, and listen."""
+        meter = self._web.meter
+        store, keys = SQLStore(database), SQLKeyStore(database)
+        behind = self._make_behind(store)
+        accounts = AccountsByDomain(self._make_accounts(store, meter), behind.accounts)
+        registrar = Registrar(
+            self._domains, store, accounts, self._now, self._config.keep_names, meter
+        )
+        notices = SQLNoticeStore(database)
+        door = self._make_door(store, notices, accounts, registrar)
+        self._streams, self._registrar = door.streams, registrar
+        behind.open_doors(registrar, door.commands, notices)
+        meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
+        meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
+        web = self._web.listeners(store, keys, accounts, registrar)
+        upkeep = self._make_upkeep(door, store, keys, behind)
+        self._ports.listen([*self._c2s_listeners(door), *web])
+        return door, behind, upkeep
+
+    def _begin(self, door: C2SDoor, behind: ServersBehind, upkeep: Upkeep) -> None:
+        """Let the parts work."""
+        self._behind, self._upkeep = behind, upkeep
+        for server in door.behind.values():
+            server.start()
+        self._threads.start()
+        upkeep.start()
+        behind.start()
+        self._watches = [self._certificates.watch(self._reactor), *self._web.watches()]
+        # Without a handler, the signal would end the process.
+        signal.signal(signal.SIGHUP, self._on_hangup)
+
+    def _make_upkeep(
+        self, door: C2SDoor, store: SQLStore, keys: SQLKeyStore, behind: ServersBehind
+    ) -> Upkeep:
+        return Upkeep(
+            self._reactor,
+            self._now,
+            store,
+            (*door.embedded.chores(), *behind.chores()),
+            self._domains,
+            keep_of(self._config),
+            [door.registrar.refusals, door.failed_logins],
+            [
+                door.embedded.teller.forget_old,
+                partial(forget_repeats, keys, self._now),
+                *behind.old_errands(),
+            ],
+        )
 
     def stopService(self) -> Deferred[Any]:
         """Say good-bye to every client, finish what is under way, and close the store."""
@@ -202,10 +216,12 @@ class InviteregService(Service):
             self._database.close()
 
     def _make_behind(self, store: SQLStore) -> ServersBehind:
+        config, work = self._config, self._threads
+        servers = config.backends, config.upstreams, self._domains
         try:
-            return ServersBehind(self._config.backends, store, self._reactor, self._now)
+            return ServersBehind(*servers, store, self._reactor, self._now, work)
         except (OSError, ValueError) as error:
-            raise StartFailure(f"{self._config.path}: {error}") from None
+            raise StartFailure(f"{config.path}: {error}") from None
 
     def _make_accounts(self, store: SQLStore, meter: Meter) -> EmbeddedAccounts:
         iterations = self._config.accounts.scram_iterations
@@ -283,26 +299,16 @@ class InviteregService(Service):
         self._domains.update(config.domains)
         self._tls = tls
         self._web.replace(config, sites)
-        if set(self._domains) - set(config.domains):
-            fixed.append("domains (one cannot be removed)")
+        if removed := [name for name in self._domains if name not in config.domains]:
+            fixed.append(f"domains (still served: {', '.join(removed)})")
         if config.upstreams != self._config.upstreams and "c2s" not in fixed:
             fixed.append("c2s.upstream")
         if fixed:
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         if self._registrar is not None and self._upkeep is not None:
             self._registrar.keep_names = config.keep_names
-            self._upkeep.keep = _keep(config)
+            self._upkeep.keep = keep_of(config)
         self._log.info("reloaded {path}", path=str(config.path))
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC)
-
-
-def _keep(config: Config) -> Keep:
-    return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
-
-
-def _allow_many_connections() -> None:
-    """Take as many open files as we may: the usual 1,024 are fewer than ``limits.streams``."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -7,7 +7,6 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from OpenSSL.crypto import X509, PKey
 from OpenSSL.SSL import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
@@ -40,13 +39,13 @@ def load_options(files: Tls, protocols: Sequence[bytes]) -> CertificateOptions:
         raise ValueError(
             f"the key in {files.private_key} does not belong to the first certificate"
         )
-    own, *others = (X509.from_cryptography(part) for part in chain)
-    return CertificateOptions(
-        privateKey=PKey.from_cryptography_key(key),  # type: ignore[arg-type]
-        certificate=own,
-        extraCertChain=others,
-        acceptableProtocols=list(protocols),
-    )
+    # Twisted only hands them on, and pyOpenSSL wants those of cryptography by now.
+    own: dict[str, Any] = {
+        "privateKey": key,
+        "certificate": chain[0],
+        "extraCertChain": chain[1:],
+    }
+    return CertificateOptions(**own, acceptableProtocols=list(protocols))
 
 
 def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list[str]:

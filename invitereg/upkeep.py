@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from invitereg.config import Config
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
 from invitereg.logs import RefusalLog
@@ -41,6 +42,11 @@ class Keep:
 
     addresses: timedelta | None
     invites: timedelta | None
+
+
+def keep_of(config: Config) -> Keep:
+    """What is configured."""
+    return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
 
 
 class Upkeep:

@@ -20,6 +20,7 @@ from invitereg.errors import (
     Refused,
     RegistrationClosed,
     Throttled,
+    UnacceptableField,
     UnacceptablePassword,
     UnacceptableUsername,
     UsernameReserved,
@@ -420,6 +421,26 @@ class FieldMissingTests(RuleTestCase):
         self.assertRefused(policy, asked(password=""), facts)
 
 
+class FieldUnacceptableTests(RuleTestCase):
+    rule = "field-unacceptable"
+    error = UnacceptableField
+
+    def test_characters(self) -> None:
+        """What XML has no place for is refused in the fields that are asked for."""
+        policy = Policy(fields={"nick": False, "email": True})
+        for wrong in ("\x00", "a\x1bb", "\ud800", "\udfff", "\ufffe", "\uffff"):
+            refusal = self.assertRefused(policy, asked(fields={"email": "x", "nick": wrong}))
+            self.assertEqual(refusal.field, "nick")
+        self.assertPasses(policy, asked(fields={"email": "x", "other": "\x00"}))
+        for right in ("a\tb\r\n", "\ud7ff\ue000\ufffd\U00010000\U0010ffff", "\x7f"):
+            self.assertPasses(policy, asked(fields={"email": right}))
+
+    def test_reset(self) -> None:
+        """A reset keeps no fields."""
+        policy = Policy(fields={"email": True})
+        self.assertPasses(policy, asked(fields={"email": "\x00"}), known(invite=RESET))
+
+
 class UsernameInvalidTests(RuleTestCase):
     rule = "username-invalid"
     error = InvalidUsername
@@ -746,7 +767,7 @@ def forget_guesses(state: State) -> State:
 
 
 def give_fields(state: State) -> State:
-    return change_request(fields={"email": "x"}, username="a@b")(state)
+    return change_request(fields={"email": "\x00"}, username="a@b")(state)
 
 
 LIFTED: tuple[tuple[str, Callable[[State], State]], ...] = (
@@ -763,6 +784,7 @@ LIFTED: tuple[tuple[str, Callable[[State], State]], ...] = (
     ("invite-wrong-username", change_invite(username=None)),
     ("throttled", change_facts(registrations=Tally())),
     ("field-missing", give_fields),
+    ("field-unacceptable", change_request(fields={"email": "x"})),
     ("username-invalid", change_request(username="adm")),
     ("username-length", change_usernames(min_length=1)),
     ("username-pattern", change_usernames(pattern="")),
@@ -952,11 +974,13 @@ class TextTests(SynchronousTestCase):
             self.assertNotIn("ip", refusal.text.lower())
             self.assertEqual(refusal.field, name)
             self.assertIn("postal code" if name == "zip" else name, refusal.text)
+            self.assertNotIn("ip", UnacceptableField(name).text.lower())
 
     @given(st.text() | st.sampled_from(["Zip", "ZIP code", "tip", "iP", "description"]))
     def test_any_field(self, name: str) -> None:
         """Nor do fields of an operator's own bring it in."""
-        self.assertNotIn("ip", FieldMissing(name).text.lower())
+        for error in (FieldMissing, UnacceptableField):
+            self.assertNotIn("ip", error(name).text.lower())
 
     @settings(suppress_health_check=[HealthCheck.filter_too_much])
     @given(

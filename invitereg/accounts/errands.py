@@ -1,11 +1,12 @@
 """Does at the server what was written down as to be done: by us, or by a command."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from invitereg.accounts.remote import RemoteAccounts
@@ -14,10 +15,13 @@ from invitereg.errors import Refused
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, ILeaseStore, Task
 from invitereg.model import Account, Kind, Use
+from invitereg.notices import notices_about
+from invitereg.policy.values import Domain
 from invitereg.server import MissingPrivilege, NotThere, ServerFault
 
 TAKEN = timedelta(seconds=30)
 """Nobody else takes up an errand for so long; far more than the server has for it."""
+PROMPT_SECONDS = 2.0
 LONGEST_PAUSE = timedelta(seconds=10)
 PAUSE_WITHOUT_PRIVILEGE = timedelta(minutes=1)
 GIVEN_UP = timedelta(days=7)
@@ -29,9 +33,15 @@ class Errands:
     _log = Logger()
 
     def __init__(
-        self, accounts: RemoteAccounts, store: Any, node: str, now: Callable[[], datetime]
+        self,
+        accounts: RemoteAccounts,
+        store: Any,
+        node: str,
+        now: Callable[[], datetime],
+        domains: Mapping[str, Domain],
     ) -> None:
         """``node`` names this process as no other is named."""
+        self._domains = domains
         self._accounts = accounts
         self._server = accounts.server
         self._store = ILeaseStore(store)
@@ -46,6 +56,16 @@ class Errands:
             Task.CHECK: self._check,
             Task.ABILITY: self._ability,
         }
+
+    async def promptly(self, clock: Any) -> None:
+        """As `carry_out`, for who waits for it: it goes on by itself after a moment.
+
+        It fails never, as what is wrong is said when all is tried again.
+        """
+        done = Deferred.fromCoroutine(self.carry_out())
+        patience: Deferred[None] = deferLater(clock, PROMPT_SECONDS)
+        await DeferredList([done, patience], fireOnOneCallback=True, consumeErrors=True)
+        patience.cancel()
 
     async def carry_out(self) -> None:
         """Do what there is to be done; to be called every second."""
@@ -127,7 +147,8 @@ class Errands:
             at=now,
             door="cli",
         )
-        asked = Redemption(account=account, use=use, operator=True)
+        notices = tuple(notices_about(self._domains[use.domain], use))
+        asked = Redemption(account=account, use=use, operator=True, notices=notices)
         await self._accounts.redeem(asked, self._keys.open(details["password"]))
 
     async def _delete(self, errand: Errand) -> None:

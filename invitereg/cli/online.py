@@ -15,7 +15,8 @@ from invitereg.config import load
 from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
-from invitereg.testing import memory_store
+from invitereg.store.memory import MemoryStore
+from invitereg.threads import Inline
 
 SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
@@ -50,7 +51,7 @@ def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(left, memory_store(), reactor_, lambda: datetime.now(UTC))
+        behind = ServersBehind(left, {}, {}, MemoryStore(), reactor_, _now, Inline())
         behind.start()
         for domain, component in behind.components.items():
             try:
@@ -69,3 +70,7 @@ def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
     reactor_.callWhenRunning(run)
     reactor_.run()
     yield from dict.fromkeys(found)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

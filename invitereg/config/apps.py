@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -57,6 +57,29 @@ def _format(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1)
+def _listed() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
+    return found
+
+
+def _logo(text: str) -> str:
+    """An address, or the name of a logo that comes along."""
+    if "/" in text:
+        try:
+            urlsplit(text).port  # noqa: B018 - it is found out whether it can be read
+        except ValueError:
+            raise ValueError(f"{quoted(text)} is no address") from None
+        return text
+    ours = {app["logo"] for app in _listed().values()}
+    if text and text not in ours:
+        raise ValueError(
+            f"{quoted(text)} is no address such as /club.svg, and none of those that come "
+            f"along: {', '.join(sorted(ours))}"
+        )
+    return text
+
+
 Localised = Annotated[
     Mapping[str, str],
     PlainValidator(_localised),
@@ -98,7 +121,7 @@ class App(Section):
     key: str = ""
     name: str
     text: Localised
-    logo: str = ""
+    logo: Annotated[str, AfterValidator(_logo)] = ""
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)]
     link: WebUrl
     stores: tuple[StoreButton, ...] = ()
@@ -112,7 +135,6 @@ class App(Section):
 @lru_cache(maxsize=1)
 def default_apps() -> Mapping[str, App]:
     """The apps that come along, by name, best first."""
-    found = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
     return MappingProxyType(
-        {key: App.model_validate(app, strict=False) for key, app in found.items()}
+        {key: App.model_validate(app, strict=False) for key, app in _listed().items()}
     )

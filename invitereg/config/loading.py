@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from invitereg.config.agreement import complain_of_disagreement
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.commonpasswords import common_passwords as common_list
 from invitereg.config.domains import Named, merged, named_domains, within
@@ -146,29 +147,10 @@ def _checked(
     file = _judged(document, File, document.value, around)
     shared = within(key_tree(DomainKeys), document.value)
     domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
-    _complain_of_sites(document, named, domains)
+    complain_of_disagreement(document, named, domains)
     if file is None or document.mistakes:
         return None
     return file, {name: keys for name, keys in domains.items() if keys is not None}
-
-
-def _complain_of_sites(
-    document: Document, named: Iterable[Named], domains: Mapping[str, DomainKeys | None]
-) -> None:
-    """Two sites at one address could not be told apart; a site that only listens is none."""
-    known: set[str] = set()
-    for domain in named:
-        keys = domains[domain.name]
-        url = keys.web.external_url if keys else ""
-        place = domain.place(document, ("web", "external_url"))
-        if url and url in known:
-            document.complain(place, "is another domain's as well: each needs its own")
-        known.add(url)
-    listening = any(("web", key) in document.lines for key in ("listen", "listen_tls"))
-    said = ("web", "external_url") in document.lines
-    if listening and not said and not any(known) and None not in domains.values():
-        text = "is missing: where do browsers find the site, such as https://example.com/"
-        document.complain(("web", "external_url"), text)
 
 
 def _domain_keys(

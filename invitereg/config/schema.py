@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from invitereg.config.backendkeys import Accounts, Component, given
+from invitereg.config.backendkeys import Accounts, Component
+from invitereg.config.clearways import given
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
@@ -95,7 +96,9 @@ class DomainKeys(Section):
     @classmethod
     def _has_component(cls, keys: Accounts, info: ValidationInfo) -> Accounts:
         around = surroundings(info)
-        if keys.backend == "xmpp" and around.final and info.data.get("component") is None:
+        # What is wrong with a component is said there; it is then not in the data at all.
+        missing = info.data.get("component", keys) is None
+        if keys.backend == "xmpp" and around.final and missing:
             raise ValueError("needs component: as well, for the backend xmpp")
         return keys
 

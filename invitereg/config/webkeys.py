@@ -1,10 +1,10 @@
 """The keys of the section ``web``."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -171,6 +171,20 @@ class WebKeys(Section):
     colours: Colours = Field(default_factory=Colours)
     templates: Annotated[Path | None, _or_none(_read_folder), _SCHEMA] = None
     tls: Tls | None = None
+
+    def logos_from_elsewhere(self) -> Iterator[str]:
+        """The apps, by name, whose logo no page would load: all pictures are the site's own."""
+        for key, app in self.apps.add.items():
+            url = urljoin(self.external_url, app.logo)
+            if "/" in app.logo and _origin(url) != _origin(self.external_url):
+                yield key
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """What a browser goes by (RFC 6454 §4)."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or usual
 
 
 class ApiKeys(Section):

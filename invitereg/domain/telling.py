@@ -96,21 +96,33 @@ class Teller:
         """Tell one; True also if there is nothing to tell any more."""
         if notice.number in self._told:
             return True
-        domain = self._domains.get(notice.use.domain)
-        text = "" if domain is None else text_of(notice, domain)
-        if not text:
-            return True
-        return self._deliver(notice.domain, notice.username, self._message(notice, text))
+        message = message_about(notice, self._domains, notice.use.domain, self._now())
+        return message is None or self._deliver(notice.domain, notice.username, message)
 
-    def _message(self, notice: Notice, text: str) -> domish.Element:
-        message = domish.Element((NS_CLIENT, "message"))
-        message["from"] = notice.use.domain
-        message["to"] = f"{notice.username}@{notice.domain}"
-        message["type"] = "chat"
-        message["id"] = f"notice-{notice.number}"
-        message.addElement("body", content=text)
-        if self._now() - notice.use.at > LATE:
-            delay = message.addElement((NS_DELAY, "delay"))
-            delay["from"] = notice.use.domain
-            delay["stamp"] = notice.use.at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return message
+
+def message_about(
+    notice: Notice,
+    domains: Mapping[str, Domain],
+    sender: str,
+    now: datetime,
+    namespace: str | None = NS_CLIENT,
+) -> domish.Element | None:
+    """What tells a notice, from ``sender``; None if there is nothing to tell any more.
+
+    ``namespace`` is the stream's.
+    """
+    domain = domains.get(notice.use.domain)
+    text = "" if domain is None else text_of(notice, domain)
+    if not text:
+        return None
+    message = domish.Element((namespace, "message"))
+    message["from"] = sender
+    message["to"] = f"{notice.username}@{notice.domain}"
+    message["type"] = "chat"
+    message["id"] = f"notice-{notice.number}"
+    message.addElement("body", content=text)
+    if now - notice.use.at > LATE:
+        delay = message.addElement((NS_DELAY, "delay"))
+        delay["from"] = sender
+        delay["stamp"] = notice.use.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return message

@@ -14,6 +14,7 @@ from invitereg.errors import (
     Refused,
     RegistrationClosed,
     Throttled,
+    UnacceptableField,
     UnacceptablePassword,
     UnacceptableUsername,
     UsernameReserved,
@@ -23,6 +24,9 @@ from invitereg.errors import (
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
 from invitereg.policy.counters import guess_counter, registration_counter
 from invitereg.policy.values import Facts, Policy, Request, within
+
+# XML 1.0 §2.2: no stanza could ever carry them, as to an admin who asks.
+_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,13 @@ def _field_missing(case: Case) -> Refused | None:
     return None if first is None else FieldMissing(first)
 
 
+def _field_unacceptable(case: Case) -> Refused | None:
+    fields = () if case.is_reset else case.policy.fields
+    wrong = (name for name in fields if _NOT_IN_XML.search(case.request.fields.get(name, "")))
+    first = next(wrong, None)
+    return None if first is None else UnacceptableField(first)
+
+
 def _username_invalid(case: Case) -> Refused | None:
     if case.request.username is None or case.localpart is not None:
         return None
@@ -268,6 +279,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("invite-wrong-username", _invite_wrong_username),
     ("throttled", _throttled),
     ("field-missing", _field_missing),
+    ("field-unacceptable", _field_unacceptable),
     ("username-invalid", _username_invalid),
     ("username-length", _username_length),
     ("username-pattern", _username_pattern),

@@ -8,7 +8,7 @@ from invitereg.model import Invite
 from invitereg.policy.values import Domain
 from invitereg.web.channel import WebRequest
 from invitereg.web.presenting import Opened
-from invitereg.web.rendering import Reader, Renderer, reader
+from invitereg.web.rendering import Reader, Renderer, linker, reader
 from invitereg.web.static import StaticFiles
 from invitereg.web.statuses import say_when, status_of
 from invitereg.web.wording import reason
@@ -44,10 +44,10 @@ class Answers:
         request.setHeader("Link", f'<{opened.uri}>; rel="alternate"')
         return opened
 
-    def see_other(self, request: WebRequest, path: str) -> bytes:
-        """Send the browser on to another page of the site."""
+    def see_other(self, request: WebRequest, page: str) -> bytes:
+        """Send the browser on to another page of the site, with what its reader has chosen."""
         request.setResponseCode(303)
-        request.setHeader("Location", path)
+        request.setHeader("Location", linker(request.served, reader(request))(page))
         return b""
 
     def refused(self, request: WebRequest, refusal: Refused) -> bytes:

@@ -1,5 +1,7 @@
 """HTTP connections that nobody can hold up, and the requests on them."""
 
+import re
+from http import HTTPStatus
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -21,6 +23,7 @@ REQUEST_SECONDS = 30
 LINGER_SECONDS = 5
 """How long we listen to a body that we refused, so that the answer is not lost."""
 _MAX_REFUSED = 1024 * 1024
+_IDENTITY = re.compile(rb"transfer-encoding:[ \t]*identity[ \t]*", re.IGNORECASE)
 
 
 class WebRequest(Request):
@@ -42,6 +45,10 @@ class WebRequest(Request):
     def getRequestHostname(self) -> bytes:
         """Not what the client says: nothing of ours depends on it."""
         return b"localhost"
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        """Say what came of it, in the words of RFC 9110 §15, of which Twisted lacks some."""
+        super().setResponseCode(code, message or HTTPStatus(code).phrase.encode())
 
     def gotLength(self, length: int | None) -> None:
         """Prepare for the body."""
@@ -94,6 +101,15 @@ class Channel(HTTPChannel):
         if self._deadline is None and not self._handlingRequest:
             self._deadline = self.callLater(REQUEST_SECONDS, self._too_late)
         super().dataReceived(data)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Take a header; the coding "identity", which there is no more, as any unknown one.
+
+        Twisted takes it for no body, as RFC 2616 had it: RFC 9112 §7 does not.
+        """
+        if _IDENTITY.fullmatch(line):
+            line = b"Transfer-Encoding: unknown"
+        return bool(super().headerReceived(line))
 
     def allHeadersReceived(self) -> None:
         """Do not even begin with a body that says to be too large."""

@@ -41,10 +41,17 @@ class FormPages:
         self._own_key = secrets.token_bytes(32)
 
     async def show(self, request: WebRequest, token: str | None) -> bytes:
-        """The form; or what came of it, where this browser has sent it already."""
-        if self.proof(request, token) is not None:
-            return self._answers.see_other(request, _place(request, token, "done"))
-        invite = await self._invite(request, token)
+        """The form; or what came of it, where it is over and this browser has sent it.
+
+        Raises:
+            Refused: as `Registrar.preview`, or `Registrar.admit`.
+        """
+        try:
+            invite = await self._invite(request, token)
+        except Refused:
+            if token is None or self.proof(request, token) is None:
+                raise
+            return self._answers.see_other(request, _page(token, "done"))
         return self.form(request, invite, token, Attempt({}))
 
     async def take(self, request: WebRequest, token: str | None) -> bytes:
@@ -64,7 +71,10 @@ class FormPages:
         finished = self._forms.finished(entry, browser, fields)
         invite = None if finished else await self._invite(request, token)
         try:
-            username = await self._forms.submit(entry, request.client, browser, fields)
+            single = invite is not None and invite.uses_allowed == 1
+            username = finished or await self._forms.submit(
+                entry, request.client, browser, fields, single=single
+            )
         except InvalidInvite:
             raise
         except Refused as refusal:
@@ -107,7 +117,7 @@ class FormPages:
         """
         proof = self.proof(request, token)
         if proof is None and token is None:
-            return self._answers.see_other(request, _place(request, None, "register"))
+            return self._answers.see_other(request, _page(None, "register"))
         if proof is None:
             raise InvalidInvite
         visitor = reader(request).visitor
@@ -115,6 +125,7 @@ class FormPages:
         return self._answers.page(
             request,
             "done.html",
+            page=_page(token, "done"),
             address=proof["address"],
             resets=proof["kind"] == Kind.RESET,
             app=request.served.app(proof["app"]),
@@ -135,15 +146,14 @@ class FormPages:
         invite: Invite | None,
         app: str,
     ) -> bytes:
-        value = self.proof(request, token)
-        if value is None or token is None:
+        value, address = self.proof(request, token), f"{username}@{request.served.domain}"
+        if value is None or value["address"] != address:
             kind = invite.kind if invite else Kind.ACCOUNT
-            address = f"{username}@{request.served.domain}"
             value = {"address": address, "kind": kind.value, "app": app}
         text = forms.signed(self._key(request, token), value)
-        path = _place(request, token, "")
+        path = request.served.path(_page(token, ""))
         forms.set_cookie(request, forms.DONE_COOKIE, text, path)
-        return self._answers.see_other(request, _place(request, token, "done"))
+        return self._answers.see_other(request, _page(token, "done"))
 
     async def _invite(self, request: WebRequest, token: str | None) -> Invite | None:
         entry = Entry(request.served.domain, token)
@@ -175,7 +185,3 @@ def _page(token: str | None, name: str) -> str:
     if token is None:
         return "register/done" if name == "done" else "register"
     return f"invite/{token}/{name}" if name else f"invite/{token}"
-
-
-def _place(request: WebRequest, token: str | None, name: str) -> str:
-    return request.served.path(_page(token, name))

@@ -21,7 +21,8 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from invitereg.errors import Refused
@@ -168,9 +169,15 @@ class MetricsPage(Resource):
 
 def metrics_listener(page: MetricsPage, reactor: Any) -> Site:
     """What accepts the connections of monitoring."""
-    root = Resource()
+    root = _Root()
     root.putChild(b"metrics", page)
     return _Listener(root, timeout=60, reactor=reactor)
+
+
+class _Root(Resource):
+    def getChild(self, _path: bytes, _request: Any) -> IResource:
+        """There is nothing else here."""
+        return notFound()
 
 
 class _Listener(Site):

@@ -83,10 +83,13 @@ class Pages:
     async def landing(self, request: WebRequest, token: str) -> bytes:
         """What an invitation is for, and how to use it; for a reset, the form itself."""
         request.route = "invite"
-        if self._forms.proof(request, token) is not None:
-            return self._forms.done(request, token)
         domain = request.served.domain
-        grant = await self._registrar.preview(domain, request.client, token)
+        try:
+            grant = await self._registrar.preview(domain, request.client, token)
+        except Refused:
+            if self._forms.proof(request, token) is None:
+                raise
+            return self._forms.done(request, token)
         if grant.invite.kind is Kind.RESET:
             return self._forms.form(request, grant.invite, token, Attempt({}))
         return self._answers.landing(request, grant.invite, token)

@@ -48,12 +48,22 @@ class FormRegistrar:
 
     def finished(self, entry: Entry, browser: Browser, fields: Mapping[str, str]) -> str | None:
         """The username for which this browser has sent this form already, if it has."""
-        return self._once.recall(self._key(entry, browser, fields))
+        keys = (_key(entry, browser, fields, single=single) for single in (True, False))
+        return next(filter(None, map(self._once.recall, keys)), None)
 
     async def submit(
-        self, entry: Entry, address: Address, browser: Browser, fields: Mapping[str, str]
+        self,
+        entry: Entry,
+        address: Address,
+        browser: Browser,
+        fields: Mapping[str, str],
+        *,
+        single: bool,
     ) -> str:
         """Register, or set the password; returns the username.
+
+        ``single`` is a token that is good for one account only: whatever name is sent with it
+        next, it is the same attempt.
 
         Raises:
             Refused: as `Registrar.preauthorise` and `Registrar.redeem`.
@@ -62,7 +72,8 @@ class FormRegistrar:
         async def work() -> str:
             return await self._redeem(entry, address, fields)
 
-        return await self._once.done(self._key(entry, browser, fields), work)
+        key = _key(entry, browser, fields, single=single)
+        return await self._once.done(key, work)
 
     async def _redeem(self, entry: Entry, address: Address, fields: Mapping[str, str]) -> str:
         values = dict(fields)
@@ -82,14 +93,15 @@ class FormRegistrar:
             )
         )
 
-    def _key(
-        self, entry: Entry, browser: Browser, fields: Mapping[str, str]
-    ) -> tuple[str, ...]:
-        """A token is for one account of this browser; without one, the username tells."""
-        if entry.token is not None:
-            return (browser.secret, entry.name)
-        try:
-            username = prepare_localpart(fields.get("username", "").strip())
-        except Refused:
-            username = ""
-        return (browser.secret, entry.name, username)
+
+def _key(
+    entry: Entry, browser: Browser, fields: Mapping[str, str], *, single: bool
+) -> tuple[str, ...]:
+    """What the same attempt has in common; where there may be several, it is the username."""
+    if single:
+        return (browser.secret, entry.name)
+    try:
+        username = prepare_localpart(fields.get("username", "").strip())
+    except Refused:
+        username = ""
+    return (browser.secret, entry.name, username)

@@ -149,7 +149,7 @@ class Renderer:
             "who": who,
             "text": text,
             "static": self._addresses(site),
-            "link": _linker(site, who),
+            "link": linker(site, who),
             "languages": {tag: _own_name(tag) for tag in languages()},
             "direction": _locale(who.language).text_direction,
             "platforms": NAMES,
@@ -162,7 +162,9 @@ class Renderer:
         return lambda name: site.path(f"static/{name}?v={self._static.version(site, name)}")
 
 
-def _linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
+def linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
+    """What makes links to pages of the site, which carry the reader's choices on."""
+
     def link(path: str, **changes: str) -> str:
         query = {k: v for k, v in {**who.query, **changes}.items() if v}
         return site.path(path) + (f"?{urlencode(query)}" if query else "")

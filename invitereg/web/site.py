@@ -96,7 +96,7 @@ class Misdirected(Resource):
 
 
 class Unreadable(Resource):
-    """For an address that is no text."""
+    """For an address that is no text, or a request that does not say what it is for."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
@@ -104,7 +104,7 @@ class Unreadable(Resource):
         """Say so."""
         request.setResponseCode(400)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        return b"This address cannot be read.\n"
+        return b"This request cannot be read.\n"
 
 
 class _Front(Resource):
@@ -120,7 +120,7 @@ class _Front(Resource):
         request.postpath.insert(0, request.prepath.pop())
         door = self._door
         peer = getattr(request.channel.transport.getPeer(), "host", None)
-        if not _readable(request):
+        if not (_readable(request) and _has_host(request)):
             secure(request.responseHeaders, https=False)
             return Unreadable()
         forwarded = header_values(request, "x-forwarded-for")
@@ -155,6 +155,12 @@ def _readable(request: WebRequest) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _has_host(request: WebRequest) -> bool:
+    """Whether Host is there as often as it must be (RFC 9112 §3.2)."""
+    count = len(header_values(request, "host"))
+    return count == 1 or (count == 0 and request.clientproto != b"HTTP/1.1")
 
 
 def _descend(request: WebRequest, segments: tuple[bytes, ...]) -> bool:

@@ -17,6 +17,7 @@ _STATUSES: tuple[tuple[type[errors.Refused], int], ...] = (
     (errors.InvalidUsername, 422),
     (errors.UnacceptableUsername, 422),
     (errors.FieldMissing, 422),
+    (errors.UnacceptableField, 422),
     (errors.UnacceptablePassword, 422),
     (errors.Throttled, 429),
     (errors.Unavailable, 503),

@@ -61,6 +61,8 @@ def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
     _ = translate
     if isinstance(refusal, errors.FieldMissing):
         return Complaint(refusal.field, _("Please fill this in."))
+    if isinstance(refusal, errors.UnacceptableField):
+        return Complaint(refusal.field, _("This has characters that cannot be used."))
     if isinstance(refusal, errors.UnacceptablePassword):
         return Complaint("password", _password(refusal, policy, translate))
     if isinstance(

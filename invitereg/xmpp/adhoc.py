@@ -129,14 +129,14 @@ class AdHocCommands:
         """Whether there is something at a node for service discovery."""
         return node == NS_COMMANDS or node in self._commands
 
-    async def items(self, asker: Asker) -> domish.Element:
-        """The commands that ``asker`` may execute, as disco#items (§2.2)."""
+    async def items(self, asker: Asker, address: str) -> domish.Element:
+        """The commands that ``asker`` may execute at ``address``, as disco#items (§2.2)."""
         items = disco.DiscoItems()
         items.nodeIdentifier = NS_COMMANDS
         for command in self._commands.values():
             if await command.is_allowed(asker):
                 name = asker.gettext(command.name)
-                items.append(disco.DiscoItem(JID(asker.domain.name), command.node, name))
+                items.append(disco.DiscoItem(JID(address), command.node, name))
         element: domish.Element = items.toElement()
         return element
 

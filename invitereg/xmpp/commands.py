@@ -46,13 +46,7 @@ class CommandsHandler(RequestHandler):
 
     def echo(self, iq: domish.Element) -> list[domish.Element]:
         """Which command and session an error is about, as some clients find theirs by it."""
-        if iq.command is None:
-            return []
-        about = domish.Element((NS_COMMANDS, "command"))
-        for name in ("node", "sessionid", "action"):
-            if iq.command.hasAttribute(name):
-                about[name] = iq.command[name]
-        return [about]
+        return about_command(iq)
 
     def _on_command(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq):
@@ -67,7 +61,7 @@ class CommandsHandler(RequestHandler):
     def _on_items(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq) and iq.query["node"] == NS_COMMANDS:
             asker = self._asker(iq, iq.query)
-            self.answer(iq, self._commands.items(asker))
+            self.answer(iq, self._commands.items(asker, asker.domain.name))
 
     def _is_for_domain(self, iq: domish.Element) -> bool:
         to = iq.getAttribute("to")
@@ -79,3 +73,14 @@ class CommandsHandler(RequestHandler):
         tags = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE))
         said = [tag for tag in (*tags, stream.stream.language) if tag]
         return Asker.speaking(stream.session.jid, stream.domain, said[:1])
+
+
+def about_command(iq: domish.Element) -> list[domish.Element]:
+    """What of a command is repeated in an error: its names, and nothing that was filled in."""
+    if iq.command is None:
+        return []
+    about = domish.Element((NS_COMMANDS, "command"))
+    for name in ("node", "sessionid", "action"):
+        if iq.command.hasAttribute(name):
+            about[name] = iq.command[name]
+    return [about]

@@ -6,6 +6,7 @@ Who writes is known by the address that the server has stamped on the stanza. Ap
 invitations at the domain itself, so only generic clients for commands find those here.
 """
 
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -24,9 +25,12 @@ from zope.interface import implementer
 from invitereg.errors import Refused, Throttled, Unavailable
 from invitereg.policy.values import Domain
 from invitereg.registrar import Grant, Registrar, Submission
-from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
+from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
+from invitereg.xmpp.commands import about_command
+from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.preauth import NS_PREAUTH
+from invitereg.xmpp.rate import MINUTE, Rate
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
 
 REMEMBERED_SECONDS = 600.0
@@ -34,29 +38,7 @@ MOST_REMEMBERED = 1000
 AT_ONCE = 50
 PER_ADDRESS, PER_DOMAIN = 30, 300
 """How many requests one bare JID, and all of a domain, may make in a minute."""
-_MINUTE = 60.0
 ANYBODY = "*"
-
-
-class Rate:
-    """Counts what each does within a minute; of too many, the first are forgotten."""
-
-    def __init__(self, most: int, seconds: Callable[[], float], keys: int = 10000) -> None:
-        self._most = most
-        self._seconds = seconds
-        self._keys = keys
-        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
-
-    def add(self, key: str) -> bool:
-        """Count one more; False if it is one too many."""
-        now = self._seconds()
-        began, count = self._counts.get(key, (now, 0))
-        if now - began >= _MINUTE:
-            began, count = now, 0
-        self._counts[key] = (began, count + 1)
-        if len(self._counts) > self._keys:
-            self._counts.popitem(last=False)
-        return count < self._most
 
 
 @implementer(IDisco)
@@ -96,29 +78,41 @@ class ComponentDoor(XMPPHandler):
         for kind, uri, name in self._answers:
             path = f"/iq[@type='{kind}']/{name}[@xmlns='{uri}']"
             self.xmlstream.addObserver(path, self._on_request)
-        items = (
-            f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_ITEMS}'][@node='{NS_COMMANDS}']"
-        )
-        # Before wokkel's, which knows only items that are the same for everybody.
-        self.xmlstream.addObserver(items, self._on_items, 1)
+        for uri, observer in (
+            (disco.NS_DISCO_INFO, self._on_info),
+            (disco.NS_DISCO_ITEMS, self._on_items),
+        ):
+            # Before wokkel's, which knows only what is the same for everybody.
+            path = f"/iq[@type='get']/query[@xmlns='{uri}'][@node]"
+            self.xmlstream.addObserver(path, observer, 1)
+        for path in ("/iq[@type='get']", "/iq[@type='set']", "/message"):
+            self.xmlstream.addObserver(path, self._on_rest, -1)
 
     def getDiscoInfo(self, _requestor: JID, _target: JID, node: str = "") -> list[Any]:
-        """What the component is and does."""
+        """What the component is and does, and whom to write to (XEP-0157)."""
         if node:
             return []
-        name = self._domain().site_name
+        domain = self._domain()
         features = (NS_REGISTER, NS_PREAUTH, NS_COMMANDS)
         return [
-            disco.DiscoIdentity("automation", "command-node", f"Invitations to {name}"),
+            disco.DiscoIdentity(
+                "automation", "command-node", f"Invitations to {domain.site_name}"
+            ),
             *(disco.DiscoFeature(feature) for feature in features),
+            *contact_form(domain),
         ]
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
         """There are none but commands."""
         return []
 
+    def _on_info(self, iq: domish.Element) -> None:
+        if self._commands.has(iq.query["node"]):
+            self._take(iq, self._info)
+
     def _on_items(self, iq: domish.Element) -> None:
-        self._take(iq, self._items)
+        if iq.query["node"] == NS_COMMANDS:
+            self._take(iq, self._items)
 
     def _on_request(self, iq: domish.Element) -> None:
         payload = next(iq.elements())
@@ -126,12 +120,20 @@ class ComponentDoor(XMPPHandler):
         if answer is not None:
             self._take(iq, answer)
 
+    def _on_rest(self, stanza: domish.Element) -> None:
+        """Say that nobody reads what is no request of ours (RFC 6121 §8.5.1)."""
+        unread = stanza.name == "iq" or stanza.getAttribute("type") in (None, "normal", "chat")
+        if not unread or _is_handled(stanza) or not stanza.hasAttribute("from"):
+            return
+        if stanza.name == "iq" or stanza.body is not None:
+            self._refuse(stanza, StanzaError("service-unavailable", "cancel"))
+
     def _take(
         self,
         iq: domish.Element,
         answer: Callable[[JID, domish.Element], Coroutine[Any, Any, domish.Element | None]],
     ) -> None:
-        if getattr(iq, "handled", False):
+        if _is_handled(iq) or "@" in iq.getAttribute("to", "").partition("/")[0]:
             return
         iq.handled = True  # type: ignore[attr-defined]  # read by wokkel
         Deferred.fromCoroutine(self._reply(iq, answer)).addErrback(
@@ -143,17 +145,19 @@ class ComponentDoor(XMPPHandler):
         try:
             sender = JID(iq.getAttribute("from") or "")
             self._require_quiet(sender)
-            payload = await answer(sender, next(iq.elements()))
+            payload = await answer(sender, iq)
         except InvalidFormat:
             return
         except Refused as refusal:
-            self.send(stanza_error(refusal).toResponse(_bare(iq)))
+            self._refuse(iq, stanza_error(refusal))
         except StanzaError as error:
-            self.send(error.toResponse(_bare(iq)))
+            self._refuse(iq, error)
         except Exception:
-            unavailable = Unavailable(iq.getAttribute("id") or "-")
-            self._log.failure("a component's request failed")
-            self.send(stanza_error(unavailable).toResponse(_bare(iq)))
+            unavailable = Unavailable(secrets.token_hex(4))
+            self._log.failure(
+                "a component's request failed (error {id})", id=unavailable.error_id
+            )
+            self._refuse(iq, stanza_error(unavailable))
         else:
             response = toResponse(iq, "result")
             if payload is not None:
@@ -162,11 +166,19 @@ class ComponentDoor(XMPPHandler):
         finally:
             self._busy -= 1
 
+    def _refuse(self, stanza: domish.Element, error: StanzaError) -> None:
+        """Answer by an error, without what was sent: that may be a password."""
+        response = toResponse(stanza, "error")
+        for element in about_command(stanza):
+            response.addChild(element)
+        response.addChild(error.getElement())
+        self.send(response)
+
     def _require_quiet(self, sender: JID) -> None:
         """Raises Throttled if too much is asked by one, by all of a domain, or by all."""
         few = self._by_address.add(sender.userhost()) and self._by_domain.add(sender.host)
         if not few or self._busy > AT_ONCE:
-            raise Throttled(_MINUTE)
+            raise Throttled(MINUTE)
 
     def _require_known(self, sender: JID) -> None:
         """Raises StanzaError unless users of the sender's domain may register."""
@@ -181,9 +193,9 @@ class ComponentDoor(XMPPHandler):
             return None
         return found[1]
 
-    async def _preauth(self, sender: JID, preauth: domish.Element) -> None:
+    async def _preauth(self, sender: JID, iq: domish.Element) -> None:
         self._require_known(sender)
-        token = preauth.getAttribute("token") or ""
+        token = iq.preauth.getAttribute("token") or ""
         if not token:
             raise StanzaError("bad-request", "modify", "The token is missing.", "en")
         grant = await self._registrar.preauthorise(self._domain().name, None, token)
@@ -192,18 +204,19 @@ class ComponentDoor(XMPPHandler):
         if len(self._grants) > MOST_REMEMBERED:
             self._grants.popitem(last=False)
 
-    async def _form(self, sender: JID, _query: domish.Element) -> domish.Element:
+    async def _form(self, sender: JID, _iq: domish.Element) -> domish.Element:
         self._require_known(sender)
         grant = self._grant(sender)
         form = RegistrationForm.for_invite(self._domain(), grant.invite if grant else None)
         return form.toElement()
 
-    async def _register(self, sender: JID, query: domish.Element) -> None:
+    async def _register(self, sender: JID, iq: domish.Element) -> None:
         self._require_known(sender)
-        request = RegistrationRequest.fromElement(query)
+        request = RegistrationRequest.fromElement(iq.query)
         if request.remove:
             text = "An account is removed at its own server."
             raise StanzaError("not-allowed", "cancel", text, "en")
+        request.require_clear()
         values = dict(request.values)
         await self._registrar.redeem(
             Submission(
@@ -218,24 +231,24 @@ class ComponentDoor(XMPPHandler):
         )
         self._grants.pop(sender.full(), None)
 
-    async def _command(self, sender: JID, command: domish.Element) -> domish.Element:
-        return await self._commands.perform(self._asker(sender), command)
+    async def _command(self, sender: JID, iq: domish.Element) -> domish.Element:
+        return await self._commands.perform(self._asker(sender, iq), iq.command)
 
-    async def _items(self, sender: JID, _query: domish.Element) -> domish.Element:
-        return await self._commands.items(self._asker(sender))
+    async def _info(self, sender: JID, iq: domish.Element) -> domish.Element:
+        return await self._commands.info(self._asker(sender, iq), iq.query["node"])
 
-    def _asker(self, sender: JID) -> Asker:
+    async def _items(self, sender: JID, iq: domish.Element) -> domish.Element:
+        return await self._commands.items(self._asker(sender, iq), iq["to"])
+
+    def _asker(self, sender: JID, iq: domish.Element) -> Asker:
         """Who gives a command: a user of the domain; raises StanzaError for others."""
         domain = self._domain()
         if sender.host != domain.name or sender.user is None:
             raise StanzaError("forbidden", "auth")
-        return Asker.speaking(sender, domain, ())
+        payload = next(iq.elements())
+        said = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE))
+        return Asker.speaking(sender, domain, [tag for tag in said if tag][:1])
 
 
-def _bare(iq: domish.Element) -> domish.Element:
-    """The request without what it carries: an error does not repeat a password."""
-    bare = domish.Element((None, "iq"))
-    for name in ("type", "id", "from", "to"):
-        if iq.hasAttribute(name):
-            bare[name] = iq[name]
-    return bare
+def _is_handled(stanza: domish.Element) -> bool:
+    return stanza.handled is True

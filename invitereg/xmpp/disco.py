@@ -60,8 +60,7 @@ class IdentityHandler(XMPPHandler):
 
     def __init__(self, domain: Domain) -> None:
         super().__init__()
-        self._site_name = domain.site_name or domain.name
-        self._addresses = domain.contact_addresses
+        self._domain = domain
 
     def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
         """The identity of a bare JID of ours."""
@@ -71,20 +70,23 @@ class IdentityHandler(XMPPHandler):
         identity = (
             disco.DiscoIdentity("account", "registered")
             if account
-            else disco.DiscoIdentity("server", "im", self._site_name)
+            else disco.DiscoIdentity(
+                "server", "im", self._domain.site_name or self._domain.name
+            )
         )
         features = (disco.NS_DISCO_INFO, disco.NS_DISCO_ITEMS)
         found = [identity, *(disco.DiscoFeature(feature) for feature in features)]
-        return found if account else [*found, *self._contact_form()]
-
-    def _contact_form(self) -> Iterator[Form]:
-        """Whom to write to about the service, if the operator has said it (XEP-0157)."""
-        if self._addresses:
-            form = Form("result", formNamespace=NS_SERVER_INFO)
-            for role, addresses in self._addresses.items():
-                form.addField(Field("list-multi", f"{role}-addresses", values=addresses))
-            yield form
+        return found if account else [*found, *contact_form(self._domain)]
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
         """There are none."""
         return []
+
+
+def contact_form(domain: Domain) -> Iterator[Form]:
+    """Whom to write to about the service, if the operator has said it (XEP-0157)."""
+    if domain.contact_addresses:
+        form = Form("result", formNamespace=NS_SERVER_INFO)
+        for role, addresses in domain.contact_addresses.items():
+            form.addField(Field("list-multi", f"{role}-addresses", values=addresses))
+        yield form

@@ -15,6 +15,7 @@ CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
     (errors.InvalidUsername, "modify", "jid-malformed"),
     (errors.UnacceptableUsername, "modify", "not-acceptable"),
     (errors.FieldMissing, "modify", "not-acceptable"),
+    (errors.UnacceptableField, "modify", "not-acceptable"),
     (errors.UnacceptablePassword, "modify", "not-acceptable"),
     (errors.Throttled, "wait", "resource-constraint"),
     (errors.Unavailable, "wait", "resource-constraint"),

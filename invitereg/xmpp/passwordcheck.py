@@ -7,16 +7,16 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Any, Protocol
 from xml.sax.saxutils import quoteattr
 
 from scramp import ScramClient, ScramException
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.server import ServerUnreachable
 from invitereg.xmpp.parser import BoundedElementStream
 
 NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -31,14 +31,6 @@ _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 16
 # What a server says of a password that is wrong, or of an account that may not log in
 # (RFC 6120 §6.5); anything else is about the server.
 _WRONG = {"not-authorized", "account-disabled", "credentials-expired"}
-
-
-class Verdict(Enum):
-    """What came of a check."""
-
-    RIGHT = auto()
-    WRONG = auto()
-    CANNOT_TELL = auto()
 
 
 class ServerStream(Protocol):
@@ -59,8 +51,6 @@ class ServerStream(Protocol):
 
 class PasswordCheck:
     """Checks passwords at the server of one domain."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -87,30 +77,33 @@ class PasswordCheck:
         self._secured = secured
         self._under_way = 0
 
-    def check(self, username: str, password: str) -> Deferred[Verdict]:
-        """Whether it is the password of that localpart; never fails, and ends in time."""
+    def check(self, username: str, password: str) -> Deferred[bool]:
+        """Whether it is the password of that localpart, in time.
+
+        Raises:
+            ServerUnreachable: the server has said neither yes nor no; the text says why.
+        """
         return Deferred.fromCoroutine(self._check(username, password))
 
-    async def _check(self, username: str, password: str) -> Verdict:
+    async def _check(self, username: str, password: str) -> bool:
         if self._under_way >= AT_ONCE:
-            return self._unknown("too many are under way")
+            raise self._unknown("too many are under way")
         self._under_way += 1
         stream = self._open_stream(self._header())
         try:
             login = Deferred.fromCoroutine(self._log_in(stream, username, password))
             return await login.addTimeout(SECONDS, self._reactor)
+        except defer.TimeoutError:
+            raise self._unknown(f"no answer within {SECONDS:.0f} seconds") from None
         except Exception as error:  # whatever the server did: it has not said yes or no
-            return self._unknown(f"{type(error).__name__}: {error}")
+            raise self._unknown(str(error) or type(error).__name__) from None
         finally:
             self._under_way -= 1
             if stream.transport is not None:
                 stream.transport.abortConnection()
 
-    def _unknown(self, why: str) -> Verdict:
-        self._log.warn(
-            "a password at {domain} could not be checked: {why}", domain=self._domain, why=why
-        )
-        return Verdict.CANNOT_TELL
+    def _unknown(self, why: str) -> ServerUnreachable:
+        return ServerUnreachable(f"passwords at {self._domain} cannot be checked: {why}")
 
     def _header(self) -> bytes:
         return (
@@ -119,7 +112,7 @@ class PasswordCheck:
             "xmlns:stream='http://etherx.jabber.org/streams'>"
         ).encode()
 
-    async def _log_in(self, stream: ServerStream, username: str, password: str) -> Verdict:
+    async def _log_in(self, stream: ServerStream, username: str, password: str) -> bool:
         opened = await stream.connect(self._reactor)
         offered = {
             str(one)
@@ -137,17 +130,17 @@ class PasswordCheck:
 
     async def _scram(
         self, answers: "_Answers", mechanism: str, username: str, password: str
-    ) -> Verdict:
+    ) -> bool:
         try:
             client = ScramClient([mechanism], username, password)
             first = client.get_client_first()
         except ScramException:
-            return Verdict.WRONG  # SASLprep forbids it: nobody can have it
+            return False  # SASLprep forbids it: nobody can have it
         answers.send("auth", first.encode(), mechanism)
         answer = await answers.next()
         if answer.name != "challenge":
             if _failed(answer):  # as some do for a name that they do not know
-                return Verdict.WRONG
+                return False
             raise Unusable(f"it answers {answer.name} before it knows anything")
         challenge = _data(answer).decode()
         iterations = _ITERATIONS.search(challenge)
@@ -244,10 +237,10 @@ def _failed(element: domish.Element) -> bool:
     )
 
 
-def _verdict(element: domish.Element) -> Verdict:
+def _verdict(element: domish.Element) -> bool:
     if element.name == "success":
-        return Verdict.RIGHT
+        return True
     if _failed(element):
-        return Verdict.WRONG
+        return False
     conditions = [child.name for child in element.elements()]
     raise Unusable(f"it answers {element.name} {conditions}")

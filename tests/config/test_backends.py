@@ -1,5 +1,6 @@
 """The keys about a server that keeps the accounts."""
 
+from invitereg.config import ConfigError, load
 from tests.config.case import ConfigCase
 
 COMPONENT = (
@@ -81,3 +82,37 @@ class BackendTests(ConfigCase):
         ):
             text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
             self.assert_mistake(text, f"2: component.connect: {why}")
+
+
+class RecipientTests(ConfigCase):
+    """Whom invitereg is told to write to at a server behind."""
+
+    ejabberd = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:5280/api'}\n"
+
+    def setUp(self):
+        super().setUp()
+        (self.path.parent / "secret").write_text("a secret\n")
+
+    def test_no_component(self):
+        """Without a component nobody there can be written to, and that is said."""
+        for key, whom in (
+            ("welcome_message: Hello", "newcomers"),
+            ("registration_watchers: [romeo@example.com]", "romeo@example.com"),
+        ):
+            self.assert_mistake(
+                f"{key}\n{self.ejabberd}",
+                f"2: {key.partition(':')[0]}: cannot be: example.com has its accounts at "
+                f"another server, and no component: by which {whom} could be written to",
+            )
+            self.loaded(f"domain: example.com\n{key}\n{COMPONENT}{self.ejabberd}")
+
+    def test_watcher_elsewhere(self):
+        """It is the watcher's domain that counts."""
+        text = (
+            "registration_watchers: [{watcher}]\n"
+            f"domains:\n  example.org: {{}}\n  example.com:\n    {self.ejabberd}"
+        )
+        self.loaded(text.replace("{watcher}", "romeo@example.org"))
+        (self.path).write_text(text.replace("{watcher}", "romeo@example.com"))
+        said = str(self.assertRaises(ConfigError, load, self.path))
+        self.assertEqual(said.count("romeo@example.com could be written to"), 1)

@@ -35,6 +35,7 @@ VALID["component"] = {
     "secret_file": "component",
     "register_from": ["example.org"],
 }
+VALID["accounts"]["backend"] = "xmpp"
 VALID["policy"]["additional_registration_fields"] = ["email+", "nick"]
 VALID["policy"]["invites"]["allow_user_invites_by_roles"] = ["team:lead"]
 VALID["policy"]["invites"]["deny_user_invites_by_roles"] = ["guest"]

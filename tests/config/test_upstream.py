@@ -8,12 +8,13 @@ c2s:
   listen: ["tcp:5222"]
   upstream: {}
 """
+BACKEND = "{backend: ejabberd, url: 'http://127.0.0.1:5281/api'}"
 
 
 class UpstreamTests(ConfigCase):
     def upstream(self, keys: str) -> str:
         """A file with these keys."""
-        return TEXT.format(keys)
+        return TEXT.format(keys) + f"accounts: {BACKEND}\n"
 
     def test_defaults(self) -> None:
         """A place to connect to is enough: its TLS is checked then."""
@@ -27,9 +28,34 @@ class UpstreamTests(ConfigCase):
         """One domain may have a server behind it, and another be embedded."""
         config = self.loaded(
             "domains:\n  example.com: {}\n"
-            "  example.org: {c2s: {upstream: {connect: 'tcp:127.0.0.1:15222'}}}"
+            "  example.org: {c2s: {upstream: {connect: 'tcp:127.0.0.1:15222'}}, "
+            f"accounts: {BACKEND}}}"
         )
         self.assertEqual(list(config.upstreams), ["example.org"])
+
+    def test_embedded(self) -> None:
+        """Accounts that the server behind would not know are a mistake, said where it is."""
+        text = (
+            "c2s.upstream: clients would log in at that server, and accounts be made "
+            "elsewhere: add accounts: {backend: xmpp} or {backend: ejabberd}, or take "
+            "upstream out"
+        )
+        connect = "{connect: 'tcp:127.0.0.1:15222'}"
+        for accounts in ("", "accounts: {backend: embedded}\n"):
+            self.assertEqual(
+                self.only_mistake(TEXT.format(connect) + accounts), f"5: {text}", accounts
+            )
+        shared = f"domains:\n  example.com: {{accounts: {BACKEND}}}\n  example.org: {{}}\n"
+        self.assertEqual(
+            self.only_mistake(f"{shared}c2s: {{listen: ['tcp:5222'], upstream: {connect}}}"),
+            f"4: {text}",
+        )
+        own = "domains:\n  example.com: {}\n  example.org: {c2s: {upstream: " + connect + "}}\n"
+        there = f'3: domains."example.org".{text}'
+        self.assertEqual(self.only_mistake(own), there)
+        kept = "accounts: {scram_iterations: 9000}"
+        self.assertEqual(self.only_mistake(own + kept), there)
+        self.loaded(f"{own}accounts: {BACKEND}")
 
     def test_empty(self) -> None:
         """An empty key is a mistake, not a domain without a server."""

@@ -159,6 +159,40 @@ class AppTests(ConfigCase):
             mistakes = self.mistakes_with(f"web: {{apps: {{{text}}}}}")
             self.assertTrue(any(told in mistake for mistake in mistakes), mistakes)
 
+    def test_logos(self) -> None:
+        """A logo is one of ours, or on the site itself: pages load nothing else."""
+        app = "name: Ours, text: T, platforms: [web], link: 'https://example.com/'"
+        for logo, told in (
+            ("dino.svg", ""),
+            ("/a/b.svg", ""),
+            ("https://chat.example.com/a.svg", ""),
+            ("https://CHAT.example.com:443/a.svg", ""),
+            ("nosuch.svg", 'logo: "nosuch.svg" is no address such as /club.svg, and none of'),
+            ("https://[x/", 'logo: "https://[x/" is no address'),
+            ("https://cdn.example/a.svg", "logo: must be at https://chat.example.com/ itself"),
+            ("http://chat.example.com/a.svg", "must be at https://chat.example.com/ itself"),
+            ("//cdn.example/a.svg", "must be at https://chat.example.com/ itself"),
+            ("data:image/png;base64,/9j/", "must be at https://chat.example.com/ itself"),
+        ):
+            found = self.mistakes_with(
+                f"web: {{{URL}, apps: {{add: {{x: {{{app}, logo: '{logo}'}}}}}}}}"
+            )
+            self.assertEqual(len(found), bool(told), found)
+            self.assertTrue(all(told in mistake for mistake in found), found)
+
+    def test_logo_of_several(self) -> None:
+        """An app that all domains share can only have a logo that is on each site."""
+        app = "{name: A, text: T, platforms: [web], link: 'https://example.com/', logo: %s}"
+        text = (
+            "web: {apps: {add: {x: %s}}}\n"
+            "domains:\n"
+            "  example.com: {web: {external_url: 'https://example.com/'}}\n"
+            "  example.org: {web: {external_url: 'https://example.org/'}}\n"
+        )
+        self.assertEqual(self.mistakes(text % (app % "/x.svg")), [])
+        (mistake,) = self.mistakes(text % (app % "'https://example.com/x.svg'"))
+        self.assertIn("web.apps.add.x.logo: must be at https://example.org/ itself", mistake)
+
     def test_schema(self) -> None:
         """Editors are told of all of it."""
         self.assertIn("external_url", json.dumps(json_schema()))

@@ -16,11 +16,13 @@ from invitereg.errors import (
 )
 from invitereg.interfaces import Findings
 from invitereg.model import Kind
+from invitereg.policy.values import Domain, Policy
 from invitereg.testing import memory_store
 from tests.contracts.servers import KILLS, UNKNOWN, Fault, FaultyServer
 from tests.contracts.store_case import DOMAIN, StoreCase, counter
 
 PASSWORD = "wherefore art thou"
+SERVED = {DOMAIN: Domain(name=DOMAIN, policy=Policy(), watchers=((DOMAIN, "escalus"),))}
 
 
 class BackendContract(StoreCase):
@@ -44,13 +46,13 @@ class BackendContract(StoreCase):
         self.accounts = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: Deferred()
         )
-        self.errands = Errands(self.accounts, self.store, "node", lambda: self.now)
+        self.errands = Errands(self.accounts, self.store, "node", lambda: self.now, SERVED)
 
     async def settle(self, seconds: int = 30) -> None:
         """What the service does in that time."""
         for _ in range(seconds):
             self.clock.advance(1)
-            for work in (self.accounts.settle, self.errands.carry_out):
+            for work in (self.accounts.making.settle, self.errands.carry_out):
                 try:
                     await work()
                 except Unavailable:

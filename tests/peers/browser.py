@@ -15,6 +15,7 @@ from tests.service.running import ROOT, SECONDS
 
 webdriver = require_peer("selenium.webdriver")
 WebDriverWait = require_peer("selenium.webdriver.support.ui").WebDriverWait
+exceptions = require_peer("selenium.common.exceptions")
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = ROOT / "build" / "node_modules" / "axe-core" / "axe.min.js"
@@ -98,6 +99,10 @@ class Browser:
         """The first element that a CSS selector finds."""
         return self.driver.find_element("css selector", selector)
 
+    def focused(self) -> Any:
+        """The element that what is typed goes to."""
+        return self.driver.switch_to.active_element
+
     def text(self, selector: str = "main") -> str:
         """What somebody reads there."""
         text: str = self.find(selector).text
@@ -111,11 +116,18 @@ class Browser:
             field.send_keys(value)
 
     def press(self, selector: str) -> None:
-        """Press a button or a link."""
+        """Press a button that does something on the page it is on."""
         self.find(selector).click()
 
+    def follow(self, selector: str) -> None:
+        """Press a button or a link that leads to another page, and wait until it is there."""
+        left = self.find("html")
+        self.press(selector)
+        # The browser sends a form in its own time, and may show the old page for a while yet.
+        self.until(lambda: _is_gone(left))
+
     def until(self, condition: Callable[[], Any]) -> None:
-        """Wait for what a script does."""
+        """Wait for what a script, or the browser itself, does in its own time."""
         WebDriverWait(self.driver, SECONDS).until(lambda _driver: condition())
 
     def complaints(self) -> list[str]:
@@ -124,11 +136,19 @@ class Browser:
         # It notes every page that is not 200 as well, which ours are on purpose.
         return [entry["message"] for entry in log if "Failed to load" not in entry["message"]]
 
-    def loaded(self) -> list[str]:
-        """The address of everything that the page has loaded."""
+    def named(self) -> set[str]:
+        """The address of everything that the page asks for, except what is not yet in sight."""
+        found: list[str] = self.driver.execute_script(
+            "const all = 'link[rel=stylesheet], script[src], img:not([loading=lazy])';"
+            "return [...document.querySelectorAll(all)].map(one => one.href || one.src)"
+        )
+        return set(found)
+
+    def loaded(self) -> set[str]:
+        """The address of everything that the page has loaded so far."""
         script = "return performance.getEntriesByType('resource').map(one => one.name)"
         found: list[str] = self.driver.execute_script(script)
-        return found
+        return set(found)
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""
@@ -160,3 +180,16 @@ class Browser:
         )
         file = Path(SCREENSHOTS) / f"{name}-{look}.png"
         file.write_bytes(base64.b64decode(taken["data"]))
+
+
+def _is_gone(element: Any) -> bool:
+    """Whether an element's page has been left."""
+    try:
+        element.is_enabled()
+    except exceptions.StaleElementReferenceException:
+        return True
+    except exceptions.WebDriverException as error:
+        # What Chromium says while one page is taken down for the other.
+        if "does not belong to the document" not in str(error):
+            raise
+    return False

@@ -14,7 +14,7 @@ from invitereg.selfsigned import write_certificate
 from tests.peers.behind import in_front
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.peers.test_slixmpp import Client
-from tests.service.running import DOMAIN, Service, within_bounds
+from tests.service.running import DOMAIN, Service, until, within_bounds
 from tests.service.wire import NS_SASL, Wire
 
 NS_SM = "urn:xmpp:sm:3"
@@ -297,7 +297,7 @@ class OwnEjabberdTests(Own):
             told = (
                 f"Accepted proxied connection 127.0.0.1:{wire.local_port} -> 127.0.0.1:{port}"
             )
-            self.assertIn(told, server.log_text())
+            await until(lambda told=told: told in server.log_text(), f"never logged: {told}")
             self.assertNotIn("PLUS", self.service.log_text())
 
 

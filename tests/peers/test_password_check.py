@@ -1,26 +1,44 @@
 """Passwords, checked by a login at real servers."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.words.xish import domish
 
+from invitereg.accounts.remote import RemoteAccounts
+from invitereg.behind import ServersBehind
+from invitereg.config import Backend
+from invitereg.config.backendkeys import Accounts
+from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.errors import Unavailable
+from invitereg.server import ServerUnreachable
+from invitereg.testing import memory_store
 from invitereg.threads import Inline
 from invitereg.xmpp import passwordcheck
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.passwordcheck import PasswordCheck, Verdict
+from invitereg.xmpp.passwordcheck import PasswordCheck
 from tests.peers import servers
 from tests.service.running import DOMAIN, free_ports
 
 reactor: Any = real_reactor
 PASSWORD = "cörrect horse \\ <&"
-RIGHT, WRONG, CANNOT_TELL = Verdict.RIGHT, Verdict.WRONG, Verdict.CANNOT_TELL
+RIGHT, WRONG, CANNOT_TELL = True, False, None
+
+
+async def verdict(checking: Deferred[bool]) -> bool | None:
+    """What came of a check; None if nobody can tell."""
+    try:
+        return await checking
+    except ServerUnreachable:
+        return None
 
 
 @dataclass
@@ -113,10 +131,12 @@ class ProsodyTests(CheckCase):
             ("jülïet", "a\x07b", WRONG),
             ("nobody", PASSWORD, WRONG),
         )
-        for username, password, verdict in cases:
-            self.assertIs(await check(username, password), verdict, (username, password))
+        for username, password, expected in cases:
+            self.assertIs(
+                await verdict(check(username, password)), expected, (username, password)
+            )
         self.server.stop()
-        self.assertIs(await check("jülïet", PASSWORD), CANNOT_TELL)
+        self.assertIs(await verdict(check("jülïet", PASSWORD)), CANNOT_TELL)
 
 
 class EjabberdTests(ProsodyTests):
@@ -128,6 +148,78 @@ class EjabberdTests(ProsodyTests):
         for listener in server.settings["listen"]:
             listener.pop("starttls_required", None)
         server.settings["auth_password_format"] = "scram"
+
+
+class BackendTests(TestCase):
+    """Passwords at a domain whose clients are handed over to Prosody."""
+
+    kind: type[servers.Server] = servers.Prosody
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.server = servers.started(self.kind)
+        self.server.register("jülïet", PASSWORD)
+        self.addCleanup(self.server.unregister, "jülïet")
+        self.said: list[str] = []
+        globalLogPublisher.addObserver(self.hear)
+        self.addCleanup(globalLogPublisher.removeObserver, self.hear)
+
+    def hear(self, event: Any) -> None:
+        """Keep the errors of the log."""
+        if event["log_level"] >= LogLevel.error:
+            self.said.append(formatEvent(event))
+
+    def accounts(self, **upstream: Any) -> RemoteAccounts:
+        """The accounts, as the service has them."""
+        backend = Backend(
+            Accounts(backend="ejabberd", url="http://127.0.0.1:9/api"), component=None
+        )
+        keys = UpstreamKeys.model_construct(
+            **{"connect": f"tcp:127.0.0.1:{self.server.port}", **upstream}
+        )
+        behind = ServersBehind(
+            {DOMAIN: backend},
+            {DOMAIN: keys} if upstream else {},
+            {},
+            memory_store(),
+            reactor,
+            lambda: datetime.now(UTC),
+            Inline(),
+        )
+        self.addCleanup(behind.stop)
+        return behind.accounts[DOMAIN]
+
+    async def test_verdicts(self) -> None:
+        """Over verified TLS, right is right at each login anew, and all else is wrong."""
+        for upstream in (
+            {"tls": "starttls"},
+            {"tls": "direct", "connect": f"tcp:127.0.0.1:{self.server.tls_port}"},
+        ):
+            check = self.accounts(ca=self.server.certificate, **upstream).check_password
+            self.assertIsNotNone(await check(DOMAIN, "jülïet", PASSWORD))
+            self.assertIsNone(await check(DOMAIN, "jülïet", "wrong"))
+            self.assertIsNone(await check(DOMAIN, "nobody", PASSWORD))
+        self.server.unregister("jülïet")
+        self.server.register("jülïet", "another")
+        self.assertIsNone(await check(DOMAIN, "jülïet", PASSWORD))
+        self.assertIsNotNone(await check(DOMAIN, "jülïet", "another"))
+
+    async def test_cannot_tell(self) -> None:
+        """Nobody can tell without the server, or where it is not what is trusted."""
+        (port,) = free_ports(1)
+        down = self.accounts(connect=f"tcp:127.0.0.1:{port}")
+        for accounts in (self.accounts(ca=None), self.accounts(), down):
+            failing = accounts.check_password(DOMAIN, "jülïet", PASSWORD)
+            await self.assertFailure(failing, Unavailable)
+        self.assertIn("its certificate is not trusted", self.said[0])
+        self.assertIn("is c2s.upstream: configure it", self.said[1])
+        self.assertIn("it cannot be reached: Connection was refused", self.said[2])
+
+
+class EjabberdBackendTests(BackendTests):
+    """And to ejabberd."""
+
+    kind = servers.Ejabberd
 
 
 class FaultTests(CheckCase):
@@ -163,10 +255,12 @@ class FaultTests(CheckCase):
         name = text.split("<")[1].rstrip("/>").split(">")[0]
         return text.replace(f"<{name}", f"<{name} xmlns='{passwordcheck.NS_SASL}'", 1).encode()
 
-    async def verdict(self, *answers: bytes, secured: bool = False) -> Verdict:
+    async def verdict(self, *answers: bytes, secured: bool = False) -> bool | None:
         self.answers = list(answers)
         self.heard = b""
-        return await self.checking(self.port, secured=secured).check("juliet", PASSWORD)
+        return await verdict(
+            self.checking(self.port, secured=secured).check("juliet", PASSWORD)
+        )
 
     async def test_plain(self) -> None:
         """A password goes as it is only where the stream is secured."""
@@ -210,7 +304,7 @@ class FaultTests(CheckCase):
         self.assertIs(await self.verdict(), CANNOT_TELL)
         self.assertIs(await self.verdict(self.features("X")), CANNOT_TELL)
         (port,) = free_ports(1)
-        self.assertIs(await self.checking(port).check("juliet", PASSWORD), CANNOT_TELL)
+        self.assertIs(await verdict(self.checking(port).check("juliet", PASSWORD)), CANNOT_TELL)
 
     async def test_hangs(self) -> None:
         """A check ends, and more than so many are not begun."""
@@ -219,7 +313,7 @@ class FaultTests(CheckCase):
         self.answers = [self.features("SCRAM-SHA-1"), b""]
         checks = self.checking(self.port)
         first = checks.check("juliet", PASSWORD)
-        self.assertIs(self.successResultOf(checks.check("juliet", PASSWORD)), CANNOT_TELL)
+        self.failureResultOf(checks.check("juliet", PASSWORD), ServerUnreachable)
         self.assertNoResult(first)
-        self.assertIs(await first, CANNOT_TELL)
+        self.assertIs(await verdict(first), CANNOT_TELL)
         self.assertIs(checks._under_way, 0)

@@ -4,9 +4,13 @@ import signal
 import ssl
 
 from invitereg.selfsigned import write_certificate
-from tests.service.running import DOMAIN, Service
+from tests.peers.behind import command
+from tests.service.running import DOMAIN, SECONDS, Service
 from tests.service.test_process import ProcessCase
 from tests.service.wire import Wire
+
+# As if ejabberd was there.
+BACKEND = "{backend: ejabberd, url: 'http://127.0.0.1:9/api'}"
 
 
 class ReloadTests(ProcessCase):
@@ -60,24 +64,46 @@ class ReloadTests(ProcessCase):
 
     async def test_server_behind(self) -> None:
         """That a server behind is not there delays nothing; to change it needs a restart."""
-        service = self.service("", upstream="{connect: 'tcp:127.0.0.1:9'}")
+        service = self.service(f"accounts: {BACKEND}", upstream="{connect: 'tcp:127.0.0.1:9'}")
         service.start()
         await service.logged("the server of localhost at tcp:127.0.0.1:9 is not used: ")
         wire = await Wire.connect_only(service)
         self.addCleanup(wire.close)
         wire.send(wire.header)
         self.assertEqual(await wire.goodbye(), "remote-connection-failed")
-        self.edit(service, "127.0.0.1:9", "127.0.0.1:10")
+        self.edit(service, "tcp:127.0.0.1:9", "tcp:127.0.0.1:10")
         self.hang_up(service)
         await service.logged("restart to change c2s")
         self.assertStops(service)
 
     async def test_server_behind_one_domain(self) -> None:
         """One domain's server is named, too."""
-        service = self.service("domains: {localhost: {c2s: {upstream: {connect: 'unix:/x'}}}}")
+        service = self.service(
+            "domains: {localhost: {c2s: {upstream: {connect: 'unix:/x'}}, "
+            f"accounts: {BACKEND}}}}}"
+        )
         self.edit(service, f"domain: {DOMAIN}\n", "")
         service.start()
         self.edit(service, "unix:/x", "unix:/y")
         self.hang_up(service)
         await service.logged("restart to change c2s.upstream")
+        self.assertStops(service)
+
+    async def test_gateway_without_backend(self) -> None:
+        """A gateway whose accounts would be made elsewhere is refused by all who read it."""
+        said = "c2s.upstream: clients would log in at that server, and accounts be made elsewh"
+        upstream = "{connect: 'tcp:127.0.0.1:9'}"
+        service = self.service("", upstream=upstream)
+        checked = command(service, "check")
+        self.assertEqual((checked.returncode, checked.stdout), (2, ""))
+        self.assertIn(f"{service.config}:4: {said}", checked.stderr)
+        self.assertEqual(service.launch().wait(SECONDS), 1)
+        self.assertIn(f"{service.config}:4: {said}", service.log_text())
+        self.edit(service, f", upstream: {upstream}", "")
+        service.start()
+        token = service.invite()
+        self.edit(service, "c2s: {", f"c2s: {{upstream: {upstream}, ")
+        self.hang_up(service)
+        await service.logged(f"not reloaded, the old configuration stays: .*{said}")
+        await self.register(service, "juliet", token)
         self.assertStops(service)

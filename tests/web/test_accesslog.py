@@ -22,6 +22,9 @@ class PathTests(SynchronousTestCase):
             (f"/invites_api?key={TOKEN}", "/invites_api"),
             ("/api/v1/invites/abcdefghij", "/api/v1/invites/abcdefghij"),
             (f"/x#{TOKEN}", "/x"),
+            ("/invite/" + "".join(f"%{ord(one):02x}" for one in TOKEN), "/invite/*"),
+            (f"/%69nvite/short%41/{TOKEN[:-1]}%{ord(TOKEN[-1]):x}", "/invite/*/*"),
+            ("/" + "".join(f"%25{ord(one):02x}" for one in TOKEN) + "/x", "/*/x"),
             ("/\x1b[31m\n\xff ", "/?[31m???"),
             ("/" + "x/" * 500, "/" + "x/" * 99 + "x…"),
         ):

@@ -116,6 +116,26 @@ class RegistrationTests(FormCase):
         answer = await person.send(path, username="juliet", password="short")
         self.assertError(answer, "password", "Dieses Passwort ist zu leicht zu erraten.")
 
+    async def test_choices_kept(self) -> None:
+        """The page after it is in the chosen language, and so is all that it links to."""
+        person, path = await self.at_form()
+        await person.open(f"{path}?lang=fr&platform=ios")
+        sent = await person.send(f"{path}?lang=fr&platform=ios", username="a b", password="x")
+        self.assertIn('lang="fr"', sent.body)
+        await person.send(f"{path}?lang=fr&platform=ios", username="juliet", password=PASSWORD)
+        done = path.removesuffix("register") + "done"
+        self.assertEqual(self.header(person.page, "location"), f"{done}?lang=fr&platform=ios")
+        page = await person.open(self.header(person.page, "location"))
+        self.assertIn('<html lang="fr"', page.body)
+        for language in ("de", "fr"):
+            self.assertIn(f'href="{done}?lang={language}&amp;platform=ios"', page.body)
+        landing = path.removesuffix("/register")
+        page = await person.open(f"{landing}?lang=de")
+        self.assertIn(f'href="{done}?lang=es"', page.body)
+        self.assertEqual(
+            self.header(await person.open(f"{path}?lang=de"), "location"), f"{done}?lang=de"
+        )
+
     async def test_prepared_name(self) -> None:
         """The address is shown as it is stored, whatever was typed."""
         person, path = await self.at_form()
@@ -153,6 +173,7 @@ class ErrorTests(FormCase):
             ({"password": "password1"}, 422, "password", "This password is too easy"),
             ({"password": "x" * 2000}, 422, "password", "This password is too long"),
             ({"email": " "}, 422, "email", "Please fill this in."),
+            ({"email": "\0"}, 422, "email", "This has characters that cannot be used."),
         ):
             answer = await person.send(path, **{**good, **changed})
             self.assertEqual(answer.code, status, changed)
@@ -210,6 +231,34 @@ class OnceTests(FormCase):
         page = await person.open(self.header(answer, "location"))
         self.assertIn("juliet<wbr>@example.com", page.body)
         self.assertEqual(await self.usernames(), ["juliet"])
+
+    async def test_several_people(self) -> None:
+        """An invite for several registers one after the other in the same browser."""
+        person, path = await self.at_form(uses=3)
+        form = person.page
+        for name in ("juliet", "juliet", "nurse", "tybalt"):
+            person.page = form
+            answer = await person.send(path, username=name, password=PASSWORD)
+            page = await person.open(self.header(answer, "location"))
+            self.assertIn(f"{name}<wbr>@example.com", page.body)
+            landing = await person.open(path.removesuffix("/register"))
+            known = "Welcome to" if name == "tybalt" else "You are invited to"
+            self.assertIn(f"<h1>{known} Example Chat", landing.body)
+            code = (await person.open(path)).code
+            self.assertEqual(code, 303 if name == "tybalt" else 200)
+        self.assertEqual(sorted(await self.usernames()), ["juliet", "nurse", "tybalt"])
+
+    async def test_name_changed_while_it_is_made(self) -> None:
+        """Who presses the button again with another name gets the account that is made."""
+        person, path = await self.at_form()
+        answers = await gatherResults(
+            [
+                Deferred.fromCoroutine(person.send(path, username=name, password=PASSWORD))
+                for name in ("juliet", "nurse")
+            ]
+        )
+        self.assertEqual([answer.code for answer in answers], [303, 303])
+        self.assertEqual(len(await self.usernames()), 1)
 
     async def test_another_browser(self) -> None:
         """Another browser with the same token is told that it is over."""

@@ -2,7 +2,7 @@
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
 
 from invitereg.errors import Unavailable
 from invitereg.web.health import READY_SECONDS, Alive, Ready
@@ -12,7 +12,7 @@ from tests.web.door import WebCase
 
 class HealthTests(WebCase):
     def make_door(self):
-        door = WebDoor(sites=self.sites, trusted_proxies=(), pages=Resource(), reactor=reactor)
+        door = WebDoor(sites=self.sites, trusted_proxies=(), pages=notFound(), reactor=reactor)
         door.mount("healthz", Alive(), everywhere=True)
         door.mount("readyz", Ready(self.store, self.clock), everywhere=True)
         return door

@@ -238,7 +238,7 @@ class OverTests(LandingCase):
             self.assertEqual((await self.get(f"/invite/{number}")).code, 404)
         for path in ("nosuch", token):
             answer = await self.get(f"/invite/{path}")
-            self.assertEqual(answer.code, 429)
+            self.assertEqual((answer.code, answer.phrase), (429, b"Too Many Requests"))
             self.assertEqual(self.header(answer, "retry-after"), "600")
             self.assertIn("too often", answer.body)
         self.clock.advance(600)

@@ -14,14 +14,15 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
+from twisted.web.pages import notFound
 
 from invitereg.config.webkeys import WebKeys
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.web.channel import IDLE_SECONDS, MAX_BODY, REQUEST_SECONDS
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
-from tests.web.door import DOMAIN, WebCase, later
+from tests.web.door import DOMAIN, PASSWORD, WebCase, later
+from tests.web.person import Person
 
 
 class Raw(Protocol):
@@ -154,6 +155,38 @@ class RequestTests(WebCase):
             self.assertNotIn("evil.example", answer.body)
             self.assertNotIn("evil.example", str(list(answer.headers.getAllRawHeaders())))
 
+    async def test_host_once(self) -> None:
+        """A request says once which host it is for, but for those of old (RFC 9112 §3.2)."""
+        for version, hosts, status in (
+            (b"1.1", 1, 200),
+            (b"1.1", 0, 400),
+            (b"1.1", 2, 400),
+            (b"1.0", 0, 200),
+            (b"1.0", 2, 400),
+        ):
+            request = b"GET / HTTP/" + version + b"\r\nConnection: close\r\n"
+            answer = await self.raw(request + b"Host: x\r\n" * hosts + b"\r\n")
+            self.assertEqual(int(answer.split(b" ")[1]), status, (version, hosts))
+            self.assertIn(b"nosniff", answer)
+
+    async def test_codings(self) -> None:
+        """A body in a coding that there is not is refused, not taken for another request."""
+        for coding in (b"identity", b" Identity\t", b"gzip", b"chunked, identity"):
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " + coding
+            answer = await self.raw(head + b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), coding)
+            self.assertEqual(answer.count(b"HTTP/1.1 "), 1)
+
+    async def test_phrases(self) -> None:
+        """Every status is said in words, too."""
+        for request, told in (
+            (b"GET / HTTP/1.1\r\nHost: x\r\n", b"200 OK"),
+            (b"GET /nosuch HTTP/1.1\r\nHost: x\r\n", b"404 Not Found"),
+            (b"PUT / HTTP/1.1\r\nHost: x\r\n", b"405 Method Not Allowed"),
+        ):
+            answer = await self.raw(request + b"Connection: close\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 " + told + b"\r\n"), answer[:60])
+
     async def test_declared_too_large(self) -> None:
         """A body that says to be too large is answered before it is sent."""
         head = b"POST /register HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
@@ -211,7 +244,7 @@ class SlowTests(SynchronousTestCase):
         self.clock = Clock()
         site = SiteSettings(domain=DOMAIN, external_url="https://example.com/")
         door = WebDoor(
-            sites={DOMAIN: site}, trusted_proxies=(), pages=Resource(), reactor=self.clock
+            sites={DOMAIN: site}, trusted_proxies=(), pages=notFound(), reactor=self.clock
         )
         listener = door.listener()
         self.channel: Any = listener.buildProtocol(None)
@@ -237,7 +270,7 @@ class SlowTests(SynchronousTestCase):
 
     def test_slow_body(self) -> None:
         """So is one whose body comes so."""
-        self.channel.dataReceived(b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n")
+        self.channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
         for _second in range(REQUEST_SECONDS):
             self.channel.dataReceived(b"x")
             self.clock.advance(1)
@@ -246,7 +279,7 @@ class SlowTests(SynchronousTestCase):
     def test_next_request(self) -> None:
         """The time of one request does not count for the next."""
         for _request in range(3):
-            self.channel.dataReceived(b"GET /nosuch HTTP/1.1\r\n")
+            self.channel.dataReceived(b"GET /nosuch HTTP/1.1\r\nHost: x\r\n")
             self.clock.advance(REQUEST_SECONDS - 1)
             self.channel.dataReceived(b"\r\n")
         self.assertFalse(self.transport.disconnecting)
@@ -292,7 +325,8 @@ class SeveralTests(WebCase):
 
     async def test_no_such_site(self) -> None:
         """A name that is none of ours is refused."""
-        self.assertEqual((await self.at("evil.example")).code, 421)
+        answer = await self.at("evil.example")
+        self.assertEqual((answer.code, answer.phrase), (421, b"Misdirected Request"))
 
     async def test_token_of_another(self) -> None:
         """An invitation is valid on its own domain's site only."""
@@ -334,7 +368,11 @@ class OwnTests(WebCase):
             '{% extends "base.html" %}'
             "{% block main %}<h1>Our own, {{ domain.name }}</h1>{% endblock %}"
         )
-        texts = {"headline": {"en": "Hello", "de": "Hallo"}, "footer": "Club <3"}
+        texts = {
+            "headline": {"en": "Hello", "de": "Hallo"},
+            "about": "All about trains.",
+            "footer": "Club <3",
+        }
         keys = WebKeys.model_validate(
             {
                 "external_url": "https://chat.example.com/",
@@ -350,6 +388,9 @@ class OwnTests(WebCase):
                             "link": "https://example.com/app",
                             "preauth": True,
                             "magic_link": "https://example.com/app#{uri}",
+                            "login_link": "https://example.com/?jid={address}&at={domain}",
+                            "setup": "Allow notifications.",
+                            "login": "Say that you have an account.",
                         }
                     },
                 },
@@ -366,6 +407,8 @@ class OwnTests(WebCase):
         page = (await self.get(f"/invite/{token}")).body
         for text in (
             "<h1>Hello</h1>",
+            "All about trains.",
+            "With this invitation you get an account",
             "Club &lt;3",
             '<a href="https://example.com/imprint">Imprint</a>',
             "Our App",
@@ -378,3 +421,14 @@ class OwnTests(WebCase):
         self.assertIn("<h1>Hallo</h1>", page)
         logo = await self.get("/static/logo")
         self.assertEqual(logo.body, "<svg/>")
+
+    async def test_after_registration(self) -> None:
+        """Who has chosen the operator's app is told its steps, and led into it."""
+        _invite, token = await self.invite()
+        person, path = Person(self), f"/invite/{token}/register?app=ours"
+        await person.open(path)
+        await person.send(path, username="50%+#?é", password=PASSWORD)
+        page = await person.open(self.header(person.page, "location") or "")
+        link = "https://example.com/?jid=50%25%2B%23%3F%C3%A9@example.com&amp;at=example.com"
+        for text in (f'href="{link}"', "Allow notifications.", "Say that you have an account."):
+            self.assertIn(text, page.body)

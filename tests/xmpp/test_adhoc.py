@@ -331,7 +331,7 @@ class ErrorTests(CommandCase):
 class DiscoTests(CommandCase):
     def test_items(self):
         """Everybody sees what they may execute, by its name in their language."""
-        answer = self.outcome(self.commands.items(self.asker(language="de")))
+        answer = self.outcome(self.commands.items(self.asker(language="de"), DOMAIN.name))
         self.assertEqual(answer["node"], NS_COMMANDS)
         found = [(one["jid"], one["node"], one["name"]) for one in answer.elements()]
         self.assertEqual(
@@ -341,7 +341,7 @@ class DiscoTests(CommandCase):
                 ("example.com", "once", "Einladungen anzeigen"),
             ],
         )
-        answer = self.outcome(self.commands.items(self.asker(ROMEO)))
+        answer = self.outcome(self.commands.items(self.asker(ROMEO), DOMAIN.name))
         self.assertEqual([one["node"] for one in answer.elements()], ["once"])
 
     def test_info(self):

@@ -1,19 +1,32 @@
 """What people can do through the component, and who may."""
 
+from dataclasses import replace
+
+from twisted.words.protocols.jabber.xmlstream import XMPPHandlerCollection
 from twisted.words.xish import domish
 from wokkel.generic import parseXml
 from wokkel.test.helpers import XmlStreamStub
 
-from invitereg.xmpp.component import PER_ADDRESS, REMEMBERED_SECONDS, ComponentDoor
+from invitereg.userinvites import UserInvites
+from invitereg.xmpp.adhoc import NS_COMMANDS
+from invitereg.xmpp.component import (
+    PER_ADDRESS,
+    PER_DOMAIN,
+    REMEMBERED_SECONDS,
+    ComponentDoor,
+)
+from invitereg.xmpp.disco import SessionDiscoHandler
+from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.register import NS_REGISTER
 from tests.usecases import DOMAIN, PASSWORD, UseCase
+from tests.xmpp.commands import NS_INFO, NS_ITEMS
 
 COMPONENT = f"invites.{DOMAIN}"
 ROMEO = f"romeo@{DOMAIN}/orchard"
 
 
-class ComponentDoorTests(UseCase):
+class ComponentCase(UseCase):
     """The component's door without a server: what comes in, and what goes out."""
 
     def setUp(self):
@@ -25,18 +38,21 @@ class ComponentDoorTests(UseCase):
         self.door = ComponentDoor(
             lambda: self.registrar.domains[DOMAIN],
             self.registrar,
-            None,
+            invite_commands(UserInvites(self.issuer, self.store), self.clock.seconds),
             register_from,
             self.clock.seconds,
         )
-        self.door.makeConnection(self.stub.xmlstream)
-        self.door.connectionInitialized()
-        self.door.send = self.stub.xmlstream.send
+        collection = XMPPHandlerCollection()
+        collection.send = self.stub.xmlstream.send
+        for handler in (self.door, SessionDiscoHandler()):
+            handler.setHandlerParent(collection)
+            handler.makeConnection(self.stub.xmlstream)
+            handler.connectionInitialized()
 
-    def ask(self, kind, payload, sender=ROMEO):
+    def ask(self, kind, payload, sender=ROMEO, to=COMPONENT):
         """The answer to a request: its type, or the condition of the error."""
         iq = domish.Element((None, "iq"))
-        iq.attributes.update({"type": kind, "id": "1", "from": sender, "to": COMPONENT})
+        iq.attributes.update({"type": kind, "id": "1", "from": sender, "to": to})
         iq.addChild(parseXml(payload.encode()))
         before = len(self.stub.output)
         self.stub.send(iq)
@@ -59,6 +75,10 @@ class ComponentDoorTests(UseCase):
     def form(self, sender=ROMEO):
         return self.ask("get", f"<query xmlns='{NS_REGISTER}'/>", sender)
 
+
+class ComponentDoorTests(ComponentCase):
+    """Registration by the component, and what else is sent to it."""
+
     def test_registers(self):
         """With a token a user of the domain registers somebody, once."""
         _invite, token = self.invite(username="juliet")
@@ -71,6 +91,13 @@ class ComponentDoorTests(UseCase):
         self.assertEqual(self.register("nurse"), "forbidden")
         [use] = self.successResultOf(self.store.list_uses(DOMAIN))
         self.assertEqual((use.door, use.address), ("component", None))
+
+    def test_doubled(self):
+        """What is said twice is not done."""
+        _invite, token = self.invite()
+        self.preauth(token)
+        self.assertEqual(self.register("juliet</username><username>romeo"), "bad-request")
+        self.assertEqual(self.usernames(), [])
 
     def test_token_is_one_sessions(self):
         """A token holds for who sent it, from there, for ten minutes."""
@@ -106,3 +133,102 @@ class ComponentDoorTests(UseCase):
         """What is refused is not repeated."""
         self.register("juliet")
         self.assertNotIn(PASSWORD, self.answer.toXml())
+
+    def test_domain_throttled(self):
+        """All of a domain together may ask only so much, whoever it is."""
+        for number in range(PER_DOMAIN):
+            self.form(f"u{number}@{DOMAIN}/x")
+        self.assertEqual(self.form(f"juliet@{DOMAIN}/x"), "resource-constraint")
+        self.assertEqual(self.form("tybalt@example.net/x"), "forbidden")
+
+    def test_not_for_us(self):
+        """What nobody here takes is refused, and repeats nothing; replies are not answered."""
+        payload = f"<query xmlns='{NS_REGISTER}'><password>{PASSWORD}</password></query>"
+        somebody = f"x@{COMPONENT}"
+        self.assertEqual(self.ask("set", payload, to=somebody), "service-unavailable")
+        self.assertNotIn(PASSWORD, self.answer.toXml())
+        self.assertEqual(self.ask("set", "<x xmlns='urn:x'/>"), "service-unavailable")
+        self.assertEqual(
+            self.ask("get", payload.replace("jabber:iq", "x")), "service-unavailable"
+        )
+        before = len(self.stub.output)
+        for kind, body in (("error", "x"), ("headline", "x"), ("chat", None)):
+            self.message(kind, body)
+        self.assertEqual(self.stub.output[before:], [])
+        self.message("chat", "Hello?")
+        self.assertEqual(
+            self.stub.output[-1].error.firstChildElement().name, "service-unavailable"
+        )
+
+    def message(self, kind, body):
+        message = domish.Element((None, "message"))
+        message.attributes.update({"type": kind, "from": ROMEO, "to": COMPONENT})
+        if body:
+            message.addElement("body", content=body)
+        self.stub.send(message)
+
+
+class ComponentCommandTests(ComponentCase):
+    """Commands by the component."""
+
+    def setUp(self):
+        super().setUp()
+        self.account("romeo")
+        self.account("juliet")
+
+    def discover(self, namespace, node="", sender=ROMEO):
+        named = f" node='{node}'" if node else ""
+        return self.ask("get", f"<query xmlns='{namespace}'{named}/>", sender)
+
+    def execute(self, node, sender=ROMEO, **attributes):
+        written = "".join(f" {name}='{value}'" for name, value in attributes.items())
+        return self.ask(
+            "set", f"<command xmlns='{NS_COMMANDS}' node='{node}'{written}/>", sender
+        )
+
+    def test_listed(self):
+        """Each is told the commands that are theirs, at the address where they are executed."""
+        self.assertEqual(self.discover(NS_ITEMS, NS_COMMANDS), "result")
+        items = {item["node"]: item["jid"] for item in self.answer.query.elements()}
+        self.assertEqual(set(items.values()), {COMPONENT})
+        self.assertIn("invitereg#password-reset", items)
+        self.discover(NS_ITEMS, NS_COMMANDS, f"juliet@{DOMAIN}/x")
+        nodes = [item["node"] for item in self.answer.query.elements()]
+        self.assertIn("urn:xmpp:invite#invite", nodes)
+        self.assertNotIn("invitereg#password-reset", nodes)
+        self.assertEqual(
+            self.discover(NS_ITEMS, NS_COMMANDS, "tybalt@example.net/x"), "forbidden"
+        )
+        self.assertEqual(self.discover(NS_ITEMS), "result")
+
+    def test_described(self):
+        """A command says what it is, to those whom it is for."""
+        node = "invitereg#password-reset"
+        self.assertEqual(self.discover(NS_INFO, node), "result")
+        self.assertEqual(self.answer.query.identity["type"], "command-node")
+        self.assertEqual(self.discover(NS_INFO, node, f"juliet@{DOMAIN}/x"), "forbidden")
+        self.assertEqual(self.discover(NS_INFO, "urn:x"), "item-not-found")
+
+    def test_contact_addresses(self):
+        """Whom to write to about the service is told to all who ask what it is."""
+        domain = self.registrar.domains[DOMAIN]
+        addresses = {"abuse": ("mailto:abuse@example.com",)}
+        self.registrar.domains[DOMAIN] = replace(domain, contact_addresses=addresses)
+        self.discover(NS_INFO, sender="tybalt@example.net/x")
+        self.assertIn("mailto:abuse@example.com", self.answer.query.toXml())
+
+    def test_language(self):
+        """Commands speak the language that is asked for."""
+        self.execute("invitereg#password-reset", **{"xml:lang": "de-AT"})
+        self.assertIn("Adresse des Kontos", self.answer.toXml())
+
+    def test_error_names_its_command(self):
+        """An error says which command it is about, and nothing of what was filled in."""
+        self.assertEqual(self.execute("urn:x", action="cancel"), "item-not-found")
+        self.assertEqual(self.answer.command.attributes, {"node": "urn:x", "action": "cancel"})
+
+    def test_strangers_commands(self):
+        """Nobody of another server gives commands, wherever they may register from."""
+        self.open("*")
+        for sender in ("romeo@example.net/x", DOMAIN, f"romeo@{COMPONENT}"):
+            self.assertEqual(self.execute("urn:xmpp:invite#invite", sender), "forbidden")

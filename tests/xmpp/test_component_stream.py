@@ -18,7 +18,7 @@ OPENED = (
 ).encode()
 
 
-class ComponentStreamTests(SynchronousTestCase):
+class ComponentStreamCase(SynchronousTestCase):
     """The server is played here, and so is time."""
 
     def setUp(self):
@@ -42,6 +42,8 @@ class ComponentStreamTests(SynchronousTestCase):
         self.connect(OPENED, b"<handshake/>")
         self.assertTrue(self.line.ready)
 
+
+class ComponentStreamTests(ComponentStreamCase):
     def ask(self):
         iq = domish.Element((None, "iq"))
         iq.attributes.update({"type": "get", "to": "example.com"})

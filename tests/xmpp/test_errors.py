@@ -15,6 +15,7 @@ TABLE = {
     errors.InvalidUsername(): "modify/jid-malformed",
     errors.UnacceptableUsername("It is too short."): "modify/not-acceptable",
     errors.FieldMissing("email"): "modify/not-acceptable",
+    errors.UnacceptableField("email"): "modify/not-acceptable",
     errors.WeakPassword(): "modify/not-acceptable",
     errors.UnacceptablePassword("It is too long."): "modify/not-acceptable",
     errors.Throttled(60): "wait/resource-constraint",

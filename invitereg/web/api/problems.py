@@ -8,7 +8,13 @@ from http import HTTPStatus
 
 from twisted.web.http_headers import Headers
 
-from invitereg.errors import FieldMissing, Refused, Unavailable, UsernameReserved
+from invitereg.errors import (
+    FieldMissing,
+    Refused,
+    UnacceptableField,
+    Unavailable,
+    UsernameReserved,
+)
 from invitereg.web.statuses import say_when, status_of
 
 CONTENT_TYPE = b"application/problem+json"
@@ -81,7 +87,11 @@ def problem_of(refusal: Refused) -> Problem:
         more["error_id"] = refusal.error_id
     if isinstance(refusal, UsernameReserved) and refusal.take:
         more["username"] = refusal.take
-    errors = [(refusal.field, "is required")] if isinstance(refusal, FieldMissing) else []
+    errors = []
+    if isinstance(refusal, FieldMissing):
+        errors = [(refusal.field, "is required")]
+    if isinstance(refusal, UnacceptableField):
+        errors = [(refusal.field, "has characters that cannot be used")]
     problem = Problem(
         status_of(refusal), code_of(refusal), refusal.text, errors=errors, more=more
     )

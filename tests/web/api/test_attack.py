@@ -133,7 +133,7 @@ class WireTests(ApiCase):
     async def test_host(self):
         """What a client calls us changes no address that we give out."""
         post = ("POST /api/v1/invites HTTP/1.1", "Content-Length: 0", "Connection: close")
-        for header in ("Host: evil.example", "X-Forwarded-Host: evil.example"):
+        for header in ("Forwarded: host=evil.example", "X-Forwarded-Host: evil.example"):
             answer = await self.send(*post, "Host: evil.example", header)
             self.assertIn(b" 201 ", answer.split(b"\r\n")[0])
             self.assertNotIn(b"evil", answer)

@@ -74,6 +74,7 @@ class RegisterTests(ApiCase):
         for status, code, said in (
             (422, "weak-password", {"password": "short"}),
             (422, "field-missing", {"fields": {}}),
+            (422, "unacceptable-field", {"fields": {"email": "a\x1b"}}),
             (422, "invalid-request", {"fields": {"email": 1}}),
             (422, "invalid-request", {"password": "x" * 1024}),
             (422, "invalid-username", {"username": "a b"}),

@@ -1,0 +1,131 @@
+"""Tells the accounts of a domain whose server is another what they are to be told.
+
+Its component writes to them, and the server keeps that for whoever is away. A notice is
+forgotten when the server has read it, which it proves by answering a ping (XEP-0199) that was
+sent after; until then it is told anew on each new connection, under the same id.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+from wokkel.ping import NS_PING
+from wokkel.subprotocols import XMPPHandler
+
+from invitereg.domain.telling import message_about
+from invitereg.logs import FaultLog
+from invitereg.notices import INoticeStore, Notice
+from invitereg.policy.values import Domain
+from invitereg.server import PATIENCE_SECONDS, ServerFault
+
+AT_ONCE = 100
+"""How many notices may be on their way, and the answers to how many are waited for."""
+
+Ask = Callable[[domish.Element, float], Deferred[domish.Element]]
+"""Sends a request, and returns its result; see `ComponentStream.ask`."""
+
+
+class ComponentTeller(XMPPHandler):
+    """Brings notices to the accounts of one domain, by its component."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        domain: str,
+        component: str,
+        ask: Ask,
+        domains: Mapping[str, Domain],
+        store: Any,
+        now: Callable[[], datetime],
+        seconds: Callable[[], float],
+    ) -> None:
+        """``domain`` is whose accounts are told; ``component``, who tells them."""
+        super().__init__()
+        self._domain = domain
+        self._component = component
+        self._ask = ask
+        self._domains = domains
+        self._store = INoticeStore(store)
+        self._now = now
+        self._refusals = FaultLog(self._log, f"notices at {domain}", seconds)
+        self._line: Any = None
+        self._last = 0
+        self._sent: set[int] = set()
+        self._awaited: OrderedDict[str, str] = OrderedDict()
+
+    def connectionInitialized(self) -> None:
+        """Begin anew: what the server has not confirmed may never have reached it."""
+        self._line = self.xmlstream
+        self._last = 0
+        self._sent.clear()
+        self.xmlstream.addObserver("/message[@type='error']", self._on_error)
+
+    def connectionLost(self, _reason: Any) -> None:
+        """Wait for the next connection."""
+        self._line = None
+
+    async def tell_new(self) -> None:
+        """Tell what was written down since the last call, by whichever process.
+
+        To be called every second.
+        """
+        line = self._line
+        if line is None:
+            return
+        while len(self._sent) < AT_ONCE:
+            found: Sequence[Notice] = await self._store.notices_after(self._last, AT_ONCE)
+            if line is not self._line:
+                return
+            for notice in found:
+                if notice.domain == self._domain:
+                    self._tell(notice)
+                self._last = notice.number
+            if len(found) < AT_ONCE:
+                break
+        if self._sent:
+            await self._confirm(line, sorted(self._sent))
+
+    def _tell(self, notice: Notice) -> None:
+        message = message_about(notice, self._domains, self._component, self._now(), None)
+        self._sent.add(notice.number)
+        if message is None:
+            return
+        self._awaited[message["id"]] = message["to"]
+        if len(self._awaited) > AT_ONCE:
+            self._awaited.popitem(last=False)
+        self.send(message)
+
+    async def _confirm(self, line: Any, numbers: Sequence[int]) -> None:
+        ping = domish.Element((None, "iq"))
+        ping["type"], ping["to"] = "get", self._domain
+        ping.addElement((NS_PING, "ping"))
+        try:
+            await self._ask(ping, PATIENCE_SECONDS)
+        except StanzaError:
+            pass  # An answer as well.
+        except ServerFault:
+            return
+        await self._store.remove_notices(numbers)
+        if line is self._line:
+            self._sent.difference_update(numbers)
+
+    def _on_error(self, message: domish.Element) -> None:
+        """Say that somebody could not be told; whose word it is, the address shows."""
+        told = self._awaited.get(message.getAttribute("id", ""))
+        if told is None or told != message.getAttribute("from", "").partition("/")[0]:
+            return
+        del self._awaited[message["id"]]
+        condition = (
+            next((one.name for one in message.error.elements()), "") if message.error else ""
+        )
+        self._refusals.failed(
+            f"{told} was not told of a registration, as the server takes no message for them "
+            f"({condition}): has it offline messages? Prosody needs the module offline, "
+            "ejabberd mod_offline"
+        )

@@ -1,0 +1,45 @@
+"""A service that cannot start leaves nothing open."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from invitereg.config import load
+from invitereg.ports import StartFailure
+from invitereg.selfsigned import write_certificate
+from invitereg.store.database import Database
+from invitereg.tap import InviteregService
+
+CONFIG = """
+domain: localhost
+data_dir: data
+tls: {certificate: fullchain.pem, private_key: privkey.pem}
+c2s: {listen: ["tcp:5222"]}
+component: {connect: "tcp:127.0.0.1:5347", jid: invites.localhost, secret_file: secret}
+accounts: {backend: xmpp}
+"""
+
+
+class StartTests(SynchronousTestCase):
+    def setUp(self):
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        write_certificate(self.folder, "localhost")
+        self.secret = self.folder / "secret"
+        self.secret.write_text("secret")
+        (self.folder / "config.yaml").write_text(CONFIG)
+
+    def test_no_secret(self):
+        """A secret that is gone since the file was checked: said, and the database closed."""
+        reactor = MemoryReactorClock()
+        service = InviteregService(load(self.folder / "config.yaml"), reactor)
+        self.secret.unlink()
+        closed, close = [], Database.close
+        self.patch(Database, "close", lambda one: (closed.append(one), close(one)))
+        said = self.assertRaises(StartFailure, service.startService)
+        self.assertIn(f"component of localhost: {self.secret} cannot be read", str(said))
+        self.assertEqual(len(closed), 1)
+        self.assertEqual(reactor.tcpServers, [])

@@ -1,0 +1,192 @@
+"""What watchers and newcomers are told by a component, whatever becomes of its connection."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
+
+from invitereg.interfaces import Redemption
+from invitereg.model import Account, Kind, Use
+from invitereg.notices import notices_about
+from invitereg.policy.values import Domain, Policy
+from invitereg.store.memory_telling import MemoryNoticeStore
+from invitereg.testing import memory_store
+from invitereg.xmpp import telling
+from invitereg.xmpp.telling import ComponentTeller
+from tests.xmpp.test_component_stream import JID, ComponentStreamCase
+
+DOMAIN, OTHER = "example.com", "example.org"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class ComponentTellerTests(ComponentStreamCase):
+    def setUp(self):
+        super().setUp()
+        self.domains = {
+            DOMAIN: Domain(
+                name=DOMAIN,
+                policy=Policy(),
+                site_name="Verona",
+                watchers=((DOMAIN, "romeo"), (OTHER, "escalus")),
+                welcome="Welcome to {site_name}, {username}!",
+            )
+        }
+        self.store = memory_store()
+        self.notices = MemoryNoticeStore(self.store)
+        self.now = AT
+        self.teller = ComponentTeller(
+            DOMAIN,
+            JID,
+            self.line.ask,
+            self.domains,
+            self.notices,
+            lambda: self.now,
+            self.reactor.seconds,
+        )
+        self.teller.setHandlerParent(self.line)
+
+    def register(self, username="juliet"):
+        use = Use(domain=DOMAIN, username=username, kind=Kind.ACCOUNT, at=AT, door="c2s")
+        account = Account(domain=DOMAIN, username=username, created_at=AT)
+        notices = tuple(notices_about(self.domains[DOMAIN], use))
+        redemption = Redemption(account=account, use=use, notices=notices)
+        self.successResultOf(self.store.redeem(redemption))
+
+    def second(self):
+        """What a service does every second; returns what is not done with yet."""
+        return Deferred.fromCoroutine(self.teller.tell_new())
+
+    def sent(self, name="message"):
+        """The stanzas that went out since the last look."""
+        text = self.transport.value().decode()
+        return re.findall(rf"<{name} .*?</{name}>", text)
+
+    def answer(self):
+        """The server has read everything, and answers the ping."""
+        (ping,) = self.sent("iq")
+        (stanza_id,) = re.findall(r"id='(\w+)'", ping)
+        self.transport.clear()
+        self.protocol.dataReceived(f"<iq type='error' id='{stanza_id}'/>".encode())
+
+    def left(self, domain=DOMAIN):
+        """Who is still to be told."""
+        found = self.successResultOf(self.notices.notices_after(0, 100))
+        return [one.username for one in found if one.domain == domain]
+
+    def test_told(self):
+        """Newcomer and watcher are told by the component; others are another's to tell."""
+        self.ready()
+        self.register()
+        telling = self.second()
+        welcome, watched = self.sent()
+        self.assertIn(f"to='juliet@{DOMAIN}'", welcome)
+        self.assertIn("<body>Welcome to Verona, juliet!</body>", welcome)
+        self.assertIn(f"to='romeo@{DOMAIN}'", watched)
+        self.assertIn(f"from='{JID}'", watched)
+        self.assertNotIn("xmlns='jabber:client'", watched)
+        self.assertIn("juliet@example.com has registered; door: c2s", watched)
+        self.assertEqual(self.left(), ["juliet", "romeo"])
+        self.answer()
+        self.successResultOf(telling)
+        self.assertEqual(self.left(), [])
+        self.assertEqual(self.left(OTHER), ["escalus"])
+        self.successResultOf(self.second())
+        self.assertEqual(self.sent(), [])
+
+    def test_server_is_away(self):
+        """What happens while the server is away is told when it is back, with its time."""
+        self.register()
+        self.successResultOf(self.second())
+        self.now += timedelta(hours=1)
+        self.ready()
+        telling = self.second()
+        self.assertIn(f"stamp='2026-01-01T00:00:00Z' from='{JID}'", _sorted(self.sent()[0]))
+        self.answer()
+        self.successResultOf(telling)
+        self.assertEqual(self.left(), [])
+
+    def test_cut(self):
+        """What may not have arrived before the line was cut is told again, as the same."""
+        self.ready()
+        self.register()
+        telling = self.second()
+        before = self.sent()
+        self.lose()
+        self.successResultOf(telling)
+        self.reactor.advance(5)
+        self.ready()
+        telling = self.second()
+        self.assertEqual(self.sent(), before)
+        self.answer()
+        self.successResultOf(telling)
+        self.assertEqual(self.left(), [])
+
+    def test_slow(self):
+        """A server that answers nothing for a while is not told the same again and again."""
+        self.ready()
+        self.register()
+        for _ in range(3):
+            telling = self.second()
+            self.reactor.advance(4)
+            self.protocol.dataReceived(b"<presence/>")
+            self.successResultOf(telling)
+        self.assertEqual(len(self.sent()), 2)
+        self.transport.clear()
+        telling = self.second()
+        self.answer()
+        self.successResultOf(telling)
+        self.assertEqual(self.left(), [])
+
+    def test_many(self):
+        """Not everything is sent at once, but all of it in the end."""
+        self.patch(telling, "AT_ONCE", 4)
+        self.ready()
+        for number in range(5):
+            self.register(f"u{number}")
+        seen = []
+        while self.left():
+            working = self.second()
+            self.assertLessEqual(len(self.sent()), 6)
+            seen += self.sent()
+            self.answer()
+            self.successResultOf(working)
+        self.assertEqual(len(seen), len(set(seen)))
+        self.assertEqual(len(seen), 10)
+
+    def test_nothing_to_say(self):
+        """What has no text any more is forgotten."""
+        self.ready()
+        self.register()
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], welcome="")
+        telling = self.second()
+        self.assertEqual(len(self.sent()), 1)
+        self.answer()
+        self.successResultOf(telling)
+        self.assertEqual(self.left(), [])
+
+    def test_refused(self):
+        """That the server keeps nothing for who is away is said, on its word alone."""
+        said = []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        self.ready()
+        self.register()
+        self.second()
+        for sender in ("tybalt@example.com/x", f"juliet@{DOMAIN}"):
+            self.protocol.dataReceived(
+                f"<message type='error' id='notice-1' from='{sender}'><error type='cancel'>"
+                "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+                "</message>".encode()
+            )
+        texts = [formatEvent(event) for event in said if "notices at" in formatEvent(event)]
+        self.assertEqual(len(texts), 1)
+        self.assertIn("juliet@example.com was not told", texts[0])
+        self.assertIn("(service-unavailable)", texts[0])
+        self.assertIn("mod_offline", texts[0])
+
+
+def _sorted(element):
+    """An element whose delay has its attributes in a known order."""
+    return re.sub(r"from='([^']*)' stamp='([^']*)'", r"stamp='\2' from='\1'", element)
