@@ -69,8 +69,12 @@ class Behind:
             UpstreamFailure: as `ask`.
         """
         if not self._announces:
-            self._checked = False
+            self.doubt()
             await self.ask()
+
+    def doubt(self) -> None:
+        """Let it be asked again before the next client."""
+        self._checked = False
 
     def reached(self) -> None:
         """Note that a client has got through to it."""
@@ -80,7 +84,7 @@ class Behind:
 
     def failed(self, problem: UpstreamFailure) -> None:
         """Note that a client has not got through; said once, until something changes."""
-        self._checked = False
+        self.doubt()
         if str(problem) != self._said:
             self._said = str(problem)
             self._log.error(
@@ -112,7 +116,7 @@ class Behind:
         self._checked = True
         self._announces = announces_registration(features)
         self.reached()
-        bound = channel_bound(features)
+        bound = list(dict.fromkeys(channel_bound(features)))
         if bound:
             self._log.warn(
                 "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "
