@@ -142,7 +142,9 @@ class HTTPAPI:
         try:
             try:
                 return await self._call(self._asking, command, arguments, until)
-            except (ResponseFailed, ResponseNeverReceived):
+            except (ResponseFailed, ResponseNeverReceived) as error:
+                if _is_late(error):
+                    raise
                 return await self._call(self._asking, command, arguments, until)
         except Exception as error:  # whatever it was: nothing has been done
             raise ServerUnreachable(self._complaint(error)) from None
@@ -189,7 +191,7 @@ class HTTPAPI:
 
     def _complaint(self, error: Exception) -> str:
         where = f"ejabberd's API at {self._access.url}"
-        if any(isinstance(one, TimedOut | CancelledError) for one in _reasons(error)):
+        if _is_late(error):
             return f"{where} has not answered in time"
         reasons = [str(one) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
@@ -266,6 +268,11 @@ def _read(body: bytes) -> Any:
 def _reasons(error: BaseException) -> list[BaseException]:
     failures = getattr(error, "reasons", None)
     return [failure.value for failure in failures] if failures else [error]
+
+
+def _is_late(error: BaseException) -> bool:
+    """Whether its time was over."""
+    return any(isinstance(one, TimedOut | CancelledError) for one in _reasons(error))
 
 
 def _never_sent(error: BaseException) -> bool:

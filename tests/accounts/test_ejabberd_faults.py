@@ -150,6 +150,7 @@ class OutcomeTests(FaultCase):
                 self.fail(command, half)
                 fault = await self.fault_of(work(self.server))
                 self.assertIs(fault, ServerUnreachable, command)
+                self.assertIn("in time", self.said)
 
 
 class _Hasty:

@@ -272,7 +272,9 @@ def free_ports(count: int = 2) -> list[int]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))
-                ports.append(port)
+                # As long as nobody listens, two sockets may have the same one.
+                if port not in ports:
+                    ports.append(port)
         return ports
 
 
