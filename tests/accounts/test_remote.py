@@ -1,12 +1,14 @@
 """Accounts at a server in memory: what every backend is held to, over both stores."""
 
-from twisted.internet.defer import Deferred
+from functools import partial
+
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.errands import Errands
+from invitereg.accounts.errands import PROMPT_SECONDS, Errands
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.accounts.remote import CONTACTS_SECONDS, RemoteAccounts
+from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
@@ -55,9 +57,8 @@ class ContactsTests(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.remote.carry_out = Errands(
-            self.remote, self.store, "node", lambda: self.now
-        ).carry_out
+        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
+        self.remote.making.carry_out = partial(self.errands.promptly, self.clock)
 
     def redeem(self):
         asked = self.redemption("juliet", contact="romeo", credentials=None)
@@ -74,22 +75,18 @@ class ContactsTests(StoreCase):
         answer = Deferred()
         self.server.make_contacts = lambda *_: answer
         waiting = self.redeem()
-        self.clock.advance(CONTACTS_SECONDS / 2)
+        self.clock.advance(PROMPT_SECONDS / 2)
         self.assertNoResult(waiting)
-        self.clock.advance(CONTACTS_SECONDS / 2)
+        self.clock.advance(PROMPT_SECONDS / 2)
         self.successResultOf(waiting)
         answer.callback(None)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_store_fails(self):
         """The account is there, whatever becomes of the contact at first."""
-
-        async def fails():
-            raise Unavailable("x")
-
-        self.remote.carry_out = fails
+        self.store.take_errands = lambda *_: fail(Unavailable("x"))
         waiting = self.redeem()
-        self.clock.advance(CONTACTS_SECONDS)
+        self.clock.advance(PROMPT_SECONDS)
         self.successResultOf(waiting)
         self.assertEqual(self.flushLoggedErrors(), [])
 
