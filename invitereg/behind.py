@@ -87,7 +87,9 @@ class ServersBehind:
                 check = _password_check(domain, upstreams.get(domain), reactor, work)
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
-                self._errands.append(Errands(accounts, store, node, now, domains))
+                errands = Errands(accounts, store, node, now, domains)
+                accounts.making.carry_out = partial(errands.promptly, reactor)
+                self._errands.append(errands)
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
         if keys.backend == "ejabberd":
@@ -101,7 +103,7 @@ class ServersBehind:
     def chores(self) -> Iterator[Chore]:
         """What is to be done every second."""
         for accounts in self.accounts.values():
-            yield accounts.settle
+            yield accounts.making.settle
         for errands in self._errands:
             yield errands.carry_out
         for teller in self._tellers:

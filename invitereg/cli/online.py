@@ -15,7 +15,7 @@ from invitereg.config import load
 from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
-from invitereg.testing import memory_store
+from invitereg.store.memory import MemoryStore
 from invitereg.threads import Inline
 
 SERVICE_SECONDS = 3.0
@@ -51,7 +51,7 @@ def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(left, {}, {}, memory_store(), reactor_, _now, Inline())
+        behind = ServersBehind(left, {}, {}, MemoryStore(), reactor_, _now, Inline())
         behind.start()
         for domain, component in behind.components.items():
             try:

@@ -1,14 +1,16 @@
 """Accounts at a server in memory: what every backend is held to, over both stores."""
 
-from twisted.internet.defer import Deferred
+from functools import partial
+
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.errands import Errands
+from invitereg.accounts.errands import PROMPT_SECONDS, Errands
 from invitereg.accounts.posted import PostedAccounts
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
-from invitereg.errors import InvalidRequest, NotFound, UsernameTaken
+from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer
@@ -42,6 +44,51 @@ class SQLStoreTests(MemoryServerTests):
         database = Database(self.folder(), Inline())
         self.addCleanup(database.close)
         return SQLStore(database)
+
+
+class ContactsTests(StoreCase):
+    """Somebody who registers, and whom another has invited."""
+
+    def setUp(self):
+        super().setUp()
+        self.store = memory_store()
+        self.server = MemoryServer(DOMAIN)
+        self.server.passwords["romeo"] = "pass word"
+        self.remote = RemoteAccounts(
+            self.server, self.store, self.clock, lambda: self.now, lambda *_: None
+        )
+        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
+        self.remote.making.carry_out = partial(self.errands.promptly, self.clock)
+
+    def redeem(self):
+        asked = self.redemption("juliet", contact="romeo", credentials=None)
+        return self.remote.redeem(asked, "pass word")
+
+    def test_there_at_once(self):
+        """The contact is there before the newcomer knows that the account is."""
+        self.successResultOf(self.redeem())
+        self.assertEqual(self.server.friends, {frozenset({"juliet", "romeo"})})
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_server_hangs(self):
+        """Nobody waits long for a contact, which is made all the same in the end."""
+        answer = Deferred()
+        self.server.make_contacts = lambda *_: answer
+        waiting = self.redeem()
+        self.clock.advance(PROMPT_SECONDS / 2)
+        self.assertNoResult(waiting)
+        self.clock.advance(PROMPT_SECONDS / 2)
+        self.successResultOf(waiting)
+        answer.callback(None)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_store_fails(self):
+        """The account is there, whatever becomes of the contact at first."""
+        self.store.take_errands = lambda *_: fail(Unavailable("x"))
+        waiting = self.redeem()
+        self.clock.advance(PROMPT_SECONDS)
+        self.successResultOf(waiting)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class CommandCase(StoreCase):

@@ -1,12 +1,15 @@
 """A service at the ports of clients, in front of a real server that keeps the accounts."""
 
+import asyncio
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, ClassVar
+from unittest import IsolatedAsyncioTestCase
 
-from tests.peers.servers import COMPONENT, SECRET, Ejabberd, Server
-from tests.service.running import SECONDS, Service, wait_until
+from tests.peers.servers import COMPONENT, SECRET, Ejabberd, Server, started
+from tests.service.running import SECONDS, Service, free_ports, wait_until
+from tests.service.wire import Wire
 
 CONNECTED = f"component {COMPONENT} connected"
 
@@ -95,3 +98,62 @@ def in_link(service: Service, uri: str) -> str:
     assert found, uri
     service.secrets.append(found)
     return found
+
+
+class BehindCase(IsolatedAsyncioTestCase):
+    """A server, and a gateway in front of it that makes its accounts.
+
+    Attributes:
+        backend: how; see `accounts`.
+    """
+
+    kind: ClassVar[type[Server]]
+    backend = ""
+    names: ClassVar = iter(range(1_000_000))
+    site: ClassVar[str]
+    server: Server
+    service: Service
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = started(cls.kind)
+        (port,) = free_ports(1)
+        cls.site = f"http://localhost:{port}/"
+        cls.service = in_front(
+            cls.server,
+            cls.backend,
+            f"web: {{external_url: '{cls.site}', listen: ['tcp:{port}:interface=127.0.0.1']}}",
+        )
+        cls.addClassCleanup(cls.service.remove)
+        start(cls.service)
+
+    def tearDown(self) -> None:
+        self.service.check_log()
+
+    def name(self) -> str:
+        """A name that nobody has."""
+        return f"{type(self).__name__.lower()}{next(self.names)}"
+
+    def account(self) -> tuple[str, str]:
+        """Somebody who was at the server before: name and password."""
+        me = (self.name(), self.service.secret())
+        self.server.register(*me)
+        return me
+
+    async def token(self, *words: str) -> str:
+        """See `token`."""
+        return await asyncio.to_thread(token, self.service, *words)
+
+    async def wire(self) -> Wire:
+        wire = await Wire.connect(self.service)
+        self.addCleanup(wire.close)
+        return wire
+
+    async def register(self) -> tuple[str, str]:
+        """Somebody who was invited: name and password."""
+        me = (self.name(), self.service.secret())
+        wire = await self.wire()
+        self.assertEqual(await wire.preauth(self.service.invite()), "result")
+        self.assertEqual(await wire.register(*me), "result")
+        wire.close()
+        return me

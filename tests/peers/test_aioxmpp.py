@@ -129,12 +129,7 @@ class AioxmppTests(ServiceCase):
     def client(
         self, name: str, password: str, mechanism: str | None = None, direct: bool = False
     ) -> Any:
-        return aioxmpp.PresenceManagedClient(
-            aioxmpp.JID(name, DOMAIN, None),
-            _security(self.service, password, mechanism),
-            override_peer=[_place(self.service, direct)],
-            max_initial_attempts=1,
-        )
+        return person(self.service, name, password, mechanism, direct)
 
     async def test_starttls(self) -> None:
         """Who registered comes back over STARTTLS, and the domain answers as a server does."""
@@ -212,6 +207,18 @@ class AioxmppTests(ServiceCase):
             self.assertEqual(
                 (arrived.from_, arrived.body.any()), (juliet.local_jid, "Good morrow")
             )
+
+
+def person(
+    service: Service, name: str, password: str, mechanism: str | None, direct: bool
+) -> Any:
+    """A client of somebody who has an account."""
+    return aioxmpp.PresenceManagedClient(
+        aioxmpp.JID(name, DOMAIN, None),
+        _security(service, password, mechanism),
+        override_peer=[_place(service, direct)],
+        max_initial_attempts=1,
+    )
 
 
 def available(client: Any) -> Any:

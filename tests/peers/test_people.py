@@ -23,6 +23,7 @@ class Person(Client):
         self.log: list[tuple[str, str]] = []
         self.add_event_handler("presence_available", lambda stanza: self._note(stanza))
         self.add_event_handler("presence_unavailable", lambda stanza: self._note(stanza))
+        self.add_event_handler("presence_subscribe", lambda stanza: self._note(stanza))
         self.add_event_handler("message", lambda stanza: self._note(stanza))
 
     async def arrive(self) -> None:
@@ -36,6 +37,10 @@ class Person(Client):
         items = self.client_roster
         jid = f"{name}@{DOMAIN}"
         return str(items[jid]["subscription"]) if jid in items else ""
+
+    async def contact_of(self, name: str) -> None:
+        """Wait until somebody is a contact, both ways."""
+        await until(lambda: self.subscription(name) == "both", f"{self.boundjid} has no {name}")
 
     async def heard(self, name: str, what: str) -> None:
         """Wait until this has come."""
