@@ -44,7 +44,7 @@ class Inviters:
             now=now,
             exists=account is not None or await self._accounts.exists(domain, localpart),
             roles=frozenset(account.roles if account else ()),
-            created_at=account.created_at if account else None,
+            created_at=findings.registered_at,
             open_invites=findings.open_invites,
             made=findings.tallies[0],
         )

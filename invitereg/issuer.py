@@ -117,9 +117,7 @@ class Issuer:
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
         if new.contact and new.registration:
-            problem = await self._accounts.contacts_problem(new.domain)
-            if problem:
-                raise InvalidRequest(f"Nobody can be made a contact at {new.domain}: {problem}")
+            await self._require_joining(new)
         username = new.username and prepare_localpart(new.username)
         if username:
             if username in policy.admins and new.source != "cli":
@@ -174,6 +172,19 @@ class Issuer:
             ),
             once=once,
         )
+
+    async def may_join(self, domain: str) -> bool:
+        """Whether who registers by an invite can be made a contact of the inviter."""
+        return await self._accounts.contacts_problem(domain) is None
+
+    async def _require_joining(self, new: NewInvite) -> None:
+        problem = await self._accounts.contacts_problem(new.domain)
+        if problem is None:
+            return
+        if new.requestor is not None:
+            # What to change at the server is for the operator alone.
+            raise InvalidRequest("This server can make nobody your contact by an invitation.")
+        raise InvalidRequest(f"Nobody can be made a contact at {new.domain}: {problem}")
 
     async def explain(self, new: NewInvite) -> Decision:
         """What the policy says to an invite that a user asks for, now."""

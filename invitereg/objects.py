@@ -7,7 +7,8 @@ from typing import Any
 from invitereg.keys import ApiKey
 from invitereg.model import Account, Invite, Use
 from invitereg.policy import Decision
-from invitereg.policy.values import Domain
+from invitereg.policy.inviting import Inviter
+from invitereg.policy.values import Domain, Policy
 
 Object = dict[str, Any]
 
@@ -97,6 +98,19 @@ def issued_key_object(key: ApiKey, secret: str) -> Object:
         "scopes": [scope.value for scope in key.scopes],
         "domain": key.domain,
         "expires_at": timestamp(key.expires_at),
+    }
+
+
+def quota_object(policy: Policy, inviter: Inviter) -> Object:
+    """How much of what bounds a user's invites is used; ``most`` null is any number."""
+    bounds = policy.invites.users
+    return {
+        "open_invites": {"count": inviter.open_invites, "most": bounds.max_open},
+        "invites_made": {
+            "count": inviter.made.count,
+            "most": bounds.made.max,
+            "seconds": int(bounds.made.period.total_seconds()),
+        },
     }
 
 

@@ -18,7 +18,8 @@ class Query:
         digest: of the token whose invite is asked for.
         username: the name whose state is asked for.
         counters: what to count, each by its own period.
-        inviter: the user whose own invites that are pending are counted.
+        inviter: the user whose own invites that are pending are counted, and whose own
+            registration is looked for.
     """
 
     domain: str
@@ -37,6 +38,8 @@ class Findings:
         reserved_for: id of the invite that reserves the username at ``now``.
         deleted: the username is kept from being taken again after its account's deletion.
         open_invites: how many the query's inviter has made that are pending.
+        registered_at: when the query's inviter registered here; None if another server made
+            the account.
     """
 
     invite: Invite | None = None
@@ -45,6 +48,7 @@ class Findings:
     reserved_for: str | None = None
     deleted: bool = False
     open_invites: int = 0
+    registered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -299,8 +299,8 @@ class InviteregService(Service):
         self._domains.update(config.domains)
         self._tls = tls
         self._web.replace(config, sites)
-        if set(self._domains) - set(config.domains):
-            fixed.append("domains (one cannot be removed)")
+        if removed := [name for name in self._domains if name not in config.domains]:
+            fixed.append(f"domains (still served: {', '.join(removed)})")
         if config.upstreams != self._config.upstreams and "c2s" not in fixed:
             fixed.append("c2s.upstream")
         if fixed:

@@ -74,13 +74,14 @@ class UserInvites:
         """
         if rights is None:
             rights = await self.rights(user)
+        contact = rights.contact and await self._issuer.may_join(user.domain)
         return await self._issuer.create(
             NewInvite(
                 domain=user.domain,
                 source=user.source,
                 inviter=user.username,
                 requestor=user.username,
-                contact=rights.contact or not rights.registration,
+                contact=contact or not rights.registration,
                 registration=rights.registration,
             )
         )

@@ -168,6 +168,10 @@ class ReachTests(SynchronousTestCase):
         """Only the command line and twistd's plugin choose the reactor."""
         self.assertOnly("twisted.internet.reactor", MAY_IMPORT_REACTOR)
 
+    def test_testing(self) -> None:
+        """What is there for tests is no part of what runs."""
+        self.assertOnly("invitereg.testing", set())
+
     def test_plugin(self) -> None:
         """The plugin knows the service's entry alone, and its folder is no package."""
         for path in PLUGINS.glob("*.py"):

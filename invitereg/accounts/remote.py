@@ -6,9 +6,9 @@ server did it, the lease stays, and `settle` asks the server as soon as it answe
 
 What holds so: no use without its account, no account without its use, each name given once;
 an account that was there before is never taken for a new one. What no protocol of these
-servers lets us exclude: that the server makes the account after it has told that there is
-none (it was asked `LATE_SECONDS` after the line was cut, or later), and that somebody else
-makes an account of that very name there while an outcome is unknown.
+servers lets us exclude: that the server makes the account after it has told for
+`LATE_SECONDS`, each time that it was asked, that there is none; and that somebody else makes
+an account of that very name there while an outcome is unknown.
 """
 
 from collections.abc import Callable, Coroutine
@@ -47,13 +47,17 @@ from invitereg.server import (
 T = TypeVar("T")
 
 LATE_SECONDS = 5.0
-"""How long after a request of unknown outcome the server is asked what came of it."""
+"""How long the server must say that there is no account before it is believed.
+
+One that has hung for a while may answer a question before it acts on what was there earlier.
+"""
 ABANDONED = timedelta(seconds=20)
 """A lease that old is nobody's any more: its owner has given up, or died.
 
 More than a registration takes at most: a step at the server, and the store's patience for
 each write. The clocks of several nodes must not be further apart than the rest.
 """
+_DOUBTFUL = ABANDONED - timedelta(seconds=LATE_SECONDS)
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _ITERATIONS = 10000
 
@@ -90,9 +94,11 @@ class RemoteAccounts:
         self._now = now
         self._check = check
         self._busy: set[int] = set()
-        # Leases that we know how to settle: by asking from then on; by releasing.
-        self._ask_at: dict[int, float] = {}
+        # Leases that we know how to settle: by asking; by releasing.
+        self._unknown: set[int] = set()
         self._refused: set[int] = set()
+        # Since when the server says that it has not made the account of a lease.
+        self._absent_since: dict[int, float] = {}
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
         """See `IAccounts.redeem`."""
@@ -151,7 +157,7 @@ class RemoteAccounts:
         if lease.redemption.use.kind is Kind.RESET:
             self._refused.add(lease.number)
         else:
-            self._ask_at[lease.number] = self._clock.seconds() + LATE_SECONDS
+            self._unknown.add(lease.number)
 
     async def _complete(self, lease: Lease) -> bool:
         """Write down what was done; True also if somebody else has done so."""
@@ -159,7 +165,7 @@ class RemoteAccounts:
             if await self._leases.complete(lease.number):
                 return True
         except Refused:
-            self._ask_at[lease.number] = self._clock.seconds()
+            self._unknown.add(lease.number)
             raise
         use = lease.redemption.use
         return await self._accounts.get_account(use.domain, use.username) is not None
@@ -183,24 +189,35 @@ class RemoteAccounts:
 
         Those of other processes are left alone until these must have given up.
         """
-        now, abandoned = self._now(), self._now() - ABANDONED
+        now = self._now()
         for lease in await self._leases.open_leases(self.domain, now):
-            number = lease.number
-            ask_at = self._ask_at.get(number)
-            ours = number in self._refused or (
-                ask_at is not None and ask_at <= self._clock.seconds()
-            )
-            if number in self._busy or not (ours or lease.at <= abandoned):
+            number, age = lease.number, now - lease.at
+            ours = number in self._refused or number in self._unknown
+            if number in self._busy or not (ours or age >= _DOUBTFUL):
                 continue
-            await self._settle(lease)
+            made = await self._was_made(lease)
+            if made is not None and (ours or age >= ABANDONED):
+                await self._settle(lease, made)
 
-    async def _settle(self, lease: Lease) -> None:
-        use = lease.redemption.use
-        made = False
-        if lease.number not in self._refused and use.kind is not Kind.RESET:
-            made = await self._ask(self.server.exists(use.username))
+    async def _was_made(self, lease: Lease) -> bool | None:
+        """Whether the server has done it; None as long as it may do so yet."""
+        use, number = lease.redemption.use, lease.number
+        if number in self._refused or use.kind is Kind.RESET:
+            return False
+        try:
+            if await self._ask(self.server.exists(use.username)):
+                return True
+        except Refused:
+            self._absent_since.clear()
+            raise
+        seconds = self._clock.seconds()
+        since = self._absent_since.setdefault(number, seconds)
+        return False if seconds - since >= LATE_SECONDS else None
+
+    async def _settle(self, lease: Lease, made: bool) -> None:
         work = self._leases.complete if made else self._leases.release
         if await work(lease.number):
+            use = lease.redemption.use
             self._log.info(
                 "registration of {username}@{domain} settled: {outcome} (invite {invite_id})",
                 username=use.username,
@@ -208,8 +225,9 @@ class RemoteAccounts:
                 outcome="the account was made" if made else "there is no account",
                 invite_id=use.invite_id,
             )
-        self._ask_at.pop(lease.number, None)
+        self._unknown.discard(lease.number)
         self._refused.discard(lease.number)
+        self._absent_since.pop(lease.number, None)
 
     def exists(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
         """See `IAccounts.exists`."""

@@ -1,4 +1,4 @@
-"""``invitereg account …``: the accounts of the embedded domain."""
+"""``invitereg account …``: the accounts of a domain, wherever they are kept."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import ROLE, domain_option, json_option
 from invitereg.cli.printing import print_objects
 from invitereg.cli.wording import print_table
-from invitereg.errors import UnacceptablePassword
+from invitereg.errors import NotFound, UnacceptablePassword
 from invitereg.model import Account
 from invitereg.objects import account_object
 
@@ -48,8 +48,16 @@ def create(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
 @json_option
 @pass_desk
 def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
-    """List all accounts, by name."""
-    accounts = desk.run(desk.store.list_accounts(desk.domain(domain).name))
+    """List all accounts, by name.
+
+    Where another server keeps them, those that invitereg knows: all that were made by it, and
+    those that were given a role.
+    """
+    name = desk.domain(domain).name
+    accounts = desk.run(desk.store.list_accounts(name))
+    if name in desk.accounts.remote:
+        text = f"{name} has its accounts at another server: only those known here are listed."
+        click.echo(text, err=True)
     if as_json:
         print_objects(account_object(account) for account in accounts)
     else:
@@ -95,7 +103,8 @@ def role(
         raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
     domain, username = desk.user(user, domain)
     # At a server behind, the store may not know of it yet.
-    desk.run(desk.accounts.recognise(domain, username))
+    if not desk.run(desk.accounts.recognise(domain, username)):
+        raise NotFound(f"There is no account {username}@{domain}.")
     change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
     account = desk.run(change)
     if as_json:

@@ -1,12 +1,15 @@
 """``invitereg check``."""
 
 import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from invitereg.cli.failures import Misconfigured
-from invitereg.config import json_schema, load
+from invitereg.config import Config, Tls, json_schema, load
 from invitereg.errors import StoreError
 from invitereg.store.folder import check_folder
 
@@ -20,20 +23,38 @@ from invitereg.store.folder import check_folder
 def command(path: Path, schema: bool, online: bool) -> None:
     """Check the configuration file.
 
-    Prints nothing if it can be used, otherwise every mistake on a line. With --online, the
-    servers that keep accounts are asked as well: accounts are made there and removed again.
+    Prints nothing if it can be used, otherwise every mistake on a line. A certificate that
+    has expired, or is for another name, is named as well, and is no mistake: the service runs.
+    With --online, the servers that keep accounts are asked as well: accounts are made there
+    and removed again.
     """
     if schema:
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return
-    data_dir = load(path).data_dir
+    config = load(path)
     try:
-        check_folder(data_dir)
+        check_folder(config.data_dir)
     except StoreError as error:
         raise Misconfigured(f"{path}: {error}") from None
+    for complaint in _about_certificates(config):
+        click.echo(f"warning: {complaint}", err=True)
     if online:
         from invitereg.cli.online import problems
 
         found = list(problems(path))
         if found:
             raise Misconfigured("\n".join(found))
+
+
+def _about_certificates(config: Config) -> Iterator[str]:
+    """What clients and browsers would dislike about them, as the service's log will say."""
+    from invitereg.tls import complaints
+
+    shown: list[tuple[Tls, str]] = [(tls, domain) for domain, tls in config.tls.items()]
+    if config.web.listen_tls:
+        for domain, site in config.sites.items():
+            host = urlsplit(site.external_url).hostname or ""
+            shown.append((site.tls or config.tls[domain], host))
+    now = datetime.now(UTC)
+    for tls, name in shown:
+        yield from complaints(tls.certificate, [name], now)

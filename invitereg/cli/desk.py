@@ -141,11 +141,25 @@ class Desk:
             NotFound: the domain is not served, or another one.
             InvalidUsername: the rest is no username.
         """
+        found, username = self.typed_user(name, domain)
+        return found, prepare_localpart(username)
+
+    def typed_user(self, name: str, domain: str | None = None) -> tuple[str, str]:
+        """As `user`, but for the username, which is as it was typed, valid or not."""
         username, at, host = name.rpartition("@")
         found = self.domain(host if at else domain).name
         if domain is not None and found != self.domain(domain).name:
             raise NotFound(f"{name} is not at {domain}.")
-        return found, prepare_localpart(username if at else name)
+        return found, username if at else name
+
+    def users(self, domain: str | None, *names: str | None) -> tuple[str, list[str | None]]:
+        """The one domain that an option or addresses name, and the usernames there.
+
+        Raises as `user` and `domain`.
+        """
+        hosts = [name.rpartition("@")[2] for name in names if name is not None and "@" in name]
+        found = self.domain(next(iter(hosts), None) if domain is None else domain).name
+        return found, [None if name is None else self.user(name, found)[1] for name in names]
 
     def __call__(self, event: LogEvent) -> None:
         """Keep the errors of the log, for `run` to tell."""

@@ -7,7 +7,7 @@ from typing import IO
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.files import replacing
+from invitereg.cli.files import new_file, replacing
 from invitereg.cli.parameters import json_option
 from invitereg.cli.wording import print_counts
 from invitereg.store.exporting import export_all
@@ -18,11 +18,12 @@ from invitereg.store.exporting import export_all
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write it there, readable by you alone, and print how much it is.",
+    help="Write it to this new file, readable by you alone, and print how much it is.",
 )
+@click.option("--force", is_flag=True, help="With --output: replace a file that is there.")
 @json_option
 @pass_desk
-def command(desk: Desk, output: Path | None, as_json: bool) -> None:
+def command(desk: Desk, output: Path | None, force: bool, as_json: bool) -> None:
     """Print everything that is stored, as lines of JSON for `invitereg import`.
 
     That is invites, accounts, rosters, the names of deleted accounts and the history, of all
@@ -34,11 +35,13 @@ def command(desk: Desk, output: Path | None, as_json: bool) -> None:
     if output is None:
         if as_json:
             raise click.UsageError("--json is for the counts, which only --output prints.")
+        if force:
+            raise click.UsageError("--force is about a file: name it by --output.")
         with click.open_file("-", "wb") as standard_output:
             _export(desk, standard_output)
             standard_output.flush()
         return
-    with replacing(output) as file:
+    with (replacing if force else new_file)(output) as file:
         counts = _export(desk, file)
     print_counts(counts, as_json)
 

@@ -30,15 +30,16 @@ class Forms(click.Group):
 @click.group(
     cls=Forms,
     context_settings={"ignore_unknown_options": True},
-    subcommand_metavar="FILE [--json] | prosody DIR [OPTIONS]",
+    subcommand_metavar="FILE [--any-domain] [--json] | prosody DIR [OPTIONS]",
 )
 def command() -> None:
     """Add what `invitereg export` has written to FILE; - is standard input.
 
     What is there already stays as it is, so the same file can be read in again. If anything
-    in it differs from what is there, or a line cannot be read, nothing at all is added. A
-    store with anything in it keeps its own server key. A large file keeps a service that
-    runs beside waiting: stop it before.
+    in it differs from what is there, or a line cannot be read, nothing at all is added. So
+    it is if something is for a domain that the configuration does not name, unless
+    --any-domain says to add that as well. A store with anything in it keeps its own server
+    key. A large file keeps a service that runs beside waiting: stop it before.
 
     Or take over what Prosody has stored, see `invitereg import prosody --help`. (A file of
     that name is ./prosody.)
@@ -47,13 +48,15 @@ def command() -> None:
 
 @click.command(add_help_option=False)
 @click.argument("file", metavar="FILE", type=click.File("rb"))
+@click.option("--any-domain", is_flag=True)
 @json_option
 @pass_desk
-def from_file(desk: Desk, file: IO[bytes], as_json: bool) -> None:
+def from_file(desk: Desk, file: IO[bytes], any_domain: bool, as_json: bool) -> None:
     """Add what was exported."""
     now = desk.now()
+    domains = None if any_domain else {domain.name for domain in desk.domains()}
     try:
-        counts = desk.run(desk.database.write(lambda c: import_all(c, file, now)))
+        counts = desk.run(desk.database.write(lambda c: import_all(c, file, now, domains)))
     except InvalidRequest as error:
         raise InvalidRequest(f"{file.name}: {error}") from None
     print_counts(counts, as_json)

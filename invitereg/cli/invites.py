@@ -130,14 +130,14 @@ def _new_invite(
     group: tuple[str, ...],
     note: str,
 ) -> NewInvite:
-    name = desk.domain(domain).name
+    name, (inviter, username) = desk.users(domain, inviter, username)
     return NewInvite(
         domain=name,
         source="cli",
-        inviter=None if inviter is None else desk.user(inviter, name)[1],
+        inviter=inviter,
         contact=contact,
         registration=not no_registration,
-        username=None if username is None else desk.user(username, name)[1],
+        username=username,
         expiry=expires,
         uses=uses,
         roles=tuple(dict.fromkeys(role)),

@@ -1,14 +1,19 @@
 """``invitereg policy …``: what the policy says, and why."""
 
+from datetime import timedelta
+from typing import Any
+
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import ADDRESS, domain_option, json_option
 from invitereg.cli.printing import print_objects
+from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
 from invitereg.model import token_digest
-from invitereg.objects import decision_object
+from invitereg.objects import Object, decision_object, quota_object
 from invitereg.policy import Decision
+from invitereg.policy.inviting import is_admin
 from invitereg.policy.values import Address, Request
 
 
@@ -53,6 +58,7 @@ def explain(
     Changes and counts nothing. The exit status is 1 if it would be refused. Rules about what
     is not described, such as the password, are left out.
     """
+    numbers: Object = {}
     if inviter is None:
         if no_registration:
             raise click.UsageError("--no-registration is about an --inviter.")
@@ -60,12 +66,14 @@ def explain(
     else:
         if (ip, username, token) != (None, None, None):
             raise click.UsageError("--inviter goes with none of --ip, --username, --token.")
-        decision = _inviting(desk, inviter, not no_registration, domain)
+        decision, numbers = _inviting(desk, inviter, not no_registration, domain)
         passed = list(decision.passed)
     if as_json:
-        print_objects([decision_object(decision, passed)])
+        print_objects([decision_object(decision, passed) | numbers])
     else:
         _print(decision, passed)
+        for name, of in numbers.items():
+            click.echo(f"{name.replace('_', ' ')}: {_said(of)}")
     ctx.exit(0 if decision.refusal is None else 1)
 
 
@@ -73,8 +81,13 @@ def _registering(
     desk: Desk, ip: Address | None, username: str | None, token: str | None, domain: str | None
 ) -> tuple[Decision, list[str]]:
     """The decision about somebody who registers, and the rules passed that judged anything."""
+    if username is None:
+        name = desk.domain(domain).name
+    else:
+        # Whether it is a username at all is for the rules to say.
+        name, username = desk.typed_user(username, domain)
     request = Request(
-        domain=desk.domain(domain).name,
+        domain=name,
         address=ip,
         has_token=token is not None,
         username=username,
@@ -84,15 +97,26 @@ def _registering(
     return decision, _described(decision, username)
 
 
-def _inviting(desk: Desk, inviter: str, registration: bool, domain: str | None) -> Decision:
-    """The decision about somebody who makes an invite by their account."""
-    name = desk.domain(domain).name
-    user = desk.user(inviter, name)[1]
+def _inviting(
+    desk: Desk, inviter: str, registration: bool, domain: str | None
+) -> tuple[Decision, Object]:
+    """The decision about somebody who makes an invite by their account, and their numbers."""
+    name, user = desk.user(inviter, domain)
     wish = NewInvite(
         domain=name, source="cli", inviter=user, requestor=user, registration=registration
     )
     decision: Decision = desk.run(desk.issuer.explain(wish))
-    return decision
+    policy = desk.domain(name).policy
+    if is_admin(policy, user):
+        return decision, {}
+    return decision, quota_object(policy, desk.run(desk.issuer.inviters.known(name, user)))
+
+
+def _said(of: Any) -> str:
+    most = "any number" if of["most"] is None else of["most"]
+    seconds = of.get("seconds")
+    within = f" within {duration_text(timedelta(seconds=seconds))}" if seconds else ""
+    return f"{of['count']} of {most}{within}"
 
 
 def _described(decision: Decision, username: str | None) -> list[str]:

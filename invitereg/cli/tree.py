@@ -33,9 +33,7 @@ def command(desk: Desk, user: str | None, domain: str | None, as_json: bool) -> 
     are deleted and of invites that are purged, too. Who came through nobody was invited by
     the operator, or needed no invite.
     """
-    name, username = (desk.domain(domain).name, None)
-    if user is not None:
-        name, username = desk.user(user, None if domain is None else name)
+    name, (username,) = desk.users(domain, user)
     usernames = desk.run(desk.store.list_usernames(name))
     history = desk.run(desk.store.list_uses(name))
     tree = Tree(history, usernames)

@@ -6,7 +6,7 @@ from invitereg.config.loading import Backend, Config, WebListeners, json_schema,
 from invitereg.config.mistakes import ConfigError, Mistake
 from invitereg.config.policykeys import StreamLimits
 from invitereg.config.schema import C2s
-from invitereg.config.values import duration_or_never, role_name
+from invitereg.config.values import duration_or_never, duration_text, role_name
 from invitereg.config.webkeys import WebKeys
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "WebKeys",
     "WebListeners",
     "duration_or_never",
+    "duration_text",
     "json_schema",
     "load",
     "role_name",

@@ -247,7 +247,7 @@ def _text_by(read: Callable[[str, ValidationInfo], Path]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-def _written(duration: timedelta | None) -> str:
+def duration_text(duration: timedelta | None) -> str:
     """A duration as the file writes it, in its largest unit that is exact."""
     if duration is None:
         return "never"
@@ -259,19 +259,19 @@ def _written(duration: timedelta | None) -> str:
 Duration = Annotated[
     timedelta,
     PlainValidator(_duration),
-    PlainSerializer(_written),
+    PlainSerializer(duration_text),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhdw]$"}),
 ]
 DurationOrNever = Annotated[
     timedelta | None,
     PlainValidator(duration_or_never),
-    PlainSerializer(_written),
+    PlainSerializer(duration_text),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|never)$"}),
 ]
 DurationOrNone = Annotated[
     timedelta,
     PlainValidator(_duration_or_none),
-    PlainSerializer(lambda duration: _written(duration) if duration else "none"),
+    PlainSerializer(lambda duration: duration_text(duration) if duration else "none"),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|none)$"}),
 ]
 CountOrUnlimited = Annotated[

@@ -19,11 +19,18 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces import Findings, Query
+from invitereg.model import Kind
 from invitereg.policy.values import Tally
 from invitereg.store import quotas
 from invitereg.store.names import State
 from invitereg.store.rows import invite_of
-from invitereg.store.tables import Time, hits, invites, names
+from invitereg.store.tables import Time, hits, invites, names, uses
+
+_REGISTERED_AT = select(func.max(uses.c.at)).where(
+    uses.c.domain == bindparam("of_domain"),
+    uses.c.username == bindparam("of_inviter"),
+    uses.c.kind.in_((Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)),
+)
 
 
 def look_up(connection: Connection, query: Query) -> Findings:
@@ -38,7 +45,7 @@ def look_up(connection: Connection, query: Query) -> Findings:
     return Findings(
         invite=None if query.digest is None or row.id is None else invite_of(row),
         tallies=_tallies(row, len(query.counters)),
-        open_invites=0 if query.inviter is None else row.open_invites,
+        **({} if query.inviter is None else _inviter(row)),
         **({} if query.username is None else _holder(row, query)),
     )
 
@@ -81,6 +88,7 @@ def _statement(
         columns += list(tally.c)
     if with_open:
         columns.append(quotas.OPEN_INVITES.scalar_subquery().label("open_invites"))
+        columns.append(_REGISTERED_AT.scalar_subquery().label("registered_at"))
     return select(*columns).select_from(source)
 
 
@@ -102,6 +110,10 @@ def _tallies(row: Row[Any], counters: int) -> tuple[Tally, ...]:
         Tally(count=getattr(row, f"count_{place}"), oldest=getattr(row, f"oldest_{place}"))
         for place in range(counters)
     )
+
+
+def _inviter(row: Row[Any]) -> dict[str, Any]:
+    return {"open_invites": row.open_invites, "registered_at": row.registered_at}
 
 
 def _holder(row: Row[Any], query: Query) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reads what `invitereg.store.exporting` wrote: all of it or nothing, and nothing twice."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -80,31 +80,46 @@ _USES = _get(uses, "domain", "username", "at")
 
 
 def import_all(
-    connection: Connection, source: Iterable[bytes], now: datetime
+    connection: Connection,
+    source: Iterable[bytes],
+    now: datetime,
+    domains: Container[str] | None = None,
 ) -> Mapping[str, int]:
     """Add what is in an export, within a transaction.
 
     What is there already and is the same stays as it is. A store that has anything in it
     keeps its own server key.
 
+    Args:
+        connection: the transaction.
+        source: the lines.
+        now: the time.
+        domains: for which ones something may be added; None is for any.
+
     Returns:
         How many were added, by type, and how many were ``unchanged``.
 
     Raises:
         InvalidRequest: the source is no export, or was cut off, or differs from what is there
-            already; the text begins with the line's number.
+            already; the text begins with the line's number. Or it is for other domains.
     """
     counts = dict.fromkeys((*COUNTED.values(), "unchanged"), 0)
     reader = _Reader(source)
     adding = _Adding(connection, now)
+    others: dict[str, None] = {}
     try:
         for line in reader.lines():
+            domain = None if isinstance(line, ServerKey) else line.domain
+            if domain and domains is not None and domain not in domains:
+                others[domain] = None
             if not isinstance(line, ServerKey):
                 counts[COUNTED[line.type] if adding.add(line) else "unchanged"] += 1
             elif adding.into_empty:
                 connection.execute(_SET_SERVER_KEY, {"key": line.key})
     except (Malformed, Refused) as error:
         raise InvalidRequest(f"line {reader.number}: {error}") from None
+    if others:
+        raise InvalidRequest(f"it is for domains that are not served: {', '.join(others)}")
     return counts
 
 

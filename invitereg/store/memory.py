@@ -70,6 +70,7 @@ class MemoryStore(MemoryLeases):
             reserved_for=reserved_for,
             deleted=isinstance(holder, Deleted),
             open_invites=at.open_invites(query.inviter, query.now) if query.inviter else 0,
+            registered_at=at.registered_at(query.inviter) if query.inviter else None,
         )
 
     @fired

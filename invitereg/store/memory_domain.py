@@ -117,6 +117,11 @@ class Domain:
         made = (one for one in self.invites.values() if made_by(one) == username)
         return sum(one.status(now) is Status.PENDING for one in made)
 
+    def registered_at(self, username: str) -> datetime | None:
+        """When an account of that name was last made here."""
+        made = (use.at for use in self.uses if use.username == username and use.registers)
+        return max(made, default=None)
+
     def _require_open_below(self, quota: Quota, now: datetime) -> None:
         """Raises NotFound if the account is deleted, TooManyOpenInvites at the limit."""
         if isinstance(self.names.get(quota.username), Deleted):

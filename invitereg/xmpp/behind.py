@@ -69,8 +69,12 @@ class Behind:
             UpstreamFailure: as `ask`.
         """
         if not self._announces:
-            self._checked = False
+            self.doubt()
             await self.ask()
+
+    def doubt(self) -> None:
+        """Let it be asked again before the next client."""
+        self._checked = False
 
     def reached(self) -> None:
         """Note that a client has got through to it."""
@@ -80,7 +84,7 @@ class Behind:
 
     def failed(self, problem: UpstreamFailure) -> None:
         """Note that a client has not got through; said once, until something changes."""
-        self._checked = False
+        self.doubt()
         if str(problem) != self._said:
             self._said = str(problem)
             self._log.error(

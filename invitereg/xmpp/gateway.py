@@ -106,6 +106,10 @@ class Gateway:
         try:
             opened = await self._opening
         except UpstreamFailure as failure:
+            if failure.header_refused == "host-unknown":
+                # The client spells it in another way; or else the server says so to us, too.
+                behind.doubt()
+                await behind.ask()
             if failure.header_refused is not None:
                 raise HeaderRefused(failure.header_refused) from None
             raise
@@ -114,6 +118,7 @@ class Gateway:
         self._server = server
         self._held[:] = opened.rest
         server.received, server.lost = self._hold, self._server_lost
+        self._go_on()
         if announces_registration(opened.features):
             await self._doubt()
         return opened
@@ -148,7 +153,6 @@ class Gateway:
             if ITCPTransport.providedBy(transport):
                 # The server can no longer find out by TCP that the client is gone.
                 transport.setTcpKeepAlive(True)
-                transport.setTcpNoDelay(True)
         # Who cannot take more stops the other one.
         client.unregisterProducer()
         client.registerProducer(_Source(server.transport), True)

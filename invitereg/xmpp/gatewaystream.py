@@ -141,8 +141,9 @@ class GatewayStream(ClientStream):
         # From here on the server's own limits hold.
         self._deadlines.cancel_all()
         self.factory.handed_over(self)
-        gateway.hand_over(data)
+        # Before the server may stop the client again, for which there is already too much.
         self._inbox.resume()
+        gateway.hand_over(data)
 
     # --- the end
 

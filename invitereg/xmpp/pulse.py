@@ -16,7 +16,7 @@ class Pulse:
     """Watches one connection."""
 
     def __init__(self, clock: Any, ask: Callable[[], None], dead: Callable[[], None]) -> None:
-        """Begin; ``ask`` makes the other end speak, ``dead`` is called if it does not."""
+        """``ask`` makes the other end say something; ``dead`` is called if it says nothing."""
         self._clock = clock
         self._ask = ask
         self._dead = dead

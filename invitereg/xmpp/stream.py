@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -93,6 +93,9 @@ class ClientStream(XmlStream):
 
     def connectionMade(self) -> None:
         """Start reading; called by the reactor."""
+        if ITCPTransport.providedBy(self.transport):
+            # Our header would wait for 40 ms until the tickets of TLS are acknowledged.
+            self.transport.setTcpNoDelay(True)
         self.address = peer_address(self.transport)
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
         for name in ("tls", "header", "idle", "login"):

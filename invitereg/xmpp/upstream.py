@@ -1,6 +1,8 @@
 """A stream to the server behind, opened on behalf of a client (RFC 6120 §4, §5)."""
 
+import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +36,7 @@ _OF_THE_HEADER = frozenset(
     {
         "bad-format",
         "bad-namespace-prefix",
+        "host-unknown",
         "improper-addressing",
         "invalid-from",
         "invalid-namespace",
@@ -105,6 +108,8 @@ class ServerStream(Protocol):
         self._heard = upstream.tls == "direct"
         self._opening = False
         self._header_refused: str | None = None
+        self._clock = clock
+        self._socket: Any = None
 
     def connect(self, reactor: Any) -> "Deferred[Opened]":
         """Begin; returns ``opened``, which may be cancelled to give up."""
@@ -123,6 +128,7 @@ class ServerStream(Protocol):
         transport = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
+            self._socket = transport.getHandle()
         own = (transport.getHost(), transport.getPeer())
         transport.write(proxy_header(self._upstream.proxy_protocol, *self._on_behalf, own))
         if self._upstream.tls == "starttls":
@@ -182,7 +188,7 @@ class ServerStream(Protocol):
         if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
             # What we add is written with these names.
             self._fail("it does not begin a stream for clients: is this its port for clients?")
-        elif said.lower() != self._upstream.domain:
+        elif said.lower().removesuffix(".") != self._upstream.domain:
             self._fail(f"it answers for the domain {said}")
 
     def _on_clear_element(self, element: domish.Element) -> None:
@@ -210,6 +216,18 @@ class ServerStream(Protocol):
         self._opening = True
         self._expect(self._on_element)
         self.transport.write(self._header)
+        # The reactor sends it in its next turn, and what is sent ends quick acknowledgement.
+        self._clock.callLater(0, self._clock.callLater, 0, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        """Acknowledge at once what has come, and what comes next.
+
+        Prosody sends its tickets for TLS by themselves, and holds its header back until they
+        are acknowledged (Nagle's algorithm), which takes 40 ms if it is left to TCP.
+        """
+        if self._socket is not None and hasattr(socket, "TCP_QUICKACK"):
+            with suppress(OSError):  # It may be closed.
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _on_element(self, element: domish.Element) -> None:
         if (element.uri, element.name) != (NS_STREAMS, "features"):

@@ -46,11 +46,43 @@ class DomainTests(CommandCase):
         reset = self.object("reset", "create", "romeo", "--domain", "example.org")
         self.assertEqual(reset["domain"], "example.org")
 
+    NAMING = (
+        ("account", "create", "romeo@example.org"),
+        ("account", "role", "romeo@example.org", "--add", "x"),
+        ("reset", "create", "romeo@example.org"),
+        ("invite", "create", "--inviter", "romeo@example.org"),
+        ("invite", "create", "--username", "paris@example.org"),
+        ("invite", "tree", "romeo@example.org"),
+        ("invite", "revoke", "--branch", "romeo@example.org"),
+        ("policy", "explain", "--username", "paris@example.org"),
+        ("policy", "explain", "--inviter", "romeo@example.org"),
+        ("account", "delete", "romeo@example.org"),
+    )
+    """Every way to name a user."""
+
+    def test_address(self) -> None:
+        """Where a user is named, an address says which domain it is; with --domain as well."""
+        for number, domain in enumerate(((), ("--domain", "Example.ORG"))):
+            for naming in self.NAMING:
+                arguments = [word.replace("paris@", f"paris{number}@") for word in naming]
+                result = self.call(*arguments, *domain, stdin="correct horse\n")
+                expected = int(arguments[:2] == ["policy", "explain"])  # what it explains
+                self.assertEqual((result.exit_code, result.stderr), (expected, ""), arguments)
+                self.assertNotIn("example.com", result.stdout)
+
     def test_two_answers(self) -> None:
-        """An address at one domain and --domain with another is refused."""
+        """An address at one domain and --domain with another, or two of them, are refused."""
+        for arguments in self.NAMING:
+            address = next(word for word in arguments if "@" in word)
+            self.assertRefused(
+                *arguments,
+                *("--domain", "example.com"),
+                says=f"{address} is not at example.com",
+                stdin="correct horse\n",
+            )
         self.assertRefused(
-            *("account", "delete", "romeo@example.com", "--domain", "example.org"),
-            says="romeo@example.com is not at example.org",
+            *("invite", "create", "--inviter", "a@example.com", "--username", "b@example.org"),
+            says="b@example.org is not at example.com",
         )
 
     def test_all(self) -> None:

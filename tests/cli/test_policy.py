@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from invitereg.cli.desk import Desk
+from invitereg.userinvites import User, UserInvites
 from tests.cli.case import CommandCase
 
 
@@ -11,7 +13,8 @@ class ExplainTests(CommandCase):
         """The decision; the exit status must say the same."""
         result = self.call("policy", "explain", "--json", *options)
         decision: dict[str, Any] = json.loads(result.stdout)
-        self.assertEqual(set(decision), {"allowed", "rule", "text", "passed"})
+        numbers = {"open_invites", "invites_made"} & set(decision)
+        self.assertEqual(set(decision) - numbers, {"allowed", "rule", "text", "passed"})
         self.assertEqual(result.exit_code, 0 if decision["allowed"] else 1)
         self.assertEqual(result.stderr, "")
         return decision
@@ -55,7 +58,9 @@ class ExplainTests(CommandCase):
             ("root", "username-reserved"),
             ("boss", "username-of-admin"),
             ("a b", "username-invalid"),
-            ("romeo@example.com", "username-invalid"),
+            ("romeo@example.com", "username-taken"),
+            ("a b@example.com", "username-invalid"),
+            ("@example.com", "field-missing"),
             ("", "field-missing"),
         ):
             decision = self.explain("--token", token, "--username", name)
@@ -90,6 +95,32 @@ class ExplainTests(CommandCase):
         contact = self.explain("--inviter", "Romeo@example.com", "--no-registration")
         self.assertEqual((contact["rule"], contact["passed"][-1]), ("allowed", "too-many-made"))
         self.assertEqual(self.explain("--inviter", "nobody")["rule"], "inviter-unknown")
+
+    def test_numbers(self) -> None:
+        """How much of their limits a user has used is told; an admin has none."""
+        text = self.config.read_text()
+        users = "{max_open: 3, made: {max: 7, period: 36h}}"
+        rules = f"{{allow_user_invites: true, users: {users}}}"
+        self.config.write_text(text.replace("policy: {", f"policy: {{invites: {rules}, "))
+        self.make_account()
+        self.make_account("boss")
+        with Desk.open(self.config) as desk:
+            invites = UserInvites(desk.issuer, desk.store)
+            romeo = User("example.com", "romeo", "adhoc")
+            made = [desk.run(invites.invite(romeo))[0] for _number in range(2)]
+            desk.run(invites.revoke(romeo, made[0].id))
+        told = self.explain("--inviter", "romeo")
+        self.assertEqual(told["open_invites"], {"count": 1, "most": 3})
+        self.assertEqual(told["invites_made"], {"count": 2, "most": 7, "seconds": 129600})
+        lines = self.done("policy", "explain", "--inviter", "romeo").splitlines()
+        self.assertEqual(
+            lines[-2:], ["open invites: 1 of 3", "invites made: 2 of 7 within 36h"]
+        )
+        self.assertNotIn("open_invites", self.explain("--inviter", "boss"))
+        self.config.write_text(
+            self.config.read_text().replace("max_open: 3", "max_open: unlimited")
+        )
+        self.assertIn("1 of any number", self.done("policy", "explain", "--inviter", "romeo"))
 
     def test_inviter_by_role(self) -> None:
         """What the configuration says of roles, limits and admins is what is explained."""

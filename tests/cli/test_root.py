@@ -23,6 +23,22 @@ class CheckTests(CommandCase):
         self.assertEqual(self.done("check"), "")
         self.assertFalse((self.folder / "later").exists())
 
+    def test_certificates(self) -> None:
+        """A certificate for another name is named, for apps and for browsers; the rest runs."""
+        write_certificate(self.folder, "xmpp.example.com")
+        text = "domain: example.com\ndata_dir: later\n"
+        self.config.write_text(text)
+        file = self.folder / "fullchain.pem"
+        about = f"warning: the certificate {file} is not for"
+        result = self.call("check")
+        self.assertEqual((result.exit_code, result.output), (0, f"{about} example.com\n"))
+        web = "external_url: 'https://chat.example.com/', listen: []"
+        self.config.write_text(text + f"web: {{{web}, listen_tls: ['tcp:443']}}\n")
+        lines = [f"{about} {name}" for name in ("example.com", "chat.example.com")]
+        self.assertEqual(self.call("check").stderr.splitlines(), lines)
+        self.config.write_text(text + f"web: {{{web}}}\n")
+        self.assertEqual(self.call("check").stderr.splitlines(), lines[:1])
+
     def test_data_dir(self) -> None:
         """A data_dir that the service could not use is told before it is started."""
         write_certificate(self.folder, "example.com")

@@ -113,6 +113,20 @@ class RoundTripTests(TransferCase):
         self.assertEqual(counts, ALL | {"unchanged": 0})
         self.assertEqual(self.exported(), text)
 
+    def test_other_domains(self) -> None:
+        """What is for domains that are not served is refused, each named, or asked for."""
+        text = self.go_there()
+        served = self.config.read_text()
+        self.config.write_text(served.replace("example.com", "example.net"))
+        says = f"{self.file}: it is for domains that are not served: example.com"
+        self.assertRefused("import", str(self.file), says=says)
+        self.config.write_text(served)
+        self.assertEqual(self.objects("account", "list"), [])
+        self.config.write_text(served.replace("example.com", "example.net"))
+        counts = self.object("import", "--any-domain", str(self.file))
+        self.assertEqual(counts, ALL | {"unchanged": 0})
+        self.assertEqual(self.exported(), text)
+
     def test_names_kept_for_a_while(self) -> None:
         """A deleted account's name becomes free there when it would have here."""
         text = self.config.read_text()
@@ -374,9 +388,18 @@ class OutputTests(TransferCase):
     def test_file(self) -> None:
         """With --output, the file is its owner's alone, complete, and counted."""
         text = self.exported()
+        self.assertEqual(self.object("export", "--output", str(self.file)), ALL)
+        self.assertEqual(self.file.read_text(), text)
+        self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
+
+    def test_force(self) -> None:
+        """A file that is there, such as the last export, is replaced by --force only."""
+        text = self.exported()
         self.file.write_text("old")
         self.file.chmod(0o644)
-        counts = self.object("export", "--output", str(self.file))
+        self.assertRefused("export", "--output", str(self.file), says="it exists already")
+        self.assertEqual(self.file.read_text(), "old")
+        counts = self.object("export", "--output", str(self.file), "--force")
         self.assertEqual(counts, ALL)
         self.assertEqual(self.file.read_text(), text)
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
@@ -386,17 +409,24 @@ class OutputTests(TransferCase):
         self.file.write_text("old")
         before = sorted(self.folder.iterdir())
         with mock.patch.object(exporting, "_account_line", side_effect=KeyboardInterrupt):
-            self.assertEqual(self.call("export", "--output", str(self.file)).exit_code, 130)
-        self.assertEqual(self.file.read_text(), "old")
+            failed = self.call("export", "--output", str(self.file), "--force")
+            self.assertEqual(failed.exit_code, 130)
+            self.assertEqual(self.file.read_text(), "old")
+            new = str(self.folder / "new")
+            self.assertEqual(self.call("export", "--output", new).exit_code, 130)
         self.assertEqual(sorted(self.folder.iterdir()), before)
 
     def test_refused(self) -> None:
         """What is no file is left alone, and a folder that is not there is told."""
         for place in ("/dev/null", str(self.folder)):
-            self.assertMisused("export", "--output", place, says="not a regular file")
+            forced = ("export", "--force", "--output", place)
+            self.assertMisused(*forced, says="not a regular file")
+            self.assertRefused("export", "--output", place, says="it exists already")
         missing = str(self.folder / "missing" / "export")
-        self.assertRefused("export", "--output", missing, says="No such file")
-        self.assertMisused("export", "--json", says="--output")
+        for force in ((), ("--force",)):
+            self.assertRefused("export", "--output", missing, *force, says="No such file")
+        for option in ("--json", "--force"):
+            self.assertMisused("export", option, says="--output")
         self.assertTrue(Path("/dev/null").is_char_device())
 
     def test_help(self) -> None:

@@ -160,6 +160,35 @@ class BackendContract(StoreCase):
             self.assertEqual(await self.store.open_leases(DOMAIN, self.now), [])
             self.assertEqual((await self.get(invite)).uses, int(made))
 
+    async def test_acts_after_it_has_hung(self) -> None:
+        """A server that goes on after a while, and answers before it acts, is asked again."""
+        invite = await self.invite()
+        self.server.faults["create"] = Fault.LATE
+        await self.attempt(Fault.LATE, self.redeem("juliet", invite, counter()))
+        self.server.down = True
+        await self.settle(20)
+        self.server.down = False
+        await self.settle(1)
+        await self.act_late()
+        await self.settle()
+        await self.assert_registered(True, invite)
+
+    async def test_hangs_again(self) -> None:
+        """What it has said before does not count after it has hung."""
+        invites = [await self.invite(), await self.invite()]
+        for name, invite in zip(("romeo", "juliet"), invites, strict=True):
+            self.server.faults["create"] = Fault.LATE
+            await self.attempt(Fault.LATE, self.redeem(name, invite))
+        await self.settle(1)
+        self.server.down = True
+        await self.settle(20)
+        self.server.down = False
+        await self.settle(1)
+        await self.act_late()
+        await self.settle()
+        for invite in invites:
+            self.assertEqual((await self.get(invite)).uses, 1)
+
     async def test_server_down(self) -> None:
         """While the server is away nobody registers, and nothing is lost."""
         invite = await self.invite()

@@ -48,6 +48,21 @@ class QuotaContract(StoreCase):
     async def open_invites(self, username="romeo"):
         return (await self.look_up(inviter=username)).open_invites
 
+    async def test_registered(self):
+        """When somebody registered is known of those who have, and the last time counts."""
+        invite = await self.invite(kind=Kind.ACCOUNT_AND_CONTACT, inviter="romeo")
+        self.assertIsNone((await self.look_up(inviter="romeo")).registered_at)
+        await self.redeem("romeo", invite)
+        first = self.now
+        reset = await self.invite(kind=Kind.RESET, username="romeo")
+        self.advance(HOUR)
+        await self.reset("romeo", reset)
+        self.assertEqual((await self.look_up(inviter="romeo")).registered_at, first)
+        self.assertIsNone((await self.look_up(inviter="juliet")).registered_at)
+        await self.store.delete_account(DOMAIN, "romeo", self.now)
+        await self.redeem("romeo", operator=True)
+        self.assertEqual((await self.look_up(inviter="romeo")).registered_at, self.now)
+
     async def test_open(self):
         """A user may have so many open invites, whichever door they were made at."""
         await self.made()

@@ -15,17 +15,23 @@ Fill = Callable[[Any], dict[str, Any]]
 
 
 class Inviter(Client):
-    """A person with slixmpp who executes commands as its plugin does, stage by stage."""
+    """A person with slixmpp who executes commands as its plugin does, stage by stage.
+
+    Attributes:
+        at: where the commands are.
+    """
+
+    at = DOMAIN
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.register_plugin("xep_0050")
 
     async def commands(self) -> dict[str, str]:
-        """The commands that the domain offers, by node."""
-        found = await self.plugin["xep_0050"].get_commands(DOMAIN)
+        """The commands that are offered, by node."""
+        found = await self.plugin["xep_0050"].get_commands(self.at)
         items = found["disco_items"]["items"]
-        assert all(str(jid) == DOMAIN for jid, _node, _name in items)
+        assert all(str(jid) == self.at for jid, _node, _name in items)
         return {node: name for _jid, node, name in items}
 
     async def perform(self, node: str, *fills: Fill) -> Any:
@@ -52,7 +58,7 @@ class Inviter(Client):
             done.set_result(iq["error"])
 
         session = {"next": go_on, "error": fail}
-        self.plugin["xep_0050"].start_command(DOMAIN, node, session)
+        self.plugin["xep_0050"].start_command(self.at, node, session)
         return await within_bounds(done)
 
 

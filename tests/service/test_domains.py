@@ -87,7 +87,7 @@ class DomainsTests(ProcessCase):
         service.config.write_text(text.replace(f"  {DOMAIN}:\n", "  third.localhost:\n"))
         assert service._process is not None
         service._process.send_signal(1)
-        await service.logged(r"restart to change domains \(one cannot be removed\)")
+        await service.logged(rf"restart to change domains \(still served: {DOMAIN}\)")
         await service.logged("reloaded ")
         context = ssl.create_default_context(cafile=service.certificate)
         context.check_hostname = False

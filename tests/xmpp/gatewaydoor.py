@@ -37,11 +37,16 @@ class Wire(StringTransport):
 
     Attributes:
         aborted: whether it was dropped.
+        secured: how many bytes went in clear text, once TLS has begun.
     """
 
     def __init__(self, peer):
         super().__init__(peerAddress=peer, hostAddress=IPv4Address("TCP", "127.0.0.1", 5222))
         self.aborted = False
+        self.secured = None
+
+    def startTLS(self, _options):
+        self.secured = len(self.value())
 
     def abortConnection(self):
         self.aborted = self.disconnecting = True
@@ -61,13 +66,17 @@ class ServerEnd:
 
     @property
     def received(self):
-        """All that has come."""
-        return self.transport.value().decode()
+        """All that has come; with TLS, what has come through it."""
+        return self.transport.value()[self.transport.secured or 0 :].decode()
 
     def say(self, *texts):
         """Send segments, one after the other."""
         for text in texts:
-            self._protocol.dataReceived(text.encode())
+            self._protocol.dataReceived(text.encode() if isinstance(text, str) else text)
+
+    def shake_hands(self):
+        """Finish the handshake of TLS."""
+        self._protocol.handshakeCompleted()
 
     def close(self):
         """Close the connection."""

@@ -6,20 +6,32 @@ as a server would answer that.
 
 from tests.xmpp import (
     door,
+    test_attack,
     test_contract_registration,
     test_contract_streams,
     test_fields_and_resets,
+    test_limits,
+    test_proxy,
     test_register,
+    test_stream_errors,
+    test_time_outs,
+    test_traps,
     test_waiting,
 )
 from tests.xmpp.gatewaydoor import AnsweringListener
 
 MODULES = (
     door,
+    test_attack,
     test_contract_registration,
     test_contract_streams,
     test_fields_and_resets,
+    test_limits,
+    test_proxy,
     test_register,
+    test_stream_errors,
+    test_time_outs,
+    test_traps,
     test_waiting,
 )
 
@@ -89,3 +101,64 @@ class OrderTests(InFront, test_waiting.OrderTests):
 
 class LossTests(InFront, test_waiting.LossTests):
     test_lost_in_login = test_lost_in_bind = test_failure_after_loss = None
+
+
+class InjectionTests(InFront, test_traps.InjectionTests):
+    test_trap_1_after_auth = test_trap_1_after_auth_split_anywhere = None
+
+
+class HeaderTests(InFront, test_traps.HeaderTests):
+    test_trap_3_stanza_namespaces = None
+
+
+class XmlTests(InFront, test_traps.XmlTests):
+    pass
+
+
+class LocalpartTests(InFront, test_traps.LocalpartTests):
+    pass
+
+
+class SizeTests(InFront, test_stream_errors.SizeTests):
+    pass
+
+
+class EncodingTests(InFront, test_stream_errors.EncodingTests):
+    pass
+
+
+class EndTests(InFront, test_stream_errors.EndTests):
+    test_stanzas_before_login = test_second_header = test_nothing_changes_after_an_error = None
+    test_client_closes = test_client_reports_an_error = test_connection_lost_at_any_time = None
+
+
+class StreamTests(InFront, test_limits.StreamTests):
+    test_given_back_on_login = test_logged_in_without_a_session = None
+
+
+class GuessTests(InFront, test_limits.GuessTests):
+    pass
+
+
+class RegistrationTests(InFront, test_limits.RegistrationTests):
+    pass
+
+
+class TlsTests(InFront, test_time_outs.TlsTests):
+    pass
+
+
+class TimeOutTests(InFront, test_time_outs.PatienceTests):
+    test_login_without_binding = test_login_without_new_header = None
+
+
+class UnreadTests(InFront, test_attack.UnreadTests):
+    test_session = test_filled_by_others = None
+
+
+class TimeTests(InFront, test_attack.TimeTests):
+    test_long_names = test_long_resource = test_many_lines = None
+
+
+class ProxyTests(InFront, test_proxy.ProxyTests):
+    test_logins = None

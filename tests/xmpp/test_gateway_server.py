@@ -26,7 +26,6 @@ NONSENSE = {
         SERVER_HEADER,
         FEATURES.replace(MECHANISMS, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
     ): "set tls: starttls",
-    (SERVER_HEADER, STREAM_ERROR.format("host-unknown")): "one of its domains",
     (SERVER_HEADER, STREAM_ERROR.format("system-shutdown")): "it answers system-shutdown",
     (SERVER_HEADER, "</stream:stream>"): "it has ended the stream",
     (SERVER_HEADER, "<message/>"): "it answers message",
@@ -79,6 +78,28 @@ class TroubleTests(TroubleCase):
                 self.assertTrue(server.transport.aborted)
                 server.close()
                 self.assertLogged(pattern)
+
+    def test_host_unknown(self):
+        """A server that does not know the domain, not even from us, is not used."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER, LOGIN)
+        for _client_and_we in range(2):
+            self.listener.accept().say(SERVER_HEADER, STREAM_ERROR.format("host-unknown"))
+        self.assertTurnedAway(client)
+        self.assertLogged("is example.com one of its domains")
+
+    def test_other_spelling(self):
+        """A domain as the server does not write it is its client's fault, and no trouble."""
+        for said in (DOMAIN, DOMAIN + "."):
+            client = self.listener.connect()
+            client.send(CHECK_HEADER.replace(DOMAIN, DOMAIN + "."))
+            header = SERVER_HEADER.replace(DOMAIN, said)
+            self.listener.accept().say(header, STREAM_ERROR.format("host-unknown"))
+            self.listener.check()
+            self.assertEqual(children(client.receive()[0]), ["host-unknown"])
+            self.assertTrue(client.closed)
+        self.assertEqual(self.log, [])
+        self.listener.through()
 
     def test_header_refused(self):
         """A header that the server does not take is the client's fault, and no trouble."""
