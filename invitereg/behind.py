@@ -88,7 +88,7 @@ class ServersBehind:
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
                 errands = Errands(accounts, store, node, now, domains)
-                accounts.carry_out = partial(errands.promptly, reactor)
+                accounts.making.carry_out = errands.carry_out
                 self._errands.append(errands)
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
@@ -103,7 +103,7 @@ class ServersBehind:
     def chores(self) -> Iterator[Chore]:
         """What is to be done every second."""
         for accounts in self.accounts.values():
-            yield accounts.settle
+            yield accounts.making.settle
         for errands in self._errands:
             yield errands.carry_out
         for teller in self._tellers:

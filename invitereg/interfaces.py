@@ -284,7 +284,12 @@ class IAccounts(Interface):
         """
 
     def check_password(domain: str, username: str, password: str) -> Deferred[datetime | None]:
-        """When the password was set, if it is the account's; else None, after as much work."""
+        """When the password was set, if it is the account's; else None, after as much work.
+
+        Who asks counts it against the limits of logins: see `invitereg.logins`. Another server
+        is asked each time, as nothing is kept of an answer, and Unavailable means that it has
+        said neither.
+        """
 
     def change_password(
         domain: str, username: str, password: str, since: datetime

@@ -32,7 +32,7 @@ from invitereg.policy import Decision, decide
 from invitereg.policy.counters import guess_counter, registration_counter, stale_counter
 from invitereg.policy.passwords import refuse_password
 from invitereg.policy.values import Address, Domain, Facts, Request, Tally
-from invitereg.submissions import Grant, Submission
+from invitereg.submissions import Grant, Submission, account_of, use_of
 
 __all__ = ["Grant", "Registrar", "Submission"]
 
@@ -175,52 +175,35 @@ class Registrar:
             raise
 
     async def _carry_out(self, submission: Submission, invite: Invite | None) -> str:
-        policy, now = self.domains[submission.domain].policy, self._now()
-        username = prepare_localpart(submission.username or "")
-        use = Use(
-            domain=submission.domain,
-            username=username,
-            kind=invite.kind if invite else Kind.ACCOUNT,
-            at=now,
-            door=submission.door,
-            invite_id=invite.id if invite else None,
-            inviter=invite.inviter if invite else None,
-            address=str(submission.address) if submission.address else None,
-        )
-        password = submission.password or ""
+        policy = self.domains[submission.domain].policy
+        use, password = use_of(submission, invite, self._now()), submission.password or ""
         if use.kind is Kind.RESET:
             await self._accounts.reset(use, password)
         else:
-            account = Account(
-                domain=submission.domain,
-                username=username,
-                created_at=now,
-                roles=invite.roles if invite else (),
-                groups=invite.groups if invite else (),
-                details={name: submission.fields.get(name, "") for name in policy.fields},
-            )
-            counter = registration_counter(policy, submission.address, invite)
             redemption = Redemption(
-                account=account,
+                account=account_of(submission, invite, use, policy.fields),
                 use=use,
-                counter=counter,
+                counter=registration_counter(policy, submission.address, invite),
                 contact=invite.inviter if invite and invite.subscribe else None,
                 roster_limit=policy.limits.roster,
                 notices=self._notices(use),
             )
             await self._accounts.redeem(redemption, password)
+        self._carried_out(use)
+        return use.username
+
+    def _carried_out(self, use: Use) -> None:
         is_reset = use.kind is Kind.RESET
         self._meter.registered(use.door, "reset" if is_reset else "registered")
         self._log.info(
             "{what} {username}@{domain} through {door} from {address} (invite {invite_id})",
             what="password reset of" if is_reset else "registered",
-            username=username,
+            username=use.username,
             domain=use.domain,
             door=use.door,
             address=use.address,
             invite_id=use.invite_id,
         )
-        return username
 
     async def create_account(
         self, domain: str, username: str, password: str, roles: tuple[str, ...] = ()

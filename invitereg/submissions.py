@@ -1,9 +1,10 @@
 """What newcomers send, and what their tokens were found good for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from invitereg.model import Invite
+from invitereg.model import Account, Invite, Kind, Use, prepare_localpart
 from invitereg.policy.values import Address
 
 
@@ -37,3 +38,31 @@ class Submission:
     password: str | None = field(repr=False)
     fields: Mapping[str, str] = field(default_factory=dict)
     grant: Grant | None = None
+
+
+def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
+    """What the history is to say of a submission; raises InvalidUsername."""
+    return Use(
+        domain=submission.domain,
+        username=prepare_localpart(submission.username or ""),
+        kind=invite.kind if invite else Kind.ACCOUNT,
+        at=now,
+        door=submission.door,
+        invite_id=invite.id if invite else None,
+        inviter=invite.inviter if invite else None,
+        address=str(submission.address) if submission.address else None,
+    )
+
+
+def account_of(
+    submission: Submission, invite: Invite | None, use: Use, fields: Iterable[str]
+) -> Account:
+    """The account that is asked for; of what was filled in, only ``fields`` are kept."""
+    return Account(
+        domain=use.domain,
+        username=use.username,
+        created_at=use.at,
+        roles=invite.roles if invite else (),
+        groups=invite.groups if invite else (),
+        details={name: submission.fields.get(name, "") for name in fields},
+    )

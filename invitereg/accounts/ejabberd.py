@@ -4,7 +4,6 @@ https://docs.ejabberd.im/developer/ejabberd-api/admin-api/ - the arguments are t
 23.01 and later versions know alike; where they differ, the server's answer tells which.
 """
 
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -13,6 +12,7 @@ from zope.interface import implementer
 
 from invitereg.accounts.httpapi import HTTPAPI, Access, Answer
 from invitereg.accounts.rosterentry import Entry, entry_for
+from invitereg.accounts.trials import try_all
 from invitereg.server import (
     PATIENCE_SECONDS,
     AlreadyThere,
@@ -162,32 +162,7 @@ class Ejabberd:
 
     def try_privileges(self) -> Deferred[Sequence[str]]:
         """See `IServer`."""
-        return Deferred.fromCoroutine(self._try_privileges())
-
-    async def _try_privileges(self) -> Sequence[str]:
-        first, second = (f"invitereg-check-{secrets.token_hex(8)}" for _ in range(2))
-        password = secrets.token_urlsafe(24)
-        found: list[str] = []
-
-        async def attempt(work: Deferred[Any]) -> bool:
-            try:
-                await work
-            except ServerFault as fault:
-                found.append(fault.text)
-                return False
-            return True
-
-        if not await attempt(self.exists(first)):
-            return found
-        made = [name for name in (first, second) if await attempt(self.create(name, password))]
-        if len(made) == len((first, second)):
-            await attempt(self.set_password(first, password[::-1]))
-            await attempt(self.make_contacts(first, second))
-            await attempt(self.end_sessions(first))
-        for name in made:
-            if not await attempt(self.delete(name)):
-                found.append(f"remove the account {name}@{self.domain}, made to try this")
-        return list(dict.fromkeys(found))
+        return Deferred.fromCoroutine(try_all(self))
 
     async def _exists(self, until: float, username: str) -> bool:
         answer = await self._ask(until, "check_account", username)

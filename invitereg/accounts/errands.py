@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from invitereg.accounts.remote import RemoteAccounts
@@ -21,7 +20,6 @@ from invitereg.server import MissingPrivilege, NotThere, ServerFault
 
 TAKEN = timedelta(seconds=30)
 """Nobody else takes up an errand for so long; far more than the server has for it."""
-PROMPT_SECONDS = 2.0
 LONGEST_PAUSE = timedelta(seconds=10)
 PAUSE_WITHOUT_PRIVILEGE = timedelta(minutes=1)
 GIVEN_UP = timedelta(days=7)
@@ -56,16 +54,6 @@ class Errands:
             Task.CHECK: self._check,
             Task.ABILITY: self._ability,
         }
-
-    async def promptly(self, clock: Any) -> None:
-        """As `carry_out`, for who waits for it: it goes on by itself after a moment.
-
-        It fails never, as what is wrong is said when all is tried again.
-        """
-        done = Deferred.fromCoroutine(self.carry_out())
-        patience: Deferred[None] = deferLater(clock, PROMPT_SECONDS)
-        await DeferredList([done, patience], fireOnOneCallback=True, consumeErrors=True)
-        patience.cancel()
 
     async def carry_out(self) -> None:
         """Do what there is to be done; to be called every second."""

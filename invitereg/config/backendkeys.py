@@ -5,7 +5,7 @@ into a network that is named as trusted.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -19,32 +19,13 @@ from pydantic import (
     model_validator,
 )
 
+from invitereg.config.clearways import given, host_of, require_safe
 from invitereg.config.section import Section
 from invitereg.config.values import DomainName, FilePath, surroundings
 
 LEAST_ITERATIONS = 4096  # RFC 7677 §4
 MOST_ITERATIONS = 1_000_000  # a second or so for each login
-_LOCAL = {"localhost", "127.0.0.1", "::1"}
 _MOST_SECRET = 4096
-
-
-def require_safe(text: str, host: str, networks: Iterable[IPv4Network | IPv6Network]) -> None:
-    """Raises ValueError unless what goes in clear to ``host`` is safe there."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        if host in _LOCAL:
-            return
-        raise ValueError(
-            f"{text}: passwords would go in clear to {host}: write its address, and have that "
-            "in trusted_networks; or use TLS"
-        ) from None
-    if address.is_loopback or any(address in network for network in networks):
-        return
-    raise ValueError(
-        f"{text}: passwords would go in clear to {host}: use TLS, or add the network to "
-        "trusted_networks"
-    )
 
 
 def _client_endpoint(text: str) -> str:
@@ -56,13 +37,6 @@ def _client_endpoint(text: str) -> str:
         if not any(number.isdecimal() and 0 < int(number) < 65536 for number in numbers[1:]):
             raise ValueError("must end with a port, such as tcp:127.0.0.1:5347")
     return text
-
-
-def _host(endpoint: str) -> str:
-    """Where a ``tcp:`` endpoint leads to; a colon in an IPv6 address has a backslash."""
-    parts = endpoint.replace(r"\:", "\0").split(":")[1:]
-    named = [part.removeprefix("host=") for part in parts if part.startswith("host=")]
-    return (named or parts)[0].replace("\0", ":")
 
 
 def secret_in(path: Path) -> str:
@@ -93,13 +67,6 @@ def _secret_file(path: Path, info: ValidationInfo) -> Path:
 SecretFile = Annotated[FilePath, AfterValidator(_secret_file)]
 
 
-def given(value: object) -> object:
-    """A key that is there is not empty; to have none, it is left out."""
-    if value is None:
-        raise ValueError("has no value: give it one, or leave it out")
-    return value
-
-
 class Component(Section):
     """The component that invitereg is at a server (XEP-0114)."""
 
@@ -111,7 +78,7 @@ class Component(Section):
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
         """Raises ValueError unless its secret and the passwords are safe on the way."""
         if self.connect.startswith("tcp:"):
-            require_safe("connect", _host(self.connect), networks)
+            require_safe("connect", host_of(self.connect), networks)
 
 
 class Accounts(Section):

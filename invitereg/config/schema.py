@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from invitereg.config.backendkeys import Accounts, Component, given
+from invitereg.config.backendkeys import Accounts, Component
+from invitereg.config.clearways import given
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys

@@ -76,6 +76,7 @@ class AccountHandler(RequestHandler):
                 self.answer(iq, self._change_password(request))
 
     async def _change_password(self, request: RegistrationRequest) -> None:
+        request.require_clear()
         username, password = (request.values.get(name) for name in ("username", "password"))
         if not username or not password:
             text = "To change the password, send username and password."
@@ -90,7 +91,8 @@ class AccountHandler(RequestHandler):
             raise _outdated() from None
 
     async def _remove(self, query: domish.Element) -> None:
-        if len(list(query.elements())) != 1:
+        only = len(list(query.elements())) == 1
+        if not only or query.remove.children:
             text = "To remove the account, send nothing but that."
             raise StanzaError("bad-request", "modify", text, "en")
         session, since = self._begin()

@@ -116,7 +116,7 @@ class Behind:
         self._checked = True
         self._announces = announces_registration(features)
         self.reached()
-        bound = channel_bound(features)
+        bound = list(dict.fromkeys(channel_bound(features)))
         if bound:
             self._log.warn(
                 "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "

@@ -216,6 +216,7 @@ class ComponentDoor(XMPPHandler):
         if request.remove:
             text = "An account is removed at its own server."
             raise StanzaError("not-allowed", "cancel", text, "en")
+        request.require_clear()
         values = dict(request.values)
         await self._registrar.redeem(
             Submission(

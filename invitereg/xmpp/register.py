@@ -3,7 +3,7 @@
 https://xmpp.org/extensions/xep-0077.html
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -111,24 +111,33 @@ class RegistrationRequest:
     Attributes:
         values: what was filled in, by field name; what was left empty is absent.
         remove: it asks for an account to be removed.
+        doubled: a field that is filled in twice; "" is none.
     """
 
     values: Mapping[str, str] = field(repr=False)
     remove: bool = False
+    doubled: str = ""
 
     @classmethod
     def fromElement(cls, query: domish.Element) -> "RegistrationRequest":
         """Read a submitted query; a field in a data form counts more than a legacy one."""
-        values: dict[str, str] = {}
-        for child in query.elements():
-            if child.uri == NS_REGISTER:
-                values.setdefault(child.name, str(child))
+        legacy = [
+            (child.name, str(child)) for child in query.elements() if child.uri == NS_REGISTER
+        ]
+        values, doubled = _filled_in(legacy)
         for form in query.elements(NS_X_DATA, "x"):
-            submitted = dict(_form_values(form))
+            submitted, twice = _filled_in(_form_values(form))
             if submitted.pop("FORM_TYPE", NS_REGISTER) == NS_REGISTER:
-                values.update({name: value for name, value in submitted.items() if value})
+                values.update(submitted)
+                doubled = doubled or twice
         remove = any(True for _ in query.elements(NS_REGISTER, "remove"))
-        return cls({name: value for name, value in values.items() if value}, remove)
+        return cls(values, remove, doubled)
+
+    def require_clear(self) -> None:
+        """Raises StanzaError if it says two things: which one was meant, nobody knows."""
+        if self.doubled:
+            text = f"The field {self.doubled} is there twice."
+            raise StanzaError("bad-request", "modify", text, "en")
 
 
 class RegistrationHandler(RequestHandler):
@@ -176,6 +185,7 @@ class RegistrationHandler(RequestHandler):
         if request.remove:
             text = "Log in to remove your account."
             raise StanzaError("forbidden", "auth", text, "en")
+        request.require_clear()
         stream, values = self.xmlstream, dict(request.values)
         await self._registrar.redeem(
             Submission(
@@ -194,6 +204,18 @@ class RegistrationHandler(RequestHandler):
             # The account is made; if this cannot be done now, it is within a second.
             with suppress(Refused):
                 await self._tell_contacts()
+
+
+def _filled_in(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], str]:
+    """What is not empty, by name; and a field of ours that is there twice, or ""."""
+    values: dict[str, str] = {}
+    doubled = ""
+    for name, value in fields:
+        if value and name in values and name in FIELD_LABELS:
+            doubled = name
+        elif value:
+            values[name] = value
+    return values, doubled
 
 
 def _form_values(form: domish.Element) -> Iterator[tuple[str, str]]:

@@ -128,7 +128,7 @@ class ServerStream(Protocol):
         transport = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
-            self._socket = transport.getHandle()
+            self._socket = self.transport.getHandle()
         own = (transport.getHost(), transport.getPeer())
         transport.write(proxy_header(self._upstream.proxy_protocol, *self._on_behalf, own))
         if self._upstream.tls == "starttls":

@@ -1,12 +1,11 @@
 """Accounts at a server in memory: what every backend is held to, over both stores."""
 
-from functools import partial
-
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.errands import PROMPT_SECONDS, Errands
+from invitereg.accounts.errands import Errands
+from invitereg.accounts.making import CONTACTS_SECONDS
 from invitereg.accounts.posted import PostedAccounts
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
@@ -45,6 +44,11 @@ class SQLStoreTests(MemoryServerTests):
         self.addCleanup(database.close)
         return SQLStore(database)
 
+    async def test_no_login(self):
+        """Nobody is told that a password is wrong which only the server can judge."""
+        login = self.accounts.get_scram_keys(DOMAIN, "juliet", "SCRAM-SHA-256")
+        await self.refused(login, Unavailable)
+
 
 class ContactsTests(StoreCase):
     """Somebody who registers, and whom another has invited."""
@@ -57,8 +61,9 @@ class ContactsTests(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
-        self.remote.carry_out = partial(self.errands.promptly, self.clock)
+        self.remote.making.carry_out = Errands(
+            self.remote, self.store, "node", lambda: self.now, SERVED
+        ).carry_out
 
     def redeem(self):
         asked = self.redemption("juliet", contact="romeo", credentials=None)
@@ -75,18 +80,22 @@ class ContactsTests(StoreCase):
         answer = Deferred()
         self.server.make_contacts = lambda *_: answer
         waiting = self.redeem()
-        self.clock.advance(PROMPT_SECONDS / 2)
+        self.clock.advance(CONTACTS_SECONDS / 2)
         self.assertNoResult(waiting)
-        self.clock.advance(PROMPT_SECONDS / 2)
+        self.clock.advance(CONTACTS_SECONDS / 2)
         self.successResultOf(waiting)
         answer.callback(None)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_store_fails(self):
         """The account is there, whatever becomes of the contact at first."""
-        self.store.take_errands = lambda *_: fail(Unavailable("x"))
+
+        async def fails():
+            raise Unavailable("x")
+
+        self.remote.making.carry_out = fails
         waiting = self.redeem()
-        self.clock.advance(PROMPT_SECONDS)
+        self.clock.advance(CONTACTS_SECONDS)
         self.successResultOf(waiting)
         self.assertEqual(self.flushLoggedErrors(), [])
 

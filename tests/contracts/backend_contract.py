@@ -52,7 +52,7 @@ class BackendContract(StoreCase):
         """What the service does in that time."""
         for _ in range(seconds):
             self.clock.advance(1)
-            for work in (self.accounts.settle, self.errands.carry_out):
+            for work in (self.accounts.making.settle, self.errands.carry_out):
                 try:
                     await work()
                 except Unavailable:

@@ -48,6 +48,11 @@ class Wire:
         return cls(*await within_bounds(asyncio.open_connection("127.0.0.1", port, **options)))
 
     @property
+    def writer(self) -> asyncio.StreamWriter:
+        """What it is written to."""
+        return self._writer
+
+    @property
     def local_port(self) -> int:
         """The TCP port of this end."""
         port: int = self._writer.get_extra_info("sockname")[1]

@@ -105,6 +105,12 @@ class PasswordTests(AccountCase):
             self.assertTrue(self.fits(f"{NEW}{number}"))
             self.listener.wait(seconds=1)
 
+    def test_doubled(self):
+        """Of two passwords nobody knows which is meant: none is set."""
+        twice = registration(password=NEW, more=f"<password>{NEW}er</password>")
+        self.assertError(self.client.ask(twice), "modify", "bad-request")
+        self.assertTrue(self.fits(PASSWORD))
+
     def test_other_sessions_end(self):
         """Whoever logged in with the old password is out; who changed it, and others, stay."""
         garden, romeo = self.other(), self.other("romeo")
@@ -211,6 +217,12 @@ class PasswordTests(AccountCase):
 
 
 class RemovalTests(AccountCase):
+    def test_removes_if_clear(self):
+        """Written out, it is the same element."""
+        self.client.send(REMOVE.replace("<remove/>", "<remove></remove>"))
+        reply, _end = self.client.receive()
+        self.assertResult(reply)
+
     def test_removes(self):
         """The account is gone, its sessions are over, and nobody takes its name."""
         garden, romeo = self.other(), self.other("romeo")
@@ -247,6 +259,13 @@ class RemovalTests(AccountCase):
         """With anything beside it, nothing is removed (§3.2)."""
         for more in ("<username>juliet</username>", "<remove/>", "<x xmlns='jabber:x:data'/>"):
             text = REMOVE.replace("<remove/>", f"<remove/>{more}")
+            self.assertError(self.client.ask(text), "modify", "bad-request")
+        self.assertIsNotNone(self.listener.account())
+
+    def test_with_content(self):
+        """Nor is anything with something in it, where nothing belongs (§14.1)."""
+        for content in ("x", " ", "<username/>"):
+            text = REMOVE.replace("<remove/>", f"<remove>{content}</remove>")
             self.assertError(self.client.ask(text), "modify", "bad-request")
         self.assertIsNotNone(self.listener.account())
 

@@ -92,6 +92,13 @@ class ComponentDoorTests(ComponentCase):
         [use] = self.successResultOf(self.store.list_uses(DOMAIN))
         self.assertEqual((use.door, use.address), ("component", None))
 
+    def test_doubled(self):
+        """What is said twice is not done."""
+        _invite, token = self.invite()
+        self.preauth(token)
+        self.assertEqual(self.register("juliet</username><username>romeo"), "bad-request")
+        self.assertEqual(self.usernames(), [])
+
     def test_token_is_one_sessions(self):
         """A token holds for who sent it, from there, for ten minutes."""
         _invite, token = self.invite()

@@ -44,6 +44,26 @@ class FieldTests(DoorTestCase):
         self.assertNotIn("ip", error_of(reply)[2])
         self.assertEqual(str(reply.query.email), "a@b")
 
+    def test_doubled(self):
+        """A field that is there twice is refused, in either form; empty and unknown are not."""
+        good = "<email>a@b</email><zip>1</zip>"
+        form = form_registration(email="a@b", zip="1")
+        field = "<field var='email'><value>c@d</value></field>"
+        for text in (
+            registration(more=f"{good}<email>c@d</email>"),
+            registration(more=f"{good}<email>a@b</email>"),
+            registration(more=f"{good}<username>romeo</username>"),
+            registration(more=f"{good}<password>another</password>"),
+            form.replace("</x>", f"{field}</x>"),
+        ):
+            reply = self.client.ask(text)
+            self.assertError(reply, "modify", "bad-request")
+            self.assertNotIn("another", reply.toXml())
+        self.assertIsNone(self.listener.account())
+        more = f"<email/>{good}<email/><other>x</other><other>y</other>"
+        self.assertResult(self.client.ask(registration(more=more)))
+        self.assertEqual(self.listener.account().details["email"], "a@b")
+
     def test_kept(self):
         """What is filled in is kept with the account, from either form."""
         more = "<email>a@b</email><zip>1</zip><other>x</other>"

@@ -21,7 +21,9 @@ from invitereg.web.api.bodies import (
     NewResetBody,
     Nothing,
 )
-from invitereg.web.api.operations import Answer, Call, Operation, require_future
+from invitereg.web.api.operations import Answer, Call, operation, require_future
+
+_ONE = ("invites", "{id}")
 
 
 class Invites:
@@ -32,6 +34,17 @@ class Invites:
         self._store = IInviteStore(store)
         self._now = now
 
+    @operation(
+        "POST",
+        "invites",
+        id="createInvite",
+        scope=Scope.INVITES_CREATE,
+        body=NewInviteBody,
+        answer=IssuedInvite,
+        status=201,
+        statuses=(404, 409),
+        repeatable=True,
+    )
     async def create(self, call: Call) -> Answer:
         """Make an invite."""
         body: NewInviteBody = call.body
@@ -51,8 +64,19 @@ class Invites:
         )
         return _issued(await self._issuer.create(new, call.once), domain, status=201)
 
+    @operation(
+        "POST",
+        "resets",
+        id="createReset",
+        scope=Scope.RESETS_CREATE,
+        body=NewResetBody,
+        answer=IssuedInvite,
+        status=201,
+        statuses=(404,),
+        repeatable=True,
+    )
     async def reset(self, call: Call) -> Answer:
-        """Make a link that sets a new password."""
+        """Make a link that sets a new password for an account."""
         body: NewResetBody = call.body
         domain = call.domain(body.domain)
         made = await self._issuer.create_reset(
@@ -60,8 +84,17 @@ class Invites:
         )
         return _issued(made, domain, status=201)
 
+    @operation(
+        "GET",
+        "invites",
+        id="listInvites",
+        scope=Scope.INVITES_READ,
+        query=ListQuery,
+        answer=InvitePage,
+        statuses=(404,),
+    )
     async def list(self, call: Call) -> Answer:
-        """Some invites."""
+        """List invites, the oldest first, page by page."""
         query: ListQuery = call.query
         domain, now = call.domain(query.domain).name, self._now()
         status = None if query.status == "all" else Status(query.status)
@@ -77,16 +110,35 @@ class Invites:
             content=content, link_next=f"invites?{urlencode(values)}" if after else None
         )
 
+    @operation(
+        "GET",
+        *_ONE,
+        id="getInvite",
+        scope=Scope.INVITES_READ,
+        query=DomainQuery,
+        answer=InviteWithHistory,
+        statuses=(404,),
+    )
     async def show(self, call: Call) -> Answer:
-        """One invite and its uses."""
+        """Show an invite and who has used it."""
         domain = call.domain(call.query.domain).name
         invite = await self._store.get_invite(domain, call.name)
         uses = await self._store.list_uses(domain, invite.id)
         history = {"history": [use_object(use) for use in uses]}
         return Answer(content=invite_object(invite, self._now()) | history)
 
+    @operation(
+        "PATCH",
+        *_ONE,
+        id="editInvite",
+        scope=Scope.INVITES_EDIT,
+        query=DomainQuery,
+        body=InviteChangesBody,
+        answer=StoredInvite,
+        statuses=(404, 409),
+    )
     async def edit(self, call: Call) -> Answer:
-        """Change an invite."""
+        """Change an invite that is neither revoked nor used up."""
         body: InviteChangesBody = call.body
         values: dict[str, Any] = body.model_dump(
             include={"uses_allowed", "note"}, exclude_unset=True
@@ -102,13 +154,35 @@ class Invites:
             await self._issuer.edit(domain, call.name, InviteChanges(values=values))
         )
 
+    @operation(
+        "POST",
+        *_ONE,
+        "renew",
+        id="renewInvite",
+        scope=Scope.INVITES_EDIT,
+        query=DomainQuery,
+        body=Nothing,
+        answer=IssuedInvite,
+        statuses=(404,),
+    )
     async def renew(self, call: Call) -> Answer:
-        """Give an invite a new token."""
+        """Give a pending invite a new token, and end the old one."""
         domain = call.domain(call.query.domain)
         return _issued(await self._issuer.renew(domain.name, call.name), domain)
 
+    @operation(
+        "POST",
+        *_ONE,
+        "revoke",
+        id="revokeInvite",
+        scope=Scope.INVITES_EDIT,
+        query=DomainQuery,
+        body=Nothing,
+        answer=StoredInvite,
+        statuses=(404,),
+    )
     async def revoke(self, call: Call) -> Answer:
-        """End an invite."""
+        """End an invite, and free its username."""
         domain = call.domain(call.query.domain).name
         return self._changed(await self._issuer.revoke(domain, call.name))
 
@@ -117,96 +191,6 @@ class Invites:
 
     def _changed(self, invite: Invite) -> Answer:
         return Answer(content=invite_object(invite, self._now()))
-
-    def operations(self) -> tuple[Operation, ...]:
-        """All of this, as the API offers it."""
-        one = ("invites", "{id}")
-        return (
-            Operation(
-                method="POST",
-                path=("invites",),
-                id="createInvite",
-                summary="Make an invite",
-                scope=Scope.INVITES_CREATE,
-                carry_out=self.create,
-                body=NewInviteBody,
-                answer=IssuedInvite,
-                status=201,
-                statuses=(404, 409),
-                repeatable=True,
-            ),
-            Operation(
-                method="GET",
-                path=("invites",),
-                id="listInvites",
-                summary="List invites, the oldest first, page by page",
-                scope=Scope.INVITES_READ,
-                carry_out=self.list,
-                query=ListQuery,
-                answer=InvitePage,
-                statuses=(404,),
-            ),
-            Operation(
-                method="GET",
-                path=one,
-                id="getInvite",
-                summary="Show an invite and who has used it",
-                scope=Scope.INVITES_READ,
-                carry_out=self.show,
-                query=DomainQuery,
-                answer=InviteWithHistory,
-                statuses=(404,),
-            ),
-            Operation(
-                method="PATCH",
-                path=one,
-                id="editInvite",
-                summary="Change an invite that is neither revoked nor used up",
-                scope=Scope.INVITES_EDIT,
-                carry_out=self.edit,
-                query=DomainQuery,
-                body=InviteChangesBody,
-                answer=StoredInvite,
-                statuses=(404, 409),
-            ),
-            Operation(
-                method="POST",
-                path=(*one, "renew"),
-                id="renewInvite",
-                summary="Give a pending invite a new token, and end the old one",
-                scope=Scope.INVITES_EDIT,
-                carry_out=self.renew,
-                query=DomainQuery,
-                body=Nothing,
-                answer=IssuedInvite,
-                statuses=(404,),
-            ),
-            Operation(
-                method="POST",
-                path=(*one, "revoke"),
-                id="revokeInvite",
-                summary="End an invite, and free its username",
-                scope=Scope.INVITES_EDIT,
-                carry_out=self.revoke,
-                query=DomainQuery,
-                body=Nothing,
-                answer=StoredInvite,
-                statuses=(404,),
-            ),
-            Operation(
-                method="POST",
-                path=("resets",),
-                id="createReset",
-                summary="Make a link that sets a new password for an account",
-                scope=Scope.RESETS_CREATE,
-                carry_out=self.reset,
-                body=NewResetBody,
-                answer=IssuedInvite,
-                status=201,
-                statuses=(404,),
-                repeatable=True,
-            ),
-        )
 
 
 def _issued(made: tuple[Invite, str], domain: Domain, status: int = 200) -> Answer:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -14,6 +14,9 @@ from invitereg.objects import Object
 from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.web.api.bodies import Body, Nothing, Query
 from invitereg.web.api.problems import Problem
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+_MARK = "operation_of_the_api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,34 @@ class Operation:
     status: int = 200
     statuses: tuple[int, ...] = ()
     repeatable: bool = False
+
+
+def operation(
+    method: str,
+    *path: str,
+    id: str,  # noqa: A002 - OpenAPI's word
+    scope: Scope,
+    answer: type[BaseModel],
+    **more: Any,
+) -> Callable[[Method], Method]:
+    """Makes a method an `Operation`; the first line of its docstring is the summary."""
+
+    def mark(carry_out: Method) -> Method:
+        summary = (carry_out.__doc__ or "").partition("\n")[0].removesuffix(".")
+        described = {"method": method, "path": path, "id": id, "summary": summary}
+        setattr(carry_out, _MARK, {**described, "scope": scope, "answer": answer, **more})
+        return carry_out
+
+    return mark
+
+
+def operations_of(part: object) -> tuple[Operation, ...]:
+    """What a part offers by methods that are marked so, in their order."""
+    return tuple(
+        Operation(carry_out=getattr(part, name), **getattr(method, _MARK))
+        for name, method in vars(type(part)).items()
+        if hasattr(method, _MARK)
+    )
 
 
 def once(key: ApiKey, name: str, operation: Operation, body: Body) -> Once:

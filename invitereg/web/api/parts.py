@@ -9,6 +9,7 @@ from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.web.api.authorization import Authorization, Rates
 from invitereg.web.api.invites import Invites
+from invitereg.web.api.operations import operations_of
 from invitereg.web.api.prosody import PROSODY_PATH, ProsodyInvites
 from invitereg.web.api.registrations import Registrations
 from invitereg.web.api.resource import API_PATH, Api
@@ -40,8 +41,8 @@ def mount_api(
     """
     authorization = Authorization(keys, rates, now)
     operations = (
-        *Invites(issuer, store, now).operations(),
-        *Registrations(registrar).operations(),
+        *operations_of(Invites(issuer, store, now)),
+        *operations_of(Registrations(registrar)),
     )
     door.mount(API_PATH, Api(operations, authorization, domains))
     door.mount(PROSODY_PATH, ProsodyInvites(issuer, authorization))

@@ -7,7 +7,7 @@ from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
 from invitereg.web.api.answers import Preview, Registered
 from invitereg.web.api.bodies import PreviewBody, RegistrationBody
-from invitereg.web.api.operations import Answer, Call, Operation
+from invitereg.web.api.operations import Answer, Call, operation
 
 DOOR = "api"
 
@@ -22,15 +22,34 @@ class Registrations:
     def __init__(self, registrar: Registrar) -> None:
         self._registrar = registrar
 
+    @operation(
+        "POST",
+        "previews",
+        id="previewToken",
+        scope=Scope.REGISTRATIONS_CREATE,
+        body=PreviewBody,
+        answer=Preview,
+        statuses=(404,),
+    )
     async def preview(self, call: Call) -> Answer:
-        """What a token is good for; it stays good."""
+        """Tell what a token is good for, without using it."""
         body: PreviewBody = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
         grant = await self._registrar.preview(domain.name, address, body.token)
         return Answer(content=_preview(grant.invite, domain))
 
+    @operation(
+        "POST",
+        "registrations",
+        id="register",
+        scope=Scope.REGISTRATIONS_CREATE,
+        body=RegistrationBody,
+        answer=Registered,
+        status=201,
+        statuses=(404, 409),
+    )
     async def register(self, call: Call) -> Answer:
-        """Make an account, or set the password of a reset invite's."""
+        """Make an account, or set a new password by a reset's token."""
         body: RegistrationBody = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
         grant = None
@@ -51,34 +70,6 @@ class Registrations:
         kind = Kind.RESET if is_reset else Kind.ACCOUNT
         content = {"username": username, "domain": domain.name, "kind": kind.value}
         return Answer(content=content, status=201)
-
-    def operations(self) -> tuple[Operation, ...]:
-        """All of this, as the API offers it."""
-        return (
-            Operation(
-                method="POST",
-                path=("previews",),
-                id="previewToken",
-                summary="Tell what a token is good for, without using it",
-                scope=Scope.REGISTRATIONS_CREATE,
-                carry_out=self.preview,
-                body=PreviewBody,
-                answer=Preview,
-                statuses=(404,),
-            ),
-            Operation(
-                method="POST",
-                path=("registrations",),
-                id="register",
-                summary="Make an account, or set a new password by a reset's token",
-                scope=Scope.REGISTRATIONS_CREATE,
-                carry_out=self.register,
-                body=RegistrationBody,
-                answer=Registered,
-                status=201,
-                statuses=(404, 409),
-            ),
-        )
 
 
 def _preview(invite: Invite, domain: Domain) -> dict[str, object]:

@@ -13,6 +13,7 @@ from invitereg.policy.values import Limit
 from invitereg.store.memory_keys import MemoryKeyStore
 from invitereg.web.api.authorization import Authorization, Rates
 from invitereg.web.api.invites import Invites
+from invitereg.web.api.operations import operations_of
 from invitereg.web.api.prosody import PROSODY_PATH, ProsodyInvites
 from invitereg.web.api.registrations import Registrations
 from invitereg.web.api.resource import API_PATH, Api
@@ -42,8 +43,8 @@ class ApiCase(WebCase):
         rates = Rates(self.rate, self.clock.seconds)
         self.authorization = Authorization(self.keys, rates, self.now)
         operations = (
-            *Invites(self.issuer, self.store, self.now).operations(),
-            *Registrations(self.registrar).operations(),
+            *operations_of(Invites(self.issuer, self.store, self.now)),
+            *operations_of(Registrations(self.registrar)),
         )
         door = WebDoor(
             sites=self.sites, trusted_proxies=(), pages=notFound(), reactor=self.reactor()
