@@ -70,7 +70,9 @@ def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -
             try:
                 await check_registration(upstream_of(domain, keys), reactor_)
             except UpstreamFailure as failure:
-                found.append(f"{domain}: {keys.connect} cannot be used: {failure}")
+                found.append(
+                    f"{domain}: the server at {keys.connect} cannot be used: {failure}"
+                )
 
     def run() -> None:
         asked = Deferred.fromCoroutine(ask())
