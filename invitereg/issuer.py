@@ -23,7 +23,7 @@ from invitereg.model import (
     prepare_localpart,
     token_digest,
 )
-from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, check_new_invite
+from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, check_new_invite, require_text
 from invitereg.policy.counters import quota
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import (
@@ -264,6 +264,7 @@ class Issuer:
         uses = changes.values.get("uses_allowed")
         if isinstance(uses, int) and uses < 1:
             raise InvalidRequest("An invite needs at least one use.")
+        require_text(str(changes.values.get("note") or ""))
         invite: Invite = await self._store.edit_invite(domain, invite_id, changes, self.now())
         return invite
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from invitereg.errors import InvalidRequest
 from invitereg.model import Kind
+from invitereg.policy.texts import fits_xml
 
 DEFAULT_EXPIRY = timedelta.max
 
@@ -55,5 +56,13 @@ def check_new_invite(new: NewInvite) -> None:
         raise InvalidRequest("A contact invite needs an inviter to be a contact of.")
     if new.username and not new.registration:
         raise InvalidRequest("An invite that registers nobody cannot fix a username.")
+    for text in (new.note, *new.groups):
+        require_text(text)
     if new.expiry is not None and new.expiry <= timedelta():
         raise InvalidRequest("An invite must be valid for some time.")
+
+
+def require_text(text: str) -> None:
+    """Raises InvalidRequest if an admin could not be shown it in an app."""
+    if not fits_xml(text):
+        raise InvalidRequest("A note or a group has characters that cannot be used.")

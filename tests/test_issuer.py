@@ -66,6 +66,8 @@ class CreateTests(UseCase):
             {"contact": True},
             {"registration": False},
             {"inviter": "juliet", "registration": False, "username": "nurse"},
+            {"note": "a\x1b[0m"},
+            {"groups": ("friends", "\uffff")},
         ):
             self.refused(InvalidRequest, self.issuer.create(new(**asked)))
 
@@ -142,6 +144,17 @@ class ChangeTests(UseCase):
         for which, uses in ((invite, 0), (named, 2), (named, None)):
             changes = InviteChanges(values={"uses_allowed": uses})
             self.refused(InvalidRequest, self.issuer.edit(DOMAIN, which.id, changes))
+
+    def test_edit_unreadable(self) -> None:
+        """A note that no app could be sent is refused; the one before it stays."""
+        invite, _ = self.invite(note="fair")
+        for note in ("\x00", "\x1b", "\ud800"):
+            changes = InviteChanges(values={"note": note})
+            self.refused(InvalidRequest, self.issuer.edit(DOMAIN, invite.id, changes))
+        changes = InviteChanges(values={"note": "two\nlines\t☃"})
+        self.assertEqual(
+            self.done(self.issuer.edit(DOMAIN, invite.id, changes)).note, "two\nlines\t☃"
+        )
 
     def test_revoke(self) -> None:
         """A revoked invite opens nothing, its name is free, and revoking twice is harmless."""

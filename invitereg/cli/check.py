@@ -26,7 +26,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
     Prints nothing if it can be used, otherwise every mistake on a line. A certificate that
     has expired, or is for another name, is named as well, and is no mistake: the service runs.
     With --online, the servers that keep accounts are asked as well: accounts are made there
-    and removed again.
+    and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
     if schema:
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

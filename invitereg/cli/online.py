@@ -1,7 +1,7 @@
 """Finds out what the servers behind do not let us do: by way of the service, or directly."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ from invitereg.accounts.posted import PostedAccounts
 from invitereg.behind import ServersBehind
 from invitereg.cli.desk import Desk
 from invitereg.config import load
+from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
 from invitereg.store.memory import MemoryStore
 from invitereg.threads import Inline
+from invitereg.xmpp.behind import upstream_of
+from invitereg.xmpp.registrationcheck import check_registration
+from invitereg.xmpp.upstream import UpstreamFailure
 
 SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
@@ -40,11 +44,12 @@ def problems(path: Path) -> Iterator[str]:
                 continue
             del left[domain]
             yield from (f"{domain}: {text}" for text in answer)
-    if left:
-        yield from _ask_directly(left)
+    if left or config.upstreams:
+        yield from _ask_directly(left, config.upstreams)
 
 
-def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
+def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -> Iterator[str]:
+    """What is wrong with backends whose service does not run, and with servers behind."""
     from twisted.internet import reactor
 
     reactor_: Any = reactor
@@ -61,6 +66,13 @@ def _ask_directly(left: dict[str, Any]) -> Iterator[str]:
         for domain, accounts in behind.accounts.items():
             found.extend(f"{domain}: {t}" for t in await accounts.server.try_privileges())
         await behind.stop()
+        for domain, keys in upstreams.items():
+            try:
+                await check_registration(upstream_of(domain, keys), reactor_)
+            except UpstreamFailure as failure:
+                found.append(
+                    f"{domain}: the server at {keys.connect} cannot be used: {failure}"
+                )
 
     def run() -> None:
         asked = Deferred.fromCoroutine(ask())

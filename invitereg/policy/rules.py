@@ -23,10 +23,8 @@ from invitereg.errors import (
 )
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
 from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
-
-# XML 1.0 §2.2: no stanza could ever carry them, as to an admin who asks.
-_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ def _field_missing(case: Case) -> Refused | None:
 
 def _field_unacceptable(case: Case) -> Refused | None:
     fields = () if case.is_reset else case.policy.fields
-    wrong = (name for name in fields if _NOT_IN_XML.search(case.request.fields.get(name, "")))
+    wrong = (name for name in fields if not fits_xml(case.request.fields.get(name, "")))
     first = next(wrong, None)
     return None if first is None else UnacceptableField(first)
 

@@ -114,9 +114,15 @@ class ServerStream(Protocol):
     def connect(self, reactor: Any) -> "Deferred[Opened]":
         """Begin; returns ``opened``, which may be cancelled to give up."""
         connecting = clientFromString(reactor, self._upstream.connect).connect(_Only(self))
-        self.opened.addBoth(_passing, connecting.cancel)
+        self.opened.addBoth(self._give_up, connecting)
         connecting.addErrback(self._unreachable)
         return self.opened
+
+    def _give_up(self, result: Any, connecting: "Deferred[Any]") -> Any:
+        # While the connection is being made ours fails first, and its own Deferred fires after.
+        if self.transport is None:
+            connecting.cancel()
+        return result
 
     def _unreachable(self, failure: Failure) -> None:
         self._fail(f"it cannot be reached: {failure.getErrorMessage()}")
@@ -207,6 +213,9 @@ class ServerStream(Protocol):
     def _start_tls(self) -> None:
         try:
             options = self._upstream.tls_options()
+        except UnicodeError as error:
+            self._fail(f"no certificate can be for {self._upstream.domain}: {error}")
+            return
         except (OSError, ValueError) as error:
             self._fail(f"its authority {self._upstream.ca} cannot be used: {error}")
             return
@@ -304,8 +313,3 @@ class _Only(Factory):
 
 def _has_starttls(features: domish.Element) -> bool:
     return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
-
-
-def _passing(result: Any, call: Callable[[], None]) -> Any:
-    call()
-    return result

@@ -38,6 +38,7 @@ class Upstream:
         """What a connection to the server is secured with.
 
         Raises:
+            UnicodeError: no certificate can be for the domain (RFC 5890).
             OSError, ValueError: the file ``ca`` cannot be read, or has no certificate.
         """
         changed = self.ca.stat().st_mtime_ns if self.ca is not None else 0

@@ -231,8 +231,7 @@ class ProsodyTests(ComponentTests):
 
     @classmethod
     def prepare(cls, server: Any) -> None:
-        """See `ComponentCase`."""
-        server.modules += " offline"
+        """See `ComponentCase`; Prosody does so by itself."""
 
     @classmethod
     def backend(cls, server: Any) -> str:

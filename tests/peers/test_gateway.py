@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from scramp import ScramClient
 
 from invitereg.selfsigned import write_certificate
-from tests.peers.behind import in_front
+from tests.peers.behind import command, in_front
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.peers.test_slixmpp import Client
 from tests.service.running import DOMAIN, Service, until, within_bounds
@@ -211,11 +211,19 @@ class Own(GatewayCase):
         self.service = service = self.in_front(server)
         await service.logged("is not used: it registers accounts by itself")
         self.assertEqual(await self.refused(service), "remote-connection-failed")
+        checked = await asyncio.to_thread(command, service, "check", "--online")
+        place = f"{DOMAIN}: the server at tcp:127.0.0.1:{server.port}"
+        self.assertEqual(checked.returncode, 2)
+        self.assertIn(f"{place} cannot be used: it registers accounts by", checked.stderr)
         server.stop()
+        checked = await asyncio.to_thread(command, service, "check", "--online")
+        self.assertIn(f"{place} cannot be used: it cannot be reached: ", checked.stderr)
         self.close_registration(server)
         server.start()
         async with self.session(self.account()):
             await service.logged("is used again")
+        checked = await asyncio.to_thread(command, service, "check", "--online")
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
 
     def close_registration(self, server: Server) -> None:
         raise NotImplementedError

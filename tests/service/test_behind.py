@@ -16,7 +16,8 @@ class BehindTests(IsolatedAsyncioTestCase):
         self.peer = Prosody()
         self.addCleanup(self.peer.remove)
         self.peer.start()
-        self.service = Service(accounts(self.peer))
+        settings = f"registration_watchers: [escalus@{DOMAIN}]"
+        self.service = Service(f"{accounts(self.peer)}\n{settings}")
         self.addCleanup(self.service.remove)
 
     async def test_registers(self):
@@ -36,10 +37,42 @@ class BehindTests(IsolatedAsyncioTestCase):
             lambda: all(_has_contact(rosters / f"{n}.dat") for n in ("juliet", "romeo")),
             "no contacts",
         )
+        named = command(self.service, "account", "list").stderr
+        self.assertIn("only those known here are listed", named)
         again = command(self.service, "account", "create", "juliet", password="pass word 3")
         self.assertEqual(again.returncode, 1)
         deleted = command(self.service, "account", "delete", "juliet")
         self.assertEqual((deleted.returncode, deleted.stderr), (0, ""))
+
+    async def test_roles(self):
+        """Roles are given to whoever has an account there, and to nobody else."""
+        self.peer.register("paris", "pass word 1")
+        start(self.service)
+        given = command(self.service, "account", "role", "paris", "--add", "team")
+        self.assertEqual((given.returncode, given.stdout), (0, f"paris@{DOMAIN}\tteam\n"))
+        nobody = command(self.service, "account", "role", "nobody", "--add", "team")
+        self.assertEqual((nobody.returncode, nobody.stdout), (1, ""))
+        self.assertIn(f"There is no account nobody@{DOMAIN}.", nobody.stderr)
+        # Whoever is known here can be changed without the service.
+        self.service.stop()
+        taken = command(self.service, "account", "role", "paris", "--remove", "team")
+        self.assertEqual((taken.returncode, taken.stdout), (0, f"paris@{DOMAIN}\t-\n"))
+
+    async def test_told_in_the_end(self):
+        """A watcher is told of a registration although the server crashes right after it."""
+        self.peer.register("escalus", "pass word 1")
+        start(self.service)
+        wire = await Wire.connect(self.service)
+        self.addCleanup(wire.close)
+        self.assertEqual(await wire.preauth(token(self.service)), "result")
+        self.assertEqual(await wire.register("juliet", "pass word 2"), "result")
+        self.peer.kill()
+        self.peer.start()
+        kept = self.peer.folder / "data" / DOMAIN / "offline" / "escalus.list"
+        await until(
+            lambda: kept.exists() and f"juliet@{DOMAIN} has registered" in kept.read_text(),
+            "the watcher is not told",
+        )
 
     async def test_server_comes_back(self):
         """While the server is away nothing is made, and all goes on when it is back."""

@@ -1,7 +1,10 @@
 """A server behind that is not as it should be: what the log and the client are told."""
 
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
 
+from invitereg.xmpp.upstream import ServerStream, UpstreamFailure
+from invitereg.xmpp.upstreamkeys import Upstream
 from tests.xmpp.gatewaydoor import (
     CHECK,
     CHECK_HEADER,
@@ -12,6 +15,7 @@ from tests.xmpp.gatewaydoor import (
     SERVER_HEADER,
     GatewayListener,
     GatewayTestCase,
+    ServerEnd,
 )
 from tests.xmpp.messages import DOMAIN, NS_STREAMS, children
 
@@ -132,6 +136,16 @@ class TroubleTests(TroubleCase):
         self.listener.accept().close()
         self.assertTurnedAway(client)
         self.assertLogged("it has closed the connection without a word: should tls be direct")
+
+    def test_domain_without_certificate(self):
+        """A name for which there can be no certificate is said to be one."""
+        reactor = MemoryReactorClock()
+        where = {"domain": "a_b.example", "connect": "tcp:127.0.0.1:1"}
+        stream = ServerStream(Upstream(tls="direct", **where), b"", reactor)
+        opened = stream.connect(reactor)
+        ServerEnd(reactor.tcpClients[0][2].buildProtocol(None))
+        failure = self.failureResultOf(opened, UpstreamFailure)
+        self.assertIn("no certificate can be for a_b.example: ", str(failure.value))
 
     def test_said_once(self):
         """However many clients come, the log says once that it is down, once that it is up."""
