@@ -252,6 +252,7 @@ def _is_of(sender: str, whom: str) -> bool:
 
 def _error_in(iq: domish.Element) -> StanzaError:
     try:
-        return exceptionFromStanza(iq)
+        error: StanzaError = exceptionFromStanza(iq)
     except Exception:  # Twisted's own reader stumbles over a code that is none
         return StanzaError("undefined-condition")
+    return error
