@@ -111,7 +111,11 @@ class ILeaseStore(Interface):
     def take_errands(
         domain: str, node: str, now: datetime, again: datetime
     ) -> Deferred[Sequence[Errand]]:
-        """What is to be done now; nobody else is given it before ``again``. At most 20."""
+        """What is to be done now; nobody else is given it before ``again``. At most 20.
+
+        What is put off for longer than any errand is (two minutes after ``again``) was so by
+        a clock that was ahead: it is to be done now.
+        """
 
     def put_off(number: int, until: datetime) -> Deferred[None]:
         """It could not be done: try again at ``until``."""

@@ -12,7 +12,7 @@ an account of that very name there while an outcome is unknown.
 """
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -37,6 +37,7 @@ ABANDONED = timedelta(seconds=20)
 More than a registration takes at most: a step at the server, and the store's patience for
 each write. The clocks of several nodes must not be further apart than the rest.
 """
+_EVER = datetime.max.replace(tzinfo=UTC)
 _DOUBTFUL = ABANDONED - timedelta(seconds=LATE_SECONDS)
 
 
@@ -150,8 +151,9 @@ class Making:
         Those of other processes are left alone until these must have given up.
         """
         now = self._now()
-        for lease in await self._leases.open_leases(self._domain, now):
-            number, age = lease.number, now - lease.at
+        for lease in await self._leases.open_leases(self._domain, _EVER):
+            # One that is ahead by so much was made before the clock was set back.
+            number, age = lease.number, abs(now - lease.at)
             ours = number in self._refused or number in self._unknown
             if number in self._busy or not (ours or age >= _DOUBTFUL):
                 continue

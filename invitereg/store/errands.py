@@ -11,6 +11,8 @@ from invitereg.store.leasetables import errands
 from invitereg.store.tables import Time
 
 AT_ONCE = 20
+LONGEST_PAUSE = timedelta(minutes=2)
+"""More than an errand is put off for, even if the clocks of two processes differ."""
 KEPT = timedelta(hours=1)
 """How long an answer is kept that nobody has come for."""
 
@@ -19,7 +21,10 @@ _ADD = insert(errands).returning(errands.c.number)
 _IS_DUE = (
     errands.c.domain == bindparam("of_domain"),
     errands.c.answer.is_(None),
-    errands.c.due <= bindparam("now", type_=Time),
+    or_(
+        errands.c.due <= bindparam("now", type_=Time),
+        errands.c.due > bindparam("ahead", type_=Time),
+    ),
 )
 _DUE = select(errands.c.number).where(
     *_IS_DUE,
@@ -70,7 +75,8 @@ def take(
     connection: Connection, domain: str, node: str, now: datetime, again: datetime
 ) -> Sequence[Errand]:
     """See `ILeaseStore.take_errands`."""
-    which = {"of_domain": domain, "of_node": node, "now": now, "again": again}
+    times = {"now": now, "again": again, "ahead": again + LONGEST_PAUSE}
+    which = {"of_domain": domain, "of_node": node, **times}
     found = [_errand_of(row) for row in connection.execute(_TAKE, which)]
     return sorted(found, key=lambda errand: errand.number)
 

@@ -140,6 +140,24 @@ class BackendContract(StoreCase):
                 await self.store.purge_names(DOMAIN, self.now, 9)
                 self.advance(timedelta(hours=2))
 
+    async def test_clock_set_back(self) -> None:
+        """What was begun by a clock that was ahead does not wait for that time to come."""
+        await self.server.create("romeo", PASSWORD)
+        right = self._clock_now
+        for fault, name in ((Fault.KILLED_AFTER, "nurse"), (Fault.CUT_AFTER, "juliet")):
+            self._clock_now = lambda: right() + timedelta(hours=3)
+            invite = await self.invite(expires_at=self.now + timedelta(days=1))
+            self.server.faults["create"] = fault
+            self.server.faults["make_contacts"] = Fault.UNREACHABLE
+            await self.attempt(fault, self.redeem(name, invite, contact="romeo"))
+            await self.settle(1)
+            self._clock_now = right
+            await self.settle()
+            self.assertIsNotNone(await self.account(name))
+            later = self.now + timedelta(days=1)
+            self.assertEqual(await self.store.open_leases(DOMAIN, later), [])
+        self.assertTrue(await self.are_contacts())
+
     async def act_late(self) -> None:
         for act in self.server.late:
             await act()

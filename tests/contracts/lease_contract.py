@@ -9,7 +9,7 @@ from invitereg.leases import Errand, Task
 from invitereg.model import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
 
-SECOND = timedelta(seconds=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class LeaseContract(StoreCase):
@@ -185,6 +185,15 @@ class ErrandContract(StoreCase):
         self.assertEqual(await self.take(), [])
         self.advance(SECOND)
         self.assertEqual(await self.take(), [number])
+
+    async def test_clock_set_back(self):
+        """What is due in a time that nobody puts anything off to is due now."""
+        number = await self.store.add_errand(self.errand())
+        await self.store.put_off(number, self.now + HOUR + 2 * MINUTE)
+        self.assertEqual(await self.take(), [])
+        await self.store.put_off(number, self.now + HOUR + 2 * MINUTE + SECOND)
+        self.assertEqual(await self.take(), [number])
+        self.assertEqual(await self.take(), [])
 
     async def test_answered(self):
         """An answer waits for who asked; secrets do not wait with it."""
