@@ -268,6 +268,15 @@ class ComponentCommandTests(ComponentCase):
         self.assertEqual(self.execute("urn:x", action="cancel"), "item-not-found")
         self.assertEqual(self.answer.command.attributes, {"node": "urn:x", "action": "cancel"})
 
+    def test_other_preparation(self):
+        """Who has a name that only we take for another's, as by a later Unicode, is nobody."""
+        self.account("\u10d0")
+        for sender in ("\u1c90", "Romeo"):
+            self.assertEqual(
+                self.execute("urn:xmpp:invite#invite", f"{sender}@{DOMAIN}/x"), "jid-malformed"
+            )
+        self.assertEqual(self.execute("urn:xmpp:invite#invite", f"\u10d0@{DOMAIN}/x"), "result")
+
     def test_strangers_commands(self):
         """Nobody of another server gives commands, wherever they may register from."""
         self.open("*")
