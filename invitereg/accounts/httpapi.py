@@ -16,8 +16,7 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from service_identity import VerificationError
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as TimedOut
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
@@ -142,12 +141,12 @@ class HTTPAPI:
         try:
             try:
                 return await self._call(self._asking, command, arguments, until)
-            except (ResponseFailed, ResponseNeverReceived) as error:
-                if _is_late(error):
+            except (ResponseFailed, ResponseNeverReceived):
+                if self._reactor.seconds() >= until:
                     raise
                 return await self._call(self._asking, command, arguments, until)
         except Exception as error:  # whatever it was: nothing has been done
-            raise ServerUnreachable(self._complaint(error)) from None
+            raise ServerUnreachable(self._complaint(error, until)) from None
 
     async def change(self, command: str, arguments: Mapping[str, Any], until: float) -> Answer:
         """Call a command that changes something; once.
@@ -162,7 +161,7 @@ class HTTPAPI:
             return await self._call(client, command, arguments, until)
         except Exception as error:  # what is not known to be harmless is not harmless
             fault = ServerUnreachable if _never_sent(error) else OutcomeUnknown
-            raise fault(self._complaint(error)) from None
+            raise fault(self._complaint(error, until)) from None
         finally:
             line.abort()
 
@@ -189,9 +188,9 @@ class HTTPAPI:
         await response.collect(_into(body))
         return Answer(response.code, _read(bytes(body)))
 
-    def _complaint(self, error: Exception) -> str:
+    def _complaint(self, error: Exception, until: float) -> str:
         where = f"ejabberd's API at {self._access.url}"
-        if _is_late(error):
+        if self._reactor.seconds() >= until:  # Then it was cancelled, at whatever step.
             return f"{where} has not answered in time"
         reasons = [str(one) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
@@ -268,11 +267,6 @@ def _read(body: bytes) -> Any:
 def _reasons(error: BaseException) -> list[BaseException]:
     failures = getattr(error, "reasons", None)
     return [failure.value for failure in failures] if failures else [error]
-
-
-def _is_late(error: BaseException) -> bool:
-    """Whether its time was over."""
-    return any(isinstance(one, TimedOut | CancelledError) for one in _reasons(error))
 
 
 def _never_sent(error: BaseException) -> bool:

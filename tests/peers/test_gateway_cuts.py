@@ -4,7 +4,7 @@ import base64
 from typing import ClassVar
 from unittest import IsolatedAsyncioTestCase
 
-from tests.peers.behind import upstream
+from tests.peers.behind import in_front
 from tests.peers.line import Fault, Line
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.service.running import Service
@@ -28,8 +28,7 @@ class CutCase(IsolatedAsyncioTestCase):
         cls.addClassCleanup(server.unregister, "mercutio")
         cls.line = Line(server.port)
         cls.addClassCleanup(cls.line.close)
-        where = upstream(server, connect=f"tcp:127.0.0.1:{cls.line.port}")
-        cls.service = Service(upstream=where)
+        cls.service = in_front(server, connect=f"tcp:127.0.0.1:{cls.line.port}")
         cls.addClassCleanup(cls.service.remove)
         cls.service.start()
 
@@ -75,8 +74,7 @@ class CutCase(IsolatedAsyncioTestCase):
             # it had said nothing yet, or had its last answer.
             told = ends.count(FAILED)
             self.assertGreaterEqual(told, 6, ends)
-            self.assertEqual(ends[:told], [FAILED] * told)
-            self.assertLessEqual(set(ends[told:]), {ENDED, ALL})
+            self.assertLessEqual(set(ends), {FAILED, ENDED, ALL})
             self.assertGreaterEqual(ends.count(ENDED), 4, ends)
             self.assertEqual(ends[-1], ALL)
         self.service.check_log()
