@@ -31,7 +31,7 @@ from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
 from invitereg.policy.counters import guess_counter, registration_counter, stale_counter
 from invitereg.policy.passwords import refuse_password
-from invitereg.policy.values import Address, Domain, Facts, Request, Tally
+from invitereg.policy.values import Domain, Facts, Origin, Request, Tally
 from invitereg.submissions import Grant, Submission, account_of, use_of
 
 __all__ = ["Grant", "Registrar", "Submission"]
@@ -66,7 +66,7 @@ class Registrar:
         self._accounts = IAccounts(accounts)
         self._now = now
 
-    async def preauthorise(self, domain: str, address: Address | None, token: str) -> Grant:
+    async def preauthorise(self, domain: str, address: Origin | None, token: str) -> Grant:
         """Find out whether a token opens the door; reads only, unless it does not.
 
         Raises:
@@ -75,7 +75,7 @@ class Registrar:
         """
         return await self._grant(Request(domain=domain, address=address, has_token=True), token)
 
-    async def preview(self, domain: str, address: Address | None, token: str) -> Grant:
+    async def preview(self, domain: str, address: Origin | None, token: str) -> Grant:
         """What a token is for, to show it: also an invite that only makes contacts.
 
         Raises as `preauthorise`, but not as too many have registered: others still may.
@@ -83,7 +83,7 @@ class Registrar:
         request = Request(domain=domain, address=address, has_token=True, viewing=True)
         return await self._grant(request, token)
 
-    async def admit(self, domain: str, address: Address | None) -> None:
+    async def admit(self, domain: str, address: Origin | None) -> None:
         """Find out whether somebody may register here without an invite.
 
         Raises:
@@ -276,7 +276,7 @@ class Registrar:
         return tuple(notices_about(self.domains[use.domain], use))
 
     async def _count_refused_token(
-        self, domain: str, address: Address | None, invite: Invite | None
+        self, domain: str, address: Origin | None, invite: Invite | None
     ) -> None:
         """Count a guess; and what is none, so that it takes as long and tells nothing."""
         policy = self.domains[domain].policy
@@ -287,7 +287,7 @@ class Registrar:
             raise Throttled
 
     def _refused(
-        self, rule: str, domain: str, address: Address | None, invite: Invite | None
+        self, rule: str, domain: str, address: Origin | None, invite: Invite | None
     ) -> None:
         self._meter.refused(rule)
         self.refusals.info(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from invitereg.model import Account, Invite, Kind, Use, prepare_localpart
-from invitereg.policy.values import Address
+from invitereg.policy.values import Origin, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Submission:
 
     domain: str
     door: str
-    address: Address | None
+    address: Origin | None
     username: str | None
     password: str | None = field(repr=False)
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +42,7 @@ class Submission:
 
 def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
     """What the history is to say of a submission; raises InvalidUsername."""
+    address = submission.address
     return Use(
         domain=submission.domain,
         username=prepare_localpart(submission.username or ""),
@@ -50,7 +51,7 @@ def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
         door=submission.door,
         invite_id=invite.id if invite else None,
         inviter=invite.inviter if invite else None,
-        address=str(submission.address) if submission.address else None,
+        address=str(address) if address and not isinstance(address, Sender) else None,
     )
 
 

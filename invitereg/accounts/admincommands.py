@@ -26,6 +26,7 @@ from invitereg.server import (
 )
 
 NS_COMMANDS = "http://jabber.org/protocol/commands"
+NS_ITEMS = "http://jabber.org/protocol/disco#items"
 NS_ADMIN = "http://jabber.org/protocol/admin"
 # With these the server says that it has done nothing.
 _REFUSALS = {
@@ -133,16 +134,17 @@ class AdminCommands:
             ServerRefused, ServerUnreachable, OutcomeUnknown: see there.
         """
         try:
-            form = (await self._step(command, "execute", deadline.left())).command
+            first = await self._step(command, "execute", deadline.left())
         except StanzaError as error:
             raise self._refusal(error) from None
         except OutcomeUnknown as fault:
             # Only the second step does anything.
             raise ServerUnreachable(fault.text) from None
-        session = form.getAttribute("sessionid") or ""
-        wanted = next(form.elements(NS_X_DATA, "x"), None)
-        if form.getAttribute("status") != "executing" or wanted is None:
+        form = _child(first, NS_COMMANDS, "command")
+        wanted = form and _child(form, NS_X_DATA, "x")
+        if form is None or wanted is None or form.getAttribute("status") != "executing":
             raise ServerUnreachable(f"{self.domain} answered {command} with no form")
+        session = form.getAttribute("sessionid") or ""
         names = {
             field["var"]
             for field in wanted.elements(NS_X_DATA, "field")
@@ -153,25 +155,28 @@ class AdminCommands:
             answer = await self._step(command, "complete", deadline.left(), session, filled)
         except StanzaError as error:
             raise self._completion_refusal(error) from None
-        return _outcome(answer.command, command)
+        return _outcome(_child(answer, NS_COMMANDS, "command"), command)
 
     async def items(self, node: str, deadline: Deadline) -> list[tuple[str, str, str]]:
         """What is listed at a node of the domain: address, node and name of each (XEP-0030)."""
         iq = request(self.domain, "get")
-        iq.addElement(("http://jabber.org/protocol/disco#items", "query"))["node"] = node
+        iq.addElement((NS_ITEMS, "query"))["node"] = node
         try:
             answer = await self._line.ask(iq, deadline.left())
         except StanzaError as error:
             raise self._refusal(error) from None
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
+        listed = _child(answer, NS_ITEMS, "query")
+        if listed is None:
+            raise ServerUnreachable(f"{self.domain} answered with no list of {node}")
         return [
             (
                 item.getAttribute("jid") or "",
                 item.getAttribute("node") or "",
                 item.getAttribute("name") or "",
             )
-            for item in answer.query.elements()
+            for item in listed.elements()
         ]
 
     def _step(
@@ -223,10 +228,14 @@ def said(error: StanzaError) -> str:
     return f"{error.condition} ({error.text})" if error.text else str(error.condition)
 
 
+def _child(element: domish.Element, uri: str, name: str) -> domish.Element | None:
+    return next(element.elements(uri, name), None)
+
+
 def _outcome(command: domish.Element | None, name: str) -> Outcome:
     if command is None or command.getAttribute("status") != "completed":
         raise OutcomeUnknown(f"the server did not complete {name}, nor say why")
     notes = command.elements(NS_COMMANDS, "note")
     errors = [str(note) or "error" for note in notes if note.getAttribute("type") == "error"]
-    form = next(command.elements(NS_X_DATA, "x"), None)
+    form = _child(command, NS_X_DATA, "x")
     return Outcome(form is not None, "; ".join(errors))

@@ -16,6 +16,7 @@ def complain_of_disagreement(document: Document, named: Iterable[Named], domains
     _complain_of_sites(document, named, domains)
     _complain_of_recipients(document, named, domains)
     _complain_of_gateways(document, named, domains)
+    _complain_of_components(document, named, domains)
 
 
 def _complain_of_sites(document: Document, named: Iterable[Named], domains: Keys) -> None:
@@ -48,6 +49,27 @@ def _complain_of_gateways(document: Document, named: Iterable[Named], domains: K
                 "accounts: {backend: xmpp} or {backend: ejabberd}, or take upstream out"
             )
             document.complain(domain.place(document, ("c2s", "upstream")), text)
+
+
+def _complain_of_components(document: Document, named: Iterable[Named], domains: Keys) -> None:
+    """Of two connections with one name the server closes one, again and again."""
+    owners: dict[str, str] = {}
+    for domain in named:
+        keys = domains[domain.name]
+        if keys is None or keys.component is None:
+            continue
+        jid = keys.component.jid
+        owner = owners.setdefault(jid, domain.name)
+        place = domain.place(document, ("component",))
+        if jid in domains:
+            text = (
+                f"jid: {jid} is a domain that is served: a component has an address of its "
+                f"own, such as invites.{jid}"
+            )
+            document.complain(place, text)
+        elif owner != domain.name:
+            text = f"jid: {jid} is the component of {owner} as well: each domain needs its own"
+            document.complain(place, text)
 
 
 def _complain_of_recipients(document: Document, named: Iterable[Named], domains: Keys) -> None:

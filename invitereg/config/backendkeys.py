@@ -28,7 +28,7 @@ MOST_ITERATIONS = 1_000_000  # a second or so for each login
 _MOST_SECRET = 4096
 
 
-def _client_endpoint(text: str) -> str:
+def _client_endpoint(text: str, info: ValidationInfo) -> str:
     kind, _, rest = text.partition(":")
     if kind not in ("tcp", "tls", "unix") or not rest:
         raise ValueError("is no place to connect to, such as tcp:127.0.0.1:5347")
@@ -36,7 +36,22 @@ def _client_endpoint(text: str) -> str:
         numbers = [part.partition("=")[2] or part for part in rest.split(":")]
         if not any(number.isdecimal() and 0 < int(number) < 65536 for number in numbers[1:]):
             raise ValueError("must end with a port, such as tcp:127.0.0.1:5347")
+    if kind != "tls" and surroundings(info).serving:
+        from invitereg.config.endpoints import check_client_endpoint
+
+        check_client_endpoint(text)
     return text
+
+
+def _is_api(url: str) -> bool:
+    """Whether all of an address is used: other parts would be lost, or be in the log."""
+    parts = urlsplit(url)
+    try:
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    plain = not (set(url) & set("?#@") or any(sign.isspace() for sign in url))
+    return has_port and plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def secret_in(path: Path) -> str:
@@ -99,9 +114,7 @@ class Accounts(Section):
     @field_validator("url")
     @classmethod
     def _is_url(cls, url: str) -> str:
-        if url and (
-            urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname
-        ):
+        if url and not _is_api(url):
             raise ValueError("must be an address such as http://127.0.0.1:5280/api")
         return url
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from invitereg.model import Invite, Kind
-from invitereg.policy.values import Address, Limit, Policy, Tally
+from invitereg.policy.values import Address, Limit, Origin, Policy, Sender, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Counter:
         return max(1.0, (oldest + self.limit.period - now).total_seconds())
 
 
-def guess_counter(policy: Policy, address: Address | None) -> Counter:
+def guess_counter(policy: Policy, address: Origin | None) -> Counter:
     """Counts the tokens unknown to the domain that came from a network."""
     limits = policy.limits
     return Counter(
@@ -46,7 +46,7 @@ def guess_counter(policy: Policy, address: Address | None) -> Counter:
     )
 
 
-def stale_counter(policy: Policy, address: Address | None) -> Counter:
+def stale_counter(policy: Policy, address: Origin | None) -> Counter:
     """Counts the tokens that are over, which limits nobody.
 
     They are no guesses; but if only guesses were written down, the time that it takes would
@@ -58,17 +58,21 @@ def stale_counter(policy: Policy, address: Address | None) -> Counter:
 
 
 def registration_counter(
-    policy: Policy, address: Address | None, invite: Invite | None
+    policy: Policy, address: Origin | None, invite: Invite | None
 ) -> Counter | None:
     """Counts the accounts made; None where they are not counted.
 
     An invite with one use is its own limit, so guests behind one address translator all get
-    in. One with several is counted per invite and network.
+    in. One with several is counted per invite and network. A server is as one network, as new
+    accounts at it could register more in their turn.
     """
     limits = policy.limits
     if address is None or limits.allowlisted(address):
         return None
-    network = limits.network(address)
+    if isinstance(address, Sender):
+        network = f"xmpp:{address.server}"
+    else:
+        network = limits.network(address)
     if invite is None:
         return Counter(name="registration", key=network, limit=limits.registration)
     if invite.kind is Kind.RESET or invite.uses_allowed == 1:

@@ -12,6 +12,27 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who asks by way of an XMPP server, from a network that only that server knows.
+
+    Attributes:
+        guesser: whose wrong tokens are counted: an account, or all of a server.
+        server: the domain whose accounts are counted together when they register somebody.
+    """
+
+    guesser: str
+    server: str
+
+    def __str__(self) -> str:
+        """As it is logged: never like an address, which might get banned for it."""
+        return f"xmpp:{self.guesser}"
+
+
+Origin = Address | Sender
+"""Where a request comes from."""
+
+
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
     """The address that ``text`` names; None for what is none, such as a UNIX socket's path.
@@ -30,9 +51,11 @@ def parse_address(text: str) -> Address | None:
     return address.ipv4_mapped or IPv6Address(int(address))
 
 
-def within(address: Address | None, networks: tuple[Network, ...]) -> bool:
+def within(address: Origin | None, networks: tuple[Network, ...]) -> bool:
     """Whether ``address`` lies in one of ``networks``; no address lies in none."""
-    return address is not None and any(address in network for network in networks)
+    if address is None or isinstance(address, Sender):
+        return False
+    return any(address in network for network in networks)
 
 
 @lru_cache(maxsize=1024)
@@ -72,14 +95,16 @@ class Limits:
     allowlist_only: bool = False
     blocklist: tuple[Network, ...] = ()
 
-    def allowlisted(self, address: Address | None) -> bool:
+    def allowlisted(self, address: Origin | None) -> bool:
         """Whether ``address`` skips the throttles."""
         return within(address, self.allowlist)
 
-    def network(self, address: Address | None) -> str:
+    def network(self, address: Origin | None) -> str:
         """The network of ``address``, as the key under which it is counted."""
         if address is None:
             return "local"
+        if isinstance(address, Sender):
+            return str(address)
         return _network(address, self.ipv4_prefix if address.version == 4 else self.ipv6_prefix)
 
 
@@ -169,7 +194,7 @@ class Request:
     """
 
     domain: str
-    address: Address | None = None
+    address: Origin | None = None
     has_token: bool = False
     username: str | None = None
     password: str | None = field(default=None, repr=False)

@@ -23,7 +23,7 @@ from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
 from invitereg.errors import Refused, Throttled, Unavailable
-from invitereg.policy.values import Domain
+from invitereg.policy.values import Domain, Sender
 from invitereg.registrar import Grant, Registrar, Submission
 from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
 from invitereg.xmpp.commands import about_command
@@ -187,6 +187,11 @@ class ComponentDoor(XMPPHandler):
             text = "Registration is not allowed from your server."
             raise StanzaError("forbidden", "auth", text, "en")
 
+    def _origin(self, sender: JID) -> Sender:
+        """Whom to count: of another server all together, as it makes up whom it likes."""
+        ours = sender.host == self._domain().name
+        return Sender(sender.userhost() if ours else sender.host, sender.host)
+
     def _grant(self, sender: JID) -> Grant | None:
         found = self._grants.get(sender.full())
         if found is None or found[0] <= self._seconds():
@@ -198,7 +203,9 @@ class ComponentDoor(XMPPHandler):
         token = iq.preauth.getAttribute("token") or ""
         if not token:
             raise StanzaError("bad-request", "modify", "The token is missing.", "en")
-        grant = await self._registrar.preauthorise(self._domain().name, None, token)
+        grant = await self._registrar.preauthorise(
+            self._domain().name, self._origin(sender), token
+        )
         self._grants[sender.full()] = (self._seconds() + REMEMBERED_SECONDS, grant)
         self._grants.move_to_end(sender.full())
         if len(self._grants) > MOST_REMEMBERED:
@@ -222,7 +229,7 @@ class ComponentDoor(XMPPHandler):
             Submission(
                 domain=self._domain().name,
                 door="component",
-                address=None,
+                address=self._origin(sender),
                 username=values.pop("username", "").strip(),
                 password=values.pop("password", ""),
                 fields=values,

@@ -14,7 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.component import componentFactory
-from twisted.words.protocols.jabber.error import exceptionFromStanza
+from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanza
+from twisted.words.protocols.jabber.jid import JID, InvalidFormat
 from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT
 from twisted.words.xish import domish
 from wokkel.ping import NS_PING
@@ -63,7 +64,8 @@ class ComponentStream(StreamManager):
         self._attempts = 0
         self._handshake: Any = None
         self._pulse: Pulse | None = None
-        self._asked: dict[str, Deferred[domish.Element]] = {}
+        # By the id of the request: who waits, and for whose answer.
+        self._asked: dict[str, tuple[str, Deferred[domish.Element]]] = {}
         self._service = ClientService(
             clientFromString(reactor, endpoint),
             factory,
@@ -113,7 +115,7 @@ class ComponentStream(StreamManager):
         iq["id"] = secrets.token_hex(8)
         iq["from"] = self.jid
         asked: Deferred[domish.Element] = Deferred()
-        self._asked[iq["id"]] = asked
+        self._asked[iq["id"]] = iq["to"], asked
         timer = self._reactor.callLater(seconds, self._give_up, iq["id"], seconds)
         asked.addBoth(self._stop_timer, timer)
         self.xmlstream.send(iq)
@@ -125,7 +127,7 @@ class ComponentStream(StreamManager):
         return result
 
     def _give_up(self, stanza_id: str, seconds: float) -> None:
-        asked = self._asked.pop(stanza_id)
+        _whom, asked = self._asked.pop(stanza_id)
         asked.errback(OutcomeUnknown(f"no answer within {seconds:.1f} seconds"))
         if self._pulse is not None:
             self._pulse.unanswered(seconds)
@@ -176,12 +178,14 @@ class ComponentStream(StreamManager):
             self.privileges = self.privileges.merged(privileges)
 
     def _onIQResponse(self, iq: domish.Element) -> None:
-        asked = self._asked.pop(iq.getAttribute("id") or "", None)
-        if asked is None:
+        stanza_id = iq.getAttribute("id") or ""
+        whom, asked = self._asked.get(stanza_id, ("", None))
+        if asked is None or not _is_of(iq.getAttribute("from") or whom, whom):
             return
+        del self._asked[stanza_id]
         iq.handled = True  # type: ignore[attr-defined]  # read by wokkel
         if iq["type"] == "error":
-            asked.errback(exceptionFromStanza(iq))
+            asked.errback(_error_in(iq))
         else:
             asked.callback(iq)
 
@@ -199,7 +203,7 @@ class ComponentStream(StreamManager):
         elif self._cause.startswith("not connected"):
             self._failed(f"{self._endpoint} closed the connection during the handshake")
         asked, self._asked = self._asked, {}
-        for waiting in asked.values():
+        for _whom, waiting in asked.values():
             waiting.errback(OutcomeUnknown("the connection was lost before the answer"))
 
     def _on_stream_error(self, failure: Failure) -> None:
@@ -238,3 +242,19 @@ class ComponentStream(StreamManager):
         if failure.check(ConnectError, DNSLookupError):
             text = failure.getErrorMessage().rstrip(".")
             self._failed(f"cannot connect to {self._endpoint}: {text}")
+
+
+def _is_of(sender: str, whom: str) -> bool:
+    """Whether one address is the other, however it is spelt."""
+    try:
+        return bool(JID(sender) == JID(whom))
+    except InvalidFormat:
+        return False
+
+
+def _error_in(iq: domish.Element) -> StanzaError:
+    try:
+        error: StanzaError = exceptionFromStanza(iq)
+    except Exception:  # Twisted's own reader stumbles over a code that is none
+        return StanzaError("undefined-condition")
+    return error

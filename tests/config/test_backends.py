@@ -7,6 +7,7 @@ COMPONENT = (
     "component: {connect: 'tcp:127.0.0.1:5347', "
     "jid: invites.example.com, secret_file: secret}\n"
 )
+NO_ENDPOINT = "is no Twisted client endpoint, such as tcp:127.0.0.1:15222 or unix:/run/xmpp"
 
 
 class BackendTests(ConfigCase):
@@ -79,9 +80,51 @@ class BackendTests(ConfigCase):
         for where, why in (
             ("5347", "is no place to connect to, such as tcp:127.0.0.1:5347"),
             ("tcp:127.0.0.1", "must end with a port, such as tcp:127.0.0.1:5347"),
+            ("tcp:127.0.0.1:timeout=5", NO_ENDPOINT),
+            ("tcp:127.0.0.1:5347:colour=5", NO_ENDPOINT),
         ):
             text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
             self.assert_mistake(text, f"2: component.connect: {why}")
+
+    def test_one_component_each(self):
+        """A server knows one connection of a component's name, so domains share none."""
+        domains = "domains:\n  example.com: {}\n  example.org: {}\n"
+        backend = "accounts: {backend: xmpp}\n"
+        [mistake] = self.mistakes(f"{domains}{COMPONENT}{backend}")
+        self.assertEqual(
+            mistake,
+            "4: component: jid: invites.example.com is the component of example.com as well: "
+            "each domain needs its own",
+        )
+        own = COMPONENT.strip().replace("invites.example.com", "invites.example.org")
+        self.loaded(domains.replace("org: {}", f"org:\n    {own}") + COMPONENT + backend)
+
+    def test_component_is_no_domain(self):
+        """What is served is not a component beside it."""
+        text = COMPONENT.replace("invites.", "")
+        self.assert_mistake(
+            text,
+            "2: component: jid: example.com is a domain that is served: a component has an "
+            "address of its own, such as invites.example.com",
+        )
+
+    def test_url(self):
+        """An address of which a part would be lost, or told to the log, is a mistake."""
+        for url in (
+            "http://romeo:secret@127.0.0.1:5280/api",
+            "http://127.0.0.1:5280/api?key=secret",
+            "http://127.0.0.1:5280/api#x",
+            "http://127.0.0.1:99999/api",
+            "http://127.0.0.1:0/api",
+            "http://127.0.0.1:x/api",
+            "https://exam ple.net/api",
+            "https://example.net/a b",
+        ):
+            [mistake] = self.mistakes_with(f"accounts: {{backend: ejabberd, url: '{url}'}}")
+            self.assertIn("accounts.url: must be an address such as http", mistake)
+            self.assertNotIn("secret", mistake)
+        for url in ("http://[::1]:5280/api", "https://example.net", "http://127.0.0.1:1/a/b/"):
+            self.loaded(f"domain: example.com\naccounts: {{backend: ejabberd, url: '{url}'}}")
 
 
 class RecipientTests(ConfigCase):

@@ -54,6 +54,7 @@ SEVERAL["domains"] = {
     },
     "example.org": {"site_name": "Another"},
 }
+SEVERAL["component"]["jid"] = "invites.example.org"  # no two have the same
 FILES = (VALID, SEVERAL)
 
 # Without what YAML reads otherwise than JSON, in which the values are written here.

@@ -7,6 +7,7 @@ from twisted.words.xish import domish
 from wokkel.generic import parseXml
 from wokkel.test.helpers import XmlStreamStub
 
+from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import NS_COMMANDS
 from invitereg.xmpp.component import (
@@ -140,6 +141,46 @@ class ComponentDoorTests(ComponentCase):
             self.form(f"u{number}@{DOMAIN}/x")
         self.assertEqual(self.form(f"juliet@{DOMAIN}/x"), "resource-constraint")
         self.assertEqual(self.form("tybalt@example.net/x"), "forbidden")
+
+    def change(self, **policy):
+        domain = self.registrar.domains[DOMAIN]
+        changed = replace(domain, policy=replace(domain.policy, **policy))
+        self.registrar.domains[DOMAIN] = changed
+
+    def test_guesses(self):
+        """Who guesses tokens waits for it; of another server, all do, and nobody else."""
+        _invite, token = self.invite()
+        self.open("example.net")
+        for sender in (ROMEO, "tybalt@example.net/x"):
+            verdicts = [self.preauth(f"{'wrong' * 4}{n}", sender) for n in range(11)]
+            self.assertEqual(set(verdicts[:10]), {"item-not-found"})
+            self.assertEqual(verdicts[10], "resource-constraint")
+            self.assertEqual(self.preauth(token, sender), "resource-constraint")
+        self.assertEqual(self.preauth(token, "paris@example.net/x"), "resource-constraint")
+        self.assertEqual(self.preauth(token, f"juliet@{DOMAIN}/x"), "result")
+
+    def test_open_registration(self):
+        """Without invites a server's users register as many as one network may."""
+        self.change(registration_invite_only=False)
+        self.open("*")
+        for server in (DOMAIN, "example.net"):
+            for n in range(5):
+                name = f"{server[8:]}{n}"
+                self.assertEqual(self.register(name, f"u{n}@{server}/x"), "result")
+            self.assertEqual(self.register("more", f"u9@{server}/x"), "resource-constraint")
+        self.assertEqual(len(self.usernames()), 10)
+        _invite, token = self.invite()
+        self.assertEqual(self.preauth(token), "result")
+        self.assertEqual(self.register("juliet"), "result")
+
+    def test_allowlist_only(self):
+        """Where none but listed networks may register, nobody who comes from none may."""
+        _invite, token = self.invite()
+        self.change(limits=Limits(allowlist_only=True))
+        self.assertEqual(self.preauth(token), "forbidden")
+        self.change(registration_invite_only=False, limits=Limits(allowlist_only=True))
+        self.assertEqual(self.register("juliet"), "forbidden")
+        self.assertEqual(self.usernames(), [])
 
     def test_not_for_us(self):
         """What nobody here takes is refused, and repeats nothing; replies are not answered."""

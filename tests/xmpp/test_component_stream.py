@@ -75,6 +75,27 @@ class ComponentStreamTests(ComponentStreamCase):
         self.lose()
         self.failureResultOf(cut, OutcomeUnknown)
 
+    def test_strange_answers(self):
+        """An answer that makes no sense is one all the same: nobody waits for ever."""
+        self.ready()
+        for error in ("", "<error/>", "<error code='999'/>", "<error code='x' type='y'/>"):
+            asked, iq = self.ask()
+            self.protocol.dataReceived(
+                f"<iq type='error' id='{iq['id']}'>{error}</iq>".encode()
+            )
+            self.failureResultOf(asked, StanzaError)
+
+    def test_answer_of_another(self):
+        """An answer counts from whom was asked; the server may leave out that it is its own."""
+        self.ready()
+        asked, iq = self.ask()
+        answer = f"<iq type='result' id='{iq['id']}' to='{JID}' from='{{}}'/>"
+        for other in ("example.net", "romeo@example.com", "example.com/x", JID, "@"):
+            self.protocol.dataReceived(answer.format(other).encode())
+            self.assertNoResult(asked)
+        self.protocol.dataReceived(answer.format("Example.com").encode())
+        self.successResultOf(asked)
+
     def test_nothing_waits(self):
         """Without a connection nothing is sent, then or later."""
         self.assertIn("not connected", self.cause())

@@ -1,0 +1,81 @@
+"""Answers over a component that no server should give: each comes to a known end."""
+
+from twisted.internet.defer import fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.words.protocols.jabber.error import exceptionFromStanza
+from wokkel.generic import parseXml
+
+from invitereg.accounts.xmpp import XMPPServer
+from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.xmpp.privilege import Privileges
+
+DOMAIN = "example.com"
+COMMANDS = "http://jabber.org/protocol/commands"
+FORM = (
+    f"<iq type='result'><command xmlns='{COMMANDS}' status='executing' sessionid='1'>"
+    "<x xmlns='jabber:x:data' type='form'><field var='accountjid'/><field/></x>"
+    "</command></iq>"
+)
+NO_COMMAND = (
+    "<iq type='error'><error type='cancel'><item-not-found "
+    "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+)
+STRANGE = (
+    "<iq type='result'/>",
+    "<iq type='result'>text</iq>",
+    "<iq type='result'><query/></iq>",
+    "<iq type='result'><command/></iq>",
+    "<iq type='result'><command xmlns='urn:other' status='completed'/></iq>",
+    f"<iq type='result'><command xmlns='{COMMANDS}' status='canceled'/></iq>",
+)
+
+
+class PlayedLine:
+    """A connection on which the answers are said beforehand; the last one for ever."""
+
+    jid = f"invites.{DOMAIN}"
+    privileges = Privileges({DOMAIN: {"roster": "both"}})
+
+    def __init__(self, *answers):
+        self._answers = list(answers)
+
+    def ask(self, _iq, _seconds):
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        element = parseXml(answer.encode())
+        return (
+            fail(exceptionFromStanza(element))
+            if element["type"] == "error"
+            else succeed(element)
+        )
+
+
+class StrangeAnswerTests(SynchronousTestCase):
+    def server(self, *answers):
+        return XMPPServer(DOMAIN, PlayedLine(*answers), Clock())
+
+    def test_nothing_done(self):
+        """Before the form is filled in, certainly nothing was done."""
+        for strange in STRANGE:
+            for method, arguments in (
+                ("exists", ("juliet",)),
+                ("create", ("juliet", "secret")),
+                ("set_password", ("juliet", "secret")),
+                ("delete", ("juliet",)),
+                ("end_sessions", ("juliet",)),
+                ("make_contacts", ("juliet", "romeo")),
+            ):
+                asked = getattr(self.server(strange), method)(*arguments)
+                self.failureResultOf(asked, ServerUnreachable)
+
+    def test_nobody_knows(self):
+        """Once it is filled in, an account may have been made."""
+        for strange in STRANGE:
+            asked = self.server(FORM, strange).create("juliet", "secret")
+            self.failureResultOf(asked, OutcomeUnknown)
+
+    def test_list(self):
+        """A list of accounts that is none says of nobody that he is not there."""
+        for strange in STRANGE:
+            server = self.server(NO_COMMAND, strange)
+            self.failureResultOf(server.exists("juliet"), ServerUnreachable)
