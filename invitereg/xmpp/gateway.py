@@ -16,6 +16,7 @@ from invitereg.xmpp import preauth, register
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.deadlines import SECONDS
 from invitereg.xmpp.gatewayfeatures import announces_registration, offered_features
+from invitereg.xmpp.hangup import hang_up
 from invitereg.xmpp.phases import NS_CLIENT
 from invitereg.xmpp.routing import is_request
 from invitereg.xmpp.upstream import Opened, ServerStream, UpstreamFailure
@@ -181,7 +182,7 @@ class Gateway:
         if self.handed_over:
             server.transport.unregisterProducer()
             server.transport.resumeProducing()
-        server.transport.loseConnection()
+        hang_up(server)
 
     def _server_lost(self) -> None:
         self._server = None

@@ -19,6 +19,7 @@ from tests.service.wire import NS_SASL, Wire
 
 NS_SM = "urn:xmpp:sm:3"
 BODY = "{jabber:client}body"
+PRESENCE = "{jabber:client}presence"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind>"
 PASSWORD = "a password of long ago"
 
@@ -146,6 +147,19 @@ class Through(GatewayCase):
             if element.tag == tag:
                 return element
         raise AssertionError(f"the stream ended before {tag}")
+
+    async def test_gone(self) -> None:
+        """The server notices at once that a client has closed its connection without a word."""
+        names = self.account(), self.account()
+        friend, client = [await self.wire(name) for name in names]
+        for wire in (friend, client):
+            await wire.iq(BIND)
+        client.send(f"<presence to='{names[0]}@{DOMAIN}/r'/>")
+        while (await self.until(friend, "", PRESENCE)).get("from") != f"{names[1]}@{DOMAIN}/r":
+            pass
+        client.close()
+        gone = await self.until(friend, "", PRESENCE)
+        self.assertEqual(gone.get("type"), "unavailable")
 
     async def test_registration_after_login(self) -> None:
         """What a user says about registration after login is the server's business."""

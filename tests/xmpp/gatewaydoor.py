@@ -51,6 +51,9 @@ class Wire(StringTransport):
     def abortConnection(self):
         self.aborted = self.disconnecting = True
 
+    def loseWriteConnection(self):
+        self.disconnecting = True
+
 
 class ServerEnd:
     """A connection as the server behind sees it.
