@@ -63,6 +63,9 @@ def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -
                 await component.when_ready(CONNECT_SECONDS)
             except ServerFault as fault:
                 found.append(f"{domain}: {fault.text}")
+                if left[domain].accounts.backend == "xmpp":
+                    # It would say the same once more.
+                    del behind.accounts[domain]
         for domain, accounts in behind.accounts.items():
             found.extend(f"{domain}: {t}" for t in await accounts.server.try_privileges())
         await behind.stop()

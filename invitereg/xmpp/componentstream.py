@@ -196,7 +196,9 @@ class ComponentStream(StreamManager):
             self._pulse.stop()
             self._pulse = None
         super()._disconnected(reason)
-        if was_ready:
+        if not self._service.running:
+            self._cause = "it is stopped"
+        elif was_ready:
             self._failed(f"the connection to {self._endpoint} was lost")
         elif self._cause.startswith("not connected"):
             self._failed(f"{self._endpoint} closed the connection during the handshake")

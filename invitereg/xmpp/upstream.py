@@ -55,7 +55,7 @@ class UpstreamFailure(Exception):
     """There is no stream to the server; the text says why, and what may be changed.
 
     Attributes:
-        header_refused: the stream error, where it was the header that was not taken.
+        header_refused: the stream error, where it was the header or the client's address.
     """
 
     header_refused: str | None = None
@@ -263,11 +263,16 @@ class ServerStream(Protocol):
                 (child.name for child in element.elements() if child.uri == _NS_STREAM_ERRORS),
                 condition,
             )
-        if self._opening and condition in _OF_THE_HEADER:
+        if (self._opening and condition in _OF_THE_HEADER) or self._banned(condition):
             self._header_refused = condition
         unknown = condition == "host-unknown"
         hint = f": is {self._upstream.domain} one of its domains?" if unknown else ""
         self._fail(f"it answers {condition}{hint}")
+
+    def _banned(self, condition: str) -> bool:
+        # ejabberd's mod_fail2ban says so to the first header, which is ours.
+        told = bool(self._on_behalf) and self._upstream.proxy_protocol != "off"
+        return told and condition == "policy-violation"
 
     # --- the end
 

@@ -74,8 +74,7 @@ class CutCase(IsolatedAsyncioTestCase):
             # it had said nothing yet, or had its last answer.
             told = ends.count(FAILED)
             self.assertGreaterEqual(told, 6, ends)
-            self.assertEqual(ends[:told], [FAILED] * told)
-            self.assertLessEqual(set(ends[told:]), {ENDED, ALL})
+            self.assertLessEqual(set(ends), {FAILED, ENDED, ALL})
             self.assertGreaterEqual(ends.count(ENDED), 4, ends)
             self.assertEqual(ends[-1], ALL)
         self.service.check_log()

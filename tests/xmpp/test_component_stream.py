@@ -2,6 +2,7 @@
 
 from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import StanzaError
@@ -138,6 +139,18 @@ class ComponentStreamTests(ComponentStreamCase):
         given_up = []
         self.transport.abortConnection = lambda: given_up.append(True) or self.lose()
         return given_up
+
+    def test_stopped(self):
+        """What is stopped has not failed."""
+        log = []
+        globalLogPublisher.addObserver(log.append)
+        self.addCleanup(globalLogPublisher.removeObserver, log.append)
+        self.ready()
+        stopped = self.line.stop()
+        self.lose()
+        self.successResultOf(stopped)
+        levels = {event["log_level"].name for event in log}
+        self.assertEqual(levels, {"info"}, log)
 
     def test_dead_line(self):
         """A connection on which no answer comes, nor anything else, is made anew."""

@@ -1,5 +1,6 @@
 """A server behind that is not as it should be: what the log and the client are told."""
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
 
@@ -115,6 +116,21 @@ class TroubleTests(TroubleCase):
         self.assertTrue(client.closed)
         self.assertEqual(self.log, [])
         self.listener.through()  # it need not be asked again
+
+    def test_banned(self):
+        """A client whose address is banned there, as it was told, is no trouble of ours."""
+        way = IPv4Address("TCP", "192.0.2.7", 40000), IPv4Address("TCP", "10.0.0.1", 5222)
+        for told, on_behalf, blamed in (
+            ("v2", (way,), "policy-violation"),
+            ("v2", (), None),
+            ("off", (way,), None),
+        ):
+            reactor = MemoryReactorClock()
+            upstream = Upstream(domain=DOMAIN, connect="tcp:127.0.0.1:1", proxy_protocol=told)
+            opened = (stream := ServerStream(upstream, b"", reactor, *on_behalf)).opened
+            ServerEnd(stream).say(SERVER_HEADER, STREAM_ERROR.format("policy-violation"))
+            failure = self.failureResultOf(opened, UpstreamFailure).value
+            self.assertEqual(failure.header_refused, blamed, told)
 
     def test_hangs(self):
         """A server that does not answer is given up."""
