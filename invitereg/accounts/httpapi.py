@@ -186,7 +186,7 @@ class HTTPAPI:
         )
         body = bytearray()
         await response.collect(_into(body))
-        return Answer(response.code, _read(bytes(body)))
+        return Answer(response.code, _read(bytes(body), response.code))
 
     def _complaint(self, error: Exception, until: float) -> str:
         where = f"ejabberd's API at {self._access.url}"
@@ -256,11 +256,17 @@ def _into(body: bytearray) -> Callable[[bytes], None]:
     return collect
 
 
-def _read(body: bytes) -> Any:
+class NotTheAPI(Exception):
+    """Something else answers there, as a proxy whose server is away."""
+
+
+def _read(body: bytes, status: int) -> Any:
     text = body.decode("utf-8", "replace")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
+        if status == 200:
+            raise NotTheAPI(f"it answered {status} with no JSON: is it ejabberd?") from None
         return text
 
 

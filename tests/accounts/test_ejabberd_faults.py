@@ -101,6 +101,18 @@ class OutcomeTests(FaultCase):
             self.fail(command, CUT)
             self.assertIs(await self.fault_of(work(self.server)), ServerUnreachable, command)
 
+    async def test_page_of_a_proxy(self) -> None:
+        """Of what answers 200 in the server's place nobody knows what it has done."""
+        for page in ("<html>We are back soon</html>", ""):
+            for command, work in CHANGES:
+                self.fail(command, response(page))
+                self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, command)
+            for command, work in QUESTIONS:
+                self.fail(command, response(page))
+                fault = await self.fault_of(work(self.server))
+                self.assertIs(fault, ServerUnreachable, command)
+        self.assertIn("answered 200 with no JSON", self.said)
+
     async def test_nonsense(self) -> None:
         """What cannot be understood says nothing about a change, and nothing about a name."""
         for nonsense in ("[1", "<html>", "", "nine", "7", "true", '{"status": "x"}'):
