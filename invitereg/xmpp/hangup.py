@@ -12,7 +12,7 @@ def hang_up(stream: Any) -> None:
 
     The end of TLS alone leaves ejabberd cold; so TCP's own follows, behind all that is sent.
     What still comes is read, and thrown away: to close with it unread would be a reset, and
-    the other side would lose what it has not read yet (RFC 9293 §3.10.4).
+    the other side would lose what it has not read yet (RFC 9293 §3.6.1).
     """
     transport = stream.transport
     if ISSLTransport.providedBy(transport):
