@@ -117,7 +117,8 @@ class IInviteStore(Interface):
 
         Raises:
             NotFound: no such invite.
-            InvalidRequest: it is used up: there is nothing to revoke.
+            InvalidRequest: it is used up: there is nothing to revoke. If its last use is
+                undecided (`invitereg.leases`), it can be revoked, and stays so.
         """
 
     def revoke_branch(domain: str, username: str, now: datetime) -> Deferred[Sequence[Invite]]:

@@ -13,6 +13,7 @@ from invitereg.interfaces import InviteChanges
 from invitereg.model import Invite, Kind, Status
 from invitereg.policy.counters import Quota
 from invitereg.store import names, quotas
+from invitereg.store.leasetables import leases
 from invitereg.store.rows import invite_of, invite_row
 from invitereg.store.tables import Time, accounts, invites
 
@@ -23,6 +24,14 @@ _EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
 _UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
 OPEN = invites.c.revoked_at.is_(None) & _USES_LEFT
 """An invite that nobody has revoked and that has uses left."""
+REVOCABLE = OPEN | (
+    invites.c.revoked_at.is_(None)
+    & exists().where(
+        leases.c.domain == invites.c.domain,
+        leases.c.redemption["use"]["invite_id"].as_string() == invites.c.id,
+    )
+)
+"""The same, or one whose last uses may yet be given back."""
 
 _STATUS: dict[Status, ColumnElement[bool]] = {
     Status.PENDING: OPEN & _UNEXPIRED,
@@ -44,7 +53,7 @@ _GET = select(*_columns).where(_THIS)
 _SEQ = select(invites.c.seq).where(_THIS)
 _REVOKE = (
     update(invites)
-    .where(_THIS, OPEN)
+    .where(_THIS, REVOCABLE)
     .values(revoked_at=bindparam("now", type_=Time))
     .returning(*_columns)
 )

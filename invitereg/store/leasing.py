@@ -14,6 +14,7 @@ from invitereg.model import Account, Kind, Use
 from invitereg.store import accounts, errands, hits, names, redeeming, sessions
 from invitereg.store.leasetables import leases
 from invitereg.store.redemptions import redemption_of, redemption_text
+from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, invites
 
 _AT_MOST = 100
@@ -39,6 +40,11 @@ _GIVE_USE_BACK = (
         invites.c.uses > 0,
     )
     .values(uses=invites.c.uses - 1)
+)
+_REVOKED = select(invites).where(
+    invites.c.domain == bindparam("of_domain"),
+    invites.c.id == bindparam("of_id"),
+    invites.c.revoked_at.is_not(None),
 )
 
 
@@ -102,7 +108,17 @@ def release(connection: Connection, number: int) -> bool:
         hits.remove(connection, [row.hit])
     if use.kind is not Kind.RESET:
         names.give_back(connection, use.domain, use.username, row.held)
+        _free_if_revoked(connection, use)
     return True
+
+
+def _free_if_revoked(connection: Connection, use: Use) -> None:
+    """Free the name that an invite reserves which was revoked while its use was undecided."""
+    if use.invite_id is not None:
+        which = {"of_domain": use.domain, "of_id": use.invite_id}
+        row = connection.execute(_REVOKED, which).one_or_none()
+        if row is not None:
+            names.free(connection, invite_of(row))
 
 
 def _is_past(connection: Connection, redemption: Redemption) -> bool:

@@ -137,12 +137,12 @@ class MemoryStore(MemoryLeases):
     def revoke_invite(self, domain: str, invite_id: str, now: datetime) -> Invite:
         """See `IInviteStore`."""
         at = self._at(domain)
-        if at.invite(invite_id).revoked_at is not None:
-            return at.invite(invite_id)
-        revoked = replace(at.open_invite(invite_id), revoked_at=now)
-        at.free(revoked)
-        at.invites[invite_id] = revoked
-        return revoked
+        invite = at.invite(invite_id)
+        if invite.revoked_at is not None:
+            return invite
+        if invite_id not in at.undecided:
+            at.open_invite(invite_id)
+        return at.revoke(invite, now)
 
     @fired
     def revoke_branch(self, domain: str, username: str, now: datetime) -> Sequence[Invite]:

@@ -47,13 +47,19 @@ class Leased:
 
 @dataclass(slots=True)
 class Domain:
-    """What there is at one domain; ``names`` tells only who but an account holds a name."""
+    """What there is at one domain.
+
+    Attributes:
+        names: who but an account holds a name.
+        undecided: the invites, or None, of uses that may yet be given back.
+    """
 
     invites: dict[str, Invite] = field(default_factory=dict)
     tokens: dict[bytes, str] = field(default_factory=dict)
     names: dict[str, Reservation | Deleted | Leased] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     uses: list[Use] = field(default_factory=list)
+    undecided: list[str | None] = field(default_factory=list)
 
     def copy(self) -> "Domain":
         """The same, to be changed apart from this."""
@@ -63,6 +69,7 @@ class Domain:
             names=dict(self.names),
             accounts=dict(self.accounts),
             uses=list(self.uses),
+            undecided=list(self.undecided),
         )
 
     def known(self, use: Use) -> Use:
@@ -161,8 +168,14 @@ class Domain:
         return [revoked for one in made if (revoked := self._revoke_open(one, now))]
 
     def _revoke_open(self, invite: Invite, now: datetime) -> Invite | None:
-        if invite.revoked_at is not None or invite.used_up:
+        if invite.revoked_at is not None or (
+            invite.used_up and invite.id not in self.undecided
+        ):
             return None
+        return self.revoke(invite, now)
+
+    def revoke(self, invite: Invite, now: datetime) -> Invite:
+        """Revoke an invite, and free the name that it reserves."""
         revoked = replace(invite, revoked_at=now)
         self.invites[invite.id] = revoked
         self.free(revoked)

@@ -101,6 +101,7 @@ class MemoryLeases(MemoryRosters):
         kept = replace(redemption, account=replace(account, credentials=None), counter=None)
         lease = Lease(number=self._last, redemption=kept, at=now)
         self._leases[lease.number] = _Taken(lease, hit, held)
+        at.undecided.append(use.invite_id)
         return lease
 
     @fired
@@ -111,6 +112,7 @@ class MemoryLeases(MemoryRosters):
             return False
         redemption = taken.lease.redemption
         use = redemption.use
+        self._at(use.domain).undecided.remove(use.invite_id)
         if use.kind is Kind.RESET:
             self._at(use.domain).uses.append(use)
             self.end_sessions(use.domain, use.username, use.at)
@@ -129,6 +131,7 @@ class MemoryLeases(MemoryRosters):
             return False
         use = taken.lease.redemption.use
         at = self._at(use.domain)
+        at.undecided.remove(use.invite_id)
         invite = at.invites.get(use.invite_id or "")
         if invite is not None and not self._is_past(taken.lease.redemption):
             at.invites[invite.id] = replace(invite, uses=invite.uses - 1)
@@ -138,6 +141,8 @@ class MemoryLeases(MemoryRosters):
             del at.names[use.username]
             if taken.held is not None:
                 at.names[use.username] = taken.held
+            if invite is not None and invite.revoked_at is not None:
+                at.free(invite)
         return True
 
     def _is_past(self, redemption: Redemption) -> bool:

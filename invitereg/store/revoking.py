@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import NotFound
 from invitereg.model import Invite
 from invitereg.store import names
-from invitereg.store.invites import OPEN
+from invitereg.store.invites import REVOCABLE
 from invitereg.store.redeeming import list_uses
 from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, invites
@@ -25,7 +25,7 @@ _REVOKE = (
     .where(
         invites.c.domain == bindparam("of_domain"),
         invites.c.inviter.in_(bindparam("inviters", expanding=True)),
-        OPEN,
+        REVOCABLE,
     )
     .values(revoked_at=bindparam("now", type_=Time))
     .returning(*_columns)

@@ -76,6 +76,31 @@ class LeaseContract(StoreCase):
         await self.store.revoke_invite(DOMAIN, invite.id, self.now)
         self.assertEqual(await self.look_up(username="juliet"), Findings())
 
+    async def test_revoked_meanwhile(self):
+        """An invite whose use is undecided can be revoked, and no release opens it again."""
+        for revoke in ("one", "branch"):
+            invite = await self.invite(username="juliet", inviter="romeo")
+            lease = await self.reserve("juliet", invite)
+            if revoke == "one":
+                await self.store.revoke_invite(DOMAIN, invite.id, self.now)
+            else:
+                await self.redeem("romeo")
+                revoked = await self.store.revoke_branch(DOMAIN, "romeo", self.now)
+                self.assertEqual([one.id for one in revoked], [invite.id])
+            self.assertEqual((await self.get(invite)).revoked_at, self.now)
+            self.assertTrue(await self.store.release(lease.number))
+            await self.refused(self.redeem("juliet", invite), InvalidInvite)
+            self.assertEqual(await self.look_up(username="juliet"), Findings())
+
+    async def test_revoked_and_completed(self):
+        """An account that is made although its invite was revoked meanwhile is one."""
+        invite = await self.invite(username="juliet")
+        lease = await self.reserve("juliet", invite)
+        await self.store.revoke_invite(DOMAIN, invite.id, self.now)
+        self.assertTrue(await self.store.complete(lease.number))
+        self.assertEqual(await self.usernames(), ["juliet"])
+        self.assertEqual((await self.get(invite)).uses, 1)
+
     async def test_gives_back_for_its_time_only(self):
         """What was reserved lapses as it would have, also if it was leased by then."""
         invite = await self.invite(username="juliet", expires_at=self.now + HOUR)
