@@ -159,6 +159,9 @@ class Errands:
             self._now(),
             until=datetime.fromisoformat(until) if until else None,
         )
+        self._log.info(
+            "deleted {username}@{domain}", username=errand.username, domain=errand.domain
+        )
 
     async def _check(self, _errand: Errand) -> list[str]:
         return list(await self._server.try_privileges())

@@ -106,12 +106,14 @@ class RosterAccess:
             raise ServerRefused(f"{self._domain} tells no roster: {said(error)}") from None
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
-        for item in answer.elements(NS_ROSTER, "query"):
-            for entry in item.elements(NS_ROSTER, "item"):
-                if entry.getAttribute("jid") == jid:
-                    groups = tuple(str(group) for group in entry.elements(NS_ROSTER, "group"))
-                    subscription = entry.getAttribute("subscription") or "none"
-                    return Known(entry.getAttribute("name") or "", groups, subscription)
+        roster = next(answer.elements(NS_ROSTER, "query"), None)
+        if roster is None:
+            raise ServerUnreachable(f"{self._domain} answers without a roster")
+        for entry in roster.elements(NS_ROSTER, "item"):
+            if entry.getAttribute("jid") == jid:
+                groups = tuple(str(group) for group in entry.elements(NS_ROSTER, "group"))
+                subscription = entry.getAttribute("subscription") or "none"
+                return Known(entry.getAttribute("name") or "", groups, subscription)
         return Known()
 
     async def _set(

@@ -1,11 +1,13 @@
 """Answers over a component that no server should give: each comes to a known end."""
 
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import exceptionFromStanza
 from wokkel.generic import parseXml
 
+from invitereg.accounts.admincommands import Deadline
+from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.privilege import Privileges
@@ -79,3 +81,10 @@ class StrangeAnswerTests(SynchronousTestCase):
         for strange in STRANGE:
             server = self.server(NO_COMMAND, strange)
             self.failureResultOf(server.exists("juliet"), ServerUnreachable)
+
+    def test_roster(self):
+        """A roster that is none does not say that a contact has no name and no groups."""
+        for strange in ("<iq type='result'/>", "<iq type='result'><query/></iq>"):
+            rosters = RosterAccess(PlayedLine(strange), DOMAIN)
+            known = rosters.known("juliet", f"romeo@{DOMAIN}", Deadline(Clock(), 4.0))
+            self.failureResultOf(Deferred.fromCoroutine(known), ServerUnreachable)

@@ -43,6 +43,7 @@ class BehindTests(IsolatedAsyncioTestCase):
         self.assertEqual(again.returncode, 1)
         deleted = command(self.service, "account", "delete", "juliet")
         self.assertEqual((deleted.returncode, deleted.stderr), (0, ""))
+        self.assertIn(f"deleted juliet@{DOMAIN}", self.service.log_text())
 
     async def test_roles(self):
         """Roles are given to whoever has an account there, and to nobody else."""
