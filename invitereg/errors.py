@@ -158,10 +158,12 @@ class Unavailable(Refused):
 
     Attributes:
         error_id: the name under which the cause is in the log.
+        cause: the same for the operator, who may not have the log at hand; "" if nobody knows.
     """
 
-    def __init__(self, error_id: str) -> None:
+    def __init__(self, error_id: str, cause: str = "") -> None:
         self.error_id = error_id
+        self.cause = cause
         super().__init__(
             f"The server has a problem (error {error_id}). Please try again later."
         )

@@ -57,4 +57,4 @@ class Asking:
 
     def unavailable(self, fault: ServerFault) -> Unavailable:
         """Note a fault that is the server's own."""
-        return Unavailable(self.faults.failed(fault.text))
+        return Unavailable(self.faults.failed(fault.text), fault.text)

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair
-from invitereg.errors import Refused
+from invitereg.errors import Refused, Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, ILeaseStore, Task
 from invitereg.model import Account, Kind, Use
@@ -119,6 +119,9 @@ class Errands:
         """What a command is told, as JSON: a value, or a refusal with its kind and text."""
         try:
             return json.dumps({"value": await self._answers[errand.task](errand)})
+        except Unavailable as refusal:
+            text = refusal.cause or str(refusal)
+            return json.dumps({"refused": "Unavailable", "text": text})
         except Refused as refusal:
             text = str(refusal)
             return json.dumps({"refused": type(refusal).__name__, "text": text})

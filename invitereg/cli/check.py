@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,8 +24,9 @@ from invitereg.store.folder import check_folder
 def command(path: Path, schema: bool, online: bool) -> None:
     """Check the configuration file.
 
-    Prints nothing if it can be used, otherwise every mistake on a line. A certificate that
-    has expired, or is for another name, is named as well, and is no mistake: the service runs.
+    Prints nothing if it can be used, otherwise every mistake on a line. What is doubtful is
+    named as well, and is no mistake, as the service runs: a certificate that has expired, or
+    is for another name; a component at a server whose accounts are not used.
     With --online, the servers that keep accounts are asked as well: accounts are made there
     and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
@@ -36,7 +38,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
         check_folder(config.data_dir)
     except StoreError as error:
         raise Misconfigured(f"{path}: {error}") from None
-    for complaint in _about_certificates(config):
+    for complaint in chain(_about_certificates(config), _about_components(config)):
         click.echo(f"warning: {complaint}", err=True)
     if online:
         from invitereg.cli.online import problems
@@ -58,3 +60,12 @@ def _about_certificates(config: Config) -> Iterator[str]:
     now = datetime.now(UTC)
     for tls, name in shown:
         yield from complaints(tls.certificate, [name], now)
+
+
+def _about_components(config: Config) -> Iterator[str]:
+    for domain, backend in config.backends.items():
+        if backend.component is not None and backend.accounts.backend == "embedded":
+            yield (
+                f"{domain} has a component at another server, and keeps its accounts itself: "
+                "is accounts: {backend: xmpp} missing?"
+            )

@@ -13,7 +13,7 @@ from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
-from invitereg.server import IServer
+from invitereg.server import IServer, ServerUnreachable
 from invitereg.store.database import Database
 from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.sql import SQLStore
@@ -159,7 +159,11 @@ class CommandTests(CommandCase):
     async def test_server_is_down(self):
         """The cause is told to whoever gave the command."""
         self.server.faults["exists"] = Fault.UNREACHABLE
-        await self.refused(self.create(), InvalidRequest)
+        error = await self.refused(self.create(), InvalidRequest)
+        self.assertNotIn("try again later", str(error))
+        self.server.faults["exists"] = Fault.UNREACHABLE
+        fault = self.failureResultOf(self.server.exists("juliet"), ServerUnreachable).value
+        self.assertEqual(str(error), fault.text)
         self.assertEqual(self.server.server.passwords, {})
 
 

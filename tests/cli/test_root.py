@@ -39,6 +39,19 @@ class CheckTests(CommandCase):
         self.config.write_text(text + f"web: {{{web}}}\n")
         self.assertEqual(self.call("check").stderr.splitlines(), lines[:1])
 
+    def test_component_alone(self) -> None:
+        """A component at a server whose accounts are not used is named."""
+        write_certificate(self.folder, "example.com")
+        (self.folder / "secret").write_text("secret")
+        component = "{connect: 'tcp:127.0.0.1:5347', jid: i.example.com, secret_file: secret}"
+        text = f"domain: example.com\ndata_dir: later\ncomponent: {component}\n"
+        self.config.write_text(text)
+        result = self.call("check")
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("warning: example.com has a component at another server", result.stderr)
+        self.config.write_text(text + "accounts: {backend: xmpp}\n")
+        self.assertEqual(self.call("check").output, "")
+
     def test_data_dir(self) -> None:
         """A data_dir that the service could not use is told before it is started."""
         write_certificate(self.folder, "example.com")
