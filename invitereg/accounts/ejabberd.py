@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from invitereg.accounts.httpapi import HTTPAPI, Access, Answer
+from invitereg.accounts.httpapi import HTTPAPI, NO_JSON, Access, Answer
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
 from invitereg.server import (
@@ -258,7 +258,10 @@ class Ejabberd:
 
 
 def _unexpected(command: str, answer: Answer) -> str:
-    return f"ejabberd answered {command} with status {answer.status}: {answer.text}"
+    text = f"ejabberd answered {command} with status {answer.status}"
+    if answer.body is not NO_JSON:
+        return f"{text}: {answer.text}"
+    return f"{text}: does url end in /api?" if answer.status == 404 else text
 
 
 def _was_run(answer: Answer) -> bool:

@@ -38,6 +38,8 @@ from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """The longest answer that is read: some 50,000 contacts."""
+NO_JSON = object()
+"""In place of what an answer has in its body."""
 _CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 30
 _NEVER_SENT = (ConnectError, ConnectTimeoutError, ConnectingCancelledError, DNSLookupError)
@@ -86,7 +88,12 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API has answered; ``body`` is the JSON value, or the text if it is none."""
+    """What the API has answered.
+
+    Attributes:
+        status: of HTTP.
+        body: the JSON value; `NO_JSON` if it is none, as the page of a proxy.
+    """
 
     status: int
     body: Any
@@ -100,6 +107,8 @@ class Answer:
     @property
     def text(self) -> str:
         """What it says, cut to a line that can be logged."""
+        if self.body is NO_JSON:
+            return f"status {self.status}"
         text = self.body.get("message") if isinstance(self.body, dict) else self.body
         return " ".join(str(text).split())[:200]
 
@@ -267,7 +276,7 @@ def _read(body: bytes, status: int) -> Any:
     except (ValueError, RecursionError):
         if status == 200:
             raise NotTheAPI(f"it answered {status} with no JSON: is it ejabberd?") from None
-        return text
+        return NO_JSON
 
 
 def _reasons(error: BaseException) -> list[BaseException]:

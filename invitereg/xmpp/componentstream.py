@@ -10,6 +10,7 @@ from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +26,7 @@ from invitereg.logs import FaultLog
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
+from invitereg.xmpp.unreadable import UNREADABLE
 
 HANDSHAKE_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -34,8 +36,13 @@ _HINTS = {
     "not-authorized": "the secret is another than the server's",
     "host-unknown": "the server knows no component of that name",
     "conflict": "the server has such a connection already: another invitereg's?",
-    "invalid-namespace": "it takes no components there: is it the port for clients?",
 }
+_NOT_OF_COMPONENTS = UNREADABLE | {"unsupported-stanza-type"}
+
+_NOBODY_LISTENS = (
+    "is the server running, and does it listen there for components "
+    "(Prosody: component_ports; ejabberd: a listener with ejabberd_service)?"
+)
 
 
 class ComponentStream(StreamManager):
@@ -210,6 +217,8 @@ class ComponentStream(StreamManager):
         condition = getattr(failure.value, "condition", "") or "undefined-condition"
         text = getattr(failure.value, "text", None)
         hint = _HINTS.get(condition, "see the server's log")
+        if condition in _NOT_OF_COMPONENTS and not self.ready:
+            hint = "is this its port for components?"
         said = f"{condition} ({text})" if text else condition
         self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
 
@@ -241,7 +250,8 @@ class ComponentStream(StreamManager):
     def _on_attempt_failed(self, failure: Failure) -> None:
         if failure.check(ConnectError, DNSLookupError):
             text = failure.getErrorMessage().rstrip(".")
-            self._failed(f"cannot connect to {self._endpoint}: {text}")
+            hint = f": {_NOBODY_LISTENS}" if failure.check(Refused) else ""
+            self._failed(f"cannot connect to {self._endpoint}: {text}{hint}")
 
 
 def _is_of(sender: str, whom: str) -> bool:

@@ -23,32 +23,13 @@ from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
 from invitereg.xmpp.proxyheader import proxy_header
 from invitereg.xmpp.rawbytes import RawBytes
-from invitereg.xmpp.upstreamkeys import Upstream, why
+from invitereg.xmpp.upstreamhints import OF_THE_HEADER, doubted, refused, unreachable, why
+from invitereg.xmpp.upstreamkeys import Upstream
 
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
 _NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
-
-
-# Stream errors with which a server refuses a header, and not itself (RFC 6120 §4.9.3).
-_OF_THE_HEADER = frozenset(
-    {
-        "bad-format",
-        "bad-namespace-prefix",
-        "host-unknown",
-        "improper-addressing",
-        "invalid-from",
-        "invalid-namespace",
-        "invalid-xml",
-        "not-well-formed",
-        "policy-violation",
-        "restricted-xml",
-        "unsupported-encoding",
-        "unsupported-feature",
-        "unsupported-version",
-    }
-)
 
 
 class UpstreamFailure(Exception):
@@ -105,7 +86,7 @@ class ServerStream(Protocol):
         self._raw = RawBytes()
         self._parser: BoundedElementStream | None = None
         self._header_end = 0
-        self._heard = upstream.tls == "direct"
+        self._heard = False
         self._opening = False
         self._header_refused: str | None = None
         self._clock = clock
@@ -125,7 +106,7 @@ class ServerStream(Protocol):
         return result
 
     def _unreachable(self, failure: Failure) -> None:
-        self._fail(f"it cannot be reached: {failure.getErrorMessage()}")
+        self._fail(unreachable(failure))
 
     # --- the transport
 
@@ -147,6 +128,7 @@ class ServerStream(Protocol):
 
     def handshakeCompleted(self) -> None:
         """Go on; called by the transport, which has verified the certificate."""
+        self._heard = True
         self._open()
 
     def dataReceived(self, data: bytes) -> None:
@@ -195,7 +177,9 @@ class ServerStream(Protocol):
             # What we add is written with these names.
             self._fail("it does not begin a stream for clients: is this its port for clients?")
         elif said.lower().removesuffix(".") != self._upstream.domain:
-            self._fail(f"it answers for the domain {said}")
+            # ejabberd names its first domain to bytes that it cannot read.
+            hint = doubted(self._upstream) if self._first else ""
+            self._fail(f"it answers for the domain {said}{hint}")
 
     def _on_clear_element(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
@@ -263,11 +247,14 @@ class ServerStream(Protocol):
                 (child.name for child in element.elements() if child.uri == _NS_STREAM_ERRORS),
                 condition,
             )
-        if (self._opening and condition in _OF_THE_HEADER) or self._banned(condition):
+        if (self._opening and condition in OF_THE_HEADER) or self._banned(condition):
             self._header_refused = condition
-        unknown = condition == "host-unknown"
-        hint = f": is {self._upstream.domain} one of its domains?" if unknown else ""
-        self._fail(f"it answers {condition}{hint}")
+        self._fail(refused(condition, self._upstream, self._first))
+
+    @property
+    def _first(self) -> bool:
+        """Whether what comes answers the first bytes, which may be of the PROXY protocol."""
+        return self._opening is (self._upstream.tls == "none")
 
     def _banned(self, condition: str) -> bool:
         # ejabberd's mod_fail2ban says so to the first header, which is ours.

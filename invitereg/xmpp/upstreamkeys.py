@@ -6,12 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cryptography import x509
-from OpenSSL import SSL
 from OpenSSL.crypto import X509
-from service_identity import VerificationError
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
-from twisted.python.failure import Failure
 
 from invitereg.xmpp.proxyheader import Version
 
@@ -55,33 +51,3 @@ def _tls_options(domain: str, ca: Path | None, _changed: int) -> Any:
             [Certificate(X509.from_cryptography(one)) for one in found]
         )
     return optionsForClientTLS(domain, trustRoot=trust, acceptableProtocols=[b"xmpp-client"])
-
-
-def why(reason: Failure, upstream: Upstream, heard: bool) -> str:
-    """Why a connection ended before it was of use, and what may be changed.
-
-    ``heard`` is whether the server has said anything.
-    """
-    error: Any = reason.value
-    if isinstance(error, VerificationError):
-        return f"its certificate is not for {upstream.domain}: give it one that is"
-    if isinstance(error, SSL.Error):
-        text = _openssl_reason(error)
-        if "certificate verify failed" in text:
-            return (
-                "its certificate is not trusted, or has expired: set ca to a file with the "
-                "authority that has signed it, or with the certificate if it has signed itself"
-            )
-        other = "starttls" if upstream.tls == "direct" else "direct"
-        return f"TLS fails ({text}): should tls be {other}?"
-    if isinstance(error, (ConnectionDone, ConnectionLost)):
-        hint = " without a word: should tls be direct?"
-        return f"it has closed the connection{'' if heard else hint}"
-    return str(error) or type(error).__name__
-
-
-def _openssl_reason(error: SSL.Error) -> str:
-    try:
-        return ", ".join(str(entry[-1]) for entry in error.args[0]) or "no reason is given"
-    except (IndexError, TypeError):
-        return str(error) or type(error).__name__

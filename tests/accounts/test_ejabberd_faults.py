@@ -123,6 +123,24 @@ class OutcomeTests(FaultCase):
             fault = await self.fault_of(self.server.exists("juliet"))
             self.assertIs(fault, ServerUnreachable, nonsense)
 
+    async def test_page_with_a_status(self) -> None:
+        """Of a page that is no answer of the API, only the status is told."""
+        page = "<html><body>Not Found</body></html>"
+        hints = {
+            401: "does not take our credentials (status 401): ",
+            403: "does not let us call {} (status 403): ",
+            404: "ejabberd answered {} with status 404: does url end in /api?",
+            502: "ejabberd answered {} with status 502",
+        }
+        for status, hint in hints.items():
+            for command, work in (*CHANGES, *QUESTIONS):
+                for body in (page, ""):
+                    self.fail(command, response(body, status))
+                    await self.fault_of(work(self.server))
+                    self.assertIn(hint.format(command), self.said)
+                    self.assertNotIn("<html>", self.said)
+                    self.assertFalse(self.said.endswith((":", " ")), self.said)
+
     async def test_no_http(self) -> None:
         """A server that speaks something else is not taken for one that has done nothing."""
         self.fail("register", b"SSH-2.0-OpenSSH\r\n" + b"x" * 99999)

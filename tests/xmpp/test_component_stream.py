@@ -1,6 +1,7 @@
 """The connection to a server as its component: kept up, and told of when it is not."""
 
 from twisted.internet.error import ConnectError, ConnectionDone
+from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -17,6 +18,13 @@ OPENED = (
     f"<stream:stream xmlns='jabber:component:accept' from='{JID}' id='1' "
     "xmlns:stream='http://etherx.jabber.org/streams'>"
 ).encode()
+
+
+def stream_error(condition):
+    return (
+        f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+        "</stream:error></stream:stream>"
+    ).encode()
 
 
 class ComponentStreamCase(SynchronousTestCase):
@@ -104,10 +112,7 @@ class ComponentStreamTests(ComponentStreamCase):
 
     def test_refused_handshake(self):
         """A wrong secret is told with what to change, and not tried faster and faster."""
-        error = (
-            b"<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
-            b"</stream:error></stream:stream>"
-        )
+        error = stream_error("not-authorized")
         waited = []
         for _ in range(8):
             self.connect(OPENED, error)
@@ -197,6 +202,38 @@ class ComponentStreamTests(ComponentStreamCase):
         """Why there is no connection is told."""
         self.reactor.tcpClients[-1][2].clientConnectionFailed(None, Failure(ConnectError()))
         self.assertIn("cannot connect to tcp:127.0.0.1:5347", self.cause())
+        self.assertNotIn("is the server running", self.cause())
+
+    def test_nobody_listens(self):
+        """A connection that is refused is told with what to look for."""
+        refused = Failure(Refused(111, "Connection refused"))
+        self.reactor.tcpClients[-1][2].clientConnectionFailed(None, refused)
+        self.assertIn(
+            "cannot connect to tcp:127.0.0.1:5347: Connection was refused by other side: 111: "
+            "Connection refused: is the server running, and does it listen there for "
+            "components (Prosody: component_ports; ejabberd: a listener with "
+            "ejabberd_service)?",
+            self.cause(),
+        )
+
+    def test_other_port(self):
+        """What does not understand a component may be there for others."""
+        for condition in ("unsupported-stanza-type", "invalid-namespace", "not-well-formed"):
+            self.connect(OPENED, stream_error(condition))
+            self.lose()
+            self.assertIn(f"{condition}: is this its port for components?", self.cause())
+            self.reactor.advance(LONGEST_PAUSE)
+        self.connect(OPENED, stream_error("resource-constraint"))
+        self.assertIn("resource-constraint: see the server's log", self.cause())
+
+    def test_refused_later(self):
+        """Nor is it another port if it has taken the component before."""
+        self.ready()
+        log = []
+        globalLogPublisher.addObserver(log.append)
+        self.addCleanup(globalLogPublisher.removeObserver, log.append)
+        self.protocol.dataReceived(stream_error("not-well-formed"))
+        self.assertIn("not-well-formed: see the server's log", str(log))
 
     def test_privileges(self):
         """What the server grants is read in either version, and not from a user."""

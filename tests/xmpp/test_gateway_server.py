@@ -1,8 +1,10 @@
 """A server behind that is not as it should be: what the log and the client are told."""
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 
 from invitereg.xmpp.upstream import ServerStream, UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream
@@ -21,6 +23,8 @@ from tests.xmpp.gatewaydoor import (
 from tests.xmpp.messages import DOMAIN, NS_STREAMS, children
 
 STREAM_ERROR = "<stream:error><{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+TAKES_PROXY = r"does the server take the PROXY protocol \(ejabberd: use_proxy_protocol\)\?"
+WANTS_PROXY = r"should tls be direct, or does it want the PROXY protocol \(proxy_protocol\)\?"
 HTTP = "HTTP/1.1 400 Bad Request\r\n\r\n"
 # What the server says to a client's header, and what the operator is told.
 NONSENSE = {
@@ -151,7 +155,57 @@ class TroubleTests(TroubleCase):
         client.send(CHECK_HEADER)
         self.listener.accept().close()
         self.assertTurnedAway(client)
-        self.assertLogged("it has closed the connection without a word: should tls be direct")
+        self.assertLogged("it has closed the connection without a word: " + WANTS_PROXY)
+
+    def said(self, *answers, **keys):
+        """What the log is told of a server which is configured so, and closes after this."""
+        self.listener = GatewayListener(keys)
+        self.listener.behind.start()
+        server = self.listener.accept()
+        server.say(*answers)
+        server.close()
+        (said,) = self.log
+        self.log.clear()
+        return said
+
+    def test_takes_no_proxy_protocol(self):
+        """A server that cannot read the first bytes may not know the PROXY protocol."""
+        closed = "closed the connection without a word: "
+        cases = (
+            ((SERVER_HEADER, STREAM_ERROR.format("not-well-formed")), "not-well-formed: "),
+            ((SERVER_HEADER, STREAM_ERROR.format("bad-format")), "bad-format: "),
+            ((SERVER_HEADER.replace(DOMAIN, "example.org"),), "for the domain example.org: "),
+            ((), closed),
+        )
+        for answers, before in cases:
+            for tls in ("none", "starttls"):
+                for version in ("v1", "v2"):
+                    said = self.said(*answers, tls=tls, proxy_protocol=version)
+                    self.assertRegex(said, before + TAKES_PROXY)
+                said = self.said(*answers, tls=tls)
+                self.assertNotIn("use_proxy_protocol", said)
+                if not answers:
+                    self.assertRegex(said, closed + WANTS_PROXY)
+        said = self.said(tls="direct", proxy_protocol="v2")
+        self.assertRegex(said, "closed the connection: " + TAKES_PROXY)
+
+    def test_takes_proxy_protocol(self):
+        """One that has read them is asked nothing of the kind."""
+        for condition in ("host-unknown", "policy-violation", "system-shutdown"):
+            answers = SERVER_HEADER, STREAM_ERROR.format(condition)
+            said = self.said(*answers, proxy_protocol="v2")
+            self.assertNotIn("PROXY", said)
+        self.assertNotIn("PROXY", self.said(SERVER_HEADER, proxy_protocol="v2"))
+
+    def test_refused(self):
+        """If nobody listens there, the log says what to look for."""
+        self.listener = GatewayListener()
+        self.listener.behind.start()
+        factory = self.listener.clock.tcpClients[0][2]
+        factory.clientConnectionFailed(None, Failure(Refused(111, "Connection refused")))
+        self.assertLogged(
+            "Connection refused: is the server running, and does it listen there for clients"
+        )
 
     def test_domain_without_certificate(self):
         """A name for which there can be no certificate is said to be one."""
@@ -170,7 +224,7 @@ class TroubleTests(TroubleCase):
             client.send(CHECK_HEADER)
             self.listener.refuse()
             self.assertTurnedAway(client)
-        self.assertLogged("is not used: it cannot be reached: ")
+        self.assertLogged(r"is not used: it cannot be reached: [^:]*\.$")
         for _ in range(3):
             client = self.listener.connect()
             client.send(CHECK_HEADER)

@@ -1,0 +1,93 @@
+"""What is wrong with the server behind a domain, in words, and what may be changed."""
+
+from typing import Any
+
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.python.failure import Failure
+
+from invitereg.xmpp.unreadable import UNREADABLE
+from invitereg.xmpp.upstreamkeys import Upstream
+
+# Stream errors with which a server refuses a header, and not itself (RFC 6120 §4.9.3).
+OF_THE_HEADER = frozenset(
+    {
+        "bad-format",
+        "bad-namespace-prefix",
+        "host-unknown",
+        "improper-addressing",
+        "invalid-from",
+        "invalid-namespace",
+        "invalid-xml",
+        "not-well-formed",
+        "policy-violation",
+        "restricted-xml",
+        "unsupported-encoding",
+        "unsupported-feature",
+        "unsupported-version",
+    }
+)
+
+
+def unreachable(failure: Failure) -> str:
+    """Why there is no connection."""
+    text = f"it cannot be reached: {failure.getErrorMessage()}"
+    if failure.check(Refused):
+        hint = "is the server running, and does it listen there for clients?"
+        return f"{text.rstrip('.')}: {hint}"
+    return text
+
+
+def refused(condition: str, upstream: Upstream, first: bool) -> str:
+    """What it means that the server answers this; ``first``: to the first bytes."""
+    hint = ""
+    if condition == "host-unknown":
+        hint = f": is {upstream.domain} one of its domains?"
+    elif first and condition in UNREADABLE:
+        hint = doubted(upstream)
+    return f"it answers {condition}{hint}"
+
+
+def doubted(upstream: Upstream) -> str:
+    """Asks whether the server takes the PROXY protocol, if it is to."""
+    if upstream.proxy_protocol == "off":
+        return ""
+    return ": does the server take the PROXY protocol (ejabberd: use_proxy_protocol)?"
+
+
+def why(reason: Failure, upstream: Upstream, heard: bool) -> str:
+    """Why a connection ended before it was of use, and what may be changed.
+
+    ``heard`` is whether the server has said anything.
+    """
+    error: Any = reason.value
+    if isinstance(error, VerificationError):
+        return f"its certificate is not for {upstream.domain}: give it one that is"
+    if isinstance(error, SSL.Error):
+        text = _openssl_reason(error)
+        if "certificate verify failed" in text:
+            return (
+                "its certificate is not trusted, or has expired: set ca to a file with the "
+                "authority that has signed it, or with the certificate if it has signed itself"
+            )
+        other = "starttls" if upstream.tls == "direct" else "direct"
+        return f"TLS fails ({text}): should tls be {other}?"
+    if isinstance(error, (ConnectionDone, ConnectionLost)):
+        return f"it has closed the connection{'' if heard else _without_a_word(upstream)}"
+    return str(error) or type(error).__name__
+
+
+def _without_a_word(upstream: Upstream) -> str:
+    if upstream.tls == "direct":  # Of a handshake we do not know.
+        return doubted(upstream)
+    wanted = ": should tls be direct, or does it want the PROXY protocol (proxy_protocol)?"
+    return f" without a word{doubted(upstream) or wanted}"
+
+
+def _openssl_reason(error: SSL.Error) -> str:
+    try:
+        return ", ".join(str(entry[-1]) for entry in error.args[0]) or "no reason is given"
+    except (IndexError, TypeError):
+        return str(error) or type(error).__name__
