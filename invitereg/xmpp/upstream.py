@@ -177,7 +177,7 @@ class ServerStream(Protocol):
             # What we add is written with these names.
             self._fail("it does not begin a stream for clients: is this its port for clients?")
         elif said.lower().removesuffix(".") != self._upstream.domain:
-            # ejabberd names its first domain to bytes that it cannot read.
+            # Who could not read which domain was meant may name another.
             hint = doubted(self._upstream) if self._first else ""
             self._fail(f"it answers for the domain {said}{hint}")
 
