@@ -15,6 +15,7 @@ from invitereg.model import (
     generate_invite_id,
 )
 from invitereg.store.memory import MemoryStore
+from invitereg.submissions import Submission
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The moment at which a `twisted.internet.task.Clock` begins."""
@@ -65,3 +66,15 @@ def make_account(**changes: Any) -> Account:
         "credentials": make_credentials(),
     }
     return Account(**(values | changes))
+
+
+def make_submission(**changes: Any) -> Submission:
+    """What juliet sends to register at example.com, by an app on this computer."""
+    values: dict[str, Any] = {
+        "domain": "example.com",
+        "door": "c2s",
+        "address": None,
+        "username": "juliet",
+        "password": "wherefore art thou",
+    }
+    return Submission(**(values | changes))

@@ -20,6 +20,7 @@ from invitereg.errors import (
     WeakPassword,
 )
 from invitereg.policy.values import Limit, Limits, Policy
+from tests.spying import note_calls
 from tests.usecases import DOMAIN, HOME, PASSWORD, UseCase
 
 
@@ -326,25 +327,13 @@ class PreviewTests(UseCase):
         seen = set()
         for token in ("unknown", revoked_token, used_token, expired_token):
             for look in (self.preview, self.preauthorised):
-                calls: list[str] = []
-                self.note(calls)
+                calls = note_calls(self, self.store, "look_up", "hit")
                 self.refused(InvalidInvite, look(token))
                 seen.add(tuple(calls))
         self.assertEqual(seen, {("look_up", "hit")})
 
     def preauthorised(self, token: str) -> Any:
         return self.registrar.preauthorise(DOMAIN, HOME, token)
-
-    def note(self, calls: list[str]) -> None:
-        """Write down what the store is asked from now on."""
-        for name in ("look_up", "hit"):
-            asked = getattr(type(self.store), name)
-
-            def noted(*args: Any, name: str = name, asked: Any = asked) -> Any:
-                calls.append(name)
-                return asked(self.store, *args)
-
-            self.patch(self.store, name, noted)
 
     def test_admit(self) -> None:
         """Without a token, the registrar says whether one is needed."""

@@ -29,10 +29,10 @@ from invitereg.interfaces import InviteChanges
 from invitereg.issuer import Issuer
 from invitereg.model import Kind, Status
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
-from invitereg.registrar import Registrar, Submission
+from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
-from invitereg.testing import clock_now, memory_store
+from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
 from tests.service.running import outcome
 from tests.usecases import DOMAIN, new
@@ -315,9 +315,10 @@ class Town(RuleBasedStateMachine):
     def submit(self, held, username, password, address):
         grant, entry, token = held
         error = self.refusal(entry, token, username, password, address)
-        self.expect(
-            error, self.registrar.redeem(submission(username, password, address, grant))
+        request = make_submission(
+            username=username, password=password, address=address, grant=grant
         )
+        self.expect(error, self.registrar.redeem(request))
         if error is not None:
             return
         name = PREPARED.get(username, username)
@@ -354,7 +355,7 @@ class Town(RuleBasedStateMachine):
 
     @rule(username=VALID, address=ADDRESSES)
     def register_uninvited(self, username, address):
-        request = submission(username, "wherefore art thou", address)
+        request = make_submission(username=username, address=address)
         self.expect(errors.InviteRequired, self.registrar.redeem(request))
 
     # --- several steps at once, which chance would seldom put together
@@ -436,18 +437,6 @@ def empty_database():
     folder = TemporaryDirectory()
     Database(Path(folder.name), Inline()).close()
     return folder
-
-
-def submission(username, password, address, grant=None):
-    """What a newcomer sends."""
-    return Submission(
-        domain=DOMAIN,
-        door="c2s",
-        address=address,
-        username=username,
-        password=password,
-        grant=grant,
-    )
 
 
 def bounded(examples):

@@ -17,7 +17,7 @@ from invitereg.policy.values import Domain, Policy
 from invitereg.registrar import Grant, Registrar, Submission
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
-from invitereg.testing import clock_now, memory_store
+from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
 
 DOMAIN = "example.com"
@@ -69,14 +69,8 @@ class UseCase(SynchronousTestCase):
         return self.done(self.registrar.preauthorise(DOMAIN, address, token))
 
     def submission(self, username: str = "juliet", **changes: Any) -> Submission:
-        values: dict[str, Any] = {
-            "domain": DOMAIN,
-            "door": "c2s",
-            "address": HOME,
-            "username": username,
-            "password": PASSWORD,
-        }
-        return Submission(**(values | changes))
+        values: dict[str, Any] = {"address": HOME, "password": PASSWORD, "username": username}
+        return make_submission(**(values | changes))
 
     def password_of(self, username: str, password: str) -> bool:
         """Whether that is the account's password."""

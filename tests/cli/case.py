@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.cli.desk import Desk
 from invitereg.cli.root import command
 from invitereg.policy.values import parse_address
-from invitereg.registrar import Submission
+from invitereg.testing import make_submission
 
 CONFIG = """\
 domain: example.com
@@ -26,7 +26,13 @@ LONGEST = "é" * 511
 
 
 class CommandCase(SynchronousTestCase):
-    """Each test has a configuration, and an empty store."""
+    """Each test has a configuration, and an empty store.
+
+    Attributes:
+        domain: what the configuration serves.
+    """
+
+    domain = "example.com"
 
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="invitereg-"))
@@ -75,10 +81,9 @@ class CommandCase(SynchronousTestCase):
     def register(self, username: str, token: str, address: str = "198.51.100.7") -> None:
         """Register as a client would, or set a password."""
         with Desk.open(self.config) as desk:
-            grant = desk.run(desk.registrar.preauthorise("example.com", None, token))
-            submission = Submission(
-                domain="example.com",
-                door="c2s",
+            grant = desk.run(desk.registrar.preauthorise(self.domain, None, token))
+            submission = make_submission(
+                domain=self.domain,
                 address=parse_address(address),
                 username=username,
                 password="correct horse",

@@ -90,6 +90,8 @@ class Inviting(servers.Prosody):
 class ProsodyCase(CommandCase):
     """A store with two accounts, for the domain of a Prosody."""
 
+    domain = DOMAIN
+
     def setUp(self) -> None:
         super().setUp()
         text = self.config.read_text().replace("example.com", DOMAIN)
@@ -159,23 +161,6 @@ class InternalTests(ProsodyCase):
         self.assertEqual(accounts["paris"]["groups"], ["family"])
         counts = self.object("import", "prosody", str(prosody.data))
         self.assertEqual((counts["invites"], counts["unchanged"]), (0, 36))
-
-    def register(self, username: str, token: str, address: str = "198.51.100.7") -> None:
-        from invitereg.cli.desk import Desk
-        from invitereg.policy.values import parse_address
-        from invitereg.registrar import Submission
-
-        with Desk.open(self.config) as desk:
-            grant = desk.run(desk.registrar.preauthorise(DOMAIN, None, token))
-            submission = Submission(
-                domain=DOMAIN,
-                door="c2s",
-                address=parse_address(address),
-                username=username,
-                password="correct horse",
-                grant=grant,
-            )
-            desk.run(desk.registrar.redeem(submission))
 
 
 class Database(Inviting):

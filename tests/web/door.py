@@ -13,8 +13,8 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite
 from invitereg.policy.values import Domain, Network, Policy
-from invitereg.registrar import Registrar, Submission
-from invitereg.testing import clock_now, memory_store
+from invitereg.registrar import Registrar
+from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
 from invitereg.web.pages import Pages
 from invitereg.web.settings import SiteSettings
@@ -96,16 +96,7 @@ class WebCase(TestCase):
     async def redeem(self, username: str, token: str) -> None:
         """Register as an app would."""
         grant = await self.registrar.preauthorise(DOMAIN, None, token)
-        await self.registrar.redeem(
-            Submission(
-                domain=DOMAIN,
-                door="c2s",
-                address=None,
-                username=username,
-                password=PASSWORD,
-                grant=grant,
-            )
-        )
+        await self.registrar.redeem(make_submission(username=username, grant=grant))
 
     def header(self, response: Any, name: str) -> str | None:
         """A header that is there once at most."""

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from invitereg.config.webkeys import AppChoice
 from invitereg.policy.values import Domain, Policy
+from tests.spying import note_calls
 from tests.web.door import DOMAIN, EXTERNAL, PHONE, WebCase
 
 APPLE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148 Safari/604.1"
@@ -204,22 +205,10 @@ class OverTests(LandingCase):
         tokens = await self.tokens()
         asked: dict[str, list[str]] = {}
         for sort in ("used", "revoked", "expired", "unknown"):
-            calls = asked[sort] = []
-            self.spy(calls)
+            asked[sort] = note_calls(self, self.store, "look_up", "hit")
             await self.get(f"/invite/{tokens[sort]}")
         self.assertEqual(asked["unknown"], ["look_up", "hit"])
         self.assertEqual(len({tuple(calls) for calls in asked.values()}), 1, asked)
-
-    def spy(self, calls: list[str]) -> None:
-        """Note by name what the store is asked from now on."""
-        for name in ("look_up", "hit"):
-            asked = getattr(type(self.store), name)
-
-            def noted(*args: Any, name: str = name, asked: Any = asked) -> Any:
-                calls.append(name)
-                return asked(self.store, *args)
-
-            self.patch(self.store, name, noted)
 
     async def test_looking_is_free(self) -> None:
         """Previews, reloads and coming back never use an invitation up."""

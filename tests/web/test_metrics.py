@@ -13,10 +13,10 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.errors import InvalidInvite, Unavailable, WeakPassword
 from invitereg.model import Kind, token_digest
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar, Submission
+from invitereg.registrar import Registrar
 from invitereg.store.database import Database
 from invitereg.store.sql import SQLStore
-from invitereg.testing import clock_now, make_invite
+from invitereg.testing import clock_now, make_invite, make_submission
 from invitereg.threads import Inline
 from invitereg.web.metrics import COUNT_EVERY, MetricsPage, Prometheus, metrics_listener
 from tests.contracts.store_case import DOMAIN, FolderCase
@@ -55,18 +55,9 @@ class MetricsCase(FolderCase):
     async def invite(self, token, **changes):
         await self.store.create_invite(make_invite(**changes), token_digest(token))
 
-    async def register(self, token, username="juliet", password="wherefore art thou"):
+    async def register(self, token, **changes):
         grant = await self.registrar.preauthorise(DOMAIN, None, token)
-        await self.registrar.redeem(
-            Submission(
-                domain=DOMAIN,
-                door="c2s",
-                address=None,
-                username=username,
-                password=password,
-                grant=grant,
-            )
-        )
+        await self.registrar.redeem(make_submission(grant=grant, **changes))
 
 
 class MetricsTests(MetricsCase):
