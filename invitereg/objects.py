@@ -18,13 +18,9 @@ def timestamp(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def issued_object(invite: Invite, token: str, domain: Domain) -> Object:
-    """An invite that has just been made or renewed: the only time its token is there."""
+def terms_object(invite: Invite) -> Object:
+    """What an invite is for, which everybody who holds its token may know."""
     return {
-        "id": invite.id,
-        "token": token,
-        "uri": invite.uri(token),
-        "landing_url": domain.landing_url + token if domain.landing_url else "",
         "kind": invite.kind.value,
         "domain": invite.domain,
         "inviter": invite.inviter,
@@ -34,16 +30,22 @@ def issued_object(invite: Invite, token: str, domain: Domain) -> Object:
     }
 
 
+def issued_object(invite: Invite, token: str, domain: Domain) -> Object:
+    """An invite that has just been made or renewed: the only time its token is there."""
+    return {
+        "id": invite.id,
+        "token": token,
+        "uri": invite.uri(token),
+        "landing_url": domain.landing_url + token if domain.landing_url else "",
+        **terms_object(invite),
+    }
+
+
 def invite_object(invite: Invite, now: datetime) -> Object:
     """A stored invite, as it is at ``now``."""
     return {
         "id": invite.id,
-        "kind": invite.kind.value,
-        "domain": invite.domain,
-        "inviter": invite.inviter,
-        "username": invite.username,
-        "expires_at": timestamp(invite.expires_at),
-        "uses_allowed": invite.uses_allowed,
+        **terms_object(invite),
         "uses": invite.uses,
         "status": invite.status(now).value,
         "created_at": timestamp(invite.created_at),

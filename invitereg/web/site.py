@@ -80,31 +80,28 @@ class WebDoor:
                 continue
             if _descend(request, segments):
                 return part
-        return self._pages if site is not None else Misdirected()
+        return self._pages if site is not None else _MISDIRECTED
 
 
-class Misdirected(Resource):
-    """For a name that none of the sites has."""
-
-    isLeaf = True  # noqa: N815 - Twisted's name
-
-    def render(self, request: Any) -> bytes:
-        """Say so (RFC 9110 §15.5.20)."""
-        request.setResponseCode(421)
-        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        return b"There is no such site here.\n"
-
-
-class Unreadable(Resource):
-    """For an address that is no text, or a request that does not say what it is for."""
+class Plain(Resource):
+    """What cannot be answered by any site: a status, and a line that says why."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__()
+        self._status = status
+        self._text = text
 
     def render(self, request: Any) -> bytes:
         """Say so."""
-        request.setResponseCode(400)
+        request.setResponseCode(self._status)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        return b"This request cannot be read.\n"
+        return f"{self._text}\n".encode()
+
+
+_MISDIRECTED = Plain(421, "There is no such site here.")  # RFC 9110 §15.5.20
+_UNREADABLE = Plain(400, "This request cannot be read.")
 
 
 class _Front(Resource):
@@ -122,7 +119,7 @@ class _Front(Resource):
         peer = getattr(request.channel.transport.getPeer(), "host", None)
         if not (_readable(request) and _has_host(request)):
             secure(request.responseHeaders, https=False)
-            return Unreadable()
+            return _UNREADABLE
         forwarded = header_values(request, "x-forwarded-for")
         request.client = client_address(peer, forwarded, door.trusted_proxies)
         part = door.part_for(request)

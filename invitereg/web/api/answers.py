@@ -15,31 +15,30 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class IssuedInvite(Answer):
+class Terms(Answer):
+    """What an invite is for, as `invitereg.objects.terms_object`."""
+
+    kind: Kind
+    domain: str
+    inviter: str | None
+    username: str | None
+    expires_at: Moment | None
+    uses_allowed: int | None
+
+
+class IssuedInvite(Terms):
     """An invite that was just made or renewed; token and links are shown only now."""
 
     id: str
     token: str
     uri: str
     landing_url: str
-    kind: Kind
-    domain: str
-    inviter: str | None
-    username: str | None
-    expires_at: Moment | None
-    uses_allowed: int | None
 
 
-class StoredInvite(Answer):
+class StoredInvite(Terms):
     """An invite as it is now."""
 
     id: str
-    kind: Kind
-    domain: str
-    inviter: str | None
-    username: str | None
-    expires_at: Moment | None
-    uses_allowed: int | None
     uses: int
     status: Status
     created_at: Moment
@@ -79,16 +78,10 @@ class AskedField(Answer):
     required: bool
 
 
-class Preview(Answer):
+class Preview(Terms):
     """What a token is good for."""
 
-    kind: Kind
-    domain: str
     site_name: str
-    inviter: str | None
-    username: str | None
-    expires_at: Moment | None
-    uses_allowed: int | None
     uses: int
     fields: list[AskedField]
 

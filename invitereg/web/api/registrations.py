@@ -2,7 +2,7 @@
 
 from invitereg.keys import Scope
 from invitereg.model import Invite, Kind
-from invitereg.objects import timestamp
+from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
 from invitereg.web.api.answers import Preview, Registered
@@ -74,13 +74,8 @@ class Registrations:
 
 def _preview(invite: Invite, domain: Domain) -> dict[str, object]:
     return {
-        "kind": invite.kind.value,
-        "domain": domain.name,
+        **terms_object(invite),
         "site_name": domain.site_name or domain.name,
-        "inviter": invite.inviter,
-        "username": invite.username,
-        "expires_at": timestamp(invite.expires_at),
-        "uses_allowed": invite.uses_allowed,
         "uses": invite.uses,
         "fields": [
             {"name": name, "required": required}
