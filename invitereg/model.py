@@ -262,7 +262,6 @@ def prepare_localpart(text: str) -> str:
     return prepared
 
 
-@lru_cache(maxsize=1024)
 def localpart_or_none(text: str | None) -> str | None:
     """What `prepare_localpart` makes of ``text``; None if that is nothing, or no localpart."""
     try:
@@ -271,6 +270,7 @@ def localpart_or_none(text: str | None) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1024)
 def prepare_domain(text: str) -> str:
     """``text`` after nameprep, the form in which domains are stored and compared.
 

@@ -11,7 +11,7 @@ from invitereg.store.leasetables import errands
 from invitereg.store.tables import Time
 
 AT_ONCE = 20
-LONGEST_PAUSE = timedelta(minutes=2)
+IMPLAUSIBLE_PAUSE = timedelta(minutes=2)
 """More than an errand is put off for, even if the clocks of two processes differ."""
 KEPT = timedelta(hours=1)
 """How long an answer is kept that nobody has come for."""
@@ -75,7 +75,7 @@ def take(
     connection: Connection, domain: str, node: str, now: datetime, again: datetime
 ) -> Sequence[Errand]:
     """See `ILeaseStore.take_errands`."""
-    times = {"now": now, "again": again, "ahead": again + LONGEST_PAUSE}
+    times = {"now": now, "again": again, "ahead": again + IMPLAUSIBLE_PAUSE}
     which = {"of_domain": domain, "of_node": node, **times}
     found = [_errand_of(row) for row in connection.execute(_TAKE, which)]
     return sorted(found, key=lambda errand: errand.number)

@@ -288,7 +288,3 @@ class MemoryStore(MemoryLeases):
     def known(self, use: Use) -> Use:
         """What the history still knows of a use."""
         return self._at(use.domain).known(use)
-
-    def _end_sessions(self, domain: str, username: str, at: datetime) -> None:
-        number = len(self._ends) + 1
-        self._ends.append(SessionEnd(number=number, domain=domain, username=username, at=at))

@@ -10,7 +10,7 @@ from invitereg.errors import InvalidInvite, UsernameTaken
 from invitereg.interfaces import Redemption, SessionEnd
 from invitereg.leases import Errand, ILeaseStore, Lease
 from invitereg.model import Account, Kind
-from invitereg.store.errands import AT_ONCE, KEPT, LONGEST_PAUSE
+from invitereg.store.errands import AT_ONCE, IMPLAUSIBLE_PAUSE, KEPT
 from invitereg.store.leasing import contacts_errand, sessions_errand
 from invitereg.store.memory_domain import Deleted, Leased, Reservation
 from invitereg.store.memory_firing import fired
@@ -190,7 +190,7 @@ class MemoryLeases(MemoryRosters):
         for number, (errand, due) in list(self._errands.items()):
             mine = errand.domain == domain and errand.node in (None, node)
             over = errand.expires is not None and errand.expires <= now
-            is_due = due <= now or due > again + LONGEST_PAUSE
+            is_due = due <= now or due > again + IMPLAUSIBLE_PAUSE
             if mine and not over and errand.answer is None and is_due:
                 taken.append(replace(errand, tries=errand.tries + 1))
                 self._errands[number] = (taken[-1], again)

@@ -36,16 +36,12 @@ from invitereg.store import (
     rosters,
     sessions,
 )
-from invitereg.store.database import Database
 from invitereg.store.sql_leases import SQLLeases
 
 
 @implementer(IInviteStore, IAccountStore, IRosterStore, ILeaseStore)
 class SQLStore(SQLLeases):
     """Invites, accounts and rosters in a `Database`; the interfaces describe each method."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
 
     def create_invite(
         self, invite: Invite, digest: bytes, quota: Quota | None = None

@@ -1,4 +1,4 @@
-"""Keys of the HTTP API, its requests that may be repeated, and invites by who invites."""
+"""Keys of the HTTP API, and its requests that may be repeated."""
 
 import sqlalchemy as sa
 from alembic import op
