@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
 from invitereg.model import Account, Credentials, Kind
-from invitereg.store import names, notices, revoking, rosterchanges, rosters, sessions
-from invitereg.store.invites import OPEN
+from invitereg.store import errands, names, notices, revoking, rosterchanges, rosters, sessions
+from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_of, credentials_columns
 from invitereg.store.tables import Time, Words, accounts, invites, settings
 
@@ -45,7 +45,7 @@ _REVOKE_RESETS = (
         invites.c.domain == bindparam("of_domain"),
         invites.c.username == bindparam("of_username"),
         invites.c.kind == Kind.RESET,
-        OPEN,
+        REVOCABLE,
     )
     .values(revoked_at=bindparam("now", type_=Time))
 )
@@ -114,6 +114,7 @@ def remove(
     connection.execute(_REVOKE_RESETS, {**which, "now": now})
     revoking.revoke_of(connection, domain, [username], now)
     notices.forget(connection, domain, username)
+    errands.forget_contacts(connection, domain, username)
     sessions.end(connection, domain, username, now)
 
 

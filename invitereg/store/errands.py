@@ -43,6 +43,14 @@ _ANSWER = update(errands).where(_NUMBERED).values(answer=bindparam("new_answer")
 _FORGET = delete(errands).where(_NUMBERED)
 _WITHDRAW = delete(errands).where(_NUMBERED, errands.c.tries == 0)
 _GET = select(errands).where(_NUMBERED)
+_FORGET_CONTACTS = delete(errands).where(
+    errands.c.domain == bindparam("of_domain"),
+    errands.c.task == Task.CONTACTS,
+    or_(
+        errands.c.username == bindparam("of_username"),
+        errands.c.details["contact"].as_string() == bindparam("of_username"),
+    ),
+)
 _PURGE = delete(errands).where(
     errands.c.number.in_(
         select(errands.c.number)
@@ -109,6 +117,11 @@ def purge(connection: Connection, domain: str, now: datetime, at_most: int) -> i
     """See `ILeaseStore.purge_errands`."""
     which = {"of_domain": domain, "before": now - KEPT, "most": at_most}
     return connection.execute(_PURGE, which).rowcount
+
+
+def forget_contacts(connection: Connection, domain: str, username: str) -> None:
+    """Make no contacts any more of an account that is deleted, whoever gets its name."""
+    connection.execute(_FORGET_CONTACTS, {"of_domain": domain, "of_username": username})
 
 
 def _errand_of(row: Row[tuple[object, ...]]) -> Errand:

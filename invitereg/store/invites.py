@@ -24,14 +24,13 @@ _EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
 _UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
 OPEN = invites.c.revoked_at.is_(None) & _USES_LEFT
 """An invite that nobody has revoked and that has uses left."""
-REVOCABLE = OPEN | (
-    invites.c.revoked_at.is_(None)
-    & exists().where(
-        leases.c.domain == invites.c.domain,
-        leases.c.redemption["use"]["invite_id"].as_string() == invites.c.id,
-    )
+UNDECIDED = exists().where(
+    leases.c.domain == invites.c.domain,
+    leases.c.redemption["use"]["invite_id"].as_string() == invites.c.id,
 )
-"""The same, or one whose last uses may yet be given back."""
+"""An invite of which a use may yet be given back."""
+REVOCABLE = OPEN | (invites.c.revoked_at.is_(None) & UNDECIDED)
+"""An invite that is open, or may be again."""
 
 _STATUS: dict[Status, ColumnElement[bool]] = {
     Status.PENDING: OPEN & _UNEXPIRED,

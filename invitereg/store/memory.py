@@ -261,6 +261,7 @@ class MemoryStore(MemoryLeases):
         self.drop_contacts(domain, username)
         at.delete(username, now, until)
         self.notices.forget(domain, username)
+        self.forget_contacts(domain, username)
         self.end_sessions(domain, username, now)
 
     @fired

@@ -238,6 +238,8 @@ class Domain:
         return len(over)
 
     def _over(self, invite: Invite, moment: datetime) -> bool:
+        if invite.id in self.undecided:
+            return False
         if invite.revoked_at is not None and invite.revoked_at <= moment:
             return True
         used_at = max((use.at for use in self.uses if use.invite_id == invite.id), default=None)

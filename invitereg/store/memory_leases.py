@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from invitereg.errors import InvalidInvite, UsernameTaken
 from invitereg.interfaces import Redemption, SessionEnd
-from invitereg.leases import Errand, ILeaseStore, Lease
+from invitereg.leases import Errand, ILeaseStore, Lease, Task
 from invitereg.model import Account, Kind
 from invitereg.store.errands import AT_ONCE, IMPLAUSIBLE_PAUSE, KEPT
 from invitereg.store.leasing import contacts_errand, sessions_errand
@@ -85,6 +85,16 @@ class MemoryLeases(MemoryRosters):
         """Say that an account's sessions are over."""
         number = len(self._ends) + 1
         self._ends.append(SessionEnd(number=number, domain=domain, username=username, at=at))
+
+    def forget_contacts(self, domain: str, username: str) -> None:
+        """Make no contacts any more of an account that is deleted, whoever gets its name."""
+        self._errands = {
+            number: (errand, due)
+            for number, (errand, due) in self._errands.items()
+            if errand.domain != domain
+            or errand.task is not Task.CONTACTS
+            or username not in (errand.username, errand.details["contact"])
+        }
 
     @fired
     def reserve(self, redemption: Redemption, now: datetime) -> Lease:

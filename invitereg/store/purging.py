@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Delete, Integer, bindparam, delete, select
+from sqlalchemy import Column, ColumnElement, Delete, Integer, bindparam, delete, not_, select
 from sqlalchemy.engine import Connection
 
+from invitereg.store.invites import UNDECIDED
 from invitereg.store.tables import Time, hits, invites, names
 
 _BEFORE = bindparam("before", type_=Time)
@@ -22,12 +23,13 @@ def _some(key: Column[Any], *conditions: ColumnElement[bool]) -> Delete:
 
 
 # Each reads an index of its own; one statement for all of them would read the whole table.
-_OVER = (
-    _some(invites.c.seq, invites.c.revoked_at <= _BEFORE),
-    _some(
-        invites.c.seq, invites.c.uses >= invites.c.uses_allowed, invites.c.used_at <= _BEFORE
-    ),
-    _some(invites.c.seq, invites.c.expires_at <= _BEFORE),
+_OVER = tuple(
+    _some(invites.c.seq, *conditions, not_(UNDECIDED))
+    for conditions in (
+        (invites.c.revoked_at <= _BEFORE,),
+        (invites.c.uses >= invites.c.uses_allowed, invites.c.used_at <= _BEFORE),
+        (invites.c.expires_at <= _BEFORE,),
+    )
 )
 # Both what an invite reserved, and names of deleted accounts that were kept long enough.
 _LAPSED = _some(names.c.username, names.c.until <= _BEFORE).where(

@@ -101,6 +101,32 @@ class LeaseContract(StoreCase):
         self.assertEqual(await self.usernames(), ["juliet"])
         self.assertEqual((await self.get(invite)).uses, 1)
 
+    async def test_purged_meanwhile(self):
+        """An invite whose use is undecided is kept: a release is to find it."""
+        used = await self.invite(username="juliet", expires_at=None)
+        revoked = await self.invite(uses_allowed=2, expires_at=self.now)
+        leases = [await self.reserve("juliet", used), await self.reserve("romeo", revoked)]
+        await self.store.revoke_invite(DOMAIN, revoked.id, self.now)
+        self.advance(HOUR)
+        self.assertEqual(await self.store.purge_invites(DOMAIN, self.now, 9), 0)
+        for lease in leases:
+            await self.store.release(lease.number)
+        self.assertEqual(await self.store.purge_invites(DOMAIN, self.now, 9), 1)
+        self.assertEqual((await self.look_up(username="juliet")).reserved_for, used.id)
+        await self.redeem("juliet", used)
+
+    async def test_contacts_of_the_deleted(self):
+        """Whoever gets a deleted account's name gets none of its contacts."""
+        invite = await self.invite(inviter="romeo", kind=Kind.ACCOUNT_AND_CONTACT)
+        other = await self.invite(inviter="nurse", kind=Kind.ACCOUNT_AND_CONTACT)
+        await self.redeem("romeo")
+        for name, made, contact in (("juliet", invite, "romeo"), ("tybalt", other, "nurse")):
+            lease = await self.reserve(name, made, contact=contact)
+            await self.store.complete(lease.number)
+        await self.store.delete_account(DOMAIN, "romeo", self.now)
+        await self.store.delete_account(DOMAIN, "tybalt", self.now)
+        self.assertEqual(await self.store.take_errands(DOMAIN, "n", self.now, self.now), [])
+
     async def test_gives_back_for_its_time_only(self):
         """What was reserved lapses as it would have, also if it was leased by then."""
         invite = await self.invite(username="juliet", expires_at=self.now + HOUR)
