@@ -178,7 +178,7 @@ class Gateway:
             return
         server.received = _ignore
         drained = self._reactor.callLater(SECONDS["drain"], server.transport.abortConnection)
-        server.lost = drained.cancel
+        server.lost = lambda: drained.cancel() if drained.active() else None
         if self.handed_over:
             server.transport.unregisterProducer()
             server.transport.resumeProducing()

@@ -317,6 +317,7 @@ class EndTests(GatewayTestCase):
         client.lose()
         self.listener.clock.advance(61)
         self.assertTrue(server.transport.aborted)
+        server.close()
 
     def test_client_leaves_early(self):
         """A client that does not wait for the server leaves nothing behind, and no failure."""
