@@ -54,7 +54,7 @@ class Errand:
         number: names it; 0 before it is stored.
         node: the one process that may do it; None for any.
         at: when it was asked for.
-        expires: it is not begun at that moment or later; None is never.
+        expires: it is not taken up at that moment or later; None is never.
         tries: how often it was taken up, this time included.
         answer: what came of it, for who asked; None as long as nothing did.
     """

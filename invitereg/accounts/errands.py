@@ -25,6 +25,8 @@ PROMPT_SECONDS = 2.0
 LONGEST_PAUSE = timedelta(seconds=10)
 PAUSE_WITHOUT_PRIVILEGE = timedelta(minutes=1)
 GIVEN_UP = timedelta(days=7)
+FEWEST_TRIES = 20
+"""Before it is given up, however long the service was not there to try."""
 
 
 class Errands:
@@ -98,7 +100,7 @@ class Errands:
             self._give_up(errand, fault.text)
         except ServerFault as fault:
             self._accounts.faults.failed(fault.text)
-            if self._now() - errand.at < GIVEN_UP:
+            if errand.tries < FEWEST_TRIES or self._now() - errand.at < GIVEN_UP:
                 await self._store.put_off(errand.number, self._now() + _pause(errand, fault))
                 return
             self._give_up(errand, fault.text)

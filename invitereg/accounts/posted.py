@@ -140,14 +140,24 @@ class PostedAccounts:
             )
         )
         for _ in range(round(self._patience / _LOOK_SECONDS)):
-            errand = await self._leases.get_errand(number)
-            if errand is not None and errand.answer is not None:
-                await self._leases.finish_errand(number)
-                return _value(errand.answer)
+            answer = await self._answer(number)
+            if answer is not None:
+                return _value(answer)
             self._sleep(_LOOK_SECONDS)
         withdrawn = await self._leases.withdraw(number)
+        # It may have come while we slept.
+        answer = None if withdrawn else await self._answer(number)
+        if answer is not None:
+            return _value(answer)
         text = _NOBODY if withdrawn else _SLOW
         raise InvalidRequest(text.format(domain=self.domain, seconds=self._patience))
+
+    async def _answer(self, number: int) -> str | None:
+        errand = await self._leases.get_errand(number)
+        if errand is None or errand.answer is None:
+            return None
+        await self._leases.finish_errand(number)
+        return errand.answer
 
 
 def _value(answer: str) -> Any:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.errands import PROMPT_SECONDS, Errands
+from invitereg.accounts.errands import FEWEST_TRIES, GIVEN_UP, PROMPT_SECONDS, Errands
 from invitereg.accounts.posted import PostedAccounts
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
@@ -81,6 +81,35 @@ class ContactsTests(StoreCase):
         self.successResultOf(waiting)
         answer.callback(None)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def unreachable(self, *_names):
+        return fail(ServerUnreachable("it is away"))
+
+    def carry_out(self, times):
+        """What the service does meanwhile, a minute each time."""
+        for _ in range(times):
+            self.clock.advance(60)
+            self.successResultOf(Deferred.fromCoroutine(self.errands.carry_out()))
+
+    def test_away_for_long(self):
+        """A service that was down for weeks tries again before it gives up."""
+        make, self.server.make_contacts = self.server.make_contacts, self.unreachable
+        self.successResultOf(self.redeem())
+        self.clock.advance(GIVEN_UP.total_seconds())
+        self.carry_out(2)
+        self.server.make_contacts = make
+        self.carry_out(1)
+        self.assertEqual(self.server.friends, {frozenset({"juliet", "romeo"})})
+
+    def test_given_up(self):
+        """In the end it is given up."""
+        make, self.server.make_contacts = self.server.make_contacts, self.unreachable
+        self.successResultOf(self.redeem())
+        self.clock.advance(GIVEN_UP.total_seconds())
+        self.carry_out(FEWEST_TRIES)
+        self.server.make_contacts = make
+        self.carry_out(1)
+        self.assertEqual(self.server.friends, set())
 
     def test_store_fails(self):
         """The account is there, whatever becomes of the contact at first."""
@@ -191,6 +220,24 @@ class NobodyTests(CommandCase):
         self.accounts._sleep = slowly
         error = await self.refused(self.create(), InvalidRequest)
         self.assertIn("has begun", str(error))
+
+    async def test_answered_at_last(self):
+        """An answer that comes in the last moment is one."""
+        sleep, taken = self.accounts._sleep, []
+
+        def slowly(seconds):
+            sleep(seconds)
+            taken.extend(
+                self.successResultOf(
+                    self.store.take_errands(DOMAIN, "node", self.now, self.now)
+                )
+            )
+            if self.slept > 9.95:
+                number = taken[0].number
+                self.successResultOf(self.store.finish_errand(number, '{"value": []}'))
+
+        self.accounts._sleep = slowly
+        self.assertEqual(await self.accounts.ask(Task.CHECK, ""), [])
 
 
 class SealingTests(SynchronousTestCase):
