@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from invitereg.model import Invite
 from invitereg.policy.inviting import Rights
+from invitereg.policy.texts import shown
 from invitereg.userinvites import User, UserInvites
 from invitereg.xmpp.adhoc import Asker, Outcome
 from invitereg.xmpp.forms import Result, Told
@@ -72,5 +73,5 @@ def described(invite: Invite, gettext: Callable[[str], str]) -> str:
         until = f"{invite.expires_at:%Y-%m-%d %H:%M} UTC"
         parts.append(gettext("valid until {time}").format(time=until))
     if invite.note:
-        parts.append(invite.note)
+        parts.append(shown(invite.note))
     return ", ".join(parts)

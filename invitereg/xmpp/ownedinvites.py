@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from invitereg.model import Invite, Kind, Status
+from invitereg.policy.texts import shown
 from invitereg.translations import N_
 from invitereg.xmpp.adhoc import Asker, Outcome, Stage
 from invitereg.xmpp.forms import Answers, Field, Form, Result
@@ -107,7 +108,7 @@ class ListInvites(_OwnedInvites):
             "expire": date_time(invite.expires_at) if invite.expires_at else "",
             "uses": f"{invite.uses}/{allowed}",
             "status": asker.gettext(_STATUS[invite.status(self.invites.now())]),
-            "note": invite.note,
+            "note": shown(invite.note),
         }
 
 

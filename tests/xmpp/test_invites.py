@@ -5,6 +5,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from invitereg.interfaces import InviteChanges
 from invitereg.model import Kind
 from invitereg.policy.values import Domain, InviteRules, Limit, Policy, UserInviteLimits
 from tests.xmpp.commands import (
@@ -476,6 +477,16 @@ class OwnTests(InviteCase):
         )
         self.assertEqual(second["username"], "nurse")
         self.assertNotIn(token, answer.toXml())
+
+    def test_strange_note(self):
+        """A note that was imported with what XML has no place for is shown without that."""
+        self.completed(self.juliet, INVITE)
+        stored = self.stored()[0]
+        changes, store = InviteChanges(values={"note": "a\x01<b"}), self.listener.store
+        self.successResultOf(store.edit_invite(DOMAIN, stored.id, changes, self.listener.now()))
+        [row] = rows(self.completed(self.juliet, LIST))
+        self.assertEqual(row["note"], "a\ufffd<b")
+        self.assertIn("a\ufffd&lt;b", self.run_command(self.juliet, REVOKE).toXml())
 
     def test_list_of_admin(self):
         """An admin sees everybody's, by status, in pages."""
