@@ -7,8 +7,9 @@ server did it, the lease stays, and `settle` asks the server as soon as it answe
 What holds so: no use without its account, no account without its use, each name given once;
 an account that was there before is never taken for a new one. What no protocol of these
 servers lets us exclude: that the server makes the account after it has told for
-`LATE_SECONDS`, each time that it was asked, that there is none; and that somebody else makes
-an account of that very name there while an outcome is unknown.
+`LATE_SECONDS`, each time that it was asked, that there is none; that somebody else makes an
+account of that very name there while an outcome is unknown; and that a server which took longer
+than `ABANDONED` to make an account is away when it is to remove it again.
 """
 
 from collections.abc import Callable, Coroutine
@@ -181,12 +182,19 @@ class Making:
         if await work(lease.number):
             use = lease.redemption.use
             self._log.info(
-                "registration of {username}@{domain} settled: {outcome} (invite {invite_id})",
+                "{what} of {username}@{domain} settled: {outcome} (invite {invite_id})",
+                what="reset" if use.kind is Kind.RESET else "registration",
                 username=use.username,
                 domain=use.domain,
-                outcome="the account was made" if made else "there is no account",
+                outcome=_outcome(use, made),
                 invite_id=use.invite_id,
             )
         self._unknown.discard(lease.number)
         self._refused.discard(lease.number)
         self._absent_since.pop(lease.number, None)
+
+
+def _outcome(use: Use, made: bool) -> str:
+    if use.kind is Kind.RESET:
+        return "nobody knows whether the password is set; the link is good again"
+    return "the account was made" if made else "there is no account"

@@ -149,7 +149,8 @@ def contact_invite(
 
 def _id(token: str) -> str:
     """The same public name at each import; nothing of the token can be told from it."""
-    number = int.from_bytes(hashlib.sha256(b"prosody invite " + token.encode()).digest())
+    named = b"prosody invite " + token.encode("utf-8", "surrogatepass")
+    number = int.from_bytes(hashlib.sha256(named).digest())
     letters = []
     for _ in range(_ID_LENGTH):
         number, place = divmod(number, len(_ID_ALPHABET))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Table, func, select
+from sqlalchemy import ColumnElement, RowMapping, Table, select
 from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
@@ -81,17 +81,16 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
 
 def _require_settled(connection: Connection) -> None:
     """Whatever is open at a server behind cannot be told as done, nor as not done."""
-    waiting = sum(
-        connection.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
-        for table, conditions in (
-            (leases, ()),
-            (errands, (errands.c.expires.is_(None),)),
-        )
-    )
-    if waiting:
+    domains = [
+        *connection.scalars(select(leases.c.domain)),
+        *connection.scalars(select(errands.c.domain).where(errands.c.expires.is_(None))),
+    ]
+    if domains:
         raise InvalidRequest(
-            f"{waiting} things are under way at a server that keeps accounts. Try again in a "
-            "moment; if that does not help, see in the log why it does not answer."
+            f"{len(domains)} things are under way at the server that keeps the accounts of "
+            f"{', '.join(sorted(set(domains)))}. Try again in a moment; if that does not help, "
+            "see in the log why it does not answer. If accounts: was changed since, put it "
+            "back until all is done."
         )
 
 

@@ -128,6 +128,12 @@ class DatabaseTests(FolderCase):
         kinds = [one.invite.kind for one in self.found("example.org")]
         self.assertEqual(kinds, [Kind.ACCOUNT, Kind.ACCOUNT, Kind.CONTACT])
 
+    def test_half_a_character(self) -> None:
+        """A token may be any text that JSON can hold, although nobody can send it."""
+        stored = {"\ud800": {**ACCOUNT, "jid": "example.org"}}
+        self.store(("", "invite_token", "", "json", json.dumps(stored)))
+        self.assertEqual(len(self.found("example.org")), 1)
+
     def test_damaged(self) -> None:
         """A row that cannot be read is an error, and so is a file that is no database."""
         self.store(("", "invite_token", TOKEN, "json", "{"))

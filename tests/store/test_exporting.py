@@ -23,7 +23,8 @@ class OpenWorkTests(StoreCase):
     async def test_refused(self):
         """Nothing is written that is neither done nor undone."""
         lease = await self.store.reserve(self.redemption(contact="romeo"), self.now)
-        await self.refused(Deferred.fromCoroutine(self.export()), InvalidRequest)
+        said = await self.refused(Deferred.fromCoroutine(self.export()), InvalidRequest)
+        self.assertIn(f"accounts of {DOMAIN}.", str(said))
         await self.store.complete(lease.number)
         await self.refused(Deferred.fromCoroutine(self.export()), InvalidRequest)
         [errand] = await self.store.take_errands(DOMAIN, "node", self.now, self.now)
