@@ -24,7 +24,7 @@ from pathlib import Path
 from invitereg.config import load
 from invitereg.model import Kind, generate_invite_id, generate_token, token_digest
 from invitereg.selfsigned import write_certificate
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.tables import invites
 from invitereg.threads import Inline
 
@@ -88,7 +88,7 @@ class Server:
     def make_invites(self, count: int) -> list[str]:
         """Make pending invites with one use each; returns their tokens."""
         config = load(self.folder / "config.yaml", serving=False)
-        database = Database(config.data_dir, Inline())
+        database = open_database(config.data_dir, Inline())
         now = datetime.now(UTC)
         tokens = [generate_token() for _ in range(count)]
         rows = [_row(token, now) for token in tokens]

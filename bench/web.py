@@ -30,7 +30,7 @@ from registrations import Server, load_server
 from invitereg.config import load
 from invitereg.keys import Scope, issue_key
 from invitereg.model import generate_token, token_digest
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.keys import SQLKeyStore
 from invitereg.threads import Inline
 
@@ -54,7 +54,7 @@ class Ours(Server):
     def make_key(self) -> str:
         """The secret of a key that may make invites."""
         config = load(self.folder / "config.yaml", serving=False)
-        database = Database(config.data_dir, Inline())
+        database = open_database(config.data_dir, Inline())
         key, secret = issue_key("bench", [Scope.INVITES_CREATE], datetime.now(UTC))
         SQLKeyStore(database).create_key(key, token_digest(secret))
         database.close()

@@ -30,7 +30,7 @@ from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar
-from invitereg.store.database import Database
+from invitereg.store.database import Database, open_database
 from invitereg.store.keys import SQLKeyStore
 from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
@@ -109,7 +109,7 @@ class InviteregService(Service):
             StartFailure: something is in the way; nothing is left open.
         """
         try:
-            self._database = Database(
+            self._database = open_database(
                 self._config.data_dir, self._threads, BUSY_SECONDS, self._web.meter
             )
         except StoreError as error:

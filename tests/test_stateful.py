@@ -30,7 +30,7 @@ from invitereg.issuer import Issuer
 from invitereg.model import Kind, Status
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
 from invitereg.registrar import Registrar
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.sql import SQLStore
 from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
@@ -423,7 +423,7 @@ class SQLTown(Town):
     def make_store(self):
         self.folder = TemporaryDirectory()
         shutil.copytree(empty_database().name, self.folder.name, dirs_exist_ok=True)
-        self.database = Database(Path(self.folder.name), Inline())
+        self.database = open_database(Path(self.folder.name), Inline())
         return SQLStore(self.database)
 
     def teardown(self):
@@ -435,7 +435,7 @@ class SQLTown(Town):
 def empty_database():
     """A folder to copy from: to make a database takes ten times as long."""
     folder = TemporaryDirectory()
-    Database(Path(folder.name), Inline()).close()
+    open_database(Path(folder.name), Inline()).close()
     return folder
 
 

@@ -15,7 +15,7 @@ from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite
 from invitereg.policy.values import Domain, Policy
 from invitereg.registrar import Grant, Registrar, Submission
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.sql import SQLStore
 from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
@@ -45,7 +45,7 @@ class UseCase(SynchronousTestCase):
     def make_sql_store(self) -> SQLStore:
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        database = Database(Path(folder.name), Inline())
+        database = open_database(Path(folder.name), Inline())
         self.addCleanup(database.close)
         return SQLStore(database)
 

@@ -26,7 +26,7 @@ from invitereg.issuer import Issuer
 from invitereg.model import prepare_domain, prepare_localpart
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.store.database import Database
+from invitereg.store.database import Database, open_database
 from invitereg.store.keys import SQLKeyStore
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Inline
@@ -78,7 +78,7 @@ class Desk:
         """
         config = load(path, serving=False, common_passwords=False)
         work = Inline()
-        database = Database(config.data_dir, work)
+        database = open_database(config.data_dir, work)
         desk = cls(config, database, work)
         globalLogPublisher.addObserver(desk)
         try:

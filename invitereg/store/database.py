@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -18,15 +18,36 @@ from twisted.python.failure import Failure
 from invitereg.errors import Unavailable
 from invitereg.logs import FaultLog
 from invitereg.metrics import Meter
-from invitereg.store.opening import BUSY_SECONDS, open_engine
-from invitereg.threads import Settle, Work
+from invitereg.store.opening import BUSY_SECONDS, memory_engine, open_engine
+from invitereg.threads import Inline, Settle, Work
 
 T = TypeVar("T")
 Job = Callable[[Connection], T]
 
 
+def open_database(
+    data_dir: Path,
+    work: Work,
+    busy_seconds: float = BUSY_SECONDS,
+    meter: Meter | None = None,
+) -> "Database":
+    """Open the file ``data_dir/invitereg.db``, and make or upgrade it if need be.
+
+    Connections come later. A write waits ``busy_seconds`` for another process's.
+
+    Raises:
+        StoreError: it cannot be used; the text is one line for the operator.
+    """
+    return Database(open_engine(data_dir, busy_seconds), work, meter)
+
+
+def open_memory() -> "Database":
+    """Open an empty database in memory, for one thread; it is gone when it is closed."""
+    return Database(memory_engine(), Inline())
+
+
 class Database:
-    """The file ``data_dir/invitereg.db``.
+    """An SQLite database: a file, or in memory.
 
     Attributes:
         engine: SQLAlchemy's, in autocommit mode.
@@ -34,21 +55,9 @@ class Database:
 
     _log = Logger()
 
-    def __init__(
-        self,
-        data_dir: Path,
-        work: Work,
-        busy_seconds: float = BUSY_SECONDS,
-        meter: Meter | None = None,
-    ) -> None:
-        """Open the database, and make or upgrade it if need be; connections come later.
-
-        A write waits ``busy_seconds`` for another process's.
-
-        Raises:
-            StoreError: it cannot be used; the text is one line for the operator.
-        """
-        self.engine = open_engine(data_dir, busy_seconds)
+    def __init__(self, engine: Engine, work: Work, meter: Meter | None = None) -> None:
+        """Made by `open_database` or `open_memory`."""
+        self.engine = engine
         # Apart, as reading may go on well while nothing can be written.
         self._read_faults = FaultLog(self._log, "Database")
         self._write_faults = FaultLog(self._log, "Database")

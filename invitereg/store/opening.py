@@ -1,13 +1,16 @@
-"""Opens the SQLite file: makes it if need be, upgrades its schema, explains what is wrong."""
+"""Opens SQLite: the file, which is made and upgraded if need be, or a database in memory."""
 
 import fcntl
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from twisted.logger import Logger
 
@@ -47,6 +50,53 @@ def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
         # A connection must not be carried over into the daemon that is forked off.
         engine.dispose()
     return engine
+
+
+def memory_engine() -> Engine:
+    """The engine for an empty database in memory, at the newest schema.
+
+    It has one connection for all who ask, one at a time. The database is gone with it: when
+    it is closed, or nobody has the engine any more.
+    """
+    template, content = _template()
+    # Any, as typeshed's connection is none of SQLAlchemy's protocol.
+    connection: Any = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.deserialize(content)
+    _configure(connection)
+    # Made by the migration, and so the template's.
+    connection.execute("UPDATE settings SET value = randomblob(32) WHERE name = 'server_key'")
+    # Not by create_engine: each of its dialects would have all statements compiled anew.
+    engine = Engine(
+        StaticPool(lambda: connection, reset_on_return=None),
+        template.dialect,
+        template.url,
+        hide_parameters=True,
+        execution_options=template.get_execution_options(),
+    )
+    weakref.finalize(engine, connection.close)
+    return engine
+
+
+@cache
+def _template() -> tuple[Engine, bytes]:
+    """What all databases in memory share: an engine, whose own is closed, and their content.
+
+    To migrate takes a fifth of a second, to deserialise what came of it a tenth of a
+    millisecond.
+    """
+    connection = sqlite3.connect(":memory:")
+    engine = create_engine(
+        "sqlite:///:memory:",
+        creator=lambda: connection,
+        poolclass=StaticPool,
+        isolation_level="AUTOCOMMIT",
+        execution_options={"compiled_cache": {}},
+    )
+    with engine.connect() as migrated:
+        schema.upgrade(migrated, lambda _revision: None)
+    content = connection.serialize()
+    engine.dispose()
+    return engine, content
 
 
 def copy_before_upgrade(path: Path, revision: str) -> Path:
@@ -126,12 +176,13 @@ def _make_engine(path: Path, busy_seconds: float) -> Engine:
         pool_reset_on_return=None,
     )
 
-    @event.listens_for(engine, "connect")
-    def prepare(connection, _record) -> None:  # type: ignore[no-untyped-def]
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-
+    event.listen(engine, "connect", lambda connection, _record: _configure(connection))
     return engine
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTake
 from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer, ServerUnreachable
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
@@ -41,7 +41,7 @@ class MemoryServerTests(backend_contract.BackendContract):
 
 class SQLStoreTests(MemoryServerTests):
     def make_store(self):
-        database = Database(self.folder(), Inline())
+        database = open_database(self.folder(), Inline())
         self.addCleanup(database.close)
         return SQLStore(database)
 

@@ -8,7 +8,7 @@ from invitereg.keys import IKeyStore
 from invitereg.leases import ILeaseStore
 from invitereg.notices import INoticeStore
 from invitereg.rosterstore import IRosterStore
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.keys import SQLKeyStore
 from invitereg.store.memory_keys import MemoryKeyStore
 from invitereg.store.memory_telling import MemoryNoticeStore
@@ -69,7 +69,7 @@ class SQLStoreTests(*_CONTRACTS):
 
     def setUp(self):
         super().setUp()
-        database = Database(self.folder(), Inline())
+        database = open_database(self.folder(), Inline())
         self.addCleanup(database.close)
         self.store = SQLStore(database)
         self.notices = SQLNoticeStore(database)
@@ -92,7 +92,7 @@ class ThreadedSQLStoreTests(*_CONTRACTS):
         super().setUp()
         threads = Threads(reactor)
         threads.start()
-        database = Database(self.folder(), threads)
+        database = open_database(self.folder(), threads)
         self.addCleanup(database.close)
         self.addCleanup(threads.stop)
         self.store = SQLStore(database)

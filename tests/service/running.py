@@ -30,7 +30,7 @@ from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite, Status
 from invitereg.registrar import Registrar
 from invitereg.selfsigned import write_certificate
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Inline
 
@@ -213,7 +213,7 @@ class Operator:
         config = load(service.config, serving=False, common_passwords=False)
         work = Inline()
         self._secrets = service.secrets
-        self.database = Database(config.data_dir, work)
+        self.database = open_database(config.data_dir, work)
         self.store = SQLStore(self.database)
         iterations = config.accounts.scram_iterations
         self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations)

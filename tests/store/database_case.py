@@ -2,7 +2,7 @@
 
 from twisted.internet import reactor
 
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.opening import FILE_NAME
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Inline, Threads
@@ -17,14 +17,14 @@ class DatabaseCase(StoreCase):
 
     def open_inline(self):
         """Another process's view of the database: its own connections, at once."""
-        database = Database(self.data_dir, Inline())
+        database = open_database(self.data_dir, Inline())
         self.addCleanup(database.close)
         return database
 
     def open_threaded(self):
         threads = Threads(reactor)
         threads.start()
-        database = Database(self.data_dir, threads)
+        database = open_database(self.data_dir, threads)
         self.addCleanup(database.close)
         self.addCleanup(threads.stop)
         return database

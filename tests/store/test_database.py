@@ -235,7 +235,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from sqlalchemy import text
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.threads import Inline
 
 def pair(n):
@@ -246,7 +246,7 @@ def pair(n):
             )
     return job
 
-database = Database(Path(sys.argv[1]), Inline())
+database = open_database(Path(sys.argv[1]), Inline())
 for n in range(1_000_000):
     database.write(pair(n))
     print(n, flush=True)

@@ -3,7 +3,7 @@
 from twisted.internet.defer import Deferred
 
 from invitereg.errors import InvalidRequest
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.exporting import export_all
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Inline
@@ -13,7 +13,7 @@ from tests.contracts.store_case import DOMAIN, StoreCase
 class OpenWorkTests(StoreCase):
     def setUp(self):
         super().setUp()
-        self.database = Database(self.folder(), Inline())
+        self.database = open_database(self.folder(), Inline())
         self.addCleanup(self.database.close)
         self.store = SQLStore(self.database)
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 
 from invitereg.errors import StoreError
 from invitereg.store import schema
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.opening import FILE_NAME, copy_before_upgrade
 from invitereg.store.tables import metadata
 from invitereg.threads import Inline
@@ -23,10 +23,10 @@ from tests.store.database_case import DatabaseCase
 _OPEN = """
 import sys
 from pathlib import Path
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.sql import SQLStore
 from invitereg.threads import Inline
-database = Database(Path(sys.argv[1]), Inline())
+database = open_database(Path(sys.argv[1]), Inline())
 SQLStore(database).server_key().addCallback(lambda key: print(key.hex()))
 print("alembic" in sys.modules)
 """
@@ -36,7 +36,7 @@ class OpeningTests(DatabaseCase):
     def refusal(self, data_dir=None):
         """The one line that says why a folder's database cannot be opened."""
         with self.assertRaises(StoreError) as caught:
-            Database(data_dir or self.data_dir, Inline())
+            open_database(data_dir or self.data_dir, Inline())
         self.assertNotIn("\n", str(caught.exception))
         return str(caught.exception)
 
@@ -132,7 +132,7 @@ class OpeningTests(DatabaseCase):
 
         patch = self.patch(schema, "_migrate", fail)
         with self.assertRaises(KeyboardInterrupt):
-            Database(self.data_dir, Inline())
+            open_database(self.data_dir, Inline())
         patch.restore()
         self.use_store(self.open_inline())
         found = self.database.engine.connect()
@@ -204,7 +204,7 @@ class UpgradeTests(DatabaseCase):
         self.make_newer(self.migrate)
         self.copy.with_suffix(".unfinished").mkdir()
         with self.assertRaises(StoreError) as caught:
-            Database(self.data_dir, Inline())
+            open_database(self.data_dir, Inline())
         self.assertIn(f"cannot be copied to {self.copy}", str(caught.exception))
         self.assertEqual(self.tables(self.path)[1], self.old)
 
@@ -216,7 +216,7 @@ class UpgradeTests(DatabaseCase):
 
         self.make_newer(fail)
         with self.assertRaises(KeyboardInterrupt):
-            Database(self.data_dir, Inline())
+            open_database(self.data_dir, Inline())
         with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
             connection.execute("CREATE TABLE meanwhile (x)")
         self.patch(schema, "_migrate", self.migrate)

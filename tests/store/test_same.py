@@ -17,7 +17,7 @@ from invitereg.model import Kind, Status, Use, token_digest
 from invitereg.notices import Notice, NoticeKind
 from invitereg.roster import owner_of
 from invitereg.rosterstore import Subscribing
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
@@ -52,7 +52,7 @@ class TwoStores(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = TemporaryDirectory()
-        self.database = Database(Path(self.folder.name), Inline())
+        self.database = open_database(Path(self.folder.name), Inline())
         self.stores = (memory_store(), SQLStore(self.database))
         self.notices = (MemoryNoticeStore(self.stores[0]), SQLNoticeStore(self.database))
         self.now = START

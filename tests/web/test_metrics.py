@@ -14,7 +14,7 @@ from invitereg.errors import InvalidInvite, Unavailable, WeakPassword
 from invitereg.model import Kind, token_digest
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.store.database import Database
+from invitereg.store.database import open_database
 from invitereg.store.sql import SQLStore
 from invitereg.testing import clock_now, make_invite, make_submission
 from invitereg.threads import Inline
@@ -27,7 +27,7 @@ class MetricsCase(FolderCase):
         self.clock = Clock()
         self.now = clock_now(self.clock)
         self.meter = Prometheus()
-        database = Database(self.folder(), Inline(), meter=self.meter)
+        database = open_database(self.folder(), Inline(), meter=self.meter)
         self.addCleanup(database.close)
         self.store = SQLStore(database)
         accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096, meter=self.meter)

@@ -1,0 +1,56 @@
+"""A database in memory, as tests have it, and who keeps nothing."""
+
+import gc
+import weakref
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from invitereg.errors import Unavailable
+from invitereg.model import Status
+from invitereg.store.database import open_memory
+from invitereg.store.sql import SQLStore
+from invitereg.testing import START, make_invite
+
+
+class MemoryTests(SynchronousTestCase):
+    def setUp(self):
+        self.database = open_memory()
+        self.store = SQLStore(self.database)
+
+    def test_apart(self):
+        """What one store has, another has not: neither invites nor the secret."""
+        other = SQLStore(open_memory())
+        self.successResultOf(self.store.create_invite(make_invite(), b"digest"))
+        found = [self.successResultOf(s.list_invites("example.com", START, Status.PENDING))
+                 for s in (self.store, other)]  # fmt: skip
+        self.assertEqual([len(invites) for invites in found], [1, 0])
+        keys = [self.successResultOf(store.server_key()) for store in (self.store, other)]
+        self.assertNotEqual(*keys)
+        self.assertEqual([len(key) for key in keys], [32, 32])
+
+    def test_two_views(self):
+        """A second store on the database is another view of the same."""
+        self.successResultOf(self.store.create_invite(make_invite(id="i"), b"digest"))
+        other = SQLStore(self.database)
+        self.assertEqual(self.successResultOf(other.get_invite("example.com", "i")).id, "i")
+
+    def test_closed(self):
+        """One that is closed is no empty one: whoever still asks is told that it fails."""
+        self.successResultOf(self.store.create_invite(make_invite(), b"digest"))
+        self.database.close()
+        for _ in range(2):
+            self.failureResultOf(self.store.server_key(), Unavailable)
+            asked = self.store.create_invite(make_invite(), b"other")
+            self.failureResultOf(asked, Unavailable)
+
+    def test_forgotten(self):
+        """Whoever does not close one has it closed when it is forgotten."""
+        database = open_memory()
+        engine = weakref.ref(database.engine)
+        with database.engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+        del database, connection
+        gc.collect()
+        self.assertIsNone(engine())
+        with self.assertRaisesRegex(Exception, "closed"):
+            raw.execute("SELECT 1")
