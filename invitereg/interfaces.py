@@ -1,8 +1,8 @@
 """What a store and an account backend must do.
 
-All methods that touch a disk, a database or a network return Deferreds; so do their
-in-memory twins. Everything fails with `invitereg.errors.Unavailable` when the thing behind
-does not answer, and with `Overloaded` when too much work waits already.
+All methods that touch a disk, a database or a network return Deferreds. Everything fails with
+`invitereg.errors.Unavailable` when the thing behind does not answer, and with `Overloaded`
+when too much work waits already.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,16 +14,17 @@ from invitereg.model import (
     ScramKeys,
     generate_invite_id,
 )
-from invitereg.store.memory import MemoryStore
+from invitereg.store.database import open_memory
+from invitereg.store.sql import SQLStore
 from invitereg.submissions import Submission
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The moment at which a `twisted.internet.task.Clock` begins."""
 
 
-def memory_store() -> MemoryStore:
-    """An empty store of invites and accounts, whose Deferreds have all fired."""
-    return MemoryStore()
+def memory_store() -> SQLStore:
+    """An empty store in memory, whose Deferreds have all fired; ``database`` closes it."""
+    return SQLStore(open_memory())
 
 
 def clock_now(clock: IReactorTime) -> Callable[[], datetime]:

@@ -15,7 +15,7 @@ from invitereg.keys import Once, forget_repeats
 from invitereg.model import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counter, periods
 from invitereg.policy.values import Domain, Policy
-from invitereg.store.memory_keys import MemoryKeyStore
+from invitereg.store.keys import SQLKeyStore
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
 
@@ -40,7 +40,7 @@ class UpkeepTests(SynchronousTestCase):
         self.now = lambda: now() + self.changed_by
         self.store = memory_store()
         self.policy = Policy()
-        self.keys = MemoryKeyStore(self.store)
+        self.keys = SQLKeyStore(self.store.database)
 
     def start(self, addresses=DAY, invites=None):
         upkeep = Upkeep(

@@ -16,6 +16,7 @@ class SQLLeases:
     """Leases and errands in a `Database`; `ILeaseStore` describes each method."""
 
     def __init__(self, database: Database) -> None:
+        self.database = database
         self._read = database.read
         self._write = database.write
 

@@ -15,7 +15,7 @@ from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer, ServerUnreachable
 from invitereg.store.database import open_database
-from invitereg.store.memory_telling import MemoryNoticeStore
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
@@ -162,7 +162,7 @@ class CommandTests(CommandCase):
         self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
         self.assertEqual((await self.account()).roles, ("r",))
         self.assertNotIn("pass word", repr([errand.details for errand in seen]))
-        told = await MemoryNoticeStore(self.store).notices_of(DOMAIN, "escalus")
+        told = await SQLNoticeStore(self.store.database).notices_of(DOMAIN, "escalus")
         self.assertEqual([notice.use.username for notice in told], ["juliet"])
         await self.refused(self.create(), UsernameTaken)
 

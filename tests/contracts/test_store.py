@@ -8,13 +8,10 @@ from invitereg.keys import IKeyStore
 from invitereg.leases import ILeaseStore
 from invitereg.notices import INoticeStore
 from invitereg.rosterstore import IRosterStore
-from invitereg.store.database import open_database
+from invitereg.store.database import open_database, open_memory
 from invitereg.store.keys import SQLKeyStore
-from invitereg.store.memory_keys import MemoryKeyStore
-from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.notices import SQLNoticeStore
 from invitereg.store.sql import SQLStore
-from invitereg.testing import memory_store
 from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
 from tests.contracts.branch_contract import BranchContract
@@ -50,9 +47,11 @@ del LeaseContract, ErrandContract
 class MemoryStoreTests(*_CONTRACTS):
     def setUp(self):
         super().setUp()
-        self.store = memory_store()
-        self.notices = MemoryNoticeStore(self.store)
-        self.keys = MemoryKeyStore(self.store)
+        database = open_memory()
+        self.addCleanup(database.close)
+        self.store = SQLStore(database)
+        self.notices = SQLNoticeStore(database)
+        self.keys = SQLKeyStore(database)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""

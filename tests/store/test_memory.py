@@ -9,17 +9,16 @@ from invitereg.errors import Unavailable
 from invitereg.model import Status
 from invitereg.store.database import open_memory
 from invitereg.store.sql import SQLStore
-from invitereg.testing import START, make_invite
+from invitereg.testing import START, make_invite, memory_store
 
 
 class MemoryTests(SynchronousTestCase):
     def setUp(self):
-        self.database = open_memory()
-        self.store = SQLStore(self.database)
+        self.store = memory_store()
 
     def test_apart(self):
         """What one store has, another has not: neither invites nor the secret."""
-        other = SQLStore(open_memory())
+        other = memory_store()
         self.successResultOf(self.store.create_invite(make_invite(), b"digest"))
         found = [self.successResultOf(s.list_invites("example.com", START, Status.PENDING))
                  for s in (self.store, other)]  # fmt: skip
@@ -31,13 +30,13 @@ class MemoryTests(SynchronousTestCase):
     def test_two_views(self):
         """A second store on the database is another view of the same."""
         self.successResultOf(self.store.create_invite(make_invite(id="i"), b"digest"))
-        other = SQLStore(self.database)
+        other = SQLStore(self.store.database)
         self.assertEqual(self.successResultOf(other.get_invite("example.com", "i")).id, "i")
 
     def test_closed(self):
         """One that is closed is no empty one: whoever still asks is told that it fails."""
         self.successResultOf(self.store.create_invite(make_invite(), b"digest"))
-        self.database.close()
+        self.store.database.close()
         for _ in range(2):
             self.failureResultOf(self.store.server_key(), Unavailable)
             asked = self.store.create_invite(make_invite(), b"other")

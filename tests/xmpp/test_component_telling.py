@@ -11,7 +11,7 @@ from invitereg.interfaces import Redemption
 from invitereg.model import Account, Kind, Use
 from invitereg.notices import notices_about
 from invitereg.policy.values import Domain, Policy
-from invitereg.store.memory_telling import MemoryNoticeStore
+from invitereg.store.notices import SQLNoticeStore
 from invitereg.testing import memory_store
 from invitereg.xmpp import telling
 from invitereg.xmpp.telling import ComponentTeller
@@ -34,7 +34,7 @@ class ComponentTellerTests(ComponentStreamCase):
             )
         }
         self.store = memory_store()
-        self.notices = MemoryNoticeStore(self.store)
+        self.notices = SQLNoticeStore(self.store.database)
         self.now = AT
         self.teller = ComponentTeller(
             DOMAIN,

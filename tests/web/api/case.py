@@ -10,7 +10,7 @@ from invitereg.issuer import Issuer
 from invitereg.keys import Scope, issue_key
 from invitereg.model import token_digest
 from invitereg.policy.values import Limit
-from invitereg.store.memory_keys import MemoryKeyStore
+from invitereg.store.keys import SQLKeyStore
 from invitereg.web.api.authorization import Authorization, Rates
 from invitereg.web.api.invites import Invites
 from invitereg.web.api.operations import operations_of
@@ -38,7 +38,7 @@ class ApiCase(WebCase):
         self.secret: str | None = self.make_key()
 
     def make_door(self) -> WebDoor:
-        self.keys = MemoryKeyStore(self.store)
+        self.keys = SQLKeyStore(self.store.database)
         self.issuer = Issuer(self.domains, self.store, self.accounts, self.now, self.keys)
         rates = Rates(self.rate, self.clock.seconds)
         self.authorization = Authorization(self.keys, rates, self.now)

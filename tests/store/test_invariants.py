@@ -1,75 +1,95 @@
-"""Whatever is done in whatever order, the store on SQL does as the one in memory."""
+"""Whatever is done in whatever order, what the store holds belongs together."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from twisted.python.failure import Failure
 
-from invitereg.errors import Throttled
+from invitereg.errors import Refused, Unavailable
 from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
 from invitereg.model import Kind, Status, Use, token_digest
 from invitereg.notices import Notice, NoticeKind
-from invitereg.roster import owner_of
 from invitereg.rosterstore import Subscribing
-from invitereg.store.database import open_database
-from invitereg.store.memory_telling import MemoryNoticeStore
 from invitereg.store.notices import SQLNoticeStore
-from invitereg.store.sql import SQLStore
 from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
-from invitereg.threads import Inline
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 
-USERNAMES = st.sampled_from(["romeo", "juliet", "nurse"])
+NAMES = ("romeo", "juliet", "nurse")
+USERNAMES = st.sampled_from(NAMES)
 TIMES = st.sampled_from([None, timedelta(0), HOUR, 3 * HOUR])
 JIDS = st.sampled_from([*(f"{name}@{DOMAIN}" for name in ("romeo", "juliet")), "example.org"])
 COUNTERS = (counter("a", 2), counter("b", 1))
 COUNTED = st.sampled_from([None, *COUNTERS])
 
 
+REFUSED = object()
+
+
 def outcome(deferred):
-    """What a Deferred has fired with; of an error, what a door makes a difference of."""
+    """What a Deferred has fired with: a value or `REFUSED`, and never a fault."""
     found = []
     deferred.addBoth(found.append)
     [result] = found
     if not isinstance(result, Failure):
         return result
-    error = result.value
-    return type(error), error.retry_after if isinstance(error, Throttled) else None
+    assert result.check(Refused), result
+    assert not result.check(Unavailable), result
+    return REFUSED
 
 
-class TwoStores(RuleBasedStateMachine):
-    """Does each step on both stores, and finds the same."""
+class Workings(RuleBasedStateMachine):
+    """Does one thing after the other, and looks at all that is there in between."""
 
     invites = Bundle("invites")
 
     def __init__(self):
         super().__init__()
-        self.folder = TemporaryDirectory()
-        self.database = open_database(Path(self.folder.name), Inline())
-        self.stores = (memory_store(), SQLStore(self.database))
-        self.notices = (MemoryNoticeStore(self.stores[0]), SQLNoticeStore(self.database))
+        self.store = memory_store()
+        self.notices = SQLNoticeStore(self.store.database)
         self.now = START
         self.made = 0
         self.hits = []
         self.leases = []
 
     def teardown(self):
-        self.database.close()
-        self.folder.cleanup()
+        self.store.database.close()
 
-    def same(self, question, *args, of=None, **options):
-        """The outcome of a method, which is the same for both."""
-        stores = of or self.stores
-        in_memory, in_sql = [outcome(getattr(s, question)(*args, **options)) for s in stores]
-        assert in_memory == in_sql, question
-        return in_sql
+    def ask(self, question, *args, **options):
+        """The outcome of a method of the store."""
+        return outcome(getattr(self.store, question)(*args, **options))
+
+    def do(self, question, *args, **options):
+        """As `ask`; what is refused changes nothing."""
+        before = self.everything()
+        done = self.ask(question, *args, **options)
+        assert done is not REFUSED or self.everything() == before, question
+        return done
+
+    def everything(self):
+        """All that can be seen of the store."""
+        return (
+            self.ask("list_invites", DOMAIN, self.now),
+            self.ask("list_uses", DOMAIN),
+            self.ask("list_accounts", DOMAIN),
+            [self.found(username) for username in NAMES],
+            [self.ask("get_roster", DOMAIN, username) for username in NAMES],
+            [outcome(self.notices.notices_of(DOMAIN, username)) for username in NAMES],
+            self.ask("open_leases", DOMAIN, self.now),
+            self.ask("session_ends", 0),
+            self.ask("roster_changes", 0),
+        )
+
+    def found(self, username):
+        return self.ask(
+            "look_up",
+            Query(domain=DOMAIN, now=self.now, username=username, counters=COUNTERS),
+        )
 
     def later(self, time):
         return None if time is None else self.now + time
@@ -105,7 +125,7 @@ class TwoStores(RuleBasedStateMachine):
             expires_at=self.later(expiry),
             inviter=inviter,
         )
-        self.same("create_invite", invite, token_digest(invite.id))
+        self.do("create_invite", invite, token_digest(invite.id))
         return invite
 
     @rule(
@@ -132,7 +152,7 @@ class TwoStores(RuleBasedStateMachine):
                 for watcher in watchers
             ),
         )
-        self.same("redeem", redemption)
+        self.do("redeem", redemption)
 
     @rule(invite=st.none() | invites, username=USERNAMES, operator=st.booleans(), by=COUNTED)
     def reserve(self, invite, username, operator, by):
@@ -143,7 +163,7 @@ class TwoStores(RuleBasedStateMachine):
             use = replace(use, kind=invite.kind)
         account = make_account(username=username, created_at=self.now, credentials=None)
         redemption = Redemption(account=account, use=use, counter=by, operator=operator)
-        lease = self.same("reserve", redemption, self.now)
+        lease = self.do("reserve", redemption, self.now)
         if isinstance(lease, Lease):
             self.leases.append((lease.number, use))
 
@@ -151,8 +171,8 @@ class TwoStores(RuleBasedStateMachine):
     def settle(self, place, done):
         if place < len(self.leases):
             number, _use = self.leases.pop(place)
-            assert self.same("complete" if done else "release", number) is True
-            assert self.same("complete", number) is False
+            assert self.do("complete" if done else "release", number) is True
+            assert self.do("complete", number) is False
 
     @rule(username=USERNAMES, contact=USERNAMES, stanza=st.sampled_from(Stanza))
     def send(self, username, contact, stanza):
@@ -176,136 +196,166 @@ class TwoStores(RuleBasedStateMachine):
             digest=digest,
             use=self.use(username, None),
         )
-        self.same("subscribe", asked)
+        self.do("subscribe", asked)
 
     @rule(username=USERNAMES, jid=JIDS, name=st.sampled_from(["", "a"]))
     def set_item(self, username, jid, name):
         if not jid.startswith(username):
-            self.same("set_item", DOMAIN, username, jid, name, (name,), 2)
+            self.do("set_item", DOMAIN, username, jid, name, (name,), 2)
 
     @rule(username=USERNAMES, jid=JIDS)
     def remove_item(self, username, jid):
-        self.same("remove_item", DOMAIN, username, jid)
+        self.do("remove_item", DOMAIN, username, jid)
 
     @rule(invite=invites)
     def reset(self, invite):
         use = self.use(invite.username or "romeo", invite)
-        self.same("reset", use, make_credentials(changed_at=self.now))
+        self.do("reset", use, make_credentials(changed_at=self.now))
 
     @rule(invite=invites)
     def revoke(self, invite):
-        self.same("revoke_invite", DOMAIN, invite.id, self.now)
+        self.do("revoke_invite", DOMAIN, invite.id, self.now)
 
     @rule(invite=invites, expiry=TIMES)
     def edit_expiry(self, invite, expiry):
         changes = InviteChanges(values={"expires_at": self.later(expiry)})
-        self.same("edit_invite", DOMAIN, invite.id, changes, self.now)
+        self.do("edit_invite", DOMAIN, invite.id, changes, self.now)
 
     @rule(invite=invites, uses=st.sampled_from([None, 0, 1, 3]))
     def edit_uses(self, invite, uses):
         changes = InviteChanges(values={"uses_allowed": uses, "note": f"{uses}"})
-        self.same("edit_invite", DOMAIN, invite.id, changes, self.now)
+        self.do("edit_invite", DOMAIN, invite.id, changes, self.now)
 
     @rule(invite=invites)
     def renew(self, invite):
         self.made += 1
         digest = token_digest(f"renewed {self.made}")
-        self.same("renew_invite", DOMAIN, invite.id, digest, self.now)
-        self.same("look_up", Query(domain=DOMAIN, now=self.now, digest=digest))
+        renewed = self.do("renew_invite", DOMAIN, invite.id, digest, self.now)
+        found = self.ask("look_up", Query(domain=DOMAIN, now=self.now, digest=digest)).invite
+        assert found == (None if renewed is REFUSED else renewed)
 
     @rule(time=st.sampled_from([0 * HOUR, HOUR]))
     def purge(self, time):
-        self.same("purge_invites", DOMAIN, self.now - time, 9)
-        self.same("purge_names", DOMAIN, self.now, 9)
+        self.do("purge_invites", DOMAIN, self.now - time, 9)
+        self.do("purge_names", DOMAIN, self.now, 9)
 
     @rule(username=USERNAMES, keep=st.sampled_from([None, HOUR]))
     def delete(self, username, keep):
         until = keep and self.now + keep
-        self.same("delete_account", DOMAIN, username, self.now, until=until)
+        if self.do("delete_account", DOMAIN, username, self.now, until=until) is REFUSED:
+            return
+        for invite in self.ask("list_invites", DOMAIN, self.now):
+            theirs = invite.kind is Kind.RESET and invite.username == username
+            if theirs or invite.inviter == username:
+                assert invite.status(self.now) in (Status.REVOKED, Status.USED)
 
     @rule(username=USERNAMES, since=st.sampled_from([0 * HOUR, HOUR]))
     def set_credentials(self, username, since):
         credentials = make_credentials(changed_at=self.now)
-        self.same("set_credentials", DOMAIN, username, credentials, self.now - since)
+        self.do("set_credentials", DOMAIN, username, credentials, self.now - since)
 
     @rule(username=USERNAMES)
     def revoke_branch(self, username):
-        self.same("revoke_branch", DOMAIN, username, self.now)
+        self.do("revoke_branch", DOMAIN, username, self.now)
 
     @rule(username=USERNAMES)
     def tell(self, username):
-        # Their numbers are each store's own: what is undone may have taken some.
-        for store in self.notices:
-            found = outcome(store.notices_of(DOMAIN, username))
-            outcome(store.remove_notices([notice.number for notice in found[1:]]))
+        found = outcome(self.notices.notices_of(DOMAIN, username))
+        outcome(self.notices.remove_notices([notice.number for notice in found[1:]]))
 
     @rule(time=st.sampled_from([0 * HOUR, HOUR]))
     def purge_notices(self, time):
-        self.same("purge_notices", self.now - time, 99, of=self.notices)
+        outcome(self.notices.purge_notices(self.now - time, 99))
 
     @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
     def change_roles(self, username, role, more):
         role, none = frozenset(role), frozenset()
         add, remove = (role, none) if more else (none, role)
-        self.same("change_roles", DOMAIN, username, add, remove)
+        self.do("change_roles", DOMAIN, username, add, remove)
 
     @rule(which=st.sampled_from([COUNTERS, COUNTERS[:1], COUNTERS[1:], ()]))
     def hit(self, which):
-        # Their numbers are each store's own.
-        numbers = [outcome(store.hit(DOMAIN, which, self.now)) for store in self.stores]
-        assert (numbers[0] is None) == (numbers[1] is None)
-        if numbers[0] is not None:
+        full = [
+            tally.count >= c.limit.max
+            for c, tally in zip(COUNTERS, self.tallies(), strict=True)
+        ]
+        numbers = self.do("hit", DOMAIN, which, self.now)
+        assert (numbers is None) is any(full[COUNTERS.index(counted)] for counted in which)
+        if numbers is not None:
             self.hits.append(numbers)
+
+    def tallies(self):
+        return self.found("romeo").tallies
 
     @rule()
     def unhit(self):
         if self.hits:
-            for store, numbers in zip(self.stores, self.hits.pop(), strict=True):
-                outcome(store.unhit(numbers))
+            self.ask("unhit", self.hits.pop())
 
     @rule(time=st.sampled_from([HOUR / 2, HOUR, 2 * HOUR]))
     def advance(self, time):
         self.now += time
 
     @invariant()
-    def agree(self):
-        for username in ("romeo", "juliet", "nurse"):
-            query = Query(domain=DOMAIN, now=self.now, username=username, counters=COUNTERS)
-            self.same("look_up", query)
-            for jid, item in self.same("get_roster", DOMAIN, username).items():
-                self.assert_agreed(f"{username}@{DOMAIN}", jid, item)
-            told = [outcome(store.notices_of(DOMAIN, username)) for store in self.notices]
-            assert [one.use for one in told[0]] == [one.use for one in told[1]]
-        listed = [
-            invite
-            for status in Status
-            for invite in self.same("list_invites", DOMAIN, self.now, status)
-        ]
-        everything = self.same("list_invites", DOMAIN, self.now)
-        assert sorted(i.id for i in listed) == sorted(i.id for i in everything)
-        self.same("list_accounts", DOMAIN)
-        self.same("list_usernames", DOMAIN)
-        uses = self.same("list_uses", DOMAIN)
-        for invite in everything:
-            open_ones = [use for _number, use in self.leases]
-            taken = sum(use.invite_id == invite.id for use in [*uses, *open_ones])
+    def names_have_one_holder(self):
+        """Whoever holds a name holds it alone, and it is an account, an invite or neither."""
+        accounts = [account.username for account in self.ask("list_accounts", DOMAIN)]
+        assert accounts == self.ask("list_usernames", DOMAIN) == sorted(accounts)
+        leased = {use.username for _number, use in self.leases if use.kind is not Kind.RESET}
+        assert not leased & set(accounts)
+        for username in NAMES:
+            found = self.found(username)
+            assert found.account_exists is (username in leased.union(accounts))
+            held_by = (found.account_exists, found.reserved_for is not None, found.deleted)
+            assert sum(held_by) <= 1
+        for invite in self.ask("list_invites", DOMAIN, self.now, Status.PENDING):
+            if invite.username is not None and invite.kind is not Kind.RESET:
+                assert self.found(invite.username).reserved_for == invite.id
+
+    @invariant()
+    def uses_add_up(self):
+        """An invite has as many uses as the history and the open leases say, and may have."""
+        history = self.ask("list_uses", DOMAIN)
+        taken = Counter(use.invite_id for use in history)
+        taken.update(use.invite_id for _number, use in self.leases)
+        invites = self.ask("list_invites", DOMAIN, self.now)
+        for invite in invites:
             # The use of a reset whose account was deleted meanwhile is not given back.
-            assert invite.uses == taken or (invite.kind is Kind.RESET and invite.uses > taken)
-        self.same("session_ends", 0)
-        self.same("roster_changes", 0)
+            assert invite.uses == taken[invite.id] or (
+                invite.kind is Kind.RESET and invite.uses > taken[invite.id]
+            )
+            assert invite.uses_allowed is None or invite.uses <= invite.uses_allowed
+        by_status = {s: self.ask("list_invites", DOMAIN, self.now, s) for s in Status}
+        listed = [invite.id for some in by_status.values() for invite in some]
+        assert sorted(listed) == sorted(invite.id for invite in invites)
+        counts = self.ask("count_invites", DOMAIN, self.now)
+        assert counts == {status: len(some) for status, some in by_status.items() if some}
+        for username in NAMES:
+            for notice in outcome(self.notices.notices_of(DOMAIN, username)):
+                assert notice.use in history
 
-    def assert_agreed(self, owner, jid, item):
-        """Both sides of a subscription know of it."""
-        domain, username = owner_of(jid)
-        theirs = outcome(self.stores[0].get_roster(domain, username)).get(owner)
-        assert item.sees == (theirs is not None and theirs.seen)
-        assert item.seen == (theirs is not None and theirs.sees)
+    @invariant()
+    def limits_hold(self):
+        for counted, tally in zip(COUNTERS, self.tallies(), strict=True):
+            assert tally.count <= counted.limit.max
+
+    @invariant()
+    def both_sides_agree(self):
+        """Both sides of a subscription know of it, and no roster is fuller than it may be."""
+        rosters = {f"{n}@{DOMAIN}": self.ask("get_roster", DOMAIN, n) for n in NAMES}
+        for owner, roster in rosters.items():
+            assert sum(item.listed for item in roster.values()) <= 2
+            assert sum(item.request is not None for item in roster.values()) <= 1
+            for jid, item in roster.items():
+                theirs = rosters.get(jid, {}).get(owner)
+                assert item.sees == (theirs is not None and theirs.seen)
+                assert item.seen == (theirs is not None and theirs.sees)
 
 
-TwoStores.TestCase.settings = settings(
+Workings.TestCase.settings = settings(
     max_examples=25,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-TwoStoresTests = TwoStores.TestCase
+StoreTests = Workings.TestCase
