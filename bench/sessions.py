@@ -30,7 +30,7 @@ from invitereg.model import Account, Credentials, Kind, Use
 from invitereg.roster import RosterItem, Subscription
 from invitereg.store.database import open_database
 from invitereg.store.rows import roster_item_row
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.store.tables import roster_items
 from invitereg.threads import Inline
 
@@ -49,7 +49,7 @@ def make_accounts(folder: Path, count: int, contacts: int) -> None:
     """Make accounts with one password, and mutual contacts."""
     config = load(folder / "config.yaml", serving=False)
     database = open_database(config.data_dir, Inline())
-    store, now = SQLStore(database), datetime.now(UTC)
+    store, now = Store(database), datetime.now(UTC)
     keys = derive_keys(SCRAM_SHA_256, PASSWORD, config.accounts.scram_iterations)
     credentials = Credentials(keys=(keys,), changed_at=now)
     rows = []

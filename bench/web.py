@@ -31,7 +31,7 @@ from invitereg.config import load
 from invitereg.keys import Scope, issue_key
 from invitereg.model import generate_token, token_digest
 from invitereg.store.database import open_database
-from invitereg.store.keys import SQLKeyStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline
 
 WEB_PORT = 18080
@@ -56,7 +56,7 @@ class Ours(Server):
         config = load(self.folder / "config.yaml", serving=False)
         database = open_database(config.data_dir, Inline())
         key, secret = issue_key("bench", [Scope.INVITES_CREATE], datetime.now(UTC))
-        SQLKeyStore(database).create_key(key, token_digest(secret))
+        Store(database).create_key(key, token_digest(secret))
         database.close()
         return secret
 

@@ -22,10 +22,10 @@ from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.notices import INoticeStore
+from invitereg.interfaces import IStore
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.server import ServerUnreachable
+from invitereg.server import IServer, ServerUnreachable
 from invitereg.xmpp.adhoc import AdHocCommands
 from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.component import ComponentDoor
@@ -51,7 +51,7 @@ class ServersBehind:
         backends: Mapping[str, Backend],
         upstreams: Mapping[str, UpstreamKeys],
         domains: Mapping[str, Domain],
-        store: Any,
+        store: IStore,
         reactor: Any,
         now: Callable[[], datetime],
         work: Any,
@@ -67,6 +67,7 @@ class ServersBehind:
         self.accounts: dict[str, RemoteAccounts] = {}
         self._register_from: dict[str, tuple[str, ...]] = {}
         self._domains = domains
+        self._store = store
         self._reactor = reactor
         self._now = now
         self._apis: list[Ejabberd] = []
@@ -91,7 +92,7 @@ class ServersBehind:
                 accounts.making.carry_out = partial(errands.promptly, reactor)
                 self._errands.append(errands)
 
-    def _server(self, domain: str, keys: Accounts, reactor: Any) -> Any:
+    def _server(self, domain: str, keys: Accounts, reactor: Any) -> IServer | None:
         if keys.backend == "ejabberd":
             api = Ejabberd(domain, _access(domain, keys), reactor)
             self._apis.append(api)
@@ -114,9 +115,7 @@ class ServersBehind:
         for errands in self._errands:
             yield errands.forget_old
 
-    def open_doors(
-        self, registrar: Registrar, commands: AdHocCommands, notices: INoticeStore
-    ) -> None:
+    def open_doors(self, registrar: Registrar, commands: AdHocCommands) -> None:
         """Let people register, give commands, and be told, by the components."""
         seconds = self._reactor.seconds
         for name, component in self.components.items():
@@ -131,15 +130,15 @@ class ServersBehind:
             for handler in (door, SessionDiscoHandler(), PingHandler(), version):
                 handler.setHandlerParent(component)
             if name in self.accounts:
-                self._let_tell(name, component, notices)
+                self._let_tell(name, component)
 
-    def _let_tell(self, domain: str, component: ComponentStream, notices: INoticeStore) -> None:
+    def _let_tell(self, domain: str, component: ComponentStream) -> None:
         teller = ComponentTeller(
             domain,
             component.jid,
             component.ask,
             self._domains,
-            notices,
+            self._store,
             self._now,
             self._reactor.seconds,
         )

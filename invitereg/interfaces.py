@@ -3,6 +3,9 @@
 All methods that touch a disk, a database or a network return Deferreds. Everything fails with
 `invitereg.errors.Unavailable` when the thing behind does not answer, and with `Overloaded`
 when too much work waits already.
+
+What a method of a store does, and what else it raises, is said where it is done: the table
+`invitereg.store.store.Store` names the job of each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,19 +14,39 @@ from datetime import datetime
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from invitereg.exchange import Exchange
+from invitereg.keys import ApiKey, Once
+from invitereg.leases import Errand, Lease
 from invitereg.model import Account, Credentials, Invite, ScramKeys, Status, Use
+from invitereg.notices import Notice
 from invitereg.policy.counters import Counter, Quota
-from invitereg.questions import Findings, InviteChanges, Query, Redemption, SessionEnd
+from invitereg.questions import (
+    Findings,
+    InviteChanges,
+    Query,
+    Redemption,
+    RosterChange,
+    SessionEnd,
+    Subscribing,
+)
+from invitereg.roster import RosterItem
 
 __all__ = [
     "Findings",
     "IAccountStore",
     "IAccounts",
     "IInviteStore",
+    "IKeyStore",
+    "ILeaseStore",
+    "INoticeStore",
+    "IRosterStore",
+    "IStore",
     "InviteChanges",
     "Query",
     "Redemption",
+    "RosterChange",
     "SessionEnd",
+    "Subscribing",
 ]
 
 
@@ -36,36 +59,13 @@ class IInviteStore(Interface):
 
     def create_invite(
         invite: Invite, digest: bytes, quota: Quota | None = None
-    ) -> Deferred[None]:
-        """Store a new invite, and reserve its username if it fixes one.
+    ) -> Deferred[None]: ...
 
-        For a reset, the account must exist and nothing is reserved. One that a user makes is
-        held to their quota, also against those that they make at the same moment.
+    def create_invites(issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]: ...
 
-        Raises:
-            TooManyOpenInvites, Throttled: the quota is used up.
-            UsernameTaken: an account has the name that it fixes.
-            UsernameReserved: another invite reserves it, or a deleted account did.
-            NotFound: a reset for an account that does not exist; or the user whose quota it is
-                has been deleted.
-            InvalidRequest: the domain has an invite of that id or token already.
-        """
+    def look_up(query: Query) -> Deferred[Findings]: ...
 
-    def create_invites(issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]:
-        """Store new invites, each with its digest: all of them or, if one is refused, none.
-
-        Raises as `create_invite`.
-        """
-
-    def look_up(query: Query) -> Deferred[Findings]:
-        """What the policy must know, in one read; an unknown invite is None, not an error."""
-
-    def get_invite(domain: str, invite_id: str) -> Deferred[Invite]:
-        """One invite.
-
-        Raises:
-            NotFound: no such invite at this domain.
-        """
+    def get_invite(domain: str, invite_id: str) -> Deferred[Invite]: ...
 
     def list_invites(
         domain: str,
@@ -75,148 +75,59 @@ class IInviteStore(Interface):
         after: str | None = None,
         made_by: str | None = None,
         inviter: str | None = None,
-    ) -> Deferred[Sequence[Invite]]:
-        """At most ``limit`` invites in the order of their making, after the one named.
+    ) -> Deferred[Sequence[Invite]]: ...
 
-        With ``made_by``, those that this user has made by their own account; with ``inviter``,
-        those of this inviter, whoever has made them.
-
-        Raises:
-            NotFound: ``after`` names no invite of this domain.
-        """
-
-    def count_invites(domain: str, now: datetime) -> Deferred[Mapping[Status, int]]:
-        """How many invites there are in each state; none is the same as 0."""
+    def count_invites(domain: str, now: datetime) -> Deferred[Mapping[Status, int]]: ...
 
     def edit_invite(
         domain: str, invite_id: str, changes: InviteChanges, now: datetime
-    ) -> Deferred[Invite]:
-        """Change an invite that is neither revoked nor used up; returns it as it is then.
-
-        Its reservation lives as long as it does; one that had expired is made again.
-
-        Raises:
-            NotFound: no such invite.
-            InvalidRequest: it is revoked or used up, ``uses_allowed`` is not above its uses, or
-                more than one use is asked for although it fixes a username.
-            UsernameTaken, UsernameReserved: it had expired and its name is gone.
-        """
+    ) -> Deferred[Invite]: ...
 
     def renew_invite(
         domain: str, invite_id: str, digest: bytes, now: datetime
-    ) -> Deferred[Invite]:
-        """Give a pending invite another token; the old one is unknown from then on.
+    ) -> Deferred[Invite]: ...
 
-        Raises:
-            NotFound: no such invite.
-            InvalidRequest: it is not pending at ``now``; the text says why.
-        """
+    def revoke_invite(domain: str, invite_id: str, now: datetime) -> Deferred[Invite]: ...
 
-    def revoke_invite(domain: str, invite_id: str, now: datetime) -> Deferred[Invite]:
-        """Revoke an invite and free its name; one that is revoked already stays as it is.
+    def revoke_branch(
+        domain: str, username: str, now: datetime
+    ) -> Deferred[Sequence[Invite]]: ...
 
-        Raises:
-            NotFound: no such invite.
-            InvalidRequest: it is used up: there is nothing to revoke. If its last use is
-                undecided (`invitereg.leases`), it can be revoked, and stays so.
-        """
+    def redeem(redemption: Redemption) -> Deferred[None]: ...
 
-    def revoke_branch(domain: str, username: str, now: datetime) -> Deferred[Sequence[Invite]]:
-        """Revoke the open invites of a user and of all who came through them, at once.
+    def reset(use: Use, credentials: Credentials) -> Deferred[None]: ...
 
-        Who came through whom is told by the history, as `invitereg.tree` reads it; so those
-        who came through accounts that are deleted by now are among them.
+    def list_uses(domain: str, invite_id: str | None = None) -> Deferred[Sequence[Use]]: ...
 
-        Returns:
-            The invites that were open, as they are then, in the order of their making.
+    def forget_addresses(domain: str, before: datetime, at_most: int) -> Deferred[int]: ...
 
-        Raises:
-            NotFound: the domain has never known anybody of that name.
-        """
+    def purge_invites(domain: str, before: datetime, at_most: int) -> Deferred[int]: ...
 
-    def redeem(redemption: Redemption) -> Deferred[None]:
-        """Make an account in one transaction with use, count, name, contacts and notices.
+    def purge_names(domain: str, now: datetime, at_most: int) -> Deferred[int]: ...
 
-        Raises:
-            InvalidInvite: revoked, used up or gone, or not for this. Expiry is not asked again.
-            Throttled: the counter is at its limit.
-            UsernameTaken, UsernameReserved: the name is not free for this invite.
-        """
-
-    def reset(use: Use, credentials: Credentials) -> Deferred[None]:
-        """Set an account's password by a reset invite: use, password and session end at once.
-
-        Raises:
-            InvalidInvite: revoked, used up or gone, or the account is gone.
-        """
-
-    def list_uses(domain: str, invite_id: str | None = None) -> Deferred[Sequence[Use]]:
-        """The history, oldest first: all of a domain, or that of one invite."""
-
-    def forget_addresses(domain: str, before: datetime, at_most: int) -> Deferred[int]:
-        """Remove the addresses from the history up to ``before``, the oldest first.
-
-        Returns:
-            How many were removed: fewer than ``at_most`` if none is left.
-        """
-
-    def purge_invites(domain: str, before: datetime, at_most: int) -> Deferred[int]:
-        """Remove the invites that were over by ``before``: revoked, used up or expired by then.
-
-        Their uses stay in the history.
-
-        Returns:
-            How many were removed: fewer than ``at_most`` if none is left.
-        """
-
-    def purge_names(domain: str, now: datetime, at_most: int) -> Deferred[int]:
-        """Make names free that are held no longer than until ``now``.
-
-        Those are reservations that have lapsed, and names of deleted accounts that were kept
-        as long as `IAccountStore.delete_account` was told. Returns as `purge_invites`.
-        """
-
-    def purge_hits(domain: str, name: str, before: datetime, at_most: int) -> Deferred[int]:
-        """Remove the hits up to ``before`` on all counters of that name.
-
-        Returns as `purge_invites`.
-        """
+    def purge_hits(domain: str, name: str, before: datetime, at_most: int) -> Deferred[int]: ...
 
     def hit(
         domain: str, counters: Sequence[Counter], now: datetime
-    ) -> Deferred[tuple[int, ...] | None]:
-        """Count one hit on every counter, or on none if any of them is at its limit.
+    ) -> Deferred[tuple[int, ...] | None]: ...
 
-        Returns:
-            The hits' numbers for `unhit`, or None if a limit was reached.
-        """
-
-    def unhit(numbers: tuple[int, ...]) -> Deferred[None]:
-        """Take hits back, as if they had not happened."""
+    def unhit(numbers: tuple[int, ...]) -> Deferred[None]: ...
 
 
 class IAccountStore(Interface):
     """The accounts that invitereg keeps itself."""
 
-    def get_account(domain: str, username: str) -> Deferred[Account | None]:
-        """One account with its credentials, or None."""
+    def get_account(domain: str, username: str) -> Deferred[Account | None]: ...
 
     def list_accounts(
         domain: str, limit: int | None = None, after: str | None = None
-    ) -> Deferred[Sequence[Account]]:
-        """Accounts in the order of their names, after the one named."""
+    ) -> Deferred[Sequence[Account]]: ...
 
-    def list_usernames(domain: str) -> Deferred[Sequence[str]]:
-        """The names of all accounts, in order; nothing else of them is read."""
+    def list_usernames(domain: str) -> Deferred[Sequence[str]]: ...
 
     def set_credentials(
         domain: str, username: str, credentials: Credentials, since: datetime
-    ) -> Deferred[None]:
-        """Set a password and end the sessions of the old one, which was set at ``since``.
-
-        Raises:
-            NotFound: no such account, or its password is not that old one any more.
-        """
+    ) -> Deferred[None]: ...
 
     def delete_account(
         domain: str,
@@ -225,33 +136,96 @@ class IAccountStore(Interface):
         *,
         until: datetime | None = None,
         since: datetime | None = None,
-    ) -> Deferred[None]:
-        """Delete an account with all that is its own, at once.
-
-        Its name is kept from being taken, until `IInviteStore.purge_names` frees it after
-        ``until``; None is never. Its open invites are revoked, the resets of its password too,
-        its sessions end, and what it was to be told is forgotten. Its roster goes, and who had
-        it as a contact sees it no more. It must still have the password that was set at
-        ``since``; None asks for none.
-
-        Raises:
-            NotFound: no such account, or its password is not that one any more.
-        """
+    ) -> Deferred[None]: ...
 
     def change_roles(
         domain: str, username: str, add: frozenset[str], remove: frozenset[str]
-    ) -> Deferred[Account]:
-        """Add and remove roles; returns the account as it is then, roles sorted.
+    ) -> Deferred[Account]: ...
 
-        Raises:
-            NotFound: no such account.
-        """
+    def session_ends(after: int | None) -> Deferred[Sequence[SessionEnd]]: ...
 
-    def session_ends(after: int | None) -> Deferred[Sequence[SessionEnd]]:
-        """What was ended after number ``after``, oldest first; for None, only the last one."""
+    def server_key() -> Deferred[bytes]: ...
 
-    def server_key() -> Deferred[bytes]:
-        """A secret of 32 bytes that is the same for all who share the store."""
+
+class IRosterStore(Interface):
+    """The rosters of the accounts that invitereg keeps itself.
+
+    Both sides of a change are stored in one transaction, so no crash leaves them apart.
+    """
+
+    def get_roster(domain: str, username: str) -> Deferred[Mapping[str, RosterItem]]: ...
+
+    def set_item(
+        domain: str, username: str, jid: str, name: str, groups: tuple[str, ...], limit: int
+    ) -> Deferred[RosterItem]: ...
+
+    def remove_item(domain: str, username: str, jid: str) -> Deferred[Exchange]: ...
+
+    def subscribe(asked: Subscribing) -> Deferred[Exchange]: ...
+
+    def roster_changes(after: int | None) -> Deferred[Sequence[RosterChange]]: ...
+
+
+class ILeaseStore(Interface):
+    """Leases, errands, and accounts that are kept elsewhere."""
+
+    def reserve(redemption: Redemption, now: datetime) -> Deferred[Lease]: ...
+
+    def complete(number: int) -> Deferred[bool]: ...
+
+    def release(number: int) -> Deferred[bool]: ...
+
+    def open_leases(domain: str, before: datetime) -> Deferred[Sequence[Lease]]: ...
+
+    def learn(account: Account) -> Deferred[bool]: ...
+
+    def add_errand(errand: Errand) -> Deferred[int]: ...
+
+    def take_errands(
+        domain: str, node: str, now: datetime, again: datetime
+    ) -> Deferred[Sequence[Errand]]: ...
+
+    def put_off(number: int, until: datetime) -> Deferred[None]: ...
+
+    def finish_errand(number: int, answer: str | None = None) -> Deferred[None]: ...
+
+    def get_errand(number: int) -> Deferred[Errand | None]: ...
+
+    def withdraw(number: int) -> Deferred[bool]: ...
+
+    def purge_errands(domain: str, now: datetime, at_most: int) -> Deferred[int]: ...
+
+
+class INoticeStore(Interface):
+    """What accounts are still to be told; `IInviteStore.redeem` writes it down."""
+
+    def notices_after(number: int | None, at_most: int) -> Deferred[Sequence[Notice]]: ...
+
+    def notices_of(domain: str, username: str) -> Deferred[Sequence[Notice]]: ...
+
+    def remove_notices(numbers: Sequence[int]) -> Deferred[None]: ...
+
+    def purge_notices(before: datetime, at_most: int) -> Deferred[int]: ...
+
+
+class IKeyStore(Interface):
+    """The keys, and which invites were made by requests that may be repeated."""
+
+    def create_key(key: ApiKey, digest: bytes) -> Deferred[None]: ...
+
+    def find_key(digest: bytes) -> Deferred[ApiKey | None]: ...
+
+    def list_keys() -> Deferred[Sequence[ApiKey]]: ...
+
+    def revoke_key(key_id: str, now: datetime) -> Deferred[ApiKey]: ...
+
+    def create_invite_once(invite: Invite, digest: bytes, once: Once) -> Deferred[Invite]: ...
+
+    def purge_repeats(before: datetime, at_most: int) -> Deferred[int]: ...
+
+
+class IStore(IInviteStore, IAccountStore, IRosterStore, ILeaseStore, INoticeStore, IKeyStore):
+    """All that invitereg keeps. Who needs one part of it asks for that interface alone."""
 
 
 class IAccounts(Interface):
@@ -260,17 +234,17 @@ class IAccounts(Interface):
     def redeem(redemption: Redemption, password: str) -> Deferred[None]:
         """Make the account of a redemption exactly once, whatever fails.
 
-        The redemption's account comes without credentials. Raises as `IInviteStore.redeem`.
+        The redemption's account comes without credentials. Raises as `store.redeeming.redeem`.
         """
 
     def reset(use: Use, password: str) -> Deferred[None]:
-        """Set a new password by a reset invite. Raises as `IInviteStore.reset`."""
+        """Set a new password by a reset invite. Raises as `store.redeeming.reset`."""
 
     def exists(domain: str, username: str) -> Deferred[bool]:
         """Whether there is an account of that name."""
 
     def recognise(domain: str, username: str) -> Deferred[bool]:
-        """As `exists`; if so, the store knows of it. Raises as `ILeaseStore.learn`."""
+        """As `exists`; if so, the store knows of it. Raises as `store.leasing.learn`."""
 
     def contacts_problem(domain: str) -> Deferred[str | None]:
         """Why accounts cannot be made contacts here, for the operator; None if they can."""
@@ -312,4 +286,4 @@ class IAccounts(Interface):
         until: datetime | None = None,
         since: datetime | None = None,
     ) -> Deferred[None]:
-        """Delete an account. See `IAccountStore.delete_account`."""
+        """Delete an account. See `store.accounts.remove`."""

@@ -7,14 +7,13 @@ the policy here, whichever door they come through.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from twisted.logger import Logger
 
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved, UsernameTaken
-from invitereg.interfaces import IAccounts, IInviteStore
+from invitereg.interfaces import IAccounts, IStore
 from invitereg.inviters import Inviters
-from invitereg.keys import IKeyStore, Once
+from invitereg.keys import Once
 from invitereg.model import (
     Invite,
     Kind,
@@ -53,16 +52,13 @@ class Issuer:
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        store: Any,
-        accounts: Any,
+        store: IStore,
+        accounts: IAccounts,
         now: Callable[[], datetime],
-        keys: Any = None,
     ) -> None:
-        """``keys`` is an `IKeyStore`, needed only for requests that may be repeated."""
         self.domains = domains
-        self._store = IInviteStore(store)
-        self._keys = keys
-        self._accounts = IAccounts(accounts)
+        self._store = store
+        self._accounts = accounts
         self.now = now
         self.inviters = Inviters(domains, store, accounts, now)
 
@@ -225,8 +221,7 @@ class Issuer:
     ) -> tuple[Invite, str]:
         token = generate_token()
         if once is not None:
-            keys = IKeyStore(self._keys)
-            made = await keys.create_invite_once(invite, token_digest(token), once)
+            made = await self._store.create_invite_once(invite, token_digest(token), once)
             if made.id != invite.id:
                 return made, token
         else:
@@ -247,7 +242,7 @@ class Issuer:
         """Give a pending invite a new token, and end the old one.
 
         Raises:
-            NotFound, InvalidRequest: see `IInviteStore.renew_invite`.
+            NotFound, InvalidRequest: see `store.invites.renew`.
         """
         token = generate_token()
         digest = token_digest(token)
@@ -259,22 +254,21 @@ class Issuer:
 
         Raises:
             NotFound, InvalidRequest, UsernameTaken, UsernameReserved: see
-                `IInviteStore.edit_invite`.
+                `store.invites.edit`.
         """
         uses = changes.values.get("uses_allowed")
         if isinstance(uses, int) and uses < 1:
             raise InvalidRequest("An invite needs at least one use.")
         require_text(str(changes.values.get("note") or ""))
-        invite: Invite = await self._store.edit_invite(domain, invite_id, changes, self.now())
-        return invite
+        return await self._store.edit_invite(domain, invite_id, changes, self.now())
 
     async def revoke(self, domain: str, invite_id: str) -> Invite:
         """End an invite; its token opens nothing any more, and its username is free.
 
         Raises:
-            NotFound, InvalidRequest: see `IInviteStore.revoke_invite`.
+            NotFound, InvalidRequest: see `store.invites.revoke`.
         """
-        invite: Invite = await self._store.revoke_invite(domain, invite_id, self.now())
+        invite = await self._store.revoke_invite(domain, invite_id, self.now())
         self._log.info(
             "invite {invite_id} revoked at {domain}", invite_id=invite_id, domain=domain
         )

@@ -1,16 +1,12 @@
 """Keys of the HTTP API: what programs show instead of being the operator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
-
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
 
 from invitereg.errors import InvalidRequest
-from invitereg.model import Invite, generate_invite_id, generate_token
+from invitereg.model import generate_invite_id, generate_token
 
 REPEATABLE = timedelta(hours=24)
 """How long a request that names itself may be repeated without being done twice."""
@@ -100,53 +96,3 @@ class Once:
     key_id: str
     name: bytes = field(repr=False)
     request: bytes = field(repr=False)
-
-
-class IKeyStore(Interface):
-    """The keys, and which invites were made by requests that may be repeated."""
-
-    def create_key(key: ApiKey, digest: bytes) -> Deferred[None]:
-        """Store a new key.
-
-        Raises:
-            InvalidRequest: there is a key of that id or secret already.
-        """
-
-    def find_key(digest: bytes) -> Deferred[ApiKey | None]:
-        """The key whose secret has this digest, valid or not; None if there is none."""
-
-    def list_keys() -> Deferred[Sequence[ApiKey]]:
-        """All keys in the order of their making, also those that are over."""
-
-    def revoke_key(key_id: str, now: datetime) -> Deferred[ApiKey]:
-        """End a key; one that is revoked already stays as it is.
-
-        Raises:
-            NotFound: no such key.
-        """
-
-    def create_invite_once(invite: Invite, digest: bytes, once: Once) -> Deferred[Invite]:
-        """Store a new invite, as `IInviteStore.create_invite`, unless the request is a repeat.
-
-        Invite and name are written together or not at all. A repeat, within `REPEATABLE` of
-        the first, makes nothing: it gives the invite that the first has made ``digest`` as its
-        new token, and returns it.
-
-        Raises:
-            OtherRequest: something else was asked for under that name.
-            InvalidRequest: a repeat, and the invite of the first is not pending any more.
-            Refused: as `IInviteStore.create_invite`.
-        """
-
-    def purge_repeats(before: datetime, at_most: int) -> Deferred[int]:
-        """Forget requests that were first made by ``before``.
-
-        Returns:
-            How many were forgotten: fewer than ``at_most`` if none is left.
-        """
-
-
-def forget_repeats(keys: Any, now: Callable[[], datetime], at_most: int) -> Deferred[int]:
-    """Forget some requests that may not be repeated any more; returns how many."""
-    forgotten: Deferred[int] = IKeyStore(keys).purge_repeats(now() - REPEATABLE, at_most)
-    return forgotten

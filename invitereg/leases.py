@@ -5,16 +5,12 @@ invite, a hit on a counter, a name. It is completed or released exactly once. An
 something to be done at the server until it is done, whoever asked for it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
-
-from invitereg.interfaces import Redemption
-from invitereg.model import Account
+from invitereg.questions import Redemption
 
 
 class Task(StrEnum):
@@ -69,65 +65,3 @@ class Errand:
     expires: datetime | None = None
     tries: int = 0
     answer: str | None = None
-
-
-class ILeaseStore(Interface):
-    """Leases, errands, and accounts that are kept elsewhere."""
-
-    def reserve(redemption: Redemption, now: datetime) -> Deferred[Lease]:
-        """Take all that a registration takes, before its account is made.
-
-        The name is taken for everybody else meanwhile.
-
-        For a reset, its use is taken; the account must be known.
-
-        Raises as `IInviteStore.redeem`, and `IInviteStore.reset` for a reset.
-        """
-
-    def complete(number: int) -> Deferred[bool]:
-        """The account was made, or the password set: write down all of the redemption.
-
-        Contacts become an errand. False, and nothing is done, if the lease is gone.
-        """
-
-    def release(number: int) -> Deferred[bool]:
-        """It was not made: give back what was taken. False if the lease is gone."""
-
-    def open_leases(domain: str, before: datetime) -> Deferred[Sequence[Lease]]:
-        """Leases made at ``before`` or earlier, oldest first, at most 100."""
-
-    def learn(account: Account) -> Deferred[bool]:
-        """Know of an account that was found at the server, to give it roles and resets.
-
-        False if it is known already.
-
-        Raises:
-            UsernameReserved: its name is reserved here, or a deleted account's.
-        """
-
-    def add_errand(errand: Errand) -> Deferred[int]:
-        """Ask for something; returns its number."""
-
-    def take_errands(
-        domain: str, node: str, now: datetime, again: datetime
-    ) -> Deferred[Sequence[Errand]]:
-        """What is to be done now; nobody else is given it before ``again``. At most 20.
-
-        What is put off for longer than any errand is (two minutes after ``again``) was so by
-        a clock that was ahead: it is to be done now.
-        """
-
-    def put_off(number: int, until: datetime) -> Deferred[None]:
-        """It could not be done: try again at ``until``."""
-
-    def finish_errand(number: int, answer: str | None = None) -> Deferred[None]:
-        """It is done: forget it, or keep the answer for who asked."""
-
-    def get_errand(number: int) -> Deferred[Errand | None]:
-        """One errand, or None when it is forgotten."""
-
-    def withdraw(number: int) -> Deferred[bool]:
-        """Forget an errand that nobody has taken up; False if somebody has."""
-
-    def purge_errands(domain: str, now: datetime, at_most: int) -> Deferred[int]:
-        """Forget those that expired an hour ago; returns as `IInviteStore.purge_invites`."""

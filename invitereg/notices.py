@@ -5,14 +5,10 @@ whichever process registers. It has no text: that is made when it is told, of wh
 still knows then, so an address that was forgotten is not told either.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from string import Formatter
-
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
 
 from invitereg.model import Use
 from invitereg.policy.values import Domain
@@ -43,29 +39,6 @@ class Notice:
     kind: NoticeKind
     use: Use
     number: int = 0
-
-
-class INoticeStore(Interface):
-    """What accounts are still to be told; `IInviteStore.redeem` writes it down.
-
-    Of the registrations that one account has not been told of, the latest 100 are kept.
-    """
-
-    def notices_after(number: int | None, at_most: int) -> Deferred[Sequence[Notice]]:
-        """The notices with a greater number, of all domains; for None, only the last one."""
-
-    def notices_of(domain: str, username: str) -> Deferred[Sequence[Notice]]:
-        """What an account is to be told, oldest first."""
-
-    def remove_notices(numbers: Sequence[int]) -> Deferred[None]:
-        """Forget notices: they have been told."""
-
-    def purge_notices(before: datetime, at_most: int) -> Deferred[int]:
-        """Forget the notices of registrations up to ``before``, whoever has not been told.
-
-        Returns:
-            How many were removed: fewer than ``at_most`` if none is left.
-        """
 
 
 def notices_about(domain: Domain, use: Use) -> Iterator[Notice]:

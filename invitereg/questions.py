@@ -8,6 +8,7 @@ from invitereg.model import Account, Invite, Use
 from invitereg.notices import Notice
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Tally
+from invitereg.subscriptions import Stanza
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +98,42 @@ class InviteChanges:
     """
 
     values: Mapping[str, datetime | int | str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribing:
+    """A subscription stanza of an account, to be carried out for both sides.
+
+    Attributes:
+        contact: bare JID that it is addressed to, at a domain of ours.
+        request: the stanza as XML, kept if it becomes a request that waits.
+        roster_limit: the most items that either roster may have.
+        requests_limit: the most requests that may wait for the contact's answer.
+        digest: of the contact's invitation that came with it (XEP-0379), if any did.
+        use: what is written to the history if the invitation is used by it; without its
+            ``invite_id``, which the digest tells.
+    """
+
+    stanza: Stanza
+    domain: str
+    username: str
+    contact: str
+    roster_limit: int
+    requests_limit: int
+    request: str = ""
+    digest: bytes | None = field(default=None, repr=False)
+    use: Use | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterChange:
+    """An account's item for ``jid`` has changed otherwise than by a stanza of either.
+
+    Attributes:
+        number: increases with each; a service remembers the last that it has seen.
+    """
+
+    number: int
+    domain: str
+    username: str
+    jid: str

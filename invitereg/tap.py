@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,16 +23,13 @@ from invitereg.config import Config, ConfigError, load
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
-from invitereg.keys import forget_repeats
 from invitereg.logins import LoginThrottle
 from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
-from invitereg.store.keys import SQLKeyStore
-from invitereg.store.notices import SQLNoticeStore
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep, keep_of
@@ -133,20 +129,19 @@ class InviteregService(Service):
     def _put_together(self, database: Database) -> tuple[C2SDoor, ServersBehind, Upkeep]:
         """Make all parts, of which none does anything by itself yet, and listen."""
         meter = self._web.meter
-        store, keys = SQLStore(database), SQLKeyStore(database)
+        store = Store(database)
         behind = self._make_behind(store)
         accounts = AccountsByDomain(self._make_accounts(store, meter), behind.accounts)
         registrar = Registrar(
             self._domains, store, accounts, self._now, self._config.keep_names, meter
         )
-        notices = SQLNoticeStore(database)
-        door = self._make_door(store, notices, accounts, registrar)
+        door = self._make_door(store, accounts, registrar)
         self._streams, self._registrar = door.streams, registrar
-        behind.open_doors(registrar, door.commands, notices)
+        behind.open_doors(registrar, door.commands)
         meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
         meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
-        web = self._web.listeners(store, keys, accounts, registrar)
-        upkeep = self._make_upkeep(door, store, keys, behind)
+        web = self._web.listeners(store, accounts, registrar)
+        upkeep = self._make_upkeep(door, store, behind)
         self._ports.listen([*self._c2s_listeners(door), *web])
         return door, behind, upkeep
 
@@ -162,9 +157,7 @@ class InviteregService(Service):
         # Without a handler, the signal would end the process.
         signal.signal(signal.SIGHUP, self._on_hangup)
 
-    def _make_upkeep(
-        self, door: C2SDoor, store: SQLStore, keys: SQLKeyStore, behind: ServersBehind
-    ) -> Upkeep:
+    def _make_upkeep(self, door: C2SDoor, store: Store, behind: ServersBehind) -> Upkeep:
         return Upkeep(
             self._reactor,
             self._now,
@@ -173,11 +166,7 @@ class InviteregService(Service):
             self._domains,
             keep_of(self._config),
             [door.registrar.refusals, door.failed_logins],
-            [
-                door.embedded.teller.forget_old,
-                partial(forget_repeats, keys, self._now),
-                *behind.old_errands(),
-            ],
+            [door.embedded.teller.forget_old, *behind.old_errands()],
         )
 
     def stopService(self) -> Deferred[Any]:
@@ -215,7 +204,7 @@ class InviteregService(Service):
         elif self._database is not None:
             self._database.close()
 
-    def _make_behind(self, store: SQLStore) -> ServersBehind:
+    def _make_behind(self, store: Store) -> ServersBehind:
         config, work = self._config, self._threads
         servers = config.backends, config.upstreams, self._domains
         try:
@@ -223,7 +212,7 @@ class InviteregService(Service):
         except (OSError, ValueError) as error:
             raise StartFailure(f"{config.path}: {error}") from None
 
-    def _make_accounts(self, store: SQLStore, meter: Meter) -> EmbeddedAccounts:
+    def _make_accounts(self, store: Store, meter: Meter) -> EmbeddedAccounts:
         iterations = self._config.accounts.scram_iterations
         return EmbeddedAccounts(
             store, self._threads, self._now, iterations, self._scram(), meter
@@ -234,8 +223,7 @@ class InviteregService(Service):
 
     def _make_door(
         self,
-        store: SQLStore,
-        notices: SQLNoticeStore,
+        store: Store,
         accounts: AccountsByDomain,
         registrar: Registrar,
     ) -> C2SDoor:
@@ -245,9 +233,7 @@ class InviteregService(Service):
             registrar=registrar,
             accounts=accounts,
             throttle=LoginThrottle(self._domains, store, self._now),
-            embedded=EmbeddedDomain(
-                self._domains, store, notices, self._now, streams.per_account
-            ),
+            embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
             commands=invite_commands(
                 UserInvites(Issuer(self._domains, store, accounts, self._now), store),
                 self._reactor.seconds,

@@ -15,16 +15,16 @@ from invitereg.model import (
     generate_invite_id,
 )
 from invitereg.store.database import open_memory
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.submissions import Submission
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The moment at which a `twisted.internet.task.Clock` begins."""
 
 
-def memory_store() -> SQLStore:
+def memory_store() -> Store:
     """An empty store in memory, whose Deferreds have all fired; ``database`` closes it."""
-    return SQLStore(open_memory())
+    return Store(open_memory())
 
 
 def clock_now(clock: IReactorTime) -> Callable[[], datetime]:

@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from invitereg.config import Config
 from invitereg.errors import Refused
-from invitereg.interfaces import IInviteStore
+from invitereg.interfaces import IStore
+from invitereg.keys import REPEATABLE
 from invitereg.logs import RefusalLog
 from invitereg.policy.counters import periods
 from invitereg.policy.values import Domain
@@ -60,9 +62,9 @@ class Upkeep:
 
     def __init__(
         self,
-        clock: Any,
+        clock: IReactorTime,
         now: Callable[[], datetime],
-        store: Any,
+        store: IStore,
         each_second: Iterable[Callable[[], Coroutine[Any, Any, None]]],
         domains: Mapping[str, Domain],
         keep: Keep,
@@ -78,7 +80,7 @@ class Upkeep:
         self._each_round = each_round
         self._clock = clock
         self._now = now
-        self._store = IInviteStore(store)
+        self._store = store
         self._each_second = each_second
         self._domains = domains
         self._logs = logs
@@ -149,6 +151,7 @@ class Upkeep:
             yield partial(store.purge_names, name, now, ROWS)
             for counter, period in periods(domain.policy).items():
                 yield partial(store.purge_hits, name, counter, now - period, ROWS)
+        yield partial(store.purge_repeats, now - REPEATABLE, ROWS)
         for remove in self._each_round:
             yield partial(remove, ROWS)
 

@@ -12,8 +12,7 @@ from invitereg.interfaces import IAccounts
 from invitereg.issuer import Issuer
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.store.keys import SQLKeyStore
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.tls import Certificates
 from invitereg.web.accesslog import AccessLog
 from invitereg.web.api.authorization import Rates
@@ -54,9 +53,7 @@ class WebService:
             else None
         )
 
-    def listeners(
-        self, store: SQLStore, keys: SQLKeyStore, accounts: IAccounts, registrar: Registrar
-    ) -> Listeners:
+    def listeners(self, store: Store, accounts: IAccounts, registrar: Registrar) -> Listeners:
         """Where to listen, and what answers there."""
         self._door = make_door(
             domains=self._domains,
@@ -67,10 +64,9 @@ class WebService:
         mount_api(
             self._door,
             domains=self._domains,
-            issuer=Issuer(self._domains, store, accounts, self._now, keys),
+            issuer=Issuer(self._domains, store, accounts, self._now),
             registrar=registrar,
             store=store,
-            keys=keys,
             rates=self._rates,
             now=self._now,
         )
@@ -88,7 +84,7 @@ class WebService:
             listeners += [(text, secured) for text in web.listen_tls]
         return listeners
 
-    def _metrics_listeners(self, store: SQLStore) -> Listeners:
+    def _metrics_listeners(self, store: Store) -> Listeners:
         page = MetricsPage(self.meter, store, self._domains, self._now)
         site = metrics_listener(page, self._reactor)
         return [(text, site) for text in self._config.web.metrics_listen]

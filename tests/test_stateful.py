@@ -31,7 +31,7 @@ from invitereg.model import Kind, Status
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
 from invitereg.registrar import Registrar
 from invitereg.store.database import open_database
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
 from tests.service.running import outcome
@@ -424,7 +424,7 @@ class SQLTown(Town):
         self.folder = TemporaryDirectory()
         shutil.copytree(empty_database().name, self.folder.name, dirs_exist_ok=True)
         self.database = open_database(Path(self.folder.name), Inline())
-        return SQLStore(self.database)
+        return Store(self.database)
 
     def teardown(self):
         self.database.close()

@@ -24,8 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "policy roster",
         "subscriptions",
         "exchange",
-        "notices questions tree interfaces rosterstore keys objects submissions newinvites "
-        "leases server",
+        "notices questions tree interfaces keys objects submissions newinvites leases server",
         "registrar issuer inviters userinvites logins",
         "jobs",
         "config store accounts threads selfsigned tls prosody",

@@ -1,7 +1,6 @@
 """What the service does by itself."""
 
 from datetime import timedelta
-from functools import partial
 
 from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
@@ -11,11 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.domain.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces import Query, Redemption
-from invitereg.keys import Once, forget_repeats
+from invitereg.keys import Once
 from invitereg.model import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counter, periods
 from invitereg.policy.values import Domain, Policy
-from invitereg.store.keys import SQLKeyStore
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
 
@@ -40,7 +38,6 @@ class UpkeepTests(SynchronousTestCase):
         self.now = lambda: now() + self.changed_by
         self.store = memory_store()
         self.policy = Policy()
-        self.keys = SQLKeyStore(self.store.database)
 
     def start(self, addresses=DAY, invites=None):
         upkeep = Upkeep(
@@ -50,7 +47,6 @@ class UpkeepTests(SynchronousTestCase):
             [Sessions(self.store).carry_out_ends],
             {DOMAIN: Domain(name=DOMAIN, policy=self.policy)},
             Keep(addresses=addresses, invites=invites),
-            each_round=[partial(forget_repeats, self.keys, self.now)],
         )
         upkeep.start()
         self.addCleanup(upkeep.stop)
@@ -114,12 +110,12 @@ class UpkeepTests(SynchronousTestCase):
     def test_requests_are_forgotten(self):
         """A request that may not be repeated any more is forgotten."""
         purged = []
-        purge = self.keys.purge_repeats
+        purge = self.store.purge_repeats
         self.patch(
-            self.keys, "purge_repeats", lambda *asked: purge(*asked).addCallback(_seen(purged))
+            self.store, "purge_repeats", lambda *asked: purge(*asked).addCallback(_seen(purged))
         )
         once = Once(key_id="portal", name=b"n" * 32, request=b"r" * 32)
-        made = self.keys.create_invite_once(make_invite(), b"d" * 32, once)
+        made = self.store.create_invite_once(make_invite(), b"d" * 32, once)
         self.successResultOf(made)
         self.start()
         self.wait(timedelta(hours=25))

@@ -16,7 +16,7 @@ from invitereg.model import Invite
 from invitereg.policy.values import Domain, Policy
 from invitereg.registrar import Grant, Registrar, Submission
 from invitereg.store.database import open_database
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
 
@@ -42,12 +42,12 @@ class UseCase(SynchronousTestCase):
     def make_store(self) -> Any:
         return memory_store()
 
-    def make_sql_store(self) -> SQLStore:
+    def make_sql_store(self) -> Store:
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         database = open_database(Path(folder.name), Inline())
         self.addCleanup(database.close)
-        return SQLStore(database)
+        return Store(database)
 
     def done(self, working: Coroutine[Any, Any, Any]) -> Any:
         """What a coroutine returns, without waiting for anything."""

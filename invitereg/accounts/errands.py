@@ -12,8 +12,8 @@ from twisted.logger import Logger
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair
 from invitereg.errors import Refused, Unavailable
-from invitereg.interfaces import Redemption
-from invitereg.leases import Errand, ILeaseStore, Task
+from invitereg.interfaces import ILeaseStore, Redemption
+from invitereg.leases import Errand, Task
 from invitereg.model import Account, Kind, Use
 from invitereg.notices import notices_about
 from invitereg.policy.values import Domain

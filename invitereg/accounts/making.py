@@ -22,8 +22,8 @@ from twisted.logger import Logger
 
 from invitereg.accounts.asking import Asking
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
-from invitereg.interfaces import IAccountStore, Redemption
-from invitereg.leases import ILeaseStore, Lease
+from invitereg.interfaces import IAccountStore, ILeaseStore, Redemption
+from invitereg.leases import Lease
 from invitereg.model import Account, Kind, Use
 from invitereg.server import OutcomeUnknown, ServerFault
 

@@ -15,8 +15,8 @@ from zope.interface import implementer
 from invitereg import errors
 from invitereg.accounts.sealing import seal
 from invitereg.errors import InvalidRequest, Refused
-from invitereg.interfaces import IAccounts, IAccountStore, Redemption
-from invitereg.leases import Errand, ILeaseStore, Task
+from invitereg.interfaces import IAccounts, IAccountStore, ILeaseStore, Redemption
+from invitereg.leases import Errand, Task
 from invitereg.model import ScramKeys, Use
 
 WAIT_SECONDS = 10.0

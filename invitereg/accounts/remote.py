@@ -11,8 +11,7 @@ from zope.interface import implementer
 from invitereg.accounts.asking import Asking
 from invitereg.accounts.making import Making
 from invitereg.errors import NotFound, UsernameReserved
-from invitereg.interfaces import IAccounts, IAccountStore, Redemption
-from invitereg.leases import ILeaseStore
+from invitereg.interfaces import IAccounts, IAccountStore, ILeaseStore, Redemption
 from invitereg.model import Account, ScramKeys, Use
 from invitereg.server import ServerUnreachable
 

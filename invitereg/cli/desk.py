@@ -27,8 +27,7 @@ from invitereg.model import prepare_domain, prepare_localpart
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
-from invitereg.store.keys import SQLKeyStore
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline
 
 T = TypeVar("T")
@@ -41,8 +40,7 @@ class Desk:
 
     Attributes:
         database: what the store is kept in, for what is done to all of it.
-        store: the invites and accounts, as `invitereg.interfaces` describes them.
-        keys: those of the HTTP API, as `invitereg.keys` describes them.
+        store: invites, accounts and keys of the HTTP API.
         accounts: the account backend.
     """
 
@@ -50,8 +48,7 @@ class Desk:
         scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
         iterations = config.accounts.scram_iterations
         self.database = database
-        self.store = SQLStore(database)
-        self.keys = SQLKeyStore(database)
+        self.store = Store(database)
         own = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
         self.accounts = AccountsByDomain(
             own,

@@ -46,7 +46,7 @@ def create(
     """Make a key and print it: it is shown only now. NAME is for yourself."""
     only = None if domain is None else desk.domain(domain).name
     key, secret = issue_key(name, [Scope(one) for one in scopes], desk.now(), expires, only)
-    desk.run(desk.keys.create_key(key, token_digest(secret)))
+    desk.run(desk.store.create_key(key, token_digest(secret)))
     if as_json:
         print_objects([issued_key_object(key, secret)])
     else:
@@ -59,7 +59,7 @@ def create(
 @pass_desk
 def list_(desk: Desk, as_json: bool) -> None:
     """List all keys, the oldest first."""
-    keys, now = desk.run(desk.keys.list_keys()), desk.now()
+    keys, now = desk.run(desk.store.list_keys()), desk.now()
     if as_json:
         print_objects(key_object(key) for key in keys)
         return
@@ -73,7 +73,7 @@ def list_(desk: Desk, as_json: bool) -> None:
 @pass_desk
 def revoke(desk: Desk, key_id: str, as_json: bool) -> None:
     """End a key: it opens nothing any more."""
-    key = desk.run(desk.keys.revoke_key(key_id, desk.now()))
+    key = desk.run(desk.store.revoke_key(key_id, desk.now()))
     if as_json:
         print_objects([key_object(key)])
     else:

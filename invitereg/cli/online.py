@@ -17,7 +17,7 @@ from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
 from invitereg.store.database import open_memory
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline
 from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.registrationcheck import check_registration
@@ -57,7 +57,7 @@ def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(left, {}, {}, SQLStore(open_memory()), reactor_, _now, Inline())
+        behind = ServersBehind(left, {}, {}, Store(open_memory()), reactor_, _now, Inline())
         behind.start()
         for domain, component in behind.components.items():
             try:

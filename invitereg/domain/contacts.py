@@ -17,10 +17,11 @@ from invitereg.domain import rosterxml
 from invitereg.domain.pars import Invitations
 from invitereg.domain.sessions import Session
 from invitereg.exchange import Deliver, Effect, Exchange, Hide, Push, Show, Side
+from invitereg.interfaces import IRosterStore
 from invitereg.model import Kind, Use
 from invitereg.policy.values import Address, Domain
+from invitereg.questions import RosterChange, Subscribing
 from invitereg.roster import Owner, RosterItem, owner_of
-from invitereg.rosterstore import IRosterStore, RosterChange, Subscribing
 from invitereg.subscriptions import Stanza
 
 REQUEST_BYTES = 4096

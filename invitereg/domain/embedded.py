@@ -9,6 +9,7 @@ from invitereg.domain.delivery import Delivery
 from invitereg.domain.presence import Presence
 from invitereg.domain.sessions import Sessions
 from invitereg.domain.telling import Teller
+from invitereg.interfaces import IStore
 from invitereg.policy.values import Domain
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
@@ -24,8 +25,7 @@ class EmbeddedDomain:
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        store: Any,
-        notices: Any,
+        store: IStore,
         now: Callable[[], datetime],
         sessions_per_account: int = 20,
     ) -> None:
@@ -33,7 +33,7 @@ class EmbeddedDomain:
         self.sessions = Sessions(store, sessions_per_account)
         self.delivery = Delivery(self.sessions)
         self.contacts = Contacts(domains, store, self.delivery, now)
-        self.teller = Teller(domains, notices, self.delivery.to_all_ready, now)
+        self.teller = Teller(domains, store, self.delivery.to_all_ready, now)
         self.presence = Presence(
             self.sessions, self.delivery, self.contacts, self.teller.arrived
         )

@@ -13,7 +13,8 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.errors import Refused
-from invitereg.notices import INoticeStore, Notice, text_of
+from invitereg.interfaces import INoticeStore
+from invitereg.notices import Notice, text_of
 from invitereg.policy.values import Domain
 
 NS_CLIENT = "jabber:client"

@@ -53,15 +53,15 @@ _SERVER_KEY = select(settings.c.value).where(settings.c.name == "server_key")
 
 
 def get(connection: Connection, domain: str, username: str) -> Account | None:
-    """See `IAccountStore.get_account`."""
+    """Return an account with its credentials, or None."""
     row = connection.execute(_GET, {"of_domain": domain, "of_username": username}).first()
     return None if row is None else account_of(row)
 
 
 def list_page(
-    connection: Connection, domain: str, limit: int | None, after: str | None
+    connection: Connection, domain: str, limit: int | None = None, after: str | None = None
 ) -> Sequence[Account]:
-    """See `IAccountStore.list_accounts`."""
+    """Return at most ``limit`` accounts in the order of their names, after the one named."""
     page = select(accounts).where(accounts.c.domain == domain)
     if after is not None:
         page = page.where(accounts.c.username > after)
@@ -70,7 +70,7 @@ def list_page(
 
 
 def list_names(connection: Connection, domain: str) -> Sequence[str]:
-    """See `IAccountStore.list_usernames`."""
+    """Return the names of all accounts, in order; nothing else of them is read."""
     return connection.scalars(_NAMES, {"of_domain": domain}).all()
 
 
@@ -81,7 +81,11 @@ def set_credentials(
     credentials: Credentials,
     since: datetime,
 ) -> None:
-    """See `IAccountStore.set_credentials`."""
+    """Set a password and end the sessions of the old one, which was set at ``since``.
+
+    Raises:
+        NotFound: no such account, or its password is not that old one any more.
+    """
     columns = credentials_columns(credentials)
     change = {
         "of_domain": domain,
@@ -100,10 +104,21 @@ def remove(
     domain: str,
     username: str,
     now: datetime,
-    until: datetime | None,
-    since: datetime | None,
+    *,
+    until: datetime | None = None,
+    since: datetime | None = None,
 ) -> None:
-    """See `IAccountStore.delete_account`."""
+    """Delete an account with all that is its own, at once.
+
+    Its name is kept from being taken, until `purging.purge_names` frees it after
+    ``until``; None is never. Its open invites are revoked, the resets of its password too,
+    its sessions end, and what it was to be told is forgotten. Its roster goes, and who had
+    it as a contact sees it no more. It must still have the password that was set at
+    ``since``; None asks for none.
+
+    Raises:
+        NotFound: no such account, or its password is not that one any more.
+    """
     which = {"of_domain": domain, "of_username": username}
     contacts = rosters.remove_all(connection, domain, username)
     rosterchanges.add(connection, contacts, f"{username}@{domain}", now)
@@ -125,7 +140,11 @@ def change_roles(
     add: frozenset[str],
     remove: frozenset[str],
 ) -> Account:
-    """See `IAccountStore.change_roles`."""
+    """Add and remove roles; returns the account as it is then, roles sorted.
+
+    Raises:
+        NotFound: no such account.
+    """
     which = {"of_domain": domain, "of_username": username}
     roles = connection.scalar(_ROLES, which)
     if roles is None:
@@ -135,7 +154,7 @@ def change_roles(
 
 
 def server_key(connection: Connection) -> bytes:
-    """See `IAccountStore.server_key`."""
+    """Return a secret of 32 bytes that is the same for all who share the store."""
     key: bytes = connection.execute(_SERVER_KEY).scalar_one()
     return key
 

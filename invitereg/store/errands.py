@@ -64,7 +64,7 @@ _PURGE = delete(errands).where(
 
 
 def add(connection: Connection, errand: Errand) -> int:
-    """See `ILeaseStore.add_errand`."""
+    """Write down that something is to be done; returns its number."""
     row = {
         "domain": errand.domain,
         "username": errand.username,
@@ -82,7 +82,11 @@ def add(connection: Connection, errand: Errand) -> int:
 def take(
     connection: Connection, domain: str, node: str, now: datetime, again: datetime
 ) -> Sequence[Errand]:
-    """See `ILeaseStore.take_errands`."""
+    """Return what is to be done now; nobody else is given it before ``again``. At most 20.
+
+    What is put off for longer than any errand is (two minutes after ``again``) was so by
+    a clock that was ahead: it is to be done now.
+    """
     times = {"now": now, "again": again, "ahead": again + IMPLAUSIBLE_PAUSE}
     which = {"of_domain": domain, "of_node": node, **times}
     found = [_errand_of(row) for row in connection.execute(_TAKE, which)]
@@ -90,12 +94,12 @@ def take(
 
 
 def put_off(connection: Connection, number: int, until: datetime) -> None:
-    """See `ILeaseStore.put_off`."""
+    """Try again at ``until`` what could not be done."""
     connection.execute(_PUT_OFF, {"of_number": number, "until": until})
 
 
-def finish(connection: Connection, number: int, answer: str | None) -> None:
-    """See `ILeaseStore.finish_errand`."""
+def finish(connection: Connection, number: int, answer: str | None = None) -> None:
+    """Forget an errand that is done, or keep the answer for who asked."""
     if answer is None:
         connection.execute(_FORGET, {"of_number": number})
     else:
@@ -103,18 +107,18 @@ def finish(connection: Connection, number: int, answer: str | None) -> None:
 
 
 def get(connection: Connection, number: int) -> Errand | None:
-    """See `ILeaseStore.get_errand`."""
+    """Return an errand, or None when it is forgotten."""
     row = connection.execute(_GET, {"of_number": number}).one_or_none()
     return None if row is None else _errand_of(row)
 
 
 def withdraw(connection: Connection, number: int) -> bool:
-    """See `ILeaseStore.withdraw`."""
+    """Forget an errand that nobody has taken up; False if somebody has."""
     return connection.execute(_WITHDRAW, {"of_number": number}).rowcount == 1
 
 
 def purge(connection: Connection, domain: str, now: datetime, at_most: int) -> int:
-    """See `ILeaseStore.purge_errands`."""
+    """Forget those that expired an hour ago; returns as `purging.purge_invites`."""
     which = {"of_domain": domain, "before": now - KEPT, "most": at_most}
     return connection.execute(_PURGE, which).rowcount
 

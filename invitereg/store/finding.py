@@ -34,7 +34,7 @@ _REGISTERED_AT = select(func.max(uses.c.at)).where(
 
 
 def look_up(connection: Connection, query: Query) -> Findings:
-    """What the query asks for, and nothing else."""
+    """Return what the policy must know; an unknown invite is None, not an error."""
     statement = _statement(
         query.digest is not None,
         query.username is not None,

@@ -71,17 +71,24 @@ def add(connection: Connection, domain: str, counter: Counter, now: datetime) ->
 
 def add_all(
     connection: Connection, domain: str, counters: Sequence[Counter], now: datetime
-) -> tuple[int, ...]:
-    """Count one hit on each counter, and return their numbers.
+) -> tuple[int, ...] | None:
+    """Count one hit on every counter, or on none if any of them is at its limit.
 
-    Raises:
-        Throttled: one of them is at its limit.
+    Returns:
+        The hits' numbers for `remove`, or None if a limit was reached.
     """
-    return tuple(add(connection, domain, counter, now) for counter in counters)
+    numbers: list[int] = []
+    for counter in counters:
+        try:
+            numbers.append(add(connection, domain, counter, now))
+        except Throttled:
+            remove(connection, numbers)
+            return None
+    return tuple(numbers)
 
 
 def remove(connection: Connection, numbers: Sequence[int]) -> None:
-    """Take hits back."""
+    """Take hits back, as if they had not happened."""
     for number in numbers:
         connection.execute(_REMOVE, {"number": number})
 

@@ -73,7 +73,19 @@ _ACCOUNT_EXISTS = select(
 def create(
     connection: Connection, invite: Invite, digest: bytes, quota: Quota | None = None
 ) -> None:
-    """See `IInviteStore.create_invite`."""
+    """Store a new invite, and reserve its username if it fixes one.
+
+    For a reset, the account must exist and nothing is reserved. One that a user makes is
+    held to their quota, also against those that they make at the same moment.
+
+    Raises:
+        TooManyOpenInvites, Throttled: the quota is used up.
+        UsernameTaken: an account has the name that it fixes.
+        UsernameReserved: another invite reserves it, or a deleted account did.
+        NotFound: a reset for an account that does not exist; or the user whose quota it is
+            has been deleted.
+        InvalidRequest: the domain has an invite of that id or token already.
+    """
     _require_account(connection, invite)
     if quota is not None:
         quotas.add(connection, invite, digest, quota)
@@ -83,11 +95,15 @@ def create(
 
 
 def create_all(connection: Connection, issued: Sequence[tuple[Invite, bytes]]) -> None:
-    """See `IInviteStore.create_invites`; one statement inserts them all, for speed."""
+    """Store new invites, each with its digest: all of them or, if one is refused, none.
+
+    Raises as `create`.
+    """
     if not issued:
         return
     for invite, _digest in issued:
         _require_account(connection, invite)
+    # One statement for all of them, for speed.
     rows = [invite_row(invite, digest) for invite, digest in issued]
     if connection.execute(_INSERT, rows).rowcount != len(rows):
         raise InvalidRequest("There is an invite of one of these ids or tokens already.")
@@ -104,7 +120,11 @@ def _require_account(connection: Connection, invite: Invite) -> None:
 
 
 def get(connection: Connection, domain: str, invite_id: str) -> Invite:
-    """See `IInviteStore.get_invite`."""
+    """Return an invite.
+
+    Raises:
+        NotFound: no such invite at this domain.
+    """
     row = connection.execute(_GET, {"of_domain": domain, "of_id": invite_id}).first()
     if row is None:
         raise NotFound(f"There is no invite {invite_id} at {domain}.")
@@ -115,13 +135,20 @@ def list_page(
     connection: Connection,
     domain: str,
     now: datetime,
-    status: Status | None,
-    limit: int,
-    after: str | None,
+    status: Status | None = None,
+    limit: int = 100,
+    after: str | None = None,
     made_by: str | None = None,
     inviter: str | None = None,
 ) -> Sequence[Invite]:
-    """See `IInviteStore.list_invites`."""
+    """Return at most ``limit`` invites in the order of their making, after the one named.
+
+    With ``made_by``, those that this user has made by their own account; with ``inviter``,
+    those of this inviter, whoever has made them.
+
+    Raises:
+        NotFound: ``after`` names no invite of this domain.
+    """
     page = select(*_columns).where(invites.c.domain == domain)
     if inviter is not None:
         page = page.where(invites.c.inviter == inviter)
@@ -139,7 +166,7 @@ def list_page(
 
 
 def count(connection: Connection, domain: str, now: datetime) -> Mapping[Status, int]:
-    """See `IInviteStore.count_invites`."""
+    """Return how many invites there are in each state; none is the same as 0."""
     rows = connection.execute(_COUNT, {"of_domain": domain, "now": now})
     return {Status(row.status): row.number for row in rows}
 
@@ -147,7 +174,16 @@ def count(connection: Connection, domain: str, now: datetime) -> Mapping[Status,
 def edit(
     connection: Connection, domain: str, invite_id: str, changes: InviteChanges, now: datetime
 ) -> Invite:
-    """See `IInviteStore.edit_invite`."""
+    """Change an invite that is neither revoked nor used up; returns it as it is then.
+
+    Its reservation lives as long as it does; one that had expired is made again.
+
+    Raises:
+        NotFound: no such invite.
+        InvalidRequest: it is revoked or used up, ``uses_allowed`` is not above its uses, or
+            more than one use is asked for although it fixes a username.
+        UsernameTaken, UsernameReserved: it had expired and its name is gone.
+    """
     values = dict(changes.values)
     if not values:
         return _require_open(get(connection, domain, invite_id))
@@ -183,7 +219,12 @@ def _follow_expiry(connection: Connection, invite: Invite, now: datetime) -> Non
 def renew(
     connection: Connection, domain: str, invite_id: str, digest: bytes, now: datetime
 ) -> Invite:
-    """See `IInviteStore.renew_invite`."""
+    """Give a pending invite another token; the old one is unknown from then on.
+
+    Raises:
+        NotFound: no such invite.
+        InvalidRequest: it is not pending at ``now``; the text says why.
+    """
     which = {"of_domain": domain, "of_id": invite_id}
     row = connection.execute(_RENEW, {**which, "new_digest": digest, "now": now}).first()
     if row is None:
@@ -193,7 +234,13 @@ def renew(
 
 
 def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -> Invite:
-    """See `IInviteStore.revoke_invite`."""
+    """Revoke an invite and free its name; one that is revoked already stays as it is.
+
+    Raises:
+        NotFound: no such invite.
+        InvalidRequest: it is used up: there is nothing to revoke. If its last use is
+            undecided (`invitereg.leases`), it can be revoked, and stays so.
+    """
     which: dict[str, Any] = {"of_domain": domain, "of_id": invite_id, "now": now}
     row = connection.execute(_REVOKE, which).first()
     if row is not None:

@@ -7,14 +7,11 @@ from typing import Any
 from sqlalchemy import Integer, Row, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest
-from invitereg.keys import REPEATABLE, ApiKey, IKeyStore, Once, Scope
+from invitereg.keys import REPEATABLE, ApiKey, Once, Scope
 from invitereg.model import Invite
 from invitereg.store import invites
-from invitereg.store.database import Database
 from invitereg.store.tables import Time, api_keys, api_requests
 
 _columns = [column for column in api_keys.c if column.name not in ("seq", "digest")]
@@ -57,41 +54,12 @@ _PURGE = delete(api_requests).where(
 )
 
 
-@implementer(IKeyStore)
-class SQLKeyStore:
-    """Keys in a `Database`. Each method is described in its interface."""
+def create(connection: Connection, key: ApiKey, digest: bytes) -> None:
+    """Store a new key.
 
-    def __init__(self, database: Database) -> None:
-        self._read = database.read
-        self._write = database.write
-
-    def create_key(self, key: ApiKey, digest: bytes) -> Deferred[None]:
-        """See `IKeyStore`."""
-        return self._write(lambda c: _create(c, key, digest))
-
-    def find_key(self, digest: bytes) -> Deferred[ApiKey | None]:
-        """See `IKeyStore`."""
-        return self._read(lambda c: _find(c, digest))
-
-    def list_keys(self) -> Deferred[Sequence[ApiKey]]:
-        """See `IKeyStore`."""
-        return self._read(lambda c: [_key_of(row) for row in c.execute(_LIST)])
-
-    def revoke_key(self, key_id: str, now: datetime) -> Deferred[ApiKey]:
-        """See `IKeyStore`."""
-        return self._write(lambda c: _revoke(c, key_id, now))
-
-    def create_invite_once(self, invite: Invite, digest: bytes, once: Once) -> Deferred[Invite]:
-        """See `IKeyStore`."""
-        return self._write(lambda c: _create_once(c, invite, digest, once))
-
-    def purge_repeats(self, before: datetime, at_most: int) -> Deferred[int]:
-        """See `IKeyStore`."""
-        which = {"before": before, "most": at_most}
-        return self._write(lambda c: c.execute(_PURGE, which).rowcount)
-
-
-def _create(connection: Connection, key: ApiKey, digest: bytes) -> None:
+    Raises:
+        InvalidRequest: there is a key of that id or secret already.
+    """
     row = {
         "id": key.id,
         "digest": digest,
@@ -106,12 +74,23 @@ def _create(connection: Connection, key: ApiKey, digest: bytes) -> None:
         raise InvalidRequest(f"There is a key {key.id}, or one of that secret, already.")
 
 
-def _find(connection: Connection, digest: bytes) -> ApiKey | None:
+def find(connection: Connection, digest: bytes) -> ApiKey | None:
+    """Return the key whose secret has this digest, valid or not; None if there is none."""
     row = connection.execute(_FIND, {"of_digest": digest}).first()
     return None if row is None else _key_of(row)
 
 
-def _revoke(connection: Connection, key_id: str, now: datetime) -> ApiKey:
+def list_all(connection: Connection) -> Sequence[ApiKey]:
+    """Return all keys in the order of their making, also those that are over."""
+    return [_key_of(row) for row in connection.execute(_LIST)]
+
+
+def revoke(connection: Connection, key_id: str, now: datetime) -> ApiKey:
+    """End a key; one that is revoked already stays as it is.
+
+    Raises:
+        NotFound: no such key.
+    """
     connection.execute(_REVOKE, {"of_id": key_id, "now": now})
     row = connection.execute(_GET, {"of_id": key_id}).first()
     if row is None:
@@ -119,7 +98,20 @@ def _revoke(connection: Connection, key_id: str, now: datetime) -> ApiKey:
     return _key_of(row)
 
 
-def _create_once(connection: Connection, invite: Invite, digest: bytes, once: Once) -> Invite:
+def create_invite_once(
+    connection: Connection, invite: Invite, digest: bytes, once: Once
+) -> Invite:
+    """Store a new invite, as `invites.create`, unless the request is a repeat.
+
+    Invite and name are written together or not at all. A repeat, within `REPEATABLE` of
+    the first, makes nothing: it gives the invite that the first has made ``digest`` as its
+    new token, and returns it.
+
+    Raises:
+        OtherRequest: something else was asked for under that name.
+        InvalidRequest: a repeat, and the invite of the first is not pending any more.
+        Refused: as `invites.create`.
+    """
     row: dict[str, Any] = {
         "key_id": once.key_id,
         "name": once.name,
@@ -140,6 +132,14 @@ def _create_once(connection: Connection, invite: Invite, digest: bytes, once: On
     return invites.renew(
         connection, earlier.domain, earlier.invite_id, digest, invite.created_at
     )
+
+
+def purge_repeats(connection: Connection, before: datetime, at_most: int) -> int:
+    """Forget requests that were first made by ``before``.
+
+    Returns as `purging.purge_invites`.
+    """
+    return connection.execute(_PURGE, {"before": before, "most": at_most}).rowcount
 
 
 def _key_of(row: Row[Any]) -> ApiKey:

@@ -49,7 +49,14 @@ _REVOKED = select(invites).where(
 
 
 def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Lease:
-    """See `ILeaseStore.reserve`."""
+    """Take all that a registration takes, before its account is made.
+
+    The name is taken for everybody else meanwhile.
+
+    For a reset, its use is taken; the account must be known.
+
+    Raises as `redeeming.redeem`, and `redeeming.reset` for a reset.
+    """
     account, use = redemption.account, redemption.use
     redemption = replace(redemption, account=replace(account, credentials=None))
     hit, held = None, None
@@ -77,7 +84,10 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
 
 
 def complete(connection: Connection, number: int) -> bool:
-    """See `ILeaseStore.complete`."""
+    """Write down all of a redemption, as the account was made, or the password set.
+
+    Contacts become an errand. False, and nothing is done, if the lease is gone.
+    """
     row = connection.execute(_TAKE_AWAY, {"of_number": number}).one_or_none()
     if row is None:
         return False
@@ -96,7 +106,7 @@ def complete(connection: Connection, number: int) -> bool:
 
 
 def release(connection: Connection, number: int) -> bool:
-    """See `ILeaseStore.release`."""
+    """Give back what was taken, as nothing was made. False if the lease is gone."""
     row = connection.execute(_TAKE_AWAY, {"of_number": number}).one_or_none()
     if row is None:
         return False
@@ -134,7 +144,7 @@ def _is_past(connection: Connection, redemption: Redemption) -> bool:
 
 
 def open_leases(connection: Connection, domain: str, before: datetime) -> Sequence[Lease]:
-    """See `ILeaseStore.open_leases`."""
+    """Return leases made at ``before`` or earlier, oldest first, at most 100."""
     rows = connection.execute(_OPEN, {"of_domain": domain, "before": before})
     return [
         Lease(number=row.number, redemption=redemption_of(row.redemption), at=row.at)
@@ -143,7 +153,13 @@ def open_leases(connection: Connection, domain: str, before: datetime) -> Sequen
 
 
 def learn(connection: Connection, account: Account) -> bool:
-    """See `ILeaseStore.learn`."""
+    """Write down an account that was found at the server, to give it roles and resets.
+
+    False if it is known already.
+
+    Raises:
+        UsernameReserved: its name is reserved here, or a deleted account's.
+    """
     try:
         names.take(connection, account, None, account.created_at, even_deleted=False)
     except UsernameTaken:

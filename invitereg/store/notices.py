@@ -6,11 +6,8 @@ from typing import Any
 
 from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from invitereg.notices import INoticeStore, Notice, NoticeKind
-from invitereg.store.database import Database
+from invitereg.notices import Notice, NoticeKind
 from invitereg.store.rows import use_of
 from invitereg.store.tables import Time, notices, uses
 
@@ -88,44 +85,39 @@ def forget(connection: Connection, domain: str, username: str) -> None:
     connection.execute(_FORGET, {"of_domain": domain, "of_username": username})
 
 
-@implementer(INoticeStore)
-class SQLNoticeStore:
-    """Notices in a `Database`. Each method is described in its interface."""
+def after(connection: Connection, number: int | None, at_most: int) -> Sequence[Notice]:
+    """Return the notices with a greater number, of all domains; for None, only the last one."""
+    if number is None:
+        return _notices(connection, _LAST, {})
+    return _notices(connection, _AFTER, {"seen": number, "most": at_most})
 
-    def __init__(self, database: Database) -> None:
-        self._read = database.read
-        self._write = database.write
 
-    def notices_after(self, number: int | None, at_most: int) -> Deferred[Sequence[Notice]]:
-        """See `INoticeStore`."""
-        if number is None:
-            return self._read(lambda c: _notices(c, _LAST, {}))
-        return self._read(lambda c: _notices(c, _AFTER, {"seen": number, "most": at_most}))
+def of(connection: Connection, domain: str, username: str) -> Sequence[Notice]:
+    """Return what an account is to be told, oldest first.
 
-    def notices_of(self, domain: str, username: str) -> Deferred[Sequence[Notice]]:
-        """See `INoticeStore`."""
-        which = {"of_domain": domain, "of_username": username}
-        return self._read(lambda c: _notices(c, _OF, which))
+    Of the registrations that it has not been told of, the latest `MOST` are kept.
+    """
+    return _notices(connection, _OF, {"of_domain": domain, "of_username": username})
 
-    def remove_notices(self, numbers: Sequence[int]) -> Deferred[None]:
-        """See `INoticeStore`."""
-        return self._write(lambda c: _remove(c, numbers))
 
-    def purge_notices(self, before: datetime, at_most: int) -> Deferred[int]:
-        """See `INoticeStore`."""
-        which = {"before": before, "most": at_most}
-        return self._write(lambda c: c.execute(_PURGE, which).rowcount)
+def remove(connection: Connection, numbers: Sequence[int]) -> None:
+    """Forget notices that have been told."""
+    if numbers:
+        connection.execute(_REMOVE, [{"of_number": number} for number in numbers])
+
+
+def purge(connection: Connection, before: datetime, at_most: int) -> int:
+    """Forget the notices of registrations up to ``before``, whoever has not been told.
+
+    Returns as `purging.purge_invites`.
+    """
+    return connection.execute(_PURGE, {"before": before, "most": at_most}).rowcount
 
 
 def _notices(
     connection: Connection, statement: Select[Any], values: dict[str, Any]
 ) -> Sequence[Notice]:
     return [_notice_of(row) for row in connection.execute(statement, values)]
-
-
-def _remove(connection: Connection, numbers: Sequence[int]) -> None:
-    if numbers:
-        connection.execute(_REMOVE, [{"of_number": number} for number in numbers])
 
 
 def _notice_of(row: Row[Any]) -> Notice:

@@ -39,7 +39,13 @@ _HITS = _some(hits.c.seq, hits.c.name == bindparam("of_name"), hits.c.at <= _BEF
 
 
 def purge_invites(connection: Connection, domain: str, before: datetime, at_most: int) -> int:
-    """See `IInviteStore.purge_invites`."""
+    """Remove the invites that were over by ``before``: revoked, used up or expired by then.
+
+    Their uses stay in the history.
+
+    Returns:
+        How many were removed: fewer than ``at_most`` if none is left.
+    """
     removed = 0
     for statement in _OVER:
         which = {"of_domain": domain, "before": before, "most": at_most - removed}
@@ -48,7 +54,11 @@ def purge_invites(connection: Connection, domain: str, before: datetime, at_most
 
 
 def purge_names(connection: Connection, domain: str, now: datetime, at_most: int) -> int:
-    """See `IInviteStore.purge_names`."""
+    """Make names free that are held no longer than until ``now``.
+
+    Those are reservations that have lapsed, and names of deleted accounts that were kept
+    as long as `accounts.remove` was told. Returns as `purge_invites`.
+    """
     which = {"of_domain": domain, "before": now, "most": at_most}
     return connection.execute(_LAPSED, which).rowcount
 
@@ -56,6 +66,9 @@ def purge_names(connection: Connection, domain: str, now: datetime, at_most: int
 def purge_hits(
     connection: Connection, domain: str, name: str, before: datetime, at_most: int
 ) -> int:
-    """See `IInviteStore.purge_hits`."""
+    """Remove the hits up to ``before`` on all counters of that name.
+
+    Returns as `purge_invites`.
+    """
     which = {"of_domain": domain, "of_name": name, "before": before, "most": at_most}
     return connection.execute(_HITS, which).rowcount

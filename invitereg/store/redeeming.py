@@ -77,7 +77,13 @@ _FORGET_ADDRESSES = (
 
 
 def redeem(connection: Connection, redemption: Redemption) -> None:
-    """See `IInviteStore.redeem`."""
+    """Make an account in one transaction with use, count, name, contacts and notices.
+
+    Raises:
+        InvalidInvite: revoked, used up or gone, or not for this. Expiry is not asked again.
+        Throttled: the counter is at its limit.
+        UsernameTaken, UsernameReserved: the name is not free for this invite.
+    """
     account, use = redemption.account, redemption.use
     take(connection, redemption)
     names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
@@ -90,7 +96,7 @@ def take(connection: Connection, redemption: Redemption) -> int | None:
     """Take a use of the invite, and count; returns the number of the hit, if one is counted.
 
     Raises:
-        InvalidInvite, Throttled: see `IInviteStore.redeem`.
+        InvalidInvite, Throttled: see `redeem`.
     """
     use = redemption.use
     if use.invite_id is not None:
@@ -138,7 +144,11 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
-    """See `IInviteStore.reset`."""
+    """Set an account's password by a reset invite: use, password and session end at once.
+
+    Raises:
+        InvalidInvite: revoked, used up or gone, or the account is gone.
+    """
     take_reset(connection, use)
     columns = credentials_columns(credentials)
     change: dict[str, Any] = {
@@ -153,8 +163,10 @@ def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     sessions.end(connection, use.domain, use.username, credentials.changed_at)
 
 
-def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Sequence[Use]:
-    """See `IInviteStore.list_uses`."""
+def list_uses(
+    connection: Connection, domain: str, invite_id: str | None = None
+) -> Sequence[Use]:
+    """Return the history, oldest first: all of a domain, or that of one invite."""
     if invite_id is None:
         rows = connection.execute(_LIST, {"of_domain": domain})
     else:
@@ -165,7 +177,11 @@ def list_uses(connection: Connection, domain: str, invite_id: str | None) -> Seq
 def forget_addresses(
     connection: Connection, domain: str, before: datetime, at_most: int
 ) -> int:
-    """See `IInviteStore.forget_addresses`."""
+    """Remove the addresses from the history up to ``before``, the oldest first.
+
+    Returns:
+        How many were removed: fewer than ``at_most`` if none is left.
+    """
     which = {"of_domain": domain, "before": before, "most": at_most}
     return connection.execute(_FORGET_ADDRESSES, which).rowcount
 

@@ -58,8 +58,18 @@ def revoke_of(
 def revoke_branch(
     connection: Connection, domain: str, username: str, now: datetime
 ) -> Sequence[Invite]:
-    """See `IInviteStore.revoke_branch`."""
-    tree = Tree(list_uses(connection, domain, None))
+    """Revoke the open invites of a user and of all who came through them, at once.
+
+    Who came through whom is told by the history, as `invitereg.tree` reads it; so those
+    who came through accounts that are deleted by now are among them.
+
+    Returns:
+        The invites that were open, as they are then, in the order of their making.
+
+    Raises:
+        NotFound: the domain has never known anybody of that name.
+    """
+    tree = Tree(list_uses(connection, domain))
     known = {"of_domain": domain, "of_username": username}
     if not tree.of(username) and not connection.scalar(_IS_KNOWN, known):
         raise NotFound(f"Nobody of the name {username} has ever been at {domain}.")

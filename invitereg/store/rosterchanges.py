@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
 
+from invitereg.questions import RosterChange
 from invitereg.roster import Owner
-from invitereg.rosterstore import RosterChange
 from invitereg.store.tables import Time, roster_changes
 
 KEPT = timedelta(hours=1)
@@ -40,9 +40,13 @@ def add(connection: Connection, owners: Iterable[Owner], jid: str, now: datetime
         connection.execute(_ADD, rows)
 
 
-def after(connection: Connection, number: int | None) -> Sequence[RosterChange]:
-    """See `IRosterStore.roster_changes`."""
-    rows = connection.execute(_LAST if number is None else _AFTER, {"seen": number})
+def changes(connection: Connection, after: int | None) -> Sequence[RosterChange]:
+    """Return what changed after number ``after``, oldest first; for None, only the last one.
+
+    Changes made by `set_item`, `remove_item` and `subscribe` are not among them. They are
+    kept for an hour, for the sessions that are open meanwhile.
+    """
+    rows = connection.execute(_LAST if after is None else _AFTER, {"seen": after})
     return [
         RosterChange(number=row.number, domain=row.domain, username=row.username, jid=row.jid)
         for row in rows

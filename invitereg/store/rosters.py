@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound, RosterFull
 from invitereg.exchange import Exchange, Pair
+from invitereg.questions import Subscribing
 from invitereg.roster import Owner, RosterItem, owner_of
-from invitereg.rosterstore import Subscribing
 from invitereg.store import invitations
 from invitereg.store.rows import roster_item_of, roster_item_row
 from invitereg.store.tables import accounts, roster_items
@@ -46,7 +46,7 @@ _COUNT_REQUESTS = _COUNT.where(roster_items.c.request.is_not(None))
 
 
 def get(connection: Connection, domain: str, username: str) -> Mapping[str, RosterItem]:
-    """See `IRosterStore.get_roster`."""
+    """Return all items by bare JID, also those that are not listed, in the JIDs' order."""
     rows = connection.execute(_GET_ALL, {"of_domain": domain, "of_username": username})
     return {row.jid: roster_item_of(row) for row in rows}
 
@@ -60,7 +60,12 @@ def set_item(
     groups: tuple[str, ...],
     limit: int,
 ) -> RosterItem:
-    """See `IRosterStore.set_item`."""
+    """Add an item, or change name and groups of one; returns it as it is then.
+
+    Raises:
+        NotFound: the account is gone.
+        RosterFull: it would be one more than ``limit``.
+    """
     owner = (domain, username)
     _lock(connection, owner)
     before = _item(connection, owner, jid)
@@ -71,7 +76,11 @@ def set_item(
 
 
 def remove_item(connection: Connection, domain: str, username: str, jid: str) -> Exchange:
-    """See `IRosterStore.remove_item`."""
+    """Remove an item, and end the subscriptions in both directions (RFC 6121 §2.5.2).
+
+    Raises:
+        NotFound: there is no such item in the roster.
+    """
     owner = (domain, username)
     pair = _pair(connection, owner, jid)
     if pair.user is None or not pair.user.listed:
@@ -80,7 +89,17 @@ def remove_item(connection: Connection, domain: str, username: str, jid: str) ->
 
 
 def subscribe(connection: Connection, asked: Subscribing) -> Exchange:
-    """See `IRosterStore.subscribe`."""
+    """Carry out a subscription stanza for both sides.
+
+    An invitation counts only if it is the contact's, for contacts, of the sender's domain,
+    and neither expired nor revoked; if it changes anything, it takes one of its uses, but
+    not if the account was made with it and is still in the contact's roster. Otherwise it
+    is as if there were none.
+
+    Raises:
+        NotFound: the sender's account is gone.
+        RosterFull: one of the rosters, or the contact's requests, are at their limit.
+    """
     owner = (asked.domain, asked.username)
     pair = _pair(connection, owner, asked.contact)
     may = pair.may_use_invitation(asked.stanza)

@@ -24,7 +24,7 @@ def end(connection: Connection, domain: str, username: str, at: datetime) -> Non
 
 
 def ends(connection: Connection, after: int | None) -> Sequence[SessionEnd]:
-    """See `IAccountStore.session_ends`."""
+    """Return what was ended after that number, oldest first; for None, only the last one."""
     rows = connection.execute(_LAST if after is None else _AFTER, {"seen": after})
     return [
         SessionEnd(number=row.number, domain=row.domain, username=row.username, at=row.at)

@@ -18,8 +18,9 @@ from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.domain.telling import message_about
+from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog
-from invitereg.notices import INoticeStore, Notice
+from invitereg.notices import Notice
 from invitereg.policy.values import Domain
 from invitereg.server import PATIENCE_SECONDS, ServerFault
 

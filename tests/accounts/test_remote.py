@@ -15,8 +15,7 @@ from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer, ServerUnreachable
 from invitereg.store.database import open_database
-from invitereg.store.notices import SQLNoticeStore
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
 from tests.contracts import backend_contract
@@ -43,7 +42,7 @@ class SQLStoreTests(MemoryServerTests):
     def make_store(self):
         database = open_database(self.folder(), Inline())
         self.addCleanup(database.close)
-        return SQLStore(database)
+        return Store(database)
 
 
 class ContactsTests(StoreCase):
@@ -162,7 +161,7 @@ class CommandTests(CommandCase):
         self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
         self.assertEqual((await self.account()).roles, ("r",))
         self.assertNotIn("pass word", repr([errand.details for errand in seen]))
-        told = await SQLNoticeStore(self.store.database).notices_of(DOMAIN, "escalus")
+        told = await self.store.notices_of(DOMAIN, "escalus")
         self.assertEqual([notice.use.username for notice in told], ["juliet"])
         await self.refused(self.create(), UsernameTaken)
 

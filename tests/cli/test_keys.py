@@ -27,7 +27,7 @@ class KeyTests(CommandCase):
         for file in (self.folder / "data").iterdir():
             self.assertNotIn(made["key"].encode(), file.read_bytes())
         with Desk.open(self.config) as desk:
-            found = desk.run(desk.keys.find_key(token_digest(made["key"])))
+            found = desk.run(desk.store.find_key(token_digest(made["key"])))
             self.assertEqual(found.id, made["id"])
 
     def test_create_for_people(self) -> None:

@@ -6,6 +6,7 @@ from unittest import mock
 
 from invitereg.cli import many
 from invitereg.store import invites
+from invitereg.store.store import Store, write
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, Terminal, command_line, environment
 
@@ -66,7 +67,7 @@ class CountTests(CommandCase):
                 raise error
             create(*args)  # type: ignore[arg-type]
 
-        with mock.patch.object(invites, "create_all", until_interrupted):
+        with mock.patch.object(Store, "create_invites", write(until_interrupted)):
             result = self.call("invite", "create", "--count", "99", "--json")
         self.assertEqual((result.exit_code, result.stderr), (130, ""))
         printed = [json.loads(line)["id"] for line in result.stdout.splitlines()]

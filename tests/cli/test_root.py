@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from invitereg import __version__
 from invitereg.cli.root import COMMANDS, command
 from invitereg.selfsigned import write_certificate
-from invitereg.store import invites
+from invitereg.store.store import Store, read
 from tests.cli.case import CommandCase
 
 
@@ -128,7 +128,7 @@ class ErrorTests(CommandCase):
         def fail(connection: Connection, *rest: object) -> None:
             raise OperationalError("SELECT", {}, Exception("disk I/O error"))
 
-        with mock.patch.object(invites, "get", fail):
+        with mock.patch.object(Store, "get_invite", read(fail)):
             self.assertRefused("invite", "show", "x", says="disk I/O error")
 
     def test_usage(self) -> None:
@@ -139,7 +139,7 @@ class ErrorTests(CommandCase):
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends a command with 130 and no words."""
-        with mock.patch.object(invites, "get", side_effect=KeyboardInterrupt):
+        with mock.patch.object(Store, "get_invite", side_effect=KeyboardInterrupt):
             result = self.call("invite", "show", "x")
         self.assertEqual((result.exit_code, result.output), (130, ""))
 

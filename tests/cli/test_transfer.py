@@ -12,7 +12,7 @@ from unittest import mock
 
 from invitereg.cli.desk import Desk
 from invitereg.model import token_digest
-from invitereg.rosterstore import Subscribing
+from invitereg.questions import Subscribing
 from invitereg.store import exporting
 from invitereg.store.lines import FORMAT
 from invitereg.subscriptions import Stanza
@@ -195,7 +195,7 @@ class RoundTripTests(TransferCase):
             self.assertRefused("invite", "create", "--username", name, says=says)
         self.create("--username", "paris")
         with Desk.open(self.config) as desk:
-            found = desk.run(desk.keys.find_key(token_digest(self.key["key"])))
+            found = desk.run(desk.store.find_key(token_digest(self.key["key"])))
             self.assertEqual(found.id, self.key["id"])
 
     def test_decoys(self) -> None:

@@ -15,8 +15,6 @@ ONCE = Once(key_id="portal", name=b"n" * 32, request=b"r" * 32)
 
 
 class KeyContract(StoreCase):
-    """With ``self.keys`` besides ``self.store``."""
-
     def key(self, **changes):
         values = {
             "id": generate_invite_id(),
@@ -28,7 +26,7 @@ class KeyContract(StoreCase):
 
     async def create(self, secret="secret", **changes):
         key = self.key(**changes)
-        await self.keys.create_key(key, token_digest(secret))
+        await self.store.create_key(key, token_digest(secret))
         return key
 
     def new(self, **changes):
@@ -37,7 +35,7 @@ class KeyContract(StoreCase):
 
     async def once(self, token, once=ONCE, **changes):
         invite = self.new(**changes)
-        return await self.keys.create_invite_once(invite, token_digest(token), once)
+        return await self.store.create_invite_once(invite, token_digest(token), once)
 
     async def opens(self, token):
         """The id of the invite that a token opens, if any."""
@@ -48,31 +46,31 @@ class KeyContract(StoreCase):
         """A key is found by its secret, as it was made."""
         plain = await self.create()
         full = await self.create("other", domain=DOMAIN, expires_at=self.now + HOUR)
-        self.assertEqual(await self.keys.find_key(token_digest("secret")), plain)
-        self.assertEqual(await self.keys.find_key(token_digest("other")), full)
-        self.assertIsNone(await self.keys.find_key(token_digest("third")))
-        self.assertEqual(list(await self.keys.list_keys()), [plain, full])
+        self.assertEqual(await self.store.find_key(token_digest("secret")), plain)
+        self.assertEqual(await self.store.find_key(token_digest("other")), full)
+        self.assertIsNone(await self.store.find_key(token_digest("third")))
+        self.assertEqual(list(await self.store.list_keys()), [plain, full])
 
     async def test_key_twice(self):
         """Neither an id nor a secret is given away twice."""
         key = await self.create()
         for secret, again in (("other", key), ("secret", self.key())):
             await self.refused(
-                self.keys.create_key(again, token_digest(secret)), InvalidRequest
+                self.store.create_key(again, token_digest(secret)), InvalidRequest
             )
-        self.assertEqual(list(await self.keys.list_keys()), [key])
+        self.assertEqual(list(await self.store.list_keys()), [key])
 
     async def test_revoke(self):
         """A key is revoked once; when that was stays known."""
         key, revoked_at = await self.create(), self.now
         self.assertTrue(key.valid(self.now))
-        revoked = await self.keys.revoke_key(key.id, revoked_at)
+        revoked = await self.store.revoke_key(key.id, revoked_at)
         self.assertEqual(revoked, replace(key, revoked_at=revoked_at))
         self.assertFalse(revoked.valid(self.now))
         self.advance(HOUR)
-        self.assertEqual(await self.keys.revoke_key(key.id, self.now), revoked)
-        self.assertEqual(await self.keys.find_key(token_digest("secret")), revoked)
-        await self.refused(self.keys.revoke_key("nobody", self.now), NotFound)
+        self.assertEqual(await self.store.revoke_key(key.id, self.now), revoked)
+        self.assertEqual(await self.store.find_key(token_digest("secret")), revoked)
+        await self.refused(self.store.revoke_key("nobody", self.now), NotFound)
 
     async def test_once(self):
         """A repeated request makes nothing, and its new token replaces the old one."""
@@ -96,7 +94,7 @@ class KeyContract(StoreCase):
         first = await self.once("one")
         other = replace(ONCE, request=b"s" * 32)
         await self.refused(
-            self.keys.create_invite_once(self.new(), token_digest("two"), other), OtherRequest
+            self.store.create_invite_once(self.new(), token_digest("two"), other), OtherRequest
         )
         self.assertEqual(await self.opens("one"), first.id)
         self.assertEqual(len(await self.store.list_invites(DOMAIN, self.now)), 1)
@@ -106,7 +104,7 @@ class KeyContract(StoreCase):
         holder = await self.invite(username="juliet")
         invite = self.new(username="juliet")
         await self.refused(
-            self.keys.create_invite_once(invite, token_digest("one"), ONCE), UsernameReserved
+            self.store.create_invite_once(invite, token_digest("one"), ONCE), UsernameReserved
         )
         await self.store.revoke_invite(DOMAIN, holder.id, self.now)
         made = await self.once("two", username="juliet")
@@ -121,14 +119,14 @@ class KeyContract(StoreCase):
         missing = self.new(kind=Kind.RESET, username="nobody")
         other = replace(ONCE, name=b"o" * 32)
         await self.refused(
-            self.keys.create_invite_once(missing, token_digest("three"), other), NotFound
+            self.store.create_invite_once(missing, token_digest("three"), other), NotFound
         )
 
     async def test_once_over(self):
         """The invite of a repeated request is not brought back to life."""
         first = await self.once("one")
         await self.store.revoke_invite(DOMAIN, first.id, self.now)
-        again = self.keys.create_invite_once(self.new(), token_digest("two"), ONCE)
+        again = self.store.create_invite_once(self.new(), token_digest("two"), ONCE)
         await self.refused(again, InvalidRequest)
         self.assertIsNone(await self.opens("two"))
 
@@ -145,7 +143,7 @@ class KeyContract(StoreCase):
     async def test_once_at_once(self):
         """Of repeats that race each other, one makes the invite."""
         racing = [
-            self.keys.create_invite_once(self.new(), token_digest(str(number)), ONCE)
+            self.store.create_invite_once(self.new(), token_digest(str(number)), ONCE)
             for number in range(20)
         ]
         invites = await gatherResults(racing, consumeErrors=True)
@@ -160,7 +158,7 @@ class KeyContract(StoreCase):
         before = self.now
         self.advance(HOUR)
         kept = await self.once("kept", replace(ONCE, name=b"k" * 32))
-        removed = [await self.keys.purge_repeats(before, 2) for _ in range(3)]
+        removed = [await self.store.purge_repeats(before, 2) for _ in range(3)]
         self.assertEqual(removed, [2, 1, 0])
         self.assertEqual((await self.once("k2", replace(ONCE, name=b"k" * 32))).id, kept.id)
         self.assertEqual(len(await self.store.list_invites(DOMAIN, self.now)), 4)

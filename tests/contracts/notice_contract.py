@@ -1,7 +1,6 @@
 """What any store does with notices."""
 
 from dataclasses import replace
-from typing import Any
 
 from invitereg.errors import UsernameTaken
 from invitereg.model import Use
@@ -12,8 +11,6 @@ MOST = 100
 
 
 class NoticeContract(StoreCase):
-    notices: Any
-
     def about(self, use: Use, *watchers: str, welcome: bool = False) -> tuple[Notice, ...]:
         told = [(watcher, NoticeKind.REGISTRATION) for watcher in watchers]
         if welcome:
@@ -31,20 +28,20 @@ class NoticeContract(StoreCase):
 
     async def told(self, username: str) -> list[tuple[NoticeKind, str]]:
         """Of what an account is still to be told, with whose registration it is."""
-        found = await self.notices.notices_of(DOMAIN, username)
+        found = await self.store.notices_of(DOMAIN, username)
         return [(notice.kind, notice.use.username) for notice in found]
 
     async def test_written_with_the_registration(self) -> None:
         """Each watcher and the newcomer have a notice, with all that the history knows."""
         use = await self.register("juliet", "romeo", "nurse", welcome=True)
-        found = await self.notices.notices_after(0, 10)
+        found = await self.store.notices_after(0, 10)
         self.assertEqual([one.number for one in found], [1, 2, 3])
         self.assertEqual(
             [replace(one, number=0) for one in found],
             list(self.about(use, "romeo", "nurse", welcome=True)),
         )
-        self.assertEqual(await self.notices.notices_of(DOMAIN, "nurse"), found[1:2])
-        self.assertEqual(await self.notices.notices_of("example.org", "nurse"), [])
+        self.assertEqual(await self.store.notices_of(DOMAIN, "nurse"), found[1:2])
+        self.assertEqual(await self.store.notices_of("example.org", "nurse"), [])
 
     async def test_none_for_what_was_refused(self) -> None:
         """A registration that comes to nothing is told to nobody."""
@@ -53,27 +50,27 @@ class NoticeContract(StoreCase):
         notices = self.about(redemption.use, "romeo")
         again = self.store.redeem(replace(redemption, notices=notices))
         await self.refused(again, UsernameTaken)
-        self.assertEqual(await self.notices.notices_after(0, 10), [])
+        self.assertEqual(await self.store.notices_after(0, 10), [])
 
     async def test_after(self) -> None:
         """A service that remembers the last number it saw gets what came after it."""
         for username in ("a", "b", "c"):
             await self.register(username, "romeo")
-        found = await self.notices.notices_after(1, 1)
+        found = await self.store.notices_after(1, 1)
         self.assertEqual([one.use.username for one in found], ["b"])
-        self.assertEqual(await self.notices.notices_after(3, 10), [])
-        (last,) = await self.notices.notices_after(None, 10)
+        self.assertEqual(await self.store.notices_after(3, 10), [])
+        (last,) = await self.store.notices_after(None, 10)
         self.assertEqual(last.number, 3)
 
     async def test_remove(self) -> None:
         """What was told is not told again; numbers that are gone are no error."""
         for username in ("a", "b", "c"):
             await self.register(username, "romeo")
-        await self.notices.remove_notices([1, 3, 77])
-        await self.notices.remove_notices([])
+        await self.store.remove_notices([1, 3, 77])
+        await self.store.remove_notices([])
         self.assertEqual(await self.told("romeo"), [(NoticeKind.REGISTRATION, "b")])
         await self.register("d", "romeo")
-        (last,) = await self.notices.notices_after(3, 10)
+        (last,) = await self.store.notices_after(3, 10)
         self.assertEqual(last.use.username, "d")
 
     async def test_bounded(self) -> None:
@@ -92,9 +89,9 @@ class NoticeContract(StoreCase):
         await self.register("juliet", "romeo")
         self.advance(HOUR)
         await self.store.forget_addresses(DOMAIN, self.now, 10)
-        (notice,) = await self.notices.notices_of(DOMAIN, "romeo")
+        (notice,) = await self.store.notices_of(DOMAIN, "romeo")
         self.assertIsNone(notice.use.address)
-        self.assertEqual(await self.notices.notices_after(0, 1), [notice])
+        self.assertEqual(await self.store.notices_after(0, 1), [notice])
 
     async def test_purge(self) -> None:
         """What nobody has come for is forgotten after a time, a few at once."""
@@ -102,9 +99,9 @@ class NoticeContract(StoreCase):
             await self.register(username, "romeo", welcome=True)
             self.advance(HOUR)
         before = self.now - 2 * HOUR
-        removed = [await self.notices.purge_notices(before, 3) for _ in range(3)]
+        removed = [await self.store.purge_notices(before, 3) for _ in range(3)]
         self.assertEqual(removed, [3, 1, 0])
-        found = await self.notices.notices_after(0, 10)
+        found = await self.store.notices_after(0, 10)
         self.assertEqual({one.use.username for one in found}, {"c"})
 
     async def test_deleted_account(self) -> None:

@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from invitereg.errors import NotFound, RosterFull
 from invitereg.exchange import Exchange, Push, Side
 from invitereg.model import Invite, Kind, token_digest
+from invitereg.questions import RosterChange, Subscribing
 from invitereg.roster import RosterItem, Subscription
-from invitereg.rosterstore import RosterChange, Subscribing
 from invitereg.subscriptions import Stanza
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 

@@ -3,15 +3,9 @@
 from twisted.internet import reactor
 from zope.interface.verify import verifyObject
 
-from invitereg.interfaces import IAccountStore, IInviteStore
-from invitereg.keys import IKeyStore
-from invitereg.leases import ILeaseStore
-from invitereg.notices import INoticeStore
-from invitereg.rosterstore import IRosterStore
+from invitereg.interfaces import IStore
 from invitereg.store.database import open_database, open_memory
-from invitereg.store.keys import SQLKeyStore
-from invitereg.store.notices import SQLNoticeStore
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
 from tests.contracts.branch_contract import BranchContract
@@ -49,18 +43,11 @@ class MemoryStoreTests(*_CONTRACTS):
         super().setUp()
         database = open_memory()
         self.addCleanup(database.close)
-        self.store = SQLStore(database)
-        self.notices = SQLNoticeStore(database)
-        self.keys = SQLKeyStore(database)
+        self.store = Store(database)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
-        verifyObject(IInviteStore, self.store)
-        verifyObject(IAccountStore, self.store)
-        verifyObject(IRosterStore, self.store)
-        verifyObject(ILeaseStore, self.store)
-        verifyObject(INoticeStore, self.notices)
-        verifyObject(IKeyStore, self.keys)
+        verifyObject(IStore, self.store)
 
 
 class SQLStoreTests(*_CONTRACTS):
@@ -70,18 +57,11 @@ class SQLStoreTests(*_CONTRACTS):
         super().setUp()
         database = open_database(self.folder(), Inline())
         self.addCleanup(database.close)
-        self.store = SQLStore(database)
-        self.notices = SQLNoticeStore(database)
-        self.keys = SQLKeyStore(database)
+        self.store = Store(database)
 
     def test_interfaces(self):
         """It can be put wherever a store is asked for."""
-        verifyObject(IInviteStore, self.store)
-        verifyObject(IAccountStore, self.store)
-        verifyObject(IRosterStore, self.store)
-        verifyObject(ILeaseStore, self.store)
-        verifyObject(INoticeStore, self.notices)
-        verifyObject(IKeyStore, self.keys)
+        verifyObject(IStore, self.store)
 
 
 class ThreadedSQLStoreTests(*_CONTRACTS):
@@ -94,6 +74,4 @@ class ThreadedSQLStoreTests(*_CONTRACTS):
         database = open_database(self.folder(), threads)
         self.addCleanup(database.close)
         self.addCleanup(threads.stop)
-        self.store = SQLStore(database)
-        self.notices = SQLNoticeStore(database)
-        self.keys = SQLKeyStore(database)
+        self.store = Store(database)

@@ -23,7 +23,7 @@ from twisted.scripts import twistd
 
 # Likewise: all that takes long, but for Klein, which makes a reactor.
 import invitereg.domain.embedded
-import invitereg.store.sql
+import invitereg.store.store
 import invitereg.xmpp.c2s
 import invitereg.xmpp.invites  # noqa: F401
 

@@ -31,7 +31,7 @@ from invitereg.model import Invite, Status
 from invitereg.registrar import Registrar
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import open_database
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ class Operator:
         work = Inline()
         self._secrets = service.secrets
         self.database = open_database(config.data_dir, work)
-        self.store = SQLStore(self.database)
+        self.store = Store(self.database)
         iterations = config.accounts.scram_iterations
         self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations)
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from invitereg.store.notices import SQLNoticeStore
 from tests.service.running import DOMAIN, ServiceCase, outcome, until
 from tests.service.wire import NS_REGISTER, Wire, can_login
 
@@ -100,7 +99,7 @@ class NoticeTests(AccountCase):
     def waiting(self, username: str) -> int:
         """How many notices are kept for an account."""
         with self.service.operator() as operator:
-            notices = SQLNoticeStore(operator.database)
+            notices = operator.store
             return len(outcome(notices.notices_of(DOMAIN, username)))
 
     async def available(self, username: str, password: str) -> Wire:

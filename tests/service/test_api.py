@@ -13,7 +13,6 @@ from types import MappingProxyType
 
 from invitereg.keys import Scope, issue_key
 from invitereg.model import token_digest
-from invitereg.store.keys import SQLKeyStore
 from tests.service.running import (
     DOMAIN,
     SECONDS,
@@ -44,7 +43,7 @@ def make_key(service: Service) -> str:
     """The secret of a key that may do everything."""
     key, secret = issue_key("test", list(Scope), datetime.now(UTC))
     with service.operator() as operator:
-        keys = SQLKeyStore(operator.database)
+        keys = operator.store
         outcome(keys.create_key(key, token_digest(secret)))
     service.secrets.append(secret)
     return secret
@@ -79,7 +78,7 @@ class ApiTests(ServiceCase):
         self.service.secrets.append(made["token"])
         with self.service.operator() as operator:
             self.assertIn(made["id"], [invite.id for invite in operator.pending_invites()])
-            keys = SQLKeyStore(operator.database)
+            keys = operator.store
             key = outcome(keys.find_key(token_digest(secret)))
             outcome(keys.revoke_key(key.id, datetime.now(UTC)))
         wait_until(lambda: self.ask(url, secret)[0] == 401, "it is still good")

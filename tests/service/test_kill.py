@@ -5,7 +5,6 @@ import os
 import random
 from collections import Counter
 
-from invitereg.store.notices import SQLNoticeStore
 from tests.service.crashing import CrashingService
 from tests.service.running import DOMAIN, ServiceCase, outcome
 from tests.service.wire import Wire, can_login
@@ -96,7 +95,7 @@ class CrashCase(ServiceCase):
             accounts = Counter(operator.usernames())
             uses = outcome(operator.store.list_uses(DOMAIN))
             invites = outcome(operator.store.list_invites(DOMAIN, operator.now(), limit=9999))
-            welcomes = outcome(SQLNoticeStore(operator.database).notices_after(0, 9999))
+            welcomes = outcome(operator.store.notices_after(0, 9999))
         self.assertEqual(Counter(use.username for use in uses), accounts)
         self.assertEqual(Counter(notice.username for notice in welcomes), accounts)
         of_invite = Counter(use.invite_id for use in uses)

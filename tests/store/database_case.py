@@ -4,7 +4,7 @@ from twisted.internet import reactor
 
 from invitereg.store.database import open_database
 from invitereg.store.opening import FILE_NAME
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline, Threads
 from tests.contracts.store_case import StoreCase
 
@@ -30,4 +30,4 @@ class DatabaseCase(StoreCase):
         return database
 
     def use_store(self, database):
-        self.database, self.store = database, SQLStore(database)
+        self.database, self.store = database, Store(database)

@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 from invitereg.errors import InvalidRequest
 from invitereg.store.database import open_database
 from invitereg.store.exporting import export_all
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline
 from tests.contracts.store_case import DOMAIN, StoreCase
 
@@ -15,7 +15,7 @@ class OpenWorkTests(StoreCase):
         super().setUp()
         self.database = open_database(self.folder(), Inline())
         self.addCleanup(self.database.close)
-        self.store = SQLStore(self.database)
+        self.store = Store(self.database)
 
     async def export(self):
         return await self.database.read(lambda connection: export_all(connection, bytes))

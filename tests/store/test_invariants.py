@@ -14,8 +14,7 @@ from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
 from invitereg.model import Kind, Status, Use, token_digest
 from invitereg.notices import Notice, NoticeKind
-from invitereg.rosterstore import Subscribing
-from invitereg.store.notices import SQLNoticeStore
+from invitereg.questions import Subscribing
 from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter
@@ -51,7 +50,6 @@ class Workings(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.store = memory_store()
-        self.notices = SQLNoticeStore(self.store.database)
         self.now = START
         self.made = 0
         self.hits = []
@@ -79,7 +77,7 @@ class Workings(RuleBasedStateMachine):
             self.ask("list_accounts", DOMAIN),
             [self.found(username) for username in NAMES],
             [self.ask("get_roster", DOMAIN, username) for username in NAMES],
-            [outcome(self.notices.notices_of(DOMAIN, username)) for username in NAMES],
+            [outcome(self.store.notices_of(DOMAIN, username)) for username in NAMES],
             self.ask("open_leases", DOMAIN, self.now),
             self.ask("session_ends", 0),
             self.ask("roster_changes", 0),
@@ -260,12 +258,12 @@ class Workings(RuleBasedStateMachine):
 
     @rule(username=USERNAMES)
     def tell(self, username):
-        found = outcome(self.notices.notices_of(DOMAIN, username))
-        outcome(self.notices.remove_notices([notice.number for notice in found[1:]]))
+        found = outcome(self.store.notices_of(DOMAIN, username))
+        outcome(self.store.remove_notices([notice.number for notice in found[1:]]))
 
     @rule(time=st.sampled_from([0 * HOUR, HOUR]))
     def purge_notices(self, time):
-        outcome(self.notices.purge_notices(self.now - time, 99))
+        outcome(self.store.purge_notices(self.now - time, 99))
 
     @rule(username=USERNAMES, role=st.sampled_from("ab"), more=st.booleans())
     def change_roles(self, username, role, more):
@@ -331,7 +329,7 @@ class Workings(RuleBasedStateMachine):
         counts = self.ask("count_invites", DOMAIN, self.now)
         assert counts == {status: len(some) for status, some in by_status.items() if some}
         for username in NAMES:
-            for notice in outcome(self.notices.notices_of(DOMAIN, username)):
+            for notice in outcome(self.store.notices_of(DOMAIN, username)):
                 assert notice.use in history
 
     @invariant()

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.errors import Unavailable
 from invitereg.model import Status
 from invitereg.store.database import open_memory
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.testing import START, make_invite, memory_store
 
 
@@ -30,7 +30,7 @@ class MemoryTests(SynchronousTestCase):
     def test_two_views(self):
         """A second store on the database is another view of the same."""
         self.successResultOf(self.store.create_invite(make_invite(id="i"), b"digest"))
-        other = SQLStore(self.store.database)
+        other = Store(self.store.database)
         self.assertEqual(self.successResultOf(other.get_invite("example.com", "i")).id, "i")
 
     def test_closed(self):

@@ -24,10 +24,10 @@ _OPEN = """
 import sys
 from pathlib import Path
 from invitereg.store.database import open_database
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.threads import Inline
 database = open_database(Path(sys.argv[1]), Inline())
-SQLStore(database).server_key().addCallback(lambda key: print(key.hex()))
+Store(database).server_key().addCallback(lambda key: print(key.hex()))
 print("alembic" in sys.modules)
 """
 

@@ -4,7 +4,7 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from invitereg.errors import Throttled, TooManyOpenInvites
 from invitereg.model import Kind, token_digest
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.testing import make_invite
 from tests.contracts.quota_contract import quota
 from tests.contracts.store_case import DOMAIN, WEEK
@@ -17,7 +17,7 @@ class QuotaRaceTests(DatabaseCase):
     def setUp(self):
         super().setUp()
         self.use_store(self.open_threaded())
-        self.stores = [self.store, SQLStore(self.open_threaded())]
+        self.stores = [self.store, Store(self.open_threaded())]
 
     def ask(self, store, bound) -> Deferred:
         invite = make_invite(

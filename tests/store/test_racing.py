@@ -6,8 +6,8 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameTaken
 from invitereg.model import Kind, token_digest
-from invitereg.rosterstore import Subscribing
-from invitereg.store.sql import SQLStore
+from invitereg.questions import Subscribing
+from invitereg.store.store import Store
 from invitereg.subscriptions import Stanza
 from tests.contracts.store_case import DOMAIN, counter
 from tests.store.database_case import DatabaseCase
@@ -52,16 +52,16 @@ class RacingTests(DatabaseCase):
 
     async def test_two_processes(self):
         """A link for three makes three accounts also where two processes share the store."""
-        other = SQLStore(self.open_threaded())
+        other = Store(self.open_threaded())
         await self.check_uses(3, [self.store, other])
 
     async def test_two_processes_single_use(self):
         """A link for one that two processes redeem at the same moment makes one account."""
-        await self.check_uses(1, [self.store, SQLStore(self.open_threaded())])
+        await self.check_uses(1, [self.store, Store(self.open_threaded())])
 
     async def test_one_name(self):
         """Of many who want the same name, one gets it, and no invite of the others is spent."""
-        stores = [self.store, SQLStore(self.open_threaded())]
+        stores = [self.store, Store(self.open_threaded())]
         invites = await gatherResults(self.invite_each(n) for n in range(10))
         redemptions = [self.redemption("romeo", invite) for invite in invites]
         won, errors = await self.race(redemptions, stores)
@@ -78,7 +78,7 @@ class RacingTests(DatabaseCase):
         invite = await self.invite("t", kind=Kind.CONTACT, inviter="host", uses_allowed=3)
         for number in range(20):
             await self.redeem(f"guest{number}")
-        stores = [self.store, SQLStore(self.open_threaded())]
+        stores = [self.store, Store(self.open_threaded())]
         asking = [
             stores[number % 2].subscribe(self.asking(f"guest{number}")) for number in range(20)
         ]
@@ -107,7 +107,7 @@ class RacingTests(DatabaseCase):
 
     async def test_crossing(self):
         """Two who ask and answer each other at the same moment agree afterwards."""
-        other = SQLStore(self.open_threaded())
+        other = Store(self.open_threaded())
         for username in ("juliet", "romeo"):
             await self.redeem(username)
         for _ in range(RUNS):
@@ -130,6 +130,6 @@ class RacingTests(DatabaseCase):
     async def test_limit(self):
         """A limit per network holds also for those who come at the same moment."""
         redemptions = [self.redemption(f"{n}", counter=counter(most=4)) for n in range(TAKERS)]
-        stores = [self.store, SQLStore(self.open_threaded())]
+        stores = [self.store, Store(self.open_threaded())]
         won, errors = await self.race(redemptions, stores)
         self.assertEqual((won, errors), (4, {Throttled}))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import event, text
 
 from invitereg.model import Kind, Status, token_digest
-from invitereg.rosterstore import Subscribing
+from invitereg.questions import Subscribing
 from invitereg.store.tables import metadata
 from invitereg.subscriptions import Stanza
 from invitereg.testing import make_invite

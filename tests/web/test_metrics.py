@@ -15,7 +15,7 @@ from invitereg.model import Kind, token_digest
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.store.database import open_database
-from invitereg.store.sql import SQLStore
+from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_invite, make_submission
 from invitereg.threads import Inline
 from invitereg.web.metrics import COUNT_EVERY, MetricsPage, Prometheus, metrics_listener
@@ -29,7 +29,7 @@ class MetricsCase(FolderCase):
         self.meter = Prometheus()
         database = open_database(self.folder(), Inline(), meter=self.meter)
         self.addCleanup(database.close)
-        self.store = SQLStore(database)
+        self.store = Store(database)
         accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096, meter=self.meter)
         domains = {DOMAIN: Domain(name=DOMAIN)}
         self.registrar = Registrar(domains, self.store, accounts, self.now, meter=self.meter)
@@ -100,7 +100,7 @@ class MetricsTests(MetricsCase):
 
     async def test_without_store(self):
         """All else is told also while the store does not answer."""
-        self.patch(SQLStore, "count_invites", lambda *_: fail(Unavailable("x")))
+        self.patch(Store, "count_invites", lambda *_: fail(Unavailable("x")))
         self.meter.watch("streams", "Streams.", lambda: 7)
         self.assertEqual(await self.value("streams"), 7)
 

@@ -3,12 +3,11 @@
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.interfaces import IStore
 from invitereg.roster import RosterItem, Subscription
-from invitereg.rosterstore import IRosterStore
 
 
-@implementer(IInviteStore, IAccountStore, IRosterStore)
+@implementer(IStore)
 class Book:
     """A store with other rosters than those that people have made.
 

@@ -20,7 +20,6 @@ from invitereg.logins import LoginThrottle
 from invitereg.model import Account, Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.registrar import Registrar
-from invitereg.store.notices import SQLNoticeStore
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
 from invitereg.userinvites import UserInvites
@@ -101,8 +100,7 @@ class Listener:
         self.domains = {DOMAIN: Domain(name=DOMAIN, policy=policy, site_name="Example Chat")}
         store = wrap_store(self.store)
         accounts = EmbeddedAccounts(store, self.work, self.now, 4096, stored)
-        self.notices = SQLNoticeStore(self.store.database)
-        self.embedded = EmbeddedDomain(self.domains, store, self.notices, self.now)
+        self.embedded = EmbeddedDomain(self.domains, store, self.now)
         self.sessions, self.teller = self.embedded.sessions, self.embedded.teller
         self.door = C2SDoor(
             domains=self.domains,

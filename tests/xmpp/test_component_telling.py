@@ -11,7 +11,6 @@ from invitereg.interfaces import Redemption
 from invitereg.model import Account, Kind, Use
 from invitereg.notices import notices_about
 from invitereg.policy.values import Domain, Policy
-from invitereg.store.notices import SQLNoticeStore
 from invitereg.testing import memory_store
 from invitereg.xmpp import telling
 from invitereg.xmpp.telling import ComponentTeller
@@ -34,14 +33,13 @@ class ComponentTellerTests(ComponentStreamCase):
             )
         }
         self.store = memory_store()
-        self.notices = SQLNoticeStore(self.store.database)
         self.now = AT
         self.teller = ComponentTeller(
             DOMAIN,
             JID,
             self.line.ask,
             self.domains,
-            self.notices,
+            self.store,
             lambda: self.now,
             self.reactor.seconds,
         )
@@ -72,7 +70,7 @@ class ComponentTellerTests(ComponentStreamCase):
 
     def left(self, domain=DOMAIN):
         """Who is still to be told."""
-        found = self.successResultOf(self.notices.notices_after(0, 100))
+        found = self.successResultOf(self.store.notices_after(0, 100))
         return [one.username for one in found if one.domain == domain]
 
     def test_told(self):

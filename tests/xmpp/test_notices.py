@@ -49,7 +49,7 @@ class NoticeCase(DoorTestCase):
 
     def left(self, username="romeo"):
         """How many notices wait for an account."""
-        return len(self.successResultOf(self.listener.notices.notices_of(DOMAIN, username)))
+        return len(self.successResultOf(self.listener.store.notices_of(DOMAIN, username)))
 
 
 class WatcherTests(NoticeCase):
@@ -162,7 +162,7 @@ class WatcherTests(NoticeCase):
         """While the store fails, nothing is told and nothing is lost."""
         self.listener.add_account("romeo")
         self.register("juliet")
-        notices, working = self.listener.notices, self.listener.notices.notices_of
+        notices, working = self.listener.store, self.listener.store.notices_of
 
         def failing(*_args):
             raise Unavailable("id")
@@ -176,20 +176,20 @@ class WatcherTests(NoticeCase):
         """What was written is told again after a crash alone, and can be known by its id."""
         romeo = self.available()
         self.register("juliet")
-        listener, working = self.listener, self.listener.notices.remove_notices
+        listener, working = self.listener, self.listener.store.remove_notices
 
         def failing(*_args):
             raise Unavailable("id")
 
-        listener.notices.remove_notices = failing
+        listener.store.remove_notices = failing
         for _ in range(3):
             telling = Deferred.fromCoroutine(listener.teller.tell_new())
             self.failureResultOf(telling, Unavailable)
         (first,) = romeo.receive()
         self.assertSilent(self.available(resource="garden"))
-        listener.notices.remove_notices = working
+        listener.store.remove_notices = working
         deliver = listener.embedded.delivery.to_all_ready
-        restarted = Teller(listener.domains, listener.notices, deliver, listener.now)
+        restarted = Teller(listener.domains, listener.store, deliver, listener.now)
         restarted.arrived(DOMAIN, "romeo")
         (again,) = romeo.receive()
         self.assertEqual(again.toXml(), first.toXml())

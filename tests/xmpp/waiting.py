@@ -3,11 +3,10 @@
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from invitereg.interfaces import IAccountStore, IInviteStore
-from invitereg.rosterstore import IRosterStore
+from invitereg.interfaces import IStore
 
 
-@implementer(IInviteStore, IAccountStore, IRosterStore)
+@implementer(IStore)
 class SlowStore:
     """Does at once what it is asked, but keeps the answers back while ``slow``."""
 

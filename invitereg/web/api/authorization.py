@@ -8,7 +8,8 @@ from typing import Any
 from twisted.logger import Logger
 from twisted.web.http import Request
 
-from invitereg.keys import ApiKey, IKeyStore, Scope
+from invitereg.interfaces import IKeyStore
+from invitereg.keys import ApiKey, Scope
 from invitereg.model import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
 from invitereg.web.api.problems import Problem

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
+from invitereg.interfaces import IStore
 from invitereg.issuer import Issuer
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
@@ -22,8 +22,7 @@ def mount_api(
     domains: Mapping[str, Domain],
     issuer: Issuer,
     registrar: Registrar,
-    store: Any,
-    keys: Any,
+    store: IStore,
     rates: Rates,
     now: Callable[[], datetime],
 ) -> None:
@@ -32,14 +31,13 @@ def mount_api(
     Args:
         door: the site.
         domains: what is served, by name; may be replaced while running.
-        issuer: makes invites, with ``keys`` as its store of keys.
+        issuer: makes invites.
         registrar: registers.
-        store: the `invitereg.interfaces.IInviteStore`.
-        keys: the `invitereg.keys.IKeyStore`.
+        store: where the invites and the keys are.
         rates: how much each key may.
         now: tells the time.
     """
-    authorization = Authorization(keys, rates, now)
+    authorization = Authorization(store, rates, now)
     operations = (
         *operations_of(Invites(issuer, store, now)),
         *operations_of(Registrations(registrar)),

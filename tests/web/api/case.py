@@ -10,7 +10,6 @@ from invitereg.issuer import Issuer
 from invitereg.keys import Scope, issue_key
 from invitereg.model import token_digest
 from invitereg.policy.values import Limit
-from invitereg.store.keys import SQLKeyStore
 from invitereg.web.api.authorization import Authorization, Rates
 from invitereg.web.api.invites import Invites
 from invitereg.web.api.operations import operations_of
@@ -38,10 +37,9 @@ class ApiCase(WebCase):
         self.secret: str | None = self.make_key()
 
     def make_door(self) -> WebDoor:
-        self.keys = SQLKeyStore(self.store.database)
-        self.issuer = Issuer(self.domains, self.store, self.accounts, self.now, self.keys)
+        self.issuer = Issuer(self.domains, self.store, self.accounts, self.now)
         rates = Rates(self.rate, self.clock.seconds)
-        self.authorization = Authorization(self.keys, rates, self.now)
+        self.authorization = Authorization(self.store, rates, self.now)
         operations = (
             *operations_of(Invites(self.issuer, self.store, self.now)),
             *operations_of(Registrations(self.registrar)),
@@ -60,7 +58,7 @@ class ApiCase(WebCase):
 
     def make_key(self, *scopes: Scope, **changes: Any) -> str:
         key, secret = issue_key("test", scopes or ALL, self.now(), **changes)
-        self.successResultOf(self.keys.create_key(key, token_digest(secret)))
+        self.successResultOf(self.store.create_key(key, token_digest(secret)))
         self.key = key
         return secret
 

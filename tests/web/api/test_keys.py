@@ -45,7 +45,7 @@ class KeyTests(ApiCase):
         bodies = set()
         brief = self.make_key(lifetime=timedelta(hours=1))
         revoked = self.make_key()
-        await self.keys.revoke_key(self.key.id, self.now())
+        await self.store.revoke_key(self.key.id, self.now())
         self.clock.advance(3600)
         for secret in ("A" * 24, "A", "A" * 3000, brief, revoked, self.key.id):
             self.secret = secret
@@ -57,7 +57,7 @@ class KeyTests(ApiCase):
     async def test_revoked(self):
         """A key that is in use ends within half a second of its revocation."""
         await self.call("GET", "/invites", status=200)
-        await self.keys.revoke_key(self.key.id, self.now())
+        await self.store.revoke_key(self.key.id, self.now())
         self.clock.advance(0.5)
         await self.unauthorized("invalid-key", {"Authorization": [f"Bearer {self.secret}"]})
 

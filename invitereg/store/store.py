@@ -1,0 +1,131 @@
+"""The store: a table of what can be asked of it, each with the job that answers.
+
+A job takes a connection, says in its docstring what it does, and is run as a read or as a
+write; `Database` tells what that means. The signature of a method is its job's.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy.engine import Connection
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from invitereg.interfaces import IStore
+from invitereg.store import (
+    accounts,
+    errands,
+    finding,
+    hits,
+    invites,
+    keys,
+    leasing,
+    notices,
+    purging,
+    redeeming,
+    revoking,
+    rosterchanges,
+    rosters,
+    sessions,
+)
+from invitereg.store.database import Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Job = Callable[Concatenate[Connection, P], T]
+Method = Callable[Concatenate["Store", P], Deferred[T]]
+
+
+def read(job: Job[P, T]) -> Method[P, T]:
+    """A method with the outcome of a job that only reads; raises as `Database.read`."""
+
+    @wraps(job)
+    def method(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return store.database.read(lambda connection: job(connection, *args, **kwargs))
+
+    return method
+
+
+def write(job: Job[P, T]) -> Method[P, T]:
+    """A method with the outcome of a job, once it is on disk; raises as `Database.write`."""
+
+    @wraps(job)
+    def method(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return store.database.write(lambda connection: job(connection, *args, **kwargs))
+
+    return method
+
+
+@implementer(IStore)
+class Store:
+    """All that invitereg keeps, in a `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # Invites, the names they reserve, their uses, and what is counted about them.
+    create_invite = write(invites.create)
+    create_invites = write(invites.create_all)
+    look_up = read(finding.look_up)
+    get_invite = read(invites.get)
+    list_invites = read(invites.list_page)
+    count_invites = read(invites.count)
+    edit_invite = write(invites.edit)
+    renew_invite = write(invites.renew)
+    revoke_invite = write(invites.revoke)
+    revoke_branch = write(revoking.revoke_branch)
+    redeem = write(redeeming.redeem)
+    reset = write(redeeming.reset)
+    list_uses = read(redeeming.list_uses)
+    forget_addresses = write(redeeming.forget_addresses)
+    purge_invites = write(purging.purge_invites)
+    purge_names = write(purging.purge_names)
+    purge_hits = write(purging.purge_hits)
+    hit = write(hits.add_all)
+    unhit = write(hits.remove)
+
+    # Accounts.
+    get_account = read(accounts.get)
+    list_accounts = read(accounts.list_page)
+    list_usernames = read(accounts.list_names)
+    set_credentials = write(accounts.set_credentials)
+    delete_account = write(accounts.remove)
+    change_roles = write(accounts.change_roles)
+    session_ends = read(sessions.ends)
+    server_key = read(accounts.server_key)
+
+    # Rosters.
+    get_roster = read(rosters.get)
+    set_item = write(rosters.set_item)
+    remove_item = write(rosters.remove_item)
+    subscribe = write(rosters.subscribe)
+    roster_changes = read(rosterchanges.changes)
+
+    # Accounts at another server: what is open there, and what is to be done.
+    reserve = write(leasing.reserve)
+    complete = write(leasing.complete)
+    release = write(leasing.release)
+    open_leases = read(leasing.open_leases)
+    learn = write(leasing.learn)
+    add_errand = write(errands.add)
+    take_errands = write(errands.take)
+    put_off = write(errands.put_off)
+    finish_errand = write(errands.finish)
+    get_errand = read(errands.get)
+    withdraw = write(errands.withdraw)
+    purge_errands = write(errands.purge)
+
+    # What accounts are to be told.
+    notices_after = read(notices.after)
+    notices_of = read(notices.of)
+    remove_notices = write(notices.remove)
+    purge_notices = write(notices.purge)
+
+    # Keys of the HTTP API, and its requests that may be repeated.
+    create_key = write(keys.create)
+    find_key = read(keys.find)
+    list_keys = read(keys.list_all)
+    revoke_key = write(keys.revoke)
+    create_invite_once = write(keys.create_invite_once)
+    purge_repeats = write(keys.purge_repeats)
