@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
-from invitereg.interfaces import IAccounts, IAccountStore, IInviteStore
-from invitereg.model import Account, prepare_localpart
+from invitereg.interfaces import IAccounts, IStore
+from invitereg.model import prepare_localpart
 from invitereg.policy.counters import user_invites_counter
 from invitereg.policy.inviting import Inviter
 from invitereg.policy.values import Domain
-from invitereg.questions import Findings, Query
+from invitereg.questions import Query
 
 
 class Inviters:
@@ -18,14 +17,13 @@ class Inviters:
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        store: Any,
-        accounts: Any,
+        store: IStore,
+        accounts: IAccounts,
         now: Callable[[], datetime],
     ) -> None:
         self._domains = domains
-        self._store = IInviteStore(store)
-        self._account_store = IAccountStore(store)
-        self._accounts = IAccounts(accounts)
+        self._store = store
+        self._accounts = accounts
         self._now = now
 
     async def known(self, domain: str, username: str) -> Inviter:
@@ -37,8 +35,8 @@ class Inviters:
         localpart, now = prepare_localpart(username), self._now()
         counter = user_invites_counter(self._domains[domain].policy, localpart)
         query = Query(domain=domain, now=now, counters=(counter,), inviter=localpart)
-        findings: Findings = await self._store.look_up(query)
-        account: Account | None = await self._account_store.get_account(domain, localpart)
+        findings = await self._store.look_up(query)
+        account = await self._store.get_account(domain, localpart)
         return Inviter(
             username=localpart,
             now=now,

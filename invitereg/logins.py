@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from invitereg.interfaces import IInviteStore
 from invitereg.policy.counters import login_counters
@@ -18,10 +17,10 @@ class LoginThrottle:
     """
 
     def __init__(
-        self, domains: Mapping[str, Domain], store: Any, now: Callable[[], datetime]
+        self, domains: Mapping[str, Domain], store: IInviteStore, now: Callable[[], datetime]
     ) -> None:
         self.domains = domains
-        self._store = IInviteStore(store)
+        self._store = store
         self._now = now
 
     async def count(
@@ -31,8 +30,7 @@ class LoginThrottle:
         counters = login_counters(self.domains[domain].policy, address, username)
         if not counters:
             return ()
-        counted: tuple[int, ...] | None = await self._store.hit(domain, counters, self._now())
-        return counted
+        return await self._store.hit(domain, counters, self._now())
 
     async def forget(self, counted: tuple[int, ...]) -> None:
         """The attempt succeeded: it is no failure."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from twisted.logger import Logger
 
@@ -52,8 +51,8 @@ class Registrar:
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        store: Any,
-        accounts: Any,
+        store: IInviteStore,
+        accounts: IAccounts,
         now: Callable[[], datetime],
         keep_names: timedelta | None = None,
         meter: Meter | None = None,
@@ -62,8 +61,8 @@ class Registrar:
         self.keep_names = keep_names
         self.refusals = RefusalLog(self._log)
         self._meter = meter or Meter()
-        self._store = IInviteStore(store)
-        self._accounts = IAccounts(accounts)
+        self._store = store
+        self._accounts = accounts
         self._now = now
 
     async def preauthorise(self, domain: str, address: Origin | None, token: str) -> Grant:
@@ -121,7 +120,7 @@ class Registrar:
             username=localpart_or_none(request.username),
             counters=guesses,
         )
-        findings: Findings = await self._store.look_up(query)
+        findings = await self._store.look_up(query)
         facts = Facts(
             now=now,
             invite=findings.invite,

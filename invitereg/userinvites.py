@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from invitereg.errors import MayNotInvite, NotFound
 from invitereg.interfaces import IInviteStore
@@ -42,9 +41,9 @@ class User:
 class UserInvites:
     """Users' invites: one's own, and for admins everybody's."""
 
-    def __init__(self, issuer: Issuer, store: Any) -> None:
+    def __init__(self, issuer: Issuer, store: IInviteStore) -> None:
         self._issuer = issuer
-        self._store = IInviteStore(store)
+        self._store = store
 
     def now(self) -> datetime:
         """The time."""
@@ -129,14 +128,9 @@ class UserInvites:
 
     async def own(self, user: User, limit: int) -> Sequence[Invite]:
         """The invites made by the user that are pending, oldest first."""
-        invites: Sequence[Invite] = await self._store.list_invites(
-            user.domain,
-            self.now(),
-            Status.PENDING,
-            limit,
-            made_by=user.username,
+        return await self._store.list_invites(
+            user.domain, self.now(), Status.PENDING, limit, made_by=user.username
         )
-        return invites
 
     async def everybodys(
         self, admin: User, status: Status | None, limit: int, after: str | None = None
@@ -148,10 +142,7 @@ class UserInvites:
             MayNotInvite: the user is no admin.
         """
         self._require_admin(admin)
-        invites: Sequence[Invite] = await self._store.list_invites(
-            admin.domain, self.now(), status, limit, after
-        )
-        return invites
+        return await self._store.list_invites(admin.domain, self.now(), status, limit, after)
 
     async def get(self, user: User, invite_id: str) -> Invite:
         """An invite that the user may change.
@@ -159,7 +150,7 @@ class UserInvites:
         Raises:
             NotFound: there is none of that id, or it is none of theirs.
         """
-        invite: Invite = await self._store.get_invite(user.domain, invite_id)
+        invite = await self._store.get_invite(user.domain, invite_id)
         if made_by(invite) != user.username and not self.is_admin(user):
             raise NotFound(f"There is no invite {invite_id} at {user.domain}.")
         return invite

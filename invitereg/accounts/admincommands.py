@@ -9,9 +9,10 @@ all went well.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
@@ -92,7 +93,7 @@ class Outcome:
 class Deadline:
     """A moment by which something must be over."""
 
-    def __init__(self, clock: Any, seconds: float) -> None:
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
         """In so many seconds from now, by a clock of Twisted's."""
         self._clock = clock
         self._end = clock.seconds() + seconds

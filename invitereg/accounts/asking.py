@@ -1,8 +1,9 @@
 """What a server answers, in the words that the doors know."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from invitereg.errors import (
@@ -22,16 +23,16 @@ class Asking:
     """Asks one server.
 
     Attributes:
-        server: an `IServer`.
+        server: that one.
         faults: where it is noted that the server does not work, and does again.
     """
 
     _log = Logger()
 
-    def __init__(self, server: Any, clock: Any) -> None:
+    def __init__(self, server: IServer, clock: IReactorTime) -> None:
         """``clock`` must be one that never jumps."""
-        self.server = IServer(server)
-        name = f"the server of {self.server.domain}"
+        self.server = server
+        name = f"the server of {server.domain}"
         self.faults = FaultLog(self._log, name, clock.seconds)
 
     async def ask(self, asking: Deferred[T]) -> T:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -19,65 +18,51 @@ class AccountsByDomain:
         remote: the backends of the domains whose accounts another server keeps.
     """
 
-    def __init__(self, own: Any, remote: Mapping[str, Any]) -> None:
+    def __init__(self, own: IAccounts, remote: Mapping[str, IAccounts]) -> None:
         """``own`` is the backend of all domains but those of ``remote``."""
         self.remote = remote
-        self._own = IAccounts(own)
+        self._own = own
 
-    def _of(self, domain: str) -> Any:
+    def _of(self, domain: str) -> IAccounts:
         return self.remote.get(domain, self._own)
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
         """See `IAccounts.redeem`."""
-        done: Deferred[None] = self._of(redemption.use.domain).redeem(redemption, password)
-        return done
+        return self._of(redemption.use.domain).redeem(redemption, password)
 
     def reset(self, use: Use, password: str) -> Deferred[None]:
         """See `IAccounts.reset`."""
-        done: Deferred[None] = self._of(use.domain).reset(use, password)
-        return done
+        return self._of(use.domain).reset(use, password)
 
     def exists(self, domain: str, username: str) -> Deferred[bool]:
         """See `IAccounts.exists`."""
-        found: Deferred[bool] = self._of(domain).exists(domain, username)
-        return found
+        return self._of(domain).exists(domain, username)
 
     def recognise(self, domain: str, username: str) -> Deferred[bool]:
         """See `IAccounts.recognise`."""
-        found: Deferred[bool] = self._of(domain).recognise(domain, username)
-        return found
+        return self._of(domain).recognise(domain, username)
 
     def contacts_problem(self, domain: str) -> Deferred[str | None]:
         """See `IAccounts.contacts_problem`."""
-        found: Deferred[str | None] = self._of(domain).contacts_problem(domain)
-        return found
+        return self._of(domain).contacts_problem(domain)
 
     def get_scram_keys(
         self, domain: str, username: str, mechanism: str
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:
         """See `IAccounts.get_scram_keys`."""
-        found: Deferred[tuple[ScramKeys, datetime | None]] = self._of(domain).get_scram_keys(
-            domain, username, mechanism
-        )
-        return found
+        return self._of(domain).get_scram_keys(domain, username, mechanism)
 
     def check_password(
         self, domain: str, username: str, password: str
     ) -> Deferred[datetime | None]:
         """See `IAccounts.check_password`."""
-        checked: Deferred[datetime | None] = self._of(domain).check_password(
-            domain, username, password
-        )
-        return checked
+        return self._of(domain).check_password(domain, username, password)
 
     def change_password(
         self, domain: str, username: str, password: str, since: datetime
     ) -> Deferred[datetime]:
         """See `IAccounts.change_password`."""
-        changed: Deferred[datetime] = self._of(domain).change_password(
-            domain, username, password, since
-        )
-        return changed
+        return self._of(domain).change_password(domain, username, password, since)
 
     def delete(
         self,
@@ -89,7 +74,4 @@ class AccountsByDomain:
         since: datetime | None = None,
     ) -> Deferred[None]:
         """See `IAccounts.delete`."""
-        done: Deferred[None] = self._of(domain).delete(
-            domain, username, now, until=until, since=since
-        )
-        return done
+        return self._of(domain).delete(domain, username, now, until=until, since=since)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from invitereg.accounts.scram import SCRAM_SHA_256, decoy_keys, derive_keys, fits
-from invitereg.interfaces import IAccounts, IAccountStore, IInviteStore, Redemption
+from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.metrics import Meter
 from invitereg.model import Credentials, ScramKeys, Use
 
@@ -31,15 +31,14 @@ class EmbeddedAccounts:
 
     def __init__(
         self,
-        store: Any,
+        store: IStore,
         work: Work,
         now: Callable[[], datetime],
         iterations: int,
         mechanisms: Sequence[str] = (SCRAM_SHA_256,),
         meter: Meter | None = None,
     ) -> None:
-        self._invites = IInviteStore(store)
-        self._accounts = IAccountStore(store)
+        self._store = store
         self._work = work
         self._now = now
         self._iterations = iterations
@@ -52,18 +51,18 @@ class EmbeddedAccounts:
 
     async def _redeem(self, redemption: Redemption, password: str) -> None:
         account = replace(redemption.account, credentials=await self._hash(password))
-        await self._invites.redeem(replace(redemption, account=account))
+        await self._store.redeem(replace(redemption, account=account))
 
     def reset(self, use: Use, password: str) -> Deferred[None]:
         """See `IAccounts.reset`."""
         return Deferred.fromCoroutine(self._reset(use, password))
 
     async def _reset(self, use: Use, password: str) -> None:
-        await self._invites.reset(use, await self._hash(password))
+        await self._store.reset(use, await self._hash(password))
 
     def exists(self, domain: str, username: str) -> Deferred[bool]:
         """See `IAccounts.exists`."""
-        return self._accounts.get_account(domain, username).addCallback(
+        return self._store.get_account(domain, username).addCallback(
             lambda account: account is not None
         )
 
@@ -85,8 +84,8 @@ class EmbeddedAccounts:
         self, domain: str, username: str, mechanism: str
     ) -> tuple[ScramKeys, datetime | None]:
         # The secret is read for known names too, so that both ways take the same steps.
-        secret = await self._accounts.server_key()
-        account = await self._accounts.get_account(domain, username)
+        secret = await self._store.server_key()
+        account = await self._store.get_account(domain, username)
         credentials = account and account.credentials
         keys = credentials and credentials.for_mechanism(mechanism)
         if credentials and keys:
@@ -118,7 +117,7 @@ class EmbeddedAccounts:
         self, domain: str, username: str, password: str, since: datetime
     ) -> datetime:
         credentials = await self._hash(password)
-        await self._accounts.set_credentials(domain, username, credentials, since)
+        await self._store.set_credentials(domain, username, credentials, since)
         return credentials.changed_at
 
     def delete(
@@ -131,10 +130,7 @@ class EmbeddedAccounts:
         since: datetime | None = None,
     ) -> Deferred[None]:
         """See `IAccounts.delete`."""
-        deleted: Deferred[None] = self._accounts.delete_account(
-            domain, username, now, until=until, since=since
-        )
-        return deleted
+        return self._store.delete_account(domain, username, now, until=until, since=since)
 
     async def _hash(self, password: str) -> Credentials:
         keys = await self._work.run(self._derive, password)

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -37,7 +37,7 @@ class Errands:
     def __init__(
         self,
         accounts: RemoteAccounts,
-        store: Any,
+        store: ILeaseStore,
         node: str,
         now: Callable[[], datetime],
         domains: Mapping[str, Domain],
@@ -46,7 +46,7 @@ class Errands:
         self._domains = domains
         self._accounts = accounts
         self._server = accounts.server
-        self._store = ILeaseStore(store)
+        self._store = store
         self._node = node
         self._now = now
         self._keys = KeyPair()
@@ -59,7 +59,7 @@ class Errands:
             Task.ABILITY: self._ability,
         }
 
-    async def promptly(self, clock: Any) -> None:
+    async def promptly(self, clock: IReactorTime) -> None:
         """As `carry_out`, for who waits for it: it goes on by itself after a moment.
 
         It fails never, as what is wrong is said when all is tried again.
@@ -83,10 +83,7 @@ class Errands:
 
     def forget_old(self, at_most: int) -> Deferred[int]:
         """Remove answers that nobody has come for; returns how many."""
-        removed: Deferred[int] = self._store.purge_errands(
-            self._accounts.domain, self._now(), at_most
-        )
-        return removed
+        return self._store.purge_errands(self._accounts.domain, self._now(), at_most)
 
     async def _try(self, errand: Errand) -> None:
         """Do what has to be done in the end, or put it off."""

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 
 from invitereg.accounts.asking import Asking
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
-from invitereg.interfaces import IAccountStore, ILeaseStore, Redemption
+from invitereg.interfaces import IStore, Redemption
 from invitereg.leases import Lease
 from invitereg.model import Account, Kind, Use
 from invitereg.server import OutcomeUnknown, ServerFault
@@ -52,14 +52,19 @@ class Making:
     carry_out: Callable[[], Coroutine[Any, Any, None]] | None = None
     _log = Logger()
 
-    def __init__(self, asking: Asking, store: Any, clock: Any, now: Callable[[], datetime]):
+    def __init__(
+        self,
+        asking: Asking,
+        store: IStore,
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+    ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
         self._asking = asking
         self._server = asking.server
         self._domain: str = asking.server.domain
-        self._leases = ILeaseStore(store)
-        self._accounts = IAccountStore(store)
-        self._clock = IReactorTime(clock)
+        self._store = store
+        self._clock = clock
         self._now = now
         self._busy: set[int] = set()
         # Leases that we know how to settle: by asking; by releasing.
@@ -74,7 +79,7 @@ class Making:
         # Before anything is taken, or an account that exists might be taken for the new one.
         if await self._asking.ask(self._server.exists(username)):
             raise UsernameTaken
-        lease: Lease = await self._leases.reserve(redemption, self._now())
+        lease = await self._store.reserve(redemption, self._now())
         await self._carry_out(lease, self._server.create(username, password))
         if not await self._complete(lease):
             await self._undo(username)
@@ -87,7 +92,7 @@ class Making:
         """See `IAccounts.reset`."""
         account = Account(domain=use.domain, username=use.username, created_at=use.at)
         asked = Redemption(account=account, use=use)
-        lease: Lease = await self._leases.reserve(asked, self._now())
+        lease = await self._store.reserve(asked, self._now())
         try:
             await self._carry_out(lease, self._server.set_password(use.username, password))
         except NotFound:
@@ -124,17 +129,17 @@ class Making:
     async def _complete(self, lease: Lease) -> bool:
         """Write down what was done; True also if somebody else has done so."""
         try:
-            if await self._leases.complete(lease.number):
+            if await self._store.complete(lease.number):
                 return True
         except Refused:
             self._unknown.add(lease.number)
             raise
         use = lease.redemption.use
-        return await self._accounts.get_account(use.domain, use.username) is not None
+        return await self._store.get_account(use.domain, use.username) is not None
 
     async def _release(self, lease: Lease) -> None:
         try:
-            await self._leases.release(lease.number)
+            await self._store.release(lease.number)
         except Refused:
             return  # The store says why; `settle` releases it when it can.
         self._refused.discard(lease.number)
@@ -152,7 +157,7 @@ class Making:
         Those of other processes are left alone until these must have given up.
         """
         now = self._now()
-        for lease in await self._leases.open_leases(self._domain, _EVER):
+        for lease in await self._store.open_leases(self._domain, _EVER):
             # One that is ahead by so much was made before the clock was set back.
             number, age = lease.number, abs(now - lease.at)
             ours = number in self._refused or number in self._unknown
@@ -178,7 +183,7 @@ class Making:
         return False if seconds - since >= LATE_SECONDS else None
 
     async def _settle(self, lease: Lease, made: bool) -> None:
-        work = self._leases.complete if made else self._leases.release
+        work = self._store.complete if made else self._store.release
         if await work(lease.number):
             use = lease.redemption.use
             self._log.info(

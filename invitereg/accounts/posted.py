@@ -15,7 +15,7 @@ from zope.interface import implementer
 from invitereg import errors
 from invitereg.accounts.sealing import seal
 from invitereg.errors import InvalidRequest, Refused
-from invitereg.interfaces import IAccounts, IAccountStore, ILeaseStore, Redemption
+from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.leases import Errand, Task
 from invitereg.model import ScramKeys, Use
 
@@ -38,14 +38,13 @@ class PostedAccounts:
     def __init__(
         self,
         domain: str,
-        store: Any,
+        store: IStore,
         now: Callable[[], datetime],
         sleep: Callable[[float], object],
         patience: float = WAIT_SECONDS,
     ) -> None:
         self.domain = domain
-        self._leases = ILeaseStore(store)
-        self._accounts = IAccountStore(store)
+        self._store = store
         self._now = now
         self._sleep = sleep
         self._patience = patience
@@ -76,7 +75,7 @@ class PostedAccounts:
         return Deferred.fromCoroutine(self._exists(username, {"learn": "yes"}))
 
     async def _exists(self, username: str, details: dict[str, str]) -> bool:
-        if await self._accounts.get_account(self.domain, username) is not None:
+        if await self._store.get_account(self.domain, username) is not None:
             return True
         return bool(await self.ask(Task.EXISTS, username, details=details))
 
@@ -128,7 +127,7 @@ class PostedAccounts:
             Refused: as the service says; or there is none, or it takes too long.
         """
         now = self._now()
-        number = await self._leases.add_errand(
+        number = await self._store.add_errand(
             Errand(
                 domain=self.domain,
                 username=username,
@@ -144,7 +143,7 @@ class PostedAccounts:
             if answer is not None:
                 return _value(answer)
             self._sleep(_LOOK_SECONDS)
-        withdrawn = await self._leases.withdraw(number)
+        withdrawn = await self._store.withdraw(number)
         # It may have come while we slept.
         answer = None if withdrawn else await self._answer(number)
         if answer is not None:
@@ -153,10 +152,10 @@ class PostedAccounts:
         raise InvalidRequest(text.format(domain=self.domain, seconds=self._patience))
 
     async def _answer(self, number: int) -> str | None:
-        errand = await self._leases.get_errand(number)
+        errand = await self._store.get_errand(number)
         if errand is None or errand.answer is None:
             return None
-        await self._leases.finish_errand(number)
+        await self._store.finish_errand(number)
         return errand.answer
 
 

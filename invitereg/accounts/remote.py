@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from invitereg.accounts.asking import Asking
 from invitereg.accounts.making import Making
 from invitereg.errors import NotFound, UsernameReserved
-from invitereg.interfaces import IAccounts, IAccountStore, ILeaseStore, Redemption
+from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.model import Account, ScramKeys, Use
-from invitereg.server import ServerUnreachable
+from invitereg.server import IServer, ServerUnreachable
 
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LOGIN = (
@@ -31,20 +31,19 @@ class RemoteAccounts:
 
     def __init__(
         self,
-        server: Any,
-        store: Any,
-        clock: Any,
+        server: IServer,
+        store: IStore,
+        clock: IReactorTime,
         now: Callable[[], datetime],
         check: PasswordCheck,
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
         self._asking = asking = Asking(server, clock)
-        self.server = asking.server
-        self.domain: str = asking.server.domain
+        self.server = server
+        self.domain: str = server.domain
         self.faults = asking.faults
         self.making = Making(asking, store, clock, now)
-        self._leases = ILeaseStore(store)
-        self._accounts = IAccountStore(store)
+        self._store = store
         self._now = now
         self._check = check
 
@@ -68,7 +67,7 @@ class RemoteAccounts:
         if not await self._asking.ask(self.server.exists(username)):
             return False
         account = Account(domain=domain, username=username, created_at=self._now())
-        await self._leases.learn(account)
+        await self._store.learn(account)
         return True
 
     def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
@@ -132,10 +131,10 @@ class RemoteAccounts:
             # So that its name is kept, as that of any account that was deleted.
             account = Account(domain=domain, username=username, created_at=now)
             with suppress(UsernameReserved):
-                await self._leases.learn(account)
+                await self._store.learn(account)
             await self._asking.ask(self.server.delete(username))
-        known = await self._accounts.get_account(domain, username)
+        known = await self._store.get_account(domain, username)
         if known is not None:
-            await self._accounts.delete_account(domain, username, now, until=until)
+            await self._store.delete_account(domain, username, now, until=until)
         elif not there:
             raise NotFound(f"There is no account {username}@{domain}.")

@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 from invitereg.server import IServer, ServerFault
 
 
-async def try_all(server: Any) -> list[str]:
+async def try_all(server: IServer) -> list[str]:
     """See `IServer.try_privileges`."""
-    trial = _Trial(IServer(server))
+    trial = _Trial(server)
     await trial.run()
     return list(dict.fromkeys(trial.found))
 
@@ -22,7 +22,7 @@ class _Trial:
         found: that, as texts.
     """
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: IServer) -> None:
         self.found: list[str] = []
         self._server = server
         self._names = [f"invitereg-check-{secrets.token_hex(8)}" for _ in range(2)]

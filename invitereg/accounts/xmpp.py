@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from invitereg.accounts.admincommands import AdminCommands, Deadline, Line, Outcome
@@ -38,7 +39,7 @@ class XMPPServer:
         rosters: those of its users.
     """
 
-    def __init__(self, domain: str, line: Line, clock: Any) -> None:
+    def __init__(self, domain: str, line: Line, clock: IReactorTime) -> None:
         """``clock`` is one of Twisted's."""
         self.domain = domain
         self._clock = clock

@@ -6,7 +6,7 @@ The store decides what becomes of both sides at once; this says it to the sessio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.words.protocols.jabber.error import StanzaError
@@ -17,7 +17,7 @@ from invitereg.domain import rosterxml
 from invitereg.domain.pars import Invitations
 from invitereg.domain.sessions import Session
 from invitereg.exchange import Deliver, Effect, Exchange, Hide, Push, Show, Side
-from invitereg.interfaces import IRosterStore
+from invitereg.interfaces import IStore
 from invitereg.model import Kind, Use
 from invitereg.policy.values import Address, Domain
 from invitereg.questions import RosterChange, Subscribing
@@ -56,7 +56,7 @@ class ContactBook(Protocol):
     """What presence and routing ask of contacts; `Contacts` is one."""
 
     async def subscription(
-        self, sender: JID, stanza: domish.Element, address: Any = None
+        self, sender: JID, stanza: domish.Element, address: Address | None = None
     ) -> None:
         """Carry out ``subscribe``, ``subscribed``, ``unsubscribe`` or ``unsubscribed``.
 
@@ -82,12 +82,12 @@ class Contacts:
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        store: Any,
+        store: IStore,
         delivery: Delivery,
         now: Callable[[], datetime],
     ) -> None:
         self.domains = domains
-        self._store = IRosterStore(store)
+        self._store = store
         self._invitations = Invitations(domains, store, now)
         self._delivery = delivery
         self._now = now
@@ -97,8 +97,7 @@ class Contacts:
 
     async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
         """See `ContactBook`."""
-        roster: Mapping[str, RosterItem] = await self._store.get_roster(domain, username)
-        return roster
+        return await self._store.get_roster(domain, username)
 
     async def listed(self, session: Session) -> Sequence[RosterItem]:
         """What a session that asks for its roster gets; from now on it is told of changes."""

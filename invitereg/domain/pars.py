@@ -5,11 +5,10 @@ https://xmpp.org/extensions/xep-0379.html
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 from twisted.words.xish import domish
 
-from invitereg.interfaces import Findings, IInviteStore, Query
+from invitereg.interfaces import IInviteStore, Query
 from invitereg.model import token_digest
 from invitereg.policy.counters import guess_counter
 from invitereg.policy.values import Address, Domain
@@ -21,10 +20,10 @@ class Invitations:
     """Finds out whether a token that comes with a subscription request is one of ours."""
 
     def __init__(
-        self, domains: Mapping[str, Domain], store: Any, now: Callable[[], datetime]
+        self, domains: Mapping[str, Domain], store: IInviteStore, now: Callable[[], datetime]
     ) -> None:
         self._domains = domains
-        self._store = IInviteStore(store)
+        self._store = store
         self._now = now
 
     async def recognise(
@@ -43,7 +42,7 @@ class Invitations:
         policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
         counter = guess_counter(policy, address)
         query = Query(domain=domain, now=now, digest=digest, counters=(counter,))
-        findings: Findings = await self._store.look_up(query)
+        findings = await self._store.look_up(query)
         exempt = policy.limits.allowlisted(address)
         if findings.invite is None:
             if not exempt:

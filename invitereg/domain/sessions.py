@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
@@ -74,8 +74,8 @@ class Sessions:
 
     _log = Logger()
 
-    def __init__(self, store: Any, per_account: int = 20) -> None:
-        self._store = IAccountStore(store)
+    def __init__(self, store: IAccountStore, per_account: int = 20) -> None:
+        self._store = store
         self._per_account = per_account
         self._sessions: dict[str, dict[str, Session]] = {}
         self._last_end: int | None = None

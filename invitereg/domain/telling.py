@@ -6,7 +6,6 @@ more at the next login, under the same id; so nothing is lost.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -35,12 +34,12 @@ class Teller:
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        store: Any,
+        store: INoticeStore,
         deliver: Deliver,
         now: Callable[[], datetime],
     ) -> None:
         self._domains = domains
-        self._store = INoticeStore(store)
+        self._store = store
         self._deliver = deliver
         self._now = now
         self._last: int | None = None
@@ -73,8 +72,7 @@ class Teller:
 
     def forget_old(self, at_most: int) -> Deferred[int]:
         """Give up some notices that nobody has come for in a long time; returns how many."""
-        forgotten: Deferred[int] = self._store.purge_notices(self._now() - KEPT, at_most)
-        return forgotten
+        return self._store.purge_notices(self._now() - KEPT, at_most)
 
     async def _tell_new(self) -> None:
         found = await self._store.notices_after(self._last, AT_ONCE)

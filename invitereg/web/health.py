@@ -50,9 +50,9 @@ class Ready(_Probe):
 
     _log = Logger()
 
-    def __init__(self, store: Any, reactor: IReactorTime) -> None:
+    def __init__(self, store: IAccountStore, reactor: IReactorTime) -> None:
         super().__init__()
-        self._store = IAccountStore(store)
+        self._store = store
         self._reactor = reactor
 
     def look(self, request: Any) -> None:

@@ -129,13 +129,13 @@ class MetricsPage(Resource):
     def __init__(
         self,
         meter: Prometheus,
-        store: Any,
+        store: IInviteStore,
         domains: Iterable[str],
         now: Callable[[], datetime],
     ) -> None:
         super().__init__()
         self._meter = meter
-        self._store = IInviteStore(store)
+        self._store = store
         self._domains = domains
         self._now = now
         self._counted_at: datetime | None = None

@@ -21,6 +21,7 @@ from wokkel.ping import PingHandler
 from invitereg._version import __version__
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.domain.sessions import Session
+from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
@@ -95,7 +96,7 @@ class C2SDoor:
 
     domains: Mapping[str, Domain]
     registrar: Registrar
-    accounts: Any
+    accounts: IAccounts
     throttle: LoginThrottle
     embedded: EmbeddedDomain
     commands: AdHocCommands

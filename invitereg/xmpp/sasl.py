@@ -65,7 +65,7 @@ class Login:
     """What an exchange needs to know of its stream and of the accounts."""
 
     stream: ClientStream
-    accounts: Any
+    accounts: IAccounts
     throttle: LoginThrottle
 
     @property
@@ -108,7 +108,7 @@ class PlainExchange:
         return await self._login.attempt(username, lambda: self._verify(username, password))
 
     async def _verify(self, username: str, password: str) -> Success | None:
-        accounts = IAccounts(self._login.accounts)
+        accounts = self._login.accounts
         set_at = await accounts.check_password(self._login.domain, username, password)
         return None if set_at is None else Success(username, set_at)
 
@@ -140,7 +140,7 @@ class ScramExchange:
 
     async def _begin(self, message: str) -> Challenge:
         self._username = _localpart(self._name_in(message))
-        keys, self._set_at = await IAccounts(self._login.accounts).get_scram_keys(
+        keys, self._set_at = await self._login.accounts.get_scram_keys(
             self._login.domain, self._username, self._mechanism.name
         )
         known = (keys.salt, keys.stored_key, keys.server_key, keys.iterations)
@@ -183,7 +183,7 @@ class SaslHandler(XMPPHandler):
 
     def __init__(
         self,
-        accounts: Any,
+        accounts: IAccounts,
         throttle: LoginThrottle,
         mechanisms: Sequence[str],
         failed_logins: RefusalLog,

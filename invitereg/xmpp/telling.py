@@ -42,7 +42,7 @@ class ComponentTeller(XMPPHandler):
         component: str,
         ask: Ask,
         domains: Mapping[str, Domain],
-        store: Any,
+        store: INoticeStore,
         now: Callable[[], datetime],
         seconds: Callable[[], float],
     ) -> None:
@@ -52,7 +52,7 @@ class ComponentTeller(XMPPHandler):
         self._component = component
         self._ask = ask
         self._domains = domains
-        self._store = INoticeStore(store)
+        self._store = store
         self._now = now
         self._refusals = FaultLog(self._log, f"notices at {domain}", seconds)
         self._line: Any = None
@@ -80,7 +80,7 @@ class ComponentTeller(XMPPHandler):
         if line is None:
             return
         while len(self._sent) < AT_ONCE:
-            found: Sequence[Notice] = await self._store.notices_after(self._last, AT_ONCE)
+            found = await self._store.notices_after(self._last, AT_ONCE)
             if line is not self._line:
                 return
             for notice in found:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from twisted.logger import Logger
 from twisted.web.http import Request
@@ -64,8 +63,8 @@ class Authorization:
 
     _log = Logger()
 
-    def __init__(self, keys: Any, rates: Rates, now: Callable[[], datetime]) -> None:
-        self._keys = IKeyStore(keys)
+    def __init__(self, keys: IKeyStore, rates: Rates, now: Callable[[], datetime]) -> None:
+        self._keys = keys
         self._rates = rates
         self._now = now
         self._known: dict[bytes, tuple[datetime, ApiKey]] = {}
@@ -105,7 +104,7 @@ class Authorization:
         found_at, known = self._known.get(digest, (None, None))
         if known is not None and found_at is not None and now - found_at < KNOWN:
             return known
-        key: ApiKey | None = await self._keys.find_key(digest)
+        key = await self._keys.find_key(digest)
         if key is None:  # not kept: there is no end of keys that do not exist
             self._known.pop(digest, None)
         else:

@@ -1,7 +1,7 @@
 """Invites and resets, as the API does them."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,9 +29,11 @@ _ONE = ("invites", "{id}")
 class Invites:
     """Carries out what is asked about invites."""
 
-    def __init__(self, issuer: Issuer, store: Any, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, issuer: Issuer, store: IInviteStore, now: Callable[[], datetime]
+    ) -> None:
         self._issuer = issuer
-        self._store = IInviteStore(store)
+        self._store = store
         self._now = now
 
     @operation(
@@ -186,7 +188,7 @@ class Invites:
         domain = call.domain(call.query.domain).name
         return self._changed(await self._issuer.revoke(domain, call.name))
 
-    def _expiry(self, body: Expiring) -> Any:
+    def _expiry(self, body: Expiring) -> timedelta | None:
         return body.expiry(self._now()) if body.says_expiry else DEFAULT_EXPIRY
 
     def _changed(self, invite: Invite) -> Answer:
