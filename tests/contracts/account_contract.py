@@ -7,13 +7,13 @@ from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
 
 class AccountContract(StoreCase):
-    async def test_unknown(self):
+    async def test_unknown_account(self):
         """An account that is not there, or is another domain's, is None."""
         await self.redeem("romeo")
         self.assertIsNone(await self.account("juliet"))
         self.assertIsNone(await self.store.get_account("example.org", "romeo"))
 
-    async def test_list(self):
+    async def test_list_accounts(self):
         """Accounts are listed page by page, by name."""
         for username in ("c", "a", "d", "b"):
             await self.redeem(username)

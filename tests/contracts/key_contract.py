@@ -60,7 +60,7 @@ class KeyContract(StoreCase):
             )
         self.assertEqual(list(await self.store.list_keys()), [key])
 
-    async def test_revoke(self):
+    async def test_revoke_key(self):
         """A key is revoked once; when that was stays known."""
         key, revoked_at = await self.create(), self.now
         self.assertTrue(key.valid(self.now))

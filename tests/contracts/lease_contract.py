@@ -165,7 +165,7 @@ class LeaseContract(StoreCase):
         await self.store.release(first.number)
         self.assertEqual(await self.store.open_leases(DOMAIN, self.now), [second])
 
-    async def test_reset(self):
+    async def test_leased_reset(self):
         """A reset takes its use, and gives it back or writes it down."""
         await self.redeem("romeo", credentials=None)
         invite = await self.invite(kind=Kind.RESET, username="romeo")
@@ -176,6 +176,9 @@ class LeaseContract(StoreCase):
             self.assertTrue(await settle(lease.number))
             self.assertEqual((await self.get(invite)).uses, uses)
             self.assertEqual(len(await self.store.session_ends(0)), uses)
+            found = await self.store.take_errands(DOMAIN, "n", self.now, self.now + HOUR)
+            ended = [e.username for e in found if e.task is Task.END_SESSIONS]
+            self.assertEqual(ended, ["romeo"] * uses)
         self.assertEqual(
             await self.store.list_uses(DOMAIN, invite.id), [self.use("romeo", invite)]
         )
@@ -201,6 +204,9 @@ class LeaseContract(StoreCase):
         await self.invite(username="mercutio")
         reserved = self.redemption("mercutio", credentials=None).account
         await self.refused(self.store.learn(reserved), UsernameReserved)
+        await self.store.delete_account(DOMAIN, "romeo", self.now)
+        await self.refused(self.store.learn(account), UsernameReserved)
+        self.assertIsNone(await self.account("romeo"))
 
 
 class ErrandContract(StoreCase):
@@ -255,10 +261,30 @@ class ErrandContract(StoreCase):
         await self.store.finish_errand(number, "done")
         found = await self.store.get_errand(number)
         self.assertEqual((found.answer, found.details), ("done", {}))
-        self.advance(HOUR + HOUR)
+        self.advance(HOUR)
         self.assertEqual(await self.take(), [])
+        self.assertEqual(await self.store.purge_errands(DOMAIN, self.now, 9), 0)
+        self.assertEqual((await self.store.get_errand(number)).answer, "done")
+        self.advance(SECOND)
         self.assertEqual(await self.store.purge_errands(DOMAIN, self.now, 9), 1)
         self.assertIsNone(await self.store.get_errand(number))
+
+    async def test_of_the_deleted(self):
+        """Who is deleted becomes nobody's contact any more; what else is asked for is done."""
+        kept = [
+            await self.store.add_errand(self.errand(username=name, task=task, details=details))
+            for name, task, details in (
+                ("juliet", Task.DELETE, {}),
+                ("nurse", Task.CONTACTS, {"contact": "mercutio"}),
+                ("nurse", Task.CREATE, {"contact": "juliet"}),
+            )
+        ]
+        for name, contact in (("juliet", "romeo"), ("nurse", "juliet")):
+            asked = self.errand(username=name, task=Task.CONTACTS, details={"contact": contact})
+            await self.store.add_errand(asked)
+        await self.redeem("juliet")
+        await self.store.delete_account(DOMAIN, "juliet", self.now)
+        self.assertEqual(await self.take(), kept)
 
     async def test_for_one_node(self):
         """What is for one process is done by no other."""

@@ -84,7 +84,7 @@ class NoticeContract(StoreCase):
         self.assertEqual(told[1], (NoticeKind.REGISTRATION, "u002"))
         self.assertEqual(len(await self.told("nurse")), MOST)
 
-    async def test_addresses_are_forgotten(self) -> None:
+    async def test_tells_no_forgotten_address(self) -> None:
         """A notice tells no address that the history has forgotten."""
         await self.register("juliet", "romeo")
         self.advance(HOUR)
@@ -93,7 +93,7 @@ class NoticeContract(StoreCase):
         self.assertIsNone(notice.use.address)
         self.assertEqual(await self.store.notices_after(0, 1), [notice])
 
-    async def test_purge(self) -> None:
+    async def test_purge_notices(self) -> None:
         """What nobody has come for is forgotten after a time, a few at once."""
         for username in ("a", "b", "c"):
             await self.register(username, "romeo", welcome=True)

@@ -73,7 +73,7 @@ class QuotaContract(StoreCase):
         self.assertEqual(await self.open_invites(), 2)
         await self.made(username="juliet")
 
-    async def test_unlimited(self):
+    async def test_unlimited_quota(self):
         """Where the number of open invites has no limit, any number may be made."""
         for _ in range(5):
             await self.made(quota(most_open=None))

@@ -165,11 +165,13 @@ class RedeemContract(StoreCase):
 
     async def test_hits_all_or_nothing(self):
         """When one of several counters is at its limit, none of them counts."""
-        wide, narrow = counter("wide", 9), counter("narrow", 1)
-        await self.store.hit(DOMAIN, (wide, narrow), self.now)
-        self.assertIsNone(await self.store.hit(DOMAIN, (wide, narrow), self.now))
-        tallies = (await self.look_up(counters=(wide, narrow))).tallies
-        self.assertEqual([tally.count for tally in tallies], [1, 1])
+        wide, broad, narrow = counter("wide", 9), counter("broad", 9), counter("narrow", 1)
+        all_of_them = (wide, broad, narrow)
+        await self.store.hit(DOMAIN, all_of_them, self.now)
+        for counters in (all_of_them, (narrow, wide, broad), (wide, narrow, broad)):
+            self.assertIsNone(await self.store.hit(DOMAIN, counters, self.now))
+        tallies = (await self.look_up(counters=all_of_them)).tallies
+        self.assertEqual([tally.count for tally in tallies], [1, 1, 1])
 
     async def test_unhit(self):
         """A hit taken back has never happened, on each of its counters."""

@@ -1,6 +1,9 @@
 """Runs the contract of the stores on each of them."""
 
+from collections import Counter
+
 from twisted.internet import reactor
+from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from invitereg.interfaces import IStore
@@ -36,6 +39,13 @@ _CONTRACTS = (
 del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
 del RosterContract, InvitationContract, BranchContract, NoticeContract, KeyContract
 del LeaseContract, ErrandContract
+
+
+class ContractTests(SynchronousTestCase):
+    def test_each_runs(self):
+        """No contract hides another's test by its name: one class runs them all."""
+        names = [name for c in _CONTRACTS for name in vars(c) if name.startswith("test_")]
+        self.assertEqual([name for name, n in Counter(names).items() if n > 1], [])
 
 
 class MemoryStoreTests(*_CONTRACTS):
