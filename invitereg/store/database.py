@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from invitereg.errors import Unavailable
 from invitereg.logs import FaultLog
 from invitereg.metrics import Meter
-from invitereg.store.opening import BUSY_SECONDS, memory_engine, open_engine
+from invitereg.store.opening import BUSY_SECONDS, let_write, memory_engine, open_engine
 from invitereg.threads import Inline, Settle, Work
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Database:
         self._writer: Connection | None = None
 
     def read(self, job: Job[T]) -> Deferred[T]:
-        """The outcome of a job that only reads.
+        """The outcome of a job that only reads: what it writes is refused.
 
         Raises:
             Unavailable: the database did not answer; the cause is in the log.
@@ -116,6 +116,7 @@ class Database:
     def _commit_together(self, jobs: Sequence[Job[object]], settle: Settle) -> list[object]:
         if self._writer is None:
             self._writer = self.engine.connect()
+            let_write(self._writer)
         self._writer.exec_driver_sql("BEGIN IMMEDIATE")
         outcomes = [self._in_savepoint(self._writer, job) for job in jobs]
         if not settle():

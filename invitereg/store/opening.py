@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from twisted.logger import Logger
 
@@ -37,6 +37,7 @@ def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
     engine = _make_engine(path, busy_seconds)
     try:
         with _locked(data_dir), engine.connect() as connection:
+            let_write(connection)
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             schema.upgrade(connection, lambda revision: _keep_copy(path, revision))
     except schema.UnknownRevision as error:
@@ -62,9 +63,9 @@ def memory_engine() -> Engine:
     # Any, as typeshed's connection is none of SQLAlchemy's protocol.
     connection: Any = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.deserialize(content)
-    _configure(connection)
     # Made by the migration, and so the template's.
     connection.execute("UPDATE settings SET value = randomblob(32) WHERE name = 'server_key'")
+    _configure(connection)
     # Not by create_engine: each of its dialects would have all statements compiled anew.
     engine = Engine(
         StaticPool(lambda: connection, reset_on_return=None),
@@ -183,6 +184,13 @@ def _make_engine(path: Path, busy_seconds: float) -> Engine:
 def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # Without a transaction, a write would be half done by what cuts it off.
+    connection.execute("PRAGMA query_only = ON")
+
+
+def let_write(connection: Connection) -> None:
+    """Let a connection change something; others only read."""
+    connection.exec_driver_sql("PRAGMA query_only = OFF")
 
 
 @contextmanager

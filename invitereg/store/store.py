@@ -1,7 +1,8 @@
 """The store: a table of what can be asked of it, each with the job that answers.
 
 A job takes a connection, says in its docstring what it does, and is run as a read or as a
-write; `Database` tells what that means. The signature of a method is its job's.
+write, as `Database` describes. A method has its job's signature, less the connection, and
+returns a Deferred of what the job returns or raises.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ Method = Callable[Concatenate["Store", P], Deferred[T]]
 
 
 def read(job: Job[P, T]) -> Method[P, T]:
-    """A method with the outcome of a job that only reads; raises as `Database.read`."""
+    """Return a method that runs a job as a read; it raises as `Database.read`, too."""
 
     @wraps(job)
     def method(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
@@ -48,7 +49,7 @@ def read(job: Job[P, T]) -> Method[P, T]:
 
 
 def write(job: Job[P, T]) -> Method[P, T]:
-    """A method with the outcome of a job, once it is on disk; raises as `Database.write`."""
+    """Return a method that runs a job as a write; it raises as `Database.write`, too."""
 
     @wraps(job)
     def method(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:

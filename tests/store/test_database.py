@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs
 
 from invitereg.errors import InvalidInvite, Unavailable
+from invitereg.store.opening import let_write
 from tests.store.database_case import DatabaseCase
 
 
@@ -173,10 +174,27 @@ class DatabaseTests(DatabaseCase):
         [logged] = [e for e in events if e["log_level"] is LogLevel.error]
         self.assertEqual(logged["error_id"], error.error_id)
 
+    async def test_reads_write_nothing(self):
+        """A job that writes and is run as a read fails, and leaves nothing half done."""
+        with capturedLogs() as events:
+            await self.assertFailure(self.database.read(insert("a")), Unavailable)
+        self.assertIn("readonly", str(events[0]["cause"]))
+        # Nor does any reader get the writer's connection, before or after it was dropped.
+        await self.database.write(insert("b"))
+        await self.database.write(trigger)
+        await self.assertFailure(self.database.write(insert("full")), Unavailable)
+        await self.database.write(insert("c"))
+        reads = [self.database.read(insert("a")) for _ in range(9)]
+        for success, failure in await DeferredList(reads, consumeErrors=True):
+            self.assertFalse(success)
+            failure.trap(Unavailable)
+        self.assertEqual(await self.stored(), ["b", "c"])
+
     async def test_savepoint_first(self):
         """A savepoint is within the transaction: what is rolled back leaves nothing."""
         connection = self.database.engine.connect()
         self.addCleanup(connection.close)
+        let_write(connection)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         connection.exec_driver_sql("SAVEPOINT job")
         insert("a")(connection)
@@ -223,6 +241,7 @@ class InlineDatabaseTests(DatabaseCase):
             connection.execute("PRAGMA busy_timeout = 1")
 
         event.listen(self.database.engine, "checkout", hurry)
+        let_write(other)
         other.exec_driver_sql("BEGIN IMMEDIATE")
         with capturedLogs() as events:
             self.failureResultOf(self.database.write(insert("a")), Unavailable)

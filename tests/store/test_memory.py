@@ -3,13 +3,20 @@
 import gc
 import weakref
 
+from sqlalchemy import delete, insert
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import Unavailable
 from invitereg.model import Status
 from invitereg.store.database import open_memory
+from invitereg.store.rows import account_row
 from invitereg.store.store import Store
-from invitereg.testing import START, make_invite, memory_store
+from invitereg.store.tables import accounts, settings
+from invitereg.testing import START, make_account, make_invite, memory_store
+
+_NO_NAME = insert(accounts).values(account_row(make_account()))
+_FORGET = delete(settings)
 
 
 class MemoryTests(SynchronousTestCase):
@@ -32,6 +39,21 @@ class MemoryTests(SynchronousTestCase):
         self.successResultOf(self.store.create_invite(make_invite(id="i"), b"digest"))
         other = Store(self.store.database)
         self.assertEqual(self.successResultOf(other.get_invite("example.com", "i")).id, "i")
+
+    def test_foreign_keys(self):
+        """It refuses what the file refuses: an account without its name."""
+        names = self.store.database.write(lambda connection: connection.execute(_NO_NAME))
+        with capturedLogs():
+            self.failureResultOf(names, Unavailable)
+        found = self.store.list_accounts("example.com")
+        self.assertEqual(self.successResultOf(found), [])
+
+    def test_reads_write_nothing(self):
+        """A job that writes is run as a write."""
+        reading = self.store.database.read(lambda connection: connection.execute(_FORGET))
+        with capturedLogs():
+            self.failureResultOf(reading, Unavailable)
+        self.assertEqual(len(self.successResultOf(self.store.server_key())), 32)
 
     def test_closed(self):
         """One that is closed is no empty one: whoever still asks is told that it fails."""
