@@ -1,6 +1,8 @@
 """Runs the contract of the stores on each of them."""
 
 from collections import Counter
+from importlib import import_module
+from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
@@ -46,6 +48,14 @@ class ContractTests(SynchronousTestCase):
         """No contract hides another's test by its name: one class runs them all."""
         names = [name for c in _CONTRACTS for name in vars(c) if name.startswith("test_")]
         self.assertEqual([name for name, n in Counter(names).items() if n > 1], [])
+
+    def test_none_is_forgotten(self):
+        """Every contract in this folder is run, but for the backends', which run theirs."""
+        for path in Path(__file__).parent.glob("*_contract.py"):
+            module = import_module(f"tests.contracts.{path.stem}")
+            if path.stem != "backend_contract":
+                contracts = {c for name, c in vars(module).items() if name.endswith("Contract")}
+                self.assertEqual(contracts - set(_CONTRACTS), set(), path.name)
 
 
 class MemoryStoreTests(*_CONTRACTS):
