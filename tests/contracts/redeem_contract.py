@@ -173,6 +173,15 @@ class RedeemContract(StoreCase):
         tallies = (await self.look_up(counters=all_of_them)).tallies
         self.assertEqual([tally.count for tally in tallies], [1, 1, 1])
 
+    async def test_hits_of_a_clock_that_was_ahead(self):
+        """After the clock was set back by more than a period, its hits hold nobody up."""
+        for ahead, counted in ((2 * HOUR, 0), (HOUR, 1)):
+            one = counter(f"{ahead}", most=1)
+            await self.store.hit(DOMAIN, (one,), self.now + ahead)
+            self.assertEqual((await self.look_up(counters=(one,))).tallies[0].count, counted)
+            found = await self.store.hit(DOMAIN, (one,), self.now)
+            self.assertEqual(found is not None, counted == 0)
+
     async def test_unhit(self):
         """A hit taken back has never happened, on each of its counters."""
         wide, narrow = counter("wide", 9), counter("narrow", 1)
