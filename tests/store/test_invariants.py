@@ -6,20 +6,28 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 from twisted.python.failure import Failure
 
 from invitereg.errors import Refused, Unavailable
 from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
-from invitereg.model import Kind, Status, Use, token_digest
+from invitereg.model import Invite, Kind, Status, Use, token_digest
 from invitereg.notices import Notice, NoticeKind
 from invitereg.questions import Subscribing
 from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 
-NAMES = ("romeo", "juliet", "nurse")
+NAMES = ("romeo", "juliet", "nurse", "tybalt")
 USERNAMES = st.sampled_from(NAMES)
 TIMES = st.sampled_from([None, timedelta(0), HOUR, 3 * HOUR])
 JIDS = st.sampled_from([*(f"{name}@{DOMAIN}" for name in ("romeo", "juliet")), "example.org"])
@@ -52,8 +60,9 @@ class Workings(RuleBasedStateMachine):
         self.store = memory_store()
         self.now = START
         self.made = 0
-        self.hits = []
+        self.hits = []  # what `unhit` can take back, with what it counted
         self.leases = []
+        self.counted = []  # counters, each with the time of a hit
 
     def teardown(self):
         self.store.database.close()
@@ -123,8 +132,43 @@ class Workings(RuleBasedStateMachine):
             expires_at=self.later(expiry),
             inviter=inviter,
         )
-        self.do("create_invite", invite, token_digest(invite.id))
+        created = self.do("create_invite", invite, token_digest(invite.id))
+        return multiple() if created is REFUSED else invite
+
+    @initialize(names=st.sets(USERNAMES, max_size=2))
+    def begin(self, names):
+        for name in sorted(names):
+            self.redeem(None, name, False, None, True, [])
+
+    @rule(
+        target=invites,
+        kind=st.sampled_from([Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT]),
+        username=st.none() | USERNAMES,
+        uses=st.sampled_from([1, 2, None]),
+        inviter=USERNAMES,
+        by=COUNTED,
+    )
+    def create_and_reserve(self, kind, username, uses, inviter, by):
+        """Two steps, which chance would seldom put together."""
+        invite = self.create(kind, inviter, username, uses, HOUR)
+        if isinstance(invite, Invite):
+            for name in [username] if username else NAMES:
+                self.reserve(invite, name, False, by)
         return invite
+
+    def took(self, before, done, counter):
+        """What was taken was there to be taken."""
+        if done is REFUSED:
+            return
+        if before is not None:
+            assert before.revoked_at is None
+            assert not before.used_up
+        if counter is not None:
+            self.counted.append((counter, self.now))
+
+    def now_as(self, invite):
+        """An invite as it is stored."""
+        return invite and self.ask("get_invite", DOMAIN, invite.id)
 
     @rule(
         invite=st.none() | invites,
@@ -150,7 +194,8 @@ class Workings(RuleBasedStateMachine):
                 for watcher in watchers
             ),
         )
-        self.do("redeem", redemption)
+        before = self.now_as(invite)
+        self.took(before, self.do("redeem", redemption), redemption.counter)
 
     @rule(invite=st.none() | invites, username=USERNAMES, operator=st.booleans(), by=COUNTED)
     def reserve(self, invite, username, operator, by):
@@ -161,16 +206,36 @@ class Workings(RuleBasedStateMachine):
             use = replace(use, kind=invite.kind)
         account = make_account(username=username, created_at=self.now, credentials=None)
         redemption = Redemption(account=account, use=use, counter=by, operator=operator)
+        before = self.now_as(invite)
         lease = self.do("reserve", redemption, self.now)
+        counted = by if use.kind is not Kind.RESET else None
+        self.took(before, lease, counted)
         if isinstance(lease, Lease):
-            self.leases.append((lease.number, use))
+            self.leases.append((lease.number, use, counted and (counted, self.now)))
 
+    @precondition(lambda self: self.leases)
     @rule(place=st.integers(0, 9), done=st.booleans())
     def settle(self, place, done):
-        if place < len(self.leases):
-            number, _use = self.leases.pop(place)
-            assert self.do("complete" if done else "release", number) is True
-            assert self.do("complete", number) is False
+        number, use, counted = self.leases.pop(place % len(self.leases))
+        assert self.do("complete" if done else "release", number) is True
+        assert self.do("complete", number) is False
+        if counted and not done:
+            self.counted.remove(counted)
+        if done and use.kind is Kind.RESET:
+            self.assert_ended(use.username)
+
+    def assert_ended(self, username):
+        last = self.ask("session_ends", None)[-1]
+        assert (last.username, last.at) == (username, self.now)
+
+    @rule(username=USERNAMES)
+    def learn(self, username):
+        account = make_account(username=username, created_at=self.now, credentials=None)
+        before = self.found(username)
+        learnt = self.do("learn", account)
+        assert (learnt is False) is before.account_exists
+        held = before.deleted or before.reserved_for is not None
+        assert (learnt is REFUSED) is held
 
     @rule(username=USERNAMES, contact=USERNAMES, stanza=st.sampled_from(Stanza))
     def send(self, username, contact, stanza):
@@ -208,7 +273,12 @@ class Workings(RuleBasedStateMachine):
     @rule(invite=invites)
     def reset(self, invite):
         use = self.use(invite.username or "romeo", invite)
-        self.do("reset", use, make_credentials(changed_at=self.now))
+        before = self.now_as(invite)
+        done = self.do("reset", use, make_credentials(changed_at=self.now))
+        self.took(before, done, None)
+        if done is not REFUSED:
+            assert before.kind is Kind.RESET
+            self.assert_ended(use.username)
 
     @rule(invite=invites)
     def revoke(self, invite):
@@ -234,7 +304,10 @@ class Workings(RuleBasedStateMachine):
 
     @rule(time=st.sampled_from([0 * HOUR, HOUR]))
     def purge(self, time):
+        undecided = {use.invite_id for _number, use, _counted in self.leases}
+        undecided &= {invite.id for invite in self.ask("list_invites", DOMAIN, self.now)}
         self.do("purge_invites", DOMAIN, self.now - time, 9)
+        assert undecided <= {i.id for i in self.ask("list_invites", DOMAIN, self.now)}
         self.do("purge_names", DOMAIN, self.now, 9)
 
     @rule(username=USERNAMES, keep=st.sampled_from([None, HOUR]))
@@ -242,15 +315,23 @@ class Workings(RuleBasedStateMachine):
         until = keep and self.now + keep
         if self.do("delete_account", DOMAIN, username, self.now, until=until) is REFUSED:
             return
+        self.assert_ended(username)
         for invite in self.ask("list_invites", DOMAIN, self.now):
             theirs = invite.kind is Kind.RESET and invite.username == username
             if theirs or invite.inviter == username:
                 assert invite.status(self.now) in (Status.REVOKED, Status.USED)
 
-    @rule(username=USERNAMES, since=st.sampled_from([0 * HOUR, HOUR]))
-    def set_credentials(self, username, since):
+    @rule(username=USERNAMES, known=st.booleans())
+    def set_credentials(self, username, known):
+        """Only who knows which password there is sets another."""
+        account = self.ask("get_account", DOMAIN, username)
+        set_at = account and account.credentials and account.credentials.changed_at
+        since = set_at if set_at and known else self.now - 9 * HOUR
         credentials = make_credentials(changed_at=self.now)
-        self.do("set_credentials", DOMAIN, username, credentials, self.now - since)
+        done = self.do("set_credentials", DOMAIN, username, credentials, since)
+        assert (done is REFUSED) is (since != set_at)
+        if done is not REFUSED:
+            self.assert_ended(username)
 
     @rule(username=USERNAMES)
     def revoke_branch(self, username):
@@ -280,7 +361,9 @@ class Workings(RuleBasedStateMachine):
         numbers = self.do("hit", DOMAIN, which, self.now)
         assert (numbers is None) is any(full[COUNTERS.index(counted)] for counted in which)
         if numbers is not None:
-            self.hits.append(numbers)
+            counted = [(counter, self.now) for counter in which]
+            self.hits.append((numbers, counted))
+            self.counted += counted
 
     def tallies(self):
         return self.found("romeo").tallies
@@ -288,7 +371,10 @@ class Workings(RuleBasedStateMachine):
     @rule()
     def unhit(self):
         if self.hits:
-            self.ask("unhit", self.hits.pop())
+            numbers, counted = self.hits.pop()
+            self.ask("unhit", numbers)
+            for one in counted:
+                self.counted.remove(one)
 
     @rule(time=st.sampled_from([HOUR / 2, HOUR, 2 * HOUR]))
     def advance(self, time):
@@ -299,14 +385,17 @@ class Workings(RuleBasedStateMachine):
         """Whoever holds a name holds it alone, and it is an account, an invite or neither."""
         accounts = [account.username for account in self.ask("list_accounts", DOMAIN)]
         assert accounts == self.ask("list_usernames", DOMAIN) == sorted(accounts)
-        leased = {use.username for _number, use in self.leases if use.kind is not Kind.RESET}
+        leased = {use.username for _, use, _ in self.leases if use.kind is not Kind.RESET}
         assert not leased & set(accounts)
         for username in NAMES:
             found = self.found(username)
             assert found.account_exists is (username in leased.union(accounts))
             held_by = (found.account_exists, found.reserved_for is not None, found.deleted)
             assert sum(held_by) <= 1
-        for invite in self.ask("list_invites", DOMAIN, self.now, Status.PENDING):
+        pending = self.ask("list_invites", DOMAIN, self.now, Status.PENDING)
+        reserving = {self.found(username).reserved_for for username in NAMES} - {None}
+        assert reserving <= {invite.id for invite in pending}
+        for invite in pending:
             if invite.username is not None and invite.kind is not Kind.RESET:
                 assert self.found(invite.username).reserved_for == invite.id
 
@@ -315,7 +404,7 @@ class Workings(RuleBasedStateMachine):
         """An invite has as many uses as the history and the open leases say, and may have."""
         history = self.ask("list_uses", DOMAIN)
         taken = Counter(use.invite_id for use in history)
-        taken.update(use.invite_id for _number, use in self.leases)
+        taken.update(use.invite_id for _number, use, _counted in self.leases)
         invites = self.ask("list_invites", DOMAIN, self.now)
         for invite in invites:
             # The use of a reset whose account was deleted meanwhile is not given back.
@@ -334,8 +423,10 @@ class Workings(RuleBasedStateMachine):
 
     @invariant()
     def limits_hold(self):
-        for counted, tally in zip(COUNTERS, self.tallies(), strict=True):
-            assert tally.count <= counted.limit.max
+        """As many hits count as there were in the period, and never too many."""
+        recent = Counter(one for one, at in self.counted if at > self.now - HOUR)
+        for one, tally in zip(COUNTERS, self.tallies(), strict=True):
+            assert tally.count == recent[one] <= one.limit.max
 
     @invariant()
     def both_sides_agree(self):
@@ -351,8 +442,8 @@ class Workings(RuleBasedStateMachine):
 
 
 Workings.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
+    max_examples=60,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
