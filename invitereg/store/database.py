@@ -42,7 +42,11 @@ def open_database(
 
 
 def open_memory() -> "Database":
-    """Open an empty database in memory, for one thread; it is gone when it is closed."""
+    """Open an empty database in memory, for the calling thread, whose work it does at once.
+
+    It is gone when it is closed, and when a transaction fails as a whole: a file is opened
+    again, and this is not.
+    """
     return Database(memory_engine(), Inline())
 
 

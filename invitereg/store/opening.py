@@ -56,12 +56,13 @@ def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
 def memory_engine() -> Engine:
     """The engine for an empty database in memory, at the newest schema.
 
-    It has one connection for all who ask, one at a time. The database is gone with it: when
-    it is closed, or nobody has the engine any more.
+    It has one connection for all who ask, one at a time and in the thread that calls this.
+    The database is gone with it: when it is closed, when a transaction fails as a whole, or
+    when nobody has the engine any more.
     """
     template, content = _template()
     # Any, as typeshed's connection is none of SQLAlchemy's protocol.
-    connection: Any = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection: Any = sqlite3.connect(":memory:", isolation_level=None)
     connection.deserialize(content)
     # Made by the migration, and so the template's.
     connection.execute("UPDATE settings SET value = randomblob(32) WHERE name = 'server_key'")
@@ -74,8 +75,16 @@ def memory_engine() -> Engine:
         hide_parameters=True,
         execution_options=template.get_execution_options(),
     )
-    weakref.finalize(engine, connection.close)
+    # Lent once: a pool closes nothing that it has never lent.
+    engine.connect().close()
+    weakref.finalize(engine, _close, connection)
     return engine
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    # In another thread, where the garbage may be collected, SQLite is not asked.
+    with suppress(sqlite3.ProgrammingError):
+        connection.close()
 
 
 @cache

@@ -139,7 +139,11 @@ class ErrorTests(CommandCase):
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends a command with 130 and no words."""
-        with mock.patch.object(Store, "get_invite", side_effect=KeyboardInterrupt):
+
+        def interrupted(connection: Connection, *rest: object) -> None:
+            raise KeyboardInterrupt
+
+        with mock.patch.object(Store, "get_invite", read(interrupted)):
             result = self.call("invite", "show", "x")
         self.assertEqual((result.exit_code, result.output), (130, ""))
 

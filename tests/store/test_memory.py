@@ -1,6 +1,7 @@
 """A database in memory, as tests have it, and who keeps nothing."""
 
 import gc
+import threading
 import weakref
 
 from sqlalchemy import delete, insert
@@ -63,6 +64,21 @@ class MemoryTests(SynchronousTestCase):
             self.failureResultOf(self.store.server_key(), Unavailable)
             asked = self.store.create_invite(make_invite(), b"other")
             self.failureResultOf(asked, Unavailable)
+
+    def test_closed_unused(self):
+        """So is one that nobody has used."""
+        database = open_memory()
+        database.close()
+        self.failureResultOf(Store(database).server_key(), Unavailable)
+
+    def test_other_thread(self):
+        """Whoever asks in another thread is refused; SQLite would crash the process."""
+        asked = []
+        thread = threading.Thread(target=lambda: asked.append(self.store.server_key()))
+        thread.start()
+        thread.join()
+        self.failureResultOf(asked[0], Unavailable)
+        self.assertEqual(len(self.successResultOf(self.store.server_key())), 32)
 
     def test_forgotten(self):
         """Whoever does not close one has it closed when it is forgotten."""
