@@ -23,7 +23,7 @@ class Asking:
     """Asks one server.
 
     Attributes:
-        server: that one.
+        server: the one that is asked.
         faults: where it is noted that the server does not work, and does again.
     """
 

@@ -60,7 +60,7 @@ class Database:
     _log = Logger()
 
     def __init__(self, engine: Engine, work: Work, meter: Meter | None = None) -> None:
-        """Made by `open_database` or `open_memory`."""
+        """Take over an engine; `open_database` and `open_memory` make one."""
         self.engine = engine
         # Apart, as reading may go on well while nothing can be written.
         self._read_faults = FaultLog(self._log, "Database")
@@ -71,7 +71,7 @@ class Database:
         self._writer: Connection | None = None
 
     def read(self, job: Job[T]) -> Deferred[T]:
-        """The outcome of a job that only reads: what it writes is refused.
+        """Return the outcome of a job that only reads: what it writes is refused.
 
         Raises:
             Unavailable: the database did not answer; the cause is in the log.

@@ -54,7 +54,7 @@ def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
 
 
 def memory_engine() -> Engine:
-    """The engine for an empty database in memory, at the newest schema.
+    """Make the engine for an empty database in memory, at the newest schema.
 
     It has one connection for all who ask, one at a time and in the thread that calls this.
     The database is gone with it: when it is closed, when a transaction fails as a whole, or
@@ -89,7 +89,7 @@ def _close(connection: sqlite3.Connection) -> None:
 
 @cache
 def _template() -> tuple[Engine, bytes]:
-    """What all databases in memory share: an engine, whose own is closed, and their content.
+    """Return what databases in memory share: an engine, whose own is closed, and content.
 
     To migrate takes a fifth of a second, to deserialise what came of it a tenth of a
     millisecond.
