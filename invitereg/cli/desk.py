@@ -39,15 +39,13 @@ class Desk:
     """Everything that commands need, opened for one of them.
 
     Attributes:
-        database: what the store is kept in, for what is done to all of it.
-        store: invites, accounts and keys of the HTTP API.
+        store: all that is kept; its ``database`` is for what is done to all of it.
         accounts: the account backend.
     """
 
     def __init__(self, config: Config, database: Database, work: Inline) -> None:
         scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
         iterations = config.accounts.scram_iterations
-        self.database = database
         self.store = Store(database)
         own = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
         self.accounts = AccountsByDomain(

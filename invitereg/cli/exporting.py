@@ -47,4 +47,4 @@ def command(desk: Desk, output: Path | None, force: bool, as_json: bool) -> None
 
 
 def _export(desk: Desk, file: IO[bytes]) -> Mapping[str, int]:
-    return desk.run(desk.database.read(lambda c: export_all(c, file.write)))
+    return desk.run(desk.store.database.read(lambda c: export_all(c, file.write)))

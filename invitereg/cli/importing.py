@@ -56,7 +56,9 @@ def from_file(desk: Desk, file: IO[bytes], any_domain: bool, as_json: bool) -> N
     now = desk.now()
     domains = None if any_domain else {domain.name for domain in desk.domains()}
     try:
-        counts = desk.run(desk.database.write(lambda c: import_all(c, file, now, domains)))
+        counts = desk.run(
+            desk.store.database.write(lambda c: import_all(c, file, now, domains))
+        )
     except InvalidRequest as error:
         raise InvalidRequest(f"{file.name}: {error}") from None
     print_counts(counts, as_json)
@@ -92,7 +94,7 @@ def from_prosody(
         return adopted
 
     try:
-        adopted = desk.run(desk.database.write(work))
+        adopted = desk.run(desk.store.database.write(work))
     except _Undone as undone:
         adopted = undone.adopted
     for reason in adopted.reasons:
