@@ -1,6 +1,7 @@
 """A database in memory, as tests have it, and who keeps nothing."""
 
 import gc
+import sys
 import threading
 import weakref
 
@@ -10,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import Unavailable
 from invitereg.model import Status
+from invitereg.store import schema
 from invitereg.store.database import open_memory
 from invitereg.store.rows import account_row
 from invitereg.store.store import Store
@@ -40,6 +42,28 @@ class MemoryTests(SynchronousTestCase):
         self.successResultOf(self.store.create_invite(make_invite(id="i"), b"digest"))
         other = Store(self.store.database)
         self.assertEqual(self.successResultOf(other.get_invite("example.com", "i")).id, "i")
+
+    def test_migrated_once(self):
+        """Only the first one in a process is migrated."""
+        self.patch(schema, "upgrade", lambda *_: self.fail("migrated again"))
+        self.assertEqual(self.successResultOf(memory_store().list_usernames("x")), [])
+
+    def test_compiled_once(self):
+        """What one has asked need not be compiled for the next, which asks for itself."""
+        stores = (self.store, memory_store())
+        caches = [s.database.engine.get_execution_options()["compiled_cache"] for s in stores]
+        self.assertIs(*caches)
+        compiled = []
+        for store in stores:
+            note = f"of {stores.index(store)}"
+            for name in ("i", "j"):
+                invite = make_invite(id=name, note=note)
+                self.successResultOf(store.create_invite(invite, name.encode()))
+            found = self.successResultOf(store.get_invite("example.com", "j"))
+            self.assertEqual(found.note, note)
+            compiled.append(len(caches[0]))
+        self.assertGreater(compiled[0], 0)
+        self.assertEqual(*compiled)
 
     def test_foreign_keys(self):
         """It refuses what the file refuses: an account without its name."""
@@ -79,6 +103,23 @@ class MemoryTests(SynchronousTestCase):
         thread.join()
         self.failureResultOf(asked[0], Unavailable)
         self.assertEqual(len(self.successResultOf(self.store.server_key())), 32)
+
+    def test_forgotten_in_another_thread(self):
+        """Garbage may be collected anywhere, and nothing is said about it."""
+        said, kept = [], [open_memory()]
+        self.patch(sys, "excepthook", lambda *error: said.append(error))
+        self.patch(sys, "unraisablehook", said.append)
+        engine = weakref.ref(kept[0].engine)
+
+        def forget():
+            kept.clear()
+            gc.collect()
+
+        thread = threading.Thread(target=forget)
+        thread.start()
+        thread.join()
+        self.assertIsNone(engine())
+        self.assertEqual(said, [])
 
     def test_forgotten(self):
         """Whoever does not close one has it closed when it is forgotten."""
