@@ -1,13 +1,10 @@
 """A store whose rosters a test writes down, and can keep back."""
 
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
-from invitereg.interfaces import IStore
 from invitereg.roster import RosterItem, Subscription
 
 
-@implementer(IStore)
 class Book:
     """A store with other rosters than those that people have made.
 

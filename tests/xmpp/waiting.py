@@ -1,12 +1,8 @@
 """A store that answers when it is told to."""
 
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
-
-from invitereg.interfaces import IStore
 
 
-@implementer(IStore)
 class SlowStore:
     """Does at once what it is asked, but keeps the answers back while ``slow``."""
 
