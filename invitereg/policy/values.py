@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from invitereg.model import Invite
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from invitereg.policy.networks import IPV4_PREFIX, IPV6_PREFIX, Share, nested_shares
+from invitereg.policy.networks import Address as Address
+from invitereg.policy.networks import Network as Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,6 @@ def within(address: Origin | None, networks: tuple[Network, ...]) -> bool:
     return any(address in network for network in networks)
 
 
-@lru_cache(maxsize=1024)
-def _network(address: Address, prefix: int) -> str:
-    return str(ip_network((address, prefix), strict=False))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """At most ``max`` of something in any ``period``."""
@@ -76,7 +71,8 @@ class Limits:
     """How much of what is allowed, and which networks are exempt or kept out.
 
     Attributes:
-        ipv4_prefix, ipv6_prefix: how much of an address is one network.
+        ipv4_prefix, ipv6_prefix: how much of an address is one network, the narrowest of those
+            that are counted: see `shares`.
         logins: failures per account and network; ten times as many per network.
         shared_invite: registrations per invite with several uses, and network.
         roster: contacts of one account.
@@ -84,8 +80,8 @@ class Limits:
     """
 
     registration: Limit = Limit(max=5, period=timedelta(hours=1))
-    ipv4_prefix: int = 32
-    ipv6_prefix: int = 64
+    ipv4_prefix: int = IPV4_PREFIX
+    ipv6_prefix: int = IPV6_PREFIX
     token_guesses: Limit = Limit(max=10, period=timedelta(minutes=10))
     logins: Limit = Limit(max=10, period=timedelta(minutes=10))
     shared_invite: Limit = Limit(max=30, period=timedelta(hours=1))
@@ -99,13 +95,17 @@ class Limits:
         """Whether ``address`` skips the throttles."""
         return within(address, self.allowlist)
 
-    def network(self, address: Origin | None) -> str:
-        """The network of ``address``, as the key under which it is counted."""
-        if address is None:
-            return "local"
-        if isinstance(address, Sender):
-            return str(address)
-        return _network(address, self.ipv4_prefix if address.version == 4 else self.ipv6_prefix)
+    def shares(self, origin: Origin | None) -> tuple[Share, ...]:
+        """Return the networks in which ``origin`` is counted, the narrowest first."""
+        if origin is None:
+            return (Share("local"),)
+        if isinstance(origin, Sender):
+            return (Share(str(origin)),)
+        return nested_shares(origin, self.ipv4_prefix, self.ipv6_prefix)
+
+    def network(self, origin: Origin | None) -> str:
+        """Return the narrowest network in which ``origin`` is counted."""
+        return self.shares(origin)[0].network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
