@@ -6,12 +6,7 @@ from datetime import datetime, timedelta
 
 from twisted.logger import Logger
 
-from invitereg.errors import (
-    InvalidInvite,
-    Refused,
-    Throttled,
-    UnacceptablePassword,
-)
+from invitereg.errors import InvalidInvite, Refused, UnacceptablePassword
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
@@ -28,10 +23,11 @@ from invitereg.model import (
 )
 from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
-from invitereg.policy.counters import guess_counter, registration_counter, stale_counter
+from invitereg.policy.counters import guess_counter, registration_counter
 from invitereg.policy.passwords import refuse_password
 from invitereg.policy.values import Domain, Facts, Origin, Request, Tally
 from invitereg.submissions import Grant, Submission, account_of, use_of
+from invitereg.tokens import TokenThrottle
 
 __all__ = ["Grant", "Registrar", "Submission"]
 
@@ -62,6 +58,7 @@ class Registrar:
         self.refusals = RefusalLog(self._log)
         self._meter = meter or Meter()
         self._store = store
+        self._tokens = TokenThrottle(store)
         self._accounts = accounts
         self._now = now
 
@@ -74,12 +71,17 @@ class Registrar:
         """
         return await self._grant(Request(domain=domain, address=address, has_token=True), token)
 
-    async def preview(self, domain: str, address: Origin | None, token: str) -> Grant:
+    async def preview(
+        self, domain: str, address: Origin | None, token: str, *, scripted: bool = False
+    ) -> Grant:
         """What a token is for, to show it: also an invite that only makes contacts.
 
-        Raises as `preauthorise`, but not as too many have registered: others still may.
+        ``scripted`` is as in `Request`. Raises as `preauthorise`, but not as too many have
+        registered: others still may.
         """
-        request = Request(domain=domain, address=address, has_token=True, viewing=True)
+        request = Request(
+            domain=domain, address=address, has_token=True, viewing=True, scripted=scripted
+        )
         return await self._grant(request, token)
 
     async def admit(self, domain: str, address: Origin | None) -> None:
@@ -96,11 +98,13 @@ class Registrar:
         domain, address = request.domain, request.address
         digest = token_digest(token)
         decision, findings = await self.explain(request, digest)
-        if isinstance(decision.refusal, InvalidInvite):
-            await self._count_refused_token(domain, address, findings.invite)
-        if decision.refusal is not None:
+        refusal = decision.refusal
+        if isinstance(refusal, InvalidInvite):
+            policy = self.domains[domain].policy
+            refusal = await self._tokens.count(policy, request, findings, self._now())
+        if refusal is not None:
             self._refused(decision.rule, domain, address, findings.invite)
-            raise decision.refusal
+            raise refusal
         if findings.invite is None:
             raise InvalidInvite
         return Grant(findings.invite, digest)
@@ -112,7 +116,9 @@ class Registrar:
         policy, now = self.domains[request.domain].policy, self._now()
         # A token that was found valid before is no guess.
         guessing = digest is not None and not request.preauthorised
-        guesses = (guess_counter(policy, request.address),) if guessing else ()
+        guesses = (
+            (guess_counter(policy, request.address, request.scripted),) if guessing else ()
+        )
         query = Query(
             domain=request.domain,
             now=now,
@@ -120,7 +126,7 @@ class Registrar:
             username=localpart_or_none(request.username),
             counters=guesses,
         )
-        findings = await self._store.look_up(query)
+        findings = await self._tokens.look_up(query)
         facts = Facts(
             now=now,
             invite=findings.invite,
@@ -273,17 +279,6 @@ class Registrar:
 
     def _notices(self, use: Use) -> tuple[Notice, ...]:
         return tuple(notices_about(self.domains[use.domain], use))
-
-    async def _count_refused_token(
-        self, domain: str, address: Origin | None, invite: Invite | None
-    ) -> None:
-        """Count a guess; and what is none, so that it takes as long and tells nothing."""
-        policy = self.domains[domain].policy
-        if policy.limits.allowlisted(address):
-            return
-        counter = (stale_counter if invite else guess_counter)(policy, address)
-        if await self._store.hit(domain, (counter,), self._now()) is None and not invite:
-            raise Throttled
 
     def _refused(
         self, rule: str, domain: str, address: Origin | None, invite: Invite | None

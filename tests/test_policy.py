@@ -29,7 +29,12 @@ from invitereg.errors import (
 )
 from invitereg.model import Invite, Kind
 from invitereg.policy import Decision, decide
-from invitereg.policy.counters import guess_counter, login_counters, registration_counter
+from invitereg.policy.counters import (
+    guess_counter,
+    login_counters,
+    periods,
+    registration_counter,
+)
 from invitereg.policy.rules import RULES
 from invitereg.policy.values import (
     Facts,
@@ -196,26 +201,33 @@ class TooManyGuessesTests(RuleTestCase):
     nine, ten = (Tally(count=n, oldest=NOW - timedelta(minutes=4)) for n in (9, 10))
 
     def test_boundary(self) -> None:
-        """After ten wrong tokens even a right one is refused, until the first is old enough."""
-        self.assertPasses(facts=known(guesses=self.nine))
-        refusal = self.assertRefused(facts=known(guesses=self.ten))
+        """After ten wrong tokens the next is refused, until the first is old enough."""
+        self.assertPasses(facts=replace(NO_INVITE, guesses=self.nine))
+        refusal = self.assertRefused(facts=replace(NO_INVITE, guesses=self.ten))
         self.assertEqual(refusal.retry_after, 360)
 
     def test_without_token(self) -> None:
         """Who sends no token does not guess."""
         self.assertPasses(OPEN, WITHOUT_TOKEN, replace(NO_INVITE, guesses=MANY))
 
-    def test_reset(self) -> None:
-        """Tokens of resets cannot be guessed either."""
-        self.assertRefused(facts=known(invite=RESET, guesses=MANY))
+    def test_exists(self) -> None:
+        """A token that exists is no guess, whatever it is for and however many were."""
+        for invite in (GUEST, RESET, replace(GUEST, expires_at=NOW), WORST_INVITE):
+            self.assertPasses(facts=known(invite=invite, guesses=MANY))
+
+    def test_scripts(self) -> None:
+        """What scripts on web pages try has a counter of its own."""
+        names = {guess_counter(Policy(), ADDRESS, by).name for by in (False, True)}
+        self.assertEqual(len(names), 2)
+        self.assertLessEqual(names, set(periods(Policy())))
 
     def test_allowlist(self) -> None:
         """The office's network is not throttled."""
-        self.assertPasses(limits(allowlist=NETWORK), facts=known(guesses=MANY))
+        self.assertPasses(limits(allowlist=NETWORK), facts=replace(NO_INVITE, guesses=MANY))
 
     def test_local_socket(self) -> None:
         """Guesses through a local socket are counted too, all together."""
-        self.assertRefused(request=asked(address=None), facts=known(guesses=MANY))
+        self.assertRefused(request=asked(address=None), facts=replace(NO_INVITE, guesses=MANY))
         self.assertEqual(guess_counter(Policy(), None).key, "local")
 
 

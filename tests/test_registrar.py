@@ -125,12 +125,49 @@ class RedeemTests(UseCase):
         wrong = "x" * 24
         for _ in range(10):
             self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, wrong))
-        _, token = self.invite()
-        error = self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, token))
+        error = self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, wrong))
         self.assertEqual(error.retry_after, 600)
-        self.preauthorise(token, ip_address("192.0.2.2"))
+        there = ip_address("192.0.2.2")
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, there, wrong))
         self.clock.advance(600)
-        self.preauthorise(token)
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, wrong))
+
+    def test_guest_of_a_guesser(self) -> None:
+        """Who has an invite gets in, however much somebody guesses in the same network."""
+        for number in range(30):
+            working = self.registrar.preauthorise(DOMAIN, HOME, f"{number}")
+            self.refused(InvalidInvite if number < 10 else Throttled, working)
+        for uses in (1, 3, None):
+            _, token = self.invite(uses=uses)
+            self.done(self.registrar.preview(DOMAIN, HOME, token))
+            name = f"guest{uses}"
+            grant = self.preauthorise(token)
+            self.done(self.registrar.redeem(self.submission(name, grant=grant)))
+
+    def test_over_while_somebody_guesses(self) -> None:
+        """Past the limit, a token that is over is answered as an unknown one is."""
+        over, token = self.invite()
+        self.done(self.issuer.revoke(DOMAIN, over.id))
+        for _ in range(10):
+            self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, "wrong"))
+        told = {
+            str(vars(self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, one))))
+            for one in (token, "wrong")
+        }
+        self.assertEqual(len(told), 1, told)
+
+    def test_scripts_are_counted_apart(self) -> None:
+        """Guesses by a script on a web page leave people and apps of the network their own."""
+
+        def by_script(token: str) -> Any:
+            return self.registrar.preview(DOMAIN, HOME, token, scripted=True)
+
+        for _ in range(10):
+            self.refused(InvalidInvite, by_script("wrong"))
+        self.refused(Throttled, by_script("wrong"))
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, "wrong"))
+        _, token = self.invite()
+        self.done(by_script(token))
 
     def test_what_is_over_is_no_guess(self) -> None:
         """A used link opened again and again throttles nobody."""

@@ -282,10 +282,9 @@ class Town(RuleBasedStateMachine):
     def preauthorise(self, entry, address):
         """A stream presents a token; it keeps the grant, whatever comes."""
         error = None
-        if len(self.recent(self.guesses.get(address, []))) >= GUESSES:
-            error = Throttled
-        elif entry.status(self.now()) is not Status.PENDING or entry.kind is Kind.CONTACT:
-            error = InvalidInvite
+        if entry.status(self.now()) is not Status.PENDING or entry.kind is Kind.CONTACT:
+            full = len(self.recent(self.guesses.get(address, []))) >= GUESSES
+            error = Throttled if full else InvalidInvite
         elif self.throttled(entry, address):
             error = Throttled
         working = self.registrar.preauthorise(DOMAIN, address, entry.token)

@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "subscriptions",
         "exchange",
         "notices questions tree interfaces keys objects submissions newinvites leases server",
-        "registrar issuer inviters userinvites logins",
+        "registrar issuer inviters userinvites logins tokens",
         "jobs",
         "config store accounts threads selfsigned tls prosody",
         "testing",

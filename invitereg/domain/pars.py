@@ -12,6 +12,7 @@ from invitereg.interfaces import IInviteStore, Query
 from invitereg.model import token_digest
 from invitereg.policy.counters import guess_counter
 from invitereg.policy.values import Address, Domain
+from invitereg.tokens import TokenThrottle
 
 NS_PARS = "urn:xmpp:pars:0"
 
@@ -24,6 +25,7 @@ class Invitations:
     ) -> None:
         self._domains = domains
         self._store = store
+        self._tokens = TokenThrottle(store)
         self._now = now
 
     async def recognise(
@@ -33,7 +35,8 @@ class Invitations:
 
         All tokens are taken out of the request, whatever they are: so none is stored or shown
         to the contact, and nobody learns from what is left which of them are known. An unknown
-        one counts as a guess; after too many of them, no token from that network is looked at.
+        one counts as a guess; after too many of them, those from that network are looked up one
+        at a time.
         """
         token = _token(request.elements(NS_PARS, "preauth"))
         _take_out(request)
@@ -42,14 +45,12 @@ class Invitations:
         policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
         counter = guess_counter(policy, address)
         query = Query(domain=domain, now=now, digest=digest, counters=(counter,))
-        findings = await self._store.look_up(query)
-        exempt = policy.limits.allowlisted(address)
-        if findings.invite is None:
-            if not exempt:
-                await self._store.hit(domain, (counter,), now)
-            return None
-        guessing = findings.tallies[0].count >= counter.limit.max
-        return None if guessing and not exempt else digest
+        findings = await self._tokens.look_up(query)
+        if findings.invite is not None:
+            return digest
+        if not policy.limits.allowlisted(address):
+            await self._store.hit(domain, (counter,), now)
+        return None
 
 
 def _token(elements: Iterable[domish.Element]) -> str:

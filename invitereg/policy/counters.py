@@ -38,12 +38,14 @@ class Counter:
         return max(1.0, (oldest + self.limit.period - now).total_seconds())
 
 
-def guess_counter(policy: Policy, address: Origin | None) -> Counter:
-    """Counts the tokens unknown to the domain that came from a network."""
+def guess_counter(policy: Policy, address: Origin | None, scripted: bool = False) -> Counter:
+    """Count the tokens unknown to the domain that came from a network.
+
+    Those that scripts on web pages try are counted apart (see `Request.scripted`).
+    """
     limits = policy.limits
-    return Counter(
-        name="token_guesses", key=limits.network(address), limit=limits.token_guesses
-    )
+    name = "scripted_guesses" if scripted else "token_guesses"
+    return Counter(name=name, key=limits.network(address), limit=limits.token_guesses)
 
 
 def stale_counter(policy: Policy, address: Origin | None) -> Counter:
@@ -144,6 +146,7 @@ def periods(policy: Policy) -> dict[str, timedelta]:
         "registration": limits.registration.period,
         "shared_invite": limits.shared_invite.period,
         "token_guesses": limits.token_guesses.period,
+        "scripted_guesses": limits.token_guesses.period,
         "stale_tokens": limits.token_guesses.period,
         "logins": limits.logins.period,
         "logins_network": limits.logins.period,

@@ -94,9 +94,11 @@ def _not_allowlisted(case: Case) -> Refused | None:
 
 
 def _too_many_guesses(case: Case) -> Refused | None:
-    if not case.request.has_token or case.policy.limits.allowlisted(case.request.address):
+    # A token that exists is no guess: a guesser must not shut out guests of the same network.
+    unknown = case.request.has_token and case.facts.invite is None
+    if not unknown or case.policy.limits.allowlisted(case.request.address):
         return None
-    counter = guess_counter(case.policy, case.request.address)
+    counter = guess_counter(case.policy, case.request.address, case.request.scripted)
     if case.facts.guesses.count < counter.limit.max:
         return None
     return Throttled(counter.retry_after(case.facts.guesses, case.facts.now))

@@ -191,6 +191,8 @@ class Request:
             not count any more (XEP-0445 §4).
         viewing: somebody only looks at what their invite is for: one that makes contacts is as
             good as any then, and how many have registered does not count.
+        scripted: a script on a web page asks, maybe without its visitor's knowledge: its
+            guesses are counted apart from those of people and apps.
     """
 
     domain: str
@@ -201,6 +203,7 @@ class Request:
     fields: Mapping[str, str] = field(default_factory=dict)
     preauthorised: bool = False
     viewing: bool = False
+    scripted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,16 @@ class OverTests(LandingCase):
         self.assertEqual(asked["unknown"], ["look_up", "hit"])
         self.assertEqual(len({tuple(calls) for calls in asked.values()}), 1, asked)
 
+    async def test_same_work_past_the_limit(self) -> None:
+        """So it is while somebody guesses, and nothing is written any more."""
+        tokens = await self.tokens()
+        for number in range(10):
+            await self.get(f"/invite/{number}")
+        for sort in ("used", "revoked", "expired", "unknown"):
+            asked = note_calls(self, self.store, "look_up", "hit")
+            await self.get(f"/invite/{tokens[sort]}")
+            self.assertEqual(asked, ["look_up"], sort)
+
     async def test_looking_is_free(self) -> None:
         """Previews, reloads and coming back never use an invitation up."""
         _invite, token = await self.invite()
@@ -221,17 +231,23 @@ class OverTests(LandingCase):
         await self.redeem("juliet", token)
 
     async def test_guessing(self) -> None:
-        """Who guesses tokens is told to wait, even with a good one; others are not."""
-        _invite, token = await self.invite()
+        """Who guesses tokens is told to wait; a good one opens its page all the same."""
+        tokens = await self.tokens()
         for number in range(10):
             self.assertEqual((await self.get(f"/invite/{number}")).code, 404)
-        for path in ("nosuch", token):
-            answer = await self.get(f"/invite/{path}")
-            self.assertEqual((answer.code, answer.phrase), (429, b"Too Many Requests"))
+        refused = set()
+        for sort in ("unknown", "used", "revoked", "expired"):
+            answer = await self.get(f"/invite/{tokens[sort]}")
+            self.assertEqual((answer.code, answer.phrase), (429, b"Too Many Requests"), sort)
             self.assertEqual(self.header(answer, "retry-after"), "600")
             self.assertIn("too often", answer.body)
+            refused.add(answer.body)
+        self.assertEqual(len(refused), 1)
+        _invite, token = await self.invite()
+        for path in ("", "/register"):
+            self.assertEqual((await self.get(f"/invite/{token}{path}")).code, 200)
         self.clock.advance(600)
-        self.assertEqual((await self.get(f"/invite/{token}")).code, 200)
+        self.assertEqual((await self.get("/invite/nosuch")).code, 404)
 
     async def test_over_is_no_guess(self) -> None:
         """To open an old link again and again is not to guess."""

@@ -1,0 +1,99 @@
+"""How many unknown tokens are let through, and how those are looked up that come after."""
+
+from collections import OrderedDict
+from datetime import datetime
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock
+
+from invitereg.errors import InvalidInvite, Overloaded, Refused, Throttled
+from invitereg.interfaces import IInviteStore
+from invitereg.policy.counters import guess_counter, stale_counter
+from invitereg.policy.values import Policy, Request
+from invitereg.questions import Findings, Query
+
+MAX_WAITING = 256
+"""How many look-ups of one network may wait for their turn."""
+_MAX_NETWORKS = 1000
+
+T = TypeVar("T")
+
+
+class TokenThrottle:
+    """Looks tokens up, and counts those that are unknown by the network that tries them.
+
+    A token that exists is never refused, so what comes past the limit is looked up as well:
+    of each network one at a time, so that it costs others nothing. This process remembers
+    which networks are past it; each answer of the store says it anew.
+    """
+
+    def __init__(self, store: IInviteStore) -> None:
+        self._store = store
+        self._turns: OrderedDict[tuple[str, str, str], DeferredLock] = OrderedDict()
+
+    async def look_up(self, query: Query) -> Findings:
+        """Answer a query; the first of its counters, if any, counts guesses.
+
+        Raises:
+            Overloaded: too many look-ups of this network wait already.
+        """
+        if not query.counters:
+            return await self._store.look_up(query)
+        guesses = query.counters[0]
+        network = (query.domain, guesses.name, guesses.key)
+        findings = await self._in_turn(self._turns.get(network), query)
+        self._remember(network, guessing=findings.tallies[0].count >= guesses.limit.max)
+        return findings
+
+    async def count(
+        self, policy: Policy, request: Request, findings: Findings, now: datetime
+    ) -> Refused:
+        """Count a token that is unknown or over, and return the refusal to answer with.
+
+        Both take as much work and get the same answer, also past the limit: so nobody learns
+        which tokens there were.
+        """
+        if policy.limits.allowlisted(request.address):
+            return InvalidInvite()
+        guesses = guess_counter(policy, request.address, request.scripted)
+        counted, unknown = findings.tallies[0], findings.invite is None
+        if counted.count >= guesses.limit.max:
+            return Throttled(guesses.retry_after(counted, now))
+        counter = guesses if unknown else stale_counter(policy, request.address)
+        hit = await self._store.hit(request.domain, (counter,), now)
+        return Throttled() if hit is None and unknown else InvalidInvite()
+
+    async def _in_turn(self, turn: DeferredLock | None, query: Query) -> Findings:
+        if turn is None:
+            return await self._store.look_up(query)
+        if len(turn.waiting) >= MAX_WAITING:
+            raise Overloaded(retry_after=1.0)
+        await turn.acquire()
+
+        def release(findings: T) -> T:
+            turn.release()
+            return findings
+
+        # Who hangs up does not end the turn: the store is still at work then.
+        return await _shielded(self._store.look_up(query).addBoth(release))
+
+    def _remember(self, network: tuple[str, str, str], *, guessing: bool) -> None:
+        turn = self._turns.get(network)
+        if guessing:
+            self._turns[network] = turn or DeferredLock()
+            self._turns.move_to_end(network)
+            self._forget_oldest()
+        elif turn is not None and not turn.locked:
+            del self._turns[network]
+
+    def _forget_oldest(self) -> None:
+        if len(self._turns) > _MAX_NETWORKS:
+            unused = (network for network, turn in self._turns.items() if not turn.locked)
+            self._turns.pop(next(unused, ("", "", "")), None)
+
+
+def _shielded(working: Deferred[T]) -> Deferred[T]:
+    """Return a Deferred that fires as ``working`` does, and can be cancelled without it."""
+    outcome: Deferred[T] = Deferred()
+    working.addBoth(lambda result: None if outcome.called else outcome.callback(result))
+    return outcome
