@@ -21,7 +21,7 @@ from invitereg.store.store import Store
 from invitereg.threads import Inline
 from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.registrationcheck import check_registration
-from invitereg.xmpp.upstream import UpstreamFailure
+from invitereg.xmpp.upstreamhints import UpstreamFailure
 
 SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0

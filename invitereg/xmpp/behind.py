@@ -14,7 +14,7 @@ from twisted.words.xish import domish
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
-from invitereg.xmpp.upstream import UpstreamFailure
+from invitereg.xmpp.upstreamhints import UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream
 
 

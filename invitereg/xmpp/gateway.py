@@ -19,11 +19,14 @@ from invitereg.xmpp.gatewayfeatures import announces_registration, offered_featu
 from invitereg.xmpp.hangup import hang_up
 from invitereg.xmpp.phases import NS_CLIENT
 from invitereg.xmpp.routing import is_request
-from invitereg.xmpp.upstream import Opened, ServerStream, UpstreamFailure
+from invitereg.xmpp.upstream import Opened, ServerStream
+from invitereg.xmpp.upstreamhints import Blame, UpstreamFailure
 
 _OURS = {(preauth.NS_PREAUTH, "preauth"), (register.NS_REGISTER, "query")}
 # Bytes that a server may send to a client that does not log in yet.
 _MAX_HELD = 64 * 1024
+# What a client is told whose header a server does not answer, but only closes or hangs.
+_NO_CONDITION = "remote-connection-failed"
 
 
 def is_about_registration(element: domish.Element) -> bool:
@@ -43,7 +46,7 @@ class HeaderRefused(Exception):
     """The server, which is as it should be, does not take the client's header.
 
     Attributes:
-        condition: the stream error that it gives.
+        condition: the stream error that the client gets.
     """
 
     def __init__(self, condition: str) -> None:
@@ -107,12 +110,8 @@ class Gateway:
         try:
             opened = await self._opening
         except UpstreamFailure as failure:
-            if failure.header_refused == "host-unknown":
-                # The client spells it in another way; or else the server says so to us, too.
-                behind.doubt()
-                await behind.ask()
-            if failure.header_refused is not None:
-                raise HeaderRefused(failure.header_refused) from None
+            self._go_on()
+            await self._judge(failure)
             raise
         finally:
             self._opening = None
@@ -123,6 +122,19 @@ class Gateway:
         if announces_registration(opened.features):
             await self._doubt()
         return opened
+
+    async def _judge(self, failure: UpstreamFailure) -> None:
+        """Find out whose fault a failure is, if need be with a header of our own.
+
+        Raises:
+            UpstreamFailure: it is the server's: it does not take ours, either.
+            HeaderRefused: it is the client's.
+        """
+        if failure.blame is Blame.UNCLEAR:
+            self._behind.doubt()
+            await self._behind.ask()
+        if failure.blame is not Blame.SERVER:
+            raise HeaderRefused(failure.condition or _NO_CONDITION) from None
 
     async def _doubt(self) -> None:
         """Ask the server again, which may have been told meanwhile to register people."""

@@ -15,7 +15,7 @@ from invitereg.xmpp.gateway import Gateway, HeaderRefused, is_about_registration
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.rawbytes import RawBytes
 from invitereg.xmpp.stream import ClientStream
-from invitereg.xmpp.upstream import UpstreamFailure
+from invitereg.xmpp.upstreamhints import UpstreamFailure
 
 
 class GatewayStream(ClientStream):

@@ -10,7 +10,8 @@ from twisted.words.xish import domish
 from invitereg.xmpp.header import client_header
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.register import NS_REGISTER
-from invitereg.xmpp.upstream import SECONDS, Opened, ServerStream, UpstreamFailure
+from invitereg.xmpp.upstream import SECONDS, Opened, ServerStream
+from invitereg.xmpp.upstreamhints import UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream
 
 _REMEDY = (

@@ -16,6 +16,7 @@ from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 from zope.interface import implementer
 
+from invitereg.model import prepare_domain
 from invitereg.xmpp import starttls
 from invitereg.xmpp.gatewayfeatures import offers_login
 from invitereg.xmpp.header import client_header
@@ -23,23 +24,21 @@ from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
 from invitereg.xmpp.proxyheader import proxy_header
 from invitereg.xmpp.rawbytes import RawBytes
-from invitereg.xmpp.upstreamhints import OF_THE_HEADER, doubted, refused, unreachable, why
+from invitereg.xmpp.upstreamhints import (
+    OF_THE_HEADER,
+    Blame,
+    UpstreamFailure,
+    doubted,
+    refused,
+    unreachable,
+    why,
+)
 from invitereg.xmpp.upstreamkeys import Upstream
 
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
 _NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
-
-
-class UpstreamFailure(Exception):
-    """There is no stream to the server; the text says why, and what may be changed.
-
-    Attributes:
-        header_refused: the stream error, where it was the header or the client's address.
-    """
-
-    header_refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class ServerStream(Protocol):
         self._header_end = 0
         self._heard = False
         self._opening = False
-        self._header_refused: str | None = None
+        self._condition: str | None = None
         self._clock = clock
         self._socket: Any = None
 
@@ -176,10 +175,16 @@ class ServerStream(Protocol):
         if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
             # What we add is written with these names.
             self._fail("it does not begin a stream for clients: is this its port for clients?")
-        elif said.lower().removesuffix(".") != self._upstream.domain:
+        elif not self._is_served(said):
             # Who could not read which domain was meant may name another.
             hint = doubted(self._upstream) if self._first else ""
             self._fail(f"it answers for the domain {said}{hint}")
+
+    def _is_served(self, name: str) -> bool:
+        try:  # ejabberd gives a name back as the client has spelt it.
+            return prepare_domain(name) == self._upstream.domain
+        except ValueError:
+            return False
 
     def _on_clear_element(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
@@ -241,25 +246,27 @@ class ServerStream(Protocol):
         self.opened.callback(Opened(header, features, rest))
 
     def _refused(self, element: domish.Element) -> None:
-        condition = element.name
         if (element.uri, element.name) == (NS_STREAMS, "error"):
-            condition = next(
-                (child.name for child in element.elements() if child.uri == _NS_STREAM_ERRORS),
-                condition,
-            )
-        if (self._opening and condition in OF_THE_HEADER) or self._banned(condition):
-            self._header_refused = condition
-        self._fail(refused(condition, self._upstream, self._first))
+            conditions = (e.name for e in element.elements() if e.uri == _NS_STREAM_ERRORS)
+            self._condition = next(conditions, None)
+        self._fail(refused(self._condition or element.name, self._upstream, self._first))
 
     @property
     def _first(self) -> bool:
         """Whether what comes answers the first bytes, which may be of the PROXY protocol."""
         return self._opening is (self._upstream.tls == "none")
 
-    def _banned(self, condition: str) -> bool:
+    @property
+    def _blame(self) -> Blame:
+        if (self._opening and self._condition in OF_THE_HEADER) or self._banned:
+            return Blame.CLIENT
+        return Blame.UNCLEAR if self._opening else Blame.SERVER
+
+    @property
+    def _banned(self) -> bool:
         # ejabberd's mod_fail2ban says so to the first header, which is ours.
         told = bool(self._on_behalf) and self._upstream.proxy_protocol != "off"
-        return told and condition == "policy-violation"
+        return told and self._condition == "policy-violation"
 
     # --- the end
 
@@ -284,7 +291,7 @@ class ServerStream(Protocol):
         self._timeout_off()
         if not self.opened.called:
             failure = UpstreamFailure(text)
-            failure.header_refused = self._header_refused
+            failure.blame, failure.condition = self._blame, self._condition
             self.opened.errback(failure)
         if self.transport is not None:
             self.transport.abortConnection()

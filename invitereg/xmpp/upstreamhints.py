@@ -1,5 +1,6 @@
 """What is wrong with the server behind a domain, in words, and what may be changed."""
 
+from enum import Enum
 from typing import Any
 
 from OpenSSL import SSL
@@ -11,12 +12,12 @@ from twisted.python.failure import Failure
 from invitereg.xmpp.unreadable import UNREADABLE
 from invitereg.xmpp.upstreamkeys import Upstream
 
-# Stream errors with which a server refuses a header, and not itself (RFC 6120 §4.9.3).
+# Stream errors that are about one header, whatever the server does with others (RFC 6120
+# §4.9.3). host-unknown is none: the server may not have the domain at all.
 OF_THE_HEADER = frozenset(
     {
         "bad-format",
         "bad-namespace-prefix",
-        "host-unknown",
         "improper-addressing",
         "invalid-from",
         "invalid-namespace",
@@ -29,6 +30,26 @@ OF_THE_HEADER = frozenset(
         "unsupported-version",
     }
 )
+
+
+class Blame(Enum):
+    """Whose fault it is that there is no stream to the server."""
+
+    SERVER = "the server's, or the configuration's"
+    CLIENT = "the client's: its header, or its address"
+    UNCLEAR = "either's: the server has had the header, and another one may fare better"
+
+
+class UpstreamFailure(Exception):
+    """There is no stream to the server; the text says why, and what may be changed.
+
+    Attributes:
+        blame: whose fault it is.
+        condition: the stream error with which the server has answered, if it did.
+    """
+
+    blame = Blame.SERVER
+    condition: str | None = None
 
 
 def unreachable(failure: Failure) -> str:

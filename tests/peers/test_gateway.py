@@ -99,6 +99,20 @@ class Through(GatewayCase):
         self.assertEqual(await client.run(), "failed_all_auth")
         await client.leave()
 
+    async def test_other_spelling(self) -> None:
+        """Who spells the domain as the server does not is told so; nobody else notices it."""
+        name = self.account()
+        for spelling in (f"{DOMAIN}.", DOMAIN.upper(), f"{DOMAIN}\u3002"):
+            wire = await Wire.connect_only(self.service)
+            self.addCleanup(wire.close)
+            wire.header = wire.header.replace(f"'{DOMAIN}'", f"'{spelling}'")
+            answer = await wire.open()
+            if answer.tag.endswith("error"):
+                self.assertNotIn("remote-connection", answer[0].tag)
+            async with self.session(name):
+                pass
+        self.assertNotIn("is not used", self.service.log_text())
+
     async def test_messages(self) -> None:
         """Two people write to each other."""
         names = self.account(), self.account()

@@ -319,8 +319,16 @@ class StepTests(GatewayTestCase):
                 self.assertFalse(client.closed)
                 self.listener.clock.advance(1)
                 self.assertTrue(server.transport.aborted)
+                for ours in self.asked():
+                    self.listener.clock.advance(15)
+                    self.assertTrue(ours.transport.aborted)
                 self.assertTurnedAway(client)
                 self.assertNotIn("<auth", server.received)
+
+    def asked(self):
+        """The connection by which we ask whether it is the server's fault, if there is one."""
+        while self.listener.waiting:
+            yield self.listener.accept()
 
     def test_closes(self):
         """One that closes is given up at once."""
@@ -330,6 +338,8 @@ class StepTests(GatewayTestCase):
             self.checked(tls)
             for client, server in self.reached(tls):
                 server.close()
+                for ours in self.asked():
+                    ours.close()
                 self.assertTurnedAway(client)
                 self.assertNotIn("<auth", server.received)
 

@@ -6,7 +6,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from invitereg.xmpp.upstream import ServerStream, UpstreamFailure
+from invitereg.xmpp.upstream import ServerStream
+from invitereg.xmpp.upstreamhints import Blame, UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream
 from tests.xmpp.gatewaydoor import (
     CHECK,
@@ -26,7 +27,7 @@ STREAM_ERROR = "<stream:error><{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><
 TAKES_PROXY = r"does the server take the PROXY protocol \(ejabberd: use_proxy_protocol\)\?"
 WANTS_PROXY = r"should tls be direct, or does it want the PROXY protocol \(proxy_protocol\)\?"
 HTTP = "HTTP/1.1 400 Bad Request\r\n\r\n"
-# What the server says to a client's header, and what the operator is told.
+# What the server says to any header, and what the operator is told.
 NONSENSE = {
     (HTTP,): r"sends no XMPP \(not-well-formed\)",
     ("\x15\x03\x01\x00\x02\x02\x46",): "should tls be direct or starttls",
@@ -81,12 +82,70 @@ class TroubleTests(TroubleCase):
                 self.listener.checked()
                 client = self.listener.connect()
                 client.send(CHECK_HEADER, LOGIN)
-                server = self.listener.accept()
-                server.say(*answers)
+                for _client_and_we in range(2):
+                    server = self.listener.accept()
+                    server.say(*answers)
+                    self.assertTrue(server.transport.aborted)
+                    server.close()
                 self.assertTurnedAway(client)
-                self.assertTrue(server.transport.aborted)
-                server.close()
                 self.assertLogged(pattern)
+
+    def test_only_to_the_client(self):
+        """What it says to a client's header alone is that client's fault, and no trouble."""
+        told = dict.fromkeys(NONSENSE)
+        for condition in ("not-authorized", "host-unknown", "system-shutdown", "x"):
+            told[SERVER_HEADER, STREAM_ERROR.format(condition)] = condition
+        for answers, condition in told.items():
+            with self.subTest(answers):
+                self.turned_away(answers, condition)
+        self.assertEqual(self.log, [])
+        self.listener.through()
+
+    def turned_away(self, answers, condition):
+        """A client whose header is answered so, and ours as it should be."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER.replace(DOMAIN, DOMAIN + "."), LOGIN)
+        self.listener.accept().say(*answers)
+        self.listener.check()
+        (error,) = client.receive()
+        if condition is not None:
+            self.assertEqual(children(error), [condition])
+        self.assertTrue(client.closed)
+        client.lose()
+
+    def test_hangs_for_the_client(self):
+        """A server that hangs at one client's header, or closes, is used by all others."""
+        for closes in (False, True):
+            client = self.listener.connect()
+            client.send(CHECK_HEADER)
+            server = self.listener.accept()
+            if closes:
+                server.close()
+            else:
+                self.listener.clock.advance(15)
+            self.listener.check()
+            self.assertEqual(children(client.receive()[0]), ["remote-connection-failed"])
+            self.assertTrue(client.closed)
+        self.assertEqual(self.log, [])
+        self.listener.through()
+
+    def test_echoed_spelling(self):
+        """A server may give the domain back as the client has spelt it."""
+        for spelt in (DOMAIN.upper(), DOMAIN + ".", "ｅxample。com", "ｅxample.com."):
+            client = self.listener.connect()
+            client.send(CHECK_HEADER.replace(DOMAIN, spelt))
+            header = SERVER_HEADER.replace(DOMAIN, spelt)
+            self.listener.accept().say(header, FEATURES)
+            self.assertEqual(client.receive()[0].name, "features")
+
+    def test_left_while_judged(self):
+        """A client that leaves meanwhile is nobody's fault, and the server is not asked."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER)
+        server = self.listener.accept()
+        client.lose()
+        server.close()
+        self.assertEqual((self.listener.waiting, self.log), (0, []))
 
     def test_host_unknown(self):
         """A server that does not know the domain, not even from us, is not used."""
@@ -125,16 +184,19 @@ class TroubleTests(TroubleCase):
         """A client whose address is banned there, as it was told, is no trouble of ours."""
         way = IPv4Address("TCP", "192.0.2.7", 40000), IPv4Address("TCP", "10.0.0.1", 5222)
         for told, on_behalf, blamed in (
-            ("v2", (way,), "policy-violation"),
-            ("v2", (), None),
-            ("off", (way,), None),
+            ("v2", (way,), Blame.CLIENT),
+            ("v2", (), Blame.SERVER),
+            ("off", (way,), Blame.SERVER),
         ):
             reactor = MemoryReactorClock()
-            upstream = Upstream(domain=DOMAIN, connect="tcp:127.0.0.1:1", proxy_protocol=told)
+            upstream = Upstream(
+                domain=DOMAIN, connect="tcp:127.0.0.1:1", proxy_protocol=told, tls="starttls"
+            )
             opened = (stream := ServerStream(upstream, b"", reactor, *on_behalf)).opened
             ServerEnd(stream).say(SERVER_HEADER, STREAM_ERROR.format("policy-violation"))
             failure = self.failureResultOf(opened, UpstreamFailure).value
-            self.assertEqual(failure.header_refused, blamed, told)
+            self.assertEqual(failure.condition, "policy-violation")
+            self.assertIs(failure.blame, blamed, told)
 
     def test_hangs(self):
         """A server that does not answer is given up."""
@@ -145,15 +207,18 @@ class TroubleTests(TroubleCase):
         self.listener.clock.advance(14)
         self.assertSilent(client)
         self.listener.clock.advance(2)
-        self.assertTurnedAway(client)
         self.assertTrue(server.transport.aborted)
+        self.listener.accept()
+        self.listener.clock.advance(15)
+        self.assertTurnedAway(client)
         self.assertLogged("not answered within 15 seconds")
 
     def test_closes(self):
         """A server that closes at once is said to."""
         client = self.listener.connect()
         client.send(CHECK_HEADER)
-        self.listener.accept().close()
+        for _client_and_we in range(2):
+            self.listener.accept().close()
         self.assertTurnedAway(client)
         self.assertLogged("it has closed the connection without a word: " + WANTS_PROXY)
 
