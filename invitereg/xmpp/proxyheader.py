@@ -3,6 +3,7 @@
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 """
 
+import socket
 import struct
 from ipaddress import IPv6Address
 from typing import Any, Literal
@@ -14,6 +15,7 @@ Version = Literal["off", "v1", "v2"]
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _LOCAL, _PROXIED = 0x20, 0x21  # version 2: for ourselves, on behalf of somebody
 _STREAM = {4: 0x11, 6: 0x21}
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def proxy_header(version: Version, *ways: tuple[Any, Any]) -> bytes:
@@ -51,7 +53,9 @@ def _as_ipv6(address: Address) -> Address:
 def _write(version: Version, ends: tuple[Address, Address], ports: tuple[int, int]) -> bytes:
     family = ends[0].version
     if version == "v1":
-        text = f"PROXY TCP{family} {ends[0]} {ends[1]} {ports[0]} {ports[1]}\r\n"
+        # Not as `str` writes it, which differs between Pythons for a mapped IPv4 address.
+        names = (socket.inet_ntop(_FAMILY[family], end.packed) for end in ends)
+        text = f"PROXY TCP{family} {' '.join(names)} {ports[0]} {ports[1]}\r\n"
         return text.encode("ascii")
     body = ends[0].packed + ends[1].packed + struct.pack("!HH", *ports)
     return _version_2(_PROXIED, _STREAM[family], body)

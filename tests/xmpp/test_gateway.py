@@ -368,7 +368,7 @@ class ProxyTests(GatewayTestCase):
     def test_mixed(self):
         """An IPv6 client of a balancer that speaks IPv4 to us has its address, too."""
         _client, server = self.listener.through(address="2001:db8::7")
-        told = "PROXY TCP6 2001:db8::7 ::ffff:a00:1 40000 12345\r\n"
+        told = "PROXY TCP6 2001:db8::7 ::ffff:10.0.0.1 40000 12345\r\n"
         self.assertEqual(server.received, told + CHECK_HEADER)
 
 
