@@ -1,7 +1,5 @@
 """Who may register, and what the others are told."""
 
-import re
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,6 +33,7 @@ from invitereg.policy.counters import (
     periods,
     registration_counter,
 )
+from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.rules import RULES
 from invitereg.policy.values import (
     Facts,
@@ -969,9 +968,8 @@ REGISTER_FIELDS = (  # XEP-0077 §14.1
 
 def is_pattern(text: str) -> bool:
     try:
-        with warnings.catch_warnings(action="ignore"):
-            re.compile(text)
-    except (re.error, OverflowError, RecursionError):
+        check_pattern(text)
+    except InvalidPattern:
         return False
     return True
 

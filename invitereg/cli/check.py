@@ -12,7 +12,10 @@ import click
 from invitereg.cli.failures import Misconfigured
 from invitereg.config import Config, Tls, json_schema, load
 from invitereg.errors import StoreError
+from invitereg.policy.patterns import doubts, matches
 from invitereg.store.folder import check_folder
+
+_USUAL = "juliet"
 
 
 @click.command()
@@ -26,7 +29,8 @@ def command(path: Path, schema: bool, online: bool) -> None:
 
     Prints nothing if it can be used, otherwise every mistake on a line. What is doubtful is
     named as well, and is no mistake, as the service runs: a certificate that has expired, or
-    is for another name; a component at a server whose accounts are not used.
+    is for another name; a component at a server whose accounts are not used; a pattern for
+    usernames that means less than it seems to.
     With --online, the servers that keep accounts are asked as well: accounts are made there
     and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
@@ -38,7 +42,8 @@ def command(path: Path, schema: bool, online: bool) -> None:
         check_folder(config.data_dir)
     except StoreError as error:
         raise Misconfigured(f"{path}: {error}") from None
-    for complaint in chain(_about_certificates(config), _about_components(config)):
+    doubtful = (_about_certificates, _about_components, _about_patterns)
+    for complaint in chain.from_iterable(about(config) for about in doubtful):
         click.echo(f"warning: {complaint}", err=True)
     if online:
         from invitereg.cli.online import problems
@@ -69,3 +74,13 @@ def _about_components(config: Config) -> Iterator[str]:
                 f"{domain} has a component at another server, and keeps its accounts itself: "
                 "is accounts: {backend: xmpp} missing?"
             )
+
+
+def _about_patterns(config: Config) -> Iterator[str]:
+    """What an operator may not have meant by a pattern for usernames."""
+    for domain in config.domains.values():
+        pattern = domain.policy.usernames.pattern
+        said = f"{domain.name}: policy.usernames.pattern"
+        yield from (f"{said}: {doubt}" for doubt in doubts(pattern))
+        if pattern and not matches(pattern, _USUAL):
+            yield f"{said} does not match a name such as {_USUAL}: {pattern}"

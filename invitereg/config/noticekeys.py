@@ -22,7 +22,9 @@ def _welcome(text: str) -> str:
 def _uri(text: str) -> str:
     if not _URI.fullmatch(text):
         meant = (
-            f"mailto:{text}" if re.fullmatch(r"[!-~]+@[!-~]+", text) else "mailto:a@b.example"
+            f"mailto:{text}"
+            if re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", text)
+            else "mailto:a@b.example"
         )
         raise ValueError(f"{quoted(text)} is no URI, such as {meant}")
     return text

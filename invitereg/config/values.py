@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from invitereg.config.mistakes import quoted
 from invitereg.errors import InvalidUsername
 from invitereg.model import prepare_domain, prepare_localpart
+from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.values import Network
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -206,12 +207,9 @@ def _field(text: str) -> str:
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
-        where = "" if error.pos is None else f" at character {error.pos + 1}"
-        raise ValueError(f"is no regular expression: {error.msg}{where}") from None
-    except (OverflowError, RecursionError):
-        raise ValueError("is no regular expression: it is too large") from None
+        check_pattern(text)
+    except InvalidPattern as error:
+        raise ValueError(f"is no regular expression of RE2: {error}") from None
     return text
 
 

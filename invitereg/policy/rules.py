@@ -1,6 +1,5 @@
 """The rules about who may register, in the order in which they apply."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from invitereg.errors import (
 )
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
 from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.patterns import matches
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
 
@@ -198,7 +198,7 @@ def _username_pattern(case: Case) -> Refused | None:
     localpart, pattern = case.localpart, case.policy.usernames.pattern
     if localpart is None or not pattern or case.name_is_fixed:
         return None
-    if re.fullmatch(pattern, localpart):
+    if matches(pattern, localpart):
         return None
     shown = "" if "ip" in pattern.lower() else f": {pattern}"
     return UnacceptableUsername(f"The username does not match this server's pattern{shown}")

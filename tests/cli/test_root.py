@@ -52,6 +52,24 @@ class CheckTests(CommandCase):
         self.config.write_text(text + "accounts: {backend: xmpp}\n")
         self.assertEqual(self.call("check").output, "")
 
+    def test_patterns(self) -> None:
+        """A pattern that an operator may not have meant so is named; the service runs."""
+        write_certificate(self.folder, "example.com")
+        text = "domain: example.com\ndata_dir: later\npolicy: {usernames: {pattern: '%s'}}\n"
+        about = "warning: example.com: policy.usernames.pattern"
+        for pattern, warnings in {
+            "[[:alnum:]_.-]+": [],
+            r"\w+": [rf"{about}: \w knows ASCII letters, digits and spaces only"],
+            "[0-9]+": [f"{about} does not match a name such as juliet: [0-9]+"],
+        }.items():
+            self.config.write_text(text % pattern)
+            result = self.call("check")
+            self.assertEqual((result.exit_code, result.stdout), (0, ""))
+            lines = result.stderr.splitlines()
+            self.assertEqual(len(lines), len(warnings))
+            for line, warning in zip(lines, warnings, strict=True):
+                self.assertTrue(line.startswith(warning), line)
+
     def test_data_dir(self) -> None:
         """A data_dir that the service could not use is told before it is started."""
         write_certificate(self.folder, "example.com")
@@ -112,6 +130,24 @@ class ConfigTests(CommandCase):
 
 
 class ErrorTests(CommandCase):
+    def test_patterns(self) -> None:
+        """A pattern that an operator may not have meant so is named; the service runs."""
+        write_certificate(self.folder, "example.com")
+        text = "domain: example.com\ndata_dir: later\npolicy: {usernames: {pattern: '%s'}}\n"
+        about = "warning: example.com: policy.usernames.pattern"
+        for pattern, warnings in {
+            "[[:alnum:]_.-]+": [],
+            r"\w+": [rf"{about}: \w knows ASCII letters, digits and spaces only"],
+            "[0-9]+": [f"{about} does not match a name such as juliet: [0-9]+"],
+        }.items():
+            self.config.write_text(text % pattern)
+            result = self.call("check")
+            self.assertEqual((result.exit_code, result.stdout), (0, ""))
+            lines = result.stderr.splitlines()
+            self.assertEqual(len(lines), len(warnings))
+            for line, warning in zip(lines, warnings, strict=True):
+                self.assertTrue(line.startswith(warning), line)
+
     def test_data_dir(self) -> None:
         """A data folder that cannot be used is told in one line."""
         self.config.write_text("domain: example.com\ndata_dir: missing/data\n")

@@ -1,6 +1,7 @@
 """Names, networks, patterns, endpoints and certificate files."""
 
 import os
+import warnings
 
 from tests.config.case import ConfigCase, certificate_and_key, encrypted_key
 
@@ -82,15 +83,31 @@ class NameTests(ConfigCase):
         )
 
     def test_pattern(self) -> None:
-        """A pattern that is no regular expression is refused with the place."""
-        self.assert_mistake(
-            "policy: {usernames: {pattern: 'a(b'}}",
-            "2: policy.usernames.pattern: is no regular expression: "
-            "missing ), unterminated subpattern at character 2",
+        """A pattern that RE2 does not take is refused with the reason and the place."""
+        for pattern, why in (
+            ("a(b", "missing ) at the end"),
+            ("a)b(", "unexpected ) at character 2"),
+            ("x(?=y)", "invalid perl operator at character 2: (?="),
+            ("[[:name:]]", "invalid character class range at character 2: [:name:]"),
+            (r"(a)\1", r"invalid escape sequence at character 4: \1"),
+            ("a" * 5000, "it has more than 4096 characters"),
+        ):
+            self.assert_mistake(
+                f"policy: {{usernames: {{pattern: '{pattern}'}}}}",
+                f"2: policy.usernames.pattern: is no regular expression of RE2: {why}",
+            )
+
+    def test_pattern_of_posix(self) -> None:
+        """A class of POSIX means what its name says, and Python has nothing to warn of."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            config = self.loaded(
+                "domain: example.com\npolicy: {usernames: {pattern: '[[:alnum:]_.-]+'}}"
+            )
+        self.assertEqual(caught, [])
+        self.assertEqual(
+            config.domains["example.com"].policy.usernames.pattern, "[[:alnum:]_.-]+"
         )
-        for large in ("a{99999999999999}", "(" * 3000 + ")" * 3000):
-            (mistake,) = self.mistakes_with(f"policy: {{usernames: {{pattern: '{large}'}}}}")
-            self.assertIn("policy.usernames.pattern: is no regular expression", mistake)
 
 
 class NetworkTests(ConfigCase):

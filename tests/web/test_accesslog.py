@@ -1,5 +1,7 @@
 """What the log says about requests, and what it does not."""
 
+import signal
+
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -29,6 +31,18 @@ class PathTests(SynchronousTestCase):
             ("/" + "x/" * 500, "/" + "x/" * 99 + "x…"),
         ):
             self.assertEqual(logged_path(uri.encode("latin-1")), logged)
+
+    def test_a_long_path(self):
+        """A path takes no longer for its length than each of its parts would."""
+
+        def give_up(_signal, _frame):
+            raise AssertionError("one path holds up everybody")
+
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, give_up))
+        self.addCleanup(signal.alarm, 0)
+        signal.alarm(60)
+        for part in (b"!", b"a!", b"%2", b"/!", b"%", b"aB3%"):
+            self.assertLessEqual(len(logged_path(b"/" + part * (2**20 // len(part)))), 201)
 
 
 class LogTests(ApiCase):

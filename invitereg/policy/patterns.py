@@ -1,0 +1,93 @@
+"""The operator's regular expressions for usernames, by RE2: linear in the name's length.
+
+Strangers choose the names, so no pattern may take longer on one name than on another of its
+length, as Python's `re` does by trying again. https://github.com/google/re2/wiki/Syntax
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+
+import re2
+
+_LONGEST = 4096
+_SHOWN = 20
+_ESCAPES = re.compile(r"\\(.)", re.DOTALL)
+_ASCII_ONLY = {
+    "w": r"[\pL\pM\pN_]",
+    "W": r"[^\pL\pM\pN_]",
+    "d": r"\p{Nd}",
+    "D": r"\P{Nd}",
+    "s": r"[\s\pZ]",
+    "S": r"[^\s\pZ]",
+    "b": "",
+    "B": "",
+}
+_UP_TO = re.compile(r"\{,[0-9]+\}")
+# Else RE2 prints to standard error what is wrong with a pattern.
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+
+
+class InvalidPattern(ValueError):
+    """RE2 takes no such pattern; the text says why, and where."""
+
+
+def check_pattern(pattern: str) -> None:
+    """Find out whether RE2 takes the pattern.
+
+    Raises:
+        InvalidPattern: it does not.
+    """
+    if len(pattern) > _LONGEST:
+        raise InvalidPattern(f"it has more than {_LONGEST} characters")
+    mistake = _mistake(pattern)
+    if mistake is not None:
+        reason, _, part = mistake.partition(": ")
+        raise InvalidPattern(f"{reason} {_place(pattern, reason, part)}".strip())
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether the pattern matches all of the name."""
+    return re2.fullmatch(pattern, name, _OPTIONS) is not None
+
+
+def doubts(pattern: str) -> Iterator[str]:
+    """Yield what in a pattern means less than an operator may think who knows Python's `re`."""
+    for letter in dict.fromkeys(match[1] for match in _ESCAPES.finditer(pattern)):
+        if letter in _ASCII_ONLY:
+            instead = _ASCII_ONLY[letter]
+            advice = f": for those of every script write {instead}" if instead else ""
+            yield rf"\{letter} knows ASCII letters, digits and spaces only{advice}"
+    for part in dict.fromkeys(_UP_TO.findall(pattern)):
+        yield f"{part} stands for these characters themselves: write {{0{part[1:]}"
+
+
+def _mistake(pattern: str) -> str | None:
+    """Return RE2's complaint, such as ``missing ]: [a``; None if there is none."""
+    try:
+        re2.compile(pattern, _OPTIONS)
+    except UnicodeEncodeError:
+        return "characters that are none"
+    except re2.error as error:
+        return str(error.args[0], "utf-8", "replace")
+    return None
+
+
+def _place(pattern: str, reason: str, part: str) -> str:
+    """Where the mistake is: RE2 names the part, but for a bracket the whole pattern."""
+    if reason in ("missing )", "trailing \\"):
+        return "at the end"
+    if reason == "unexpected )":
+        prefixes = range(len(pattern))
+        found = bisect_left(
+            prefixes, True, key=lambda end: _is(reason, _mistake(pattern[: end + 1]))
+        )
+        return f"at character {found + 1}"
+    if not part or part not in pattern:
+        return ""
+    return f"at character {pattern.find(part) + 1}: {part[:_SHOWN]}"
+
+
+def _is(reason: str, mistake: str | None) -> bool:
+    return mistake is not None and mistake.startswith(reason)

@@ -1,0 +1,89 @@
+"""The operator's patterns for usernames, on whatever strangers send."""
+
+import re
+import signal
+from types import FrameType
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from invitereg.policy.patterns import InvalidPattern, check_pattern, doubts, matches
+
+SLOW = ("([a-z0-9]+[._-]?)+", "(a*)*", "(a|aa)+", "(.*a){12}", "([a-z]+)*[0-9]", "(a|a|b)*c")
+LETTERS = "ab1._-!"
+
+
+def give_up(_signal: int, _frame: FrameType | None) -> None:
+    raise AssertionError("a name holds up everybody")
+
+
+class LinearTests(SynchronousTestCase):
+    """No name takes long, whatever the pattern is."""
+
+    def setUp(self) -> None:
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, give_up))
+        self.addCleanup(signal.alarm, 0)
+        signal.alarm(60)
+
+    @settings(max_examples=50)
+    @given(st.sampled_from(SLOW), st.text(LETTERS, min_size=1, max_size=4))
+    def test_slow_patterns(self, pattern: str, part: str) -> None:
+        """A pattern that lets one try again and again is answered at once all the same."""
+        matches(pattern, part * 250 + "!")
+        matches(pattern, "a" * 1000 + part)
+
+    def test_an_odd_letter(self) -> None:
+        """An honest name with one odd letter at the end is refused."""
+        self.assertFalse(matches(SLOW[0], "a" * 64 + "é"))
+        self.assertTrue(matches(SLOW[0], "a" * 64))
+
+
+class MeaningTests(SynchronousTestCase):
+    """What a pattern means."""
+
+    @given(
+        st.lists(
+            st.sampled_from([*LETTERS, ".", "[a-b]", "[^a]", "a*", "b+", "1?", "(a|b1)*"])
+        ),
+        st.text(LETTERS, max_size=8),
+    )
+    def test_as_before(self, parts: list[str], name: str) -> None:
+        """A plain pattern lets pass what it always did."""
+        pattern = "".join(parts)
+        self.assertEqual(matches(pattern, name), re.fullmatch(pattern, name) is not None)
+
+    def test_posix(self) -> None:
+        """What is written as POSIX has it is understood so."""
+        for name in ("juliet", "a.b-c_1"):
+            self.assertTrue(matches("[[:alnum:]_.-]+", name))
+        for name in ("", "a b", "ж"):
+            self.assertFalse(matches("[[:alnum:]_.-]+", name))
+
+    def test_other_scripts(self) -> None:
+        """Letters of every script, and the other case of each, can be asked for."""
+        for name in ("жанна", "あきら", "żółw", "1२"):
+            self.assertTrue(matches(r"[\pL\pM\pN]+", name))
+        self.assertTrue(matches("(?i)ÉЖ", "éж"))
+
+    def test_doubts(self) -> None:
+        """What means less than to Python is named, each once, with what to write instead."""
+        self.assertEqual(list(doubts(r"\\w[a-z]{2,3}(?i)x")), [])
+        told = list(doubts(r"\w+[\d.]*\w\b"))
+        self.assertEqual([text.split()[0] for text in told], [r"\w", r"\d", r"\b"])
+        self.assertIn(r"[\pL\pM\pN_]", told[0])
+        self.assertEqual(
+            list(doubts("a{,3}")),
+            ["{,3} stands for these characters themselves: write {0,3}"],
+        )
+
+    @given(st.text("a1()[]{}*+?|\\^$.,:-<>P=!é\ud800", max_size=12))
+    def test_any_text(self, pattern: str) -> None:
+        """What is no pattern is refused with a reason, and the rest is good for matching."""
+        try:
+            check_pattern(pattern)
+        except InvalidPattern as error:
+            self.assertNotEqual(str(error).strip(), "")
+        else:
+            matches(pattern, "juliet")
+        list(doubts(pattern))
