@@ -15,6 +15,7 @@ from invitereg.web.channel import WebRequest
 from invitereg.web.presenting import sorted_apps
 from invitereg.web.registering import Entry, FormRegistrar
 from invitereg.web.rendering import argument, reader
+from invitereg.web.requestheaders import is_scripted
 from invitereg.web.statuses import say_when, status_of
 from invitereg.web.wording import AUTOFILL, FIELD_LABELS, Complaint, complaint, password_rule
 
@@ -156,8 +157,8 @@ class FormPages:
         return self._answers.see_other(request, _page(token, "done"))
 
     async def _invite(self, request: WebRequest, token: str | None) -> Invite | None:
-        entry = Entry(request.served.domain, token)
-        grant = await self._forms.grant(entry, request.client)
+        entry, scripted = Entry(request.served.domain, token), is_scripted(request)
+        grant = await self._forms.grant(entry, request.client, scripted=scripted)
         if grant is not None and grant.invite.kind is Kind.CONTACT:
             raise InvalidInvite  # it is good for no form
         return grant.invite if grant else None

@@ -6,7 +6,7 @@ from typing import Any
 from klein import Klein
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import Forbidden, HTTPException, MethodNotAllowed, NotFound
 
 from invitereg.errors import Refused, Unavailable
 from invitereg.model import Kind
@@ -16,6 +16,7 @@ from invitereg.web.answers import Answers
 from invitereg.web.channel import WebRequest
 from invitereg.web.formpages import Attempt, FormPages
 from invitereg.web.forms import NoForm
+from invitereg.web.requestheaders import is_embedded, is_scripted
 from invitereg.web.static import StaticFiles
 
 _FORM = ("GET", "POST")  # werkzeug adds HEAD
@@ -83,9 +84,12 @@ class Pages:
     async def landing(self, request: WebRequest, token: str) -> bytes:
         """What an invitation is for, and how to use it; for a reset, the form itself."""
         request.route = "invite"
-        domain = request.served.domain
+        _require_reader(request)
+        domain, scripted = request.served.domain, is_scripted(request)
         try:
-            grant = await self._registrar.preview(domain, request.client, token)
+            grant = await self._registrar.preview(
+                domain, request.client, token, scripted=scripted
+            )
         except Refused:
             if self._forms.proof(request, token) is None:
                 raise
@@ -123,6 +127,7 @@ class Pages:
 
     async def _show_or_take(self, request: WebRequest, route: str, token: str | None) -> bytes:
         request.route = route
+        _require_reader(request)
         if request.method == b"POST":
             return await self._forms.take(request, token)
         return await self._forms.show(request, token)
@@ -154,3 +159,15 @@ class Pages:
         """What nobody expected: the log has its cause, under the name that the page shows."""
         unavailable = Unavailable(request.blame(failure))
         return self._answers.refused(request, unavailable)
+
+
+def _require_reader(request: WebRequest) -> None:
+    """Refuse what embeds a page elsewhere, before its token is looked up.
+
+    A page of anybody could make its visitors guess tokens, and look like guessers, otherwise.
+
+    Raises:
+        Forbidden: nobody would read the page.
+    """
+    if is_embedded(request):
+        raise Forbidden

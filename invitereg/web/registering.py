@@ -35,8 +35,10 @@ class FormRegistrar:
         self._registrar = registrar
         self._once = once
 
-    async def grant(self, entry: Entry, address: Address) -> Grant | None:
+    async def grant(self, entry: Entry, address: Address, *, scripted: bool) -> Grant | None:
         """What the token is good for now; None without one, where none is needed.
+
+        ``scripted`` is as in `invitereg.policy.values.Request`.
 
         Raises:
             Refused: it is not; or one is needed.
@@ -44,7 +46,9 @@ class FormRegistrar:
         if entry.token is None:
             await self._registrar.admit(entry.domain, address)
             return None
-        return await self._registrar.preview(entry.domain, address, entry.token)
+        return await self._registrar.preview(
+            entry.domain, address, entry.token, scripted=scripted
+        )
 
     def finished(self, entry: Entry, browser: Browser, fields: Mapping[str, str]) -> str | None:
         """The username for which this browser has sent this form already, if it has."""

@@ -249,6 +249,57 @@ class OverTests(LandingCase):
         self.clock.advance(600)
         self.assertEqual((await self.get("/invite/nosuch")).code, 404)
 
+    async def test_embedded(self) -> None:
+        """Pictures and frames on anybody's page make nobody guess, and see no invitation."""
+        _invite, token = await self.invite()
+        asked = note_calls(self, self.store, "look_up", "hit")
+        for headers in (
+            {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+            {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},
+            {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"},
+            {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+            {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "object"},
+            {"Sec-Fetch-Mode": "websocket", "Sec-Fetch-Dest": "websocket"},
+            {"Sec-Fetch-Mode": "navigate", "Sec-Purpose": "prefetch;prerender"},
+        ):
+            seen = set()
+            for name in (token, "nosuch"):
+                for path in ("", "/register", "/reset"):
+                    for method in ("GET", "HEAD", "POST"):
+                        where = f"/invite/{name}{path}"
+                        answer = await self.ask(method, where, headers=headers)
+                        if (method, path) != ("POST", ""):
+                            seen.add((answer.code, answer.body))
+            self.assertEqual({code for code, _body in seen}, {403}, headers)
+            self.assertEqual(len(seen), 2, headers)  # HEAD has no body
+        self.assertEqual(asked, [])
+
+    async def test_opened(self) -> None:
+        """Who opens a link is shown its page: in a browser, by an app, by a web app."""
+        _invite, token = await self.invite()
+        for headers in (
+            {},
+            {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+            {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+            {"Sec-Fetch-Mode": "same-origin"},
+            {"Sec-Fetch-Mode": "nonsense", "Sec-Fetch-Site": "cross-site"},
+        ):
+            for path in ("", "/register"):
+                answer = await self.get(f"/invite/{token}{path}", headers=headers)
+                self.assertEqual(answer.code, 200, headers)
+
+    async def test_scripts(self) -> None:
+        """Scripts that guess are stopped by themselves: people and valid links are not."""
+        _invite, token = await self.invite()
+        by_script = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "cross-site"}
+        for number in range(15):
+            path = ("", "/register", "/reset")[number % 3]
+            answer = await self.get(f"/invite/{number}{path}", headers=by_script)
+            self.assertEqual(answer.code, 404 if number < 10 else 429)
+        self.assertEqual((await self.get(f"/invite/{token}", headers=by_script)).code, 200)
+        self.assertEqual((await self.get("/invite/nosuch")).code, 404)
+        self.assertEqual((await self.get(f"/invite/{token}")).code, 200)
+
     async def test_over_is_no_guess(self) -> None:
         """To open an old link again and again is not to guess."""
         token = (await self.tokens())["used"]
