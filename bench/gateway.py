@@ -11,7 +11,6 @@ Everything runs on this machine, and shares its cores.
 """
 
 import argparse
-import os
 import resource
 import ssl
 import statistics
@@ -22,12 +21,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.gatewaysides import HEADER, NAME, PASSWORD, Balancer, Flood, ask, connect, log_in
+from bench.processes import cpu_seconds, resident_mib
 from tests.peers.behind import in_front
 from tests.peers.servers import Prosody
 from tests.service.running import DOMAIN, Service
 
 DIRECTLY, AT_ONCE = "directly", "directly, acknowledged at once"
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 IDLE_SECONDS = 20
 
 
@@ -164,13 +163,13 @@ def idle(count: int) -> None:
         for _ in range(20):  # what is there once for all
             log_in(service.tls_port, service.certificate).close()
         process = service.pid
-        before = resident(process)
+        before = resident_mib(process)
         for _ in range(count):
             wires.append(log_in(service.tls_port, service.certificate))
-        each = (resident(process) - before) / count / 1024
-        used = cpu(process)
+        each = (resident_mib(process) - before) * 1024 / count
+        used = cpu_seconds(process)
         time.sleep(IDLE_SECONDS)
-        share = (cpu(process) - used) / IDLE_SECONDS
+        share = (cpu_seconds(process) - used) / IDLE_SECONDS
         print(f"{count} idle sessions: {each:.0f} KiB each, {share:.1%} of a core")
     finally:
         for wire in wires:
@@ -178,18 +177,6 @@ def idle(count: int) -> None:
         if service is not None:
             service.remove()
         server.remove()
-
-
-def resident(process: int) -> int:
-    """Bytes of memory that a process has."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def cpu(process: int) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
 
 def main() -> None:

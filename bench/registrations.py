@@ -9,10 +9,8 @@ runs as its own process with everything on disk; the load runs beside it on the 
 import argparse
 import asyncio
 import os
-import re
 import signal
 import socket
-import ssl
 import statistics
 import subprocess
 import sys
@@ -21,54 +19,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.clients import Client, trusting
+from bench.processes import cpu_seconds, resident_mib
 from invitereg.config import load
 from invitereg.model import Kind, generate_invite_id, generate_token, token_digest
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import open_database
 from invitereg.store.tables import invites
 from invitereg.threads import Inline
-
-HEADER = (
-    b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' "
-    b"xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
-)
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class Client:
-    """One newcomer, as terse as an XMPP client can be."""
-
-    def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        self._port = port
-        self._context = context
-
-    async def register(self, name: str, token: str) -> None:
-        """Register by token; raises AssertionError if the server refuses."""
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        await self._ask(HEADER, b"</stream:features>")
-        await self._ask(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<proceed")
-        await self._writer.start_tls(self._context, server_hostname="localhost")
-        await self._ask(HEADER, b"</stream:features>")
-        await self._iq(f"<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>")
-        await self._iq(
-            "<query xmlns='jabber:iq:register'>"
-            f"<username>{name}</username><password>a-long-password-{name}</password></query>"
-        )
-        self._writer.write(b"</stream:stream>")
-        self._writer.close()
-
-    async def _iq(self, payload: str) -> None:
-        answer = await self._ask(f"<iq type='set' id='x'>{payload}</iq>".encode(), b">")
-        assert b"result" in answer, answer.decode()
-
-    async def _ask(self, data: bytes, until: bytes) -> bytes:
-        self._writer.write(data)
-        answer = b""
-        while until not in answer:
-            chunk = await self._reader.read(65536)
-            assert chunk, "the server closed the connection"
-            answer += chunk
-        return answer
 
 
 class Server:
@@ -87,16 +47,7 @@ class Server:
 
     def make_invites(self, count: int) -> list[str]:
         """Make pending invites with one use each; returns their tokens."""
-        config = load(self.folder / "config.yaml", serving=False)
-        database = open_database(config.data_dir, Inline())
-        now = datetime.now(UTC)
-        tokens = [generate_token() for _ in range(count)]
-        rows = [_row(token, now) for token in tokens]
-        for start in range(0, count, 10_000):
-            part = rows[start : start + 10_000]
-            database.write(lambda c, part=part: c.execute(invites.insert(), part))
-        database.close()
-        return tokens
+        return make_invites(self.folder / "config.yaml", count)
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
@@ -115,18 +66,30 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+        return cpu_seconds(self.process.pid)
 
     def resident_mib(self) -> float:
         """Resident memory now."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+        return resident_mib(self.process.pid)
 
     def stop(self) -> None:
         """Stop it in the ordinary way."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+
+
+def make_invites(configuration: Path, count: int) -> list[str]:
+    """Make pending invites with one use each, in the store; returns their tokens."""
+    config = load(configuration, serving=False)
+    database = open_database(config.data_dir, Inline())
+    now = datetime.now(UTC)
+    tokens = [generate_token() for _ in range(count)]
+    rows = [_row(token, now) for token in tokens]
+    for start in range(0, count, 10_000):
+        part = rows[start : start + 10_000]
+        database.write(lambda c, part=part: c.execute(invites.insert(), part))
+    database.close()
+    return tokens
 
 
 def _row(token: str, now: datetime) -> dict[str, object]:
@@ -148,9 +111,7 @@ def _row(token: str, now: datetime) -> dict[str, object]:
 
 async def load_server(port: int, tokens: list[str], at_once: int) -> list[float]:
     """Register one newcomer per token, ``at_once`` at a time; returns seconds for each."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = trusting()
     waiting, seconds = list(enumerate(tokens)), []
 
     async def work() -> None:
@@ -166,17 +127,11 @@ async def load_server(port: int, tokens: list[str], at_once: int) -> list[float]
 
 async def idle_streams(server: Server, count: int) -> float:
     """Open idle TLS streams; returns the KiB of resident memory that each costs the server."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = trusting()
     before, clients = server.resident_mib(), []
     for _ in range(count):
         client = Client(server.port, context)
-        client._reader, client._writer = await asyncio.open_connection("127.0.0.1", server.port)
-        await client._ask(HEADER, b"</stream:features>")
-        await client._ask(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<proceed")
-        await client._writer.start_tls(context, server_hostname="localhost")
-        await client._ask(HEADER, b"</stream:features>")
+        await client.connect()
         clients.append(client)
     return (server.resident_mib() - before) * 1024 / count
 

@@ -15,14 +15,17 @@ import os
 import resource
 import ssl
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registrations import HEADER, Client, Server
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.clients import BIND, DOMAIN, HEADER, NS_SASL, Client, trusting
+from bench.registrations import Server
 from invitereg.accounts.scram import SCRAM_SHA_256, derive_keys
 from invitereg.config import load
 from invitereg.interfaces import Redemption
@@ -34,10 +37,8 @@ from invitereg.store.store import Store
 from invitereg.store.tables import roster_items
 from invitereg.threads import Inline
 
-DOMAIN = "localhost"
 PASSWORD = "a-long-password"
 ROSTER = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>"
-BIND = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
 
 
 def name_of(number: int) -> str:
@@ -45,9 +46,9 @@ def name_of(number: int) -> str:
     return f"user{number}"
 
 
-def make_accounts(folder: Path, count: int, contacts: int) -> None:
+def make_accounts(configuration: Path, count: int, contacts: int) -> None:
     """Make accounts with one password, and mutual contacts."""
-    config = load(folder / "config.yaml", serving=False)
+    config = load(configuration, serving=False)
     database = open_database(config.data_dir, Inline())
     store, now = Store(database), datetime.now(UTC)
     keys = derive_keys(SCRAM_SHA_256, PASSWORD, config.accounts.scram_iterations)
@@ -87,24 +88,15 @@ class Person(Client):
 
     async def arrive(self) -> None:
         """Log in and become available."""
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
-        await self._ask(HEADER, b"</stream:features>")
-        await self._ask(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", b"<proceed")
-        await self._writer.start_tls(self._context, server_hostname=DOMAIN)
-        await self._ask(HEADER, b"</stream:features>")
+        await self.connect()
         secret = base64.b64encode(f"\0{self.name}\0{PASSWORD}".encode()).decode()
-        sasl = "urn:ietf:params:xml:ns:xmpp-sasl"
-        auth = f"<auth xmlns='{sasl}' mechanism='PLAIN'>{secret}</auth>"
+        auth = f"<auth xmlns='{NS_SASL}' mechanism='PLAIN'>{secret}</auth>"
         await self._ask(auth.encode(), b"<success")
         await self._ask(HEADER, b"</stream:features>")
-        await self._ask(BIND.encode(), b"</iq>")
+        await self.iq(BIND)
         await self._ask(ROSTER.encode(), b"</iq>")
         self._writer.write(b"<presence/>")
         self._listening = asyncio.ensure_future(self._listen())
-
-    def say(self, text: str) -> None:
-        """Send something."""
-        self._writer.write(text.encode())
 
     async def _listen(self) -> None:
         rest = b""
@@ -163,7 +155,7 @@ class Load:
         for number in range(rounds):
             wanted = self._presences + len(self._people) * (self._contacts + 1)
             for person in self._people:
-                person.say(f"<presence><show>away</show><status>{number}</status></presence>")
+                person.send(f"<presence><show>away</show><status>{number}</status></presence>")
             await until(lambda wanted=wanted: self._presences >= wanted)
 
     async def messages(self) -> None:
@@ -179,7 +171,7 @@ class Load:
         for place in range(self._contacts):
             wanted = self._messages + everybody
             for number, person in enumerate(self._people):
-                person.say(chat(around[number][place]))
+                person.send(chat(around[number][place]))
             await until(lambda wanted=wanted: self._messages >= wanted)
 
     async def latency(self, count: int) -> None:
@@ -189,7 +181,7 @@ class Load:
             arrived = asyncio.Event()
             self._people[1].on_message = arrived.set
             begin = time.perf_counter()
-            writer.say(chat(1))
+            writer.send(chat(1))
             await arrived.wait()
             seconds.append(time.perf_counter() - begin)
         quantiles = statistics.quantiles(seconds, n=100)
@@ -234,9 +226,7 @@ def report(what: str, value: float, unit: str = "") -> None:
 
 async def run(server: Server, arguments: argparse.Namespace) -> None:
     """Load a running server, and print the figures."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = trusting()
     people = [Person(server.port, context, number) for number in range(arguments.accounts)]
     load = Load(server, people, arguments.contacts)
     await load.arrive(arguments.at_once)
@@ -259,7 +249,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
         server = Server(Path(folder))
         print(f"making {arguments.accounts:,} accounts …", flush=True)
-        make_accounts(server.folder, arguments.accounts, arguments.contacts)
+        make_accounts(server.folder / "config.yaml", arguments.accounts, arguments.contacts)
         server.start()
         try:
             asyncio.run(run(server, arguments))

@@ -16,6 +16,7 @@ import shutil
 import sqlite3
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -25,8 +26,10 @@ from datetime import UTC, datetime
 from multiprocessing import Process
 from pathlib import Path
 
-from registrations import Server, load_server
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.clients import read_answer, request
+from bench.registrations import Server, load_server
 from invitereg.config import load
 from invitereg.keys import Scope, issue_key
 from invitereg.model import generate_token, token_digest
@@ -150,16 +153,8 @@ async def _client(port: int, requests: list[bytes], status: int, seconds: list[f
     while requests:
         begin = time.perf_counter()
         writer.write(requests.pop())
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 %d " % status), head.decode()
-        length = re.search(rb"(?i)content-length: *(\d+)", head)
-        if length:
-            await reader.readexactly(int(length[1]))
-        else:
-            assert b"chunked" in head.lower(), head.decode()
-            while (size := int((await reader.readline()).split(b";")[0], 16)) > 0:
-                await reader.readexactly(size + 2)
-            await reader.readline()
+        found, body = await read_answer(reader)
+        assert found == status, body.decode()
         seconds.append(time.perf_counter() - begin)
     writer.close()
 
@@ -182,14 +177,6 @@ def measure(
     wall, cpu = time.perf_counter() - begin, server.cpu_seconds() - cpu
     quantiles = statistics.quantiles(seconds, n=100)
     return Figures(count / wall, cpu / count * 1000, quantiles[49], quantiles[98])
-
-
-def request(method: str, path: str, *headers: str, body: str = "") -> bytes:
-    """The bytes of a request on a connection that stays open."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return ("\r\n".join((*lines, "", "")) + body).encode()
 
 
 Load = tuple[str, "Ours | Prosody", int, list[bytes], int]

@@ -59,7 +59,10 @@ class Service:
 
     Attributes:
         secrets: tokens and passwords that must never be in the log.
+        program: the command that runs it as twistd.
     """
+
+    program: tuple[str, ...] = (TWISTD,)
 
     def __init__(
         self, settings: str = "", beside: "Service | None" = None, upstream: str = ""
@@ -112,7 +115,7 @@ class Service:
         how = (*(AS_NOBODY if unprivileged else ()), *(WITH_FEW_FILES if few_files else ()))
         mode = ("--pidfile=pid", "--logfile=daemon.log") if daemon else ("-n", "--pidfile=")
         options = (*mode, "invitereg", "--config", str(self.config))
-        command = [*how, TWISTD, *options]
+        command = [*how, *self.program, *options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
