@@ -33,7 +33,7 @@ class Lease:
     Attributes:
         number: names it; increases.
         redemption: what will be written when it is completed. For a reset only its use
-            counts. Its counter is None: what was counted is known to the store.
+            counts. It has no counters: what was counted is known to the store.
         at: when it was made.
     """
 

@@ -59,7 +59,7 @@ class Redemption:
     Attributes:
         account: the account to make.
         use: the row of history; its ``invite_id`` names the invite whose use is taken.
-        counter: what is counted by it, and may refuse it.
+        counters: what is counted by it, and may refuse it.
         operator: made by the operator: takes a name whose deleted account reserves it.
         contact: username that becomes a mutual contact of the account, if it has an account
             with less than ``roster_limit`` contacts then.
@@ -68,7 +68,7 @@ class Redemption:
 
     account: Account
     use: Use
-    counter: Counter | None = None
+    counters: tuple[Counter, ...] = ()
     operator: bool = False
     contact: str | None = None
     roster_limit: int = 1000

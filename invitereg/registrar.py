@@ -23,9 +23,9 @@ from invitereg.model import (
 )
 from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
-from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.counters import guess_counters, registration_counters
 from invitereg.policy.passwords import refuse_password
-from invitereg.policy.values import Domain, Facts, Origin, Request, Tally
+from invitereg.policy.values import Domain, Facts, Origin, Request
 from invitereg.submissions import Grant, Submission, account_of, use_of
 from invitereg.tokens import TokenThrottle
 
@@ -116,9 +116,7 @@ class Registrar:
         policy, now = self.domains[request.domain].policy, self._now()
         # A token that was found valid before is no guess.
         guessing = digest is not None and not request.preauthorised
-        guesses = (
-            (guess_counter(policy, request.address, request.scripted),) if guessing else ()
-        )
+        guesses = guess_counters(policy, request.address, request.scripted) if guessing else ()
         query = Query(
             domain=request.domain,
             now=now,
@@ -130,18 +128,18 @@ class Registrar:
         facts = Facts(
             now=now,
             invite=findings.invite,
-            guesses=findings.tallies[0] if guesses else Tally(),
+            guesses=findings.tallies,
             account_exists=findings.account_exists,
             reserved_for=findings.reserved_for,
             deleted=findings.deleted,
         )
         decision = decide(policy, request, facts)
-        counter = registration_counter(policy, request.address, findings.invite)
+        counters = registration_counters(policy, request.address, findings.invite)
         # Invites that are not valid are all answered with the same work.
-        if counter is None or request.viewing or isinstance(decision.refusal, InvalidInvite):
+        if not counters or request.viewing or isinstance(decision.refusal, InvalidInvite):
             return decision, findings
-        counted = Query(domain=request.domain, now=now, counters=(counter,))
-        registrations = (await self._store.look_up(counted)).tallies[0]
+        counted = Query(domain=request.domain, now=now, counters=counters)
+        registrations = (await self._store.look_up(counted)).tallies
         return decide(policy, request, replace(facts, registrations=registrations)), findings
 
     async def redeem(self, submission: Submission) -> str:
@@ -188,7 +186,7 @@ class Registrar:
             redemption = Redemption(
                 account=account_of(submission, invite, use, policy.fields),
                 use=use,
-                counter=registration_counter(policy, submission.address, invite),
+                counters=registration_counters(policy, submission.address, invite),
                 contact=invite.inviter if invite and invite.subscribe else None,
                 roster_limit=policy.limits.roster,
                 notices=self._notices(use),

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 
 from invitereg.errors import InvalidInvite, Overloaded, Refused, Throttled
 from invitereg.interfaces import IInviteStore
-from invitereg.policy.counters import guess_counter, stale_counter
+from invitereg.policy.counters import guess_counters, seconds_to_wait, stale_counters
 from invitereg.policy.values import Policy, Request
 from invitereg.questions import Findings, Query
 
@@ -32,17 +32,20 @@ class TokenThrottle:
         self._turns: OrderedDict[tuple[str, str, str], DeferredLock] = OrderedDict()
 
     async def look_up(self, query: Query) -> Findings:
-        """Answer a query; the first of its counters, if any, counts guesses.
+        """Answer a query; its counters, if any, are `guess_counters`.
 
         Raises:
             Overloaded: too many look-ups of this network wait already.
         """
         if not query.counters:
             return await self._store.look_up(query)
-        guesses = query.counters[0]
-        network = (query.domain, guesses.name, guesses.key)
-        findings = await self._in_turn(self._turns.get(network), query)
-        self._remember(network, guessing=findings.tallies[0].count >= guesses.limit.max)
+        networks = [(query.domain, each.name, each.key) for each in query.counters]
+        # Who guesses from many nested networks waits for the turn of the widest.
+        turns = [self._turns[network] for network in networks if network in self._turns]
+        findings = await self._in_turn(turns[-1] if turns else None, query)
+        limits = [each.limit.max for each in query.counters]
+        for network, most, tally in zip(networks, limits, findings.tallies, strict=True):
+            self._remember(network, guessing=tally.count >= most)
         return findings
 
     async def count(
@@ -55,12 +58,13 @@ class TokenThrottle:
         """
         if policy.limits.allowlisted(request.address):
             return InvalidInvite()
-        guesses = guess_counter(policy, request.address, request.scripted)
-        counted, unknown = findings.tallies[0], findings.invite is None
-        if counted.count >= guesses.limit.max:
-            return Throttled(guesses.retry_after(counted, now))
-        counter = guesses if unknown else stale_counter(policy, request.address)
-        hit = await self._store.hit(request.domain, (counter,), now)
+        guesses = guess_counters(policy, request.address, request.scripted)
+        seconds = seconds_to_wait(guesses, findings.tallies, now)
+        if seconds is not None:
+            return Throttled(seconds)
+        unknown = findings.invite is None
+        counters = guesses if unknown else stale_counters(policy, request.address)
+        hit = await self._store.hit(request.domain, counters, now)
         return Throttled() if hit is None and unknown else InvalidInvite()
 
     async def _in_turn(self, turn: DeferredLock | None, query: Query) -> Findings:

@@ -28,10 +28,11 @@ from invitereg.errors import (
 from invitereg.model import Invite, Kind
 from invitereg.policy import Decision, decide
 from invitereg.policy.counters import (
-    guess_counter,
+    guess_counters,
     login_counters,
     periods,
-    registration_counter,
+    registration_counters,
+    seconds_to_wait,
 )
 from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.rules import RULES
@@ -52,7 +53,7 @@ NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ADDRESS = ip_address("192.0.2.1")
 NETWORK = (ip_network("192.0.2.0/24"),)
-MANY = Tally(count=10**6, oldest=NOW)
+MANY = (Tally(count=10**6, oldest=NOW),)
 GUEST = Invite(
     id="guest",
     domain="example.com",
@@ -197,7 +198,7 @@ class NotAllowlistedTests(RuleTestCase):
 class TooManyGuessesTests(RuleTestCase):
     rule = "too-many-guesses"
     error = Throttled
-    nine, ten = (Tally(count=n, oldest=NOW - timedelta(minutes=4)) for n in (9, 10))
+    nine, ten = ((Tally(count=n, oldest=NOW - timedelta(minutes=4)),) for n in (9, 10))
 
     def test_boundary(self) -> None:
         """After ten wrong tokens the next is refused, until the first is old enough."""
@@ -216,7 +217,7 @@ class TooManyGuessesTests(RuleTestCase):
 
     def test_scripts(self) -> None:
         """What scripts on web pages try has a counter of its own."""
-        names = {guess_counter(Policy(), ADDRESS, by).name for by in (False, True)}
+        names = {guess_counters(Policy(), ADDRESS, by)[0].name for by in (False, True)}
         self.assertEqual(len(names), 2)
         self.assertLessEqual(names, set(periods(Policy())))
 
@@ -227,7 +228,7 @@ class TooManyGuessesTests(RuleTestCase):
     def test_local_socket(self) -> None:
         """Guesses through a local socket are counted too, all together."""
         self.assertRefused(request=asked(address=None), facts=replace(NO_INVITE, guesses=MANY))
-        self.assertEqual(guess_counter(Policy(), None).key, "local")
+        self.assertEqual([each.key for each in guess_counters(Policy(), None)], ["local"])
 
 
 class InviteRequiredTests(RuleTestCase):
@@ -361,7 +362,7 @@ class ThrottledTests(RuleTestCase):
 
     def test_open_registration(self) -> None:
         """The sixth account within an hour from one network has to wait."""
-        four, five = (Tally(count=n, oldest=NOW - 0.25 * HOUR) for n in (4, 5))
+        four, five = ((Tally(count=n, oldest=NOW - 0.25 * HOUR),) for n in (4, 5))
         self.assertPasses(OPEN, WITHOUT_TOKEN, replace(NO_INVITE, registrations=four))
         full = replace(NO_INVITE, registrations=five)
         self.assertEqual(self.assertRefused(OPEN, WITHOUT_TOKEN, full).retry_after, 45 * 60)
@@ -369,7 +370,7 @@ class ThrottledTests(RuleTestCase):
     def test_shared_invite(self) -> None:
         """An invite with several uses lets thirty an hour in from one network."""
         for invite in (SHARED, replace(SHARED, uses_allowed=2)):
-            less, full = (Tally(count=n, oldest=NOW) for n in (29, 30))
+            less, full = ((Tally(count=n, oldest=NOW),) for n in (29, 30))
             self.assertPasses(facts=known(invite=invite, registrations=less))
             self.assertRefused(facts=known(invite=invite, registrations=full))
 
@@ -774,7 +775,7 @@ def change_invite(**changes: object) -> Callable[[State], State]:
 
 
 def forget_guesses(state: State) -> State:
-    return change_request(has_token=False)(change_facts(guesses=Tally())(state))
+    return change_request(has_token=False)(change_facts(guesses=())(state))
 
 
 def give_fields(state: State) -> State:
@@ -793,7 +794,7 @@ LIFTED: tuple[tuple[str, Callable[[State], State]], ...] = (
     ("invite-used-up", change_invite(uses=1)),
     ("invite-for-contacts-only", change_invite(kind=Kind.ACCOUNT)),
     ("invite-wrong-username", change_invite(username=None)),
-    ("throttled", change_facts(registrations=Tally())),
+    ("throttled", change_facts(registrations=())),
     ("field-missing", give_fields),
     ("field-unacceptable", change_request(fields={"email": "x"})),
     ("username-invalid", change_request(username="adm")),
@@ -905,7 +906,7 @@ class CounterTests(SynchronousTestCase):
 
     def test_registrations(self) -> None:
         """Registrations without an invite are counted by network."""
-        counter = registration_counter(self.policy, ADDRESS, None)
+        (counter,) = registration_counters(self.policy, ADDRESS, None)
         self.assertEqual((counter.name, counter.key), ("registration", "192.0.2.1/32"))
 
     def test_shared_invites(self) -> None:
@@ -913,8 +914,9 @@ class CounterTests(SynchronousTestCase):
         other = parse_address("192.0.2.2")
         made = (("shared", ADDRESS), ("other", ADDRESS), ("shared", other))
         counters = [
-            registration_counter(self.policy, address, replace(SHARED, id=name))
+            counter
             for name, address in made
+            for counter in registration_counters(self.policy, address, replace(SHARED, id=name))
         ]
         self.assertEqual({counter.name for counter in counters}, {"shared_invite"})
         self.assertEqual(len({counter.key for counter in counters}), 3)
@@ -930,7 +932,7 @@ class CounterTests(SynchronousTestCase):
             (listed, ADDRESS, SHARED),
             (listed, ADDRESS, None),
         ):
-            self.assertIsNone(registration_counter(policy, address, invite))
+            self.assertEqual(registration_counters(policy, address, invite), ())
 
     def test_logins(self) -> None:
         """Failed logins count for the account and network, and tenfold for the network."""
@@ -940,19 +942,46 @@ class CounterTests(SynchronousTestCase):
         self.assertEqual(many, login_counters(self.policy, ADDRESS, "juliet")[1])
         self.assertEqual(login_counters(limits(allowlist=NETWORK), ADDRESS, "romeo"), ())
 
+    def test_nested(self) -> None:
+        """A subscriber with many IPv6 networks gains little by using all of them."""
+        home = parse_address("2001:db8:1:203::1")
+        keys = {"2001:db8:1:203::/64": 1, "2001:db8:1:200::/56": 2, "2001:db8:1::/48": 4}
+        login = login_counters(self.policy, home, "romeo")
+        for most, prefix, counters in (
+            (10, "", guess_counters(self.policy, home)),
+            (5, "", registration_counters(self.policy, home, None)),
+            (30, "shared ", registration_counters(self.policy, home, SHARED)),
+            (10, "romeo ", login[:3]),
+            (100, "", login[3:]),
+        ):
+            found = {each.key.removeprefix(prefix): each.limit.max / most for each in counters}
+            self.assertEqual(found, keys)
+
+    def test_wait(self) -> None:
+        """Who has to wait for several counters waits for the one that takes longest."""
+        counters = guess_counters(self.policy, parse_address("2001:db8::1"))
+        ages = (timedelta(minutes=4), timedelta(minutes=2), timedelta(minutes=1))
+        tallies = [
+            Tally(count=count, oldest=NOW - age)
+            for count, age in zip((10, 20, 39), ages, strict=True)
+        ]
+        self.assertEqual(seconds_to_wait(counters, tallies, NOW), 480)
+        self.assertIsNone(seconds_to_wait(counters[2:], tallies[2:], NOW))
+        self.assertIsNone(seconds_to_wait(counters, [], NOW))
+
     def test_names_differ(self) -> None:
         """No counter is mistaken for another one."""
         counters = [
-            guess_counter(self.policy, ADDRESS),
-            registration_counter(self.policy, ADDRESS, None),
-            registration_counter(self.policy, ADDRESS, SHARED),
+            *guess_counters(self.policy, ADDRESS),
+            *registration_counters(self.policy, ADDRESS, None),
+            *registration_counters(self.policy, ADDRESS, SHARED),
             *login_counters(self.policy, ADDRESS, "romeo"),
         ]
         self.assertEqual(len({counter.name for counter in counters}), 5)
 
     def test_retry_after(self) -> None:
         """Who has to wait is told how long, at least a second, until the oldest is over."""
-        counter = guess_counter(self.policy, ADDRESS)
+        (counter,) = guess_counters(self.policy, ADDRESS)
         self.assertEqual(counter.since(NOW), NOW - timedelta(minutes=10))
         for minutes, seconds in ((0, 600), (9, 60), (10, 1), (11, 1)):
             tally = Tally(count=10, oldest=NOW - timedelta(minutes=minutes))
@@ -1098,7 +1127,9 @@ INVITES = st.builds(
     uses_allowed=st.none() | st.integers(1, 3),
     uses=st.integers(0, 3),
 )
-TALLIES = st.builds(Tally, count=st.integers(0, 4), oldest=st.none() | TIMES)
+TALLIES = st.lists(
+    st.builds(Tally, count=st.integers(0, 4), oldest=st.none() | TIMES), max_size=4
+).map(tuple)
 FACTS = st.builds(
     Facts,
     now=TIMES,

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import Overloaded
-from invitereg.policy.counters import guess_counter
+from invitereg.policy.counters import guess_counters
 from invitereg.policy.values import Policy, Tally
 from invitereg.questions import Findings, Query
 from invitereg.tokens import MAX_WAITING, TokenThrottle
@@ -38,8 +38,8 @@ class Store:
     def answer(self) -> None:
         """Answer what has waited longest."""
         query, waiting = self.asked.pop(0)
-        count = self.guesses.get(query.counters[0].key, 0)
-        findings = Findings(tallies=(Tally(count=count, oldest=NOW),))
+        counts = [self.guesses.get(counter.key, 0) for counter in query.counters]
+        findings = Findings(tallies=tuple(Tally(count=count, oldest=NOW) for count in counts))
         if not waiting.called:
             waiting.callback(findings)
 
@@ -59,9 +59,9 @@ class TokenThrottleTests(SynchronousTestCase):
         self.throttle = TokenThrottle(store)
 
     def look_up(self, address: str = HOME, seconds: int = 0) -> "Deferred[Findings]":
-        counter = guess_counter(Policy(), ip_address(address))
+        counters = guess_counters(Policy(), ip_address(address))
         now = NOW + timedelta(seconds=seconds)
-        query = Query(domain="example.com", now=now, digest=b"x", counters=(counter,))
+        query = Query(domain="example.com", now=now, digest=b"x", counters=counters)
         return Deferred.fromCoroutine(self.throttle.look_up(query))
 
     def guessing(self, address: str = HOME) -> None:
@@ -104,6 +104,18 @@ class TokenThrottleTests(SynchronousTestCase):
                 self.store.answer()
             self.assertLessEqual(len(self.store.asked), 1)
         self.store.answer_all()
+        for working in waiting:
+            self.successResultOf(working)
+
+    def test_nested_networks(self) -> None:
+        """Of a subscriber who guesses from many IPv6 networks one is looked up at a time."""
+        homes = [f"2001:db8:1:{number:x}::1" for number in range(10)]
+        self.store.guesses["2001:db8:1::/48"] = 40
+        for home in homes:
+            self.look_up(home)
+        self.assertEqual(self.store.answer_all(), len(homes))
+        waiting = [self.look_up(home) for home in homes]
+        self.assertEqual(self.store.answer_all(), 1)
         for working in waiting:
             self.successResultOf(working)
 

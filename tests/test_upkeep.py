@@ -12,7 +12,7 @@ from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces import Query, Redemption
 from invitereg.keys import Once
 from invitereg.model import Kind, Use, token_digest
-from invitereg.policy.counters import guess_counter, periods
+from invitereg.policy.counters import guess_counters, periods
 from invitereg.policy.values import Domain, Policy
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
@@ -185,7 +185,7 @@ class UpkeepTests(SynchronousTestCase):
 
     def test_counters(self):
         """What no longer counts is not kept."""
-        counter = guess_counter(self.policy, None)
+        (counter,) = guess_counters(self.policy, None)
         self.successResultOf(self.store.hit(DOMAIN, (counter,), self.now()))
         left = self.steps("purge_hits")
         self.start()

@@ -10,7 +10,7 @@ from twisted.words.xish import domish
 
 from invitereg.interfaces import IInviteStore, Query
 from invitereg.model import token_digest
-from invitereg.policy.counters import guess_counter
+from invitereg.policy.counters import guess_counters, seconds_to_wait
 from invitereg.policy.values import Address, Domain
 from invitereg.tokens import TokenThrottle
 
@@ -43,13 +43,13 @@ class Invitations:
         if not token:
             return None
         policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
-        counter = guess_counter(policy, address)
-        query = Query(domain=domain, now=now, digest=digest, counters=(counter,))
+        counters = guess_counters(policy, address)
+        query = Query(domain=domain, now=now, digest=digest, counters=counters)
         findings = await self._tokens.look_up(query)
         if findings.invite is not None:
             return digest
         if not policy.limits.allowlisted(address):
-            await self._store.hit(domain, (counter,), now)
+            await self._store.hit(domain, counters, now)
         return None
 
 

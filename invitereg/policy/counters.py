@@ -1,10 +1,11 @@
 """What is counted in the store, by which key, and up to which limit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from invitereg.model import Invite, Kind
-from invitereg.policy.values import Address, Limit, Origin, Policy, Sender, Tally
+from invitereg.policy.values import Address, Limit, Limits, Origin, Policy, Sender, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,49 +39,47 @@ class Counter:
         return max(1.0, (oldest + self.limit.period - now).total_seconds())
 
 
-def guess_counter(policy: Policy, address: Origin | None, scripted: bool = False) -> Counter:
-    """Count the tokens unknown to the domain that came from a network.
+def guess_counters(
+    policy: Policy, origin: Origin | None, scripted: bool = False
+) -> tuple[Counter, ...]:
+    """Return what counts the tokens unknown to the domain that came from a network.
 
     Those that scripts on web pages try are counted apart (see `Request.scripted`).
     """
-    limits = policy.limits
     name = "scripted_guesses" if scripted else "token_guesses"
-    return Counter(name=name, key=limits.network(address), limit=limits.token_guesses)
+    return _nested(name, policy.limits, origin, policy.limits.token_guesses)
 
 
-def stale_counter(policy: Policy, address: Origin | None) -> Counter:
-    """Counts the tokens that are over, which limits nobody.
+def stale_counters(policy: Policy, origin: Origin | None) -> tuple[Counter, ...]:
+    """Return what counts the tokens that are over, which limits nobody.
 
     They are no guesses; but if only guesses were written down, the time that it takes would
     tell which is which.
     """
     guesses = policy.limits.token_guesses
     limit = Limit(max=100 * guesses.max, period=guesses.period)
-    return Counter(name="stale_tokens", key=policy.limits.network(address), limit=limit)
+    return _nested("stale_tokens", policy.limits, origin, limit)
 
 
-def registration_counter(
-    policy: Policy, address: Origin | None, invite: Invite | None
-) -> Counter | None:
-    """Counts the accounts made; None where they are not counted.
+def registration_counters(
+    policy: Policy, origin: Origin | None, invite: Invite | None
+) -> tuple[Counter, ...]:
+    """Return what counts the accounts made; nothing where they are not counted.
 
     An invite with one use is its own limit, so guests behind one address translator all get
     in. One with several is counted per invite and network. A server is as one network, as new
     accounts at it could register more in their turn.
     """
     limits = policy.limits
-    if address is None or limits.allowlisted(address):
-        return None
-    if isinstance(address, Sender):
-        network = f"xmpp:{address.server}"
-    else:
-        network = limits.network(address)
+    if origin is None or limits.allowlisted(origin):
+        return ()
+    if isinstance(origin, Sender):
+        origin = Sender(guesser=origin.server, server=origin.server)
     if invite is None:
-        return Counter(name="registration", key=network, limit=limits.registration)
+        return _nested("registration", limits, origin, limits.registration)
     if invite.kind is Kind.RESET or invite.uses_allowed == 1:
-        return None
-    key = f"{invite.id} {network}"
-    return Counter(name="shared_invite", key=key, limit=limits.shared_invite)
+        return ()
+    return _nested("shared_invite", limits, origin, limits.shared_invite, f"{invite.id} ")
 
 
 def login_counters(
@@ -90,12 +89,44 @@ def login_counters(
     limits = policy.limits
     if limits.allowlisted(address):
         return ()
-    network, single = limits.network(address), limits.logins
+    single = limits.logins
     many = Limit(max=10 * single.max, period=single.period)
     return (
-        Counter(name="logins", key=f"{username} {network}", limit=single),
-        Counter(name="logins_network", key=network, limit=many),
+        *_nested("logins", limits, address, single, f"{username} "),
+        *_nested("logins_network", limits, address, many),
     )
+
+
+def _nested(
+    name: str, limits: Limits, origin: Origin | None, limit: Limit, prefix: str = ""
+) -> tuple[Counter, ...]:
+    """Return a counter for each network that ``origin`` is counted in.
+
+    ``limit`` is that of a single network; ``prefix`` says of what in a network.
+    """
+    return tuple(
+        Counter(
+            name=name,
+            key=f"{prefix}{share.network}",
+            limit=Limit(max=share.times * limit.max, period=limit.period),
+        )
+        for share in limits.shares(origin)
+    )
+
+
+def seconds_to_wait(
+    counters: Sequence[Counter], tallies: Sequence[Tally], now: datetime
+) -> float | None:
+    """Return how long until none of the counters is at its limit; None if none is at it.
+
+    The tallies are those of the counters, in their order; what was not tallied has no hits.
+    """
+    waits = [
+        counter.retry_after(tally, now)
+        for counter, tally in zip(counters, tallies, strict=False)
+        if tally.count >= counter.limit.max
+    ]
+    return max(waits, default=None)
 
 
 def user_invites_counter(policy: Policy, username: str) -> Counter:

@@ -21,7 +21,7 @@ from invitereg.errors import (
     WeakPassword,
 )
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
-from invitereg.policy.counters import guess_counter, registration_counter
+from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
 from invitereg.policy.patterns import matches
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
@@ -98,10 +98,9 @@ def _too_many_guesses(case: Case) -> Refused | None:
     unknown = case.request.has_token and case.facts.invite is None
     if not unknown or case.policy.limits.allowlisted(case.request.address):
         return None
-    counter = guess_counter(case.policy, case.request.address, case.request.scripted)
-    if case.facts.guesses.count < counter.limit.max:
-        return None
-    return Throttled(counter.retry_after(case.facts.guesses, case.facts.now))
+    counters = guess_counters(case.policy, case.request.address, case.request.scripted)
+    seconds = seconds_to_wait(counters, case.facts.guesses, case.facts.now)
+    return None if seconds is None else Throttled(seconds)
 
 
 def _invite_required(case: Case) -> Refused | None:
@@ -144,14 +143,11 @@ def _invite_wrong_username(case: Case) -> Refused | None:
 
 
 def _throttled(case: Case) -> Refused | None:
-    counter = registration_counter(case.policy, case.request.address, case.facts.invite)
-    if (
-        case.request.viewing
-        or counter is None
-        or case.facts.registrations.count < counter.limit.max
-    ):
+    if case.request.viewing:
         return None
-    return Throttled(counter.retry_after(case.facts.registrations, case.facts.now))
+    counters = registration_counters(case.policy, case.request.address, case.facts.invite)
+    seconds = seconds_to_wait(counters, case.facts.registrations, case.facts.now)
+    return None if seconds is None else Throttled(seconds)
 
 
 def _field_missing(case: Case) -> Refused | None:

@@ -219,8 +219,8 @@ class Facts:
     """What the store knows about a request.
 
     Attributes:
-        guesses: unknown tokens from this network.
-        registrations: what `registration_counter` counts.
+        guesses: unknown tokens from this network, by each of the `guess_counters`.
+        registrations: accounts made, by each of the `registration_counters`.
         account_exists: an account has the requested username.
         reserved_for: id of the invite that reserves the requested username, if any does.
         deleted: the username belonged to an account that was deleted.
@@ -228,8 +228,8 @@ class Facts:
 
     now: datetime
     invite: Invite | None = None
-    guesses: Tally = Tally()
-    registrations: Tally = Tally()
+    guesses: tuple[Tally, ...] = ()
+    registrations: tuple[Tally, ...] = ()
     account_exists: bool = False
     reserved_for: str | None = None
     deleted: bool = False

@@ -50,23 +50,29 @@ _FORGET = delete(hits).where(
     )
 )
 _TALLY = select(func.count(), func.min(hits.c.at)).where(*_IN_PERIOD)
-_REMOVE = delete(hits).where(hits.c.seq == bindparam("number"))
+_REMOVE = delete(hits).where(hits.c.seq.in_(bindparam("numbers", expanding=True)))
 
 
-def add(connection: Connection, domain: str, counter: Counter, now: datetime) -> int:
-    """Count one hit, and return its number.
+def add(
+    connection: Connection, domain: str, counters: Sequence[Counter], now: datetime
+) -> tuple[int, ...]:
+    """Count one hit on every counter, and return the hits' numbers for `remove`.
 
     Raises:
-        Throttled: the counter is at its limit.
+        Throttled: a counter is at its limit; nothing is counted.
     """
-    which = _which(domain, counter, now)
-    limits = {"moment": now, "most": counter.limit.max}
-    number = connection.scalar(_ADD, {**which, **limits})
-    if number is None:
-        count, oldest = connection.execute(_TALLY, which).one()
-        raise Throttled(counter.retry_after(Tally(count=count, oldest=oldest), now))
-    connection.execute(_FORGET, {key: which[key] for key in ("of_domain", "of_name", "since")})
-    return int(number)
+    numbers: list[int] = []
+    for counter in counters:
+        number = connection.scalar(
+            _ADD, {**_which(domain, counter, now), "moment": now, "most": counter.limit.max}
+        )
+        if number is None:
+            remove(connection, numbers)
+            raise Throttled(_retry_after(connection, domain, counter, now))
+        numbers.append(int(number))
+    for name, since in {counter.name: counter.since(now) for counter in counters}.items():
+        connection.execute(_FORGET, {"of_domain": domain, "of_name": name, "since": since})
+    return tuple(numbers)
 
 
 def add_all(
@@ -77,20 +83,21 @@ def add_all(
     Returns:
         The hits' numbers for `remove`, or None if a limit was reached.
     """
-    numbers: list[int] = []
-    for counter in counters:
-        try:
-            numbers.append(add(connection, domain, counter, now))
-        except Throttled:
-            remove(connection, numbers)
-            return None
-    return tuple(numbers)
+    try:
+        return add(connection, domain, counters, now)
+    except Throttled:
+        return None
 
 
 def remove(connection: Connection, numbers: Sequence[int]) -> None:
     """Take hits back, as if they had not happened."""
-    for number in numbers:
-        connection.execute(_REMOVE, {"number": number})
+    if numbers:
+        connection.execute(_REMOVE, {"numbers": numbers})
+
+
+def _retry_after(connection: Connection, domain: str, counter: Counter, now: datetime) -> float:
+    count, oldest = connection.execute(_TALLY, _which(domain, counter, now)).one()
+    return counter.retry_after(Tally(count=count, oldest=oldest), now)
 
 
 def _which(domain: str, counter: Counter, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The tables about what is under way at the servers behind."""
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import JSON, Column, Index, Integer, Table, Text
 
 from invitereg.store.tables import Sequence, Time, metadata
 
@@ -12,9 +12,9 @@ leases = Table(
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
     Column("at", Time, nullable=False),
-    Column("hit", BigInteger),
     Column("held", JSON),  # what held the name before
     Column("redemption", JSON, nullable=False),
+    Column("hits", JSON, nullable=False, server_default="[]"),
     Index("leases_age", "domain", "at"),
     sqlite_autoincrement=True,
 )

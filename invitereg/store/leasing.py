@@ -59,7 +59,8 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
     """
     account, use = redemption.account, redemption.use
     redemption = replace(redemption, account=replace(account, credentials=None))
-    hit, held = None, None
+    counted: tuple[int, ...] = ()
+    held = None
     if use.kind is Kind.RESET:
         redeeming.take_reset(connection, use)
         known = accounts.get(connection, use.domain, use.username)
@@ -67,7 +68,7 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
             raise InvalidInvite
         redemption = replace(redemption, account=replace(known, credentials=None))
     else:
-        hit = redeeming.take(connection, redemption)
+        counted = redeeming.take(connection, redemption)
         held = names.lease(
             connection, account, use.invite_id, use.at, even_deleted=redemption.operator
         )
@@ -75,12 +76,12 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
         "domain": use.domain,
         "username": use.username,
         "at": now,
-        "hit": hit,
+        "hits": counted,
         "held": held,
         "redemption": redemption_text(redemption),
     }
     number = connection.scalar(_ADD, row)
-    return Lease(number=int(number or 0), redemption=replace(redemption, counter=None), at=now)
+    return Lease(number=int(number or 0), redemption=replace(redemption, counters=()), at=now)
 
 
 def complete(connection: Connection, number: int) -> bool:
@@ -114,8 +115,7 @@ def release(connection: Connection, number: int) -> bool:
     use = redemption.use
     if use.invite_id is not None and not _is_past(connection, redemption):
         connection.execute(_GIVE_USE_BACK, {"of_domain": use.domain, "of_id": use.invite_id})
-    if row.hit is not None:
-        hits.remove(connection, [row.hit])
+    hits.remove(connection, row.hits)
     if use.kind is not Kind.RESET:
         names.give_back(connection, use.domain, use.username, row.held)
         _free_if_revoked(connection, use)

@@ -94,4 +94,4 @@ def add(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> 
         if (connection.scalar(OPEN_INVITES, which) or 0) >= most:
             raise TooManyOpenInvites(most)
         raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
-    hits.add(connection, invite.domain, quota.made, invite.created_at)
+    hits.add(connection, invite.domain, [quota.made], invite.created_at)

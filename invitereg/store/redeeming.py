@@ -81,7 +81,7 @@ def redeem(connection: Connection, redemption: Redemption) -> None:
 
     Raises:
         InvalidInvite: revoked, used up or gone, or not for this. Expiry is not asked again.
-        Throttled: the counter is at its limit.
+        Throttled: a counter is at its limit.
         UsernameTaken, UsernameReserved: the name is not free for this invite.
     """
     account, use = redemption.account, redemption.use
@@ -92,8 +92,8 @@ def redeem(connection: Connection, redemption: Redemption) -> None:
         _make_contacts(connection, redemption, redemption.contact)
 
 
-def take(connection: Connection, redemption: Redemption) -> int | None:
-    """Take a use of the invite, and count; returns the number of the hit, if one is counted.
+def take(connection: Connection, redemption: Redemption) -> tuple[int, ...]:
+    """Take a use of the invite, and count; returns the numbers of the hits.
 
     Raises:
         InvalidInvite, Throttled: see `redeem`.
@@ -101,9 +101,7 @@ def take(connection: Connection, redemption: Redemption) -> int | None:
     use = redemption.use
     if use.invite_id is not None:
         _decide(connection, _FOR_ACCOUNT, use)
-    if redemption.counter is None:
-        return None
-    return hits.add(connection, use.domain, redemption.counter, use.at)
+    return hits.add(connection, use.domain, redemption.counters, use.at)
 
 
 def take_reset(connection: Connection, use: Use) -> None:

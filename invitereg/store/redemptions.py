@@ -13,7 +13,7 @@ Text = dict[str, Any]
 
 
 def redemption_text(redemption: Redemption) -> Text:
-    """As values of JSON; without its counter, which is of no use any more."""
+    """As values of JSON; without its counters, which are of no use any more."""
     account, use = redemption.account, redemption.use
     return {
         "account": {

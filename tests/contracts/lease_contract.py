@@ -159,7 +159,7 @@ class LeaseContract(StoreCase):
         self.assertEqual(found, [first])
         account = replace(self.redemption("a", roles=("x",)).account, credentials=None)
         self.assertEqual(first.redemption.account, replace(account, created_at=first.at))
-        self.assertIsNone(first.redemption.counter)
+        self.assertEqual(first.redemption.counters, ())
         self.assertEqual(await self.store.open_leases(DOMAIN, self.now), [first, second])
         self.assertEqual(await self.store.open_leases("example.org", self.now), [])
         await self.store.release(first.number)

@@ -92,7 +92,7 @@ class StoreCase(FolderCase):
         return Redemption(
             account=account,
             use=use,
-            counter=counter,
+            counters=() if counter is None else (counter,),
             operator=operator,
             contact=contact,
             roster_limit=roster_limit,

@@ -32,7 +32,7 @@ USERNAMES = st.sampled_from(NAMES)
 TIMES = st.sampled_from([None, timedelta(0), HOUR, 3 * HOUR])
 JIDS = st.sampled_from([*(f"{name}@{DOMAIN}" for name in ("romeo", "juliet")), "example.org"])
 COUNTERS = (counter("a", 2), counter("b", 1))
-COUNTED = st.sampled_from([None, *COUNTERS])
+COUNTED = st.sampled_from([(), COUNTERS[:1], COUNTERS[1:], COUNTERS])
 
 
 REFUSED = object()
@@ -138,7 +138,7 @@ class Workings(RuleBasedStateMachine):
     @initialize(names=st.sets(USERNAMES, max_size=2))
     def begin(self, names):
         for name in sorted(names):
-            self.redeem(None, name, False, None, True, [])
+            self.redeem(None, name, False, (), True, [])
 
     @rule(
         target=invites,
@@ -156,15 +156,14 @@ class Workings(RuleBasedStateMachine):
                 self.reserve(invite, name, False, by)
         return invite
 
-    def took(self, before, done, counter):
+    def took(self, before, done, counters):
         """What was taken was there to be taken."""
         if done is REFUSED:
             return
         if before is not None:
             assert before.revoked_at is None
             assert not before.used_up
-        if counter is not None:
-            self.counted.append((counter, self.now))
+        self.counted += [(counter, self.now) for counter in counters]
 
     def now_as(self, invite):
         """An invite as it is stored."""
@@ -174,18 +173,18 @@ class Workings(RuleBasedStateMachine):
         invite=st.none() | invites,
         username=USERNAMES,
         fixed=st.booleans(),
-        place=st.sampled_from([None, 0, 1]),
+        by=COUNTED,
         operator=st.booleans(),
         watchers=st.lists(USERNAMES, unique=True),
     )
-    def redeem(self, invite, username, fixed, place, operator, watchers):
+    def redeem(self, invite, username, fixed, by, operator, watchers):
         if fixed and invite is not None and invite.username is not None:
             username = invite.username
         use = self.use(username, invite)
         redemption = Redemption(
             account=make_account(username=username, created_at=self.now),
             use=use,
-            counter=None if place is None else COUNTERS[place],
+            counters=by,
             operator=operator,
             contact=invite.inviter if invite is not None and invite.subscribe else None,
             roster_limit=2,
@@ -195,7 +194,7 @@ class Workings(RuleBasedStateMachine):
             ),
         )
         before = self.now_as(invite)
-        self.took(before, self.do("redeem", redemption), redemption.counter)
+        self.took(before, self.do("redeem", redemption), redemption.counters)
 
     @rule(invite=st.none() | invites, username=USERNAMES, operator=st.booleans(), by=COUNTED)
     def reserve(self, invite, username, operator, by):
@@ -205,13 +204,13 @@ class Workings(RuleBasedStateMachine):
         if invite is not None:
             use = replace(use, kind=invite.kind)
         account = make_account(username=username, created_at=self.now, credentials=None)
-        redemption = Redemption(account=account, use=use, counter=by, operator=operator)
+        redemption = Redemption(account=account, use=use, counters=by, operator=operator)
         before = self.now_as(invite)
         lease = self.do("reserve", redemption, self.now)
-        counted = by if use.kind is not Kind.RESET else None
+        counted = by if use.kind is not Kind.RESET else ()
         self.took(before, lease, counted)
         if isinstance(lease, Lease):
-            self.leases.append((lease.number, use, counted and (counted, self.now)))
+            self.leases.append((lease.number, use, [(each, self.now) for each in counted]))
 
     @precondition(lambda self: self.leases)
     @rule(place=st.integers(0, 9), done=st.booleans())
@@ -219,8 +218,8 @@ class Workings(RuleBasedStateMachine):
         number, use, counted = self.leases.pop(place % len(self.leases))
         assert self.do("complete" if done else "release", number) is True
         assert self.do("complete", number) is False
-        if counted and not done:
-            self.counted.remove(counted)
+        for each in () if done else counted:
+            self.counted.remove(each)
         if done and use.kind is Kind.RESET:
             self.assert_ended(use.username)
 
