@@ -10,7 +10,7 @@ from twisted.words.xish import domish
 
 from invitereg.interfaces import IInviteStore, Query
 from invitereg.model import token_digest
-from invitereg.policy.counters import guess_counters, seconds_to_wait
+from invitereg.policy.counters import guess_counters
 from invitereg.policy.values import Address, Domain
 from invitereg.tokens import TokenThrottle
 
