@@ -4,7 +4,7 @@ import re
 
 from twisted.words.xish import domish
 
-NS_CLIENT = "jabber:client"
+from invitereg.domain.stanzaxml import write_element
 
 _TAG = re.compile(r"<[^\s/>]+")
 
@@ -17,8 +17,7 @@ class Copies:
 
     def __init__(self, stanza: domish.Element) -> None:
         to = stanza.attributes.pop("to", None)
-        # As on any client's stream (RFC 6120 §4.8.3).
-        text: str = stanza.toXml(defaultUri=NS_CLIENT)
+        text = write_element(stanza)
         if to is not None:
             stanza["to"] = to
         tag = _TAG.match(text)

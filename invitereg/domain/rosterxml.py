@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from twisted.words.xish import domish
 from wokkel.generic import parseXml
 
+from invitereg.domain.stanzaxml import NS_CLIENT, write_element
 from invitereg.roster import RosterItem
 from invitereg.subscriptions import Stanza
 
-NS_CLIENT = "jabber:client"
 NS_ROSTER = "jabber:iq:roster"
 
 
@@ -55,8 +55,7 @@ def stamp(stanza: domish.Element, sender: str, recipient: str) -> domish.Element
 
 def write(stanza: domish.Element) -> str:
     """A stanza as XML that stands by itself."""
-    text: str = stanza.toXml()
-    return text
+    return write_element(stanza, namespace="")
 
 
 def parse_request(text: str) -> domish.Element:

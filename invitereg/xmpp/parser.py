@@ -14,6 +14,11 @@ from twisted.words.xish import domish
 _NOT_IN_NAMESPACES = re.compile(r"[<>&'\"\x00-\x20]")
 # How much of a stanza's end tag may have arrived before it is complete.
 _END_TAG_BYTES = 64
+# Characters that all namespaces of a stream header may have: each stanza may use all of them,
+# and they are written anew with it. The two that every client declares have 45.
+MAX_HEADER_NAMESPACES = 1024
+# Elements of a stanza: each takes a hundred times the memory of the four bytes it may have.
+MAX_ELEMENTS = 8192
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
 
 
@@ -42,6 +47,7 @@ class BoundedElementStream(domish.ExpatElementStream):
         self.started = 0
         self.language = ""
         self._depth = 0
+        self._header_namespaces = 0
         self._received = 0
         self.boundary = 0
         if hasattr(self.parser, "SetReparseDeferralEnabled"):
@@ -94,6 +100,12 @@ class BoundedElementStream(domish.ExpatElementStream):
     def _onStartNamespace(self, prefix: str | None, uri: str | None) -> None:
         if uri is not None and _NOT_IN_NAMESPACES.search(uri):
             raise StreamError("not-well-formed", "a namespace with forbidden characters")
+        if not self._depth:
+            self._header_namespaces += len(uri or "")
+            if self._header_namespaces > MAX_HEADER_NAMESPACES:
+                raise StreamError(
+                    "policy-violation", "too long namespaces in the stream header"
+                )
         # Of prefixes nothing is remembered, as all names are resolved here. Twisted would write
         # them again where they mean something else; without them it chooses its own.
         if prefix is None:
@@ -114,6 +126,8 @@ class BoundedElementStream(domish.ExpatElementStream):
             self.parser.buffer_text = True
         if self._depth > self.max_depth + 1:
             raise StreamError("policy-violation", "stanza too deep")
+        if self.elementCount >= MAX_ELEMENTS:
+            raise StreamError("policy-violation", "too many elements in a stanza")
         super()._onStartElement(name, attrs)
 
     def _onEndElement(self, name: str) -> None:

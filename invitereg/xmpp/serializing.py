@@ -5,13 +5,14 @@ from typing import Any
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
-from invitereg.xmpp.phases import NS_CLIENT
+from invitereg.domain.stanzaxml import write_element
+
+_PREFIXES = {NS_STREAMS: "stream"}
 
 
 def in_bytes(obj: Any) -> bytes:
     """A child of the stream's root, or ready text, as it is written."""
-    if domish.IElement.providedBy(obj):
-        prefixes = {NS_STREAMS: "stream"}
-        obj = obj.toXml(prefixes=prefixes, defaultUri=NS_CLIENT, prefixesInScope=["stream"])
+    if isinstance(obj, domish.Element):
+        obj = write_element(obj, prefixes=_PREFIXES)
     data: bytes = obj.encode()
     return data

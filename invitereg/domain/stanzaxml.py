@@ -1,0 +1,104 @@
+"""Elements as XML text of about the size that was read.
+
+Names are resolved when a stanza is parsed, so whoever writes it declares its namespaces anew
+(RFC 6120 §4.8). Written wherever it is needed, one long namespace of many short siblings would
+make a small stanza a huge one.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from twisted.words.xish import domish
+
+NS_CLIENT = "jabber:client"
+NS_XML = "http://www.w3.org/XML/1998/namespace"
+
+REPEATED_LENGTH = 1024
+"""How many characters the repeated declarations of one namespace may have in a stanza."""
+
+
+def write_element(
+    element: domish.Element,
+    namespace: str = NS_CLIENT,
+    prefixes: Mapping[str, str] | None = None,
+) -> str:
+    """Return an element as XML text.
+
+    A namespace is declared as the default one where an element enters it, which every client
+    understands. Where that would take more than `REPEATED_LENGTH`, and for attributes, it is
+    declared once, at the element itself, with a prefix.
+
+    Args:
+        element: what to write; where it has no namespace, it is in that of its parent.
+        namespace: the default namespace where the text will stand.
+        prefixes: the prefixes that are declared there, by namespace.
+    """
+    declared = _prefixed(element, namespace).difference(prefixes or ())
+    own = {uri: f"n{number}" for number, uri in enumerate(sorted(declared))}
+    writer = _Writer({NS_XML: "xml", **(prefixes or {}), **own})
+    writer.write(
+        element, namespace, [f" xmlns:{prefix}='{uri}'" for uri, prefix in own.items()]
+    )
+    return "".join(writer.parts)
+
+
+def _prefixed(element: domish.Element, namespace: str) -> set[str]:
+    """Return the namespaces that are written with a prefix."""
+    entered: Counter[str] = Counter()
+    found = set()
+    waiting = [(element, namespace)]
+    while waiting:
+        one, around = waiting.pop()
+        uri = around if one.uri is None else one.uri
+        if uri != around:
+            entered[uri] += 1
+        found.update(key[0] for key in one.attributes if isinstance(key, tuple))
+        waiting.extend((child, uri) for child in one.children if not isinstance(child, str))
+    for uri, times in entered.items():
+        if times > 1 and times * len(uri) > REPEATED_LENGTH:
+            found.add(uri)
+    return found - {NS_XML}
+
+
+class _Writer:
+    """Writes elements into `parts`; ``prefixes`` are by namespace."""
+
+    def __init__(self, prefixes: Mapping[str, str]) -> None:
+        self.parts: list[str] = []
+        self._prefixes = prefixes
+
+    def write(
+        self, element: domish.Element, default: str, declarations: list[str] | None = None
+    ) -> None:
+        """Write an element where ``default`` is the default namespace."""
+        uri = default if element.uri is None else element.uri
+        name, parts = element.name, self.parts
+        if uri == default:
+            parts.append(f"<{name}")
+        elif uri in self._prefixes:
+            name = f"{self._prefixes[uri]}:{name}"
+            parts.append(f"<{name}")
+        else:
+            parts.append(f"<{name} xmlns='{uri}'")
+            default = uri
+        parts.extend(declarations or ())
+        parts.extend(map(self._attribute, element.attributes.items()))
+        self._write_children(element, name, default)
+
+    def _attribute(self, attribute: tuple[str | tuple[str, str], str]) -> str:
+        name, value = attribute
+        if isinstance(name, tuple):
+            name = f"{self._prefixes[name[0]]}:{name[1]}"
+        return f" {name}='{domish.escapeToXml(value, 1)}'"
+
+    def _write_children(self, element: domish.Element, name: str, default: str) -> None:
+        if not element.children:
+            self.parts.append("/>")
+            return
+        self.parts.append(">")
+        for child in element.children:
+            if isinstance(child, str):
+                self.parts.append(domish.escapeToXml(child))
+            else:
+                self.write(child, default)
+        self.parts.append(f"</{name}>")
