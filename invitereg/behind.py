@@ -80,7 +80,7 @@ class ServersBehind:
             if component is not None:
                 secret = _secret(component.secret_file, f"component of {domain}")
                 self.components[domain] = ComponentStream(
-                    reactor, component.connect, component.jid, secret
+                    reactor, component.connect, component.jid, secret, domain
                 )
                 self._register_from[domain] = component.register_from
             server = self._server(domain, backend.accounts, reactor)

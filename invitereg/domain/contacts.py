@@ -14,6 +14,7 @@ from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
 from invitereg.domain import rosterxml
+from invitereg.domain.addresses import bare_jid
 from invitereg.domain.pars import Invitations
 from invitereg.domain.sessions import Session
 from invitereg.exchange import Deliver, Effect, Exchange, Hide, Push, Show, Side
@@ -136,7 +137,7 @@ class Contacts:
         self, sender: JID, stanza: domish.Element, address: Address | None = None
     ) -> None:
         """See `ContactBook`."""
-        contact = JID(stanza["to"]).userhostJID()
+        contact = bare_jid(JID(stanza["to"]))
         self._check(sender, contact)
         request = rosterxml.stamp(stanza, sender.userhost(), contact.userhost())
         digest = None
@@ -166,7 +167,7 @@ class Contacts:
             raise StanzaError("remote-server-not-found", "cancel")
         if contact.user is None:
             raise StanzaError("service-unavailable", "cancel")
-        if contact == sender.userhostJID():
+        if contact == bare_jid(sender):
             text = "An account is no contact of its own."
             raise StanzaError("not-allowed", "cancel", text, "en")
 

@@ -7,14 +7,13 @@ invitations at the domain itself, so only generic clients for commands find thos
 """
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.protocols.jabber.jid import JID, InvalidFormat
+from twisted.words.protocols.jabber.jid import JID
 from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 from wokkel import disco
@@ -22,22 +21,21 @@ from wokkel.iwokkel import IDisco
 from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
-from invitereg.errors import Refused, Throttled, Unavailable
+from invitereg.errors import Refused, Unavailable
 from invitereg.policy.values import Domain, Sender
-from invitereg.registrar import Grant, Registrar, Submission
+from invitereg.registrar import Registrar, Submission
 from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
-from invitereg.xmpp.commands import about_command
+from invitereg.xmpp.admission import refusal_of
 from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.grants import RememberedGrants
 from invitereg.xmpp.preauth import NS_PREAUTH
-from invitereg.xmpp.rate import MINUTE, Rate
+from invitereg.xmpp.rate import UnderWay
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
 
-REMEMBERED_SECONDS = 600.0
-MOST_REMEMBERED = 1000
-AT_ONCE = 50
-PER_ADDRESS, PER_DOMAIN = 30, 300
-"""How many requests one bare JID, and all of a domain, may make in a minute."""
+AT_ONCE, AT_ONCE_PER_ACCOUNT = 100, 4
+AT_ONCE_OF_SERVERS, AT_ONCE_PER_SERVER = 25, 10
+"""How many requests are worked on: of the domain's accounts, and of those of other servers."""
 ANYBODY = "*"
 
 
@@ -61,11 +59,9 @@ class ComponentDoor(XMPPHandler):
         self._registrar = registrar
         self._commands = commands
         self._register_from = frozenset(register_from)
-        self._seconds = seconds
-        self._by_address = Rate(PER_ADDRESS, seconds)
-        self._by_domain = Rate(PER_DOMAIN, seconds)
-        self._grants: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
-        self._busy = 0
+        self._under_way = UnderWay()
+        self._own_grants = RememberedGrants(seconds)
+        self._others_grants = RememberedGrants(seconds)
         self._answers = {
             ("get", NS_REGISTER, "query"): self._form,
             ("set", NS_REGISTER, "query"): self._register,
@@ -141,14 +137,11 @@ class ComponentDoor(XMPPHandler):
         )
 
     async def _reply(self, iq: domish.Element, answer: Any) -> None:
-        self._busy += 1
         try:
-            sender = JID(iq.getAttribute("from") or "")
-            self._require_quiet(sender)
+            sender = JID(iq["from"])
             _require_prepared(sender, iq["from"])
-            payload = await answer(sender, iq)
-        except InvalidFormat:
-            return
+            with self._under_way.one_more(self._at_once(sender)):
+                payload = await answer(sender, iq)
         except Refused as refusal:
             self._refuse(iq, stanza_error(refusal))
         except StanzaError as error:
@@ -164,22 +157,20 @@ class ComponentDoor(XMPPHandler):
             if payload is not None:
                 response.addChild(payload)
             self.send(response)
-        finally:
-            self._busy -= 1
 
     def _refuse(self, stanza: domish.Element, error: StanzaError) -> None:
-        """Answer by an error, without what was sent: that may be a password."""
-        response = toResponse(stanza, "error")
-        for element in about_command(stanza):
-            response.addChild(element)
-        response.addChild(error.getElement())
-        self.send(response)
+        self.send(refusal_of(stanza, error))
 
-    def _require_quiet(self, sender: JID) -> None:
-        """Raises Throttled if too much is asked by one, by all of a domain, or by all."""
-        few = self._by_address.add(sender.userhost()) and self._by_domain.add(sender.host)
-        if not few or self._busy > AT_ONCE:
-            raise Throttled(MINUTE)
+    def _at_once(self, sender: JID) -> list[tuple[str, int]]:
+        """Return whose work under way is limited: those of the domain, or others, apart."""
+        account = (f"account {sender.userhost()}", AT_ONCE_PER_ACCOUNT)
+        if self._is_ours(sender):
+            return [account, ("own", AT_ONCE)]
+        server = (f"server {sender.host}", AT_ONCE_PER_SERVER)
+        return [account, server, ("others", AT_ONCE_OF_SERVERS)]
+
+    def _is_ours(self, sender: JID) -> bool:
+        return bool(sender.host == self._domain().name)
 
     def _require_known(self, sender: JID) -> None:
         """Raises StanzaError unless users of the sender's domain may register."""
@@ -190,14 +181,11 @@ class ComponentDoor(XMPPHandler):
 
     def _origin(self, sender: JID) -> Sender:
         """Whom to count: of another server all together, as it makes up whom it likes."""
-        ours = sender.host == self._domain().name
+        ours = self._is_ours(sender)
         return Sender(sender.userhost() if ours else sender.host, sender.host)
 
-    def _grant(self, sender: JID) -> Grant | None:
-        found = self._grants.get(sender.full())
-        if found is None or found[0] <= self._seconds():
-            return None
-        return found[1]
+    def _grants(self, sender: JID) -> RememberedGrants:
+        return self._own_grants if self._is_ours(sender) else self._others_grants
 
     async def _preauth(self, sender: JID, iq: domish.Element) -> None:
         self._require_known(sender)
@@ -207,14 +195,11 @@ class ComponentDoor(XMPPHandler):
         grant = await self._registrar.preauthorise(
             self._domain().name, self._origin(sender), token
         )
-        self._grants[sender.full()] = (self._seconds() + REMEMBERED_SECONDS, grant)
-        self._grants.move_to_end(sender.full())
-        if len(self._grants) > MOST_REMEMBERED:
-            self._grants.popitem(last=False)
+        self._grants(sender).remember(sender, grant)
 
     async def _form(self, sender: JID, _iq: domish.Element) -> domish.Element:
         self._require_known(sender)
-        grant = self._grant(sender)
+        grant = self._grants(sender).get(sender)
         form = RegistrationForm.for_invite(self._domain(), grant.invite if grant else None)
         return form.toElement()
 
@@ -234,10 +219,10 @@ class ComponentDoor(XMPPHandler):
                 username=values.pop("username", "").strip(),
                 password=values.pop("password", ""),
                 fields=values,
-                grant=self._grant(sender),
+                grant=self._grants(sender).get(sender),
             )
         )
-        self._grants.pop(sender.full(), None)
+        self._grants(sender).forget(sender)
 
     async def _command(self, sender: JID, iq: domish.Element) -> domish.Element:
         return await self._commands.perform(self._asker(sender, iq), iq.command)

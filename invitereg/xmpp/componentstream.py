@@ -24,6 +24,7 @@ from wokkel.subprotocols import StreamManager
 
 from invitereg.logs import FaultLog
 from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.unreadable import UNREADABLE
@@ -58,13 +59,22 @@ class ComponentStream(StreamManager):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, endpoint: str, jid: str, secret: str) -> None:
-        """``endpoint`` is a Twisted client endpoint, as ``tcp:127.0.0.1:5347``."""
+    def __init__(self, reactor: Any, endpoint: str, jid: str, secret: str, domain: str) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            reactor: what connects, and tells the time.
+            endpoint: a Twisted client endpoint, as ``tcp:127.0.0.1:5347``.
+            jid: the component's address.
+            secret: what the server knows it by.
+            domain: the one that it is for, which that server serves.
+        """
         factory = componentFactory(jid, secret)
         factory.noisy = False
         super().__init__(factory, reactor)
         self.jid = jid
-        self.privileges = Privileges()
+        self.privileges = Privileges(domain)
+        self._admission = Admission(domain, reactor.seconds, self.send)
         self.faults = FaultLog(self._log, f"component {jid}", reactor.seconds)
         self._cause = "not connected yet"
         self._endpoint = endpoint
@@ -155,8 +165,8 @@ class ComponentStream(StreamManager):
     def _authd(self, xs: Any) -> None:
         self._end_handshake()
         self._attempts = 0
-        self.privileges = Privileges()
-        xs.addObserver("/message/privilege", self._on_privileges)
+        self.privileges = Privileges(self.privileges.domain)
+        xs.stream.ElementEvent = lambda element: self._received(xs, element)
         self._pulse = Pulse(self._reactor, self._ping, lambda: self._silent(xs))
         xs.rawDataInFn = lambda _data: self._heard()
         super()._authd(xs)
@@ -179,10 +189,17 @@ class ComponentStream(StreamManager):
         self._failed(f"{self._endpoint} answers nothing: connecting again")
         xs.transport.abortConnection()
 
-    def _on_privileges(self, message: domish.Element) -> None:
-        privileges = Privileges.fromElement(message)
-        if privileges is not None:
-            self.privileges = self.privileges.merged(privileges)
+    def _received(self, xs: Any, element: domish.Element) -> None:
+        """Take what the server sends; handlers see what is admitted, and no presence."""
+        match element.name, element.getAttribute("type"):
+            case "iq", "result" | "error":
+                self._onIQResponse(element)
+            case "iq" | "message", _:
+                self.privileges = self.privileges.announced(element)
+                if self._admission.admits(element):
+                    xs.dispatch(element)
+            case name, _ if name != "presence":
+                xs.dispatch(element)
 
     def _onIQResponse(self, iq: domish.Element) -> None:
         stanza_id = iq.getAttribute("id") or ""

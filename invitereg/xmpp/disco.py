@@ -3,12 +3,14 @@
 https://xmpp.org/extensions/xep-0030.html
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
+from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 from wokkel import disco
 from wokkel.data_form import Field, Form
@@ -17,6 +19,9 @@ from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
 from invitereg.policy.values import Domain
+from invitereg.xmpp.admission import refusal_of
+from invitereg.xmpp.handlers import mark_handled
+from invitereg.xmpp.routing import parse_jid
 
 NS_SERVER_INFO = "http://jabber.org/network/serverinfo"
 
@@ -28,24 +33,37 @@ class SessionDiscoHandler(disco.DiscoHandler):
     with a new resource at each login that would never stop growing.
     """
 
+    _log = Logger()
+
     def handleRequest(self, iq: domish.Element) -> None:
         """Answer, unless a handler has that knows more of the node."""
         if not iq.handled:
-            super().handleRequest(iq)
+            mark_handled(iq)
+            Deferred.fromCoroutine(self._reply(iq))
 
-    def _onDiscoInfo(self, iq: domish.Element) -> Deferred[domish.Element]:
-        return Deferred.fromCoroutine(self._answer(iq, disco.DiscoInfo(), self.info))
+    async def _reply(self, iq: domish.Element) -> None:
+        """Send an answer; an error repeats nothing of what was asked."""
+        try:
+            payload = await self._answer(iq)
+        except StanzaError as error:
+            self.send(refusal_of(iq, error))
+        except Exception:
+            self._log.failure("a request of service discovery failed")
+            self.send(refusal_of(iq, StanzaError("internal-server-error")))
+        else:
+            response = toResponse(iq, "result")
+            response.addChild(payload)
+            self.send(response)
 
-    def _onDiscoItems(self, iq: domish.Element) -> Deferred[domish.Element]:
-        return Deferred.fromCoroutine(self._answer(iq, disco.DiscoItems(), self.items))
-
-    async def _answer(
-        self, iq: domish.Element, answer: Any, ask: Callable[..., Deferred[list[Any]]]
-    ) -> domish.Element:
+    async def _answer(self, iq: domish.Element) -> domish.Element:
+        info = iq.query.uri == disco.NS_DISCO_INFO
+        answer, ask = (
+            (disco.DiscoInfo(), self.info) if info else (disco.DiscoItems(), self.items)
+        )
         node = iq.query.getAttribute("node") or ""
-        sender = JID(iq["from"])
-        found = await ask(sender, JID(iq.getAttribute("to") or sender.userhost()), node)
-        if node and not found and isinstance(answer, disco.DiscoInfo):
+        sender = parse_jid(iq["from"])
+        found = await ask(sender, parse_jid(iq.getAttribute("to") or sender.userhost()), node)
+        if node and not found and info:
             raise StanzaError("item-not-found")
         answer.nodeIdentifier = node
         for item in found:

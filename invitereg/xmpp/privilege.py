@@ -13,37 +13,45 @@ NAMESPACES = ("urn:xmpp:privilege:2", "urn:xmpp:privilege:1")
 second."""
 
 
+KNOWN = {
+    "roster": {"none", "get", "set", "both"},
+    "message": {"none", "outgoing"},
+    "presence": {"none", "managed_entity", "roster"},
+}
+"""What may be granted, and how; anything else is passed over (XEP-0356 §4 to §6)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What was announced.
+    """What the server of one domain has announced.
 
     Attributes:
-        granted: kinds of access (none, get, set, both; outgoing; …), by what it is to, as
-            ``roster``, by domain.
-        namespace: of the version in which it was; empty before.
+        domain: whose server it is.
+        granted: kinds of access, as in `KNOWN`, by what it is to.
+        namespace: of the version in which it was announced; empty before.
     """
 
-    granted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    domain: str
+    granted: Mapping[str, str] = field(default_factory=dict)
     namespace: str = ""
 
-    @classmethod
-    def fromElement(cls, message: domish.Element) -> "Privileges | None":
-        """Read an announcement, which the domain itself must have sent; None if it is none."""
-        sender = message.getAttribute("from") or ""
+    def announced(self, message: domish.Element) -> "Privileges":
+        """Return what holds after a message: its announcement, if the domain itself sent it."""
+        if message.getAttribute("from") != self.domain:
+            return self
         for child in message.elements():
-            if child.name == "privilege" and child.uri in NAMESPACES and "@" not in sender:
-                granted = {
-                    perm["access"]: perm["type"]
-                    for perm in child.elements(child.uri, "perm")
-                    if perm.hasAttribute("access") and perm.hasAttribute("type")
-                }
-                return cls({sender: granted}, child.uri)
-        return None
-
-    def merged(self, other: "Privileges") -> "Privileges":
-        """This, and what another announcement says; a server makes one for each domain."""
-        return Privileges({**self.granted, **other.granted}, other.namespace)
+            if child.name == "privilege" and child.uri in NAMESPACES:
+                return Privileges(self.domain, _known_in(child), child.uri)
+        return self
 
     def of(self, domain: str, access: str) -> str:
         """What is granted at a domain: ``none``, if nothing."""
-        return self.granted.get(domain, {}).get(access, "none")
+        return self.granted.get(access, "none") if domain == self.domain else "none"
+
+
+def _known_in(privilege: domish.Element) -> dict[str, str]:
+    return {
+        perm["access"]: perm["type"]
+        for perm in privilege.elements(privilege.uri, "perm")
+        if perm.getAttribute("type") in KNOWN.get(perm.getAttribute("access") or "", ())
+    }

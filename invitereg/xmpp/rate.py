@@ -1,19 +1,25 @@
-"""How often something is done by each of many, who are forgotten in time."""
+"""Rates and work under way, by sender, so that a few cannot use up what is for all."""
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from invitereg.errors import Throttled
 
 MINUTE = 60.0
 
 
 class Rate:
-    """Counts what each does within a minute; of too many, the first are forgotten."""
+    """Counts what each key does within a minute; of too many keys, the first are forgotten."""
 
     def __init__(self, most: int, seconds: Callable[[], float], keys: int = 10000) -> None:
         self._most = most
         self._seconds = seconds
         self._keys = keys
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._counts)
 
     def add(self, key: str) -> bool:
         """Count one more; False if it is one too many."""
@@ -25,3 +31,60 @@ class Rate:
         if len(self._counts) > self._keys:
             self._counts.popitem(last=False)
         return count < self._most
+
+
+class FairRate:
+    """Limits each key, and all of them together, by which the busiest are refused first.
+
+    Once all together have done as much as they may within a minute, a key that has done less
+    than ``share`` in its own may go on: a few keys that use up the total shut nobody out.
+    """
+
+    def __init__(
+        self, each: int, together: int, share: int, seconds: Callable[[], float]
+    ) -> None:
+        """At most ``each`` a minute by one key, and ``together`` by those beyond ``share``."""
+        self._share = share
+        self._each = Rate(each, seconds)
+        self._shares = Rate(share, seconds)
+        self._together = Rate(together, seconds)
+
+    def __len__(self) -> int:
+        return len(self._each)
+
+    def add(self, key: str) -> bool:
+        """Count one more; False if it is one too many."""
+        within_share = self._shares.add(key)
+        return self._each.add(key) and (self._together.add("") or within_share)
+
+
+class UnderWay:
+    """Limits how much of each key is worked on at the same time."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    @contextmanager
+    def one_more(self, limits: Iterable[tuple[str, int]]) -> Iterator[None]:
+        """Count the body of a ``with`` under each key while it runs.
+
+        Args:
+            limits: keys, each with how much of it may be under way.
+
+        Raises:
+            Throttled: that is reached for one of them.
+        """
+        keys = []
+        for key, most in limits:
+            if self._counts[key] >= most:
+                raise Throttled(MINUTE)
+            keys.append(key)
+        self._counts.update(keys)
+        try:
+            yield
+        finally:
+            self._counts.subtract(keys)
+            self._counts += Counter()  # forgets those with nothing under way

@@ -12,6 +12,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID, InvalidFormat
 from twisted.words.xish import domish
 
+from invitereg.domain.addresses import bare_jid
 from invitereg.domain.delivery import Delivery
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import InvalidUsername
@@ -19,11 +20,11 @@ from invitereg.model import prepare_domain, prepare_localpart
 from invitereg.xmpp.presence import PresenceRouter
 
 MAX_RESOURCE_BYTES = 1023
+REMEMBERED_JIDS, REMEMBERED_CHARACTERS = 4096, 256
 
 
 # Preparing the parts of a JID takes longer than all else that is done for a message. Unlike
-# Twisted's `internJID` this forgets.
-@lru_cache(maxsize=4096)
+# Twisted's `internJID` this forgets, and keeps nothing long.
 def parse_jid(text: str) -> JID:
     """The JID that ``text`` is, not to be changed; Twisted alone takes parts that are empty.
 
@@ -32,6 +33,10 @@ def parse_jid(text: str) -> JID:
     Raises:
         ValueError: it is none.
     """
+    return _remembered_jid(text) if len(text) <= REMEMBERED_CHARACTERS else _parse_jid(text)
+
+
+def _parse_jid(text: str) -> JID:
     bare, slash, resource = text.partition("/")
     localpart, at, domain = bare.rpartition("@")
     if slash and not resource:
@@ -43,6 +48,9 @@ def parse_jid(text: str) -> JID:
         return JID(tuple=(user, prepare_domain(domain), resource or None))
     except (InvalidUsername, InvalidFormat) as error:
         raise ValueError(str(error)) from None
+
+
+_remembered_jid = lru_cache(maxsize=REMEMBERED_JIDS)(_parse_jid)
 
 
 def is_request(iq: domish.Element) -> bool:
@@ -57,7 +65,7 @@ def may_send_as(stanza: domish.Element, jid: JID) -> bool:
     if claimed is None:
         return True
     try:
-        return parse_jid(claimed) in (jid, jid.userhostJID())
+        return parse_jid(claimed) in (jid, bare_jid(jid))
     except ValueError:
         return False
 
@@ -93,7 +101,7 @@ class Router:
         if stanza.name == "presence":
             self._presence.take(stanza, to, stream)
             return True
-        account: JID = stream.session.jid.userhostJID()
+        account: JID = bare_jid(stream.session.jid)
         if stanza.name == "iq" and to in (None, account, JID(tuple=(None, account.host, None))):
             stream.dispatch(stanza)
             return bool(stanza.handled)

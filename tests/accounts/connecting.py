@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 
 from invitereg.xmpp.componentstream import ComponentStream
 from tests.peers.servers import COMPONENT, SECRET
+from tests.service.running import DOMAIN
 
 
 def pause(seconds: float) -> "Deferred[None]":
@@ -21,7 +22,7 @@ def connected(case, peer, **changes) -> "Deferred[ComponentStream]":
 
 async def _connected(case, peer, port=None):
     endpoint = f"tcp:127.0.0.1:{port or peer.component_port}"
-    line = ComponentStream(reactor, endpoint, COMPONENT, SECRET)
+    line = ComponentStream(reactor, endpoint, COMPONENT, SECRET, DOMAIN)
     case.addCleanup(line.stop)
     line.start()
     for _ in range(300):

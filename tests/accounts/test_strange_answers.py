@@ -37,7 +37,7 @@ class PlayedLine:
     """A connection on which the answers are said beforehand; the last one for ever."""
 
     jid = f"invites.{DOMAIN}"
-    privileges = Privileges({DOMAIN: {"roster": "both"}})
+    privileges = Privileges(DOMAIN, {"roster": "both"})
 
     def __init__(self, *answers):
         self._answers = list(answers)

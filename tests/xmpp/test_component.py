@@ -2,21 +2,24 @@
 
 from dataclasses import replace
 
-from twisted.words.protocols.jabber.xmlstream import XMPPHandlerCollection
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.words.protocols.jabber import jid
 from twisted.words.xish import domish
-from wokkel.generic import parseXml
-from wokkel.test.helpers import XmlStreamStub
+from wokkel.generic import VersionHandler, parseXml
 
+from invitereg import behind
+from invitereg.errors import Throttled
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import NS_COMMANDS
-from invitereg.xmpp.component import (
-    PER_ADDRESS,
-    PER_DOMAIN,
-    REMEMBERED_SECONDS,
-    ComponentDoor,
-)
+from invitereg.xmpp.admission import MOST_OF_SERVERS, PER_ACCOUNT, PER_SERVER, SHARE, TOGETHER
+from invitereg.xmpp.component import AT_ONCE_PER_ACCOUNT, ComponentDoor
+from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.disco import SessionDiscoHandler
+from invitereg.xmpp.grants import REMEMBERED_SECONDS
 from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.register import NS_REGISTER
@@ -27,15 +30,53 @@ COMPONENT = f"invites.{DOMAIN}"
 ROMEO = f"romeo@{DOMAIN}/orchard"
 
 
+class PlayedServer:
+    """The server's end of a component's connection.
+
+    Attributes:
+        output: every stanza that the component has sent.
+    """
+
+    def __init__(self, reactor):
+        factory = reactor.tcpClients[-1][2]
+        self._transport = StringTransport()
+        self._protocol = factory.buildProtocol(None)
+        self._protocol.makeConnection(self._transport)
+        self.output = []
+        self._protocol.dataReceived(
+            f"<stream:stream xmlns='jabber:component:accept' from='{COMPONENT}' id='1' "
+            "xmlns:stream='http://etherx.jabber.org/streams'><handshake/>".encode()
+        )
+        self._transport.clear()
+
+    def write(self, text):
+        """Send text, and read what comes back at once."""
+        self._protocol.dataReceived(text.encode())
+        self.read()
+
+    def send(self, stanza):
+        """Send an element, and read what comes back at once."""
+        self.write(stanza.toXml())
+
+    def read(self):
+        """Read what has come since; returns it."""
+        found = list(parseXml(b"<x>%s</x>" % self._transport.value()).elements())
+        self._transport.clear()
+        self.output += found
+        return found
+
+
 class ComponentCase(UseCase):
-    """The component's door without a server: what comes in, and what goes out."""
+    """A component as it runs, with a server that is played: bytes come in, and go out."""
 
     def setUp(self):
         super().setUp()
         self.open()
 
     def open(self, *register_from):
-        self.stub = XmlStreamStub()
+        reactor = MemoryReactorClock()
+        reactor.seconds = self.clock.seconds
+        self.line = ComponentStream(reactor, "tcp:127.0.0.1:5347", COMPONENT, "secret", DOMAIN)
         self.door = ComponentDoor(
             lambda: self.registrar.domains[DOMAIN],
             self.registrar,
@@ -43,18 +84,21 @@ class ComponentCase(UseCase):
             register_from,
             self.clock.seconds,
         )
-        collection = XMPPHandlerCollection()
-        collection.send = self.stub.xmlstream.send
-        for handler in (self.door, SessionDiscoHandler()):
-            handler.setHandlerParent(collection)
-            handler.makeConnection(self.stub.xmlstream)
-            handler.connectionInitialized()
+        for handler in (
+            self.door,
+            SessionDiscoHandler(),
+            behind.PingHandler(),
+            VersionHandler("invitereg", "1"),
+        ):
+            handler.setHandlerParent(self.line)
+        self.line.start()
+        self.stub = PlayedServer(reactor)
 
     def ask(self, kind, payload, sender=ROMEO, to=COMPONENT):
         """The answer to a request: its type, or the condition of the error."""
         iq = domish.Element((None, "iq"))
         iq.attributes.update({"type": kind, "id": "1", "from": sender, "to": to})
-        iq.addChild(parseXml(payload.encode()))
+        iq.addRawXml(payload)
         before = len(self.stub.output)
         self.stub.send(iq)
         [answer] = self.stub.output[before:]
@@ -121,7 +165,7 @@ class ComponentDoorTests(ComponentCase):
 
     def test_throttled(self):
         """Who asks too much waits a minute; others do not."""
-        for _ in range(PER_ADDRESS):
+        for _ in range(PER_ACCOUNT):
             self.assertEqual(
                 self.preauth("wrong" * 4), self.answer.error.firstChildElement().name
             )
@@ -135,12 +179,142 @@ class ComponentDoorTests(ComponentCase):
         self.register("juliet")
         self.assertNotIn(PASSWORD, self.answer.toXml())
 
+    def flood(self, host, accounts):
+        """As many requests by each of so many accounts as each may make, and one more."""
+        for number in range(accounts):
+            for _ in range(PER_ACCOUNT + 1):
+                last = self.form(f"u{number}@{host}/x")
+        self.assertEqual(last, "resource-constraint")
+
     def test_domain_throttled(self):
-        """All of a domain together may ask only so much, whoever it is."""
-        for number in range(PER_DOMAIN):
-            self.form(f"u{number}@{DOMAIN}/x")
+        """However many of the domain's accounts ask too much, the others are answered."""
+        accounts = TOGETHER // PER_ACCOUNT + 1
+        self.flood(DOMAIN, accounts)
+        for number in range(accounts):
+            self.assertEqual(self.form(f"late{number}@{DOMAIN}/x"), "result")
+        for _ in range(SHARE):
+            self.assertEqual(self.form(f"juliet@{DOMAIN}/x"), "result")
         self.assertEqual(self.form(f"juliet@{DOMAIN}/x"), "resource-constraint")
-        self.assertEqual(self.form("tybalt@example.net/x"), "forbidden")
+        self.clock.advance(60)
+        self.assertEqual(self.form(f"juliet@{DOMAIN}/x"), "result")
+
+    def test_servers_throttled(self):
+        """Another server may ask so much altogether, and takes nothing of anybody else's."""
+        self.open("*")
+        self.flood("example.net", PER_SERVER // PER_ACCOUNT + 1)
+        for number in range(20):
+            self.form(f"late{number}@example.net/x")
+        self.assertEqual(self.form("tybalt@example.net/x"), "resource-constraint")
+        self.assertEqual(self.form("tybalt@example.org/x"), "result")
+        self.assertEqual(self.form(), "result")
+
+    def test_many_servers_throttled(self):
+        """Whoever has all the servers of the world cannot shut out the domain's accounts."""
+        self.open("*")
+        refused = 0
+        for number in range(MOST_OF_SERVERS + 10):
+            refused += self.form(f"u@s{number}.example.net/x") == "resource-constraint"
+        self.assertEqual(refused, 10)
+        self.assertEqual(self.form(), "result")
+
+    def test_at_once(self):
+        """While the backend hangs, a few accounts do not take all that can be worked on."""
+        hanging = []
+        self.registrar.preauthorise = lambda *_args: hanging.append(Deferred()) or hanging[-1]
+        preauth = f"<preauth xmlns='{NS_PREAUTH}' token='x'/>"
+        iq = "<iq type='set' id='1' from='{}' to='" + COMPONENT + "'>" + preauth + "</iq>"
+        for number in range(11):
+            for _ in range(PER_ACCOUNT - 1):
+                self.stub.write(iq.format(f"u{number}@{DOMAIN}/x"))
+        self.assertEqual(len(hanging), 11 * AT_ONCE_PER_ACCOUNT)
+        self.assertEqual(self.form(f"juliet@{DOMAIN}/x"), "result")
+        for one in hanging:
+            one.errback(Throttled(1))
+        self.stub.read()
+        self.assertEqual(self.form(f"u0@{DOMAIN}/x"), "result")
+
+    def test_all_counts(self):
+        """No request or message gets around what one account may send, disco and pings too."""
+        payloads = (
+            ("get", f"<query xmlns='{NS_INFO}'/>"),
+            ("get", f"<query xmlns='{NS_ITEMS}' node='x'/>"),
+            ("get", "<ping xmlns='urn:xmpp:ping'/>"),
+            ("get", "<query xmlns='jabber:iq:version'/>"),
+            ("set", "<a/><b/>"),
+        )
+        for kind, payload in payloads:
+            self.clock.advance(60)
+            answers = {self.ask(kind, payload) for _ in range(PER_ACCOUNT)}
+            self.assertNotIn("resource-constraint", answers)
+            self.assertEqual(self.ask(kind, payload), "resource-constraint")
+        self.clock.advance(60)
+        before = len(self.stub.output)
+        for _ in range(PER_ACCOUNT + 10):
+            self.message("chat", "Hello?")
+        self.assertEqual(len(self.stub.output) - before, PER_ACCOUNT)
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                [
+                    "<query xmlns='urn:x'/>",
+                    f"<query xmlns='{NS_INFO}' node='x'/>",
+                    f"<query xmlns='{NS_ITEMS}'/>",
+                    f"<query xmlns='{NS_REGISTER}'/>",
+                    f"<preauth xmlns='{NS_PREAUTH}'/>",
+                    f"<command xmlns='{NS_COMMANDS}' node='x'/>",
+                    "<ping xmlns='urn:xmpp:ping'/>",
+                    "<handled/>",
+                    "text",
+                ]
+            ),
+            max_size=4,
+        ),
+        st.sampled_from(["get", "set", "", "x"]),
+        st.sampled_from([ROMEO, "tybalt@example.net/x", DOMAIN, "@", "a@b@c", "\u3000@x/y"]),
+        st.sampled_from([COMPONENT, f"x@{COMPONENT}", f"{COMPONENT}/x", "@", "x@"]),
+    )
+    def test_any_payloads(self, payloads, kind, sender, to):
+        """Whatever a request carries, it has one answer, and leaves no traceback."""
+        self.clock.advance(60)
+        answer = self.ask(kind, "".join(payloads), sender, to)
+        if sum(payload != "text" for payload in payloads) != 1 or kind not in ("get", "set"):
+            self.assertEqual(answer, "bad-request")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_long_addresses(self):
+        """An address that is none, by its length, is not prepared, nor answered."""
+        long = "\ufdfa" * 342
+        addresses = [
+            f"{long}@example.net/x",
+            f"x@{long}/x",
+            f"x@example.net/{long}",
+            "x" * 10**6,
+        ]
+        prepared = []
+        for prepare in ("nodeprep", "nameprep", "resourceprep"):
+            real = getattr(jid, prepare).prepare
+            self.patch(
+                getattr(jid, prepare),
+                "prepare",
+                lambda text, real=real: prepared.append(len(text)) or real(text),
+            )
+        info = f"<query xmlns='{NS_INFO}'/>"
+        for address in addresses:
+            for sender, to in ((address, COMPONENT), (ROMEO, address)):
+                self.stub.write(f"<iq type='get' id='1' from='{sender}' to='{to}'>{info}</iq>")
+        self.assertEqual(self.stub.output, [])
+        self.assertLess(sum(prepared), 100)
+
+    def test_prepared_under_limits(self):
+        """Addresses cost preparation as often only as their server may write."""
+        prepared = []
+        real = jid.nodeprep.prepare
+        self.patch(jid.nodeprep, "prepare", lambda text: prepared.append(text) or real(text))
+        for number in range(2000):
+            self.ask("get", f"<query xmlns='{NS_INFO}'/>", f"U{number}@example.net/x")
+        written = [text for text in prepared if text.startswith("U")]
+        self.assertLessEqual(len(written), PER_SERVER)
 
     def change(self, **policy):
         domain = self.registrar.domains[DOMAIN]

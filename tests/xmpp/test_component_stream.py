@@ -32,7 +32,9 @@ class ComponentStreamCase(SynchronousTestCase):
 
     def setUp(self):
         self.reactor = MemoryReactorClock()
-        self.line = ComponentStream(self.reactor, "tcp:127.0.0.1:5347", JID, "secret")
+        self.line = ComponentStream(
+            self.reactor, "tcp:127.0.0.1:5347", JID, "secret", "example.com"
+        )
         self.line.start()
 
     def connect(self, *answers):
@@ -235,19 +237,42 @@ class ComponentStreamTests(ComponentStreamCase):
         self.protocol.dataReceived(stream_error("not-well-formed"))
         self.assertIn("not-well-formed: see the server's log", str(log))
 
-    def test_privileges(self):
-        """What the server grants is read in either version, and not from a user."""
-        self.ready()
-        for number in (1, 2):
-            perm = "<perm access='roster' type='both'/>"
-            for sender in ("romeo@example.net", f"v{number}.example.com"):
-                self.protocol.dataReceived(
-                    f"<message from='{sender}' to='{JID}'><privilege "
-                    f"xmlns='urn:xmpp:privilege:{number}'>{perm}</privilege></message>".encode()
-                )
-            self.assertEqual(
-                self.line.privileges.of(f"v{number}.example.com", "roster"), "both"
-            )
-        self.assertEqual(
-            set(self.line.privileges.granted), {"v1.example.com", "v2.example.com"}
+    def announce(self, sender, *permissions, version=2):
+        permitted = "".join(f"<perm access='{a}' type='{t}'/>" for a, t in permissions)
+        self.protocol.dataReceived(
+            f"<message from='{sender}' to='{JID}'><privilege xmlns="
+            f"'urn:xmpp:privilege:{version}'>{permitted}</privilege></message>".encode()
         )
+
+    def test_privileges(self):
+        """What the server grants is read in either version, until it grants something else."""
+        self.ready()
+        for version, kind in ((1, "get"), (2, "both"), (1, "none")):
+            self.announce("example.com", ("roster", kind), version=version)
+            self.assertEqual(self.line.privileges.of("example.com", "roster"), kind)
+            self.assertEqual(self.line.privileges.of("example.org", "roster"), "none")
+
+    def test_faked_privileges(self):
+        """Nobody else grants anything, however close their address comes."""
+        self.ready()
+        self.announce("example.com", ("roster", "get"))
+        before = self.line.privileges
+        for sender in (
+            "example.net",
+            "romeo@example.com",
+            "example.com/x",
+            "sub.example.com",
+            "",
+            JID,
+            "EXAMPLE.COM",
+        ):
+            self.announce(sender, ("roster", "both"))
+            self.assertIs(self.line.privileges, before, sender)
+
+    def test_unknown_privileges(self):
+        """Of what is granted only what is known is kept, however much is said."""
+        self.ready()
+        unknown = [(f"a{number}", "both") for number in range(1000)]
+        wrong = [("message", "both"), ("presence", "x" * 1000)]
+        self.announce("example.com", *unknown, ("roster", "both"), *wrong)
+        self.assertEqual(self.line.privileges.granted, {"roster": "both"})

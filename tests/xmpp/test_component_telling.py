@@ -174,7 +174,8 @@ class ComponentTellerTests(ComponentStreamCase):
         self.second()
         for sender in ("tybalt@example.com/x", f"juliet@{DOMAIN}"):
             self.protocol.dataReceived(
-                f"<message type='error' id='notice-1' from='{sender}'><error type='cancel'>"
+                f"<message type='error' id='notice-1' to='{JID}' from='{sender}'>"
+                "<error type='cancel'>"
                 "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
                 "</message>".encode()
             )

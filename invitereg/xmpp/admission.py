@@ -1,0 +1,127 @@
+"""Decides which stanzas a component looks at, before anything costly is done for them.
+
+Anybody may write to a component, people of other servers too. Who writes is taken from the
+address as the server has stamped it on the stanza: preparing an address takes milliseconds.
+"""
+
+from collections.abc import Callable, Iterator
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.xmlstream import toResponse
+from twisted.words.xish import domish
+
+from invitereg.errors import Throttled
+from invitereg.xmpp.commands import about_command
+from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.rate import MINUTE, FairRate, Rate
+from invitereg.xmpp.routing import is_request, parse_jid
+
+MAX_ADDRESS_BYTES, MAX_PART_BYTES = 3071, 1023
+"""RFC 6122 §2.1; longer ones are taken to be no addresses, whatever preparing makes of them."""
+PER_ACCOUNT = 30
+"""How many stanzas of one bare JID are looked at in a minute."""
+TOGETHER, SHARE = 1000, 5
+"""How many of all the domain's accounts are, and of each even when that is used up."""
+PER_SERVER = 300
+"""How many of all accounts of another server are."""
+SERVERS_TOGETHER, SERVER_SHARE, MOST_OF_SERVERS = 1000, 30, 3000
+"""How many of all other servers are, of each beyond that, and of all with those shares."""
+
+
+class Admission:
+    """Lets through what has one payload, and a sender who has not sent too much."""
+
+    def __init__(
+        self,
+        domain: str,
+        seconds: Callable[[], float],
+        send: Callable[[domish.Element], None],
+    ) -> None:
+        """Count the accounts of ``domain`` apart from those of other servers.
+
+        Args:
+            domain: the one that the component is for.
+            seconds: a clock that never jumps.
+            send: sends what is answered to stanzas that are refused.
+        """
+        self._domain = domain
+        self._send = send
+        self._accounts = FairRate(PER_ACCOUNT, TOGETHER, SHARE, seconds)
+        self._strangers = Rate(PER_ACCOUNT, seconds)
+        self._servers = FairRate(PER_SERVER, SERVERS_TOGETHER, SERVER_SHARE, seconds)
+        self._all_servers = Rate(MOST_OF_SERVERS, seconds)
+
+    def admits(self, stanza: domish.Element) -> bool:
+        """Whether handlers may see a request or message; if not, a request is answered."""
+        if not has_addresses(stanza):
+            return False
+        try:
+            self._require_few(stanza["from"])
+            _require_payload(stanza)
+            _require_prepared(stanza)
+        except Throttled as refusal:
+            return self._refuse(stanza, stanza_error(refusal))
+        except StanzaError as error:
+            return self._refuse(stanza, error)
+        stanza.handled = False  # type: ignore[attr-defined]  # never a child of that name
+        return True
+
+    def _require_few(self, sender: str) -> None:
+        bare = sender.partition("/")[0].lower()
+        host = bare.rpartition("@")[2]
+        if not (self._accounts.add(bare) if host == self._domain else self._few(bare, host)):
+            raise Throttled(MINUTE)
+
+    def _few(self, bare: str, host: str) -> bool:
+        return (
+            self._all_servers.add("") and self._servers.add(host) and self._strangers.add(bare)
+        )
+
+    def _refuse(self, stanza: domish.Element, error: StanzaError) -> bool:
+        if stanza.name == "iq":
+            self._send(refusal_of(stanza, error))
+        return False
+
+
+def has_addresses(stanza: domish.Element) -> bool:
+    """Whether a stanza's ``from`` and ``to`` are short enough to be addresses."""
+    return all(
+        stanza.hasAttribute(name) and is_short_enough(stanza[name]) for name in ("from", "to")
+    )
+
+
+def is_short_enough(address: str) -> bool:
+    """Whether an address and each of its parts, not prepared, has at most as many bytes."""
+    if len(address) > MAX_ADDRESS_BYTES:  # without encoding what may be megabytes
+        return False
+    sizes = [len(part.encode()) for part in _parts(address)]
+    return sum(sizes) <= MAX_ADDRESS_BYTES and max(sizes) <= MAX_PART_BYTES
+
+
+def _parts(address: str) -> Iterator[str]:
+    bare, _, resource = address.partition("/")
+    localpart, _, domain = bare.rpartition("@")
+    yield from (localpart, domain, resource)
+
+
+def _require_payload(stanza: domish.Element) -> None:
+    if stanza.name == "iq" and not is_request(stanza):
+        text = "An iq has a type, and a request has one payload."
+        raise StanzaError("bad-request", "modify", text, "en")
+
+
+def _require_prepared(stanza: domish.Element) -> None:
+    try:
+        parse_jid(stanza["from"])
+        parse_jid(stanza["to"])
+    except ValueError:
+        raise StanzaError("jid-malformed", "modify") from None
+
+
+def refusal_of(stanza: domish.Element, error: StanzaError) -> domish.Element:
+    """Return the error for a stanza, without what was sent: that may be a password."""
+    response: domish.Element = toResponse(stanza, "error")
+    for element in about_command(stanza):
+        response.addChild(element)
+    response.addChild(error.getElement())
+    return response
