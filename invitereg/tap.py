@@ -36,10 +36,11 @@ from invitereg.upkeep import Upkeep, keep_of
 from invitereg.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.behind import servers_behind
-from invitereg.xmpp.c2s import ALPN, C2SDoor, StreamCount, end_all
+from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all
 from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
+from invitereg.xmpp.streamcount import StreamCount
 
 STOP_SECONDS = 10
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.

@@ -49,6 +49,14 @@ def nested_shares(
     return tuple(Share(cidr(address, prefix), 2**place) for place, prefix in prefixes)
 
 
+def region(address: Address) -> Share:
+    """Return a network so wide that hardly anybody holds two of them.
+
+    An IPv4 /16 or an IPv6 /32, the least that a provider gets (RIPE-738 §5.1.2).
+    """
+    return Share(cidr(address, 16 if isinstance(address, IPv4Address) else 32))
+
+
 def cidr(address: Address, prefix: int) -> str:
     """Return the network of ``address`` that has the given prefix, in CIDR notation."""
     return str(ip_network((address, prefix), strict=False))

@@ -1,6 +1,5 @@
 """The c2s door: listens for clients and gives every stream its handlers."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,48 +41,9 @@ from invitereg.xmpp.roster import RosterHandler
 from invitereg.xmpp.routing import Router, make_router
 from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
+from invitereg.xmpp.streamcount import StreamCount
 
 ALPN = b"xmpp-client"  # XEP-0368
-
-
-class StreamCount:
-    """The streams that are open, and how many of them are not sessions yet.
-
-    Only those are limited, altogether and from one network (limits.streams).
-    """
-
-    def __init__(self, per_network: int, altogether: int) -> None:
-        self.open: set[ClientStream] = set()
-        self._max_per_network = per_network
-        self._max_altogether = altogether
-        self._unauthenticated: dict[ClientStream, str] = {}
-        self._per_network: Counter[str] = Counter()
-
-    def add(self, stream: ClientStream, network: str | None) -> bool:
-        """Count a stream, one without network as unlimited; False if it is one too many."""
-        self.open.add(stream)
-        self.bound(stream)
-        if network is None:
-            return True
-        self._unauthenticated[stream] = network
-        self._per_network[network] += 1
-        return (
-            len(self._unauthenticated) <= self._max_altogether
-            and self._per_network[network] <= self._max_per_network
-        )
-
-    def bound(self, stream: ClientStream) -> None:
-        """Limit a stream no longer; sessions are limited by their account."""
-        network = self._unauthenticated.pop(stream, None)
-        if network is not None:
-            self._per_network[network] -= 1
-            if not self._per_network[network]:
-                del self._per_network[network]
-
-    def remove(self, stream: ClientStream) -> None:
-        """Forget a stream that is closed."""
-        self.open.discard(stream)
-        self.bound(stream)
 
 
 @dataclass(kw_only=True)
@@ -192,7 +152,10 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     def readdressed(self, stream: ClientStream) -> None:
         """Called by a stream that has learnt its client's address; may end it."""
-        if not self._door.streams.add(stream, self._limited_network(stream.address)):
+        # The domain is not known yet: the first one says what is one network.
+        limits = next(iter(self.domains.values())).policy.limits
+        counted = None if self._exempt(stream.address) else stream.address
+        if not self._door.streams.add(stream, counted, limits):
             stream.end("resource-constraint", "Too many connections.")
 
     def _connected(self, stream: ClientStream) -> None:
@@ -202,12 +165,10 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         handlers.attach(*self._door.handlers_before_login())
         self.readdressed(stream)
 
-    def _limited_network(self, address: Address | None) -> str | None:
-        # The domain is not known yet: an address exempt at any domain is exempt.
-        limits = [domain.policy.limits for domain in self.domains.values()]
-        if address is None or any(limit.allowlisted(address) for limit in limits):
-            return None
-        return limits[0].network(address)
+    def _exempt(self, address: Address | None) -> bool:
+        """Whether an address is exempt at any domain."""
+        limits = (domain.policy.limits for domain in self.domains.values())
+        return address is None or any(each.allowlisted(address) for each in limits)
 
     def _bound(self, handlers: StreamHandlers, stream: ClientStream) -> None:
         handlers.initialized(stream)

@@ -23,9 +23,10 @@ from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
 from invitereg.userinvites import UserInvites
-from invitereg.xmpp.c2s import C2SDoor, StreamCount
+from invitereg.xmpp.c2s import C2SDoor
 from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.streamcount import StreamCount
 from tests.xmpp.messages import (
     BIND,
     DECLARATION,

@@ -39,6 +39,7 @@ class StreamTests(DoorTestCase):
 
     def test_ipv6(self):
         """Of IPv6, a /64 is one network."""
+        self.listener = Listener(streams=(3, 50))
         for number in range(3):
             self.listener.opened(address=f"2001:db8::{number}")
         self.assertTrue(self.listener.connect(address="2001:db8::dead:beef").closed)
@@ -47,13 +48,34 @@ class StreamTests(DoorTestCase):
     def test_altogether(self):
         """There is a limit for all networks together too."""
         for number in range(5):
-            self.listener.opened(address=f"192.0.2.{number}")
+            self.listener.opened(address=f"192.{number}.2.1")
         self.assertTrue(self.listener.connect(address=THERE).closed)
+
+    def test_subscriber(self):
+        """Who has a whole IPv6 /48 opens four times as many as one network."""
+        self.listener = Listener(streams=(10, 5000))
+        for number in range(200):
+            self.listener.connect(address=f"2001:db8:1:{number << 4:x}::1")
+        self.assertEqual(sum(not each.closing for each in self.listener.door.streams.open), 40)
+        self.listener.opened(address="2001:db8:2::1")
+
+    def test_provider(self):
+        """No provider's customers together keep others out: half of all is for these."""
+        for addresses in (
+            [f"198.51.{number}.1" for number in range(200)],
+            [f"2001:db8:{number:x}::1" for number in range(200)],
+        ):
+            self.listener = Listener(streams=(10, 100))
+            for address in addresses:
+                self.listener.connect(address=address)
+            for number in range(50):
+                self.listener.opened(address=f"192.0.2.{number}")
+            self.assertTrue(self.listener.connect(address="203.0.113.1").closed)
 
     def test_allowlist(self):
         """The office's network is not counted."""
         office = {"allowlist": (ip_network("192.0.2.0/24"),)}
-        self.listener = Listener(limits=office, streams=(3, 5))
+        self.listener = Listener(limits=office, streams=(3, 10))
         for _ in range(10):
             self.listener.opened()
         for number in range(5):
