@@ -10,13 +10,15 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from invitereg.config import Config, Tls
 from invitereg.interfaces import IAccounts
 from invitereg.issuer import Issuer
-from invitereg.policy.values import Domain
+from invitereg.policy.networks import Address, Share
+from invitereg.policy.values import Domain, within
 from invitereg.registrar import Registrar
 from invitereg.store.store import Store
 from invitereg.tls import Certificates
 from invitereg.web.accesslog import AccessLog
 from invitereg.web.api.authorization import Rates
 from invitereg.web.api.parts import mount_api
+from invitereg.web.connections import WebConnections
 from invitereg.web.health import Alive, Ready
 from invitereg.web.metrics import MetricsPage, Prometheus, metrics_listener
 from invitereg.web.parts import make_door
@@ -74,7 +76,26 @@ class WebService:
         self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)
         self._door.access_log = AccessLog(self.meter)
         self._door.trusted_proxies = self._config.trusted_proxies
+        self._door.connections = self._make_connections()
         return [*self._site_listeners(), *self._metrics_listeners(store)]
+
+    def _make_connections(self) -> WebConnections:
+        limits = self._config.web_limits
+        connections = WebConnections(
+            limits.connections_per_network, limits.connections, self._limited_networks
+        )
+        text = "Open connections to the site."
+        self.meter.watch("web_connections", text, lambda: len(connections))
+        return connections
+
+    def _limited_networks(self, address: Address) -> tuple[Share, ...]:
+        """Return the networks in which a connection counts; none if it counts in none."""
+        # Which site it is for is not known yet: an address exempt at any domain is exempt.
+        limits = [domain.policy.limits for domain in self._domains.values()]
+        exempt = any(limit.allowlisted(address) for limit in limits)
+        if exempt or within(address, self._door.trusted_proxies):
+            return ()
+        return limits[0].shares(address)
 
     def _site_listeners(self) -> Listeners:
         site, web = self._door.listener(), self._config.web
@@ -107,6 +128,8 @@ class WebService:
         self._sites.clear()
         self._sites.update(sites)
         self._door.trusted_proxies = config.trusted_proxies
+        self._door.connections.per_network = config.web_limits.connections_per_network
+        self._door.connections.altogether = config.web_limits.connections
         self._rates.limit = config.api_rate
 
 

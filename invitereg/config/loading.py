@@ -16,7 +16,7 @@ from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.listening import Tls
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
-from invitereg.config.policykeys import StreamLimits
+from invitereg.config.policykeys import StreamLimits, WebLimits
 from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
 from invitereg.config.upstreamkeys import UpstreamKeys
@@ -58,7 +58,7 @@ class Config:
         upstreams: the server behind each domain that has one, by its name.
         data_dir: it need not exist yet.
         store: ``sqlite``.
-        streams, work_queue: limits of the process, not of a domain.
+        streams, web_limits, work_queue: limits of the process, not of a domain.
         accounts: how those are kept that invitereg keeps itself.
         backends: the server behind each domain that has one, by its name.
         keep_addresses, keep_invites, keep_names: None is for ever.
@@ -78,6 +78,7 @@ class Config:
     accounts: Accounts
     backends: Mapping[str, Backend]
     streams: StreamLimits
+    web_limits: WebLimits
     work_queue: int
     keep_addresses: timedelta | None
     keep_invites: timedelta | None
@@ -210,6 +211,7 @@ def _config(
             }
         ),
         streams=limits.streams,
+        web_limits=limits.web,
         work_queue=limits.work_queue,
         keep_addresses=file.keep_addresses,
         keep_invites=file.keep_invites,

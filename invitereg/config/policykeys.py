@@ -208,10 +208,18 @@ class StreamLimits(Section):
     per_account: Count = 20
 
 
+class WebLimits(Section):
+    """How many connections to the site may be open, of one network and altogether."""
+
+    connections_per_network: Count = 100
+    connections: Count = 2000
+
+
 class ServiceLimitKeys(LimitKeys):
     """The limits of all domains, with those of the service as a whole."""
 
     streams: StreamLimits = StreamLimits()
+    web: WebLimits = WebLimits()
     work_queue: Count = 512
 
 

@@ -24,7 +24,7 @@ def client_address(
         trusted: networks of proxies.
     """
     address = parse_address(peer or "")
-    believed = address is None or within(address, trusted)
+    believed = is_trusted(address, trusted)
     address = address or _HERE
     for entry in _from_the_end(forwarded):
         if not believed:
@@ -34,6 +34,11 @@ def client_address(
             break
         address, believed = told, within(told, trusted)
     return address
+
+
+def is_trusted(peer: Address | None, trusted: tuple[Network, ...]) -> bool:
+    """Whether a peer is a proxy that is believed; None, a socket without addresses, is."""
+    return peer is None or within(peer, trusted)
 
 
 def _from_the_end(forwarded: Sequence[str]) -> Iterator[str]:

@@ -2,27 +2,35 @@
 
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
+from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
 from invitereg.model import generate_invite_id
 from invitereg.policy.values import Address
+from invitereg.web.connections import WebConnections
 from invitereg.web.settings import SiteSettings
 
 MAX_BODY = 64 * 1024
-IDLE_SECONDS = 60
-"""How long a connection may stay open without a byte."""
-REQUEST_SECONDS = 30
+IDLE_SECONDS = 15
+"""How long a connection may stay open without a byte, before its first request or the next."""
+PROXY_IDLE_SECONDS = 90
+"""The same for that of a trusted proxy, which closes one earlier by itself (nginx: 60)."""
+REQUEST_SECONDS = 15
 """How long one request may take to arrive, from its first byte to its last."""
 LINGER_SECONDS = 5
 """How long we listen to a body that we refused, so that the answer is not lost."""
 _MAX_REFUSED = 1024 * 1024
+_BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 15\r\nConnection: close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 50\r\n\r\n"
+    b"Too many connections. Please try again in a while\n"
+)
 _IDENTITY = re.compile(rb"transfer-encoding:[ \t]*identity[ \t]*", re.IGNORECASE)
 
 
@@ -86,17 +94,51 @@ class WebRequest(Request):
             self.finish()
 
 
-class Channel(HTTPChannel):
-    """A connection; requests are bounded in size and in time."""
+class ChannelOwner(Protocol):
+    """What a `Channel` asks of the site that it belongs to.
 
+    Attributes:
+        connections: counts the connections that are open.
+    """
+
+    connections: WebConnections
+
+    def is_proxy(self, host: str | None) -> bool:
+        """Whether a trusted proxy connects from ``host``; None is a socket of this computer."""
+
+
+class Channel(HTTPChannel):
+    """A connection; requests are bounded in size and in time.
+
+    Attributes:
+        owner: set by the factory.
+    """
+
+    owner: ChannelOwner
+    transport: Any
+    # Twisted logs each client that is too slow: strangers would fill the log.
+    _log = Logger(observer=LogPublisher())
+    _counted_as: str | None = None
+    _turned_away = False
     _deadline: IDelayedCall | None = None
     _lingering: IDelayedCall | None = None
     _refused = 0
+
+    def connectionMade(self) -> None:
+        """Count the connection, and close one that is too many."""
+        host = self._host()
+        self.timeOut = PROXY_IDLE_SECONDS if self.owner.is_proxy(host) else IDLE_SECONDS
+        super().connectionMade()
+        self._count(host)
 
     def dataReceived(self, data: bytes) -> None:
         """Begin to count the time with the first byte of a request."""
         if self._lingering is not None:
             self._discard(data)
+            return
+        if self._host() != self._counted_as:  # which a PROXY header has told meanwhile
+            self._count(self._host())
+        if self._turned_away:
             return
         if self._deadline is None and not self._handlingRequest:
             self._deadline = self.callLater(REQUEST_SECONDS, self._too_late)
@@ -151,9 +193,26 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget about it."""
         self._stop_clock()
+        self.owner.connections.remove(self)
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)
+
+    def _host(self) -> str | None:
+        return getattr(self.transport.getPeer(), "host", None)
+
+    def _count(self, host: str | None) -> None:
+        self._counted_as = host
+        if not self.owner.connections.add(self, host):
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        self._turned_away = True
+        if self.isSecure():  # a handshake would cost more than all the rest
+            self.transport.abortConnection()
+        else:
+            self.transport.write(_BUSY)
+            self.loseConnection()
 
     def _discard(self, data: bytes) -> None:
         self._refused += len(data)

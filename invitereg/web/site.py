@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twisted.internet.interfaces import IAddress
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from invitereg.policy.values import Network
-from invitereg.web.addresses import client_address
+from invitereg.policy.values import Network, parse_address
+from invitereg.web.addresses import client_address, is_trusted
 from invitereg.web.channel import IDLE_SECONDS, Channel, WebRequest
+from invitereg.web.connections import WebConnections
 from invitereg.web.headers import secure
 from invitereg.web.requestheaders import header, header_values
 from invitereg.web.settings import SiteSettings
@@ -23,6 +25,7 @@ class WebDoor:
         sites: by domain; may be replaced while running.
         trusted_proxies: whose X-Forwarded-For is believed; likewise.
         access_log: told of every request that was answered.
+        connections: counts the connections that are open.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class WebDoor:
         self.sites = sites
         self.trusted_proxies = trusted_proxies
         self.access_log: AccessLog = lambda _request: None
+        self.connections = WebConnections()
         self._pages = pages
         self._reactor = reactor
         self._parts: dict[tuple[bytes, ...], IResource] = {}
@@ -57,6 +61,10 @@ class WebDoor:
     def listener(self) -> Site:
         """What accepts connections."""
         return _Listener(self, self._reactor)
+
+    def is_proxy(self, host: str | None) -> bool:
+        """Whether a trusted proxy connects from ``host``; None is a socket of this computer."""
+        return is_trusted(parse_address(host or ""), self.trusted_proxies)
 
     def site_of(self, request: WebRequest) -> SiteSettings | None:
         """The site that is asked for; the only one, whatever name it is called by."""
@@ -139,6 +147,12 @@ class _Listener(Site):
             _Front(door), requestFactory=WebRequest, timeout=IDLE_SECONDS, reactor=reactor
         )
         self._door = door
+
+    def buildProtocol(self, address: IAddress | None) -> Any:
+        """A connection to the site."""
+        channel: Any = super().buildProtocol(address)
+        channel.owner = self._door
+        return channel
 
     def log(self, request: Any) -> None:
         """Called for each request that was answered."""

@@ -80,6 +80,7 @@ policy:
     roster: 5
     roster_requests: 6
     streams: {unauthenticated_per_network: 5, unauthenticated: 6}
+    web: {connections_per_network: 8, connections: 9}
     work_queue: 7
     allowlist: [192.0.2.0/24, 2001:db8::/32, 198.51.100.7]
     allowlist_only: true
@@ -91,6 +92,8 @@ policy:
         self.assertEqual(domain.instructions, "Hello")
         self.assertIsNone(config.keep_addresses)
         self.assertEqual((config.streams.unauthenticated, config.work_queue), (6, 7))
+        web = config.web_limits
+        self.assertEqual((web.connections_per_network, web.connections), (8, 9))
         policy = domain.policy
         self.assertFalse(policy.allow_registration or policy.registration_invite_only)
         self.assertEqual(policy.admins, {"romeo"})
@@ -288,6 +291,8 @@ class BoundTests(ConfigCase):
             ("policy.limits.logins.max", 1, None),
             ("policy.limits.streams.unauthenticated", 1, None),
             ("policy.limits.work_queue", 1, None),
+            ("policy.limits.web.connections", 1, None),
+            ("policy.limits.web.connections_per_network", 1, None),
         ):
             self.assertEqual(self.mistakes_at(key, low - 1), [f"must be at least {low}"])
             self.assertNotIn(f"must be at least {low}", self.mistakes_at(key, low))

@@ -1,0 +1,60 @@
+"""How many connections to the site are open, of each network and altogether."""
+
+from collections.abc import Callable, Hashable
+
+from invitereg.policy.networks import Address, Occupancy, Share, nested_shares
+from invitereg.policy.values import parse_address
+
+CONNECTIONS_PER_NETWORK = 100
+CONNECTIONS = 2000
+
+
+class WebConnections:
+    """Counts the connections to the site, and says which are too many (limits.web).
+
+    Attributes:
+        altogether: how many may be open at once; may be replaced while running.
+    """
+
+    def __init__(
+        self,
+        per_network: int = CONNECTIONS_PER_NETWORK,
+        altogether: int = CONNECTIONS,
+        shares: Callable[[Address], tuple[Share, ...]] = nested_shares,
+    ) -> None:
+        """``shares`` returns the networks in which an address counts: none, if it is exempt."""
+        self.altogether = altogether
+        self._networks = Occupancy(per_network)
+        self._shares = shares
+        self._open: dict[Hashable, tuple[Share, ...]] = {}
+
+    def __len__(self) -> int:
+        """Return how many connections are open."""
+        return len(self._open)
+
+    @property
+    def per_network(self) -> int:
+        """How many may be open from one network; may be replaced while running."""
+        return self._networks.per_network
+
+    @per_network.setter
+    def per_network(self, most: int) -> None:
+        self._networks.per_network = most
+
+    def add(self, connection: Hashable, host: str | None) -> bool:
+        """Count a connection, or count it anew as that of ``host``.
+
+        Returns:
+            False if it is one too many; it is not counted then.
+        """
+        self.remove(connection)
+        address = parse_address(host or "")
+        shares = self._shares(address) if address is not None else ()
+        if len(self._open) >= self.altogether or not self._networks.add(shares):
+            return False
+        self._open[connection] = shares
+        return True
+
+    def remove(self, connection: Hashable) -> None:
+        """Count a connection no longer, if it was counted."""
+        self._networks.remove(self._open.pop(connection, ()))
