@@ -537,10 +537,75 @@ class UsernameReservedTests(RuleTestCase):
         self.assertPasses(request=asked(username="admins"))
         self.assertPasses(request=PREAUTH)
 
+    def test_any_characters(self) -> None:
+        """A * in a reserved name stands for any characters, or none."""
+        policy = Policy(
+            usernames=UsernameRules(reserved=frozenset({"bot-*", "*staff*", "a*b*c"}))
+        )
+        for name in ("bot-", "BOT-1", "staff", "my.staff.1", "abc", "a*b*c", "axbyc", "aabbcc"):
+            self.assertRefused(policy, asked(username=name))
+        for name in ("bot", "robot-1", "stafff"[1:], "ab", "ac", "abcd", "acb", "romeo"):
+            self.assertPasses(policy, asked(username=name))
+
     def test_fixed(self) -> None:
         """An invite for a reserved name gives it away."""
         facts = known(invite=replace(GUEST, username="abuse"))
         self.assertPasses(request=asked(username="abuse"), facts=facts)
+
+
+class UsernameLookAlikeTests(RuleTestCase):
+    rule = "username-look-alike"
+    error = UsernameReserved
+    policy = Policy(admins=frozenset({"romeo"}))
+
+    def test_other_scripts(self) -> None:
+        """What looks like a reserved name or an admin's, by other letters, is refused."""
+        for name in (
+            "аdmin",
+            "Аdmin",
+            "admın",
+            "adrnin",
+            "r00t",
+            "ro\u03bft",
+            "inf0",
+            "ｉnf\u0585",
+        ):
+            self.assertRefused(request=asked(username=name))
+            self.assertPasses(
+                Policy(usernames=UsernameRules(reserved=frozenset())), asked(username=name)
+            )
+        self.assertRefused(self.policy, asked(username="r\u03bfmeo"))
+        self.assertPasses(request=asked(username="r\u03bfmeo"))
+
+    def test_unseen(self) -> None:
+        """What has a character that is not seen is refused, whatever else is allowed."""
+        policy = Policy(usernames=UsernameRules(reserved=frozenset(), refuse_look_alikes=False))
+        for unseen in "\u3164\u115f\u1160\uffa0\u2800\u17b4\u17b5\U0001d159":
+            for name in (f"juliet{unseen}", f"ju{unseen}liet", f"{unseen}juliet", unseen):
+                self.assertRefused(policy, asked(username=name))
+
+    def test_allowed(self) -> None:
+        """Where the operator allows it, names may look like others, and not be them."""
+        policy = replace(self.policy, usernames=UsernameRules(refuse_look_alikes=False))
+        for name in ("аdmin", "r\u03bfmeo"):
+            self.assertPasses(policy, asked(username=name))
+
+    def test_with_any_characters(self) -> None:
+        """What looks like a reserved name with a * in it is refused."""
+        policy = Policy(usernames=UsernameRules(reserved=frozenset({"*admin*"})))
+        for name in ("sysаdmin", "adrnin2", "x-admın-y"):
+            self.assertRefused(policy, asked(username=name))
+
+    def test_fixed(self) -> None:
+        """An invite for such a name gives it away."""
+        for name in ("аdmin", "r\u03bfmeo", "juliet\u2800"):
+            facts = known(invite=replace(GUEST, username=name))
+            self.assertPasses(self.policy, asked(username=name), facts)
+
+    def test_the_admin(self) -> None:
+        """An admin's own name does not only look like it."""
+        decision = decide(self.policy, ASKED, KNOWN)
+        self.assertEqual(decision.rule, "username-of-admin")
 
 
 class UsernameOfAdminTests(RuleTestCase):
@@ -800,7 +865,8 @@ LIFTED: tuple[tuple[str, Callable[[State], State]], ...] = (
     ("username-invalid", change_request(username="adm")),
     ("username-length", change_usernames(min_length=1)),
     ("username-pattern", change_usernames(pattern="")),
-    ("username-reserved", change_usernames(reserved=frozenset())),
+    ("username-reserved", change_usernames(reserved=frozenset({"adrn"}))),
+    ("username-look-alike", change_usernames(refuse_look_alikes=False)),
     ("username-of-admin", change_policy(admins=frozenset())),
     ("username-of-invite", change_facts(reserved_for=None)),
     ("username-of-deleted-account", change_facts(deleted=False)),

@@ -1,7 +1,7 @@
 """The keys under ``policy``, and the `Policy` that they make."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -17,7 +17,14 @@ from invitereg.config.values import (
     Role,
     Username,
 )
-from invitereg.policy.values import InviteRules, Limit, Limits, UserInviteLimits, UsernameRules
+from invitereg.policy.values import (
+    RESERVED,
+    InviteRules,
+    Limit,
+    Limits,
+    UserInviteLimits,
+    UsernameRules,
+)
 
 _INVITES, _USERNAMES, _LIMITS = InviteRules(), UsernameRules(), Limits()
 _USERS = _INVITES.users
@@ -100,7 +107,8 @@ class UsernameKeys(Section):
     min_length: Length = _USERNAMES.min_length
     max_length: Length = Field(default=_USERNAMES.max_length, validate_default=True)
     pattern: Pattern = _USERNAMES.pattern
-    reserved: tuple[Username, ...] = ("admin", "administrator", "postmaster", "abuse", "root")
+    reserved: tuple[Username, ...] = RESERVED
+    look_alikes: Literal["refuse", "allow"] = "refuse"
 
     @field_validator("max_length")
     @classmethod
@@ -117,6 +125,7 @@ class UsernameKeys(Section):
             max_length=self.max_length,
             pattern=self.pattern,
             reserved=frozenset(self.reserved),
+            refuse_look_alikes=self.look_alikes == "refuse",
         )
 
 

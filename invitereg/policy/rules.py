@@ -22,6 +22,7 @@ from invitereg.errors import (
 )
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
 from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
+from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
@@ -201,9 +202,22 @@ def _username_pattern(case: Case) -> Refused | None:
 
 
 def _username_reserved(case: Case) -> Refused | None:
-    if case.name_is_fixed or case.localpart not in case.policy.usernames.reserved:
+    if case.name_is_fixed or case.localpart is None:
         return None
-    return UsernameReserved()
+    reserved = case.policy.usernames.reserved
+    return UsernameReserved() if is_listed(case.localpart, reserved) else None
+
+
+def _username_look_alike(case: Case) -> Refused | None:
+    localpart, policy = case.localpart, case.policy
+    if case.name_is_fixed or localpart is None:
+        return None
+    if has_unseen(localpart):
+        return UsernameReserved()
+    if not policy.usernames.refuse_look_alikes:
+        return None
+    kept = (policy.usernames.reserved, policy.admins - {localpart})
+    return UsernameReserved() if any(looks_listed(localpart, names) for names in kept) else None
 
 
 def _username_of_admin(case: Case) -> Refused | None:
@@ -280,6 +294,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("username-length", _username_length),
     ("username-pattern", _username_pattern),
     ("username-reserved", _username_reserved),
+    ("username-look-alike", _username_look_alike),
     ("username-of-admin", _username_of_admin),
     ("username-of-invite", _username_of_invite),
     ("username-of-deleted-account", _username_of_deleted_account),

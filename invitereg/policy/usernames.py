@@ -4,7 +4,7 @@ from invitereg.errors import Refused
 from invitereg.policy.rules import RULES, Case
 from invitereg.policy.values import Facts, Policy, Request
 
-_CHOICE = ("username-length", "username-pattern", "username-reserved")
+_CHOICE = ("username-length", "username-pattern", "username-reserved", "username-look-alike")
 _RULES = tuple(rule for name, rule in RULES if name in _CHOICE)
 
 

@@ -108,16 +108,27 @@ class Limits:
         return self.shares(origin)[0].network
 
 
+RESERVED = (
+    *("admin", "administrator", "postmaster", "abuse", "root", "support", "moderator"),
+    *("webmaster", "hostmaster", "security", "help", "info", "noreply"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsernameRules:
-    """What a freely chosen username must look like; ``pattern`` must match all of it."""
+    """What a freely chosen username must look like.
+
+    Attributes:
+        pattern: of RE2; it must match all of a name.
+        reserved: names that nobody may choose; * in one stands for any characters, or none.
+        refuse_look_alikes: whether this holds for what looks like one of these or an admin.
+    """
 
     min_length: int = 1
     max_length: int = 64
     pattern: str = ""
-    reserved: frozenset[str] = frozenset(
-        {"admin", "administrator", "postmaster", "abuse", "root"}
-    )
+    reserved: frozenset[str] = frozenset(RESERVED)
+    refuse_look_alikes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

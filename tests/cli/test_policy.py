@@ -56,6 +56,9 @@ class ExplainTests(CommandCase):
         for name, rule in (
             ("romeo", "username-taken"),
             ("root", "username-reserved"),
+            ("ro\u03bft", "username-look-alike"),
+            ("bo\u0455s", "username-look-alike"),
+            ("juliet\u3164", "username-look-alike"),
             ("boss", "username-of-admin"),
             ("a b", "username-invalid"),
             ("romeo@example.com", "username-taken"),

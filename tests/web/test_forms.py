@@ -164,6 +164,7 @@ class ErrorTests(FormCase):
         for changed, status, field, text in (
             ({"username": "romeo"}, 409, "username", "Somebody has this username already."),
             ({"username": "root"}, 403, "username", "This username is reserved."),
+            ({"username": "adrnin"}, 403, "username", "This username is reserved."),
             ({"username": "a b c"}, 422, "username", "A username cannot have spaces"),
             ({"username": "ab"}, 422, "username", "A username here has 3 to 64 characters."),
             ({"username": "4711"}, 422, "username", "A username here has"),

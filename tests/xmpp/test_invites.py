@@ -340,6 +340,7 @@ class CreateAccountTests(InviteCase):
             ("ty balt", "modify/jid-malformed"),
             ("juliet", "cancel/conflict"),
             ("romeo", "cancel/not-allowed"),
+            ("аdmin", "cancel/not-allowed"),
         ):
             self.refused(expected, self.juliet, CREATE_ACCOUNT, form(username=name))
         self.completed(self.juliet, CREATE_ACCOUNT, form(username="nurse"))

@@ -80,6 +80,7 @@ class RegisterTests(ApiCase):
             (422, "invalid-username", {"username": "a b"}),
             (409, "username-taken", {"username": "tybalt"}),
             (403, "username-reserved", {"username": "admin"}),
+            (403, "username-reserved", {"username": "аdmin"}),
             (403, "username-reserved", {"username": "nurse"}),
             (403, "username-reserved", {"token": fixed}),
         ):
