@@ -12,6 +12,10 @@ from invitereg.interfaces import IAccountStore
 
 READY_SECONDS = 2
 """How long the store may take to answer."""
+FRESH_SECONDS = 1
+"""How old an answer may be: strangers must not make the store work by asking."""
+
+_Answer = tuple[int, bytes]
 
 
 class _Probe(Resource):
@@ -49,23 +53,48 @@ class Ready(_Probe):
     """``/readyz``: the store answers, too."""
 
     _log = Logger()
+    _asking = False
 
     def __init__(self, store: IAccountStore, reactor: IReactorTime) -> None:
         super().__init__()
         self._store = store
         self._reactor = reactor
+        self._known: _Answer = (503, b"")
+        self._known_at: float | None = None
+        self._waiting: list[Any] = []
 
     def look(self, request: Any) -> None:
-        """Ask the store; 503 if it fails, or does not answer in time."""
+        """Answer as the store did a moment ago, or with all others who ask meanwhile."""
         request.route = "readyz"
-        gone: list[object] = []
-        request.notifyFinish().addErrback(gone.append)
+        now = self._reactor.seconds()
+        if self._known_at is not None and now < self._known_at + FRESH_SECONDS:
+            _answer(request, *self._known)
+            return
+        self._waiting.append(request)
+        request.notifyFinish().addErrback(lambda _gone: self._forget(request))
+        if not self._asking:
+            self._ask()
+
+    def _forget(self, request: Any) -> None:
+        if request in self._waiting:
+            self._waiting.remove(request)
+
+    def _ask(self) -> None:
+        """Ask the store; 503 if it fails, or does not answer in time."""
+        self._asking = True
         asked: Deferred[Any] = self._store.server_key()
         asked.addTimeout(READY_SECONDS, self._reactor)
         asked.addCallbacks(lambda _key: (200, b"ready\n"), self._not_ready)
-        asked.addCallback(lambda answer: None if gone else _answer(request, *answer))
+        asked.addCallback(self._tell)
 
-    def _not_ready(self, failure: Any) -> tuple[int, bytes]:
+    def _tell(self, answer: _Answer) -> None:
+        self._asking = False
+        self._known, self._known_at = answer, self._reactor.seconds()
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            _answer(request, *answer)
+
+    def _not_ready(self, failure: Any) -> _Answer:
         self._log.warn("not ready: {reason}", reason=failure.getErrorMessage())
         return 503, b"the store does not answer\n"
 

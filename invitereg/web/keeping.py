@@ -7,38 +7,59 @@ everybody who reads the same language on the same kind of device, but for a few 
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from markupsafe import Markup, escape
 
 from invitereg.model import Invite
 from invitereg.web.presenting import Opened, qr_code
+from invitereg.web.settings import SiteSettings
 
 _MOST_PAGES = 500
+"""Of all sites together; a page has some 20 KB."""
 _GAP = re.compile("GAP0([a-z]+)0GAP")
 
 
 class KeptPages:
-    """The pages with their gaps, by what else they depend on."""
+    """The pages with their gaps, by the site and by what else they depend on.
+
+    Those of a site are gone with its settings, which each reload makes anew.
+    """
 
     def __init__(self) -> None:
-        self._pages: dict[Hashable, str] = {}
+        self._sites: WeakKeyDictionary[SiteSettings, dict[Hashable, str]] = WeakKeyDictionary()
 
-    def page(self, depends_on: Hashable, opened: Opened, make: Callable[[Opened], str]) -> str:
+    def page(
+        self,
+        site: SiteSettings,
+        depends_on: Hashable,
+        opened: Opened,
+        make: Callable[[Opened], str],
+    ) -> str:
         """The page of an invitation.
 
         Args:
-            depends_on: all that it depends on but the invitation.
+            site: its settings.
+            depends_on: all else that it depends on but the invitation.
             opened: the invitation.
             make: makes it for one that is all gaps, if there is none yet.
         """
         with_gaps = _with_gaps(opened)
         key = (depends_on, with_gaps.invite)
-        page = self._pages.get(key)
+        page = self._sites.get(site, {}).get(key)
         if page is None:
-            if len(self._pages) >= _MOST_PAGES:
-                self._pages.clear()
-            page = self._pages[key] = make(with_gaps)
+            page = make(with_gaps)
+            self._keep(site, key, page)
         return _GAP.sub(lambda gap: _own(opened, gap[1]), page)
+
+    def __len__(self) -> int:
+        """Return how many pages are kept."""
+        return sum(map(len, self._sites.values()))
+
+    def _keep(self, site: SiteSettings, key: Hashable, page: str) -> None:
+        if len(self) >= _MOST_PAGES:
+            self._sites.clear()
+        self._sites.setdefault(site, {})[key] = page
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,7 +134,7 @@ class Renderer:
 
         if site.templates is not None:  # which may show anything
             return make(opened)
-        return self._kept.page((site, domain.site_name, who), opened, make)
+        return self._kept.page(site, (domain.site_name, who), opened, make)
 
     def _known(self, site: SiteSettings, domain: Domain, who: Reader) -> dict[str, Any]:
         """What every template may use."""

@@ -1,12 +1,17 @@
 """The page of an invitation, as a browser without scripts gets it."""
 
+import gc
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
+from weakref import ref
 
 from invitereg.config.webkeys import AppChoice
+from invitereg.model import Invite, Kind
 from invitereg.policy.values import Domain, Policy
+from invitereg.web.keeping import KeptPages
+from invitereg.web.presenting import Opened
 from tests.spying import note_calls
 from tests.web.door import DOMAIN, EXTERNAL, PHONE, WebCase
 
@@ -338,6 +343,27 @@ class KeptTests(LandingCase):
                 self.assertNotIn(other, page)
                 self.assertNotIn("GAP", page)
                 self.sites[DOMAIN] = site
+
+    async def test_reloads(self) -> None:
+        """After a reload nothing is kept of what the site was before."""
+        gone = []
+        for _reload in range(5):
+            await self.landing()
+            gone.append(ref(self.sites[DOMAIN]))
+            self.sites[DOMAIN] = replace(self.sites[DOMAIN])
+        gc.collect()
+        self.assertEqual([site() for site in gone], [None] * 5)
+
+    def test_bounded(self) -> None:
+        """However many pages differ, so many are kept, of all sites together."""
+        kept, sites = KeptPages(), [self.make_site() for _ in range(3)]
+        invite = Invite(id="x", domain=DOMAIN, kind=Kind.ACCOUNT, source="cli",
+                        created_at=self.now())  # fmt: skip
+        opened = Opened.at(sites[0], invite, "token", str)
+        for number in range(1600):
+            kept.page(sites[number % 3], number, opened, lambda _opened: "page")
+            self.assertLessEqual(len(kept), 500)
+        self.assertGreater(len(kept), 0)
 
 
 class LanguageTests(LandingCase):
