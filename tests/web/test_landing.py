@@ -357,8 +357,14 @@ class KeptTests(LandingCase):
     def test_bounded(self) -> None:
         """However many pages differ, so many are kept, of all sites together."""
         kept, sites = KeptPages(), [self.make_site() for _ in range(3)]
-        invite = Invite(id="x", domain=DOMAIN, kind=Kind.ACCOUNT, source="cli",
-                        created_at=self.now())  # fmt: skip
+        invite = Invite(
+            id="x",
+            domain=DOMAIN,
+            kind=Kind.ACCOUNT,
+            source="cli",
+            created_at=self.now(),
+            expires_at=None,
+        )
         opened = Opened.at(sites[0], invite, "token", str)
         for number in range(1600):
             kept.page(sites[number % 3], number, opened, lambda _opened: "page")
