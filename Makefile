@@ -30,6 +30,7 @@ help:
 	@echo "             (BENCH=commands: how fast commands answer; ARGS=\"--pending 1000000\")"
 	@echo '             (BENCH=gateway: what the gateway costs, with Prosody and HAProxy)'
 	@echo '             (BENCH=attack: what one address can do to newcomers, door by door)'
+	@echo '             (BENCH=soak: whether it stays small; ARGS="--minutes 30")'
 	@echo 'make bench-sessions   presence and messages a second (ARGS="--accounts 200")'
 	@echo 'make clean   remove .venv and everything else that was made'
 	@echo 'PYTHON=python3.12 chooses another Python.'

@@ -36,7 +36,7 @@ from bench.clients import trusting
 from bench.doors import DOORS, Door, Target
 from bench.newcomers import Arrivals, Newcomers
 from bench.processes import cpu_seconds, idle_seconds
-from bench.registrations import make_invites
+from bench.stored import make_invites
 from tests.service.running import DOMAIN, Service, free_ports
 
 FILES = 4096

@@ -52,6 +52,14 @@ async def connect(port: int, source: str = LOOPBACK) -> socket.socket:
     return plain
 
 
+def address(number: int) -> str:
+    """The loopback address of a client: no two share a /24, nor successive ones a /16.
+
+    So no limit on what one network may do holds for all of them together.
+    """
+    return f"127.{10 + number % 200}.{number // 200 % 256}.1"
+
+
 def password_of(name: str) -> str:
     """The password that an account registers with."""
     return f"a-long-password-{name}"
@@ -90,15 +98,17 @@ class Client:
         )
         self.leave()
 
-    async def log_in(self, name: str) -> None:
+    async def log_in(self, name: str, password: str = "") -> None:
         """Log in by SCRAM on a new connection, and bind.
+
+        ``password`` is the one that the account has registered with, unless another is given.
 
         Raises:
             RefusedError, ConnectionError: see `register`.
         """
         features = await self.connect()
         offered = [one for one in MECHANISMS if f">{one}<".encode() in features]
-        scram = ScramClient(offered, name, password_of(name))
+        scram = ScramClient(offered, name, password or password_of(name))
         first = _encoded(scram.get_client_first())
         auth = f"<auth xmlns='{NS_SASL}' mechanism='{scram.mechanism_name}'>{first}</auth>"
         scram.set_server_first(_decoded(await self._ask(auth.encode(), b"</challenge>")))
@@ -108,16 +118,16 @@ class Client:
         await self._ask(HEADER, b"</stream:features>")
         await self.iq(BIND)
 
-    async def iq(self, payload: str, kind: str = "set") -> bytes:
+    async def iq(self, payload: str, kind: str = "set", to: str = "") -> bytes:
         """Ask the server; returns its result.
 
         Raises:
             RefusedError, ConnectionError: see `register`.
         """
         self._asked += 1
-        asked = f"x{self._asked}"
+        asked, address = f"x{self._asked}", f" to='{to}'" if to else ""
         return await self._ask(
-            f"<iq type='{kind}' id='{asked}'>{payload}</iq>".encode(),
+            f"<iq type='{kind}' id='{asked}'{address}>{payload}</iq>".encode(),
             rb"<iq\b(?=[^>]*type='result')[^>]*id='%b'[^>]*(/>|>.*</iq>)" % asked.encode(),
         )
 
@@ -131,6 +141,10 @@ class Client:
             with suppress(OSError, RuntimeError):
                 self._writer.write(b"</stream:stream>")
                 self._writer.close()
+
+    def drop(self) -> None:
+        """Cut the connection without a word."""
+        self._writer.transport.abort()
 
     async def _ask(self, data: bytes, until: bytes) -> bytes:
         self._writer.write(data)

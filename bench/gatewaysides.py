@@ -7,10 +7,13 @@ import ssl
 import subprocess
 import tempfile
 import threading
+from itertools import count
 from pathlib import Path
 
+from bench.clients import address
 from tests.service.running import DOMAIN, Service, free_ports, wait_until
 
+_numbers = count()
 HEADER = (
     f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' "
     "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
@@ -46,7 +49,8 @@ backend servers
 def connect(port: int, certificate: Path) -> ssl.SSLSocket:
     """A connection with TLS."""
     context = ssl.create_default_context(cafile=certificate)
-    plain = socket.create_connection(("127.0.0.1", port), 60)
+    source = address(next(_numbers))
+    plain = socket.create_connection(("127.0.0.1", port), 60, source_address=(source, 0))
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return context.wrap_socket(plain, server_hostname=DOMAIN)
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bench.clients import Client, RefusedError, fetch, request
+from bench.clients import Client, RefusedError, address, fetch, request
 from bench.doors import Target
 
 PATIENCE_SECONDS = 15
@@ -74,8 +74,3 @@ class Newcomers:
         page = request("GET", f"/invite/{token}", "Connection: close")
         status, _page = await fetch(self._target.web, page, source)
         assert status == 200, f"status {status} for the invite's page"
-
-
-def address(number: int) -> str:
-    """The address of a newcomer, of which no two share a /24, nor successive ones a /16."""
-    return f"127.{10 + number % 200}.{number // 200 % 256}.1"

@@ -16,19 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.clients import Client, trusting
+from bench.clients import Client, address, trusting
 from bench.processes import cpu_seconds, resident_mib
-from invitereg.config import load
-from invitereg.model import Kind, generate_invite_id, generate_token, token_digest
+from bench.stored import make_invites
 from invitereg.selfsigned import write_certificate
-from invitereg.store.database import open_database
-from invitereg.store.tables import invites
-from invitereg.threads import Inline
 
 
 class Server:
@@ -78,37 +73,6 @@ class Server:
         self.process.wait(30)
 
 
-def make_invites(configuration: Path, count: int) -> list[str]:
-    """Make pending invites with one use each, in the store; returns their tokens."""
-    config = load(configuration, serving=False)
-    database = open_database(config.data_dir, Inline())
-    now = datetime.now(UTC)
-    tokens = [generate_token() for _ in range(count)]
-    rows = [_row(token, now) for token in tokens]
-    for start in range(0, count, 10_000):
-        part = rows[start : start + 10_000]
-        database.write(lambda c, part=part: c.execute(invites.insert(), part))
-    database.close()
-    return tokens
-
-
-def _row(token: str, now: datetime) -> dict[str, object]:
-    return {
-        "id": generate_invite_id(),
-        "domain": "localhost",
-        "digest": token_digest(token),
-        "kind": Kind.ACCOUNT,
-        "source": "cli",
-        "roles": (),
-        "groups": (),
-        "note": "",
-        "uses_allowed": 1,
-        "uses": 0,
-        "created_at": now,
-        "expires_at": now + timedelta(days=7),
-    }
-
-
 async def load_server(port: int, tokens: list[str], at_once: int) -> list[float]:
     """Register one newcomer per token, ``at_once`` at a time; returns seconds for each."""
     context = trusting()
@@ -118,7 +82,8 @@ async def load_server(port: int, tokens: list[str], at_once: int) -> list[float]
         while waiting:
             number, token = waiting.pop()
             begin = time.perf_counter()
-            await Client(port, context).register(f"user{number}-{token[:6].lower()}", token)
+            client = Client(port, context, address(number))
+            await client.register(f"user{number}-{token[:6].lower()}", token)
             seconds.append(time.perf_counter() - begin)
 
     await asyncio.gather(*(work() for _ in range(at_once)))
@@ -129,8 +94,8 @@ async def idle_streams(server: Server, count: int) -> float:
     """Open idle TLS streams; returns the KiB of resident memory that each costs the server."""
     context = trusting()
     before, clients = server.resident_mib(), []
-    for _ in range(count):
-        client = Client(server.port, context)
+    for number in range(count):
+        client = Client(server.port, context, address(number))
         await client.connect()
         clients.append(client)
     return (server.resident_mib() - before) * 1024 / count

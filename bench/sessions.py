@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.clients import BIND, DOMAIN, HEADER, NS_SASL, Client, trusting
+from bench.clients import BIND, DOMAIN, HEADER, NS_SASL, Client, address, trusting
 from bench.registrations import Server
 from invitereg.accounts.scram import SCRAM_SHA_256, derive_keys
 from invitereg.config import load
@@ -81,7 +81,7 @@ class Person(Client):
     """
 
     def __init__(self, port: int, context: ssl.SSLContext, number: int) -> None:
-        super().__init__(port, context)
+        super().__init__(port, context, address(number))
         self.name = name_of(number)
         self.presences = self.messages = 0
         self.on_message: Callable[[], None] | None = None
@@ -97,6 +97,11 @@ class Person(Client):
         await self._ask(ROSTER.encode(), b"</iq>")
         self._writer.write(b"<presence/>")
         self._listening = asyncio.ensure_future(self._listen())
+
+    def depart(self) -> None:
+        """Listen no more, and end the stream."""
+        self._listening.cancel()
+        self.leave()
 
     async def _listen(self) -> None:
         rest = b""

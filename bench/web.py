@@ -22,20 +22,16 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing import Process
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.clients import read_answer, request
+from bench.clients import address, connect, read_answer, request
 from bench.registrations import Server, load_server
-from invitereg.config import load
-from invitereg.keys import Scope, issue_key
-from invitereg.model import generate_token, token_digest
-from invitereg.store.database import open_database
-from invitereg.store.store import Store
-from invitereg.threads import Inline
+from bench.stored import make_key
+from invitereg.keys import Scope
+from invitereg.model import generate_token
 
 WEB_PORT = 18080
 PROSODY_PORT = 15280
@@ -56,12 +52,7 @@ class Ours(Server):
 
     def make_key(self) -> str:
         """The secret of a key that may make invites."""
-        config = load(self.folder / "config.yaml", serving=False)
-        database = open_database(config.data_dir, Inline())
-        key, secret = issue_key("bench", [Scope.INVITES_CREATE], datetime.now(UTC))
-        Store(database).create_key(key, token_digest(secret))
-        database.close()
-        return secret
+        return make_key(self.folder / "config.yaml", [Scope.INVITES_CREATE])
 
 
 class Prosody:
@@ -148,8 +139,11 @@ class Figures:
         return self.each_second, self.cpu_ms, self.p50 * 1000, self.p99 * 1000
 
 
-async def _client(port: int, requests: list[bytes], status: int, seconds: list[float]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _client(
+    number: int, port: int, requests: list[bytes], status: int, seconds: list[float]
+) -> None:
+    plain = await connect(port, address(number))
+    reader, writer = await asyncio.open_connection(sock=plain)
     while requests:
         begin = time.perf_counter()
         writer.write(requests.pop())
@@ -161,7 +155,7 @@ async def _client(port: int, requests: list[bytes], status: int, seconds: list[f
 
 async def _load(port: int, requests: list[bytes], status: int, at_once: int) -> list[float]:
     seconds: list[float] = []
-    clients = (_client(port, requests, status, seconds) for _ in range(at_once))
+    clients = (_client(n, port, requests, status, seconds) for n in range(at_once))
     await asyncio.gather(*clients)
     return seconds
 
