@@ -1,15 +1,26 @@
 """The ports that a service listens on: all of them, or none."""
 
+import os
 import resource
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from invitereg.logs import FaultLog
+
 BACKLOG = 4096
+KEPT_DESCRIPTORS = 64
+"""Open files that no connection of a client takes: for the database, and servers upstream."""
+YIELDING_SHARE = 0.75
+"""Of all open files; past it, ports that yield to others take no connections."""
 
 
 class StartFailure(SystemExit, Exception):
@@ -23,19 +34,36 @@ class StartFailure(SystemExit, Exception):
 class Ports:
     """Opens ports by Twisted's endpoint strings, and closes them."""
 
+    _log = Logger()
+
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._open: list[Any] = []
 
-    def listen(self, listeners: Iterable[tuple[str, Any]]) -> None:
+    def listen(
+        self,
+        listeners: Iterable[tuple[str, Any]],
+        yielding: Iterable[tuple[str, Any]] = (),
+    ) -> None:
         """Listen everywhere, each with the factory that makes its protocols.
+
+        Where open files (RLIMIT_NOFILE) become scarce, the ports that are ``yielding`` stop
+        taking connections first, so that some are left for the others.
 
         Raises:
             StartFailure: one of them cannot be opened; none is open then.
         """
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if limit == resource.RLIM_INFINITY:
+            limit = sys.maxsize
+        self._listen_all(listeners, limit - KEPT_DESCRIPTORS)
+        self._listen_all(yielding, int(limit * YIELDING_SHARE))
+
+    def _listen_all(self, listeners: Iterable[tuple[str, Any]], descriptors: int) -> None:
         for text, factory in listeners:
             failures: list[Failure] = []
             listening = maybeDeferred(self._listen, text, factory)
+            listening.addCallback(self._spare, text, descriptors)
             listening.addCallbacks(self._open.append, failures.append)
             # Twisted's server endpoints listen, or fail to, before they return.
             if failures:
@@ -48,9 +76,51 @@ class Ports:
         for port in self._open:
             await maybeDeferred(port.stopListening)
 
+    def _spare(self, port: Any, text: str, descriptors: int) -> Any:
+        # Before any wrapper of the endpoint's own, and before TLS: nothing is done for nothing.
+        if hasattr(port, "factory"):
+            faults = FaultLog(self._log, f"Port {text}")
+            port.factory = SparingFactory(port.factory, descriptors, faults)
+        return port
+
     def _listen(self, text: str, factory: Any) -> Any:
         listening = serverFromString(self._reactor, text).listen(factory)
         return listening if "backlog=" in text else listening.addCallback(_queue_many)
+
+
+class SparingFactory(ServerFactory):
+    """Takes connections for another factory, as long as enough descriptors are left."""
+
+    noisy = False
+
+    def __init__(self, factory: Any, most: int, faults: FaultLog) -> None:
+        """``most`` descriptors may be open in the process when a connection is taken."""
+        self._factory = factory
+        self._most = most
+        self._faults = faults
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Return the protocol for a connection; None lets it be closed at once."""
+        if next_descriptor(self._most) >= self._most:
+            cause = f"{self._most} files are open: no more connections (see LimitNOFILE)"
+            self._faults.failed(cause)
+            return None
+        self._faults.worked()
+        return self._factory.buildProtocol(addr)
+
+    def doStop(self) -> None:
+        """Stop the other factory, which has been started by the port."""
+        self._factory.doStop()
+
+
+def next_descriptor(most: int) -> int:
+    """Return the lowest free descriptor, as many as are in use at least; ``most`` if none is."""
+    try:
+        descriptor = os.open(os.sep, os.O_RDONLY)
+    except OSError:
+        return most
+    os.close(descriptor)
+    return descriptor
 
 
 def _queue_many(port: Any) -> Any:

@@ -143,7 +143,7 @@ class InviteregService(Service):
         meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
         web = self._web.listeners(store, accounts, registrar)
         upkeep = self._make_upkeep(door, store, behind)
-        self._ports.listen([*self._c2s_listeners(door), *web])
+        self._ports.listen(self._c2s_listeners(door), yielding=web)
         return door, behind, upkeep
 
     def _begin(self, door: C2SDoor, behind: ServersBehind, upkeep: Upkeep) -> None:

@@ -1,0 +1,132 @@
+"""Ports of a process that has few descriptors left; these and the network are real."""
+
+import os
+import resource
+from contextlib import ExitStack
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from invitereg.ports import KEPT_DESCRIPTORS, Ports, next_descriptor
+
+SPARE = 300
+
+
+class Greeter(Protocol):
+    """Says hello, and keeps the connection."""
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"hello")  # type: ignore[union-attr]
+
+
+class Client(Protocol):
+    """Sees whether it is greeted or hung up on."""
+
+    def __init__(self) -> None:
+        self.told: Deferred[bool] = Deferred()
+        self.lost: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.told.called:
+            self.told.callback(True)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.told.called:
+            self.told.callback(False)
+        self.lost.callback(None)
+
+
+class DescriptorTests(TestCase):
+    timeout = 60
+
+    def setUp(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.limit = next_descriptor(soft) + SPARE
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        self.ports = Ports(reactor)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.ports.close()))
+        self.files = ExitStack()
+        self.addCleanup(self.files.close)
+        self.events: list[Any] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def listen(self, scheme: str = "") -> None:
+        """Listen on one port for XMPP and on one for the site."""
+        where = f"{scheme}tcp:0:interface=127.0.0.1"
+        factory = Factory.forProtocol(Greeter)
+        self.ports.listen([(where, factory)], yielding=[(where, factory)])
+        self.xmpp, self.web = (port.getHost().port for port in self.ports._open)
+
+    def use_up(self, count: int) -> None:
+        """Open files until so many descriptors are in use."""
+        while next_descriptor(self.limit) < count:
+            self.files.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+
+    async def is_served(self, port: int) -> bool:
+        where = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+        client: Any = await connectProtocol(where, Client())
+        served: bool = await client.told
+        client.transport.abortConnection()
+        await client.lost
+        return served
+
+    async def test_web_stops_first(self) -> None:
+        """When descriptors become scarce, clients of XMPP get in, and visitors do not."""
+        self.listen()
+        for used, xmpp, web in (
+            (self.limit // 2, True, True),
+            (self.limit * 3 // 4, True, False),
+            (self.limit - KEPT_DESCRIPTORS, False, False),
+        ):
+            self.use_up(used)
+            served = await self.is_served(self.xmpp), await self.is_served(self.web)
+            self.assertEqual(served, (xmpp, web), used)
+        self.files.close()
+        self.assertTrue(await self.is_served(self.xmpp))
+        self.assertTrue(await self.is_served(self.web))
+
+    async def test_flood(self) -> None:
+        """Who opens connections to the site until no more come leaves XMPP its own."""
+        self.listen()
+        clients: list[Any] = []
+        served = True
+        while served:
+            where = TCP4ClientEndpoint(reactor, "127.0.0.1", self.web)
+            clients.append(await connectProtocol(where, Client()))
+            served = await clients[-1].told
+        self.assertTrue(await self.is_served(self.xmpp))
+        self.assertLess(next_descriptor(self.limit), self.limit - KEPT_DESCRIPTORS)
+        for client in clients:
+            client.transport.abortConnection()
+            await client.lost
+        self.assertTrue(await self.is_served(self.web))
+
+    async def test_none_left(self) -> None:
+        """A port that has met a process without any descriptor goes on when there are some."""
+        self.listen()
+        where = TCP4ClientEndpoint(reactor, "127.0.0.1", self.xmpp)
+        await deferLater(reactor, 0)  # what the reactor opens when it starts is open then
+        self.use_up(self.limit - 1)  # one is left, for the client
+        client: Any = await connectProtocol(where, Client())
+        self.assertFalse(await client.told)
+        self.files.close()
+        self.assertTrue(await self.is_served(self.xmpp))
+
+    async def test_log(self) -> None:
+        """The log says once that connections are refused, and how to allow more."""
+        self.listen()
+        self.use_up(self.limit * 3 // 4)
+        for _ in range(5):
+            self.assertFalse(await self.is_served(self.web))
+        told = [event for event in self.events if event.get("cause")]
+        self.assertEqual(len(told), 1)
+        self.assertIn("LimitNOFILE", told[0]["cause"])
