@@ -65,10 +65,17 @@ class UsernameReserved(Refused):
 
     text = "That username is reserved."
 
-    def __init__(self, take: str | None = None, reserved_for: str | None = None) -> None:
+    def __init__(
+        self,
+        take: str | None = None,
+        reserved_for: str | None = None,
+        text: str | None = None,
+    ) -> None:
         self.take = take
         self.reserved_for = reserved_for
-        super().__init__(take and f"This invitation is for the username {take}.")
+        if take is not None:
+            text = f"This invitation is for the username {take}."
+        super().__init__(text)
 
 
 class InvalidUsername(Refused):
@@ -179,6 +186,12 @@ class MayNotInvite(Refused):
     """The policy does not let this user make such an invite."""
 
     text = "You may not invite people to register on this server."
+
+
+class MayNotReset(MayNotInvite):
+    """The right to make and change invites does not extend to links that set a password."""
+
+    text = "You may not see, make or change links that set a new password."
 
 
 class NotFound(Refused):

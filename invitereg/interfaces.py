@@ -75,6 +75,7 @@ class IInviteStore(Interface):
         after: str | None = None,
         made_by: str | None = None,
         inviter: str | None = None,
+        resets: bool = True,
     ) -> Deferred[Sequence[Invite]]: ...
 
     def count_invites(domain: str, now: datetime) -> Deferred[Mapping[Status, int]]: ...

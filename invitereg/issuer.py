@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from twisted.logger import Logger
 
-from invitereg.errors import InvalidRequest, NotFound, UsernameReserved, UsernameTaken
+from invitereg.errors import InvalidRequest, NotFound, Refused, UsernameTaken
 from invitereg.interfaces import IAccounts, IStore
 from invitereg.inviters import Inviters
 from invitereg.keys import Once
@@ -22,15 +22,18 @@ from invitereg.model import (
     prepare_localpart,
     token_digest,
 )
-from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, check_new_invite, require_text
+from invitereg.newinvites import (
+    DEFAULT_EXPIRY,
+    NewInvite,
+    check_new_invite,
+    end_of,
+    require_text,
+    wish_of,
+)
+from invitereg.policy.authority import Authority, refuse_handling, refuse_opening
 from invitereg.policy.counters import quota
 from invitereg.policy.decision import Decision
-from invitereg.policy.inviting import (
-    Wish,
-    decide_invite,
-    default_expiry,
-    is_admin,
-)
+from invitereg.policy.inviting import decide_invite, default_expiry, is_admin
 from invitereg.policy.usernames import refuse_username
 from invitereg.policy.values import Domain, Facts, Request
 from invitereg.questions import InviteChanges
@@ -39,7 +42,9 @@ __all__ = ["DEFAULT_EXPIRY", "Issuer", "NewInvite"]
 
 
 class Issuer:
-    """Makes, edits, renews and revokes invites, whoever asks for it.
+    """Makes, shows, edits, renews and revokes invites, whoever asks for it.
+
+    Whether they may is judged here: by the invite, too, and not only by what they ask for.
 
     Attributes:
         domains: what is served, by name; may be updated while running.
@@ -104,7 +109,6 @@ class Issuer:
 
     async def _template(self, new: NewInvite) -> Invite:
         """What is asked for, as an invite that is made now; raises as `create`."""
-        policy = self.domains[new.domain].policy
         check_new_invite(new)
         if new.requestor is not None:
             await self._require_allowed(new)
@@ -114,34 +118,31 @@ class Issuer:
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
         if new.contact and new.registration:
             await self._require_joining(new)
-        username = new.username and prepare_localpart(new.username)
-        if username:
-            if username in policy.admins and new.source != "cli":
-                raise UsernameReserved
-            if await self._accounts.exists(new.domain, username):
-                raise UsernameTaken(f"The account {username}@{new.domain} exists already.")
-        expiry = self._expiry(new)
         now = self.now()
-        return Invite(
+        invite = Invite(
             id=generate_invite_id(),
             domain=new.domain,
             kind=new.kind,
             source=new.source,
             created_at=now,
-            expires_at=_expires_at(now, expiry),
+            expires_at=end_of(now, self._expiry(new)),
             inviter=inviter,
-            username=username,
+            username=new.username and prepare_localpart(new.username),
             roles=new.roles,
             groups=new.groups,
             note=new.note,
             uses_allowed=new.uses,
         )
+        self._require_opening(invite, Authority(new.source, resets=False))
+        if invite.username and await self._accounts.exists(new.domain, invite.username):
+            raise UsernameTaken(f"The account {invite.username}@{new.domain} exists already.")
+        return invite
 
     async def create_reset(
         self,
         domain: str,
         username: str,
-        source: str,
+        by: Authority,
         expiry: timedelta | None = DEFAULT_EXPIRY,
         once: Once | None = None,
     ) -> tuple[Invite, str]:
@@ -149,25 +150,24 @@ class Issuer:
 
         Raises:
             NotFound: there is no such account.
+            MayNotReset, UsernameReserved: ``by`` may make none, or not for that account.
         """
-        localpart = prepare_localpart(username)
-        if not await self._accounts.recognise(domain, localpart):
-            raise NotFound(f"There is no account {localpart}@{domain}.")
         if expiry is DEFAULT_EXPIRY:
             expiry = self.domains[domain].policy.invites.reset_expiry
         now = self.now()
-        return await self._create(
-            Invite(
-                id=generate_invite_id(),
-                domain=domain,
-                kind=Kind.RESET,
-                source=source,
-                created_at=now,
-                expires_at=_expires_at(now, expiry),
-                username=localpart,
-            ),
-            once=once,
+        invite = Invite(
+            id=generate_invite_id(),
+            domain=domain,
+            kind=Kind.RESET,
+            source=by.source,
+            created_at=now,
+            expires_at=end_of(now, expiry),
+            username=prepare_localpart(username),
         )
+        self._require_opening(invite, by)
+        if not await self._accounts.recognise(domain, invite.username or ""):
+            raise NotFound(f"There is no account {invite.username}@{domain}.")
+        return await self._create(invite, once=once)
 
     async def may_join(self, domain: str) -> bool:
         """Whether who registers by an invite can be made a contact of the inviter."""
@@ -186,7 +186,7 @@ class Issuer:
         """What the policy says to an invite that a user asks for, now."""
         policy = self.domains[new.domain].policy
         inviter = await self.inviters.known(new.domain, new.requestor or "")
-        return decide_invite(policy, _wish(new, self._expiry(new)), inviter)
+        return decide_invite(policy, wish_of(new, self._expiry(new)), inviter)
 
     def _expiry(self, new: NewInvite) -> timedelta | None:
         if new.expiry is not DEFAULT_EXPIRY:
@@ -238,55 +238,75 @@ class Issuer:
         )
         return invite, token
 
-    async def renew(self, domain: str, invite_id: str) -> tuple[Invite, str]:
+    async def get(self, domain: str, invite_id: str, by: Authority) -> Invite:
+        """Return an invite that ``by`` may see, and end.
+
+        Raises:
+            NotFound: there is none of that id.
+            MayNotReset: it is not for them.
+        """
+        invite = await self._store.get_invite(domain, invite_id)
+        self._require(refuse_handling(invite, by), invite, by)
+        return invite
+
+    async def renew(self, domain: str, invite_id: str, by: Authority) -> tuple[Invite, str]:
         """Give a pending invite a new token, and end the old one.
 
         Raises:
             NotFound, InvalidRequest: see `store.invites.renew`.
+            MayNotReset, UsernameReserved: ``by`` may not, as the invite is what it is.
         """
+        self._require_opening(await self._store.get_invite(domain, invite_id), by)
         token = generate_token()
         digest = token_digest(token)
         invite = await self._store.renew_invite(domain, invite_id, digest, self.now())
         return invite, token
 
-    async def edit(self, domain: str, invite_id: str, changes: InviteChanges) -> Invite:
+    async def edit(
+        self, domain: str, invite_id: str, changes: InviteChanges, by: Authority
+    ) -> Invite:
         """Change an invite's expiry, number of uses or note.
 
         Raises:
             NotFound, InvalidRequest, UsernameTaken, UsernameReserved: see
                 `store.invites.edit`.
+            MayNotReset, UsernameReserved: ``by`` may not, as the invite is what it is.
         """
+        self._require_opening(await self._store.get_invite(domain, invite_id), by)
         uses = changes.values.get("uses_allowed")
         if isinstance(uses, int) and uses < 1:
             raise InvalidRequest("An invite needs at least one use.")
         require_text(str(changes.values.get("note") or ""))
         return await self._store.edit_invite(domain, invite_id, changes, self.now())
 
-    async def revoke(self, domain: str, invite_id: str) -> Invite:
+    async def revoke(self, domain: str, invite_id: str, by: Authority) -> Invite:
         """End an invite; its token opens nothing any more, and its username is free.
 
         Raises:
             NotFound, InvalidRequest: see `store.invites.revoke`.
+            MayNotReset: it is not for ``by``.
         """
+        await self.get(domain, invite_id, by)
         invite = await self._store.revoke_invite(domain, invite_id, self.now())
         self._log.info(
             "invite {invite_id} revoked at {domain}", invite_id=invite_id, domain=domain
         )
         return invite
 
+    def _require_opening(self, invite: Invite, by: Authority) -> None:
+        # What is judged of an invite never changes, so it may be read before the change.
+        policy = self.domains[invite.domain].policy
+        self._require(refuse_opening(policy, invite, by), invite, by)
 
-def _wish(new: NewInvite, expiry: timedelta | None) -> Wish:
-    return Wish(
-        registration=new.registration,
-        contact=new.contact or not new.registration,
-        expiry=expiry,
-        uses=new.uses,
-        grants=bool(new.roles or new.groups),
-    )
-
-
-def _expires_at(now: datetime, expiry: timedelta | None) -> datetime | None:
-    try:
-        return None if expiry is None else now + expiry
-    except OverflowError:
-        raise InvalidRequest("An invite cannot expire that far away.") from None
+    def _require(self, refusal: Refused | None, invite: Invite, by: Authority) -> None:
+        if refusal is None:
+            return
+        self._log.info(
+            "invite {invite_id} ({kind}) at {domain} is not for {source}: {refusal}",
+            invite_id=invite.id,
+            kind=invite.kind,
+            domain=invite.domain,
+            source=by.source,
+            refusal=type(refusal).__name__,
+        )
+        raise refusal

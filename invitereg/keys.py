@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from invitereg.errors import InvalidRequest
 from invitereg.model import generate_invite_id, generate_token
+from invitereg.policy.authority import Authority
 
 REPEATABLE = timedelta(hours=24)
 """How long a request that names itself may be repeated without being done twice."""
@@ -45,6 +46,11 @@ class ApiKey:
     domain: str | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    @property
+    def authority(self) -> Authority:
+        """By whose right its requests make and change invites."""
+        return Authority(f"api:{self.id}", resets=Scope.RESETS_CREATE in self.scopes)
 
     def valid(self, now: datetime) -> bool:
         """Whether it opens anything at ``now``."""

@@ -1,10 +1,11 @@
 """What may be said about an invite that is to be made."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from invitereg.errors import InvalidRequest
 from invitereg.model import Kind
+from invitereg.policy.inviting import Wish
 from invitereg.policy.texts import fits_xml
 
 DEFAULT_EXPIRY = timedelta.max
@@ -60,6 +61,29 @@ def check_new_invite(new: NewInvite) -> None:
         require_text(text)
     if new.expiry is not None and new.expiry <= timedelta():
         raise InvalidRequest("An invite must be valid for some time.")
+
+
+def wish_of(new: NewInvite, expiry: timedelta | None) -> Wish:
+    """Return what the policy judges of an invite that is asked for."""
+    return Wish(
+        registration=new.registration,
+        contact=new.contact or not new.registration,
+        expiry=expiry,
+        uses=new.uses,
+        grants=bool(new.roles or new.groups),
+    )
+
+
+def end_of(now: datetime, expiry: timedelta | None) -> datetime | None:
+    """Return when an invite expires that is made at ``now``.
+
+    Raises:
+        InvalidRequest: no time is that far away.
+    """
+    try:
+        return None if expiry is None else now + expiry
+    except OverflowError:
+        raise InvalidRequest("An invite cannot expire that far away.") from None
 
 
 def require_text(text: str) -> None:

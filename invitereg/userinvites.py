@@ -8,6 +8,7 @@ from invitereg.errors import MayNotInvite, NotFound
 from invitereg.interfaces import IInviteStore
 from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
 from invitereg.model import Invite, Kind, Status
+from invitereg.policy.authority import Authority
 from invitereg.policy.counters import made_by
 from invitereg.policy.inviting import (
     Rights,
@@ -122,9 +123,11 @@ class UserInvites:
         Raises:
             NotFound: there is no such account.
             MayNotInvite: the user is no admin.
+            UsernameReserved: it is another admin's, or their own.
         """
         self._require_admin(admin)
-        return await self._issuer.create_reset(admin.domain, username, admin.source)
+        by = self._authority(admin)
+        return await self._issuer.create_reset(admin.domain, username, by)
 
     async def own(self, user: User, limit: int) -> Sequence[Invite]:
         """The invites made by the user that are pending, oldest first."""
@@ -164,7 +167,7 @@ class UserInvites:
         invite = await self.get(user, invite_id)
         if invite.kind is not Kind.RESET:
             await self._require_still_allowed(user, invite)
-        return await self._issuer.renew(user.domain, invite.id)
+        return await self._issuer.renew(user.domain, invite.id, self._authority(user))
 
     async def revoke(self, user: User, invite_id: str) -> Invite:
         """End an invite.
@@ -173,7 +176,7 @@ class UserInvites:
             Refused: as `get` and `Issuer.revoke`.
         """
         invite = await self.get(user, invite_id)
-        return await self._issuer.revoke(user.domain, invite.id)
+        return await self._issuer.revoke(user.domain, invite.id, self._authority(user))
 
     async def _require_still_allowed(self, user: User, invite: Invite) -> None:
         wish = Wish(
@@ -185,6 +188,9 @@ class UserInvites:
         decision = decide_renewal(self.domains[user.domain].policy, wish, known)
         if decision.refusal is not None:
             raise decision.refusal
+
+    def _authority(self, user: User) -> Authority:
+        return Authority(user.source, resets=self.is_admin(user))
 
     def _require_admin(self, user: User) -> None:
         if not self.is_admin(user):

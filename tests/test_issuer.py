@@ -12,6 +12,7 @@ from invitereg.errors import (
 )
 from invitereg.interfaces import InviteChanges
 from invitereg.model import Kind, Status
+from invitereg.policy.authority import OPERATOR
 from invitereg.testing import START
 from tests.usecases import DOMAIN, PASSWORD, UseCase, new
 
@@ -91,9 +92,9 @@ class CreateTests(UseCase):
 
     def test_reset(self) -> None:
         """A reset is for an account that exists, and for a day."""
-        self.refused(NotFound, self.issuer.create_reset(DOMAIN, "juliet", "cli"))
+        self.refused(NotFound, self.issuer.create_reset(DOMAIN, "juliet", OPERATOR))
         self.account("juliet")
-        invite, _ = self.done(self.issuer.create_reset(DOMAIN, "Juliet", "cli"))
+        invite, _ = self.done(self.issuer.create_reset(DOMAIN, "Juliet", OPERATOR))
         self.assertEqual(
             (invite.kind, invite.username, invite.expires_at),
             (Kind.RESET, "juliet", START + timedelta(days=1)),
@@ -112,7 +113,7 @@ class ChangeTests(UseCase):
     def test_renew(self) -> None:
         """A lost link is shared anew, and the old one is dead."""
         invite, lost = self.invite()
-        renewed, token = self.done(self.issuer.renew(DOMAIN, invite.id))
+        renewed, token = self.done(self.issuer.renew(DOMAIN, invite.id, OPERATOR))
         self.assertEqual(
             (renewed.id, self.preauthorise(token).invite.id), (invite.id, invite.id)
         )
@@ -122,20 +123,34 @@ class ChangeTests(UseCase):
         """A revoked or expired invite is not renewed."""
         revoked, _ = self.invite()
         expired, _ = self.invite(expiry=timedelta(hours=1))
-        self.done(self.issuer.revoke(DOMAIN, revoked.id))
+        self.done(self.issuer.revoke(DOMAIN, revoked.id, OPERATOR))
         self.clock.advance(3600)
         for invite in (revoked, expired):
-            self.refused(InvalidRequest, self.issuer.renew(DOMAIN, invite.id))
-        self.refused(NotFound, self.issuer.renew(DOMAIN, "nothing"))
+            self.refused(InvalidRequest, self.issuer.renew(DOMAIN, invite.id, OPERATOR))
+        self.refused(NotFound, self.issuer.renew(DOMAIN, "nothing", OPERATOR))
 
     def test_edit(self) -> None:
         """Expiry, uses and note can be changed while an invite is pending."""
         invite, _ = self.invite()
         changes = InviteChanges(values={"expires_at": None, "uses_allowed": 5, "note": "fair"})
-        edited = self.done(self.issuer.edit(DOMAIN, invite.id, changes))
+        edited = self.done(self.issuer.edit(DOMAIN, invite.id, changes, OPERATOR))
         self.assertEqual(
             (edited.expires_at, edited.uses_allowed, edited.note), (None, 5, "fair")
         )
+
+    def test_expired_reset(self) -> None:
+        """A reset that has expired is opened again by nobody, the operator neither."""
+        self.account("juliet")
+        hour = timedelta(hours=1)
+        made = self.issuer.create_reset(DOMAIN, "juliet", OPERATOR, hour)
+        invite, token = self.done(made)
+        self.clock.advance(3600)
+        for values in ({"expires_at": None}, {"expires_at": self.now() + hour}, {"note": "x"}):
+            changes = InviteChanges(values=values)
+            working = self.issuer.edit(DOMAIN, invite.id, changes, OPERATOR)
+            self.assertIn("expired", str(self.refused(InvalidRequest, working)))
+        self.refused(InvalidRequest, self.issuer.renew(DOMAIN, invite.id, OPERATOR))
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, token))
 
     def test_edit_nonsense(self) -> None:
         """Uses of none, and several uses for one username, are refused."""
@@ -143,35 +158,36 @@ class ChangeTests(UseCase):
         named, _ = self.invite(username="nurse")
         for which, uses in ((invite, 0), (named, 2), (named, None)):
             changes = InviteChanges(values={"uses_allowed": uses})
-            self.refused(InvalidRequest, self.issuer.edit(DOMAIN, which.id, changes))
+            self.refused(InvalidRequest, self.issuer.edit(DOMAIN, which.id, changes, OPERATOR))
 
     def test_edit_unreadable(self) -> None:
         """A note that no app could be sent is refused; the one before it stays."""
         invite, _ = self.invite(note="fair")
         for note in ("\x00", "\x1b", "\ud800"):
             changes = InviteChanges(values={"note": note})
-            self.refused(InvalidRequest, self.issuer.edit(DOMAIN, invite.id, changes))
+            self.refused(InvalidRequest, self.issuer.edit(DOMAIN, invite.id, changes, OPERATOR))
         changes = InviteChanges(values={"note": "two\nlines\t☃"})
         self.assertEqual(
-            self.done(self.issuer.edit(DOMAIN, invite.id, changes)).note, "two\nlines\t☃"
+            self.done(self.issuer.edit(DOMAIN, invite.id, changes, OPERATOR)).note,
+            "two\nlines\t☃",
         )
 
     def test_revoke(self) -> None:
         """A revoked invite opens nothing, its name is free, and revoking twice is harmless."""
         invite, token = self.invite(username="nurse")
         for _ in range(2):
-            revoked = self.done(self.issuer.revoke(DOMAIN, invite.id))
+            revoked = self.done(self.issuer.revoke(DOMAIN, invite.id, OPERATOR))
             self.assertEqual(revoked.status(self.now()), Status.REVOKED)
         self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, token))
         self.invite(username="nurse")
-        self.refused(NotFound, self.issuer.revoke(DOMAIN, "nothing"))
+        self.refused(NotFound, self.issuer.revoke(DOMAIN, "nothing", OPERATOR))
 
     def test_revoke_used(self) -> None:
         """An invite that has been used cannot be revoked any more."""
         invite, token = self.invite()
         submission = self.submission(grant=self.preauthorise(token), password=PASSWORD)
         self.done(self.registrar.redeem(submission))
-        self.refused(InvalidRequest, self.issuer.revoke(DOMAIN, invite.id))
+        self.refused(InvalidRequest, self.issuer.revoke(DOMAIN, invite.id, OPERATOR))
 
 
 class ChangeOnSQLTests(ChangeTests):

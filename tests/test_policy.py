@@ -634,9 +634,25 @@ class UsernameOfAdminTests(RuleTestCase):
         )
 
     def test_others(self) -> None:
-        """Other names, and resets of the admin's own password, are not concerned."""
+        """Other names, and resets that the operator made, are not concerned."""
         self.assertPasses(self.policy, asked(username="juliet"))
-        self.assertPasses(self.policy, facts=known(invite=replace(RESET, source="api:key")))
+        self.assertPasses(self.policy, facts=known(invite=replace(RESET, source="cli")))
+        other = replace(RESET, username="juliet", source="api:key")
+        self.assertPasses(self.policy, asked(username="juliet"), known(invite=other))
+
+    def test_reset(self) -> None:
+        """A link that sets an admin's password opens only if the command line made it."""
+        for source in (
+            "adhoc:romeo@example.com",
+            "web:romeo@example.com",
+            "api:key",
+            "prosody",
+        ):
+            for request in (ASKED, PREAUTH):
+                made = known(invite=replace(RESET, source=source))
+                decision = decide(self.policy, request, made)
+                self.assertEqual(decision.rule, self.rule)
+                self.assertIsInstance(decision.refusal, InvalidInvite)
 
 
 class UsernameOfInviteTests(RuleTestCase):

@@ -19,6 +19,7 @@ from invitereg.errors import (
     UsernameTaken,
     WeakPassword,
 )
+from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limit, Limits, Policy
 from tests.spying import note_calls
 from tests.usecases import DOMAIN, HOME, PASSWORD, UseCase
@@ -70,7 +71,7 @@ class RedeemTests(UseCase):
         """An invite that is revoked between preauth and registration is void."""
         invite, token = self.invite()
         grant = self.preauthorise(token)
-        self.done(self.issuer.revoke(DOMAIN, invite.id))
+        self.done(self.issuer.revoke(DOMAIN, invite.id, OPERATOR))
         self.refused(InvalidInvite, self.registrar.redeem(self.submission(grant=grant)))
         self.assertEqual(self.usernames(), [])
 
@@ -78,7 +79,7 @@ class RedeemTests(UseCase):
         """A link that was renewed is dead, also for who presented it before."""
         invite, token = self.invite()
         grant = self.preauthorise(token)
-        _, other = self.done(self.issuer.renew(DOMAIN, invite.id))
+        _, other = self.done(self.issuer.renew(DOMAIN, invite.id, OPERATOR))
         self.refused(InvalidInvite, self.registrar.redeem(self.submission(grant=grant)))
         heir = self.submission(grant=self.preauthorise(other))
         self.done(self.registrar.redeem(heir))
@@ -172,7 +173,7 @@ class RedeemTests(UseCase):
     def test_what_is_over_is_no_guess(self) -> None:
         """A used link opened again and again throttles nobody."""
         invite, token = self.invite()
-        self.done(self.issuer.revoke(DOMAIN, invite.id))
+        self.done(self.issuer.revoke(DOMAIN, invite.id, OPERATOR))
         for _ in range(20):
             self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, token))
 
@@ -287,7 +288,7 @@ class AccountTests(UseCase):
     def test_reset(self) -> None:
         """A reset sets the password of its account, once, and ends its sessions."""
         self.account("juliet")
-        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", "cli"))
+        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", OPERATOR))
         grant = self.preauthorise(token)
         wrong = self.submission("nurse", password="another one", grant=grant)
         self.refused(UsernameReserved, self.registrar.redeem(wrong))
@@ -303,7 +304,7 @@ class AccountTests(UseCase):
     def test_reset_of_deleted_account(self) -> None:
         """A reset does not bring a deleted account back."""
         self.account("juliet")
-        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", "cli"))
+        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet", OPERATOR))
         grant = self.preauthorise(token)
         self.done(self.registrar.delete_account(DOMAIN, "juliet"))
         reset = self.submission("juliet", grant=grant)
@@ -346,7 +347,7 @@ class PreviewTests(UseCase):
         closed = replace(self.policy, allow_registration=False)
         _invite, token = self.invite()
         _invite, contact = self.invite(inviter="romeo", contact=True, registration=False)
-        _invite, reset = self.done(self.issuer.create_reset(DOMAIN, "romeo", "cli"))
+        _invite, reset = self.done(self.issuer.create_reset(DOMAIN, "romeo", OPERATOR))
         domain = self.registrar.domains[DOMAIN]
         self.registrar.domains = {DOMAIN: replace(domain, policy=closed)}
         self.refused(RegistrationClosed, self.preview(token))
@@ -356,7 +357,7 @@ class PreviewTests(UseCase):
     def test_same_work(self) -> None:
         """Whichever way a token is not valid, the store is asked for the same."""
         revoked, revoked_token = self.invite(uses=None)
-        self.done(self.issuer.revoke(DOMAIN, revoked.id))
+        self.done(self.issuer.revoke(DOMAIN, revoked.id, OPERATOR))
         _used, used_token = self.invite()
         self.done(self.registrar.redeem(self.submission(grant=self.preauthorise(used_token))))
         _expired, expired_token = self.invite(uses=5, expiry=timedelta(seconds=1))

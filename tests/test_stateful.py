@@ -28,6 +28,7 @@ from invitereg.errors import (
 from invitereg.interfaces import InviteChanges
 from invitereg.issuer import Issuer
 from invitereg.model import Kind, Status
+from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
 from invitereg.registrar import Registrar
 from invitereg.store.database import open_database
@@ -191,7 +192,7 @@ class Town(RuleBasedStateMachine):
     @rule(target=invites, username=VALID, expiry=EXPIRIES)
     def create_reset(self, username, expiry):
         error = None if PREPARED[username] in self.accounts else NotFound
-        working = self.issuer.create_reset(DOMAIN, username, "cli", expiry)
+        working = self.issuer.create_reset(DOMAIN, username, OPERATOR, expiry)
         made = self.expect(error, working)
         return self.entered(made) if made else None
 
@@ -219,15 +220,20 @@ class Town(RuleBasedStateMachine):
         if expires != "same":
             values["expires_at"] = None if expires is None else self.now() + expires
         error = None
+        status = entry.status(self.now())
         if (
             not entry.open(self.now())
+            # A reset that has expired is never opened again.
+            or (entry.kind is Kind.RESET and status is Status.EXPIRED)
             or (isinstance(uses, int) and uses <= entry.uses)
             or (uses not in ("same", 1) and entry.username)
         ):
             error = InvalidRequest
         elif expires not in ("same", timedelta(0)) and entry.username:
             error = None if entry.kind is Kind.RESET else self.holder(entry.username, entry)
-        self.expect(error, self.issuer.edit(DOMAIN, entry.id, InviteChanges(values=values)))
+        self.expect(
+            error, self.issuer.edit(DOMAIN, entry.id, InviteChanges(values=values), OPERATOR)
+        )
         if error is None:
             entry.allowed = values.get("uses_allowed", entry.allowed)
             entry.expires = values.get("expires_at", entry.expires)
@@ -236,14 +242,16 @@ class Town(RuleBasedStateMachine):
     def renew(self, entry):
         pending = entry.status(self.now()) is Status.PENDING
         error = None if pending else InvalidRequest
-        made = self.expect(error, self.issuer.renew(DOMAIN, entry.id))
+        made = self.expect(error, self.issuer.renew(DOMAIN, entry.id, OPERATOR))
         if made:
             entry.token = made[1]
 
     @rule(entry=invites.filter(bool))
     def revoke(self, entry):
         used = entry.status(self.now()) is Status.USED
-        self.expect(InvalidRequest if used else None, self.issuer.revoke(DOMAIN, entry.id))
+        self.expect(
+            InvalidRequest if used else None, self.issuer.revoke(DOMAIN, entry.id, OPERATOR)
+        )
         entry.revoked = entry.revoked or not used
 
     @precondition(lambda self: len(self.accounts) < 2)

@@ -32,6 +32,7 @@ from invitereg.interfaces import InviteChanges
 from invitereg.issuer import DEFAULT_EXPIRY, NewInvite
 from invitereg.model import Invite, Status
 from invitereg.objects import invite_object, issued_object, use_object
+from invitereg.policy.authority import COMMAND_LINE, OPERATOR
 
 ALL = "all"
 
@@ -133,7 +134,7 @@ def _new_invite(
     name, (inviter, username) = desk.users(domain, inviter, username)
     return NewInvite(
         domain=name,
-        source="cli",
+        source=COMMAND_LINE,
         inviter=inviter,
         contact=contact,
         registration=not no_registration,
@@ -230,7 +231,7 @@ def edit(
     if not values:
         raise click.UsageError("Say what to change: --expires, --uses or --note.")
     changes = InviteChanges(values=values)
-    invite = desk.run(desk.issuer.edit(desk.domain(domain).name, invite_id, changes))
+    invite = desk.run(desk.issuer.edit(desk.domain(domain).name, invite_id, changes, OPERATOR))
     _print_changed(desk, invite, as_json)
 
 
@@ -243,7 +244,7 @@ def edit(
 def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: bool) -> None:
     """Give a pending invite a new link, and end the old one."""
     refuse_qr_in_json(qr, as_json)
-    invite, token = desk.run(desk.issuer.renew(desk.domain(domain).name, invite_id))
+    invite, token = desk.run(desk.issuer.renew(desk.domain(domain).name, invite_id, OPERATOR))
     _print_issued(desk, invite, token, as_json, qr)
 
 
@@ -265,7 +266,7 @@ def revoke(
     With --branch, all open invites of a branch of the tree end at once, or none of them.
     """
     if invite_id is not None and branch is None:
-        invite = desk.run(desk.issuer.revoke(desk.domain(domain).name, invite_id))
+        invite = desk.run(desk.issuer.revoke(desk.domain(domain).name, invite_id, OPERATOR))
         _print_changed(desk, invite, as_json)
     elif branch is not None and invite_id is None:
         _revoke_branch(desk, branch, domain, as_json)

@@ -13,6 +13,7 @@ from invitereg.cli.progress import bar
 from invitereg.errors import Refused, StoreError
 from invitereg.issuer import NewInvite
 from invitereg.objects import issued_object
+from invitereg.policy.authority import OPERATOR
 
 MOST = 1000
 """How many invites a file may hold: they are made in one transaction."""
@@ -47,7 +48,7 @@ def _revoke(desk: Desk, made: list[Issued]) -> None:
     """End invites whose links nobody will see."""
     for invite, _token in made:
         with suppress(Refused, StoreError):
-            desk.run(desk.issuer.revoke(invite.domain, invite.id))
+            desk.run(desk.issuer.revoke(invite.domain, invite.id, OPERATOR))
 
 
 def _sheets(count: int) -> int:

@@ -15,6 +15,7 @@ from invitereg.cli.parameters import (
 from invitereg.cli.printing import print_objects
 from invitereg.cli.wording import print_link
 from invitereg.objects import issued_object
+from invitereg.policy.authority import OPERATOR
 
 
 @click.group()
@@ -40,7 +41,7 @@ def create(
     """Make a link with which USER, as romeo or romeo@example.com, sets a new password."""
     refuse_qr_in_json(qr, as_json)
     domain, username = desk.user(user, domain)
-    invite, token = desk.run(desk.issuer.create_reset(domain, username, "cli", expires))
+    invite, token = desk.run(desk.issuer.create_reset(domain, username, OPERATOR, expires))
     if as_json:
         print_objects([issued_object(invite, token, desk.domain(domain))])
     else:

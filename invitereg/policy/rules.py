@@ -21,6 +21,7 @@ from invitereg.errors import (
     WeakPassword,
 )
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
+from invitereg.policy.authority import refuse_admins_name
 from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
 from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
@@ -222,10 +223,13 @@ def _username_look_alike(case: Case) -> Refused | None:
 
 def _username_of_admin(case: Case) -> Refused | None:
     invite = case.facts.invite
-    if case.is_reset or case.localpart not in case.policy.admins:
+    # It may have been made before its name became an admin's.
+    others = invite is not None and refuse_admins_name(case.policy, invite, invite.source)
+    if case.is_reset:
+        return InvalidInvite() if others else None
+    if case.localpart not in case.policy.admins:
         return None
-    by_operator = invite is not None and invite.username is not None and invite.source == "cli"
-    return None if by_operator else UsernameReserved()
+    return None if case.name_is_fixed and not others else UsernameReserved()
 
 
 def _username_of_invite(case: Case) -> Refused | None:

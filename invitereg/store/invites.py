@@ -24,6 +24,7 @@ _EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
 _UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
 OPEN = invites.c.revoked_at.is_(None) & _USES_LEFT
 """An invite that nobody has revoked and that has uses left."""
+_EDITABLE = OPEN & ((invites.c.kind != Kind.RESET) | _UNEXPIRED)
 UNDECIDED = exists().where(
     leases.c.domain == invites.c.domain,
     leases.c.redemption["use"]["invite_id"].as_string() == invites.c.id,
@@ -140,11 +141,12 @@ def list_page(
     after: str | None = None,
     made_by: str | None = None,
     inviter: str | None = None,
+    resets: bool = True,
 ) -> Sequence[Invite]:
     """Return at most ``limit`` invites in the order of their making, after the one named.
 
     With ``made_by``, those that this user has made by their own account; with ``inviter``,
-    those of this inviter, whoever has made them.
+    those of this inviter, whoever has made them. Without ``resets``, none of that kind.
 
     Raises:
         NotFound: ``after`` names no invite of this domain.
@@ -152,6 +154,8 @@ def list_page(
     page = select(*_columns).where(invites.c.domain == domain)
     if inviter is not None:
         page = page.where(invites.c.inviter == inviter)
+    if not resets:
+        page = page.where(invites.c.kind != Kind.RESET)
     if after is not None:
         seq = connection.scalar(_SEQ, {"of_domain": domain, "of_id": after})
         if seq is None:
@@ -180,21 +184,23 @@ def edit(
 
     Raises:
         NotFound: no such invite.
-        InvalidRequest: it is revoked or used up, ``uses_allowed`` is not above its uses, or
-            more than one use is asked for although it fixes a username.
+        InvalidRequest: it is revoked or used up, or an expired reset, which is never opened
+            again; ``uses_allowed`` is not above its uses, or more than one use is asked for
+            although it fixes a username.
         UsernameTaken, UsernameReserved: it had expired and its name is gone.
     """
     values = dict(changes.values)
     if not values:
-        return _require_open(get(connection, domain, invite_id))
+        return _require_editable(get(connection, domain, invite_id), now)
     allowed = values.get("uses_allowed")
     wanted = [] if allowed is None else [invites.c.uses < allowed]
     if "uses_allowed" in values and allowed != 1:
         wanted.append(invites.c.username.is_(None))
-    edited = update(invites).where(_THIS, OPEN, *wanted).values(**values).returning(*_columns)
-    row = connection.execute(edited, {"of_domain": domain, "of_id": invite_id}).first()
+    edited = update(invites).where(_THIS, _EDITABLE, *wanted).values(**values)
+    which = {"of_domain": domain, "of_id": invite_id, "now": now}
+    row = connection.execute(edited.returning(*_columns), which).first()
     if row is None:
-        _require_open(get(connection, domain, invite_id))
+        _require_editable(get(connection, domain, invite_id), now)
         raise InvalidRequest(REFUSED_USES)
     invite = invite_of(row)
     if "expires_at" in values:
@@ -249,6 +255,14 @@ def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -
         return invite
     invite = get(connection, domain, invite_id)
     return invite if invite.revoked_at is not None else _require_open(invite)
+
+
+def _require_editable(invite: Invite, now: datetime) -> Invite:
+    if invite.kind is Kind.RESET and invite.expired(now) and invite.revoked_at is None:
+        raise InvalidRequest(
+            f"The reset {invite.id} has expired, and is not opened again: make a new one."
+        )
+    return _require_open(invite)
 
 
 def _require_open(invite: Invite) -> Invite:

@@ -28,6 +28,7 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import load
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite, Status
+from invitereg.policy.authority import OPERATOR
 from invitereg.registrar import Registrar
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import open_database
@@ -235,7 +236,7 @@ class Operator:
 
     def reset(self, username: str) -> str:
         """The token of a new invite to set an account's password."""
-        return self._token(outcome(self.issuer.create_reset(DOMAIN, username, "cli")))
+        return self._token(outcome(self.issuer.create_reset(DOMAIN, username, OPERATOR)))
 
     def _token(self, made: tuple[Any, str]) -> str:
         _invite, token = made

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 
+from invitereg.policy.authority import OPERATOR
 from tests.service.running import DOMAIN, ServiceCase, outcome
 from tests.service.wire import Wire, can_login
 
@@ -73,4 +74,4 @@ class RaceTests(ServiceCase):
     def revoke_all(self) -> None:
         with self.service.operator() as operator:
             for invite in operator.pending_invites():
-                outcome(operator.issuer.revoke(DOMAIN, invite.id))
+                outcome(operator.issuer.revoke(DOMAIN, invite.id, OPERATOR))

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
 from invitereg.web.site import WebDoor
@@ -274,7 +275,7 @@ class OnceTests(FormCase):
         """An invite that was withdrawn while the form was filled in is not valid any more."""
         invite, token = await self.invite()
         person, path = await self.looking_at(f"/invite/{token}/register")
-        await self.issuer.revoke(DOMAIN, invite.id)
+        await self.issuer.revoke(DOMAIN, invite.id, OPERATOR)
         answer = await person.send(path, username="juliet", password=PASSWORD)
         self.assertEqual(answer.code, 404)
         self.assertEqual(await self.usernames(), [])
@@ -383,7 +384,7 @@ class ForgeryTests(FormCase):
 class ResetTests(FormCase):
     async def resetting(self) -> tuple[Person, str]:
         await self.account("juliet")
-        _invite, token = await self.issuer.create_reset(DOMAIN, "juliet", "cli")
+        _invite, token = await self.issuer.create_reset(DOMAIN, "juliet", OPERATOR)
         person = Person(self)
         await person.open(f"/invite/{token}")
         return person, f"/invite/{token}/reset"

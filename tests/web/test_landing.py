@@ -9,6 +9,7 @@ from weakref import ref
 
 from invitereg.config.webkeys import AppChoice
 from invitereg.model import Invite, Kind
+from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Domain, Policy
 from invitereg.web.keeping import KeptPages
 from invitereg.web.presenting import Opened
@@ -71,7 +72,7 @@ class KindTests(LandingCase):
     async def test_reset(self) -> None:
         """A reset asks for the new password at once."""
         await self.account("juliet")
-        _invite, token = await self.issuer.create_reset(DOMAIN, "juliet", "cli")
+        _invite, token = await self.issuer.create_reset(DOMAIN, "juliet", OPERATOR)
         for path in ("", "/reset", "/register"):
             page = await self.get(f"/invite/{token}{path}")
             self.assertEqual(page.code, 200)
@@ -185,7 +186,7 @@ class OverTests(LandingCase):
             expiry = timedelta(hours=1) if sort == "expired" else None
             invite, made[sort] = await self.invite(expiry=expiry)
             if sort == "revoked":
-                await self.issuer.revoke(DOMAIN, invite.id)
+                await self.issuer.revoke(DOMAIN, invite.id, OPERATOR)
             if sort == "used":
                 await self.redeem("juliet", made[sort])
         self.clock.advance(3600)

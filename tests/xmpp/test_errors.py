@@ -25,6 +25,7 @@ TABLE = {
     errors.RosterFull(): "wait/resource-constraint",
     errors.TooManyOpenInvites(20): "wait/resource-constraint",
     errors.MayNotInvite(): "cancel/forbidden",
+    errors.MayNotReset(): "cancel/forbidden",
     errors.NotFound("no such invite"): "cancel/item-not-found",
     errors.InvalidRequest("too long"): "modify/not-acceptable",
 }

@@ -11,7 +11,7 @@ from invitereg.interfaces import IKeyStore
 from invitereg.keys import ApiKey, Scope
 from invitereg.model import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
-from invitereg.web.api.problems import Problem
+from invitereg.web.api.problems import REALM, Problem, missing_scope
 from invitereg.web.requestheaders import header_values
 
 KNOWN = timedelta(seconds=0.5)
@@ -21,7 +21,6 @@ To ask the store for each request takes a fifth of the time that making an invit
 """
 
 _SECRET = re.compile(rf"[A-Za-z0-9]{{{TOKEN_LENGTH}}}")
-_REALM = 'Bearer realm="invitereg"'
 
 
 class Rates:
@@ -89,13 +88,7 @@ class Authorization:
             )
         self._rates.take(key.id)
         if scope not in key.scopes:
-            challenge = f'{_REALM}, error="insufficient_scope", scope="{scope}"'
-            raise Problem(
-                403,
-                "missing-scope",
-                f"This key is not good for that: it needs the scope {scope}.",
-                headers={"WWW-Authenticate": challenge},
-            )
+            raise missing_scope(scope)
         return key
 
     async def _find(self, digest: bytes) -> ApiKey | None:
@@ -128,4 +121,4 @@ def bearer(request: Request) -> str | None:
 
 
 def _unauthorized(detail: str, code: str, more: str = "") -> Problem:
-    return Problem(401, code, detail, headers={"WWW-Authenticate": _REALM + more})
+    return Problem(401, code, detail, headers={"WWW-Authenticate": REALM + more})

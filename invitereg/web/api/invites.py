@@ -53,7 +53,7 @@ class Invites:
         domain = call.domain(body.domain)
         new = NewInvite(
             domain=domain.name,
-            source=f"api:{call.key.id}",
+            source=call.key.authority.source,
             inviter=body.inviter,
             contact=body.kind != "account",
             registration=body.kind != "contact",
@@ -82,7 +82,7 @@ class Invites:
         body: NewResetBody = call.body
         domain = call.domain(body.domain)
         made = await self._issuer.create_reset(
-            domain.name, body.username, f"api:{call.key.id}", self._expiry(body), call.once
+            domain.name, body.username, call.key.authority, self._expiry(body), call.once
         )
         return _issued(made, domain, status=201)
 
@@ -102,7 +102,13 @@ class Invites:
         status = None if query.status == "all" else Status(query.status)
         inviter = query.inviter and prepare_localpart(query.inviter)
         found = await self._store.list_invites(
-            domain, now, status, query.limit + 1, query.after, inviter=inviter
+            domain,
+            now,
+            status,
+            query.limit + 1,
+            query.after,
+            inviter=inviter,
+            resets=call.key.authority.resets,
         )
         page = found[: query.limit]
         after = page[-1].id if len(found) > len(page) else None
@@ -124,7 +130,7 @@ class Invites:
     async def show(self, call: Call) -> Answer:
         """Show an invite and who has used it."""
         domain = call.domain(call.query.domain).name
-        invite = await self._store.get_invite(domain, call.name)
+        invite = await self._issuer.get(domain, call.name, call.key.authority)
         uses = await self._store.list_uses(domain, invite.id)
         history = {"history": [use_object(use) for use in uses]}
         return Answer(content=invite_object(invite, self._now()) | history)
@@ -152,9 +158,9 @@ class Invites:
                 require_future(expiry.total_seconds())
             values["expires_at"] = None if expiry is None else now + expiry
         domain = call.domain(call.query.domain).name
-        return self._changed(
-            await self._issuer.edit(domain, call.name, InviteChanges(values=values))
-        )
+        changes = InviteChanges(values=values)
+        by = call.key.authority
+        return self._changed(await self._issuer.edit(domain, call.name, changes, by))
 
     @operation(
         "POST",
@@ -170,7 +176,8 @@ class Invites:
     async def renew(self, call: Call) -> Answer:
         """Give a pending invite a new token, and end the old one."""
         domain = call.domain(call.query.domain)
-        return _issued(await self._issuer.renew(domain.name, call.name), domain)
+        renewed = await self._issuer.renew(domain.name, call.name, call.key.authority)
+        return _issued(renewed, domain)
 
     @operation(
         "POST",
@@ -186,7 +193,8 @@ class Invites:
     async def revoke(self, call: Call) -> Answer:
         """End an invite, and free its username."""
         domain = call.domain(call.query.domain).name
-        return self._changed(await self._issuer.revoke(domain, call.name))
+        by = call.key.authority
+        return self._changed(await self._issuer.revoke(domain, call.name, by))
 
     def _expiry(self, body: Expiring) -> timedelta | None:
         return body.expiry(self._now()) if body.says_expiry else DEFAULT_EXPIRY

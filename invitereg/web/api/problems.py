@@ -10,13 +10,16 @@ from twisted.web.http_headers import Headers
 
 from invitereg.errors import (
     FieldMissing,
+    MayNotReset,
     Refused,
     UnacceptableField,
     Unavailable,
     UsernameReserved,
 )
+from invitereg.keys import Scope
 from invitereg.web.statuses import say_when, status_of
 
+REALM = 'Bearer realm="invitereg"'
 CONTENT_TYPE = b"application/problem+json"
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -80,8 +83,21 @@ class Mistakes:
         return Problem(422, "invalid-request", f"{first}.", errors=self.errors)
 
 
+def missing_scope(scope: Scope) -> Problem:
+    """Tell which scope a key lacks (RFC 6750 §3)."""
+    challenge = f'{REALM}, error="insufficient_scope", scope="{scope}"'
+    return Problem(
+        403,
+        "missing-scope",
+        f"This key is not good for that: it needs the scope {scope}.",
+        headers={"WWW-Authenticate": challenge},
+    )
+
+
 def problem_of(refusal: Refused) -> Problem:
     """What a refusal comes to."""
+    if isinstance(refusal, MayNotReset):
+        return missing_scope(Scope.RESETS_CREATE)
     more = {}
     if isinstance(refusal, Unavailable):
         more["error_id"] = refusal.error_id

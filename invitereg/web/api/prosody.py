@@ -51,7 +51,7 @@ class ProsodyInvites(Answering):
         )
         # As there, whose site is asked for says for which domain.
         domain = call.domain(key.domain or request.served.domain)
-        new = NewInvite(domain=domain.name, source=f"api:{key.id}")
+        new = NewInvite(domain=domain.name, source=key.authority.source)
         invite, token = await self._issuer.create(new)
         page = domain.landing_url + token if domain.landing_url else invite.uri(token)
         request.setHeader("Location", page)

@@ -109,12 +109,12 @@ class CreateTests(ApiCase):
 
     async def test_reset(self):
         """A reset is for an account that exists."""
-        await self.account("romeo")
+        await self.account("juliet")
         response = await self.call(
-            "POST", "/resets", {"username": "romeo", "expires": "1h"}, status=201
+            "POST", "/resets", {"username": "juliet", "expires": "1h"}, status=201
         )
         made = response.content
-        self.assertEqual((made["kind"], made["username"]), ("reset", "romeo"))
+        self.assertEqual((made["kind"], made["username"]), ("reset", "juliet"))
         self.assertEqual(made["expires_at"], "2026-01-01T01:00:00Z")
         self.assertTrue(self.header(response, "Location").endswith(f"/invites/{made['id']}"))
         await self.call("POST", "/resets", {"username": "nobody"}, status=404)
@@ -235,18 +235,18 @@ class RepeatTests(ApiCase):
 
     async def test_other_body(self):
         """The same name for something else is a mistake."""
-        await self.account("romeo")
+        await self.account("juliet")
         await self.repeat({"note": "x"}, status=201)
         refused = await self.repeat({"note": "y"}, status=422)
         self.assertProblem(refused, "other-request")
-        refused = await self.repeat({"username": "romeo"}, path="/resets", status=422)
+        refused = await self.repeat({"username": "juliet"}, path="/resets", status=422)
         self.assertProblem(refused, "other-request")
         self.assertEqual(len(await self.ids()), 1)
 
     async def test_reset(self):
         """A reset is repeated likewise."""
-        await self.account("romeo")
-        body = {"username": "romeo"}
+        await self.account("juliet")
+        body = {"username": "juliet"}
         first = (await self.repeat(body, path="/resets", status=201)).content
         again = (await self.repeat(body, path="/resets", status=201)).content
         self.assertEqual(first["id"], again["id"])

@@ -1,0 +1,57 @@
+"""By whose right an invite is made, seen or changed: its kind and its name are judged, too."""
+
+from dataclasses import dataclass
+
+from invitereg.errors import MayNotReset, Refused, UsernameReserved
+from invitereg.model import Invite, Kind
+from invitereg.policy.values import Policy
+
+COMMAND_LINE = "cli"
+"""The source of what the operator makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The right of somebody who makes or changes invites.
+
+    Attributes:
+        source: who it is, as an invite records it (`Invite.source`).
+        resets: whether it extends to links that set a new password.
+    """
+
+    source: str
+    resets: bool
+
+
+OPERATOR = Authority(COMMAND_LINE, resets=True)
+"""The right of whoever may use the command line."""
+
+
+def refuse_handling(invite: Invite, by: Authority) -> Refused | None:
+    """Return why ``by`` may neither see nor end an invite; None if they may."""
+    return MayNotReset() if invite.kind is Kind.RESET and not by.resets else None
+
+
+def refuse_opening(policy: Policy, invite: Invite, by: Authority) -> Refused | None:
+    """Return why ``by`` may not make, renew or edit an invite; None if they may.
+
+    Whoever gives it a token, or a longer life, can let somebody in by it.
+    """
+    return refuse_handling(invite, by) or refuse_admins_name(policy, invite, by.source)
+
+
+def refuse_admins_name(policy: Policy, invite: Invite, source: str) -> Refused | None:
+    """Return a refusal if an invite is for an admin, by the policy as it is now.
+
+    An admin's name and password are the operator's to give away, on the command line. Whose
+    name it is may have changed since the invite was made.
+    """
+    if source == COMMAND_LINE or invite.username not in policy.admins:
+        return None
+    return UsernameReserved(text=_ADMINS)
+
+
+_ADMINS = (
+    "That is the name of an admin: invitations and password resets for it are made and changed "
+    "by the operator only, on the command line."
+)

@@ -1,0 +1,161 @@
+"""What a key may do with an invite is judged by what the invite is, whatever the path."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import chain, combinations
+from typing import Any
+
+from invitereg.keys import Scope
+from invitereg.model import Invite, Kind, token_digest
+from invitereg.policy.values import Policy
+from invitereg.questions import Query
+from invitereg.testing import make_invite
+from tests.web.api.case import ApiCase
+from tests.web.door import DOMAIN
+
+OPERATIONS = {
+    "show": ("GET", "", None, Scope.INVITES_READ),
+    "edit": ("PATCH", "", {"note": "edited", "expires": "never"}, Scope.INVITES_EDIT),
+    "renew": ("POST", "/renew", None, Scope.INVITES_EDIT),
+    "revoke": ("POST", "/revoke", None, Scope.INVITES_EDIT),
+}
+INVITES: tuple[dict[str, Any], ...] = (
+    {"kind": Kind.ACCOUNT},
+    {"kind": Kind.ACCOUNT, "username": "nurse"},
+    {"kind": Kind.ACCOUNT, "username": "paris"},
+    {"kind": Kind.ACCOUNT_AND_CONTACT, "username": "paris", "inviter": "juliet"},
+    {"kind": Kind.CONTACT, "inviter": "juliet"},
+    {"kind": Kind.RESET, "username": "juliet"},
+    {"kind": Kind.RESET, "username": "romeo"},
+)
+SOURCES = ("cli", "api:other", f"adhoc:romeo@{DOMAIN}")
+SCOPES = (Scope.INVITES_READ, Scope.INVITES_EDIT, Scope.RESETS_CREATE)
+
+
+class RightsTests(ApiCase):
+    """romeo and paris are admins; paris has no account yet."""
+
+    policy = Policy(admins=frozenset({"romeo", "paris"}))
+
+    async def stored(self, token: str = "old", **values: Any) -> Invite:
+        """An invite that is good for an hour."""
+        made = {"created_at": self.now(), "expires_at": self.now() + timedelta(hours=1)}
+        invite = make_invite(**(made | values))
+        await self.store.create_invite(invite, token_digest(token))
+        return invite
+
+    async def opened(self, token: str = "old") -> Invite | None:
+        """The invite that a token is of, as it is stored."""
+        query = Query(domain=DOMAIN, now=self.now(), digest=token_digest(token))
+        return (await self.store.look_up(query)).invite
+
+    async def people(self) -> None:
+        for username in ("juliet", "romeo"):
+            await self.account(username)
+
+    async def test_every_operation(self):
+        """No scopes but those for its kind open an invite, and none opens an admin's."""
+        await self.people()
+        subsets = chain.from_iterable(combinations(SCOPES, n) for n in range(1, 4))
+        for number, scopes in enumerate(subsets):
+            self.secret = self.make_key(*scopes)
+            for values in INVITES:
+                for name in OPERATIONS:
+                    source = SOURCES[number % len(SOURCES)]
+                    await self.check(name, scopes, await self.stored(**values, source=source))
+
+    async def check(self, name: str, scopes: tuple[Scope, ...], invite: Invite) -> None:
+        method, path, body, scope = OPERATIONS[name]
+        reset = invite.kind is Kind.RESET
+        needed = {scope, Scope.RESETS_CREATE} if reset else {scope}
+        admins = invite.username in self.policy.admins and name in ("edit", "renew")
+        answer = await self.call(method, f"/invites/{invite.id}{path}", body)
+        what = (name, scopes, invite.kind, invite.username, answer.body)
+        if needed <= set(scopes) and not admins:
+            self.assertEqual(answer.code, 200, what)
+        else:
+            self.assertEqual(answer.code, 403, what)
+            missing = not needed <= set(scopes)
+            self.assertProblem(answer, "missing-scope" if missing else "username-reserved")
+            self.assertEqual(await self.opened(), invite, what)
+        await self.store.revoke_invite(DOMAIN, invite.id, self.now())
+        await self.store.purge_invites(DOMAIN, self.now(), 9)
+
+    async def test_challenge(self):
+        """A key that lacks the scope for resets is told its name, and where it was refused."""
+        await self.people()
+        self.secret = self.make_key(Scope.INVITES_READ, Scope.INVITES_EDIT)
+        invite = await self.stored(kind=Kind.RESET, username="juliet")
+        refused = await self.call("POST", f"/invites/{invite.id}/renew", status=403)
+        self.assertProblem(refused, "missing-scope", "resets:create")
+        challenge = self.header(refused, "WWW-Authenticate")
+        self.assertIn('error="insufficient_scope", scope="resets:create"', challenge)
+
+    async def test_list(self):
+        """A list has resets only for a key that may have to do with them; pages go on."""
+        await self.people()
+        ids = []
+        for number, kind in enumerate((Kind.ACCOUNT, Kind.RESET, Kind.ACCOUNT, Kind.RESET)):
+            username = "juliet" if kind is Kind.RESET else None
+            made = await self.stored(str(number), kind=kind, username=username)
+            ids.append(made.id)
+        self.assertEqual(await self.ids(), ids)
+        self.secret = self.make_key(Scope.INVITES_READ)
+        self.assertEqual(await self.ids(), ids[::2])
+        self.assertEqual(await self.ids(f"?status=all&limit=1&after={ids[0]}"), ids[2:3])
+
+    async def test_new_admin(self):
+        """Who is an admin is asked when something is done, not when the invite was made."""
+        await self.people()
+        reset = await self.stored("reset", kind=Kind.RESET, username="juliet")
+        await self.call("POST", f"/invites/{reset.id}/renew", status=200)
+        fixed = await self.stored("fixed", username="nurse")
+        policy = Policy(admins=frozenset({"juliet", "nurse"}))
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], policy=policy)
+        for invite in (reset, fixed):
+            for method, path, body, _scope in (OPERATIONS["edit"], OPERATIONS["renew"]):
+                refused = await self.call(
+                    method, f"/invites/{invite.id}{path}", body, status=403
+                )
+                self.assertProblem(refused, "username-reserved", "command line")
+        for path, body in (("/resets", "juliet"), ("/invites", "nurse")):
+            refused = await self.call("POST", path, {"username": body}, status=403)
+            self.assertProblem(refused, "username-reserved", "command line")
+
+    async def test_repeat(self):
+        """A request that is repeated gets no new link for who has become an admin."""
+        await self.people()
+        named = {"Idempotency-Key": ["one"]}
+        body = {"username": "juliet"}
+        await self.call("POST", "/resets", body, status=201, headers=named)
+        policy = Policy(admins=frozenset({"juliet"}))
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], policy=policy)
+        await self.call("POST", "/resets", body, status=403, headers=named)
+
+    async def test_expired_reset(self):
+        """A reset that has expired is opened again by nothing that a key can ask for."""
+        await self.people()
+        invite = await self.stored(kind=Kind.RESET, username="juliet")
+        self.clock.advance(3600)
+        path = f"/invites/{invite.id}"
+        for body in (
+            {"expires": "1h"},
+            {"expires": "never"},
+            {"expires_at": None},
+            {"expires_at": "2026-02-01T00:00:00Z", "note": "x"},
+            {"note": "x"},
+            {"uses_allowed": 1},
+        ):
+            self.assertProblem(await self.call("PATCH", path, body, status=422))
+        await self.call("POST", f"{path}/renew", status=422)
+        self.assertEqual(await self.opened(), invite)
+
+    async def test_token_made_before(self):
+        """A link that a key made for somebody does not open the admin that they become."""
+        await self.people()
+        made = await self.call("POST", "/resets", {"username": "juliet"}, status=201)
+        policy = Policy(admins=frozenset({"juliet"}))
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], policy=policy)
+        body = {"token": made.content["token"], "username": "juliet", "password": "o dagger"}
+        refused = await self.call("POST", "/registrations", body, status=404)
+        self.assertProblem(refused, "invalid-invite")
