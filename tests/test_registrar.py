@@ -148,7 +148,7 @@ class RedeemTests(UseCase):
     def test_over_while_somebody_guesses(self) -> None:
         """Past the limit, a token that is over is answered as an unknown one is."""
         over, token = self.invite()
-        self.done(self.issuer.revoke(DOMAIN, over.id))
+        self.done(self.issuer.revoke(DOMAIN, over.id, OPERATOR))
         for _ in range(10):
             self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, "wrong"))
         told = {
