@@ -71,6 +71,7 @@ class WebService:
             store=store,
             rates=self._rates,
             now=self._now,
+            seconds=self._reactor.seconds,
         )
         self._door.mount("healthz", Alive(), everywhere=True)
         self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)

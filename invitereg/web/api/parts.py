@@ -25,6 +25,7 @@ def mount_api(
     store: IStore,
     rates: Rates,
     now: Callable[[], datetime],
+    seconds: Callable[[], float],
 ) -> None:
     """Let ``door`` serve the API, and what stands for Prosody's.
 
@@ -36,8 +37,9 @@ def mount_api(
         store: where the invites and the keys are.
         rates: how much each key may.
         now: tells the time.
+        seconds: a clock that never jumps.
     """
-    authorization = Authorization(store, rates, now)
+    authorization = Authorization(store, rates, now, seconds)
     operations = (
         *operations_of(Invites(issuer, store, now)),
         *operations_of(Registrations(registrar)),

@@ -27,10 +27,12 @@ class ApiCase(WebCase):
 
     Attributes:
         rate: how much a key may.
+        set_by: by how much the time of day was set.
         secret: of a key that may do everything; None once it is not to be sent.
     """
 
     rate = Limit(max=1000, period=timedelta(seconds=60))
+    set_by = timedelta()
 
     def setUp(self) -> None:
         super().setUp()
@@ -39,7 +41,9 @@ class ApiCase(WebCase):
     def make_door(self) -> WebDoor:
         self.issuer = Issuer(self.domains, self.store, self.accounts, self.now)
         rates = Rates(self.rate, self.clock.seconds)
-        self.authorization = Authorization(self.store, rates, self.now)
+        self.authorization = Authorization(
+            self.store, rates, lambda: self.now() + self.set_by, self.clock.seconds
+        )
         operations = (
             *operations_of(Invites(self.issuer, self.store, self.now)),
             *operations_of(Registrations(self.registrar)),

@@ -61,6 +61,17 @@ class KeyTests(ApiCase):
         self.clock.advance(0.5)
         await self.unauthorized("invalid-key", {"Authorization": [f"Bearer {self.secret}"]})
 
+    async def test_revoked_and_clock_set(self):
+        """A revoked key ends as soon when the clock is set back or ahead meanwhile."""
+        for hours in (-1, 1, -24 * 365):
+            self.secret = self.make_key()
+            await self.call("GET", "/invites", status=200)
+            await self.store.revoke_key(self.key.id, self.now())
+            self.set_by += timedelta(hours=hours)
+            self.clock.advance(0.5)
+            headers = {"Authorization": [f"Bearer {self.secret}"]}
+            await self.unauthorized("invalid-key", headers)
+
     async def test_expires_in_use(self):
         """A key that expires ends at once."""
         self.secret = self.make_key(lifetime=timedelta(seconds=0.1))
