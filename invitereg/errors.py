@@ -179,7 +179,7 @@ class Unavailable(Refused):
 class RosterFull(Refused):
     """A roster, or what waits for its owner's answer, is at its limit."""
 
-    text = "There are too many contacts in the roster already."
+    text = "There are too many contacts in the roster already, or their names are too long."
 
 
 class MayNotInvite(Refused):

@@ -6,6 +6,9 @@ from enum import StrEnum
 Owner = tuple[str, str]
 """An account by its domain and username."""
 
+CONTACT_LENGTH = 512
+"""The most characters of all listed items of a roster, divided by how many there may be."""
+
 
 class Subscription(StrEnum):
     """Who sees whose presence, as the owner of the roster is told (RFC 6121 §2.1.2.5)."""
@@ -38,6 +41,11 @@ class RosterItem:
     approved: bool = False
     request: str | None = None
     listed: bool = True
+
+    @property
+    def length(self) -> int:
+        """How many characters its owner is told, without the markup."""
+        return len(self.jid) + len(self.name) + sum(map(len, self.groups))
 
     @property
     def sees(self) -> bool:

@@ -174,6 +174,7 @@ class LimitKeys(Section):
     logins: LoginKeys = LoginKeys()
     shared_invite: SharedInviteKeys = SharedInviteKeys()
     roster: Count = _LIMITS.roster
+    roster_groups: Count = _LIMITS.roster_groups
     roster_requests: Count = _LIMITS.roster_requests
     allowlist: tuple[CidrNetwork, ...] = ()
     allowlist_only: bool = False
@@ -189,6 +190,7 @@ class LimitKeys(Section):
             logins=self.logins.limit(),
             shared_invite=self.shared_invite.limit(),
             roster=self.roster,
+            roster_groups=self.roster_groups,
             roster_requests=self.roster_requests,
             allowlist=self.allowlist,
             allowlist_only=self.allowlist_only,

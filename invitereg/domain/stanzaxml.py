@@ -45,7 +45,7 @@ def write_element(
 def _prefixed(element: domish.Element, namespace: str) -> set[str]:
     """Return the namespaces that are written with a prefix."""
     entered: Counter[str] = Counter()
-    found = set()
+    found: set[str] = set()
     waiting = [(element, namespace)]
     while waiting:
         one, around = waiting.pop()

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Text, bindparam, cast, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound, RosterFull
 from invitereg.exchange import Exchange, Pair
 from invitereg.questions import Subscribing
-from invitereg.roster import Owner, RosterItem, owner_of
+from invitereg.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.store import invitations
 from invitereg.store.rows import roster_item_of, roster_item_row
 from invitereg.store.tables import accounts, roster_items
@@ -43,6 +43,13 @@ _LOCK = (
 _COUNT = select(func.count()).select_from(roster_items).where(_OWN)
 _COUNT_LISTED = _COUNT.where(roster_items.c.listed)
 _COUNT_REQUESTS = _COUNT.where(roster_items.c.request.is_not(None))
+_LENGTH_OF_OTHERS = select(
+    func.sum(
+        func.length(roster_items.c.jid)
+        + func.length(roster_items.c.name)
+        + func.length(cast(roster_items.c.groups, Text))
+    )
+).where(_OWN, roster_items.c.listed, roster_items.c.jid != bindparam("of_jid"))
 
 
 def get(connection: Connection, domain: str, username: str) -> Mapping[str, RosterItem]:
@@ -246,10 +253,18 @@ def _check_room(
     roster_limit: int,
     requests_limit: int,
 ) -> None:
-    """Raise RosterFull if what is added to an account's roster is one too many."""
+    """Raise RosterFull if what is added to an account's roster is one too many, or too long.
+
+    Groups are counted as they are stored, in JSON.
+    """
     if after is None:
         return
-    which = {"of_domain": owner[0], "of_username": owner[1]}
+    which = _which(owner, after.jid)
+    longer = after.listed and (not before or not before.listed or before.length < after.length)
+    if longer:
+        length = int(connection.scalar(_LENGTH_OF_OTHERS, which) or 0) + after.length
+        if length > roster_limit * CONTACT_LENGTH:
+            raise RosterFull
     newly_listed = after.listed and not (before and before.listed)
     if newly_listed and int(connection.scalar(_COUNT_LISTED, which) or 0) >= roster_limit:
         raise RosterFull

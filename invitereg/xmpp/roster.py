@@ -54,8 +54,11 @@ class RosterHandler(RequestHandler):
         if item.getAttribute("subscription") == "remove":
             await self._contacts.remove_item(session, jid)
         else:
-            name, groups = _read_name(item), _read_groups(item)
+            name, groups = _read_name(item), _read_groups(item, self._most_groups(session))
             await self._contacts.set_item(session, jid, name, groups)
+
+    def _most_groups(self, session: Session) -> int:
+        return self._contacts.domains[session.domain].policy.limits.roster_groups
 
 
 def _single(query: domish.Element) -> domish.Element:
@@ -92,8 +95,11 @@ def _read_name(item: domish.Element) -> str:
     return name
 
 
-def _read_groups(item: domish.Element) -> tuple[str, ...]:
+def _read_groups(item: domish.Element, at_most: int) -> tuple[str, ...]:
     groups = tuple(str(group) for group in item.elements(NS_ROSTER, "group"))
+    if len(groups) > at_most:
+        text = f"A contact is in {at_most} groups at most, and not in {len(groups)}."
+        raise StanzaError("not-acceptable", "modify", text, "en")
     if len(set(groups)) != len(groups):
         raise StanzaError("bad-request", "modify", "A group is named twice.", "en")
     if "" in groups:

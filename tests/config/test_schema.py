@@ -78,6 +78,7 @@ policy:
     logins: {max: 3, period: 12h}
     shared_invite: {max: 4, period: 7d}
     roster: 5
+    roster_groups: 8
     roster_requests: 6
     streams: {unauthenticated_per_network: 5, unauthenticated: 6}
     web: {connections_per_network: 8, connections: 9}
@@ -126,6 +127,7 @@ policy:
                 logins=Limit(max=3, period=timedelta(hours=12)),
                 shared_invite=Limit(max=4, period=timedelta(days=7)),
                 roster=5,
+                roster_groups=8,
                 roster_requests=6,
                 allowlist=tuple(
                     map(ip_network, ("192.0.2.0/24", "2001:db8::/32", "198.51.100.7"))

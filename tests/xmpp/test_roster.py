@@ -157,7 +157,7 @@ class RosterTests(RosterTestCase):
 
 class LimitTests(RosterTestCase):
     def make_listener(self):
-        return Listener(limits={"roster": 2, "roster_requests": 1})
+        return Listener(limits={"roster": 2, "roster_groups": 3, "roster_requests": 1})
 
     def test_roster(self):
         """A roster past its limit takes nobody more; what is there can be changed."""
@@ -172,6 +172,39 @@ class LimitTests(RosterTestCase):
         self.assertEqual(len(self.roster(JULIET)), 2)
         changed = roster_set("<item jid='a@example.org' name='A'/>")
         self.assertEqual(self.say(client, changed)[-1], "iq result")
+
+    def test_groups(self):
+        """A contact is in so many groups, however short their names are."""
+        client = self.session(JULIET)
+        groups = [f"<group>{letter}</group>" for letter in "abcd"]
+        most = roster_set(f"<item jid='{ROMEO}'>{''.join(groups[:3])}</item>")
+        self.assertEqual(self.say(client, most)[-1], "iq result")
+        refused = client.ask(roster_set(f"<item jid='{NURSE}'>{''.join(groups)}</item>"))
+        self.assertError(refused, "modify", "not-acceptable")
+        self.assertIn("3 groups at most", str(refused.error.text))
+        self.assertEqual(self.roster(JULIET), {ROMEO: ("none", "a", "b", "c")})
+
+    def test_length(self):
+        """All contacts together have a length, too; what does not grow can be changed."""
+        client = self.session(JULIET)
+        long = roster_set(f"<item jid='{ROMEO}' name='{'n' * 1000}'/>")
+        self.assertEqual(self.say(client, long)[-1], "iq result")
+        for content in ("name='0123456789abcdef'/>", "><group>0123456789</group></item>"):
+            refused = client.ask(roster_set(f"<item jid='{NURSE}' {content}"))
+            self.assertError(refused, "wait", "resource-constraint")
+        self.assertError(
+            client.ask(presence("subscribe", f"{'n' * 40}@example.com")),
+            "wait",
+            "resource-constraint",
+        )
+        self.assertEqual(len(self.roster(JULIET)), 1)
+        shorter = roster_set(f"<item jid='{ROMEO}' name='{'n' * 900}'/>")
+        self.assertEqual(self.say(client, shorter)[-1], "iq result")
+        self.assertEqual(self.say(client, long)[-1], "iq result")
+        self.say(client, shorter)
+        self.assertEqual(
+            self.say(client, roster_set(f"<item jid='{NURSE}'/>"))[-1], "iq result"
+        )
 
     def test_requests(self):
         """Strangers cannot fill somebody's storage."""
