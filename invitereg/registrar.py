@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from twisted.logger import Logger
 
-from invitereg.errors import InvalidInvite, Refused, UnacceptablePassword
+from invitereg.errors import InvalidInvite, Refused, Throttled, UnacceptablePassword
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
@@ -23,7 +23,11 @@ from invitereg.model import (
 )
 from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
-from invitereg.policy.counters import guess_counters, registration_counters
+from invitereg.policy.counters import (
+    guess_counters,
+    password_change_counter,
+    registration_counters,
+)
 from invitereg.policy.passwords import refuse_password
 from invitereg.policy.values import Domain, Facts, Origin, Request
 from invitereg.submissions import Grant, Submission, account_of, use_of
@@ -245,6 +249,7 @@ class Registrar:
 
         Raises:
             UnacceptablePassword: a rule of the policy about passwords.
+            Throttled: the account has asked for others too often.
             NotFound: the account has another password by now, or is gone.
         """
         policy, now = self.domains[domain].policy, self._now()
@@ -252,6 +257,9 @@ class Registrar:
         refusal = refuse_password(policy, request, Facts(now=now))
         if refusal is not None:
             raise refusal
+        counter = password_change_counter(policy, username)
+        if await self._store.hit(domain, (counter,), now) is None:
+            raise Throttled(text="The password was changed too often. Please try again later.")
         changed = await self._accounts.change_password(domain, username, password, since)
         self._log.info(
             "{username}@{domain} has changed the password", username=username, domain=domain

@@ -29,6 +29,8 @@ JUMP_SECONDS = 10.0
 ROWS = 500
 """What one step removes: who waits for the database meanwhile must not notice."""
 CHORES_AT_ONCE = 20
+SESSION_ENDS_KEPT = timedelta(days=1)
+"""Services read within a second whose sessions are over, but one may have stood still."""
 
 Chore = Callable[[], "Deferred[int]"]
 
@@ -152,6 +154,7 @@ class Upkeep:
             for counter, period in periods(domain.policy).items():
                 yield partial(store.purge_hits, name, counter, now - period, ROWS)
         yield partial(store.purge_repeats, now - REPEATABLE, ROWS)
+        yield partial(store.purge_session_ends, now - SESSION_ENDS_KEPT, ROWS)
         for remove in self._each_round:
             yield partial(remove, ROWS)
 

@@ -122,6 +122,17 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(sum(purged), 1)
         self.assertEqual(purged[:24], [0] * 24)
 
+    def test_session_ends(self):
+        """What says that sessions are over is kept for a day, for services that stood still."""
+        for number in range(ROWS + 3):
+            self.register(f"user{number}")
+            self.successResultOf(self.store.delete_account(DOMAIN, f"user{number}", self.now()))
+        self.start()
+        self.wait(timedelta(hours=23))
+        self.assertEqual(len(self.successResultOf(self.store.session_ends(0))), ROWS + 3)
+        self.wait(timedelta(hours=2))
+        self.assertEqual(self.successResultOf(self.store.session_ends(0)), [])
+
     def test_many(self):
         """However many there are, none is left over; each second has one small step."""
         self.register(*(f"user{number}" for number in range(2 * ROWS + 1)))

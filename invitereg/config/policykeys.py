@@ -166,6 +166,13 @@ class SharedInviteKeys(_LimitKeys):
     period: Duration = _LIMITS.shared_invite.period
 
 
+class PasswordChangeKeys(_LimitKeys):
+    """Passwords that one account sets by itself; resets do not count."""
+
+    max: Count = _LIMITS.password_changes.max
+    period: Duration = _LIMITS.password_changes.period
+
+
 class LimitKeys(Section):
     """How much of what is allowed, and which networks are exempt or kept out."""
 
@@ -173,6 +180,7 @@ class LimitKeys(Section):
     token_guesses: TokenGuessKeys = TokenGuessKeys()
     logins: LoginKeys = LoginKeys()
     shared_invite: SharedInviteKeys = SharedInviteKeys()
+    password_changes: PasswordChangeKeys = PasswordChangeKeys()
     roster: Count = _LIMITS.roster
     roster_groups: Count = _LIMITS.roster_groups
     roster_requests: Count = _LIMITS.roster_requests
@@ -189,6 +197,7 @@ class LimitKeys(Section):
             token_guesses=self.token_guesses.limit(),
             logins=self.logins.limit(),
             shared_invite=self.shared_invite.limit(),
+            password_changes=self.password_changes.limit(),
             roster=self.roster,
             roster_groups=self.roster_groups,
             roster_requests=self.roster_requests,

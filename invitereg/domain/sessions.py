@@ -168,15 +168,16 @@ class Sessions:
         """End those that were opened with another password than the account has now.
 
         Whether the account has it, and not when it was set, decides: so nothing depends on
-        clocks that agree.
+        clocks that agree. One that has changed it itself meanwhile is judged in `settle`.
         """
+        opened = [(session, session.credentials_set_at) for session in sessions]
         found = await self._store.get_account(domain, username)
         credentials = found and found.credentials
         text = "The password has changed." if found else "The account was removed."
-        for session in sessions:
-            if credentials and credentials.changed_at == session.credentials_set_at:
+        for session, credentials_set_at in opened:
+            if credentials and credentials.changed_at == credentials_set_at:
                 continue
-            if session in self._spared:
+            if session in self._spared or session.credentials_set_at != credentials_set_at:
                 continue
             self._log.info(
                 "session of {account} ended: password or account has changed",

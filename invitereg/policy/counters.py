@@ -129,6 +129,11 @@ def seconds_to_wait(
     return max(waits, default=None)
 
 
+def password_change_counter(policy: Policy, username: str) -> Counter:
+    """Return what counts how often somebody asks for another password for their account."""
+    return Counter(name="password_changes", key=username, limit=policy.limits.password_changes)
+
+
 def user_invites_counter(policy: Policy, username: str) -> Counter:
     """Counts the invites that a user has made, whatever became of them."""
     return Counter(name="user_invites", key=username, limit=policy.invites.users.made)
@@ -181,5 +186,6 @@ def periods(policy: Policy) -> dict[str, timedelta]:
         "stale_tokens": limits.token_guesses.period,
         "logins": limits.logins.period,
         "logins_network": limits.logins.period,
+        "password_changes": limits.password_changes.period,
         "user_invites": policy.invites.users.made.period,
     }

@@ -75,6 +75,7 @@ class Limits:
             that are counted: see `shares`.
         logins: failures per account and network; ten times as many per network.
         shared_invite: registrations per invite with several uses, and network.
+        password_changes: how often one account may set another password by itself.
         roster: contacts of one account; `invitereg.roster` bounds their length by it, too.
         roster_groups: groups that one contact may be in.
         roster_requests: subscription requests that wait for one account's answer.
@@ -86,6 +87,7 @@ class Limits:
     token_guesses: Limit = Limit(max=10, period=timedelta(minutes=10))
     logins: Limit = Limit(max=10, period=timedelta(minutes=10))
     shared_invite: Limit = Limit(max=30, period=timedelta(hours=1))
+    password_changes: Limit = Limit(max=10, period=timedelta(hours=1))
     roster: int = 1000
     roster_groups: int = 32
     roster_requests: int = 100

@@ -7,7 +7,7 @@ from sqlalchemy import Column, ColumnElement, Delete, Integer, bindparam, delete
 from sqlalchemy.engine import Connection
 
 from invitereg.store.invites import UNDECIDED
-from invitereg.store.tables import Time, hits, invites, names
+from invitereg.store.tables import Time, hits, invites, names, session_ends
 
 _BEFORE = bindparam("before", type_=Time)
 
@@ -35,6 +35,14 @@ _OVER = tuple(
 _LAPSED = _some(names.c.username, names.c.until <= _BEFORE).where(
     names.c.domain == bindparam("of_domain")
 )
+_SESSION_ENDS = delete(session_ends).where(
+    session_ends.c.number.in_(
+        select(session_ends.c.number)
+        .where(session_ends.c.at <= _BEFORE)
+        .order_by(session_ends.c.number)
+        .limit(bindparam("most", type_=Integer))
+    )
+)
 _HITS = _some(hits.c.seq, hits.c.name == bindparam("of_name"), hits.c.at <= _BEFORE)
 
 
@@ -61,6 +69,15 @@ def purge_names(connection: Connection, domain: str, now: datetime, at_most: int
     """
     which = {"of_domain": domain, "before": now, "most": at_most}
     return connection.execute(_LAPSED, which).rowcount
+
+
+def purge_session_ends(connection: Connection, before: datetime, at_most: int) -> int:
+    """Remove what said up to ``before`` that sessions are over, the oldest first.
+
+    Every service has read it within a second. Returns as `purge_invites`.
+    """
+    which = {"before": before, "most": at_most}
+    return connection.execute(_SESSION_ENDS, which).rowcount
 
 
 def purge_hits(

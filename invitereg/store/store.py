@@ -94,6 +94,7 @@ class Store:
     delete_account = write(accounts.remove)
     change_roles = write(accounts.change_roles)
     session_ends = read(sessions.ends)
+    purge_session_ends = write(purging.purge_session_ends)
     server_key = read(accounts.server_key)
 
     # Rosters.

@@ -1,5 +1,7 @@
 """What any store does with accounts."""
 
+from datetime import timedelta
+
 from invitereg.errors import InvalidInvite, InvalidRequest, NotFound
 from invitereg.interfaces import InviteChanges, SessionEnd
 from invitereg.model import Kind
@@ -75,6 +77,22 @@ class AccountContract(StoreCase):
         self.assertEqual(await self.store.session_ends(None), everything[2:])
         after = await self.store.session_ends(everything[0].number)
         self.assertEqual(after, everything[1:])
+
+    async def test_purge_session_ends(self):
+        """What is old goes, a few at a time and the oldest first; what is new stays."""
+        for number in range(5):
+            await self.redeem(f"user{number}")
+            await self.store.delete_account(DOMAIN, f"user{number}", self.now)
+            self.advance(timedelta(hours=1))
+        before = self.now - timedelta(hours=2)
+        removed = [await self.store.purge_session_ends(before, 2) for _ in range(3)]
+        self.assertEqual(removed, [2, 2, 0])
+        (end,) = await self.store.session_ends(0)
+        self.assertEqual(end.username, "user4")
+        await self.redeem("next")
+        await self.store.delete_account(DOMAIN, "next", self.now)
+        (after,) = await self.store.session_ends(end.number)
+        self.assertEqual(after.username, "next")
 
     async def test_server_key(self):
         """The server's secret has 32 bytes, and is the same each time."""

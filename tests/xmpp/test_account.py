@@ -1,11 +1,13 @@
 """What people do with their own account after login (XEP-0077 §3.2, §3.3)."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from twisted.internet.defer import Deferred
 
 from invitereg.errors import Unavailable
 from invitereg.model import Kind
+from invitereg.policy.values import Limit
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import (
     DOMAIN,
@@ -24,6 +26,24 @@ REMOVE = f"<iq type='set' id='remove'><query xmlns='{NS_REGISTER}'><remove/></qu
 INFO = (
     "<iq type='get' id='i' to='{}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
 )
+
+
+class StaleStore:
+    """A store whose answers about accounts arrive when the test says so."""
+
+    def __init__(self, store):
+        self._store = store
+        self.held = None
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def get_account(self, *args):
+        answer = self._store.get_account(*args)
+        if self.held is None:
+            return answer
+        self.held.append(Deferred())
+        return answer.addCallback(lambda account: self.held[-1].addCallback(lambda _: account))
 
 
 class HeldStore:
@@ -140,6 +160,44 @@ class PasswordTests(AccountCase):
         (reply,) = client.receive()
         self.assertResult(reply)
         self.assertSilent(client)
+
+    def test_answered_late(self):
+        """Nor by what was asked before the change, and is answered after it."""
+        listener = Listener(wrap_store=StaleStore)
+        store = listener.sessions._store
+        client = listener.logged_in()
+        look = listener.sessions.carry_out_ends
+        self.successResultOf(Deferred.fromCoroutine(look()))
+        self.assertResult(client.ask(registration(password=NEW)))
+        listener.wait(seconds=1)
+        store.held = held = []
+        looking = Deferred.fromCoroutine(look())
+        store.held = None
+        self.assertResult(client.ask(registration(password=NEW + "er")))
+        (asked,) = held
+        asked.callback(None)
+        self.successResultOf(looking)
+        self.assertSilent(client)
+        self.assertResult(client.ask(GET))
+
+    def test_too_often(self):
+        """One account changes its password so often; others are not in its way."""
+        limit = Limit(max=3, period=timedelta(seconds=30))
+        listener = Listener(limits={"password_changes": limit})
+        client, romeo = listener.logged_in(), listener.logged_in("romeo")
+        for number in range(3):
+            self.assertResult(client.ask(registration(password=f"{NEW}{number}")))
+            listener.wait(seconds=1)
+        ends = self.successResultOf(listener.store.session_ends(0))
+        for _ in range(5):
+            reply = client.ask(registration(password=NEW))
+            self.assertError(reply, "wait", "resource-constraint")
+            self.assertIn("too often", error_of(reply)[2])
+        self.assertEqual(self.successResultOf(listener.store.session_ends(0)), ends)
+        self.assertEqual(listener.opened().ask(plain("juliet", f"{NEW}2")).name, "success")
+        self.assertResult(romeo.ask(registration("romeo", NEW)))
+        listener.wait(seconds=28)
+        self.assertResult(client.ask(registration(password=NEW)))
 
     def test_not_checked(self):
         """A session that cannot be checked after a change does not stay unchecked."""
