@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.component import componentFactory
 from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanza
 from twisted.words.protocols.jabber.jid import JID, InvalidFormat
-from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT
+from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT, XmlStream
 from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
@@ -25,6 +25,7 @@ from wokkel.subprotocols import StreamManager
 from invitereg.logs import FaultLog
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.admission import Admission
+from invitereg.xmpp.parser import ElementStream
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.unreadable import UNREADABLE
@@ -70,6 +71,7 @@ class ComponentStream(StreamManager):
             domain: the one that it is for, which that server serves.
         """
         factory = componentFactory(jid, secret)
+        factory.protocol = _Connection
         factory.noisy = False
         super().__init__(factory, reactor)
         self.jid = jid
@@ -269,6 +271,17 @@ class ComponentStream(StreamManager):
             text = failure.getErrorMessage().rstrip(".")
             hint = f": {_NOBODY_LISTENS}" if failure.check(Refused) else ""
             self._failed(f"cannot connect to {self._endpoint}: {text}{hint}")
+
+
+class _Connection(XmlStream):
+    """Hears every stanza as soon as it is complete, which Twisted's own parser may not."""
+
+    def _initializeStream(self) -> None:
+        super()._initializeStream()
+        parser = ElementStream()
+        for event in ("DocumentStartEvent", "ElementEvent", "DocumentEndEvent"):
+            setattr(parser, event, getattr(self.stream, event))
+        self.stream: ElementStream = parser
 
 
 def _is_of(sender: str, whom: str) -> bool:

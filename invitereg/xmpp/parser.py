@@ -9,6 +9,8 @@ from typing import Any
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.xmpp.tokens import WholeTokens
+
 # Twisted writes the names of namespaces as they are, without escaping them: in these characters
 # there could be whole stanzas. No namespace in use has any.
 _NOT_IN_NAMESPACES = re.compile(r"[<>&'\"\x00-\x20]")
@@ -22,7 +24,25 @@ MAX_ELEMENTS = 8192
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
 
 
-class BoundedElementStream(domish.ExpatElementStream):
+class ElementStream(domish.ExpatElementStream):
+    """Parses a stream header and its stanzas as they arrive, each as soon as it is complete.
+
+    Raises (from `parse`):
+        domish.ParserError: it is not well-formed, or a stanza is too big.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tokens = WholeTokens()
+
+    def parse(self, buffer: bytes) -> None:
+        """Take the next bytes of the stream."""
+        super().parse(self._tokens.take(buffer))
+        if self._tokens.kept > self.maxStanzaSize:
+            raise domish.ParserError("Maximum stanza size exceeded")
+
+
+class BoundedElementStream(ElementStream):
     """Parses a stream header and its stanzas as they arrive.
 
     Twisted's own parser bounds what is between two chunks only; this one bounds every stanza
@@ -50,9 +70,6 @@ class BoundedElementStream(domish.ExpatElementStream):
         self._header_namespaces = 0
         self._received = 0
         self.boundary = 0
-        if hasattr(self.parser, "SetReparseDeferralEnabled"):
-            # From expat 2.6 on a tag that came in pieces would wait for what follows it.
-            self.parser.SetReparseDeferralEnabled(False)
         self.parser.XmlDeclHandler = self._on_declaration
         self.parser.StartDoctypeDeclHandler = self._on_restricted
         self.parser.ProcessingInstructionHandler = self._on_restricted
@@ -65,7 +82,7 @@ class BoundedElementStream(domish.ExpatElementStream):
             raise StreamError("unsupported-encoding")
         self._received += len(buffer)
         try:
-            self.parser.Parse(buffer)
+            self.parser.Parse(self._tokens.take(buffer))
         except self.error:
             raise StreamError("not-well-formed") from None
         self._check_size(self._received - _END_TAG_BYTES)

@@ -1,0 +1,108 @@
+"""Find where the tokens of XML end, in bytes that arrive in pieces.
+
+expat is given whole tokens only. From 2.6 on, and in the older version of Debian 12 too, it
+does not look at a token that came in pieces until much more has arrived: a client that sends
+a stanza in two pieces would never get an answer. Before that, it read such a token again from
+its start at every piece, which takes quadratic time.
+
+Source: XML 1.0 §2.4 (markup), §2.5 to §2.7 (comments, instructions, CDATA), §4.1 (references).
+"""
+
+import re
+
+# As many whole tokens as there are, of the usual kinds. No part of it can match in two ways, so
+# it takes linear time.
+_WHOLE = re.compile(
+    rb"""(?: [^<&]+
+        | <[^!?'">] [^'">]* (?:'[^']*' [^'">]* | "[^"]*" [^'">]*)* >
+        | &[^;<&'"\s]*;
+        )*""",
+    re.VERBOSE,
+)
+# What ends any other token. A "<" in a tag is a mistake, which the parser shall see at once.
+_SPECIAL = {
+    b"<!--": re.compile(rb"-->"),
+    b"<![CDATA[": re.compile(rb"\]\]>"),
+    b"<?": re.compile(rb"\?>"),
+}
+_LONGEST_START, _LONGEST_END = 9, 3
+_REFERENCE = re.compile(rb""";|(?=[<&'"\s])""")
+_TAG = re.compile(rb"""[<>'"]""")
+_SINGLE, _DOUBLE = re.compile(rb"[<']"), re.compile(rb'[<"]')
+# What is searched for next, after what was found; nothing where the token has ended.
+_NEXT = {
+    (_TAG, b"'"): _SINGLE,
+    (_TAG, b'"'): _DOUBLE,
+    (_SINGLE, b"'"): _TAG,
+    (_DOUBLE, b'"'): _TAG,
+}
+
+
+class WholeTokens:
+    """Keeps the last token of an XML text in UTF-8 back until all of it has arrived.
+
+    Text is handed on in pieces as it comes, as nobody waits for text before the tag that
+    follows it. XML that is not well-formed is handed on too, for the parser to refuse it.
+
+    Attributes:
+        kept: how many bytes are kept back. Who reads from others bounds them.
+    """
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        # What ends the token that is kept, and where the search for that goes on; None where
+        # no token was begun, or too little of it is there to tell its kind.
+        self._ending: re.Pattern[bytes] | None = None
+        self._place = 0
+
+    @property
+    def kept(self) -> int:  # noqa: D102 - described above
+        return len(self._kept)
+
+    def take(self, data: bytes) -> bytes:
+        """Add what has arrived; return everything up to the end of the last whole token."""
+        if not self._kept and _end_of_whole(data, 0) == len(data):
+            return data
+        self._kept += data
+        end = 0
+        while True:
+            if self._ending is None:
+                end = _end_of_whole(self._kept, end)
+                self._begin(end)
+            if self._ending is None or not self._find_end():
+                break
+            end = self._place
+        whole = bytes(self._kept[:end])
+        del self._kept[:end]
+        self._place -= end
+        return whole
+
+    def _begin(self, start: int) -> None:
+        """Set what ends the token that begins at ``start``."""
+        head = bytes(self._kept[start : start + _LONGEST_START])
+        for opening, ending in _SPECIAL.items():
+            if head.startswith(opening):
+                self._ending, self._place = ending, start + len(opening)
+                return
+            if opening.startswith(head):
+                return
+        self._ending = _REFERENCE if head.startswith(b"&") else _TAG
+        self._place = start + 1
+
+    def _find_end(self) -> bool:
+        """Go on to the end of the token; return whether it has arrived."""
+        while self._ending is not None:
+            found = self._ending.search(self._kept, self._place)
+            if found is None:
+                # An end that came in part is found when the rest is there.
+                self._place = max(self._place, len(self._kept) - _LONGEST_END + 1)
+                return False
+            self._place = found.end()
+            self._ending = _NEXT.get((self._ending, found.group()))
+        return True
+
+
+def _end_of_whole(data: bytes | bytearray, start: int) -> int:
+    """Return where the whole tokens of the usual kinds end that begin at ``start``."""
+    found = _WHOLE.match(data, start)
+    return found.end() if found is not None else start

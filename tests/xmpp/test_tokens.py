@@ -1,0 +1,124 @@
+"""Of XML that arrives in pieces, the parser gets whole tokens, and each byte once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.words.protocols.jabber.error import StreamError
+from twisted.words.xish import domish
+
+from invitereg.xmpp.parser import BoundedElementStream, ElementStream
+from invitereg.xmpp.tokens import WholeTokens
+
+HEADER = (
+    b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+)
+NAMES = st.sampled_from(["a", "b:c", "ä", "iq"])
+TEXT = st.text(st.sampled_from("a ]>'\"\n\rä€😀-?!/="), min_size=1)
+VALUES = st.text(st.sampled_from("a >/=\n]ä€😀-?&;"))
+QUOTED = st.one_of(
+    VALUES.map(lambda value: f"'{value}\"'"), VALUES.map(lambda value: f'"{value}\'"')
+)
+ATTRIBUTES = st.lists(st.tuples(NAMES, QUOTED)).map(
+    lambda pairs: "".join(f" {name} = {value}\n" for name, value in pairs)
+)
+MARKUP = st.one_of(
+    st.tuples(NAMES, ATTRIBUTES, st.sampled_from(["", "/", " "])).map(
+        lambda parts: f"<{''.join(parts)}>"
+    ),
+    NAMES.map(lambda name: f"</{name} >"),
+    st.text(st.sampled_from("<'\"a]&é")).map(lambda text: f"<![CDATA[{text}]]>"),
+    st.text(st.sampled_from("<>'\"a&é?")).map(lambda text: f"<!--{text}-->"),
+    st.text(st.sampled_from("<'\"a&é")).map(lambda text: f"<?xml {text}?>"),
+    st.sampled_from(["&amp;", "&#65;", "&#x0000041;", "&éa;"]),
+)
+TOKENS = st.lists(st.one_of(MARKUP, TEXT).map(str.encode))
+
+
+def is_text(token):
+    return token[:1] not in (b"<", b"&")
+
+
+class WholeTokensTests(SynchronousTestCase):
+    @given(TOKENS, st.data())
+    def test_cut_anywhere(self, tokens, data):
+        """Wherever the pieces are cut, what is handed on ends with a token, and is complete."""
+        document = b"".join(tokens)
+        ends = {0}
+        place = 0
+        for token in tokens:
+            ends.update(range(place, place + len(token) + 1) if is_text(token) else ())
+            place += len(token)
+            ends.add(place)
+        cuts = data.draw(st.lists(st.integers(0, len(document))).map(sorted))
+        whole, taken = WholeTokens(), 0
+        for start, end in zip([0, *cuts], [*cuts, len(document)], strict=True):
+            taken += len(whole.take(document[start:end]))
+            self.assertEqual(taken, max(one for one in ends if one <= end))
+            self.assertEqual(whole.kept, end - taken)
+        self.assertEqual(whole.kept, 0)
+
+    @given(st.lists(st.binary()))
+    def test_any_bytes(self, pieces):
+        """Of what is no XML nothing is lost, changed or repeated either."""
+        whole = WholeTokens()
+        taken = b"".join(whole.take(piece) for piece in pieces)
+        self.assertEqual(taken, b"".join(pieces)[: len(taken)])
+        self.assertEqual(len(taken) + whole.kept, sum(map(len, pieces)))
+
+    def test_mistakes(self):
+        """What cannot become well-formed is handed on at once, so that it is refused."""
+        for text in (b"<<", b"<a <", b"<a b='<", b'<a b="<', b"& ", b"&a<", b"&'", b"<!a <"):
+            whole = WholeTokens()
+            self.assertEqual(
+                b"".join(whole.take(bytes([byte])) for byte in text),
+                text[: len(text) - whole.kept],
+            )
+            self.assertLessEqual(whole.kept, 1)
+
+    def test_searched_once(self):
+        """A long token in many pieces is not read again from its start at each of them."""
+        for opening, inside, closing in (
+            (b"<a b='", b"xxxx", b"'>"),
+            (b"<a ", b"b='c'", b">"),
+            (b"<![CDATA[", b"]]xx", b"]]>"),
+            (b"<!--", b"--xx", b"-->"),
+            (b"&", b"aaaa", b";"),
+        ):
+            whole = WholeTokens()
+            whole.take(opening)
+            for _ in range(1000):
+                self.assertEqual(whole.take(inside), b"")
+                self.assertLess(whole.kept - whole._place, 4)
+            self.assertEqual(whole.take(closing), opening + 1000 * inside + closing)
+
+
+class ParserTests(SynchronousTestCase):
+    def test_every_place(self):
+        """A stanza is there when its last byte is, wherever it was cut."""
+        stanza = (
+            "<iq type='get' id='aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' to='localhost'>"
+            "<query xmlns='jabber:iq:register'>ä😀&amp;<![CDATA[<>]]]]></query></iq>"
+        ).encode()
+        for place in range(1, len(stanza)):
+            for parser in (ElementStream(), BoundedElementStream(10_000, 16)):
+                heard = []
+                parser.DocumentStartEvent = lambda root: None
+                parser.DocumentEndEvent = lambda: None
+                parser.ElementEvent = heard.append
+                parser.parse(HEADER)
+                parser.parse(stanza[:place])
+                self.assertEqual(heard, [])
+                parser.parse(stanza[place:])
+                self.assertEqual([str(one.query) for one in heard], ["ä😀&<>]]"])
+
+    def test_bounded(self):
+        """What is kept back counts as what has been read."""
+        for begun in (b"<iq to='", b"<iq ", b"<![CDATA[", b"<!--", b"<?x ", b"&"):
+            bounded, other = BoundedElementStream(1000, 16), ElementStream()
+            other.maxStanzaSize = 1000
+            for parser, error in ((bounded, StreamError), (other, domish.ParserError)):
+                parser.DocumentStartEvent = lambda root: None
+                parser.parse(HEADER + begun)
+                parser.parse(b"x" * 700)
+                with self.assertRaises(error):
+                    parser.parse(b"x" * 400)
