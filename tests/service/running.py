@@ -123,9 +123,24 @@ class Service:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(self._copy_code() if unprivileged else ROOT),
+                },
             )
         return self._process
+
+    def _copy_code(self) -> Path:
+        """Copy the code to where everybody may read it; the checkout may lie in root's home.
+
+        A right to read everything is not enough: Alembic asks the system what the user may.
+        """
+        copy = self.folder / "code"
+        for part in ("invitereg", "twisted"):
+            shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True)
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(0o755)
+        return copy
 
     def start(self, **options: bool) -> None:
         """Start it, and wait until it serves."""
