@@ -11,24 +11,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import quote
 
-from scramp import ScramException
-from scramp.utils import saslprep
-from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep
-
-from invitereg.errors import InvalidUsername
+from invitereg.preparation import MAX_LOCALPART_BYTES as MAX_LOCALPART_BYTES
+from invitereg.preparation import MAX_PASSWORD_BYTES as MAX_PASSWORD_BYTES
+from invitereg.preparation import localpart_or_none as localpart_or_none
+from invitereg.preparation import prepare_domain as prepare_domain
+from invitereg.preparation import prepare_localpart as prepare_localpart
+from invitereg.preparation import prepare_password as prepare_password
 
 TOKEN_LENGTH = 24
 _TOKEN_ALPHABET = string.ascii_letters + string.digits
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 10
-MAX_LOCALPART_BYTES = 1023
-MAX_PASSWORD_BYTES = 1023
-# What is longer as typed is refused unread: to prepare it takes long, and holds up everybody.
-_MAX_TYPED = 2 * MAX_LOCALPART_BYTES
 
 
 class Kind(StrEnum):
@@ -240,73 +236,6 @@ def token_digest(token: str) -> bytes:
     Unsalted, so that it can be looked up; a token is long enough not to be guessed from it.
     """
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-
-
-@lru_cache(maxsize=1024)
-def prepare_localpart(text: str) -> str:
-    """``text`` after nodeprep, the form in which usernames are stored and compared.
-
-    Raises:
-        InvalidUsername: if it is no localpart of 1 to 1,023 bytes (RFC 6122 §2.3), or has more
-            than 2,046 characters before preparation.
-    """
-    if len(text) > _MAX_TYPED:
-        raise InvalidUsername
-    try:
-        prepared: str = nodeprep.prepare(text)
-        size = len(prepared.encode())
-    except UnicodeError:
-        raise InvalidUsername from None
-    if not 1 <= size <= MAX_LOCALPART_BYTES:
-        raise InvalidUsername
-    return prepared
-
-
-def localpart_or_none(text: str | None) -> str | None:
-    """What `prepare_localpart` makes of ``text``; None if that is nothing, or no localpart."""
-    try:
-        return prepare_localpart(text) if text else None
-    except InvalidUsername:
-        return None
-
-
-@lru_cache(maxsize=1024)
-def prepare_domain(text: str) -> str:
-    """``text`` after nameprep, the form in which domains are stored and compared.
-
-    Raises:
-        ValueError: if it is empty, too long, or no domain name.
-    """
-    if len(text) > _MAX_TYPED:
-        raise ValueError("not a domain name")
-    try:
-        prepared: str = nameprep.prepare(text).removesuffix(".")
-        size = len(prepared.encode())
-    except (UnicodeError, IndexError):  # the latter is Twisted's word for an empty label
-        raise ValueError("not a domain name") from None
-    if not 1 <= size <= MAX_LOCALPART_BYTES or any(c in "@/ <>&\"'" for c in prepared):
-        raise ValueError("not a domain name")
-    return prepared
-
-
-def prepare_password(text: str) -> str:
-    """``text`` after SASLprep (RFC 4013), the form from which keys are made; not empty.
-
-    Raises:
-        ValueError: it has characters that are prohibited, nothing is left of it, or it is
-            longer than any account's can be.
-    """
-    if len(text) > MAX_PASSWORD_BYTES:
-        raise ValueError("the password is too long")
-    if text.isascii() and text.isprintable() and text:
-        return text  # as SASLprep would leave it, which takes long to find out
-    try:
-        prepared: str = saslprep(text)
-    except ScramException:
-        raise ValueError("the password cannot be prepared") from None
-    if not prepared:
-        raise ValueError("the password is empty")
-    return prepared
 
 
 def _uri_jid(localpart: str | None, domain: str) -> str:

@@ -3,11 +3,16 @@
 from twisted.words.protocols.jabber.jid import JID
 
 
+def prepared_jid(user: str | None, host: str, resource: str | None = None) -> JID:
+    """Return the JID of parts that are prepared already, which takes long to do."""
+    jid = JID.__new__(JID)
+    jid.user, jid.host, jid.resource = user, host, resource
+    return jid
+
+
 def bare_jid(jid: JID) -> JID:
     """Return a JID without its resource.
 
     Twisted's `JID.userhostJID` keeps every one that it has ever returned.
     """
-    bare = JID.__new__(JID)  # as its parts are prepared already
-    bare.user, bare.host, bare.resource = jid.user, jid.host, None
-    return bare
+    return prepared_jid(jid.user, jid.host)

@@ -4,13 +4,12 @@ import secrets
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
-from twisted.words.protocols.jabber.xmpp_stringprep import resourceprep
 from twisted.words.xish import domish
 
 from invitereg.domain.sessions import Session, Sessions
+from invitereg.preparation import prepare_resource
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase
-from invitereg.xmpp.routing import MAX_RESOURCE_BYTES
 
 NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
@@ -56,7 +55,7 @@ class BindHandler(RequestHandler):
 
     async def _bind(self, wanted: str) -> domish.Element:
         stream = self.xmlstream
-        resource = _prepare_resource(wanted) if wanted else secrets.token_urlsafe(8)
+        resource = _resource(wanted) if wanted else secrets.token_urlsafe(8)
         jid = JID(tuple=(stream.username, stream.domain.name, resource))
         session = Session(jid, stream.credentials_set_at, stream)
         stream.bound(session)
@@ -66,13 +65,9 @@ class BindHandler(RequestHandler):
         return bind
 
 
-def _prepare_resource(text: str) -> str:
+def _resource(text: str) -> str:
     try:
-        # What is too long as typed is not prepared: that takes long, and holds up everybody.
-        prepared: str = resourceprep.prepare(text if len(text) <= MAX_RESOURCE_BYTES else "")
-        size = len(prepared.encode())
-    except UnicodeError:
-        size = 0
-    if not 1 <= size <= MAX_RESOURCE_BYTES:
-        raise StanzaError("bad-request", "modify", "That is no valid resource.", "en")
-    return prepared
+        return prepare_resource(text)
+    except ValueError:
+        text = "That is no valid resource."
+        raise StanzaError("bad-request", "modify", text, "en") from None

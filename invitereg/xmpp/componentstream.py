@@ -16,7 +16,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.component import componentFactory
 from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanza
-from twisted.words.protocols.jabber.jid import JID, InvalidFormat
 from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT, XmlStream
 from twisted.words.xish import domish
 from wokkel.ping import NS_PING
@@ -28,6 +27,7 @@ from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.parser import ElementStream
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
+from invitereg.xmpp.routing import parse_jid
 from invitereg.xmpp.unreadable import UNREADABLE
 
 HANDSHAKE_SECONDS = 10.0
@@ -287,8 +287,8 @@ class _Connection(XmlStream):
 def _is_of(sender: str, whom: str) -> bool:
     """Whether one address is the other, however it is spelt."""
     try:
-        return bool(JID(sender) == JID(whom))
-    except InvalidFormat:
+        return bool(parse_jid(sender) == parse_jid(whom))
+    except ValueError:
         return False
 
 

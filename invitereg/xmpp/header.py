@@ -1,5 +1,6 @@
 """The opening tag of a stream (RFC 6120 §4.7)."""
 
+import unicodedata
 from collections.abc import Mapping
 from xml.sax.saxutils import quoteattr
 
@@ -7,8 +8,8 @@ from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
-from invitereg.model import prepare_domain
 from invitereg.policy.values import Domain
+from invitereg.preparation import is_too_long, prepare_domain
 from invitereg.xmpp.phases import NS_CLIENT
 
 
@@ -24,14 +25,30 @@ def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
         raise StreamError("bad-format")
     if root.defaultUri != NS_CLIENT:
         raise StreamError("invalid-namespace")
-    try:
-        domain = domains[prepare_domain(root.getAttribute("to") or "")]
-    except (KeyError, ValueError):
-        raise StreamError("host-unknown") from None
+    domain = _domain_named(root.getAttribute("to") or "", domains)
+    if domain is None:
+        raise StreamError("host-unknown")
     major = (root.getAttribute("version") or "0").split(".")[0]
     if not major.isdecimal() or not major.strip("0"):
         raise StreamError("unsupported-version")
     return domain
+
+
+def _domain_named(text: str, domains: Mapping[str, Domain]) -> Domain | None:
+    """Return the domain that is meant, however it is spelt.
+
+    Anybody may send a header, at no cost: what is spelt as it is configured needs no
+    preparation, and what has more characters than any of the names is none of them.
+    """
+    if text in domains:
+        return domains[text]
+    most = max(len(name) for name in domains) + len(".")
+    try:
+        if is_too_long(text) or len(unicodedata.normalize("NFKC", text)) > most:
+            return None
+        return domains.get(prepare_domain(text))
+    except ValueError:
+        return None
 
 
 def write_header(domain: str, stream_id: str) -> str:

@@ -9,17 +9,16 @@ from functools import lru_cache
 from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.protocols.jabber.jid import JID, InvalidFormat
+from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.domain.addresses import bare_jid
+from invitereg.domain.addresses import bare_jid, prepared_jid
 from invitereg.domain.delivery import Delivery
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import InvalidUsername
-from invitereg.model import prepare_domain, prepare_localpart
+from invitereg.preparation import prepare_domain, prepare_localpart, prepare_resource
 from invitereg.xmpp.presence import PresenceRouter
 
-MAX_RESOURCE_BYTES = 1023
 REMEMBERED_JIDS, REMEMBERED_CHARACTERS = 4096, 256
 
 
@@ -41,13 +40,12 @@ def _parse_jid(text: str) -> JID:
     localpart, at, domain = bare.rpartition("@")
     if slash and not resource:
         raise ValueError("empty resource")
-    if len(resource) > MAX_RESOURCE_BYTES:
-        raise ValueError("resource too long")
     try:
         user = prepare_localpart(localpart) if at else None
-        return JID(tuple=(user, prepare_domain(domain), resource or None))
-    except (InvalidUsername, InvalidFormat) as error:
+    except InvalidUsername as error:
         raise ValueError(str(error)) from None
+    host = prepare_domain(domain)
+    return prepared_jid(user, host, prepare_resource(resource) if slash else None)
 
 
 _remembered_jid = lru_cache(maxsize=REMEMBERED_JIDS)(_parse_jid)

@@ -17,7 +17,7 @@ from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
-from invitereg.model import prepare_localpart
+from invitereg.preparation import is_too_long, prepare_localpart
 from invitereg.xmpp.handlers import mark_handled
 from invitereg.xmpp.phases import NS_XMPP_SASL
 from invitereg.xmpp.stream import ClientStream
@@ -154,6 +154,9 @@ class ScramExchange:
         scramp asks for an account's keys while it reads that message, and ours must be
         fetched: so it reads the message once to tell the name, and again with the keys.
         """
+        parts = (part[2:] for part in message.split(",") if part.startswith("n="))
+        if any(is_too_long(part) for part in parts):
+            raise SaslFailure("not-authorized")
         names: list[str] = []
 
         def note(name: str) -> tuple[bytes, bytes, bytes, int]:

@@ -312,8 +312,8 @@ class ComponentDoorTests(ComponentCase):
         real = jid.nodeprep.prepare
         self.patch(jid.nodeprep, "prepare", lambda text: prepared.append(text) or real(text))
         for number in range(2000):
-            self.ask("get", f"<query xmlns='{NS_INFO}'/>", f"U{number}@example.net/x")
-        written = [text for text in prepared if text.startswith("U")]
+            self.ask("get", f"<query xmlns='{NS_INFO}'/>", f"Ü{number}@example.net/x")
+        written = [text for text in prepared if text.startswith("Ü")]
         self.assertLessEqual(len(written), PER_SERVER)
 
     def change(self, **policy):
