@@ -114,6 +114,8 @@ class IInviteStore(Interface):
 
     def unhit(numbers: Sequence[int]) -> Deferred[None]: ...
 
+    def signing_key() -> Deferred[bytes]: ...
+
 
 class IAccountStore(Interface):
     """The accounts that invitereg keeps itself."""

@@ -88,6 +88,10 @@ class Registrar:
         )
         return await self._grant(request, token)
 
+    async def signing_key(self) -> bytes:
+        """Return the secret that signs what browsers keep: on every node the same."""
+        return await self._store.signing_key()
+
     async def admit(self, domain: str, address: Origin | None) -> None:
         """Find out whether somebody may register here without an invite.
 

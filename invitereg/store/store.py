@@ -96,6 +96,7 @@ class Store:
     session_ends = read(sessions.ends)
     purge_session_ends = write(purging.purge_session_ends)
     server_key = read(accounts.server_key)
+    signing_key = write(accounts.signing_key)
 
     # Rosters.
     get_roster = read(rosters.get)

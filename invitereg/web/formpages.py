@@ -1,7 +1,5 @@
 """The forms: to register, with and without an invitation, and to set a new password."""
 
-import hashlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +14,7 @@ from invitereg.web.presenting import sorted_apps
 from invitereg.web.registering import Entry, FormRegistrar
 from invitereg.web.rendering import argument, reader
 from invitereg.web.requestheaders import is_scripted
+from invitereg.web.signing import Signer
 from invitereg.web.statuses import say_when, status_of
 from invitereg.web.wording import AUTOFILL, FIELD_LABELS, Complaint, complaint, password_rule
 
@@ -39,7 +38,8 @@ class FormPages:
     def __init__(self, registrar: Registrar, answers: Answers, clock: Any) -> None:
         self._forms = FormRegistrar(registrar, forms.Once(clock))
         self._answers = answers
-        self._own_key = secrets.token_bytes(32)
+        self._registrar = registrar
+        self._signer: Signer | None = None
 
     async def show(self, request: WebRequest, token: str | None) -> bytes:
         """The form; or what came of it, where it is over and this browser has sent it.
@@ -50,10 +50,10 @@ class FormPages:
         try:
             invite = await self._invite(request, token)
         except Refused:
-            if token is None or self.proof(request, token) is None:
+            if token is None or await self.proof(request, token) is None:
                 raise
             return self._answers.see_other(request, _page(token, "done"))
-        return self.form(request, invite, token, Attempt({}))
+        return await self.form(request, invite, token, Attempt({}))
 
     async def take(self, request: WebRequest, token: str | None) -> bytes:
         """Do what a form asks for, and send the browser on to what came of it.
@@ -65,10 +65,11 @@ class FormPages:
         """
         entry, browser = Entry(request.served.domain, token), forms.browser(request)
         fields = forms.fields(request)
-        if not forms.genuine(request, fields, entry.name):
+        if not forms.genuine(await self._signing(), request, fields, entry.name):
             invite = await self._invite(request, token)
             request.setResponseCode(403)
-            return self.form(request, invite, token, Attempt(fields, self._foreign(request)))
+            attempt = Attempt(fields, self._foreign(request))
+            return await self.form(request, invite, token, attempt)
         finished = self._forms.finished(entry, browser, fields)
         invite = None if finished else await self._invite(request, token)
         try:
@@ -83,10 +84,10 @@ class FormPages:
             say_when(request.responseHeaders, refusal)
             translate = reader(request).catalogue.gettext
             problem = complaint(refusal, self._answers.domain(request).policy, translate)
-            return self.form(request, invite, token, Attempt(fields, problem))
-        return self._finish(request, token, username, invite, fields.get("app", ""))
+            return await self.form(request, invite, token, Attempt(fields, problem))
+        return await self._finish(request, token, username, invite, fields.get("app", ""))
 
-    def form(
+    async def form(
         self, request: WebRequest, invite: Invite | None, token: str | None, attempt: Attempt
     ) -> bytes:
         """The page with the form, with what was sent and what is wrong with it."""
@@ -99,7 +100,7 @@ class FormPages:
             "reset.html" if resets else "register.html",
             opened=self._answers.opened(request, invite, token or "") if invite else None,
             action=_page(token, "reset" if resets else "register"),
-            stamp=forms.browser(request).stamp(entry.name),
+            stamp=forms.stamp(await self._signing(), forms.browser(request), entry.name),
             problem=attempt.problem,
             values=attempt.values,
             app=request.served.app(name),
@@ -110,13 +111,13 @@ class FormPages:
             autofill=AUTOFILL,
         )
 
-    def done(self, request: WebRequest, token: str | None) -> bytes:
+    async def done(self, request: WebRequest, token: str | None) -> bytes:
         """What somebody reads who has just registered; harmless to load again.
 
         Raises:
             InvalidInvite: it was not this browser that did.
         """
-        proof = self.proof(request, token)
+        proof = await self.proof(request, token)
         if proof is None and token is None:
             return self._answers.see_other(request, _page(None, "register"))
         if proof is None:
@@ -127,19 +128,19 @@ class FormPages:
             request,
             "done.html",
             page=_page(token, "done"),
-            address=proof["address"],
-            resets=proof["kind"] == Kind.RESET,
-            app=request.served.app(proof["app"]),
+            address=proof.address,
+            resets=proof.kind is Kind.RESET,
+            app=request.served.app(proof.app),
             fitting=fitting,
             others=others,
         )
 
-    def proof(self, request: WebRequest, token: str | None) -> dict[str, str] | None:
+    async def proof(self, request: WebRequest, token: str | None) -> forms.Proof | None:
         """What this browser has done with this form, as its cookie proves."""
-        text = (request.getCookie(forms.DONE_COOKIE.encode()) or b"").decode("ascii", "replace")
-        return forms.read_signed(self._key(request, token), text)
+        form = Entry(request.served.domain, token).name
+        return forms.proof(await self._signing(), request, form)
 
-    def _finish(
+    async def _finish(
         self,
         request: WebRequest,
         token: str | None,
@@ -147,13 +148,12 @@ class FormPages:
         invite: Invite | None,
         app: str,
     ) -> bytes:
-        value, address = self.proof(request, token), f"{username}@{request.served.domain}"
-        if value is None or value["address"] != address:
-            kind = invite.kind if invite else Kind.ACCOUNT
-            value = {"address": address, "kind": kind.value, "app": app}
-        text = forms.signed(self._key(request, token), value)
-        path = request.served.path(_page(token, ""))
-        forms.set_cookie(request, forms.DONE_COOKIE, text, path)
+        proof, address = await self.proof(request, token), f"{username}@{request.served.domain}"
+        if proof is None or proof.address != address:
+            proof = forms.Proof(address, invite.kind if invite else Kind.ACCOUNT, app)
+        form, path = Entry(request.served.domain, token).name, _page(token, "")
+        signer = await self._signing()
+        forms.prove(signer, request, form, proof, request.served.path(path))
         return self._answers.see_other(request, _page(token, "done"))
 
     async def _invite(self, request: WebRequest, token: str | None) -> Invite | None:
@@ -173,12 +173,11 @@ class FormPages:
             ),
         )
 
-    def _key(self, request: WebRequest, token: str | None) -> bytes:
-        """By what the proof is signed: for an invitation by itself, on every node alike."""
-        if token is None:
-            return self._own_key
-        text = f"done {request.served.domain} {token}"
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    async def _signing(self) -> Signer:
+        """Return what signs, with the key that is in the store."""
+        if self._signer is None:
+            self._signer = Signer(await self._registrar.signing_key())
+        return self._signer
 
 
 def _page(token: str | None, name: str) -> str:

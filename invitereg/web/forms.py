@@ -1,26 +1,26 @@
 """Forms that only the browser that was shown them can send, once."""
 
-import hmac
-import json
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from invitereg.model import Kind
 from invitereg.web.channel import WebRequest
 from invitereg.web.requestheaders import header
+from invitereg.web.signing import Signer
 
 COOKIE = "invitereg_form"
 DONE_COOKIE = "invitereg_done"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 50
 _REMEMBERED = 10_000
+_KINDS = {kind.value for kind in Kind}
 REMEMBERED_SECONDS = 600
 
 
@@ -46,10 +46,6 @@ class Browser:
 
     secret: str
 
-    def stamp(self, form: str) -> str:
-        """What a form carries so that it is known to come from this browser."""
-        return hmac.new(self.secret.encode(), form.encode(), "sha256").hexdigest()
-
 
 def browser(request: WebRequest) -> Browser:
     """The browser that asks; one without a cookie is given it."""
@@ -68,13 +64,17 @@ def set_cookie(request: WebRequest, name: str, value: str, path: str) -> None:
     )
 
 
-def genuine(request: WebRequest, sent: Mapping[str, str], form: str) -> bool:
+def stamp(signer: Signer, browser: Browser, form: str) -> str:
+    """Return what a form carries so that it is known to have been shown to this browser."""
+    return signer.stamp(f"form {form}", browser.secret)
+
+
+def genuine(signer: Signer, request: WebRequest, sent: Mapping[str, str], form: str) -> bool:
     """Whether fields come from a form that this browser was shown under the name ``form``."""
     known = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
-    stamp = Browser(known).stamp(form).encode()
     elsewhere = header(request, "sec-fetch-site") in ("cross-site", "same-site")
-    told = sent.get("form", "").encode("utf-8", "replace")
-    return bool(known) and not elsewhere and hmac.compare_digest(told, stamp)
+    stamped = signer.is_stamp(f"form {form}", known, sent.get("form", ""))
+    return bool(known) and not elsewhere and stamped
 
 
 def fields(request: WebRequest) -> dict[str, str]:
@@ -100,20 +100,34 @@ def fields(request: WebRequest) -> dict[str, str]:
     return {name: values[-1] for name, values in found.items()}
 
 
-def signed(key: bytes, value: dict[str, str]) -> str:
-    """``value`` for a cookie, so that only who knows ``key`` could have written it."""
-    payload = urlsafe_b64encode(json.dumps(value).encode())
-    return f"{payload.decode()}.{hmac.new(key, payload, 'sha256').hexdigest()}"
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a browser has done with a form.
+
+    Attributes:
+        address: the account's.
+        kind: RESET where a new password was set.
+        app: the one that was chosen before; "" if none was.
+    """
+
+    address: str
+    kind: Kind
+    app: str
 
 
-def read_signed(key: bytes, text: str) -> dict[str, str] | None:
-    """The value that `signed` wrote with this key; None for anything else."""
-    payload, _, signature = text.partition(".")
-    expected = hmac.new(key, payload.encode("utf-8", "replace"), "sha256").hexdigest()
-    if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
-        return None
-    value: dict[str, str] = json.loads(urlsafe_b64decode(payload))
-    return value
+def proof(signer: Signer, request: WebRequest, form: str) -> Proof | None:
+    """Return what the browser has done with a form, as its cookie proves; None if nothing."""
+    text = request.getCookie(DONE_COOKIE.encode())
+    match signer.read(f"done {form}", text) if text else None:
+        case {"address": str(address), "kind": str(kind), "app": str(app)} if kind in _KINDS:
+            return Proof(address, Kind(kind), app)
+    return None
+
+
+def prove(signer: Signer, request: WebRequest, form: str, proof: Proof, path: str) -> None:
+    """Give the browser a cookie for `proof`, for the pages of the site under ``path``."""
+    text = signer.write(f"done {form}", asdict(proof))
+    set_cookie(request, DONE_COOKIE, text, path)
 
 
 class Once:

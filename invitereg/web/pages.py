@@ -91,11 +91,11 @@ class Pages:
                 domain, request.client, token, scripted=scripted
             )
         except Refused:
-            if self._forms.proof(request, token) is None:
+            if await self._forms.proof(request, token) is None:
                 raise
-            return self._forms.done(request, token)
+            return await self._forms.done(request, token)
         if grant.invite.kind is Kind.RESET:
-            return self._forms.form(request, grant.invite, token, Attempt({}))
+            return await self._forms.form(request, grant.invite, token, Attempt({}))
         return self._answers.landing(request, grant.invite, token)
 
     @app.route("/invite/<token>/register", methods=_FORM)
@@ -117,13 +117,13 @@ class Pages:
     async def done(self, request: WebRequest, token: str) -> bytes:
         """What came of a form."""
         request.route = "done"
-        return self._forms.done(request, token)
+        return await self._forms.done(request, token)
 
     @app.route("/register/done", methods=["GET"])
     async def open_done(self, request: WebRequest) -> bytes:
         """The same without an invitation."""
         request.route = "open-done"
-        return self._forms.done(request, None)
+        return await self._forms.done(request, None)
 
     async def _show_or_take(self, request: WebRequest, route: str, token: str | None) -> bytes:
         request.route = route

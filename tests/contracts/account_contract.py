@@ -99,3 +99,9 @@ class AccountContract(StoreCase):
         key = await self.store.server_key()
         self.assertEqual(len(key), 32)
         self.assertEqual(await self.store.server_key(), key)
+
+    async def test_signing_key(self):
+        """The secret that signs is another one, of 32 bytes, and the same each time."""
+        keys = {await self.store.signing_key() for _ in range(3)}
+        self.assertEqual([len(key) for key in keys], [32])
+        self.assertNotIn(await self.store.server_key(), keys)

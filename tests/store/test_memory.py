@@ -36,6 +36,8 @@ class MemoryTests(SynchronousTestCase):
         keys = [self.successResultOf(store.server_key()) for store in (self.store, other)]
         self.assertNotEqual(*keys)
         self.assertEqual([len(key) for key in keys], [32, 32])
+        signing = [self.successResultOf(s.signing_key()) for s in (self.store, other)]
+        self.assertNotEqual(*signing)
 
     def test_two_views(self):
         """A second store on the database is another view of the same."""

@@ -75,9 +75,11 @@ class OpeningTests(DatabaseCase):
         """What was stored is there after a restart, the server's key among it."""
         self.use_store(self.open_inline())
         key = self.successResultOf(self.store.server_key())
+        signing = self.successResultOf(self.store.signing_key())
         self.database.close()
         self.use_store(self.open_inline())
         self.assertEqual(self.successResultOf(self.store.server_key()), key)
+        self.assertEqual(self.successResultOf(self.store.signing_key()), signing)
 
     def test_processes_that_start_at_once(self):
         """Several processes that find no database make one, not several."""

@@ -1,5 +1,7 @@
 """Registering and resetting by a form, without scripts."""
 
+import hashlib
+import hmac
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,6 +11,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
+from invitereg.web.pages import Pages
+from invitereg.web.registering import Entry
+from invitereg.web.signing import Signer
 from invitereg.web.site import WebDoor
 from tests.web.door import DOMAIN, PASSWORD, WebCase, later
 from tests.web.person import Person, inputs
@@ -98,6 +103,47 @@ class RegistrationTests(FormCase):
                 f"/invite/{token}/done", headers={"Cookie": f"invitereg_done={value}"}
             )
             self.assertEqual(answer.code, 404)
+
+    async def test_made_up(self) -> None:
+        """A cookie that somebody else has written, of whatever shape, is as good as none."""
+        _invite, token = await self.invite()
+        name, paths = Entry(DOMAIN, token).name, ("/done", "", "/register")
+        key = hashlib.sha256(f"done {name}".encode()).digest()
+        real = Signer(await self.store.signing_key())
+        good = {"address": f"juliet@{DOMAIN}", "kind": "account", "app": ""}
+        values: list[Any] = [[], {}, None, 0, "x", [good], {**good, "kind": "king"},
+                             {**good, "address": 1}, {"address": "x"}]  # fmt: skip
+        texts = [Signer(by).write(f"done {name}", good) for by in (key, b"", token.encode())]
+        texts += [real.write(f"done {name}", value) for value in values]
+        texts += [real.write(f"{one} {name}", good) for one in ("form", "", "done x")]
+        texts += ["", ".", "..", "W10.x", "\xff\xfe", "a" * 4000, "eyJ9.x", "%5B%5D"]
+        await self.redeem("juliet", token)
+        for text in texts:
+            for path in paths:
+                cookie = {"Cookie": [b"invitereg_done=" + text.encode("latin-1")]}
+                answer = await self.get(f"/invite/{token}{path}", headers=cookie)
+                self.assertEqual(answer.code, 404, (text, path))
+            answer = await self.get("/register/done", headers=cookie)
+            self.assertEqual(answer.code, 303, text)
+        proof = real.write(f"done {name}", good)
+        shown = await self.get(
+            f"/invite/{token}/done", headers={"Cookie": f"invitereg_done={proof}"}
+        )
+        self.assertIn("juliet<wbr>@example.com", shown.body)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_another_node(self) -> None:
+        """A form, and what came of it, are good at another node and after a restart."""
+        person, path = await self.at_form()
+        self.restart()
+        await person.send(path, username="juliet", password=PASSWORD)
+        self.restart()
+        page = await person.open(path.removesuffix("register") + "done")
+        self.assertIn("juliet<wbr>@example.com", page.body)
+
+    def restart(self) -> None:
+        """Let another process answer, on the same store."""
+        self.door._pages = Pages(self.domains, self.registrar, self.clock).resource()
 
     async def test_fixed_name(self) -> None:
         """A name that the invite fixes is filled in, and no other is taken."""
@@ -342,6 +388,13 @@ class ForgeryTests(FormCase):
         other, elsewhere = await self.at_form()
         person.page = other.page
         await self.assertForeign(await person.send(path, username="juliet", password=PASSWORD))
+        # What a browser could make of its cookie by itself is no stamp of ours.
+        _place, secret = person.cookies["invitereg_form"]
+        form = Entry(DOMAIN, path.split("/")[2]).name
+        own = hmac.new(secret.encode(), form.encode(), "sha256").hexdigest()
+        for stamp in (own, Signer(secret.encode()).stamp(f"form {form}", secret), "", "é"):
+            fields = {"username": "juliet", "password": PASSWORD, "form": stamp}
+            await self.assertForeign(await person.post(path, fields))
         other.cookies = person.cookies
         await self.assertForeign(
             await other.send(elsewhere, username="juliet", password=PASSWORD, form="é")
