@@ -114,7 +114,7 @@ class SparingFactory(ServerFactory):
 
 
 def next_descriptor(most: int) -> int:
-    """Return the lowest free descriptor: so many are in use at least; ``most`` if none is free."""
+    """Return the lowest free descriptor, as so many are in use; ``most`` if none is free."""
     try:
         descriptor = os.open(os.sep, os.O_RDONLY)
     except OSError:
