@@ -3,9 +3,9 @@
 import secrets
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
@@ -13,6 +13,52 @@ QUIET_SECONDS = 60.0
 """How long a fault that comes and goes is not told again."""
 LINES_PER_ADDRESS = 10
 LINES_PER_RULE = 60
+CAUSES_PER_MINUTE = 10
+"""How many new causes of one fault are told in a minute, as their texts may be foreign."""
+CAUSES_KNOWN = 20
+"""How many causes are known to have been told."""
+FOREIGN_CHARACTERS = 200
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return a text with what is not printable in escape sequences."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode()
+        for one in text
+    )
+
+
+def quoted(text: str) -> str:
+    """Return what somebody else has written for a line of the log: short, and in quotes."""
+    cut = text if len(text) <= FOREIGN_CHARACTERS else f"{text[:FOREIGN_CHARACTERS]}…"
+    return '"' + escaped(cut.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+class BoundedLog(Protocol):
+    """Leaves lines out that would be too many."""
+
+    def sum_up(self) -> None:
+        """Tell how many were left out, and begin anew; to be called every minute."""
+
+
+class PerMinute:
+    """Lets so much through in a minute. For one thread at a time."""
+
+    def __init__(self, most: int, seconds: Callable[[], float] = time.monotonic) -> None:
+        """``seconds`` is a clock that never jumps."""
+        self._most = most
+        self._seconds = seconds
+        self._began, self._count = seconds(), 0
+
+    def one_more(self) -> bool:
+        """Count one more; False if it is one too many."""
+        now = self._seconds()
+        if now - self._began >= QUIET_SECONDS:
+            self._began, self._count = now, 0
+        self._count += 1
+        return self._count <= self._most
 
 
 class FaultLog:
@@ -31,28 +77,39 @@ class FaultLog:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._broken = False
-        self._told: dict[str, str] = {}
+        self._told: OrderedDict[str, str] = OrderedDict()
+        self._last = ""
         self._untold = 0
         self._quiet_until = 0.0
+        self._causes = PerMinute(CAUSES_PER_MINUTE, seconds)
 
     def failed(self, cause: str, **details: Any) -> str:
-        """It has failed, by ``cause``; returns the id of the line in the log."""
+        """Note that it has failed, by ``cause``; returns the id of the line in the log.
+
+        Of many causes within a minute the rest has the id of the last that was told.
+        """
         with self._lock:
             if not self._broken and self._seconds() >= self._quiet_until:
                 self._told.clear()
             self._broken = True
-            if cause in self._told:
-                self._untold += 1
-                return self._told[cause]
-            error_id = self._told[cause] = secrets.token_hex(4)
-            self._log.error(
-                "{what} error {error_id}: {cause}",
-                what=self._what,
-                error_id=error_id,
-                cause=cause,
-                **details,
-            )
-            return error_id
+            known = self._told.get(cause)
+            if known is None and self._causes.one_more():
+                return self._tell(cause, **details)
+            self._untold += 1
+            return known or self._last
+
+    def _tell(self, cause: str, **details: Any) -> str:
+        error_id = self._last = self._told[cause] = secrets.token_hex(4)
+        if len(self._told) > CAUSES_KNOWN:
+            self._told.popitem(last=False)
+        self._log.error(
+            "{what} error {error_id}: {cause}",
+            what=self._what,
+            error_id=error_id,
+            cause=cause,
+            **details,
+        )
+        return error_id
 
     def worked(self) -> None:
         """It has worked."""

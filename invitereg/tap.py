@@ -11,7 +11,7 @@ from typing import Any
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 
@@ -23,6 +23,7 @@ from invitereg.config import Config, ConfigError, load
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
+from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle
 from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
@@ -98,6 +99,7 @@ class InviteregService(Service):
         self._upkeep: Upkeep | None = None
         self._behind: ServersBehind | None = None
         self._manager = ServiceManager(reactor)
+        self._guard = LogGuard(globalLogPublisher)
 
     def startService(self) -> None:
         """Open the store and listen.
@@ -111,10 +113,12 @@ class InviteregService(Service):
             )
         except StoreError as error:
             raise StartFailure(str(error)) from None
+        self._guard.begin()
         allow_many_connections()
         try:
             parts = self._put_together(self._database)
         except BaseException:
+            self._guard.end()
             self._database.close()
             raise
         self._begin(*parts)
@@ -166,7 +170,7 @@ class InviteregService(Service):
             (*door.embedded.chores(), *behind.chores()),
             self._domains,
             keep_of(self._config),
-            [door.registrar.refusals, door.failed_logins],
+            [door.registrar.refusals, door.failed_logins, self._guard],
             [door.embedded.teller.forget_old, *behind.old_errands()],
         )
 
@@ -192,6 +196,7 @@ class InviteregService(Service):
             closed.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
             await closed
         await self._stop_work()
+        self._guard.end()
         self._manager.stopped()
 
     async def _stop_work(self) -> None:

@@ -58,7 +58,7 @@ class Threads:
         self._backlog = Backlog(limit)
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="invitereg")
         self._pool.threadFactory = _Daemon
-        self._lane = self._make_lane("Work", threads, waiting_hangs=False)
+        self._lane = Lane(FaultLog(self._log, "Work"), threads, waiting_hangs=False)
         self._batches: list[Batches] = []
         self._drained: Deferred[None] = Deferred()
         self._stopping = False
@@ -105,7 +105,7 @@ class Threads:
 
     def batches(self, process: Process, most: int = 64) -> "Batches":
         """One more thread, which does up to ``most`` waiting jobs together by ``process``."""
-        lane = self._make_lane("Write", 1, waiting_hangs=True)
+        lane = Lane(FaultLog(self._log, "Write"), 1, waiting_hangs=True)
 
         def finish(answers: Answers) -> None:
             self._reactor.callFromThread(self._finish, lane, answers)
@@ -113,9 +113,6 @@ class Threads:
         batches = Batches(process, most, lambda: self._enter(lane), finish)
         self._batches.append(batches)
         return batches
-
-    def _make_lane(self, what: str, threads: int, *, waiting_hangs: bool) -> Lane:
-        return Lane(FaultLog(self._log, what), threads, waiting_hangs=waiting_hangs)
 
     def _enter(self, lane: Lane) -> Job:
         if self._stopping:

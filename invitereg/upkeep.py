@@ -16,7 +16,7 @@ from invitereg.config import Config
 from invitereg.errors import Refused
 from invitereg.interfaces import IStore
 from invitereg.keys import REPEATABLE
-from invitereg.logs import RefusalLog
+from invitereg.logs import BoundedLog
 from invitereg.policy.counters import periods
 from invitereg.policy.values import Domain
 
@@ -70,7 +70,7 @@ class Upkeep:
         each_second: Iterable[Callable[[], Coroutine[Any, Any, None]]],
         domains: Mapping[str, Domain],
         keep: Keep,
-        logs: Sequence[RefusalLog] = (),
+        logs: Sequence[BoundedLog] = (),
         each_round: Iterable[Callable[[int], "Deferred[int]"]] = (),
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may.

@@ -5,6 +5,8 @@ from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.logs import (
+    CAUSES_KNOWN,
+    CAUSES_PER_MINUTE,
     LINES_PER_ADDRESS,
     LINES_PER_RULE,
     QUIET_SECONDS,
@@ -75,6 +77,19 @@ class FaultLogTests(LogCase):
         self.clock.advance(QUIET_SECONDS)
         self.assertNotEqual(self.faults.failed("full"), first)
         self.assertEqual(len(self.lines()), 3)
+
+    def test_many_causes(self):
+        """Whoever makes up causes fills neither the log nor the memory."""
+        for minute in range(1, 30):
+            ids = {self.faults.failed(f"{minute} {number}") for number in range(1000)}
+            self.assertEqual(len(ids), CAUSES_PER_MINUTE)
+            lines = self.lines()
+            self.assertEqual(len(lines), CAUSES_PER_MINUTE)
+            self.assertTrue(all(any(one in line for line in lines) for one in ids))
+            self.clock.advance(QUIET_SECONDS)
+        self.assertLessEqual(len(self.faults._told), CAUSES_KNOWN)
+        self.faults.worked()
+        self.assertLess(len(self.lines()[0]), 400)
 
 
 class RefusalLogTests(LogCase):

@@ -17,6 +17,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
 
+from invitereg.logs import quoted
 from invitereg.server import (
     AlreadyThere,
     MissingPrivilege,
@@ -226,7 +227,7 @@ def request(to: str, kind: str) -> domish.Element:
 
 def said(error: StanzaError) -> str:
     """An error in a line of the log."""
-    return f"{error.condition} ({error.text})" if error.text else str(error.condition)
+    return f"{error.condition} ({quoted(error.text)})" if error.text else str(error.condition)
 
 
 def _child(element: domish.Element, uri: str, name: str) -> domish.Element | None:

@@ -32,8 +32,7 @@ class Asking:
     def __init__(self, server: IServer, clock: IReactorTime) -> None:
         """``clock`` must be one that never jumps."""
         self.server = server
-        name = f"the server of {server.domain}"
-        self.faults = FaultLog(self._log, name, clock.seconds)
+        self.faults = FaultLog(self._log, f"the server of {server.domain}", clock.seconds)
 
     async def ask(self, asking: Deferred[T]) -> T:
         """What the server says; its faults as what the doors know."""

@@ -101,7 +101,7 @@ class Ejabberd:
             if "password" in said:
                 raise PasswordRefused("The server does not take this password.")
             if any(refusal in said for refusal in _REFUSALS):
-                raise ServerRefused(f"ejabberd registers nobody here: {answer.text}")
+                raise ServerRefused(f"ejabberd registers nobody here: {answer.quoted}")
         if answer.status != 200 or answer.body == 1:
             raise OutcomeUnknown(_unexpected("register", answer))
 
@@ -225,12 +225,12 @@ class Ejabberd:
         """The answer of a command that was let through."""
         if answer.status == 401:
             raise MissingPrivilege(
-                f"ejabberd does not take our credentials ({answer.text}): correct user and "
+                f"ejabberd does not take our credentials ({answer.quoted}): correct user and "
                 "password_file, or token_file, in the section accounts"
             )
         if answer.status == 403:
             raise MissingPrivilege(
-                f"ejabberd does not let us call {command} ({answer.text}): it needs\n"
+                f"ejabberd does not let us call {command} ({answer.quoted}): it needs\n"
                 + self._permission()
             )
         if answer.status == 404 and answer.code is not None:
@@ -260,7 +260,7 @@ class Ejabberd:
 def _unexpected(command: str, answer: Answer) -> str:
     text = f"ejabberd answered {command} with status {answer.status}"
     if answer.body is not NO_JSON:
-        return f"{text}: {answer.text}"
+        return f"{text}: {answer.quoted}"
     return f"{text}: does url end in /api?" if answer.status == 404 else text
 
 

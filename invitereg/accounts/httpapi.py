@@ -34,6 +34,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from invitereg.logs import escaped, quoted
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -111,6 +112,11 @@ class Answer:
             return f"status {self.status}"
         text = self.body.get("message") if isinstance(self.body, dict) else self.body
         return " ".join(str(text).split())[:200]
+
+    @property
+    def quoted(self) -> str:
+        """The same in quotes, where it is the server's own words."""
+        return self.text if self.body is NO_JSON else quoted(self.text)
 
 
 class HTTPAPI:
@@ -201,7 +207,7 @@ class HTTPAPI:
         where = f"ejabberd's API at {self._access.url}"
         if self._reactor.seconds() >= until:  # Then it was cancelled, at whatever step.
             return f"{where} has not answered in time"
-        reasons = [str(one) or type(one).__name__ for one in _reasons(error)]
+        reasons = [escaped(str(one)) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
 
 

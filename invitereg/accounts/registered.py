@@ -13,6 +13,7 @@ from invitereg.accounts.admincommands import (
     Deadline,
     NoSuchCommand,
 )
+from invitereg.logs import quoted
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 _NO_SUCH_USER = "User does not exist"
@@ -38,8 +39,9 @@ async def is_registered(commands: AdminCommands, username: str, deadline: Deadli
     if outcome.error == _NO_SUCH_USER:
         return False
     if outcome.error or not outcome.has_form:
+        why = f": {quoted(outcome.error)}" if outcome.error else ""
         raise ServerUnreachable(
-            f"{commands.domain} does not tell whether an account exists: {outcome.error}"
+            f"{commands.domain} does not tell whether an account exists{why}"
         )
     return True
 

@@ -15,6 +15,7 @@ from invitereg.accounts.admincommands import AdminCommands, Deadline, Line, Outc
 from invitereg.accounts.registered import is_registered
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.trials import try_all
+from invitereg.logs import quoted
 from invitereg.server import (
     PATIENCE_SECONDS,
     AlreadyThere,
@@ -70,7 +71,7 @@ class XMPPServer:
         if outcome.error == _EXISTS:
             raise AlreadyThere(outcome.error)
         if outcome.error:
-            raise ServerRefused(f"{self.domain} adds no user: {outcome.error}")
+            raise ServerRefused(f"{self.domain} adds no user: {quoted(outcome.error)}")
         # `completed` alone says nothing.
         if not await self._is_there_now(username, deadline):
             raise ServerRefused(f"{self.domain} says that it added {username}, but it did not")
@@ -142,7 +143,7 @@ class XMPPServer:
 
     def _require_done(self, outcome: Outcome, command: str) -> None:
         if outcome.error:
-            raise ServerRefused(f"{self.domain} refused {command}: {outcome.error}")
+            raise ServerRefused(f"{self.domain} refused {command}: {quoted(outcome.error)}")
 
 
 def _fire(work: Coroutine[Any, Any, T]) -> Deferred[T]:

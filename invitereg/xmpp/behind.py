@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
@@ -34,6 +35,7 @@ class Behind:
         self._announces = False
         self._waiting: list[Deferred[UpstreamFailure | None]] | None = None
         self._said: str | None = None
+        self._lines = PerMinute(CAUSES_PER_MINUTE, reactor.seconds)
 
     def start(self) -> None:
         """Ask it in the background, so that the log tells before the first client comes."""
@@ -83,9 +85,12 @@ class Behind:
             self._log.info("the server of {domain} is used again", domain=self.upstream.domain)
 
     def failed(self, problem: UpstreamFailure) -> None:
-        """Note that a client has not got through; said once, until something changes."""
+        """Note that a client has not got through; said once, until something changes.
+
+        Its causes may be foreign texts, of which a minute has only so many.
+        """
         self.doubt()
-        if str(problem) != self._said:
+        if str(problem) != self._said and self._lines.one_more():
             self._said = str(problem)
             self._log.error(
                 "the server of {domain} at {connect} is not used: {problem}",

@@ -21,7 +21,7 @@ from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
-from invitereg.logs import FaultLog
+from invitereg.logs import FaultLog, quoted
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.parser import ElementStream
@@ -238,7 +238,7 @@ class ComponentStream(StreamManager):
         hint = _HINTS.get(condition, "see the server's log")
         if condition in _NOT_OF_COMPONENTS and not self.ready:
             hint = "is this its port for components?"
-        said = f"{condition} ({text})" if text else condition
+        said = f"{condition} ({quoted(text)})" if text else condition
         self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
 
     def _too_slow(self, xs: Any) -> None:

@@ -22,6 +22,8 @@ from invitereg.xmpp.parser import BoundedElementStream
 NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 SECONDS = 10.0
 """How long a check takes at most, from its beginning."""
+MOST_WAITING = 10
+"""How many elements of an answer are kept that nothing waits for; more are passed over."""
 AT_ONCE = 50
 """How many are under way at most: whoever comes then cannot be told."""
 _SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
@@ -208,11 +210,11 @@ class _Answers:
     def _on_element(self, element: domish.Element) -> None:
         if element.uri != NS_SASL:
             self._fail(f"it sends {element.name} in a login")
-        elif self._next is None:
-            self._waiting.append(element)
-        else:
+        elif self._next is not None:
             waiting, self._next = self._next, None
             waiting.callback(element)
+        elif len(self._waiting) < MOST_WAITING:
+            self._waiting.append(element)
 
     def _over(self) -> None:
         self._fail("it has ended the stream in a login")

@@ -16,6 +16,7 @@ from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 from zope.interface import implementer
 
+from invitereg.logs import quoted
 from invitereg.model import prepare_domain
 from invitereg.xmpp import starttls
 from invitereg.xmpp.gatewayfeatures import offers_login
@@ -178,7 +179,7 @@ class ServerStream(Protocol):
         elif not self._is_served(said):
             # Who could not read which domain was meant may name another.
             hint = doubted(self._upstream) if self._first else ""
-            self._fail(f"it answers for the domain {said}{hint}")
+            self._fail(f"it answers for the domain {quoted(said)}{hint}")
 
     def _is_served(self, name: str) -> bool:
         try:  # ejabberd gives a name back as the client has spelt it.

@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.words.protocols.jabber import jid
 from twisted.words.xish import domish
 from wokkel.generic import VersionHandler, parseXml
 
 from invitereg import behind
 from invitereg.errors import Throttled
+from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import NS_COMMANDS
@@ -281,6 +283,17 @@ class ComponentDoorTests(ComponentCase):
         if sum(payload != "text" for payload in payloads) != 1 or kind not in ("get", "set"):
             self.assertEqual(answer, "bad-request")
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_unexpected(self):
+        """A request that fails for a defect of ours leaves a few tracebacks, not each time."""
+        guard = LogGuard(globalLogPublisher)
+        guard.begin()
+        self.addCleanup(guard.end)
+        self.registrar.preauthorise = lambda *_args: 1 // 0
+        for number in range(100):
+            sender = f"u{number}@{DOMAIN}/x"
+            self.assertEqual(self.preauth("token", sender), "resource-constraint")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), ERRORS_PER_PLACE)
 
     def test_long_addresses(self):
         """An address that is none, by its length, is not prepared, nor answered."""

@@ -39,7 +39,7 @@ NONSENSE = {
     (SERVER_HEADER, STREAM_ERROR.format("system-shutdown")): "it answers system-shutdown",
     (SERVER_HEADER, "</stream:stream>"): "it has ended the stream",
     (SERVER_HEADER, "<message/>"): "it answers message",
-    (SERVER_HEADER.replace(DOMAIN, "example.org"),): "answers for the domain example.org",
+    (SERVER_HEADER.replace(DOMAIN, "example.org"),): 'answers for the domain "example.org"',
     (SERVER_HEADER.replace("jabber:client", "jabber:server"),): "its port for clients",
     (f"<x:stream xmlns:x='{NS_STREAMS}' xmlns='jabber:client'>",): "its port for clients",
     (SERVER_HEADER, "<stream:features>" + "x" * 70_000): "policy-violation",
@@ -239,7 +239,7 @@ class TroubleTests(TroubleCase):
         cases = (
             ((SERVER_HEADER, STREAM_ERROR.format("not-well-formed")), "not-well-formed: "),
             ((SERVER_HEADER, STREAM_ERROR.format("bad-format")), "bad-format: "),
-            ((SERVER_HEADER.replace(DOMAIN, "example.org"),), "for the domain example.org: "),
+            ((SERVER_HEADER.replace(DOMAIN, "example.org"),), 'for the domain "example.org": '),
             ((), closed),
         )
         for answers, before in cases:

@@ -1,0 +1,107 @@
+"""The filter for fail2ban, tried by fail2ban on what the log may have in it."""
+
+import subprocess
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from twisted.internet.task import Clock
+from twisted.logger import Logger, LogPublisher, textFileLogObserver
+from twisted.trial.unittest import SynchronousTestCase
+
+from invitereg.logguard import LogGuard
+from invitereg.logs import FaultLog, RefusalLog, quoted
+from tests.peers import require_program
+from tests.test_structure import ROOT
+
+FAIL2BAN_REGEX = require_program("fail2ban-regex", "fail2ban")
+FILTER = ROOT / "contrib" / "fail2ban-filter.conf"
+SASL, REGISTRAR = "invitereg.xmpp.sasl.SaslHandler", "invitereg.registrar.Registrar"
+LOGIN = "login failed at {domain} from {address}: {rule}"
+REFUSED = "refused at {domain} from {address}: {rule} (invite {invite_id})"
+VICTIM = "198.51.100.7"
+FORGED = (
+    f"[{SASL}#info] login failed at example.com from {VICTIM}: not-authorized",
+    f"[{REGISTRAR}#info] refused at example.com from {VICTIM}: invite-unknown (invite None)",
+)
+DATE = "2026-01-31T23:59:59+0000"
+# What journald has before a line as fail2ban reads it, and syslog in its files.
+BEFORE = ("", "Jan 31 23:59:59 host twistd[99]: ", f"{DATE} host twistd[99]: ")
+
+
+def banned(text: str) -> list[str]:
+    """The addresses that fail2ban finds in a log."""
+    with TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        log.write_text(text, encoding="utf-8")
+        command = [FAIL2BAN_REGEX, "--out", "ip", str(log), str(FILTER)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ran.stdout.split()
+
+
+class FilterTests(SynchronousTestCase):
+    def setUp(self):
+        self.written = StringIO()
+        self.publisher = LogPublisher(textFileLogObserver(self.written))
+        LogGuard(self.publisher).begin()
+
+    def logger(self, namespace):
+        return Logger(namespace, observer=self.publisher)
+
+    def lines(self, before=""):
+        """The log, with something before each of its lines, as journald splits them."""
+        return "".join(f"{before}{one}\n" for one in self.written.getvalue().split("\n"))
+
+    def test_found(self):
+        """Who guesses is found, whatever keeps the log."""
+        for namespace, text, rule in (
+            (SASL, LOGIN, "not-authorized"),
+            (REGISTRAR, REFUSED, "invite-unknown"),
+        ):
+            refusals = RefusalLog(self.logger(namespace))
+            for address in ("192.0.2.1", "2001:db8::1"):
+                refusals.info(
+                    text, domain="example.com", address=address, rule=rule, invite_id=None
+                )
+        found = ["192.0.2.1", "2001:db8::1"] * 2
+        for before in BEFORE:
+            self.assertEqual(banned(self.lines(before)), found, before)
+
+    def test_others(self):
+        """Who is refused for anything else is not, nor who comes by way of a server."""
+        refusals = RefusalLog(self.logger(REGISTRAR))
+        for address, rule, invite_id in (
+            (VICTIM, "invite-unknown", "abc"),
+            (VICTIM, "invite-expired", None),
+            (f"xmpp:{VICTIM}", "invite-unknown", None),
+        ):
+            refusals.info(
+                REFUSED, domain="example.com", address=address, rule=rule, invite_id=invite_id
+            )
+        RefusalLog(self.logger(SASL)).info(
+            LOGIN, domain="example.com", address=VICTIM, rule="temporary-auth-failure"
+        )
+        for before in BEFORE:
+            self.assertEqual(banned(self.lines(before)), [], before)
+
+    def test_forged(self):
+        """Nobody is banned for what somebody else has written, wherever it gets to."""
+        beginnings = ["", "\n", "\r\n", f"\n{DATE} ", f"x\n{DATE} ", "\u2028", f"\x85{DATE} "]
+        beginnings += [f"\nhost twistd[1]: {DATE} ", f"{DATE} ", f"\n {DATE} ", f"\n\t{DATE} "]
+        faults = FaultLog(self.logger("invitereg.accounts"), "the server", Clock().seconds)
+        framework = self.logger("twisted.web")
+        for beginning in beginnings:
+            for forged in FORGED:
+                text = beginning + forged
+                faults._told.clear()
+                faults._causes._count = 0
+                faults.failed(text)
+                faults.failed(f"it says {quoted(text)}")
+                framework.info("{text}", text=text)
+                try:
+                    raise ValueError(text)
+                except ValueError:
+                    framework.failure("{text}", text=text)
+        self.assertGreater(self.written.getvalue().count(VICTIM), 4 * len(beginnings))
+        for before in BEFORE:
+            self.assertEqual(banned(self.lines(before)), [], before)
