@@ -235,7 +235,7 @@ OPEN = "policy: {registration_invite_only: false}"
 # Streams come at less than `limits.connections` lets through: what they do then is the attack.
 DOORS = {
     "web-connections": Door(hold_connection, rate=200, at_once=700),
-    "half-requests": Door(send_half, rate=400, at_once=2300),
+    "half-requests": Door(send_half, rate=300, at_once=2300),
     "tls-handshakes": Door(shake_hands, rate=150, at_once=150),
     "stream-headers": Door(open_stream, rate=18, at_once=100),
     "logins": Door(guess_passwords, rate=18, at_once=100),

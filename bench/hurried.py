@@ -9,28 +9,29 @@ import importlib
 import signal
 from datetime import timedelta
 from pathlib import Path
+from pkgutil import iter_modules
 from types import FrameType
 
 from twisted.scripts.twistd import run
 
+import invitereg.domain
+import invitereg.store
+from invitereg import upkeep
+
 MINUTE = timedelta(minutes=1)
-HURRIED = {
-    "invitereg.upkeep": {
-        "STEADY_SECONDS": MINUTE.total_seconds(),
-        "ROUND_SECONDS": MINUTE.total_seconds(),
-    },
-    "invitereg.store.rosterchanges": {"KEPT": MINUTE},
-    "invitereg.store.errands": {"KEPT": MINUTE},
-}
+PACKAGES = (invitereg.store, invitereg.domain)
+"""Whose modules say with ``KEPT`` how long something is kept."""
 
 
 def hurry() -> None:
-    """Set the constants; raises AttributeError for one that is not there any more."""
-    for name, constants in HURRIED.items():
-        module = importlib.import_module(name)
-        for constant, value in constants.items():
-            getattr(module, constant)
-            setattr(module, constant, value)
+    """Set how long things are kept, and how often the service tidies up."""
+    assert upkeep.STEADY_SECONDS > MINUTE.total_seconds() < upkeep.ROUND_SECONDS
+    upkeep.STEADY_SECONDS = upkeep.ROUND_SECONDS = MINUTE.total_seconds()
+    for package in PACKAGES:
+        for found in iter_modules(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            if "KEPT" in vars(module):
+                vars(module)["KEPT"] = MINUTE
 
 
 def count_objects(_number: int, _frame: FrameType | None) -> None:
