@@ -12,11 +12,11 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from invitereg.config.mistakes import quoted
 from invitereg.config.section import Section
+from invitereg.config.urls import LinkFormat, WebUrl
 
 Platform = Literal["android", "ios", "macos", "windows", "linux", "web"]
 Shop = Literal["google-play", "app-store", "f-droid", "flathub", "microsoft", "website"]
 _LIST = Path(__file__).with_name("apps.yaml")
-_BLANKS = {"uri": "", "token": "", "domain": "", "address": ""}
 
 
 def _localised(value: object) -> Mapping[str, str]:
@@ -30,33 +30,6 @@ def _localised(value: object) -> Mapping[str, str]:
     return {str(tag).lower(): str(text) for tag, text in value.items()}
 
 
-def web_url(text: str) -> str:
-    """An address of the web.
-
-    Raises:
-        ValueError: it is none; the text says so.
-    """
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid or not text.isascii() or any(c in text for c in " \"'<>\\"):
-        raise ValueError(f"{quoted(text)} is no address such as https://example.com/")
-    return text
-
-
-def _format(text: str) -> str:
-    """A link with places to fill: ``{uri}``, ``{token}``, ``{domain}`` or ``{address}``."""
-    try:
-        text.format(**_BLANKS)
-    except (KeyError, IndexError, ValueError, AttributeError):
-        raise ValueError(
-            "may have {uri}, {token}, {domain} and {address} in it, and no other { or }"
-        ) from None
-    return text
-
-
 @lru_cache(maxsize=1)
 def _listed() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
@@ -65,7 +38,7 @@ def _listed() -> dict[str, dict[str, Any]]:
 
 def _logo(text: str) -> str:
     """An address, or the name of a logo that comes along."""
-    if "/" in text:
+    if "/" in text:  # that it is on the site itself is found out where that is known
         try:
             urlsplit(text).port  # noqa: B018 - it is found out whether it can be read
         except ValueError:
@@ -85,8 +58,6 @@ Localised = Annotated[
     PlainValidator(_localised),
     WithJsonSchema({"type": ["string", "object"], "additionalProperties": {"type": "string"}}),
 ]
-WebUrl = Annotated[str, AfterValidator(web_url)]
-LinkFormat = Annotated[str, AfterValidator(_format)]
 
 
 def in_language(texts: Mapping[str, str], language: str) -> str:

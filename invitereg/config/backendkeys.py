@@ -15,12 +15,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from invitereg.config.clearways import given, host_of, require_safe
 from invitereg.config.section import Section
+from invitereg.config.urls import split_url
 from invitereg.config.values import DomainName, FilePath, surroundings
 
 LEAST_ITERATIONS = 4096  # RFC 7677 §4
@@ -43,15 +43,18 @@ def _client_endpoint(text: str, info: ValidationInfo) -> str:
     return text
 
 
-def _is_api(url: str) -> bool:
-    """Whether all of an address is used: other parts would be lost, or be in the log."""
-    parts = urlsplit(url)
-    try:
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    plain = not (set(url) & set("?#@") or any(sign.isspace() for sign in url))
-    return has_port and plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+def _api_url(url: str) -> str:
+    """Check that all of an address is used: other parts would be lost, or be in the log."""
+    if url:
+        try:
+            parts = split_url(url)
+        except ValueError:
+            parts = None
+        if parts is None or set(url) & set("?#@"):
+            raise ValueError(
+                "must be an address such as http://127.0.0.1:5280/api, without ? and # and @"
+            )
+    return url
 
 
 def secret_in(path: Path) -> str:
@@ -105,18 +108,11 @@ class Accounts(Section):
     backend: Literal["embedded", "xmpp", "ejabberd"] = "embedded"
     scram_iterations: Annotated[int, Field(ge=LEAST_ITERATIONS, le=MOST_ITERATIONS)] = 10000
     scram_sha_1: bool = False
-    url: str = ""
+    url: Annotated[str, AfterValidator(_api_url)] = ""
     user: str = ""
     password_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
     token_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
     ca: Annotated[FilePath | None, BeforeValidator(given)] = None
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, url: str) -> str:
-        if url and not _is_api(url):
-            raise ValueError("must be an address such as http://127.0.0.1:5280/api")
-        return url
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Accounts":

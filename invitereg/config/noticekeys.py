@@ -6,11 +6,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from invitereg.config.mistakes import quoted
 from invitereg.config.section import Section
+from invitereg.config.urls import CONTACT, split_url
 from invitereg.notices import check_welcome
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 _LONGEST_WELCOME = 10_000
 
 
@@ -20,13 +19,8 @@ def _welcome(text: str) -> str:
 
 
 def _uri(text: str) -> str:
-    if not _URI.fullmatch(text):
-        meant = (
-            f"mailto:{text}"
-            if re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", text)
-            else "mailto:a@b.example"
-        )
-        raise ValueError(f"{quoted(text)} is no URI, such as {meant}")
+    is_mail = re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", text) and ":" not in text
+    split_url(text, CONTACT, f"URI, such as mailto:{text if is_mail else 'a@b.example'}")
     return text
 
 

@@ -15,11 +15,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from invitereg.config.apps import App, Localised, WebUrl, default_apps, web_url
+from invitereg.config.apps import App, Localised, default_apps
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.mistakes import quoted
 from invitereg.config.policykeys import RateKeys
 from invitereg.config.section import Section
+from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url
 from invitereg.config.values import CidrNetwork, FilePath, FolderPath
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -115,8 +116,8 @@ _LOCAL = re.compile(r"localhost|.*\.localhost|127(\.[0-9]+){3}|::1|.*\.onion")
 def _external_url(url: str) -> str:
     if not url:
         return url
-    parts = urlsplit(web_url(url))
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    parts = split_url(url)
+    if parts.query or parts.fragment:
         raise ValueError("must have no ? and no # and no @")
     if parts.scheme == "http" and not _LOCAL.fullmatch(parts.hostname or ""):
         raise ValueError("must be https: passwords would cross the network in clear")
@@ -163,7 +164,7 @@ class WebKeys(Section):
     """The site of one domain; where it has no ``external_url``, it has no site."""
 
     external_url: Annotated[str, AfterValidator(_external_url)] = ""
-    webchat_url: Annotated[str, AfterValidator(lambda url: url and web_url(url))] = ""
+    webchat_url: OptionalWebUrl = ""
     apps: Annotated[AppChoice, AfterValidator(_known)] = Field(default_factory=AppChoice)
     texts: Texts = Field(default_factory=Texts)
     links: tuple[FooterLink, ...] = ()

@@ -151,6 +151,8 @@ class AppTests(ConfigCase):
             ("add: {x: {name: X}}", "web.apps.add.x.platforms: is missing"),
             (f"add: {{x: {{{app}, magic_link: 'x:{{token'}}}}", "may have {uri}, {token}"),
             (f"add: {{x: {{{app}, magic_link: '{{0}}'}}}}", "may have {uri}, {token}"),
+            (f"add: {{x: {{{app}, login_link: '{{uri.real}}'}}}}", "may have {uri}, {token}"),
+            (f"add: {{x: {{{app}, login_link: '{{uri!r:>99}}'}}}}", "may have {uri}, {token}"),
             (
                 f"add: {{x: {{{app}, stores: [{{shop: x, url: y}}]}}}}",
                 "shop: must be google-play",
