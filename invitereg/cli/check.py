@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from invitereg.cli.failures import Misconfigured
+from invitereg.cli.writable import written_by_others
 from invitereg.config import Config, Tls, json_schema, load
 from invitereg.errors import StoreError
 from invitereg.policy.patterns import doubts, matches
@@ -30,7 +31,8 @@ def command(path: Path, schema: bool, online: bool) -> None:
     Prints nothing if it can be used, otherwise every mistake on a line. What is doubtful is
     named as well, and is no mistake, as the service runs: a certificate that has expired, or
     is for another name; a component at a server whose accounts are not used; a pattern for
-    usernames that means less than it seems to.
+    usernames that means less than it seems to; what others may write, of the files that it
+    names and itself.
     With --online, the servers that keep accounts are asked as well: accounts are made there
     and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
@@ -42,7 +44,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
         check_folder(config.data_dir)
     except StoreError as error:
         raise Misconfigured(f"{path}: {error}") from None
-    doubtful = (_about_certificates, _about_components, _about_patterns)
+    doubtful = (_about_certificates, _about_components, _about_patterns, written_by_others)
     for complaint in chain.from_iterable(about(config) for about in doubtful):
         click.echo(f"warning: {complaint}", err=True)
     if online:

@@ -1,6 +1,7 @@
 """The command, called in this process on a folder of its own."""
 
 import json
+import os
 import shutil
 import tempfile
 from functools import cache
@@ -35,6 +36,8 @@ class CommandCase(SynchronousTestCase):
     domain = "example.com"
 
     def setUp(self) -> None:
+        # Files that others may write are warned of, whatever is usual where the tests run.
+        self.addCleanup(os.umask, os.umask(0o022))
         self.folder = Path(tempfile.mkdtemp(prefix="invitereg-"))
         self.addCleanup(shutil.rmtree, self.folder)
         shutil.copytree(_empty_store().name, self.folder, dirs_exist_ok=True)

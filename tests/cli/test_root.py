@@ -70,6 +70,40 @@ class CheckTests(CommandCase):
             for line, warning in zip(lines, warnings, strict=True):
                 self.assertTrue(line.startswith(warning), line)
 
+    def test_written_by_others(self) -> None:
+        """What others may write is named, and the folders that it is in; the service runs."""
+        write_certificate(self.folder, "example.com")
+        (self.folder / "data").mkdir(exist_ok=True)
+        (self.folder / "pages").mkdir()
+        (self.folder / "pages" / "base.html").touch()
+        web = "{external_url: 'https://example.com/', templates: pages}"
+        self.config.write_text(f"domain: example.com\ndata_dir: data\nweb: {web}\n")
+        for path in (self.folder, *self.folder.rglob("*")):
+            path.chmod(path.stat().st_mode & ~0o022)
+        self.assertEqual(self.done("check"), "")
+        for name, mode in (
+            ("", 0o770),
+            ("config.yaml", 0o666),
+            ("privkey.pem", 0o620),
+            ("fullchain.pem", 0o602),
+            ("data", 0o730),
+            ("pages", 0o777),
+            ("pages/base.html", 0o664),
+        ):
+            path = self.folder / name
+            before = path.stat().st_mode
+            path.chmod(mode)
+            result = self.call("check")
+            path.chmod(before)
+            says = f"warning: {path} can be written by others than its owner: chmod go-w {path}"
+            self.assertEqual((result.exit_code, result.stderr), (0, f"{says}\n"))
+        self.folder.chmod(0o1777)
+        self.assertEqual(self.call("check").stderr, "")
+        if os.geteuid() == 0:
+            os.chown(self.config, 12345, -1)
+            says = f"warning: {self.config} belongs to user 12345, who can change it\n"
+            self.assertEqual(self.call("check").stderr, says)
+
     def test_data_dir(self) -> None:
         """A data_dir that the service could not use is told before it is started."""
         write_certificate(self.folder, "example.com")
