@@ -10,7 +10,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from invitereg.accounts.httpapi import HTTPAPI, NO_JSON, Access, Answer
+from invitereg.accounts.apianswer import NO_JSON, Answer
+from invitereg.accounts.httpapi import HTTPAPI, Access
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
 from invitereg.server import (

@@ -5,11 +5,10 @@ https://docs.ejabberd.im/developer/ejabberd-api/
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -17,13 +16,10 @@ from OpenSSL.crypto import X509
 from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.web.client import (
-    URI,
     Agent,
     BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
@@ -31,17 +27,19 @@ from twisted.web.client import (
     ResponseNeverReceived,
 )
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgentEndpointFactory
-from zope.interface import implementer
 
-from invitereg.logs import escaped, quoted
+from invitereg.accounts.apianswer import (
+    MAX_BODY_BYTES,
+    MAX_ROSTER_BYTES,
+    Answer,
+    TooMuch,
+    collector,
+    read,
+)
+from invitereg.accounts.apiconnections import Connections
+from invitereg.logs import escaped
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
-"""The longest answer that is read: some 50,000 contacts."""
-NO_JSON = object()
-"""In place of what an answer has in its body."""
-_CONNECT_SECONDS = 3.0
 _KEPT_SECONDS = 30
 _NEVER_SENT = (ConnectError, ConnectTimeoutError, ConnectingCancelledError, DNSLookupError)
 
@@ -87,38 +85,6 @@ class Access:
         return BrowserLikePolicyForHTTPS(trustRootFromCertificates(certificates))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the API has answered.
-
-    Attributes:
-        status: of HTTP.
-        body: the JSON value; `NO_JSON` if it is none, as the page of a proxy.
-    """
-
-    status: int
-    body: Any
-
-    @property
-    def code(self) -> int | None:
-        """The server's own number of an error, where it gives one."""
-        code = self.body.get("code") if isinstance(self.body, dict) else None
-        return code if isinstance(code, int) else None
-
-    @property
-    def text(self) -> str:
-        """What it says, cut to a line that can be logged."""
-        if self.body is NO_JSON:
-            return f"status {self.status}"
-        text = self.body.get("message") if isinstance(self.body, dict) else self.body
-        return " ".join(str(text).split())[:200]
-
-    @property
-    def quoted(self) -> str:
-        """The same in quotes, where it is the server's own words."""
-        return self.text if self.body is NO_JSON else quoted(self.text)
-
-
 class HTTPAPI:
     """Calls commands by POST, with JSON both ways.
 
@@ -132,7 +98,7 @@ class HTTPAPI:
         self._access = access
         self._headers = access.headers()
         self._policy = access.policy()
-        self._kept = _Lines(reactor, self._policy)
+        self._kept = Connections(reactor, self._policy)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
         self._pool.cachedConnectionTimeout = _KEPT_SECONDS
@@ -144,7 +110,7 @@ class HTTPAPI:
         self._kept.abort()
         return closed
 
-    def _client(self, lines: "_Lines", pool: HTTPConnectionPool) -> HTTPClient:
+    def _client(self, lines: Connections, pool: HTTPConnectionPool) -> HTTPClient:
         return HTTPClient(Agent.usingEndpointFactory(self._reactor, lines, pool))
 
     async def ask(self, command: str, arguments: Mapping[str, Any], until: float) -> Answer:
@@ -156,8 +122,9 @@ class HTTPAPI:
         try:
             try:
                 return await self._call(self._asking, command, arguments, until)
-            except (ResponseFailed, ResponseNeverReceived):
-                if self._reactor.seconds() >= until:
+            except (ResponseFailed, ResponseNeverReceived) as error:
+                again = not any(isinstance(one, TooMuch) for one in _reasons(error))
+                if not again or self._reactor.seconds() >= until:
                     raise
                 return await self._call(self._asking, command, arguments, until)
         except Exception as error:  # whatever it was: nothing has been done
@@ -170,7 +137,7 @@ class HTTPAPI:
             ServerUnreachable: it was not sent.
             OutcomeUnknown: it was sent, and there was no answer, or none that could be read.
         """
-        line = _Lines(self._reactor, self._policy)
+        line = Connections(self._reactor, self._policy)
         client = self._client(line, HTTPConnectionPool(self._reactor, persistent=False))
         try:
             return await self._call(client, command, arguments, until)
@@ -200,8 +167,9 @@ class HTTPAPI:
             reactor=self._reactor,
         )
         body = bytearray()
-        await response.collect(_into(body))
-        return Answer(response.code, _read(bytes(body), response.code))
+        most = MAX_ROSTER_BYTES if command == "get_roster" else MAX_BODY_BYTES
+        await response.collect(collector(body, most))
+        return read(bytes(body), response.code)
 
     def _complaint(self, error: Exception, until: float) -> str:
         where = f"ejabberd's API at {self._access.url}"
@@ -209,80 +177,6 @@ class HTTPAPI:
             return f"{where} has not answered in time"
         reasons = [escaped(str(one)) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
-
-
-@implementer(IAgentEndpointFactory)
-class _Lines:
-    """Opens connections, and can close them all.
-
-    At once, as ejabberd leaves a TLS connection open whose other end has said good-bye.
-    """
-
-    def __init__(self, reactor: Any, policy: BrowserLikePolicyForHTTPS) -> None:
-        self._reactor = reactor
-        self._policy = policy
-        self._open: WeakSet[Any] = WeakSet()
-
-    def endpointForURI(self, uri: URI) -> Any:
-        """See IAgentEndpointFactory."""
-        host = uri.host.decode("ascii")
-        endpoint: Any = HostnameEndpoint(self._reactor, host, uri.port, _CONNECT_SECONDS)
-        if uri.scheme == b"https":
-            creator = self._policy.creatorForNetloc(uri.host, uri.port)
-            endpoint = wrapClientTLS(creator, endpoint)
-        return _Line(endpoint, self._open)
-
-    def abort(self) -> None:
-        """Close them at once."""
-        for protocol in list(self._open):
-            if protocol.transport is not None:
-                protocol.transport.abortConnection()
-
-
-@implementer(IStreamClientEndpoint)
-class _Line:
-    """An endpoint that notes what it connects."""
-
-    def __init__(self, endpoint: Any, noted: "WeakSet[Any]") -> None:
-        self._endpoint = endpoint
-        self._noted = noted
-
-    def connect(self, factory: Any) -> Deferred[Any]:
-        """See IStreamClientEndpoint."""
-        factory.noisy = False  # or each connection would fill two lines of the log
-        connected: Deferred[Any] = self._endpoint.connect(factory)
-        return connected.addCallback(self._note)
-
-    def _note(self, protocol: Any) -> Any:
-        self._noted.add(protocol)
-        return protocol
-
-
-class TooLong(Exception):
-    """The answer is longer than `MAX_ANSWER_BYTES`."""
-
-
-def _into(body: bytearray) -> Callable[[bytes], None]:
-    def collect(data: bytes) -> None:
-        if len(body) + len(data) > MAX_ANSWER_BYTES:
-            raise TooLong(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-        body.extend(data)
-
-    return collect
-
-
-class NotTheAPI(Exception):
-    """Something else answers there, as a proxy whose server is away."""
-
-
-def _read(body: bytes, status: int) -> Any:
-    text = body.decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        if status == 200:
-            raise NotTheAPI(f"it answered {status} with no JSON: is it ejabberd?") from None
-        return NO_JSON
 
 
 def _reasons(error: BaseException) -> list[BaseException]:

@@ -1,5 +1,6 @@
 """What is known after a call of the HTTP API failed, whatever way it failed."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,11 @@ from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
+from twisted.web._newclient import HTTPParser
 
-from invitereg.accounts import httpapi
+from invitereg.accounts import apianswer
+from invitereg.accounts.apianswer import MAX_BODY_BYTES, MAX_ROSTER_BYTES, MAX_VALUES
+from invitereg.accounts.apiconnections import MAX_LINES
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
 from invitereg.server import (
@@ -147,13 +151,78 @@ class OutcomeTests(FaultCase):
         fault = await self.fault_of(self.server.create("juliet", "correct horse"))
         self.assertIs(fault, OutcomeUnknown)
 
+    async def refused_to_read(self, which: str, answer: bytes, said: str) -> None:
+        """Whatever is asked ends at once, is asked once, and its fault says so."""
+        for question, how in ((True, ServerUnreachable), (False, OutcomeUnknown)):
+            for command, work in QUESTIONS if question else CHANGES:
+                if command == which:
+                    self.fail(command, answer)
+                    self.api.commands.clear()
+                    self.assertIs(await self.fault_of(work(self.server)), how, command)
+                    self.assertIn(said, self.said)
+                    self.assertEqual(self.api.commands.count(command), 1)
+
     async def test_too_long(self) -> None:
-        """An answer is not read without end."""
-        self.patch(httpapi, "MAX_ANSWER_BYTES", 100)
-        self.fail("check_account", response(" " * 200 + "0", length=10**6))
-        fault = await self.fault_of(self.server.exists("juliet"))
-        self.assertIs(fault, ServerUnreachable)
-        self.assertIn("longer than 100 bytes", self.said)
+        """An answer is not read without end, a roster's somewhat further."""
+        for command in ("check_account", "register", "get_roster"):
+            most = MAX_ROSTER_BYTES if command == "get_roster" else MAX_BODY_BYTES
+            answer = response(" " * most + "0", length=10**9)
+            await self.refused_to_read(command, answer, f"longer than {most} bytes")
+
+    async def test_endless_lines(self) -> None:
+        """Nor are headers, chunks, trailers or answers before the answer."""
+        ok = b"HTTP/1.1 200 X\r\n"
+        chunked = ok + b"Transfer-Encoding: chunked\r\n\r\n"
+        many = 2 * MAX_LINES
+        for endless in (
+            ok + b"a:\r\n" * many,
+            b"HTTP/1.1 100 X\r\n\r\n" + ok + b"a:\n" * many,
+            b"HTTP/1.1 1_00 X\r\n\r\n" * many,
+            ok + b"a: b\r\n" + b" \r\n" * many,
+            chunked + b"1\r\n \r\n" * many,
+        ):
+            for command in ("check_account", "register", "get_roster"):
+                await self.refused_to_read(command, endless, "")
+
+    async def test_parsed_lines(self) -> None:
+        """Of endless headers only so many are parsed, whatever comes before them."""
+        parsed = []
+        real = HTTPParser.lineReceived
+
+        def count(parser: HTTPParser, line: bytes) -> None:
+            parsed.append(line)
+            real(parser, line)
+
+        self.patch(HTTPParser, "lineReceived", count)
+        for before in (b"", b"HTTP/1.1 100 X\r\n\r\n"):
+            endless = before + b"HTTP/1.1 200 X\r\n" + b"a:\r\n" * 10 * MAX_LINES
+            await self.refused_to_read("check_account", endless, f"{MAX_LINES} lines")
+        self.assertLess(len(parsed), 5 * MAX_LINES)
+
+    async def test_many_values(self) -> None:
+        """An answer of so many values that reading it would hold up everybody is not read."""
+        body = "[" + "[]," * (MAX_VALUES // 2) + "[]]"
+        await self.refused_to_read("get_roster", response(body), f"than {MAX_VALUES} values")
+        self.patch(apianswer, "MAX_VALUES", 100)
+        for value in ("[", '{"":', "0,", "[[],"):
+            await self.refused_to_read("register", response(value * 101), "than 100 values")
+
+    async def test_long_errors(self) -> None:
+        """Of what an error says, only the beginning is looked at."""
+        for body in ('"' + "x " * 30_000 + '"', '{"message": ' + "[" * 99 + "]" * 99 + "}"):
+            self.fail("register", response(body, 500))
+            await self.fault_of(self.server.create("juliet", "correct horse"))
+            self.assertLess(len(self.said), 400)
+
+    async def test_big_roster(self) -> None:
+        """The roster of somebody with very many contacts is read."""
+        contacts = [
+            {"jid": f"friend{number}@example.org", "nick": "x", "group": "Friends, and more"}
+            | {"subscription": "both", "ask": "none"}
+            for number in range(20_000)
+        ]
+        self.fail("get_roster", response(json.dumps(contacts)))
+        await self.server.make_contacts("juliet", "romeo")
 
     async def test_one_of_two(self) -> None:
         """If only one roster was changed, something was done."""
