@@ -24,6 +24,10 @@ class Copies:
         assert tag is not None  # noqa: S101 - an element begins with its tag
         self._tag, self._rest = tag[0], text[tag.end() :]
 
+    def __len__(self) -> int:
+        """How many characters there are without the recipient's address."""
+        return len(self._tag) + len(self._rest)
+
     def to(self, address: str) -> str:
         """The XML of a copy for this JID."""
         return f"{self._tag} to='{domish.escapeToXml(address, 1)}'{self._rest}"

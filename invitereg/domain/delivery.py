@@ -1,7 +1,9 @@
 """How stanzas reach the sessions of local accounts (RFC 6121 §8.5).
 
 Everything is written to its recipient before the call returns, so what one session sends
-another arrives in order (RFC 6120 §10.1). Nothing is kept for those who are not connected.
+another arrives in order (RFC 6120 §10.1). Nothing is kept for those who are not connected. A
+session that does not read what it was sent is passed over by all that one entity sends another,
+as if it were not connected: so nobody can send it more than is kept for it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +29,7 @@ class Delivery:
         An error never comes back, and neither does a headline that nobody is there to read.
         """
         kind = message.getAttribute("type")
-        session = self._sessions.get(to) if to.resource is not None else None
+        session = self._reading(to) if to.resource is not None else None
         if session is not None:
             session.send(Copies(message).to(session.address))
             return True
@@ -35,7 +37,7 @@ class Delivery:
             return True
         if kind == "groupchat" or (to.resource is not None and kind != "chat"):
             return False
-        ready = [s for s in self._sessions.available(to.userhost()) if s.priority >= 0]
+        ready = self._ready(to.userhost())
         if kind == "headline":
             _send(ready, message, to)
             return True
@@ -45,8 +47,7 @@ class Delivery:
 
     def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
         """Deliver the domain's own message to all sessions that take some; False if none do."""
-        available = self._sessions.available(f"{username}@{domain}")
-        ready = [session for session in available if session.priority >= 0]
+        ready = self._ready(f"{username}@{domain}")
         for session in ready:
             session.send(Copies(message).to(session.account))
         return bool(ready)
@@ -58,7 +59,7 @@ class Delivery:
         ``sender``. To all others they look as if they were not there: the answer to a
         request would tell who is connected (RFC 6121 §8.5.3.1 and §11).
         """
-        session = self._sessions.get(to)
+        session = self._reading(to)
         if session is None:
             return False
         request = iq.getAttribute("type") in ("get", "set")
@@ -70,12 +71,22 @@ class Delivery:
     def presence(self, presence: domish.Element, to: JID) -> bool:
         """Deliver presence that names its recipient; returns whether anybody was there."""
         if to.resource is not None:
-            session = self._sessions.get(to)
+            session = self._reading(to)
             recipients = [session] if session is not None else []
         else:
-            recipients = self._sessions.available(to.userhost())
+            available = self._sessions.available(to.userhost())
+            recipients = [session for session in available if not session.outbox.behind]
         _send(recipients, presence, to)
         return bool(recipients)
+
+    def _reading(self, to: JID) -> Session | None:
+        session = self._sessions.get(to)
+        return None if session is None or session.outbox.behind else session
+
+    def _ready(self, account: str) -> list[Session]:
+        """The sessions of an account that take messages which name none of them."""
+        available = self._sessions.available(account)
+        return [one for one in available if one.priority >= 0 and not one.outbox.behind]
 
     def broadcast(self, copies: Copies, accounts: Iterable[str]) -> None:
         """Send the available sessions of these bare JIDs a copy."""

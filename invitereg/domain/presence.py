@@ -23,6 +23,8 @@ from invitereg.domain.sessions import Session, Sessions
 from invitereg.roster import RosterItem
 
 PRIORITIES = range(-128, 128)
+PRESENCE_LENGTH = 16 * 1024
+"""The longest presence that is sent to all contacts, in characters."""
 _NUMBER = re.compile(r"[-+]?[0-9]{1,3}")
 
 Roster = Mapping[str, RosterItem]
@@ -50,19 +52,22 @@ class Presence:
         """Broadcast presence; with the first one, tell the session of all others (§4.2, §4.4).
 
         Raises:
-            StanzaError: it has no valid priority.
+            StanzaError: it has no valid priority, or is too long to be kept.
             Unavailable: the store cannot be read. Nobody was told, the session is as it was.
         """
         priority = read_priority(presence)
         first = session.presence is None
         read = not first and session.priority >= 0
+        copies = Copies(presence)
+        if len(copies) > PRESENCE_LENGTH:
+            text = f"A presence has at most {PRESENCE_LENGTH} characters as it is sent on."
+            raise StanzaError("policy-violation", "modify", text, "en")
         # From now on, contacts that are approved meanwhile are shown this presence.
-        session.presence, session.priority = Copies(presence), priority
+        session.presence, session.priority = copies, priority
         if first:
-            await self._introduce(session, session.presence)
+            await self._introduce(session, copies)
         else:
-            everybody = [session.account, *session.audience]
-            self._delivery.broadcast(session.presence, everybody)
+            self._delivery.broadcast(copies, [session.account, *session.audience])
         if session.presence is not None and priority >= 0 and not read:
             self._arrived(session.domain, session.username)
 
@@ -77,7 +82,7 @@ class Presence:
             return
         session.audience = {contact for contact, item in roster.items() if item.seen}
         self._delivery.broadcast(presence, [session.account, *session.audience])
-        self._tell(session, roster)
+        await self._tell(session, roster)
 
     def _take_back(self, session: Session) -> None:
         """Make a session unavailable whose introduction has failed; few have seen it."""
@@ -93,8 +98,8 @@ class Presence:
             if session.changes == changes or session.over:
                 return roster
 
-    def _tell(self, session: Session, roster: Roster) -> None:
-        """Send a session all that it has missed: others' presence, and requests.
+    async def _tell(self, session: Session, roster: Roster) -> None:
+        """Send a session all that it has missed, as fast as it reads: presence, and requests.
 
         A contact's own session knows whether it is to be shown (§4.3.2): the contact's roster
         named its audience, and `Delivery.show` and `Delivery.hide` have kept it up to date.
@@ -102,11 +107,15 @@ class Presence:
         for other in self._sessions.available(session.account):
             if other is not session and other.presence is not None:
                 session.send(other.presence.to(session.account))
-        for contact, item in roster.items():
-            if item.sees:
-                self._answer_probe(session, contact)
+        for item in roster.values():
             if item.request is not None:
                 self._ask_again(session, item.request)
+        for contact, item in roster.items():
+            await session.outbox.when_taken()
+            if session.over:
+                return
+            if item.sees:
+                self._answer_probe(session, contact)
 
     def _ask_again(self, session: Session, request: str) -> None:
         try:
@@ -141,8 +150,13 @@ class Presence:
             session.directed.add(account)
 
     def unavailable(self, session: Session, presence: domish.Element) -> None:
-        """Tell all who knew of a session that it is there no more (§4.5.2)."""
+        """Tell all who knew of a session that it is there no more (§4.5.2).
+
+        Of a presence that is longer than may be kept, no more than that is sent.
+        """
         copies = Copies(presence)
+        if len(copies) > PRESENCE_LENGTH:
+            copies = unavailable(session.address)
         self._delivery.broadcast(copies, [session.account])
         self._withdraw(session, copies)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
 
@@ -12,8 +13,23 @@ from invitereg.errors import Refused
 from invitereg.interfaces import IAccountStore
 
 
+class Outgoing(Protocol):
+    """What is on its way to a client; `invitereg.xmpp.outbox.Outbox` is one."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits that others cannot add to it."""
+
+    def when_taken(self) -> Deferred[None]:
+        """Fire when nothing waits any more, or when it no longer matters."""
+
+
 class Connection(Protocol):
     """What a session is spoken to by; `invitereg.xmpp.stream.ClientStream` is one."""
+
+    @property
+    def outbox(self) -> Outgoing:
+        """What is on its way to it."""
 
     def send(self, obj: str) -> None:
         """Write a stanza's XML; harmless if it has ended."""
@@ -37,6 +53,7 @@ class Session:
         directed: bare JIDs of others that were sent presence by name (RFC 6121 §4.6).
         changes: counts what has changed in who sees whom here; see `Presence`.
         over: it has been forgotten, and gets nothing any more.
+        outbox: what is on its way to the client.
     """
 
     def __init__(
@@ -57,6 +74,7 @@ class Session:
         self.directed: set[str] = set()
         self.changes = 0
         self.over = False
+        self.outbox = connection.outbox
         self.send = connection.send
         self.end = connection.end
 

@@ -29,10 +29,10 @@ from invitereg.domain.sessions import Session
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
-from invitereg.xmpp.backlog import UnreadAnswers
 from invitereg.xmpp.deadlines import WITHOUT_A_WORD, Deadlines
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.inbox import Inbox
+from invitereg.xmpp.outbox import Outbox
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.peer import peer_address
 from invitereg.xmpp.phases import ACCEPTED, NS_CLIENT, STANZA_LIMITS, Phase
@@ -52,6 +52,7 @@ class ClientStream(XmlStream):
         username: the account's localpart, from the phase AUTHENTICATED on.
         credentials_set_at: when the password was set that opened this stream.
         session: what the domain knows it by, from the phase BOUND on.
+        outbox: what is on its way to the client.
     """
 
     namespace = NS_CLIENT
@@ -71,7 +72,7 @@ class ClientStream(XmlStream):
         self.credentials_set_at: datetime | None = None
         self.session: Session | None = None
         self.closing = False
-        self._inbox = Inbox(self._take, lambda: self._unread.too_many, self._handler_failed)
+        self._inbox = Inbox(self._take, lambda: self.outbox.paused, self._handler_failed)
         self._heard = False
 
     @property
@@ -100,8 +101,8 @@ class ClientStream(XmlStream):
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
         for name in ("tls", "header", "idle", "login"):
             self._deadlines.start(name)
-        self._unread = UnreadAnswers(self._inbox.go_on, self._deadlines)
-        self._unread.watch(self.transport)
+        self.outbox = Outbox(self._inbox.go_on, self._deadlines)
+        self.outbox.connect(self.transport)
         self._inbox.transport = self.transport
         super().connectionMade()
 
@@ -141,6 +142,7 @@ class ClientStream(XmlStream):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget everything; called by the reactor."""
         self._stop()
+        self.outbox.clear()
         self._deadlines.cancel_all()
         super().connectionLost(reason)
 
@@ -195,9 +197,9 @@ class ClientStream(XmlStream):
         self.phase = Phase.SECURED
         self._deadlines.start("header")
         self.reset()
-        self.transport.unregisterProducer()
+        self.outbox.disconnect()
         self.transport.startTLS(self.factory.tls(self.domain.name))
-        self._unread.watch(self.transport)
+        self.outbox.connect(self.transport)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:
         self.send(starttls.encryption_required())
@@ -236,8 +238,7 @@ class ClientStream(XmlStream):
 
     def authenticated(self, username: str, credentials_set_at: datetime) -> None:
         """Wait for the client's new stream header; what it sent before is thrown away."""
-        self.username = username
-        self.credentials_set_at = credentials_set_at
+        self.username, self.credentials_set_at = username, credentials_set_at
         self.phase = Phase.AUTHENTICATED
         self._deadlines.cancel("idle")
         self._deadlines.start("header")
@@ -264,10 +265,8 @@ class ClientStream(XmlStream):
         """Write an element or text, unless the stream has ended."""
         if self.closing:
             return
-        data = in_bytes(obj)
-        super().send(data)
-        self._unread.written(len(data))
-        if self._unread.far_too_many:
+        self.outbox.write(in_bytes(obj))
+        if self.outbox.overfull:
             self._log.info("closed a stream whose client does not read what it is sent")
             self.closing = True
             # Not now: who sends to many would have all those streams end within each other.
@@ -289,6 +288,7 @@ class ClientStream(XmlStream):
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
         self._stop()
+        self.outbox.clear()
         self.transport.abortConnection()
 
     def _close(self) -> None:
@@ -299,7 +299,7 @@ class ClientStream(XmlStream):
         self._deadlines.start("close")
         self._stop()
         self._inbox.resume()
-        self.transport.unregisterProducer()
+        self.outbox.disconnect()
         self.transport.loseConnection()
 
     def _stop(self) -> None:

@@ -16,6 +16,8 @@ from invitereg.testing import START, make_account, make_credentials, memory_stor
 class Connection:
     """A session that remembers how it was ended."""
 
+    outbox = None
+
     def __init__(self, resource="balcony", set_at=START):
         self.ended = None
         self.session = Session(JID(f"juliet@example.com/{resource}"), set_at, self)

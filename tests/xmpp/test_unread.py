@@ -1,9 +1,50 @@
-"""A client that does not read what others send it."""
+"""Clients that are slow to read what others send them, or do not read it at all."""
 
-from invitereg.xmpp.backlog import MAX_UNREAD
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invitereg.domain.presence import PRESENCE_LENGTH
+from invitereg.xmpp import outbox
+from invitereg.xmpp.outbox import MAX_UNREAD, MAX_WAITING, PIECE
+from tests.xmpp.messages import error_of
 from tests.xmpp.people import JULIET, NURSE, ROMEO, PeopleTestCase, bodies, told
 
 BIG = 100_000
+PING = "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>"
+
+
+class SlowReader:
+    """What a client has not read yet: its transport takes 64 KiB beyond it, as TCP's does."""
+
+    def __init__(self, client):
+        self.client = client
+        self.unread = 0
+        self.most = 0
+        self.paused = False
+        self._write = client.transport.write
+        client.transport.write = self.take
+
+    def take(self, data):
+        """Keep what is written."""
+        self._write(data)
+        self.unread += len(data)
+        self.most = max(self.most, self.unread)
+        if self.unread > PIECE and not self.paused:
+            self.paused = True
+            self.client.transport.producer.pauseProducing()
+
+    def read(self):
+        """Read all that has come so far; returns whether that was anything."""
+        anything, self.unread = self.unread > 0, 0
+        if self.paused:
+            self.paused = False
+            self.client.transport.producer.resumeProducing()
+        return anything
+
+    def read_all(self):
+        """Read until nothing more comes."""
+        while self.read():
+            pass
 
 
 class UnreadTests(PeopleTestCase):
@@ -26,13 +67,51 @@ class UnreadTests(PeopleTestCase):
         """The transport says that all has been read."""
         self.romeo.stream.transport.producer.resumeProducing()
 
-    def test_closed(self):
-        """What waits for a client has a limit; past it the connection is dropped."""
+    def fill(self, client, size=MAX_UNREAD):
+        """The service itself writes so much."""
+        client.stream.send("x" * size)
+
+    def test_come_back(self):
+        """What waits for a client has a limit; past it others get back what they send."""
         self.stop_reading()
-        self.write(times=MAX_UNREAD // BIG)
+        self.write(times=MAX_WAITING // BIG + 1)
+        self.assertSilent(self.juliet)
+        self.write()
+        self.assertUnavailable(self.juliet.receive()[0])
+        for to in (ROMEO, f"{ROMEO}/r"):
+            reply = self.juliet.ask(f"<message type='chat' to='{to}'><body/></message>")
+            self.assertUnavailable(reply)
+        ping = PING.replace("<iq", f"<iq to='{ROMEO}/r'")
+        self.assertUnavailable(self.juliet.ask(ping))
+        nurse = self.session(NURSE)
+        nurse.send(f"<presence to='{ROMEO}'/>", f"<presence to='{ROMEO}/r'/>")
+        self.go_on_reading()
+        self.assertEqual(len(bodies(self.romeo)), MAX_WAITING // BIG + 1)
+        self.write()
+        self.assertEqual(len(bodies(self.romeo)), 1)
+
+    def test_other_session(self):
+        """Meanwhile another session of the account gets it, where there is one."""
+        other = self.session(f"{ROMEO}/other", "<presence><priority>-1</priority></presence>")
+        self.juliet.receive()
+        self.stop_reading()
+        self.fill(self.romeo, MAX_WAITING + 1)
+        self.write()
+        self.assertUnavailable(self.juliet.receive()[0])
+        other.send("<presence/>")
+        self.juliet.receive()
+        other.receive()
+        self.write()
+        self.assertEqual(len(bodies(other)), 1)
+
+    def test_closed(self):
+        """What contacts can add all the same has a limit, past which the connection drops."""
+        self.stop_reading()
+        self.fill(self.romeo, MAX_UNREAD - 100)
         self.listener.wait(seconds=0)
         self.assertFalse(self.romeo.transport.aborted)
-        self.write()
+        self.juliet.send("<presence/>" * 2)
+        self.juliet.receive()
         self.listener.wait(seconds=0)
         self.assertTrue(self.romeo.transport.aborted)
         self.assertEqual(told(self.juliet), [(f"{ROMEO}/r", "unavailable", "")])
@@ -45,10 +124,22 @@ class UnreadTests(PeopleTestCase):
         """Who reads on, however slowly, may be sent any amount."""
         for _ in range(5):
             self.stop_reading()
-            self.write(times=MAX_UNREAD // BIG)
+            self.write(times=MAX_WAITING // BIG)
             self.go_on_reading()
-            self.assertEqual(len(bodies(self.romeo)), MAX_UNREAD // BIG)
+            self.assertEqual(len(bodies(self.romeo)), MAX_WAITING // BIG)
         self.assertFalse(self.romeo.closed)
+
+    def test_piece_by_piece(self):
+        """A piece within two minutes is enough, however much there is altogether."""
+        reader = SlowReader(self.romeo)
+        self.write(times=20)
+        for _ in range(10):
+            self.listener.wait(seconds=119)
+            self.assertFalse(self.romeo.closed)
+            self.assertTrue(reader.read())
+        self.assertLessEqual(reader.most, 2 * PIECE)
+        self.listener.wait(seconds=120)
+        self.assertTrue(self.romeo.transport.aborted)
 
     def test_much_at_once(self):
         """Nor is it any matter how much comes at once while it is taken."""
@@ -56,6 +147,49 @@ class UnreadTests(PeopleTestCase):
         self.listener.wait(seconds=0)
         self.assertSilent(self.juliet)
         self.assertFalse(self.romeo.closed)
+
+    @settings(max_examples=20, deadline=None)
+    @given(
+        st.sampled_from(
+            [
+                '<x a="{}"/>'.format("'" * 250_000),
+                "<body>{}</body>".format(">" * 250_000),
+                "<body>{}</body>".format("x" * 250_000),
+                "<x xmlns:p='urn:{}'>{}</x>".format("u" * 500, "<p:a/>" * 5000),
+                "<p:x xmlns:p='urn:{}' p:a=''/>".format("u" * 250_000),
+            ]
+        ),
+        st.integers(1, 3),
+    )
+    def test_one_turn(self, inner, times):
+        """What one stanza becomes when it is written never ends the stream of a reader."""
+        self.setUp()
+        reader = SlowReader(self.romeo)
+        for _ in range(times):
+            self.juliet.send(f"<message to='{ROMEO}'>{inner}</message>")
+            self.listener.wait(seconds=0)
+            reader.read_all()
+        self.assertEqual(len(self.romeo.receive()), times)
+        self.assertEqual(self.romeo.ask(PING)["type"], "result")
+
+    def test_in_order(self):
+        """All that waits comes, and comes in order."""
+        reader = SlowReader(self.romeo)
+        for number in range(10):
+            text = f"{number}" * 50_000
+            self.juliet.send(f"<message to='{ROMEO}'><body>{text}</body></message>")
+        reader.read_all()
+        self.assertEqual([body[0] for body in bodies(self.romeo)], list("0123456789"))
+
+    def test_end(self):
+        """Who is closed while much waits gets all of it first."""
+        SlowReader(self.romeo)
+        self.write(times=5)
+        self.romeo.send("</stream:stream>")
+        self.romeo.stream.end("system-shutdown")
+        self.assertEqual(len(self.romeo.receive()), 6)
+        self.assertTrue(self.romeo.raw.endswith("</stream:stream>"))
+        self.assertTrue(self.romeo.closed)
 
     def test_others(self):
         """Nobody else is slowed: the writer is heard, and so is everybody else."""
@@ -71,10 +205,57 @@ class UnreadTests(PeopleTestCase):
         for number, name in enumerate(everybody):
             self.book.befriend(name, everybody[number - 1])
         clients = [self.session(name) for name in everybody]
+        self.patch(outbox, "MAX_UNREAD", MAX_WAITING // 2)
         for client in clients:
             client.stream.transport.producer.pauseProducing()
-            client.stream.send("x" * MAX_UNREAD)
-        clients[0].stream.send("x" * 1000)
+            self.fill(client, MAX_WAITING // 2)
+        self.fill(clients[0], 1000)
         for _ in clients:
             self.listener.wait(seconds=0)
         self.assertTrue(all(client.transport.aborted for client in clients))
+
+
+class ArrivalTests(PeopleTestCase):
+    def test_many_contacts(self):
+        """Who logs in learns of all contacts as fast as they read, and of no more at once."""
+        contacts = [f"guest{number}@example.com" for number in range(40)]
+        status = "x" * (PRESENCE_LENGTH - 500)
+        for name in contacts:
+            self.book.befriend(ROMEO, name)
+            self.session(name, f"<presence><status>{status}</status></presence>")
+        romeo = self.session(ROMEO, presence="")
+        reader = SlowReader(romeo)
+        romeo.send("<presence/>", PING)
+        while reader.read():
+            self.assertFalse(romeo.stream.outbox.behind)
+            self.assertLess(reader.most, 2 * PIECE)
+        received = romeo.receive()
+        self.assertEqual(received.pop()["id"], "p")
+        self.assertEqual(
+            {stanza["from"] for stanza in received if stanza["from"] != f"{ROMEO}/r"},
+            {f"{name}/r" for name in contacts},
+        )
+
+    def test_gone_meanwhile(self):
+        """Who leaves before having read it all leaves nothing behind."""
+        self.book.befriend(ROMEO, JULIET)
+        self.session(JULIET)
+        romeo = self.session(ROMEO, presence="")
+        romeo.stream.transport.write = lambda _data: romeo.transport.producer.pauseProducing()
+        romeo.send("<presence/>", PING)
+        romeo.lose()
+        self.assertEqual(self.listener.sessions.of(ROMEO), [])
+
+    def test_long_presence(self):
+        """Presence that is too long for all contacts is refused, or sent without its text."""
+        self.book.befriend(ROMEO, JULIET)
+        juliet, romeo = self.session(JULIET), self.session(ROMEO)
+        juliet.receive()
+        for status in (">" * 250_000, "x" * PRESENCE_LENGTH):
+            long = f"<presence><status>{status}</status></presence>"
+            reply = romeo.ask(long)
+            self.assertEqual(error_of(reply)[:2], ("modify", "policy-violation"))
+            self.assertSilent(juliet)
+        romeo.send(long.replace("<presence", "<presence type='unavailable'"))
+        self.assertEqual(told(juliet), [(f"{ROMEO}/r", "unavailable", "")])
+        self.assertLess(len(juliet.raw), 10_000)
