@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from invitereg.errors import Overloaded, Unavailable
-from invitereg.jobs import PATIENCE_SECONDS, Backlog, Job, Lane
+from invitereg.jobs import PATIENCE_SECONDS, Backlog, Job, Lane, current_client
 from invitereg.logs import FaultLog
 
 T = TypeVar("T")
@@ -118,8 +118,9 @@ class Threads:
         if self._stopping:
             raise Unavailable("stopping")
         lane.require_moving()
-        self._backlog.enter()
-        job = Job()
+        client = current_client()
+        self._backlog.enter(client)
+        job = Job(client)
         overdue = self._reactor.callLater(PATIENCE_SECONDS, lane.give_up, job)
         job.done.addBoth(_no_longer_due, overdue)
         return job
@@ -127,7 +128,7 @@ class Threads:
     def _finish(self, lane: Lane, answers: "Answers") -> None:
         for job, outcome in answers:
             # Left first: who is answered may go on with the next step of its work at once.
-            self._backlog.leave()
+            self._backlog.leave(job.client)
             lane.finish(job, outcome)
         if self._stopping:
             self._end_if_drained()

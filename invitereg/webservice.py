@@ -11,7 +11,7 @@ from invitereg.config import Config, Tls
 from invitereg.interfaces import IAccounts
 from invitereg.issuer import Issuer
 from invitereg.policy.networks import Address, Share
-from invitereg.policy.values import Domain, within
+from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.store.store import Store
 from invitereg.tls import Certificates
@@ -94,9 +94,7 @@ class WebService:
         # Which site it is for is not known yet: an address exempt at any domain is exempt.
         limits = [domain.policy.limits for domain in self._domains.values()]
         exempt = any(limit.allowlisted(address) for limit in limits)
-        if exempt or within(address, self._door.trusted_proxies):
-            return ()
-        return limits[0].shares(address)
+        return () if exempt else limits[0].shares(address)
 
     def _site_listeners(self) -> Listeners:
         site, web = self._door.listener(), self._config.web

@@ -11,8 +11,9 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
+from invitereg.jobs import Client, on_behalf_of
 from invitereg.model import generate_invite_id
-from invitereg.policy.values import Address
+from invitereg.policy.networks import Address, Share
 from invitereg.web.connections import WebConnections
 from invitereg.web.settings import SiteSettings
 
@@ -40,12 +41,14 @@ class WebRequest(Request):
     Attributes:
         served: the site that is asked for.
         client: the address by which the request is judged.
+        shares: the networks in which it is counted.
         too_large: its body passes the limit, and was not kept.
         route: what was asked for, without what is secret in it, for log and metrics.
     """
 
     served: SiteSettings
     client: Address
+    shares: tuple[Share, ...] = ()
     too_large = False
     route = "other"
     _log = Logger()
@@ -57,6 +60,11 @@ class WebRequest(Request):
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         """Say what came of it, in the words of RFC 9110 §15, of which Twisted lacks some."""
         super().setResponseCode(code, message or HTTPStatus(code).phrase.encode())
+
+    def render(self, resource: Any) -> None:
+        """Answer by a resource, on behalf of the client."""
+        with on_behalf_of(Client("web", self.shares)):
+            super().render(resource)
 
     def gotLength(self, length: int | None) -> None:
         """Prepare for the body."""
@@ -203,7 +211,8 @@ class Channel(HTTPChannel):
 
     def _count(self, host: str | None) -> None:
         self._counted_as = host
-        if not self.owner.connections.add(self, host):
+        limited = None if self.owner.is_proxy(host) else host
+        if not self.owner.connections.add(self, limited):
             self._turn_away()
 
     def _turn_away(self) -> None:

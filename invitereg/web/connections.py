@@ -1,6 +1,7 @@
-"""How many connections to the site are open, of each network and altogether."""
+"""How much of the site each network has: connections, and requests under way."""
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from invitereg.policy.networks import Address, Occupancy, Share, nested_shares
 from invitereg.policy.values import parse_address
@@ -25,6 +26,7 @@ class WebConnections:
         """``shares`` returns the networks in which an address counts: none, if it is exempt."""
         self.altogether = altogether
         self._networks = Occupancy(per_network)
+        self._requests = Occupancy(per_network)
         self._shares = shares
         self._open: dict[Hashable, tuple[Share, ...]] = {}
 
@@ -34,15 +36,19 @@ class WebConnections:
 
     @property
     def per_network(self) -> int:
-        """How many may be open from one network; may be replaced while running."""
+        """How many may be open from one network; may be replaced while running.
+
+        As many requests of one network may be under way: where a trusted proxy has the
+        connections, it is these that are counted.
+        """
         return self._networks.per_network
 
     @per_network.setter
     def per_network(self, most: int) -> None:
-        self._networks.per_network = most
+        self._networks.per_network = self._requests.per_network = most
 
     def add(self, connection: Hashable, host: str | None) -> bool:
-        """Count a connection, or count it anew as that of ``host``.
+        """Count a connection, or count it anew as that of ``host``; None counts in no network.
 
         Returns:
             False if it is one too many; it is not counted then.
@@ -58,3 +64,16 @@ class WebConnections:
     def remove(self, connection: Hashable) -> None:
         """Count a connection no longer, if it was counted."""
         self._networks.remove(self._open.pop(connection, ()))
+
+    def begin(self, request: Any) -> bool:
+        """Count a request, whose ``shares`` are set, until it is answered or its client gone.
+
+        Returns:
+            False if it is one too many of its network; it is not counted then.
+        """
+        shares = self._shares(request.client)
+        if not self._requests.add(shares):
+            return False
+        request.shares = shares
+        request.notifyFinish().addBoth(lambda _end: self._requests.remove(shares))
+        return True

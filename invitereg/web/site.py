@@ -25,7 +25,7 @@ class WebDoor:
         sites: by domain; may be replaced while running.
         trusted_proxies: whose X-Forwarded-For is believed; likewise.
         access_log: told of every request that was answered.
-        connections: counts the connections that are open.
+        connections: counts the connections that are open, and the requests under way.
     """
 
     def __init__(
@@ -109,6 +109,7 @@ class Plain(Resource):
 
 
 _MISDIRECTED = Plain(421, "There is no such site here.")  # RFC 9110 §15.5.20
+_BUSY = Plain(503, "Too many requests of your network are under way. Please try again.")
 _UNREADABLE = Plain(400, "This request cannot be read.")
 
 
@@ -130,6 +131,10 @@ class _Front(Resource):
             return _UNREADABLE
         forwarded = header_values(request, "x-forwarded-for")
         request.client = client_address(peer, forwarded, door.trusted_proxies)
+        if not door.connections.begin(request):
+            secure(request.responseHeaders, https=False)
+            request.setHeader(b"Retry-After", b"1")
+            return _BUSY
         part = door.part_for(request)
         site = getattr(request, "served", None)
         secure(request.responseHeaders, https=site is not None and site.https)

@@ -21,6 +21,7 @@ from invitereg._version import __version__
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.domain.sessions import Session
 from invitereg.interfaces import IAccounts
+from invitereg.jobs import Client
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
@@ -157,6 +158,11 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         counted = None if self._exempt(stream.address) else stream.address
         if not self._door.streams.add(stream, counted, limits):
             stream.end("resource-constraint", "Too many connections.")
+
+    def client(self, address: Address | None) -> Client:
+        """Return as whose the jobs of a stream are counted."""
+        limits = next(iter(self.domains.values())).policy.limits
+        return Client("c2s", () if self._exempt(address) else limits.shares(address))
 
     def _connected(self, stream: ClientStream) -> None:
         handlers = StreamHandlers(stream)

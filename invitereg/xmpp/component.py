@@ -22,6 +22,7 @@ from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
 from invitereg.errors import Refused, Unavailable
+from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
 from invitereg.registrar import Registrar, Submission
 from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
@@ -132,7 +133,10 @@ class ComponentDoor(XMPPHandler):
         if _is_handled(iq) or "@" in iq.getAttribute("to", "").partition("/")[0]:
             return
         iq.handled = True  # type: ignore[attr-defined]  # read by wokkel
-        Deferred.fromCoroutine(self._reply(iq, answer)).addErrback(
+        # How many of whom are at once is for `_at_once` to say.
+        with on_behalf_of(Client("component")):
+            working = Deferred.fromCoroutine(self._reply(iq, answer))
+        working.addErrback(
             lambda failure: self._log.failure("a component's request failed", failure)
         )
 

@@ -26,6 +26,7 @@ from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.domain.sessions import Session
+from invitereg.jobs import on_behalf_of
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
@@ -157,10 +158,8 @@ class ClientStream(XmlStream):
         self.end("internal-server-error")
 
     def _take(self, element: Any) -> None:
-        if element is None:  # the end of the stream
-            self._close()
-        else:
-            self._receive(element)
+        with on_behalf_of(self.factory.client(self.address)):
+            self._close() if element is None else self._receive(element)  # None: the end
 
     def _receive(self, element: domish.Element) -> None:
         name = (element.uri, element.name)

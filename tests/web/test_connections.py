@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.pages import notFound
 from zope.interface import directlyProvides
 
-from invitereg.policy.networks import nested_shares
 from invitereg.web.channel import IDLE_SECONDS, PROXY_IDLE_SECONDS, REQUEST_SECONDS
 from invitereg.web.connections import WebConnections
 from invitereg.web.settings import SiteSettings
@@ -77,11 +76,7 @@ class ConnectionCase(SynchronousTestCase):
             pages=notFound(),
             reactor=self.clock,
         )
-        self.door.connections = WebConnections(
-            self.per_network,
-            self.altogether,
-            lambda address: () if self.door.is_proxy(str(address)) else nested_shares(address),
-        )
+        self.door.connections = WebConnections(self.per_network, self.altogether)
         self.factory = self.door.listener()
 
     def client(self, host: str | None = ANYBODY, **options: bool) -> Client:

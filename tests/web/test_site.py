@@ -17,6 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.pages import notFound
 
 from invitereg.config.webkeys import WebKeys
+from invitereg.errors import Unavailable
+from invitereg.jobs import current_client
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.web.channel import IDLE_SECONDS, MAX_BODY, REQUEST_SECONDS
 from invitereg.web.settings import SiteSettings
@@ -347,6 +349,57 @@ class ForwardedTests(WebCase):
         for address, status in (("198.51.100.7", 403), ("192.0.2.1", 200)):
             page = await self.get("/register", headers={"X-Forwarded-For": address})
             self.assertEqual(page.code, status)
+
+
+class UnderWayTests(WebCase):
+    """Requests that are being answered, behind a proxy."""
+
+    trusted_proxies = (ip_network("127.0.0.1/32"),)
+    policy = Policy(registration_invite_only=False)
+
+    async def test_counted(self) -> None:
+        """The work that a visitor causes counts as that of their own network."""
+        clients: list[Any] = []
+        look_up = self.store.look_up
+
+        def note(query: Any) -> Any:
+            clients.append(current_client())
+            return look_up(query)
+
+        self.patch(self.store, "look_up", note)
+        for address, network in (
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("2001:db8::1", "2001:db8::/64"),
+        ):
+            for path in ("/register", "/invite/nosuch"):
+                await self.get(path, headers={"X-Forwarded-For": address})
+                client = clients.pop()
+                self.assertEqual((client.door, client.shares[0].network), ("web", network))
+
+    async def test_under_way(self) -> None:
+        """Behind a proxy, so many requests of one network are answered at once."""
+        self.door.connections.per_network = 3
+        waiting: list[Deferred[Any]] = []
+        self.patch(
+            self.store, "look_up", lambda _query: waiting.append(Deferred()) or waiting[-1]
+        )
+        headers = {"X-Forwarded-For": "192.0.2.1"}
+        asked = [
+            Deferred.fromCoroutine(self.get("/register", headers=headers)) for _ in range(3)
+        ]
+        while len(waiting) < 3:
+            await later()
+        busy = await self.get("/register", headers=headers)
+        self.assertEqual((busy.code, self.header(busy, "retry-after")), (503, "1"))
+        other = Deferred.fromCoroutine(
+            self.get("/register", headers={"X-Forwarded-For": "192.0.2.2"})
+        )
+        while len(waiting) < 4:
+            await later()
+        for one in waiting:
+            one.errback(Unavailable("x"))
+        self.assertEqual({(await one).code for one in (*asked, other)}, {503})
+        self.assertEqual(len(self.door.connections._requests), 0)
 
 
 class DirectTests(ForwardedTests):

@@ -4,6 +4,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from invitereg.accounts.scram import SCRAM_SHA_256
+from invitereg.jobs import current_client
 from invitereg.policy.values import Limit
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import error_of, plain, preauth, registration
@@ -149,6 +150,21 @@ class GuessTests(DoorTestCase):
         self.assertEqual(self.guess(1, THERE), [("cancel", "item-not-found")])
         self.listener.wait(minutes=10, seconds=1)
         self.assertEqual(self.guess(1), [("cancel", "item-not-found")])
+
+    def test_whose_work(self):
+        """The work that a client causes counts as that of its network."""
+        clients, look_up = [], self.listener.store.look_up
+
+        def note(query):
+            clients.append(current_client())
+            return look_up(query)
+
+        self.patch(self.listener.store, "look_up", note)
+        for address in (HERE, THERE):
+            self.listener.opened(address=address).ask(preauth("wrong"))
+        self.assertEqual([one.door for one in clients], ["c2s", "c2s"])
+        networks = [one.shares[0].network for one in clients]
+        self.assertEqual(networks, [f"{HERE}/32", f"{THERE}/32"])
 
     def test_known_tokens_are_no_guesses(self):
         """Trying an expired token again and again keeps nobody out."""
