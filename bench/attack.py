@@ -147,7 +147,7 @@ def site(door: Door) -> Iterator[Site]:
 
 @contextmanager
 def _embedded(settings: str) -> Iterator[Service]:
-    service = Service(settings)
+    service = Service(settings, limited=True)
     service.program = _with_files(service)
     try:
         service.start()

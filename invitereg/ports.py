@@ -14,6 +14,8 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from invitereg.config.endpoints import is_proxied
+from invitereg.connections import ConnectionGate, ForwardedFactory, GatedFactory
 from invitereg.logs import FaultLog
 
 BACKLOG = 4096
@@ -36,8 +38,10 @@ class Ports:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, gate: ConnectionGate | None = None) -> None:
+        """``gate`` decides which connections are taken; None takes those of everybody."""
         self._reactor = reactor
+        self._gate = gate
         self._open: list[Any] = []
 
     def listen(
@@ -81,9 +85,13 @@ class Ports:
         if hasattr(port, "factory"):
             faults = FaultLog(self._log, f"Port {text}")
             port.factory = SparingFactory(port.factory, descriptors, faults)
+            if self._gate is not None and not is_proxied(text):
+                port.factory = GatedFactory(port.factory, self._gate)
         return port
 
     def _listen(self, text: str, factory: Any) -> Any:
+        if self._gate is not None and is_proxied(text):
+            factory = ForwardedFactory(factory, self._gate)
         listening = serverFromString(self._reactor, text).listen(factory)
         return listening if "backlog=" in text else listening.addCallback(_queue_many)
 

@@ -20,6 +20,7 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
+from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
@@ -92,7 +93,9 @@ class InviteregService(Service):
         self._web = WebService(config, self._domains, self._now, reactor)
         self._watches: list[LoopingCall] = []
         self._threads = Threads(reactor, config.work_queue)
-        self._ports = Ports(reactor)
+        rate = ConnectionRate(config.connections, reactor.seconds)
+        self._gate = ConnectionGate(self._domains, rate, config.trusted_proxies)
+        self._ports = Ports(reactor, self._gate)
         self._database: Database | None = None
         self._streams: StreamCount | None = None
         self._registrar: Registrar | None = None
@@ -170,7 +173,7 @@ class InviteregService(Service):
             (*door.embedded.chores(), *behind.chores()),
             self._domains,
             keep_of(self._config),
-            [door.registrar.refusals, door.failed_logins, self._guard],
+            [door.registrar.refusals, door.failed_logins, self._gate.refusals, self._guard],
             [door.embedded.teller.forget_old, *behind.old_errands()],
         )
 
@@ -289,6 +292,8 @@ class InviteregService(Service):
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
         self._domains.update(config.domains)
+        self._gate.rate.limit = config.connections
+        self._gate.trusted_proxies = config.trusted_proxies
         self._tls = tls
         self._web.replace(config, sites)
         if removed := [name for name in self._domains if name not in config.domains]:

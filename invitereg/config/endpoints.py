@@ -46,6 +46,11 @@ def fixed_endpoint(text: str) -> str | None:
     return None if _port(text) == 0 else text
 
 
+def is_proxied(text: str) -> bool:
+    """Whether a proxy connects there, and tells for whom (``haproxy:``, PROXY protocol)."""
+    return _without_proxy(text) != text
+
+
 def _check_port(text: str) -> None:
     port = _port(text)
     if port is not None and not 0 <= port <= _HIGHEST_PORT:

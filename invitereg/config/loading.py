@@ -58,7 +58,7 @@ class Config:
         upstreams: the server behind each domain that has one, by its name.
         data_dir: it need not exist yet.
         store: ``sqlite``.
-        streams, web_limits, work_queue: limits of the process, not of a domain.
+        connections, streams, web_limits, work_queue: limits of the process, not of a domain.
         accounts: how those are kept that invitereg keeps itself.
         backends: the server behind each domain that has one, by its name.
         keep_addresses, keep_invites, keep_names: None is for ever.
@@ -77,6 +77,7 @@ class Config:
     c2s: C2s
     accounts: Accounts
     backends: Mapping[str, Backend]
+    connections: Limit
     streams: StreamLimits
     web_limits: WebLimits
     work_queue: int
@@ -210,6 +211,7 @@ def _config(
                 if keys.accounts.backend != "embedded" or keys.component is not None
             }
         ),
+        connections=limits.connections.limit(),
         streams=limits.streams,
         web_limits=limits.web,
         work_queue=limits.work_queue,

@@ -220,6 +220,17 @@ class PolicyKeys(Section):
     limits: LimitKeys = LimitKeys()
 
 
+class ConnectionLimitKeys(Section):
+    """Connections begun from one network, at all ports: so many at once, then evenly spread."""
+
+    per_network: Count = 20
+    period: Duration = timedelta(seconds=1)
+
+    def limit(self) -> Limit:
+        """As the ports take it."""
+        return Limit(max=self.per_network, period=self.period)
+
+
 class StreamLimits(Section):
     """How many streams may be open: those without a session, and the sessions of an account."""
 
@@ -238,6 +249,7 @@ class WebLimits(Section):
 class ServiceLimitKeys(LimitKeys):
     """The limits of all domains, with those of the service as a whole."""
 
+    connections: ConnectionLimitKeys = ConnectionLimitKeys()
     streams: StreamLimits = StreamLimits()
     web: WebLimits = WebLimits()
     work_queue: Count = 512

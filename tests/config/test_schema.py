@@ -40,6 +40,7 @@ class DefaultTests(ConfigCase):
         self.assertEqual(config.streams.unauthenticated_per_network, 100)
         self.assertEqual(config.streams.unauthenticated, 5000)
         self.assertEqual(config.work_queue, 512)
+        self.assertEqual(config.connections, Limit(max=20, period=timedelta(seconds=1)))
 
     def test_empty_sections(self) -> None:
         """A section without keys has its defaults too."""
@@ -80,6 +81,7 @@ policy:
     roster: 5
     roster_groups: 8
     roster_requests: 6
+    connections: {per_network: 3, period: 2s}
     streams: {unauthenticated_per_network: 5, unauthenticated: 6}
     web: {connections_per_network: 8, connections: 9}
     work_queue: 7
@@ -93,6 +95,7 @@ policy:
         self.assertEqual(domain.instructions, "Hello")
         self.assertIsNone(config.keep_addresses)
         self.assertEqual((config.streams.unauthenticated, config.work_queue), (6, 7))
+        self.assertEqual(config.connections, Limit(max=3, period=timedelta(seconds=2)))
         web = config.web_limits
         self.assertEqual((web.connections_per_network, web.connections), (8, 9))
         policy = domain.policy

@@ -66,11 +66,17 @@ class Service:
     program: tuple[str, ...] = (TWISTD,)
 
     def __init__(
-        self, settings: str = "", beside: "Service | None" = None, upstream: str = ""
+        self,
+        settings: str = "",
+        beside: "Service | None" = None,
+        upstream: str = "",
+        limited: bool = False,
     ) -> None:
         """Write a configuration, ``beside`` another service on the same data or in a folder.
 
-        ``upstream`` is how a server behind is reached, as a mapping in YAML.
+        All clients come from one address, so any number may connect unless it is ``limited``
+        as services are by default. ``upstream`` is how a server behind is reached, as a
+        mapping in YAML.
         """
         self.folder = beside.folder if beside else Path(tempfile.mkdtemp(prefix="invitereg-"))
         self.port, self.tls_port = free_ports()
@@ -89,7 +95,7 @@ class Service:
             f"c2s: {{listen: {endpoints[0]}, listen_tls: {endpoints[1]}"
             + (f", upstream: {upstream}" if upstream else "")
             + "}\n"
-            f"{settings}\n"
+            f"{settings if limited else _letting_all_connect(settings)}\n"
         )
 
     @property
@@ -280,6 +286,15 @@ def outcome(working: Any) -> Any:
     if isinstance(result, Failure):
         result.raiseException()
     return result
+
+
+def _letting_all_connect(settings: str) -> str:
+    """Settings with `limits.connections` so high that nobody reaches it."""
+    limit = "connections: {per_network: 1000000}"
+    for opening, key in (("limits: {", limit), ("policy: {", f"limits: {{{limit}}}")):
+        if opening in settings:
+            return settings.replace(opening, f"{opening}{key}, ", 1)
+    return f"{settings}\npolicy: {{limits: {{{limit}}}}}"
 
 
 def free_ports(count: int = 2) -> list[int]:

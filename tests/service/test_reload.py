@@ -54,7 +54,7 @@ class ReloadTests(ProcessCase):
         """What cannot change while it runs is named, and the rest is taken over."""
         service = self.service("policy: {allow_registration: true}\nkeep_addresses: 1d")
         service.start()
-        self.edit(service, "allow_registration: true", "limits: {work_queue: 99}")
+        self.edit(service, "limits: {", "limits: {work_queue: 99, ")
         self.edit(service, "data_dir: data", "data_dir: elsewhere")
         self.hang_up(service)
         await service.logged("restart to change data_dir, work_queue")

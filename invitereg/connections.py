@@ -1,0 +1,172 @@
+"""Refuses connections of networks that open too many, before TLS or anything else begins.
+
+A TLS handshake costs milliseconds of CPU, and whoever began it need not finish it. Each
+connection has one handshake at most, whether it begins with it or by STARTTLS, and one stream
+header before that: so to count connections bounds both, and streams that end at once.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+
+from invitereg.logs import RefusalLog
+from invitereg.policy.networks import Share
+from invitereg.policy.values import Address, Domain, Limit, Network, parse_address, within
+
+MAX_NETWORKS = 65536
+"""How many networks are remembered; of more, those of which nothing was heard longest go."""
+
+
+class ConnectionRate:
+    """Counts the connections begun in each network, at all ports together.
+
+    Each network may begin as many at once as its limit says, then as many again in every
+    period, evenly spread.
+
+    Attributes:
+        limit: may be replaced while running.
+    """
+
+    def __init__(self, limit: Limit, seconds: Callable[[], float]) -> None:
+        """``seconds`` is a clock that never jumps."""
+        self.limit = limit
+        self._seconds = seconds
+        # When all that was begun would have been begun at an even pace; the latest change last.
+        self._paid_until: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many networks are remembered."""
+        return len(self._paid_until)
+
+    def add(self, shares: tuple[Share, ...]) -> bool:
+        """Count a connection in each of the networks; False, and in none, if it is too many."""
+        now, period = self._seconds(), self.limit.period.total_seconds()
+        paid_until = {
+            share.network: max(now, self._paid_until.get(share.network, now))
+            + period / (share.times * self.limit.max)
+            for share in shares
+        }
+        # What is added up may be off by a rounding.
+        if any(moment - now > period * (1 + 1e-9) for moment in paid_until.values()):
+            return False
+        for network, moment in paid_until.items():
+            self._paid_until[network] = moment
+            self._paid_until.move_to_end(network)
+        self._forget(now)
+        return True
+
+    def _forget(self, now: float) -> None:
+        """Forget networks that have paid for all, from the one that came first on."""
+        while len(self._paid_until) > MAX_NETWORKS or (
+            self._paid_until and next(iter(self._paid_until.values())) <= now
+        ):
+            self._paid_until.popitem(last=False)
+
+
+class ConnectionGate:
+    """Decides which connections are taken.
+
+    Attributes:
+        rate: how many of one network are.
+        trusted_proxies: networks of proxies that connect for others, who are not counted.
+        refusals: what the log is told about those who are refused.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        rate: ConnectionRate,
+        trusted_proxies: tuple[Network, ...] = (),
+    ) -> None:
+        """``domains`` say which networks are exempt: one exempt at any of them is."""
+        self._domains = domains
+        self.rate = rate
+        self.trusted_proxies = trusted_proxies
+        self.refusals = RefusalLog(self._log)
+
+    def admits(self, address: Address | None) -> bool:
+        """Count a connection and return whether to take it; without an address, it is taken."""
+        # Which domain it is for is not known yet.
+        limits = [domain.policy.limits for domain in self._domains.values()]
+        exempt = any(limit.allowlisted(address) for limit in limits)
+        if address is None or exempt or within(address, self.trusted_proxies):
+            return True
+        if self.rate.add(limits[0].shares(address)):
+            return True
+        self.refusals.info(
+            "closed a connection from {address}: {rule}",
+            domain="any domain",
+            address=address,
+            rule="too many connections of its network (limits.connections)",
+        )
+        return False
+
+
+class GatedFactory(ServerFactory):
+    """Takes the connections for another factory that its gate admits, by their address."""
+
+    noisy = False
+
+    def __init__(self, factory: Any, gate: ConnectionGate) -> None:
+        self._factory = factory
+        self._gate = gate
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Return the protocol for a connection; None lets it be closed at once."""
+        return self._factory.buildProtocol(addr) if self._gate.admits(_host(addr)) else None
+
+    def doStop(self) -> None:
+        """Stop the other factory, which has been started by the port."""
+        self._factory.doStop()
+
+
+class _ForwardedProtocol(ProtocolWrapper):
+    """Waits for what a proxy says of its client, which comes before the first byte."""
+
+    factory: "ForwardedFactory"
+    _admitted = False
+
+    def __init__(self, factory: Any, wrapped: Any, proxy: Address | None) -> None:
+        super().__init__(factory, wrapped)
+        self._proxy = proxy
+
+    def dataReceived(self, data: bytes) -> None:
+        """Ask for the client once, and drop the connection if it is not admitted."""
+        if not self._admitted:
+            assert self.transport is not None  # noqa: S101 - it receives something
+            client = _host(self.transport.getPeer())
+            # What is the proxy's own, such as a check of our health, is no client's.
+            if client != self._proxy and not self.factory.gate.admits(client):
+                self.abortConnection()
+                return
+            self._admitted = True
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+
+class ForwardedFactory(WrappingFactory):
+    """Takes the connections that its gate admits by the address that a proxy tells.
+
+    It goes between the reader of the PROXY protocol and TLS.
+    """
+
+    noisy = False
+
+    def __init__(self, factory: Any, gate: ConnectionGate) -> None:
+        super().__init__(factory)  # type: ignore[no-untyped-call]
+        self.gate = gate
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Return the protocol for a connection from the proxy at ``addr``."""
+        wrapped = self.wrappedFactory.buildProtocol(addr)
+        return wrapped and _ForwardedProtocol(self, wrapped, _host(addr))
+
+
+def _host(address: Any) -> Address | None:
+    return parse_address(getattr(address, "host", None) or "")
