@@ -92,6 +92,8 @@ class Contacts:
         self._invitations = Invitations(domains, store, now)
         self._delivery = delivery
         self._now = now
+        # Of those whose roster is being read: how many read it, and how often it has changed.
+        self._reading: Counter[Owner] = Counter()
         self._pushed: Counter[Owner] = Counter()
         self._last_change: int | None = None
         self._telling = DeferredLock()
@@ -104,12 +106,18 @@ class Contacts:
         """What a session that asks for its roster gets; from now on it is told of changes."""
         session.interested = True
         owner = (session.domain, session.username)
-        while True:
-            pushed = self._pushed[owner]
-            roster = await self.roster(*owner)
-            # What was read before a change must not arrive after it.
-            if pushed == self._pushed[owner]:
-                return [item for item in roster.values() if item.listed]
+        self._reading[owner] += 1
+        try:
+            while True:
+                pushed = self._pushed[owner]
+                roster = await self.roster(*owner)
+                # What was read before a change must not arrive after it.
+                if pushed == self._pushed[owner]:
+                    return [item for item in roster.values() if item.listed]
+        finally:
+            self._reading[owner] -= 1
+            if not self._reading[owner]:
+                del self._reading[owner], self._pushed[owner]
 
     async def set_item(
         self, session: Session, jid: str, name: str, groups: tuple[str, ...]
@@ -240,5 +248,6 @@ class Contacts:
         send(*owner, lambda: stanza)
 
     def _push(self, owner: Owner, item: RosterItem | None, jid: str = "") -> None:
-        self._pushed[owner] += 1
+        if owner in self._reading:
+            self._pushed[owner] += 1
         self._delivery.to_interested(*owner, lambda: rosterxml.push(item, jid))

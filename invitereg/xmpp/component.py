@@ -33,6 +33,7 @@ from invitereg.xmpp.grants import RememberedGrants
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.rate import UnderWay
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
+from invitereg.xmpp.routing import parse_jid
 
 AT_ONCE, AT_ONCE_PER_ACCOUNT = 100, 4
 AT_ONCE_OF_SERVERS, AT_ONCE_PER_SERVER = 25, 10
@@ -142,7 +143,7 @@ class ComponentDoor(XMPPHandler):
 
     async def _reply(self, iq: domish.Element, answer: Any) -> None:
         try:
-            sender = JID(iq["from"])
+            sender = parse_jid(iq["from"])
             _require_prepared(sender, iq["from"])
             with self._under_way.one_more(self._at_once(sender)):
                 payload = await answer(sender, iq)

@@ -1,5 +1,6 @@
 """Rates and work under way, by sender, so that a few cannot use up what is for all."""
 
+import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from invitereg.errors import Throttled
 
 MINUTE = 60.0
+_SHORT = 64
 
 
 class Rate:
@@ -23,6 +25,7 @@ class Rate:
 
     def add(self, key: str) -> bool:
         """Count one more; False if it is one too many."""
+        key = _short(key)
         now = self._seconds()
         began, count = self._counts.get(key, (now, 0))
         if now - began >= MINUTE:
@@ -31,6 +34,11 @@ class Rate:
         if len(self._counts) > self._keys:
             self._counts.popitem(last=False)
         return count < self._most
+
+
+def _short(key: str) -> str:
+    """Return a key that takes little memory: a foreign address may have thousands of bytes."""
+    return key if len(key) <= _SHORT else hashlib.sha256(key.encode()).hexdigest()
 
 
 class FairRate:

@@ -43,6 +43,14 @@ class RosterTests(RosterTestCase):
         self.assertSilent(ignorant)
         self.assertEqual(self.roster(JULIET), items(push))
 
+    def test_nothing_kept(self):
+        """What has been pushed is remembered only while a roster is being read."""
+        client = self.session(JULIET)
+        client.send(presence("subscribe", ROMEO), roster_set(ITEM), GET_ROSTER)
+        self.assertGreaterEqual(len(client.receive()), 3)
+        contacts = self.listener.embedded.contacts
+        self.assertEqual((contacts._pushed, contacts._reading), ({}, {}))
+
     def test_answer_to_push(self):
         """What a client answers to a push is taken without a word."""
         client = self.session(JULIET)

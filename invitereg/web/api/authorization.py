@@ -9,6 +9,7 @@ from twisted.web.http import Request
 
 from invitereg.interfaces import IKeyStore
 from invitereg.keys import ApiKey, Scope
+from invitereg.logs import LINES_PER_ADDRESS, PerMinute
 from invitereg.model import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
 from invitereg.web.api.problems import REALM, Problem, missing_scope
@@ -74,6 +75,7 @@ class Authorization:
         self._rates = rates
         self._now = now
         self._seconds = seconds
+        self._over = PerMinute(LINES_PER_ADDRESS, seconds)
         self._known: dict[bytes, tuple[float, ApiKey]] = {}
 
     async def require(self, secret: str | None, scope: Scope) -> ApiKey:
@@ -89,7 +91,7 @@ class Authorization:
         if _SECRET.fullmatch(secret):
             key = await self._find(token_digest(secret))
         if key is None or not key.valid(self._now()):
-            if key is not None:
+            if key is not None and self._over.one_more():
                 self._log.info("the key {key_id} is over, and still used", key_id=key.id)
             raise _unauthorized(
                 "This key is not valid (any more).", "invalid-key", ', error="invalid_token"'

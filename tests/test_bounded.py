@@ -1,0 +1,207 @@
+"""Nothing that the service remembers grows for ever: each collection, and what bounds it."""
+
+import ast
+from collections.abc import Iterator
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.words.protocols.jabber import jid
+
+from invitereg.domain.addresses import bare_jid
+from invitereg.errors import Throttled
+from invitereg.registrar import Grant
+from invitereg.testing import make_invite
+from invitereg.xmpp import routing
+from invitereg.xmpp.grants import MOST_REMEMBERED, REMEMBERED_SECONDS, RememberedGrants
+from invitereg.xmpp.rate import FairRate, Rate, UnderWay
+from tests.test_structure import MODULES, PACKAGE
+
+# By what they grow with. Whoever adds one says here what bounds it, and tests that.
+BOUNDS = {
+    "the configuration, or the code": """
+        behind.ServersBehind._apis behind.ServersBehind._errands behind.ServersBehind._tellers
+        behind.ServersBehind._register_from behind.ServersBehind.accounts
+        behind.ServersBehind.components ports.Ports._open tap.InviteregService._watches
+        threads.Threads._batches upkeep.Upkeep._calls web/site.WebDoor._everywhere
+        web/site.WebDoor._parts
+        """,
+    "one call, or one object that is soon gone": """
+        accounts/trials._Trial.found domain/stanzaxml._Writer.parts exchange._Work._effects
+        tree.Tree._bearers tree.Tree.roots
+        """,
+    "connections that are open, which are limited": """
+        accounts/apiconnections.Connections._open domain/sessions.Sessions._sessions
+        domain/sessions.Sessions._spared policy/networks.Occupancy._open
+        web/connections.WebConnections._open web/health.Ready._waiting
+        xmpp/behind.Behind._waiting
+        xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
+        """,
+    "one connection's buffers, which are limited": """
+        xmpp/deadlines.Deadlines._calls xmpp/gateway.Gateway._held xmpp/inbox.Inbox._elements
+        xmpp/passwordcheck._Answers._waiting xmpp/rawbytes.RawBytes._kept
+        xmpp/tokens.WholeTokens._kept
+        """,
+    "one session's contacts, and accounts that are there": """
+        domain/sessions.Session.audience domain/sessions.Session.directed
+        """,
+    "what is under way, which is limited": """
+        domain/contacts.Contacts._reading domain/contacts.Contacts._pushed
+        domain/telling.Teller._told xmpp/componentstream.ComponentStream._asked
+        xmpp/rate.UnderWay._counts xmpp/telling.ComponentTeller._sent
+        """,
+    "registrations whose outcome is open": """
+        accounts/making.Making._absent_since accounts/making.Making._busy
+        accounts/making.Making._refused accounts/making.Making._unknown
+        """,
+    "what there is to remove, an hour's each": "upkeep.Upkeep._chores",
+    "keys that the operator has made": """
+        web/api/authorization.Authorization._known web/api/authorization.Rates._paid_until
+        """,
+    "a minute's lines, of places in the code, rules and domains": """
+        logguard.LogGuard._left_out logguard.LogGuard._logged logs.RefusalLog._addresses
+        logs.RefusalLog._left_out logs.RefusalLog._rules
+        """,
+    "accounts, five of each, for so long": """
+        xmpp/commandsessions.CommandSessions._of_users
+        xmpp/commandsessions.CommandSessions._open
+        """,
+    "a number of its own": """
+        logs.FaultLog._told tokens.TokenThrottle._turns web/forms.Once._known
+        web/keeping.KeptPages._sites xmpp/grants.RememberedGrants._by_account
+        xmpp/rate.Rate._counts xmpp/telling.ComponentTeller._awaited
+        """,
+}
+_EMPTY = ("{}", "[]", "set()", "OrderedDict()", "deque()", "Counter()", "bytearray()")
+_GROWING = (*_EMPTY, "WeakSet()", "WeakKeyDictionary()", "defaultdict(", "dict()")
+_APART = ("cli", "config", "prosody", "testing")
+"""What is over when a command is, or the configuration has been read."""
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in MODULES:
+        name = str(path.relative_to(PACKAGE)).removesuffix(".py")
+        if name.split("/")[0] not in _APART:
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def collections() -> Iterator[str]:
+    """Every attribute of an object that begins as an empty collection."""
+    for name, tree in trees():
+        for owner in ast.walk(tree):
+            if isinstance(owner, ast.ClassDef):
+                for attribute, begins in attributes(owner):
+                    if begins.startswith(_GROWING):
+                        yield f"{name}.{owner.name}.{attribute}"
+
+
+def attributes(owner: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """What is assigned to the attributes of a class's objects."""
+    for node in ast.walk(owner):
+        if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
+            targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+            for target in map(ast.unparse, targets):
+                if target.startswith("self."):
+                    yield target.removeprefix("self."), ast.unparse(node.value)
+
+
+class ListTests(SynchronousTestCase):
+    def test_listed(self) -> None:
+        """Whoever adds a collection to an object says what bounds it."""
+        listed = " ".join(BOUNDS.values()).split()
+        self.assertEqual(sorted(listed), sorted(set(collections())))
+
+    def test_caches(self) -> None:
+        """A cache of a function's results has a size, or the function has no arguments."""
+        unbounded = [
+            f"{name}.{node.name}"
+            for name, tree in trees()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef)
+            for decorator in node.decorator_list
+            if ast.unparse(decorator) in ("cache", "functools.cache")
+            or "maxsize=None" in ast.unparse(decorator)
+        ]
+        self.assertEqual(unbounded, ["store/finding._statement", "store/opening._template"])
+
+    def test_never_interned(self) -> None:
+        """No address is given to Twisted to be kept for ever."""
+        interning = ("internJID", "userhostJID")
+        found = [
+            name
+            for name, tree in trees()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute | ast.Name)
+            and ast.unparse(node).rpartition(".")[2] in interning
+        ]
+        self.assertEqual(found, [])
+
+
+class AddressTests(SynchronousTestCase):
+    def test_parsed(self) -> None:
+        """Of addresses that are parsed, short ones are remembered, and so many."""
+        cache = routing._remembered_jid
+        cache.cache_clear()
+        for number in range(routing.REMEMBERED_JIDS + 100):
+            routing.parse_jid(f"u{number}@example.com/x")
+        self.assertEqual(cache.cache_info().currsize, routing.REMEMBERED_JIDS)
+        cache.cache_clear()
+        for number in range(100):
+            routing.parse_jid(f"u@example.com/{number}" + "x" * routing.REMEMBERED_CHARACTERS)
+        self.assertEqual(cache.cache_info().currsize, 0)
+
+    def test_bare(self) -> None:
+        """An address without its resource is made anew each time."""
+        interned = jid.__dict__["__internJIDs"]
+        before = len(interned)
+        for number in range(100):
+            full = routing.parse_jid(f"u{number}@example.com/x")
+            self.assertEqual(bare_jid(full), jid.JID(f"u{number}@example.com"))
+        self.assertEqual(len(interned), before)
+
+
+class RateTests(SynchronousTestCase):
+    """What the component remembers of who has asked."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def test_keys(self) -> None:
+        """Whoever makes up senders makes no more than so many be remembered, nor long ones."""
+        rate = Rate(1, self.clock.seconds, keys=100)
+        for number in range(1000):
+            rate.add("x" * 3000 + str(number))
+        self.assertEqual(len(rate), 100)
+        self.assertLessEqual(max(map(len, rate._counts)), 64)
+        fair = FairRate(1, 10, 1, self.clock.seconds)
+        for number in range(20_000):
+            fair.add(str(number))
+        self.assertEqual(len(fair), 10_000)
+
+    def test_under_way(self) -> None:
+        """Of work that is done nothing is remembered, nor of work that was refused."""
+        under_way = UnderWay()
+        for number in range(100):
+            with under_way.one_more([(str(number), 1), ("all", 2)]):
+                self.assertEqual(len(under_way), 2)
+                with self.assertRaises(Throttled), under_way.one_more([(str(number), 1)]):
+                    pass
+        self.assertEqual(len(under_way), 0)
+
+    def test_grants(self) -> None:
+        """One account's sessions take one place, and all accounts so many."""
+        grants = RememberedGrants(self.clock.seconds)
+        grant = Grant("example.com", make_invite())
+        first = routing.parse_jid("romeo@example.com/x")
+        for number in range(100):
+            grants.remember(routing.parse_jid(f"romeo@example.com/{number}"), grant)
+        self.assertEqual(len(grants), 1)
+        grants.remember(first, grant)
+        self.assertIs(grants.get(first), grant)
+        for number in range(2 * MOST_REMEMBERED):
+            grants.remember(routing.parse_jid(f"u{number}@example.com/x"), grant)
+        self.assertEqual(len(grants), MOST_REMEMBERED)
+        self.assertIsNone(grants.get(first))
+        last = routing.parse_jid(f"u{2 * MOST_REMEMBERED - 1}@example.com/x")
+        self.assertIs(grants.get(last), grant)
+        self.clock.advance(REMEMBERED_SECONDS)
+        self.assertIsNone(grants.get(last))
