@@ -332,6 +332,10 @@ class Town(RuleBasedStateMachine):
         if entry.kind is not Kind.RESET and entry.allowed != 1:
             entry.registered.append((address, self.now()))
         entry.uses += 1
+        if entry.kind is Kind.RESET:
+            for other in self.entries:
+                if other.kind is Kind.RESET and other.username == name:
+                    other.revoked = other.revoked or other.open(self.now())
         self.accounts[name] = password
         self.history.append((name, entry.kind, entry.id, "c2s"))
         checked = outcome(self.backend.check_password(DOMAIN, name, password))

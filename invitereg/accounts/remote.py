@@ -107,8 +107,13 @@ class RemoteAccounts:
         since: datetime,  # noqa: ARG002
     ) -> Deferred[datetime]:
         """See `IAccounts.change_password`; the server does not say what was set since."""
-        asked = self._asking.ask(self.server.set_password(username, password))
-        return Deferred.fromCoroutine(asked).addCallback(lambda _done: self._now())
+        return Deferred.fromCoroutine(self._change_password(username, password))
+
+    async def _change_password(self, username: str, password: str) -> datetime:
+        await self._asking.ask(self.server.set_password(username, password))
+        now = self._now()
+        await self._store.end_resets(self.domain, username, now)
+        return now
 
     def delete(
         self,

@@ -1,6 +1,5 @@
 """``invitereg invite …``: make invites, list them, change and revoke them."""
 
-import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -19,14 +18,13 @@ from invitereg.cli.parameters import (
     refuse_qr_in_json,
 )
 from invitereg.cli.printing import print_objects
+from invitereg.cli.revoke import revoke
 from invitereg.cli.tree import command as tree
-from invitereg.cli.tree import print_lines
 from invitereg.cli.wording import (
-    print_counts,
+    print_changed,
     print_invite,
     print_invites,
     print_link,
-    summary,
 )
 from invitereg.interfaces import InviteChanges
 from invitereg.issuer import DEFAULT_EXPIRY, NewInvite
@@ -232,7 +230,7 @@ def edit(
         raise click.UsageError("Say what to change: --expires, --uses or --note.")
     changes = InviteChanges(values=values)
     invite = desk.run(desk.issuer.edit(desk.domain(domain).name, invite_id, changes, OPERATOR))
-    _print_changed(desk, invite, as_json)
+    print_changed(invite, desk.now(), as_json)
 
 
 @command.command()
@@ -248,43 +246,7 @@ def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: boo
     _print_issued(desk, invite, token, as_json, qr)
 
 
-@command.command()
-@click.argument("invite_id", metavar="ID", required=False)
-@click.option(
-    "--branch",
-    metavar="USER",
-    help="Instead of one: all of this user, and of all who came through them.",
-)
-@domain_option
-@json_option
-@pass_desk
-def revoke(
-    desk: Desk, invite_id: str | None, branch: str | None, domain: str | None, as_json: bool
-) -> None:
-    """End an invite: its link opens nothing any more, and its username is free.
-
-    With --branch, all open invites of a branch of the tree end at once, or none of them.
-    """
-    if invite_id is not None and branch is None:
-        invite = desk.run(desk.issuer.revoke(desk.domain(domain).name, invite_id, OPERATOR))
-        _print_changed(desk, invite, as_json)
-    elif branch is not None and invite_id is None:
-        _revoke_branch(desk, branch, domain, as_json)
-    else:
-        raise click.UsageError("Say which: an ID, or --branch USER.")
-
-
-def _revoke_branch(desk: Desk, branch: str, domain: str | None, as_json: bool) -> None:
-    name, username = desk.user(branch, None if domain is None else desk.domain(domain).name)
-    revoked = desk.run(desk.store.revoke_branch(name, username, desk.now()))
-    now = desk.now()
-    if as_json:
-        print_lines(json.dumps(invite_object(invite, now)) for invite in revoked)
-    else:
-        print_lines(f"{invite.status(now)}: {summary(invite)}" for invite in revoked)
-        print_counts({"invites revoked": len(revoked)}, as_json)
-
-
+command.add_command(revoke)
 command.add_command(tree, "tree")
 
 
@@ -293,11 +255,3 @@ def _print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: boo
         print_objects([issued_object(invite, token, desk.domain(invite.domain))])
     else:
         print_link(invite, token, desk.domain(invite.domain), qr)
-
-
-def _print_changed(desk: Desk, invite: Invite, as_json: bool) -> None:
-    now = desk.now()
-    if as_json:
-        print_objects([invite_object(invite, now)])
-    else:
-        click.echo(f"{invite.status(now)}: {summary(invite)}")

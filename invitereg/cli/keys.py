@@ -7,7 +7,7 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import DURATION, json_option
 from invitereg.cli.printing import print_objects
-from invitereg.cli.wording import print_table
+from invitereg.cli.wording import print_table, summary
 from invitereg.keys import ApiKey, Scope, issue_key
 from invitereg.model import token_digest
 from invitereg.objects import issued_key_object, key_object, timestamp
@@ -69,15 +69,25 @@ def list_(desk: Desk, as_json: bool) -> None:
 
 @command.command()
 @click.argument("key_id", metavar="ID")
+@click.option(
+    "--with-invites", is_flag=True, help="End the open invites that it has made, too."
+)
 @json_option
 @pass_desk
-def revoke(desk: Desk, key_id: str, as_json: bool) -> None:
-    """End a key: it opens nothing any more."""
-    key = desk.run(desk.store.revoke_key(key_id, desk.now()))
+def revoke(desk: Desk, key_id: str, with_invites: bool, as_json: bool) -> None:
+    """End a key: it opens nothing any more, and neither do the resets that it has made.
+
+    A key that is revoked already can be named again, to end its invites as well.
+    """
+    revoking = desk.store.revoke_key(key_id, desk.now(), with_invites=with_invites)
+    key, ended = desk.run(revoking)
     if as_json:
-        print_objects([key_object(key)])
+        made = [{"domain": invite.domain, "id": invite.id} for invite in ended]
+        print_objects([key_object(key) | {"invites_revoked": made}])
     else:
         click.echo(f"revoked: {_summary(key)}")
+        for invite in ended:
+            click.echo(f"revoked: {summary(invite)}")
 
 
 def _summary(key: ApiKey) -> str:

@@ -8,7 +8,7 @@ import click
 
 from invitereg.cli.printing import print_objects
 from invitereg.model import Invite, Use
-from invitereg.objects import timestamp
+from invitereg.objects import invite_object, timestamp
 from invitereg.policy.values import Domain
 
 
@@ -50,6 +50,14 @@ def summary(invite: Invite) -> str:
     words.append(_expiry(invite))
     words.append(f"uses {_uses(invite)}")
     return ", ".join(words)
+
+
+def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
+    """Print an invite as it is after a change."""
+    if as_json:
+        print_objects([invite_object(invite, now)])
+    else:
+        click.echo(f"{invite.status(now)}: {summary(invite)}")
 
 
 def print_qr(text: str) -> None:

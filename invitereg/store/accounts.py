@@ -9,16 +9,25 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.model import Account, Credentials, Kind
-from invitereg.store import errands, names, notices, revoking, rosterchanges, rosters, sessions
-from invitereg.store.invites import REVOCABLE
+from invitereg.model import Account, Credentials
+from invitereg.store import (
+    errands,
+    names,
+    notices,
+    resets,
+    revoking,
+    rosterchanges,
+    rosters,
+    sessions,
+)
 from invitereg.store.rows import account_of, credentials_columns
-from invitereg.store.tables import Time, Words, accounts, invites, settings
+from invitereg.store.tables import Time, Words, accounts, settings
 
 _THIS = (accounts.c.domain == bindparam("of_domain")) & (
     accounts.c.username == bindparam("of_username")
 )
 _GET = select(accounts).where(_THIS)
+_GET_LOCKED = _GET.with_for_update()
 _ROLES = select(accounts.c.roles).where(_THIS).with_for_update()
 _SET_ROLES = (
     update(accounts)
@@ -40,17 +49,6 @@ _SET_CREDENTIALS = (
     )
 )
 _DELETE = delete(accounts).where(_THIS)
-# Expired ones too: edited later, they must not open an account that is new by then.
-_REVOKE_RESETS = (
-    update(invites)
-    .where(
-        invites.c.domain == bindparam("of_domain"),
-        invites.c.username == bindparam("of_username"),
-        invites.c.kind == Kind.RESET,
-        REVOCABLE,
-    )
-    .values(revoked_at=bindparam("now", type_=Time))
-)
 _SERVER_KEY = select(settings.c.value).where(settings.c.name == "server_key")
 _SIGNING_KEY = select(settings.c.value).where(settings.c.name == "signing_key")
 _ADD_SIGNING_KEY = (
@@ -64,6 +62,13 @@ _ADD_SIGNING_KEY = (
 def get(connection: Connection, domain: str, username: str) -> Account | None:
     """Return an account with its credentials, or None."""
     row = connection.execute(_GET, {"of_domain": domain, "of_username": username}).first()
+    return None if row is None else account_of(row)
+
+
+def get_locked(connection: Connection, domain: str, username: str) -> Account | None:
+    """As `get`; whoever changes the account meanwhile waits for the end of the transaction."""
+    which = {"of_domain": domain, "of_username": username}
+    row = connection.execute(_GET_LOCKED, which).first()
     return None if row is None else account_of(row)
 
 
@@ -90,7 +95,9 @@ def set_credentials(
     credentials: Credentials,
     since: datetime,
 ) -> None:
-    """Set a password and end the sessions of the old one, which was set at ``since``.
+    """Set a password, and end the sessions of the old one, which was set at ``since``.
+
+    The resets of the account end as well.
 
     Raises:
         NotFound: no such account, or its password is not that old one any more.
@@ -105,6 +112,7 @@ def set_credentials(
     }
     if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
         raise _not_found(domain, username)
+    resets.end_resets(connection, domain, username, credentials.changed_at)
     sessions.end(connection, domain, username, credentials.changed_at)
 
 
@@ -120,10 +128,10 @@ def remove(
     """Delete an account with all that is its own, at once.
 
     Its name is kept from being taken, until `purging.purge_names` frees it after
-    ``until``; None is never. Its open invites are revoked, the resets of its password too,
-    its sessions end, and what it was to be told is forgotten. Its roster goes, and who had
-    it as a contact sees it no more. It must still have the password that was set at
-    ``since``; None asks for none.
+    ``until``; None is never. Its open invites are revoked, the resets that it made and those
+    of its password too, its sessions end, and what it was to be told is forgotten. Its roster
+    goes, and who had it as a contact sees it no more. It must still have the password that was
+    set at ``since``; None asks for none.
 
     Raises:
         NotFound: no such account, or its password is not that one any more.
@@ -135,7 +143,7 @@ def remove(
     if connection.execute(this, {**which, "since": since}).rowcount != 1:
         raise _not_found(domain, username)
     names.keep_deleted(connection, domain, username, until)
-    connection.execute(_REVOKE_RESETS, {**which, "now": now})
+    resets.end_resets(connection, domain, username, now)
     revoking.revoke_of(connection, domain, [username], now)
     notices.forget(connection, domain, username)
     errands.forget_contacts(connection, domain, username)

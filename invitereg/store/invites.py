@@ -14,6 +14,7 @@ from invitereg.model import Invite, Kind, Status
 from invitereg.policy.counters import Quota
 from invitereg.store import names, quotas
 from invitereg.store.leasetables import leases
+from invitereg.store.makers import require_maker
 from invitereg.store.rows import invite_of, invite_row
 from invitereg.store.tables import Time, accounts, invites
 
@@ -83,11 +84,12 @@ def create(
         TooManyOpenInvites, Throttled: the quota is used up.
         UsernameTaken: an account has the name that it fixes.
         UsernameReserved: another invite reserves it, or a deleted account did.
-        NotFound: a reset for an account that does not exist; or the user whose quota it is
-            has been deleted.
+        NotFound: a reset for an account that does not exist; or the user who makes it has
+            been deleted, or the key that does, revoked.
         InvalidRequest: the domain has an invite of that id or token already.
     """
     _require_account(connection, invite)
+    require_maker(connection, invite)
     if quota is not None:
         quotas.add(connection, invite, digest, quota)
     elif connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
@@ -104,6 +106,7 @@ def create_all(connection: Connection, issued: Sequence[tuple[Invite, bytes]]) -
         return
     for invite, _digest in issued:
         _require_account(connection, invite)
+        require_maker(connection, invite)
     # One statement for all of them, for speed.
     rows = [invite_row(invite, digest) for invite, digest in issued]
     if connection.execute(_INSERT, rows).rowcount != len(rows):

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest
 from invitereg.keys import REPEATABLE, ApiKey, Once, Scope
 from invitereg.model import Invite
-from invitereg.store import invites
+from invitereg.store import invites, revoking
 from invitereg.store.tables import Time, api_keys, api_requests
 
 _columns = [column for column in api_keys.c if column.name not in ("seq", "digest")]
@@ -85,8 +85,15 @@ def list_all(connection: Connection) -> Sequence[ApiKey]:
     return [_key_of(row) for row in connection.execute(_LIST)]
 
 
-def revoke(connection: Connection, key_id: str, now: datetime) -> ApiKey:
-    """End a key; one that is revoked already stays as it is.
+def revoke(
+    connection: Connection, key_id: str, now: datetime, *, with_invites: bool = False
+) -> tuple[ApiKey, Sequence[Invite]]:
+    """End a key, with the resets that it has made; or also with its invites.
+
+    A key that is revoked already stays as it is; what is open of it ends all the same.
+
+    Returns:
+        The key, and the invites that were open, as they are then.
 
     Raises:
         NotFound: no such key.
@@ -95,7 +102,9 @@ def revoke(connection: Connection, key_id: str, now: datetime) -> ApiKey:
     row = connection.execute(_GET, {"of_id": key_id}).first()
     if row is None:
         raise NotFound(f"There is no key {key_id}.")
-    return _key_of(row)
+    key = _key_of(row)
+    source = key.authority.source
+    return key, revoking.revoke_of_key(connection, source, now, with_invites=with_invites)
 
 
 def create_invite_once(

@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
-from invitereg.errors import InvalidInvite, UsernameTaken
+from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Lease, Task
 from invitereg.model import Account, Kind, Use
-from invitereg.store import accounts, errands, hits, names, redeeming, sessions
+from invitereg.store import accounts, errands, hits, names, redeeming, resets, sessions
 from invitereg.store.leasetables import leases
 from invitereg.store.redemptions import redemption_of, redemption_text
 from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, invites
 
 _AT_MOST = 100
+_RETRY_SECONDS = 1.0
 
 _ADD = insert(leases).returning(leases.c.number)
 _TAKE_AWAY = (
@@ -41,6 +42,12 @@ _GIVE_USE_BACK = (
     )
     .values(uses=invites.c.uses - 1)
 )
+# Of an account that is there, only a reset can be under way.
+_UNDER_WAY = select(
+    exists().where(
+        leases.c.domain == bindparam("of_domain"), leases.c.username == bindparam("of_username")
+    )
+)
 _REVOKED = select(invites).where(
     invites.c.domain == bindparam("of_domain"),
     invites.c.id == bindparam("of_id"),
@@ -53,19 +60,24 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
 
     The name is taken for everybody else meanwhile.
 
-    For a reset, its use is taken; the account must be known.
+    For a reset, its use is taken; the account must be known. One at a time sets the password of
+    an account: the next would set another after the first has ended its link.
 
-    Raises as `redeeming.redeem`, and `redeeming.reset` for a reset.
+    Raises as `redeeming.redeem`, and `redeeming.reset` for a reset, and:
+        Overloaded: a reset of the account is under way.
     """
     account, use = redemption.account, redemption.use
     redemption = replace(redemption, account=replace(account, credentials=None))
     counted: tuple[int, ...] = ()
     held = None
     if use.kind is Kind.RESET:
-        redeeming.take_reset(connection, use)
-        known = accounts.get(connection, use.domain, use.username)
+        known = accounts.get_locked(connection, use.domain, use.username)
         if known is None:
             raise InvalidInvite
+        redeeming.take_reset(connection, use)
+        which = {"of_domain": use.domain, "of_username": use.username}
+        if connection.scalar(_UNDER_WAY, which):
+            raise Overloaded(retry_after=_RETRY_SECONDS)
         redemption = replace(redemption, account=replace(known, credentials=None))
     else:
         counted = redeeming.take(connection, redemption)
@@ -96,6 +108,7 @@ def complete(connection: Connection, number: int) -> bool:
     use = redemption.use
     if use.kind is Kind.RESET:
         redeeming.add_use(connection, use)
+        resets.end_resets(connection, use.domain, use.username, use.at)
         sessions.end(connection, use.domain, use.username, use.at)
         errands.add(connection, sessions_errand(use))
         return True

@@ -21,7 +21,7 @@ from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
 from invitereg.model import Account, Credentials, Kind, Use
 from invitereg.roster import owner_of
-from invitereg.store import hits, names, notices, rosterchanges, rosters, sessions
+from invitereg.store import hits, names, notices, resets, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of
 from invitereg.store.tables import Time, accounts, invites, uses
@@ -144,10 +144,11 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     """Set an account's password by a reset invite: use, password and session end at once.
 
+    All other resets of the account are over with it.
+
     Raises:
         InvalidInvite: revoked, used up or gone, or the account is gone.
     """
-    take_reset(connection, use)
     columns = credentials_columns(credentials)
     change: dict[str, Any] = {
         "of_domain": use.domain,
@@ -157,6 +158,9 @@ def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     }
     if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
         raise InvalidInvite
+    # After the account's row: who sets its password at the same moment waits there for us.
+    take_reset(connection, use)
+    resets.end_resets(connection, use.domain, use.username, credentials.changed_at)
     add_use(connection, use)
     sessions.end(connection, use.domain, use.username, credentials.changed_at)
 

@@ -4,32 +4,43 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import Row, Update, bindparam, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.model import Invite
+from invitereg.model import Invite, Kind
+from invitereg.policy.counters import user_sources
 from invitereg.store import names
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.redeeming import list_uses
 from invitereg.store.rows import invite_of
-from invitereg.store.tables import Time, invites
+from invitereg.store.tables import Time, api_keys, invites
 from invitereg.store.tables import names as names_table
 from invitereg.tree import Tree
 
 _NAMES_AT_ONCE = 500  # SQLite takes 32,766 parameters in a statement
 
 _columns = [column for column in invites.c if column.name != "digest"]
-_REVOKE = (
-    update(invites)
-    .where(
-        invites.c.domain == bindparam("of_domain"),
+
+
+def _revoke(*conditions: Any) -> Update:
+    revoked = update(invites).where(*conditions, REVOCABLE)
+    return revoked.values(revoked_at=bindparam("now", type_=Time)).returning(*_columns)
+
+
+_DOMAIN = invites.c.domain == bindparam("of_domain")
+_SOURCE = invites.c.source == bindparam("of_source")
+_REVOKE_OF = _revoke(
+    _DOMAIN,
+    or_(
         invites.c.inviter.in_(bindparam("inviters", expanding=True)),
-        REVOCABLE,
-    )
-    .values(revoked_at=bindparam("now", type_=Time))
-    .returning(*_columns)
+        # Resets have no inviter.
+        invites.c.source.in_(bindparam("sources", expanding=True)),
+    ),
 )
+_REVOKE_SOURCE = _revoke(_DOMAIN, _SOURCE)
+_REVOKE_EVERYWHERE = _revoke(_SOURCE)
+_REVOKE_RESETS_EVERYWHERE = _revoke(_SOURCE, invites.c.kind == Kind.RESET)
 _IS_KNOWN = select(
     exists().where(
         names_table.c.domain == bindparam("of_domain"),
@@ -37,28 +48,33 @@ _IS_KNOWN = select(
         names_table.c.state.in_((names.State.ACCOUNT, names.State.DELETED)),
     )
 )
+_IS_KEY = select(exists().where(api_keys.c.id == bindparam("of_key")))
+_HAS_MADE = select(exists().where(_DOMAIN, _SOURCE))
 
 
 def revoke_of(
     connection: Connection, domain: str, usernames: Iterable[str], now: datetime
 ) -> Sequence[Invite]:
-    """Revoke the open invites that these users have made, and free the names they reserve."""
-    rows: list[Any] = []
+    """Revoke the open invites and resets that these users have made.
+
+    The names that they reserve are free.
+    """
+    rows: list[Row[Any]] = []
     inviters = sorted(usernames)
     for start in range(0, len(inviters), _NAMES_AT_ONCE):
         some = inviters[start : start + _NAMES_AT_ONCE]
-        which = {"of_domain": domain, "inviters": some, "now": now}
-        rows += connection.execute(_REVOKE, which).all()
-    revoked = [invite_of(row) for row in sorted(rows, key=lambda row: row.seq)]
-    for invite in revoked:
-        names.free(connection, invite)
-    return revoked
+        sources = [source for name in some for source in user_sources(domain, name)]
+        which = {"of_domain": domain, "inviters": some, "sources": sources, "now": now}
+        rows += connection.execute(_REVOKE_OF, which).all()
+    return _revoked(connection, rows)
 
 
 def revoke_branch(
     connection: Connection, domain: str, username: str, now: datetime
 ) -> Sequence[Invite]:
     """Revoke the open invites of a user and of all who came through them, at once.
+
+    The resets that they have made are among them.
 
     Who came through whom is told by the history, as `invitereg.tree` reads it; so those
     who came through accounts that are deleted by now are among them.
@@ -70,7 +86,52 @@ def revoke_branch(
         NotFound: the domain has never known anybody of that name.
     """
     tree = Tree(list_uses(connection, domain))
-    known = {"of_domain": domain, "of_username": username}
-    if not tree.of(username) and not connection.scalar(_IS_KNOWN, known):
+    if not tree.of(username) and not _is_known(connection, domain, username):
         raise NotFound(f"Nobody of the name {username} has ever been at {domain}.")
     return revoke_of(connection, domain, tree.branch(username), now)
+
+
+def revoke_source(
+    connection: Connection, domain: str, source: str, now: datetime
+) -> Sequence[Invite]:
+    """Revoke the open invites and resets of a source (`Invite.source`), at once.
+
+    Returns:
+        As `revoke_branch`.
+
+    Raises:
+        NotFound: nothing here was made by it, and no such key or account is known.
+    """
+    which = {"of_domain": domain, "of_source": source}
+    if not connection.scalar(_HAS_MADE, which) and not _is_maker(connection, domain, source):
+        raise NotFound(f"Nothing at {domain} was made by {source}, and nobody knows it.")
+    return _revoked(connection, connection.execute(_REVOKE_SOURCE, {**which, "now": now}).all())
+
+
+def revoke_of_key(
+    connection: Connection, source: str, now: datetime, *, with_invites: bool
+) -> Sequence[Invite]:
+    """Revoke the open resets that a key has made, at all domains; or also its invites."""
+    statement = _REVOKE_EVERYWHERE if with_invites else _REVOKE_RESETS_EVERYWHERE
+    rows = connection.execute(statement, {"of_source": source, "now": now}).all()
+    return _revoked(connection, rows)
+
+
+def _revoked(connection: Connection, rows: Sequence[Row[Any]]) -> Sequence[Invite]:
+    revoked = [invite_of(row) for row in sorted(rows, key=lambda row: row.seq)]
+    for invite in revoked:
+        names.free(connection, invite)
+    return revoked
+
+
+def _is_maker(connection: Connection, domain: str, source: str) -> bool:
+    door, _, maker = source.partition(":")
+    if door == "api":
+        return bool(connection.scalar(_IS_KEY, {"of_key": maker}))
+    username, _, host = maker.rpartition("@")
+    return not maker or (host == domain and _is_known(connection, domain, username))
+
+
+def _is_known(connection: Connection, domain: str, username: str) -> bool:
+    which = {"of_domain": domain, "of_username": username}
+    return bool(connection.scalar(_IS_KNOWN, which))

@@ -25,6 +25,7 @@ from invitereg.store import (
     notices,
     purging,
     redeeming,
+    resets,
     revoking,
     rosterchanges,
     rosters,
@@ -76,6 +77,7 @@ class Store:
     renew_invite = write(invites.renew)
     revoke_invite = write(invites.revoke)
     revoke_branch = write(revoking.revoke_branch)
+    revoke_source = write(revoking.revoke_source)
     redeem = write(redeeming.redeem)
     reset = write(redeeming.reset)
     list_uses = read(redeeming.list_uses)
@@ -91,6 +93,7 @@ class Store:
     list_accounts = read(accounts.list_page)
     list_usernames = read(accounts.list_names)
     set_credentials = write(accounts.set_credentials)
+    end_resets = write(resets.end_resets)
     delete_account = write(accounts.remove)
     change_roles = write(accounts.change_roles)
     session_ends = read(sessions.ends)

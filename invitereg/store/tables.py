@@ -131,6 +131,9 @@ Index(
     postgresql_where=invites.c.inviter.is_not(None),
 )
 
+# What somebody has made by a key or their account, which may have no inviter, as resets.
+Index("invites_source", invites.c.source, invites.c.domain)
+
 # Who holds a name: one row, so that "is it free?" is one conditional statement.
 names = Table(
     "names",

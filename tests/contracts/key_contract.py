@@ -64,11 +64,12 @@ class KeyContract(StoreCase):
         """A key is revoked once; when that was stays known."""
         key, revoked_at = await self.create(), self.now
         self.assertTrue(key.valid(self.now))
-        revoked = await self.store.revoke_key(key.id, revoked_at)
+        revoked, ended = await self.store.revoke_key(key.id, revoked_at)
+        self.assertEqual(list(ended), [])
         self.assertEqual(revoked, replace(key, revoked_at=revoked_at))
         self.assertFalse(revoked.valid(self.now))
         self.advance(HOUR)
-        self.assertEqual(await self.store.revoke_key(key.id, self.now), revoked)
+        self.assertEqual((await self.store.revoke_key(key.id, self.now))[0], revoked)
         self.assertEqual(await self.store.find_key(token_digest("secret")), revoked)
         await self.refused(self.store.revoke_key("nobody", self.now), NotFound)
 

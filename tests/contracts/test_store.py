@@ -15,6 +15,7 @@ from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
 from tests.contracts.branch_contract import BranchContract
 from tests.contracts.bulk_contract import BulkContract
+from tests.contracts.ending_contract import EndingContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.key_contract import KeyContract
 from tests.contracts.lease_contract import ErrandContract, LeaseContract
@@ -37,10 +38,11 @@ _CONTRACTS = (
     QuotaContract,
     NoticeContract,
     KeyContract,
+    EndingContract,
 )
 del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
 del RosterContract, InvitationContract, BranchContract, NoticeContract, KeyContract
-del LeaseContract, ErrandContract
+del LeaseContract, ErrandContract, EndingContract
 
 
 class ContractTests(SynchronousTestCase):

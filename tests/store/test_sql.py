@@ -83,6 +83,7 @@ class SQLTests(DatabaseCase):
         await self.store.list_uses(DOMAIN, invite.id)
         await self.redeem("juliet")
         await self.invite("t", kind=Kind.CONTACT, inviter="romeo")
+        await self.invite("k", source="api:key")
         asked = Subscribing(
             stanza=Stanza.SUBSCRIBE,
             domain=DOMAIN,
@@ -97,6 +98,8 @@ class SQLTests(DatabaseCase):
         await self.store.set_item(DOMAIN, "juliet", "a@example.org", "", (), 9)
         await self.store.get_roster(DOMAIN, "juliet")
         await self.store.roster_changes(0)
+        await self.store.end_resets(DOMAIN, "juliet", self.now)
+        await self.store.revoke_source(DOMAIN, "api:key", self.now)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
         await self.store.purge_invites(DOMAIN, self.now, 10)
         await self.store.purge_names(DOMAIN, self.now, 10)

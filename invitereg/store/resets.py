@@ -1,0 +1,34 @@
+"""Ends the links that set an account's password.
+
+Every function takes a connection within a transaction.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, update
+from sqlalchemy.engine import Connection
+
+from invitereg.model import Kind
+from invitereg.store.invites import REVOCABLE
+from invitereg.store.tables import Time, invites
+
+# Expired ones too: they must not open the account that has the name later.
+_REVOKE = (
+    update(invites)
+    .where(
+        invites.c.domain == bindparam("of_domain"),
+        invites.c.username == bindparam("of_username"),
+        invites.c.kind == Kind.RESET,
+        REVOCABLE,
+    )
+    .values(revoked_at=bindparam("now", type_=Time))
+)
+
+
+def end_resets(connection: Connection, domain: str, username: str, now: datetime) -> int:
+    """Revoke the resets of an account that are not used; returns how many there were.
+
+    Who has a new password needs none of them; somebody else may have them.
+    """
+    which = {"of_domain": domain, "of_username": username, "now": now}
+    return connection.execute(_REVOKE, which).rowcount

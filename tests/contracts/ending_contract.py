@@ -1,0 +1,232 @@
+"""What any store ends with a new password, and with whoever has made it."""
+
+from datetime import timedelta
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+
+from invitereg.errors import InvalidInvite, NotFound, Overloaded
+from invitereg.keys import ApiKey, Scope
+from invitereg.model import Invite, Kind, Status, token_digest
+from invitereg.testing import make_credentials, make_invite
+from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
+
+SOURCES = ("cli", "api:key", f"adhoc:boss@{DOMAIN}", f"web:boss@{DOMAIN}", "prosody")
+
+
+class EndingContract(StoreCase):
+    async def people(self, *usernames: str) -> None:
+        for username in usernames:
+            await self.redeem(username)
+
+    async def resets(self, username: str = "romeo") -> list[Invite]:
+        """A reset of the account by everybody who may make one, and an expired one."""
+        made = [
+            await self.invite(kind=Kind.RESET, username=username, source=source)
+            for source in SOURCES
+        ]
+        expired = {"created_at": self.now - HOUR, "expires_at": self.now}
+        return [*made, await self.invite(kind=Kind.RESET, username=username, **expired)]
+
+    async def states(self, *invites: Invite) -> list[str]:
+        return [(await self.get(invite)).status(self.now).value for invite in invites]
+
+    def make_key(self, key_id: str = "key") -> Deferred[None]:
+        key = ApiKey(id=key_id, name="x", scopes=(Scope.RESETS_CREATE,), created_at=self.now)
+        return self.store.create_key(key, token_digest(key_id))
+
+    async def test_reset_ends_the_others(self) -> None:
+        """Who has a new password by a link leaves no other link to the account open."""
+        await self.people("romeo", "juliet")
+        used, *others = await self.resets()
+        of_juliet = await self.resets("juliet")
+        guest = await self.invite(username="nurse")
+        self.advance(HOUR)
+        await self.reset("romeo", used)
+        self.assertEqual(await self.states(used, *others), ["used"] + ["revoked"] * 5)
+        self.assertEqual((await self.get(others[0])).revoked_at, self.now)
+        self.assertNotIn("revoked", await self.states(*of_juliet, guest))
+        for invite in others:
+            await self.refused(self.reset("romeo", invite), InvalidInvite)
+
+    async def test_refused_reset_ends_nothing(self) -> None:
+        """A link that was no good has changed nothing."""
+        await self.people("romeo", "juliet")
+        first, second, *_ = await self.resets()
+        await self.store.revoke_invite(DOMAIN, first.id, self.now)
+        await self.refused(self.reset("romeo", first), InvalidInvite)
+        await self.refused(self.reset("juliet", second), InvalidInvite)
+        self.assertEqual(await self.states(second), [Status.PENDING])
+        credentials = (await self.account("romeo")).credentials
+        self.assertEqual(credentials, make_credentials())
+
+    async def test_change_ends_resets(self) -> None:
+        """Who changes the password ends the links that would set another."""
+        await self.people("romeo", "juliet")
+        mine, theirs = await self.resets(), await self.resets("juliet")
+        since = (await self.account("romeo")).credentials.changed_at
+        self.advance(HOUR)
+        wrong = self.store.set_credentials(DOMAIN, "romeo", self.credentials(), since + HOUR)
+        await self.refused(wrong, NotFound)
+        self.assertNotIn("revoked", await self.states(*mine))
+        await self.store.set_credentials(DOMAIN, "romeo", self.credentials(), since)
+        self.assertEqual(await self.states(*mine), ["revoked"] * 6)
+        self.assertNotIn("revoked", await self.states(*theirs))
+
+    async def test_resets_end(self) -> None:
+        """The links to an account end by themselves, too, for a password set elsewhere."""
+        await self.people("romeo")
+        mine = await self.resets()
+        self.assertEqual(await self.store.end_resets(DOMAIN, "romeo", self.now), 6)
+        self.assertEqual(await self.states(*mine), ["revoked"] * 6)
+        self.assertEqual(await self.store.end_resets(DOMAIN, "romeo", self.now), 0)
+
+    async def test_resets_at_once(self) -> None:
+        """Of several links that are used at the same moment, one sets the password."""
+        await self.people("romeo")
+        for _ in range(5):
+            racing = [self.reset("romeo", invite) for invite in await self.resets()]
+            results = await DeferredList(racing, consumeErrors=True)
+            self.assertEqual(sum(success for success, _ in results), 1)
+            errors = {type(result.value) for success, result in results if not success}
+            self.assertEqual(errors, {InvalidInvite})
+
+    async def test_leased_reset_ends_the_others(self) -> None:
+        """A link that sets a password at another server ends the others when it has."""
+        await self.people("romeo")
+        used, *others = await self.resets()
+        lease = await self.store.reserve(self.redemption("romeo", used), self.now)
+        self.assertNotIn("revoked", await self.states(*others))
+        self.assertTrue(await self.store.complete(lease.number))
+        self.assertEqual(await self.states(used, *others), ["used"] + ["revoked"] * 5)
+        for invite in others:
+            reserving = self.store.reserve(self.redemption("romeo", invite), self.now)
+            await self.refused(reserving, InvalidInvite)
+
+    async def test_released_reset_ends_nothing(self) -> None:
+        """If it has not, or nobody knows, all links are as good as before."""
+        await self.people("romeo")
+        used, *others = await self.resets()
+        lease = await self.store.reserve(self.redemption("romeo", used), self.now)
+        self.assertTrue(await self.store.release(lease.number))
+        self.assertNotIn("revoked", await self.states(used, *others))
+
+    async def test_leased_resets_at_once(self) -> None:
+        """Of several links at the same moment, one is tried at the other server."""
+        await self.people("romeo", "juliet")
+        mine, theirs = await self.resets(), await self.resets("juliet")
+        asked = [self.redemption("romeo", invite) for invite in mine]
+        racing = [self.store.reserve(one, self.now) for one in asked]
+        results = await DeferredList(racing, consumeErrors=True)
+        leases = [result for success, result in results if success]
+        errors = {type(result.value) for success, result in results if not success}
+        self.assertEqual((len(leases), errors), (1, {Overloaded}))
+        uses = [(await self.get(one)).uses for one in mine]
+        self.assertEqual(sum(uses), 1)
+        await self.store.reserve(self.redemption("juliet", theirs[0]), self.now)
+        await self.store.release(leases[0].number)
+        await self.store.reserve(asked[1], self.now)
+
+    async def test_deleting_ends_what_was_made(self) -> None:
+        """The links that somebody made for others end with their account, at every door."""
+        await self.people("romeo", "boss", "juliet")
+        made = await self.resets()
+        named = await self.invite(username="nurse", source=f"web:boss@{DOMAIN}", inviter="boss")
+        elsewhere = await self.invite(
+            domain="example.org", source=f"adhoc:boss@{DOMAIN}", id="elsewhere"
+        )
+        await self.store.delete_account(DOMAIN, "boss", self.now)
+        states = await self.states(*made, named)
+        self.assertEqual(
+            states,
+            [*("pending", "pending", "revoked", "revoked", "pending", "expired"), "revoked"],
+        )
+        await self.redeem("nurse")
+        kept = await self.store.get_invite("example.org", elsewhere.id)
+        self.assertIsNone(kept.revoked_at)
+
+    async def test_branch_ends_resets(self) -> None:
+        """A branch ends with the links that those in it have made for others."""
+        await self.people("romeo", "boss")
+        invite = await self.invite(inviter="boss")
+        await self.redeem("juliet", invite)
+        made = await self.resets()
+        below = await self.invite(
+            kind=Kind.RESET, username="romeo", source=f"adhoc:juliet@{DOMAIN}"
+        )
+        ended = await self.store.revoke_branch(DOMAIN, "boss", self.now)
+        self.assertEqual([one.id for one in ended], [made[2].id, made[3].id, below.id])
+        self.assertEqual(ended[0], await self.get(made[2]))
+
+    async def test_revoked_key_ends_resets(self) -> None:
+        """The links to accounts that a key has made end with it, at all domains."""
+        await self.people("romeo")
+        await self.make_key()
+        made = await self.resets()
+        invite = await self.invite(source="api:key", username="nurse")
+        other = await self.invite(source="api:key2")
+        far = await self.invite(source="api:key", domain="example.org", username="nurse")
+        key, ended = await self.store.revoke_key("key", self.now)
+        self.assertEqual((key.revoked_at, list(ended)), (self.now, [await self.get(made[1])]))
+        states = await self.states(*made, invite)
+        self.assertEqual(states.count("revoked"), 1)
+        _key, ended = await self.store.revoke_key("key", self.now, with_invites=True)
+        self.assertEqual([one.id for one in ended], [invite.id, far.id])
+        self.assertEqual(await self.states(invite, other), ["revoked", "pending"])
+        await self.redeem("nurse")
+
+    async def test_revoked_key_makes_nothing(self) -> None:
+        """A request that is under way while its key ends leaves nothing behind."""
+        await self.people("romeo")
+        await self.make_key()
+        await self.store.revoke_key("key", self.now)
+        for values in ({}, {"kind": Kind.RESET, "username": "romeo"}):
+            late = make_invite(source="api:key", created_at=self.now, **values)
+            making = self.store.create_invite(late, token_digest("late"))
+            await self.refused(making, NotFound)
+            await self.refused(
+                self.store.create_invites([(late, token_digest("late"))]), NotFound
+            )
+        self.assertEqual(await self.store.list_invites(DOMAIN, self.now), [])
+
+    async def test_deleted_admin_makes_nothing(self) -> None:
+        """So it is while its account is deleted."""
+        await self.people("romeo", "boss")
+        await self.store.delete_account(DOMAIN, "boss", self.now)
+        late = self.invited(f"adhoc:boss@{DOMAIN}", kind=Kind.RESET, username="romeo")
+        await self.refused(late, NotFound)
+
+    def invited(self, source: str, **values: Any) -> Deferred[None]:
+        invite = make_invite(source=source, created_at=self.now, **values)
+        return self.store.create_invite(invite, token_digest(invite.id))
+
+    async def test_revoke_source(self) -> None:
+        """All that one source has made ends at once, and nothing else."""
+        await self.people("romeo", "boss")
+        await self.make_key()
+        made = await self.resets()
+        for number, source in enumerate(SOURCES):
+            invite = await self.invite(source=source, username=f"guest{number}")
+            used = await self.invite(source=source, uses_allowed=1)
+            await self.redeem(f"user{number}", used)
+            self.advance(timedelta(seconds=1))
+            ended = await self.store.revoke_source(DOMAIN, source, self.now)
+            last = [made[5].id] if source == "cli" else []
+            self.assertEqual(
+                [one.id for one in ended], [made[number].id, *last, invite.id], source
+            )
+            self.assertEqual(ended[-1], await self.get(invite))
+            self.assertEqual(await self.states(used), ["used"])
+            await self.redeem(f"guest{number}")
+            again = await self.store.revoke_source(DOMAIN, source, self.now)
+            self.assertEqual(list(again), [])
+
+    async def test_revoke_unknown_source(self) -> None:
+        """A source that is known and has made nothing is no mistake; one that is not, is."""
+        await self.people("boss")
+        await self.make_key()
+        for source in ("cli", "api:key", f"adhoc:boss@{DOMAIN}"):
+            self.assertEqual(list(await self.store.revoke_source(DOMAIN, source, self.now)), [])
+        for source in ("api:other", f"adhoc:tybalt@{DOMAIN}", "web:boss@example.org", "api:"):
+            revoking = self.store.revoke_source(DOMAIN, source, self.now)
+            await self.refused(revoking, NotFound)
