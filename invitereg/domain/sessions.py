@@ -75,12 +75,20 @@ class Session:
         self.changes = 0
         self.over = False
         self.outbox = connection.outbox
-        self.send = connection.send
-        self.end = connection.end
+        self.send: Callable[[str], None] = connection.send
+        self.end: Callable[..., None] = connection.end
+
+    def disconnected(self) -> None:
+        """Write nothing any more, and keep nothing of a connection that is gone."""
+        self.send = self.end = _nobody
 
     def shares_presence_with(self, account: str) -> bool:
         """Whether the bare JID ``account`` may know that this is connected."""
         return account == self.account or account in self.audience | self.directed
+
+
+def _nobody(_text: str, _more: str | None = None) -> None:
+    """Nobody is there any more."""
 
 
 class Sessions:

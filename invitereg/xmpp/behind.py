@@ -33,7 +33,7 @@ class Behind:
         self._reactor = reactor
         self._checked = False
         self._announces = False
-        self._waiting: list[Deferred[UpstreamFailure | None]] | None = None
+        self._waiting: list[Deferred[str | None]] | None = None
         self._said: str | None = None
         self._lines = PerMinute(CAUSES_PER_MINUTE, reactor.seconds)
 
@@ -58,11 +58,11 @@ class Behind:
         if self._waiting is None:
             outcome = await self._ask_for_all()
         else:
-            waiting: Deferred[UpstreamFailure | None] = Deferred()
+            waiting: Deferred[str | None] = Deferred()
             self._waiting.append(waiting)
             outcome = await waiting
         if outcome is not None:
-            raise outcome
+            raise UpstreamFailure(outcome)
 
     async def ask_again(self) -> None:
         """Ask it where its stream features announce registration, unless it did when asked.
@@ -99,19 +99,21 @@ class Behind:
                 problem=self._said,
             )
 
-    async def _ask_for_all(self) -> UpstreamFailure | None:
+    async def _ask_for_all(self) -> str | None:
+        # The text of a failure alone: with its traceback it would keep the frames in memory,
+        # this one among them, and all that is in them.
         self._waiting = []
-        outcome: UpstreamFailure | None = None
+        outcome: str | None = None
         try:
             self._found_fit(await check_registration(self.upstream, self._reactor))
         except UpstreamFailure as failure:
-            outcome = failure
+            outcome = str(failure)
         except Exception:
             # Whoever waits must not wait for ever.
             self._log.failure(
                 "asking the server of {domain} failed", domain=self.upstream.domain
             )
-            outcome = UpstreamFailure("it could not be asked, for a defect of ours")
+            outcome = "it could not be asked, for a defect of ours"
         waiting, self._waiting = self._waiting, None
         for one in waiting:
             one.callback(outcome)

@@ -68,6 +68,15 @@ class Deadlines:
         for name in list(self._calls):
             self.cancel(name)
 
+    def close(self) -> None:
+        """Do not call back at all, ever again."""
+        self.cancel_all()
+        self._passed = _ignore
+
     def _over(self, name: str) -> None:
         del self._calls[name]
         self._passed(name)
+
+
+def _ignore(_name: str) -> None:
+    """Nobody is there any more."""

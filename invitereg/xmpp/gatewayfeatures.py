@@ -50,6 +50,11 @@ def offers_login(features: domish.Element) -> bool:
     return any((child.uri, child.name) in login for child in features.elements())
 
 
+def offers_starttls(features: domish.Element) -> bool:
+    """Whether a server can do STARTTLS."""
+    return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
+
+
 def channel_bound(features: domish.Element) -> list[str]:
     """The mechanisms that need the TLS connection of client and server to be one."""
     found = [str(features).strip()] if _is_channel_bound(features) else []

@@ -62,6 +62,7 @@ class GatewayStream(ClientStream):
         super().connectionLost(reason)
         if self._gateway is not None:
             self._gateway.client_lost()
+            self._gateway = None
 
     # --- the stream to the server
 

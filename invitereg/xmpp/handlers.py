@@ -42,6 +42,8 @@ class StreamHandlers(XMPPHandlerCollection):
         """Tell every handler that the stream is gone."""
         for handler in list(self.handlers):
             handler.connectionLost(reason)
+        # They refer to us, too.
+        self.handlers.clear()
 
     def send(self, obj: Any) -> None:
         """Write to the stream."""

@@ -1,10 +1,11 @@
-"""Ends a connection so that the other side gets all that was sent, and notices the end."""
+"""Ends a connection so that the other side gets all that was sent, and nothing is left here."""
 
 from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.words.xish.utility import EventDispatcher
 
 
 def hang_up(stream: Any) -> None:
@@ -18,16 +19,26 @@ def hang_up(stream: Any) -> None:
     if ISSLTransport.providedBy(transport):
         transport.loseConnection()
     # Past the TLS layer, as Twisted's fails at an answer that comes after half of a close.
-    transport.protocol = _Deaf(stream)
+    transport.protocol = _Deaf(getattr(transport, "protocol", stream))
     transport.loseWriteConnection()
 
 
-class _Deaf(Protocol):
-    """Waits for the end of a connection."""
+def let_go(stream: Any) -> None:
+    """Forget who observes a client's stream that is over.
 
-    def __init__(self, stream: Protocol) -> None:
-        self._stream = stream
+    They refer to it, too, and what is gone must not wait for the garbage collector.
+    """
+    EventDispatcher.__init__(stream)
+    if stream.session is not None:
+        stream.session.disconnected()
+
+
+class _Deaf(Protocol):
+    """Waits for the end of a connection, which the TLS layer must hear of to end its own."""
+
+    def __init__(self, before: Protocol) -> None:
+        self._before = before
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the protocol that it was; called by the reactor."""
-        self._stream.connectionLost(reason)
+        """Tell the protocol that was there before; called by the reactor."""
+        self._before.connectionLost(reason)

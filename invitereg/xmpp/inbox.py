@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 
@@ -18,17 +19,19 @@ class Inbox:
         held: whether something is being worked out; its length is how much waits.
     """
 
+    _log = Logger()
+
     def __init__(
-        self, take: Callable[[Any], None], busy: Callable[[], bool], failed: Callable[..., None]
+        self, take: Callable[[Any], None], busy: Callable[[], bool], end: Callable[[str], None]
     ) -> None:
         """``take`` gets the next element, None being the end of the stream.
 
         While ``busy`` says so nothing is taken; `go_on` is to be called when it no longer
-        does. ``failed`` gets the failure of what held the stream.
+        does. ``end`` is called with a stream error when what held the stream has failed.
         """
         self._take = take
         self._busy = busy
-        self._failed = failed
+        self._end = end
         self._elements: deque[Any] = deque()
         self.held = False
         self._pumping = False
@@ -52,9 +55,10 @@ class Inbox:
         self._elements.clear()
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Take nothing any more, and keep nobody in memory by calling back."""
         self._closed = True
         self.clear()
+        self._take, self._busy, self._end = _ignore, _never, _ignore
 
     def resume(self) -> None:
         """Let the transport read on, if it was stopped."""
@@ -75,7 +79,8 @@ class Inbox:
 
     def _release(self, result: Any) -> None:
         if isinstance(result, Failure):
-            self._failed(result)
+            self._log.failure("a stream's handler failed", failure=result)
+            self._end("internal-server-error")
         self.held = False
         self.go_on()
 
@@ -90,3 +95,11 @@ class Inbox:
         while self._elements and not self._waiting and not self._closed:
             self._take(self._elements.popleft())
         self._pumping = False
+
+
+def _ignore(_element: Any) -> None:
+    """Nobody takes it any more."""
+
+
+def _never() -> bool:
+    return False

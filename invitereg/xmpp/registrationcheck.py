@@ -81,4 +81,5 @@ class _AnswerReader:
     def _answer(self, kind: str) -> None:
         fire, self._fire = self._fire, None
         if fire is not None:
+            self._parser.silence()
             fire(kind)

@@ -31,6 +31,7 @@ from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
 from invitereg.xmpp.deadlines import WITHOUT_A_WORD, Deadlines
+from invitereg.xmpp.hangup import let_go
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.inbox import Inbox
 from invitereg.xmpp.outbox import Outbox
@@ -65,6 +66,7 @@ class ClientStream(XmlStream):
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(ListenAuthenticator())
+        self.authenticator.xmlstream = None  # It does nothing here.
         self.phase = phase
         self.address: Address | None = None
         self._domain: str | None = None
@@ -73,7 +75,7 @@ class ClientStream(XmlStream):
         self.credentials_set_at: datetime | None = None
         self.session: Session | None = None
         self.closing = False
-        self._inbox = Inbox(self._take, lambda: self.outbox.paused, self._handler_failed)
+        self._inbox = Inbox(self._take, lambda: self.outbox.paused, self.end)
         self._heard = False
 
     @property
@@ -144,18 +146,15 @@ class ClientStream(XmlStream):
         """Forget everything; called by the reactor."""
         self._stop()
         self.outbox.clear()
-        self._deadlines.cancel_all()
         super().connectionLost(reason)
+        self._deadlines.close()
+        let_go(self)
 
     # --- one stanza after the other
 
     def hold(self, working: "Deferred[Any]") -> None:
         """Look at nothing further until ``working`` has fired; it must not fail."""
         self._inbox.hold(working)
-
-    def _handler_failed(self, failure: Failure) -> None:
-        self._log.failure("a stream's handler failed", failure=failure)
-        self.end("internal-server-error")
 
     def _take(self, element: Any) -> None:
         with on_behalf_of(self.factory.client(self.address)):

@@ -19,7 +19,7 @@ from zope.interface import implementer
 from invitereg.logs import quoted
 from invitereg.model import prepare_domain
 from invitereg.xmpp import starttls
-from invitereg.xmpp.gatewayfeatures import offers_login
+from invitereg.xmpp.gatewayfeatures import offers_login, offers_starttls
 from invitereg.xmpp.header import client_header
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
@@ -77,8 +77,8 @@ class ServerStream(Protocol):
         ``on_behalf`` is a client's address and the one that it has connected to.
         """
         self.opened: Deferred[Opened] = Deferred(self._cancelled)
-        self.received: Callable[[bytes], None] = lambda _data: None
-        self.lost: Callable[[], None] = lambda: None
+        self.received: Callable[[bytes], None] = _ignore
+        self.lost: Callable[[], None] = _ignore
         self._upstream = upstream
         self._header = header
         self._on_behalf = on_behalf
@@ -87,6 +87,7 @@ class ServerStream(Protocol):
         self._parser: BoundedElementStream | None = None
         self._header_end = 0
         self._heard = False
+        self._done = False
         self._opening = False
         self._condition: str | None = None
         self._clock = clock
@@ -96,7 +97,8 @@ class ServerStream(Protocol):
         """Begin; returns ``opened``, which may be cancelled to give up."""
         connecting = clientFromString(reactor, self._upstream.connect).connect(_Only(self))
         self.opened.addBoth(self._give_up, connecting)
-        connecting.addErrback(self._unreachable)
+        # Its result is ourselves, which Twisted's circles would keep.
+        connecting.addCallbacks(_ignore, self._unreachable)
         return self.opened
 
     def _give_up(self, result: Any, connecting: "Deferred[Any]") -> Any:
@@ -133,7 +135,7 @@ class ServerStream(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what comes up to the features, and pass on the rest."""
-        if self.opened.called:
+        if self._done:
             self.received(data)
             return
         self._heard = True
@@ -152,11 +154,12 @@ class ServerStream(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why; called by the reactor."""
-        if self.opened.called:
-            self._timeout_off()
+        if self._done:
             self.lost()
         else:
             self._fail(why(reason, self._upstream, self._heard))
+        # They refer to us: what is gone must not wait for the garbage collector.
+        self.opened, self.received, self.lost = Deferred(), _ignore, _ignore
 
     # --- steps
 
@@ -190,7 +193,7 @@ class ServerStream(Protocol):
     def _on_clear_element(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
         if name == (NS_STREAMS, "features"):
-            if not _has_starttls(element):
+            if not offers_starttls(element):
                 self._fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
                 return
             self.transport.write(starttls.request())
@@ -232,7 +235,7 @@ class ServerStream(Protocol):
         if (element.uri, element.name) != (NS_STREAMS, "features"):
             self._refused(element)
         elif not offers_login(element):
-            tls = _has_starttls(element) and self._upstream.tls == "none"
+            tls = offers_starttls(element) and self._upstream.tls == "none"
             hint = ": set tls: starttls" if tls else ""
             self._fail(f"its stream features have no SASL{hint}")
         else:
@@ -243,7 +246,7 @@ class ServerStream(Protocol):
         end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
         header, rest = self._raw.since(0)[: self._header_end], self._raw.since(end)
         self._silence()
-        self._timeout_off()
+        self._finish()
         self.opened.callback(Opened(header, features, rest))
 
     def _refused(self, element: domish.Element) -> None:
@@ -277,7 +280,8 @@ class ServerStream(Protocol):
         self._parser = None
         self._raw = RawBytes()
 
-    def _timeout_off(self) -> None:
+    def _finish(self) -> None:
+        self._done = True
         if self._timeout.active():
             self._timeout.cancel()
 
@@ -289,8 +293,8 @@ class ServerStream(Protocol):
 
     def _fail(self, text: str) -> None:
         self._silence()
-        self._timeout_off()
-        if not self.opened.called:
+        if not self._done:
+            self._finish()
             failure = UpstreamFailure(text)
             failure.blame, failure.condition = self._blame, self._condition
             self.opened.errback(failure)
@@ -304,12 +308,12 @@ class _Only(Factory):
     noisy = False
 
     def __init__(self, stream: ServerStream) -> None:
-        self._stream = stream
+        self._streams = [stream]
 
     def buildProtocol(self, _addr: Any) -> ServerStream:
-        """See Twisted."""
-        return self._stream
+        """See Twisted, which keeps its factories and connections in a circle."""
+        return self._streams.pop()
 
 
-def _has_starttls(features: domish.Element) -> bool:
-    return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
+def _ignore(*_arguments: Any) -> None:
+    """Nobody is there yet, or any more."""
