@@ -18,7 +18,7 @@ from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 _NO_SUCH_USER = "User does not exist"
 _ALL_USERS = "all users"
-_RANGE = re.compile(r"all users/@([0-9]+)-([0-9]+)")
+_RANGE = re.compile(r"all users/@([0-9]{1,12})-([0-9]{1,12})")
 _MARGIN = 25
 """So far an account may move in the list between two questions, as others come and go."""
 

@@ -4,20 +4,19 @@ Anybody may write to a component, people of other servers too. Who writes is tak
 address as the server has stamped it on the stanza: preparing an address takes milliseconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 
 from invitereg.errors import Throttled
+from invitereg.preparation import is_too_long
 from invitereg.xmpp.commands import about_command
 from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.rate import MINUTE, FairRate, Rate
 from invitereg.xmpp.routing import is_request, parse_jid
 
-MAX_ADDRESS_BYTES, MAX_PART_BYTES = 3071, 1023
-"""RFC 6122 §2.1; longer ones are taken to be no addresses, whatever preparing makes of them."""
 PER_ACCOUNT = 30
 """How many stanzas of one bare JID are looked at in a minute."""
 TOGETHER, SHARE = 1000, 5
@@ -84,24 +83,17 @@ class Admission:
 
 
 def has_addresses(stanza: domish.Element) -> bool:
-    """Whether a stanza's ``from`` and ``to`` are short enough to be addresses."""
+    """Whether a stanza has a ``from`` and a ``to``, of which no part is too long for one."""
     return all(
-        stanza.hasAttribute(name) and is_short_enough(stanza[name]) for name in ("from", "to")
+        stanza.hasAttribute(name) and not any(map(is_too_long, _parts(stanza[name])))
+        for name in ("from", "to")
     )
 
 
-def is_short_enough(address: str) -> bool:
-    """Whether an address and each of its parts, not prepared, has at most as many bytes."""
-    if len(address) > MAX_ADDRESS_BYTES:  # without encoding what may be megabytes
-        return False
-    sizes = [len(part.encode()) for part in _parts(address)]
-    return sum(sizes) <= MAX_ADDRESS_BYTES and max(sizes) <= MAX_PART_BYTES
-
-
-def _parts(address: str) -> Iterator[str]:
+def _parts(address: str) -> tuple[str, str, str]:
     bare, _, resource = address.partition("/")
     localpart, _, domain = bare.rpartition("@")
-    yield from (localpart, domain, resource)
+    return localpart, domain, resource
 
 
 def _require_payload(stanza: domish.Element) -> None:

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
+from invitereg.logs import CAUSES_PER_MINUTE, PerMinute, escaped
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
@@ -124,15 +124,15 @@ class Behind:
         self._announces = announces_registration(features)
         self.reached()
         bound = list(dict.fromkeys(channel_bound(features)))
-        if bound:
+        if bound and self._lines.one_more():
             self._log.warn(
                 "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "
                 "clients that know them may take that for an attack. Switch them off. "
                 "Prosody: disable_sasl_mechanisms = {{ {quoted} }}. "
                 "ejabberd: disable_sasl_mechanisms: [{mechanisms}]",
                 domain=self.upstream.domain,
-                mechanisms=", ".join(bound),
-                quoted=", ".join(f'"{name}"' for name in bound),
+                mechanisms=escaped(", ".join(bound)),
+                quoted=escaped(", ".join(f'"{name}"' for name in bound)),
             )
 
 

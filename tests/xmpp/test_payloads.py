@@ -1,0 +1,67 @@
+"""Requests that carry nothing, or more than one thing (RFC 6120 §8.2.3)."""
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from invitereg.xmpp.phases import Phase
+from tests.xmpp.commands import NS_INFO, NS_ITEMS
+from tests.xmpp.door import DoorTestCase
+from tests.xmpp.messages import DOMAIN, NS_REGISTER
+
+PAYLOADS = st.lists(
+    st.sampled_from(
+        [
+            "<query xmlns='urn:x'/>",
+            f"<query xmlns='{NS_INFO}' node='x'/>",
+            f"<query xmlns='{NS_INFO}'/>",
+            f"<query xmlns='{NS_ITEMS}' node='http://jabber.org/protocol/commands'/>",
+            f"<query xmlns='{NS_REGISTER}'/>",
+            "<query xmlns='jabber:iq:roster'/>",
+            "<preauth xmlns='urn:xmpp:pars:0'/>",
+            "<command xmlns='http://jabber.org/protocol/commands' node='x'/>",
+            "<ping xmlns='urn:xmpp:ping'/>",
+            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>",
+            "<handled/>",
+        ]
+    ),
+    max_size=4,
+)
+KINDS = st.sampled_from(["get", "set"])
+RECIPIENTS = st.sampled_from(["", f" to='{DOMAIN}'", f" to='juliet@{DOMAIN}'"])
+
+
+def request(kind, to, payloads):
+    return f"<iq type='{kind}' id='1'{to}>{''.join(payloads)}</iq>"
+
+
+class PayloadTests(DoorTestCase):
+    @given(KINDS, RECIPIENTS, PAYLOADS)
+    def test_session(self, kind, to, payloads):
+        """In a session they are bad requests, and nothing is logged of them."""
+        assume(len(payloads) != 1)
+        client = self.listener.logged_in()
+        reply = client.ask(request(kind, to, payloads))
+        self.assertError(reply, "modify", "bad-request")
+        self.assertSilent(client)
+        client.lose()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    @given(st.sampled_from([Phase.SECURED, Phase.CLEAR]), KINDS, RECIPIENTS, PAYLOADS)
+    def test_before_login(self, phase, kind, to, payloads):
+        """Before a login nobody may send them, and nothing is logged of them either."""
+        assume(len(payloads) != 1)
+        client = self.listener.opened(phase)
+        client.send(request(kind, to, payloads))
+        self.assertEnded(client, "not-authorized")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    @given(KINDS, RECIPIENTS, PAYLOADS)
+    def test_one(self, kind, to, payloads):
+        """With one, each has one answer in a session, and nothing is logged either."""
+        assume(len(payloads) == 1)
+        client = self.listener.logged_in()
+        client.send(request(kind, to, payloads))
+        replies = [one for one in client.receive() if one.getAttribute("id") == "1"]
+        self.assertEqual(len(replies), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        client.lose()
