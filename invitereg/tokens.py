@@ -12,8 +12,8 @@ from invitereg.policy.counters import guess_counters, seconds_to_wait, stale_cou
 from invitereg.policy.values import Policy, Request
 from invitereg.questions import Findings, Query
 
-MAX_WAITING = 256
-"""How many look-ups of one network may wait for their turn."""
+MAX_WAITING = 1000
+"""How many look-ups of one network may wait: more than it has connections at all doors."""
 _MAX_NETWORKS = 1000
 
 T = TypeVar("T")
