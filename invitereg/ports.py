@@ -21,6 +21,8 @@ from invitereg.logs import FaultLog
 BACKLOG = 4096
 KEPT_DESCRIPTORS = 64
 """Open files that no connection of a client takes: for the database, and servers upstream."""
+PAUSE_SECONDS = 0.1
+"""How long a port rests that has found no descriptor for what has come."""
 YIELDING_SHARE = 0.75
 """Of all open files; past it, ports that yield to others take no connections."""
 
@@ -83,11 +85,33 @@ class Ports:
     def _spare(self, port: Any, text: str, descriptors: int) -> Any:
         # Before any wrapper of the endpoint's own, and before TLS: nothing is done for nothing.
         if hasattr(port, "factory"):
-            faults = FaultLog(self._log, f"Port {text}")
-            port.factory = SparingFactory(port.factory, descriptors, faults)
             if self._gate is not None and not is_proxied(text):
                 port.factory = GatedFactory(port.factory, self._gate)
+            # The outermost, as it must hear of all connections that come.
+            faults = FaultLog(self._log, f"Port {text}")
+            port.factory = SparingFactory(port.factory, descriptors, faults)
+            self._let_pause(port, port.factory)
         return port
+
+    def _let_pause(self, port: Any, factory: "SparingFactory") -> None:
+        """Let a port pause when it takes nothing of what has come.
+
+        There was no descriptor for it then, and the reactor would try again at once, for ever.
+        """
+        read = port.doRead
+
+        def read_or_pause() -> None:
+            before = factory.asked
+            read()
+            if factory.asked == before and port.connected:
+                port.stopReading()
+                self._reactor.callLater(PAUSE_SECONDS, go_on)
+
+        def go_on() -> None:
+            if port.connected and not port.disconnecting:
+                port.startReading()
+
+        port.doRead = read_or_pause
 
     def _listen(self, text: str, factory: Any) -> Any:
         if self._gate is not None and is_proxied(text):
@@ -97,7 +121,11 @@ class Ports:
 
 
 class SparingFactory(ServerFactory):
-    """Takes connections for another factory, as long as enough descriptors are left."""
+    """Takes connections for another factory, as long as enough descriptors are left.
+
+    Attributes:
+        asked: how many connections have come, whether they were taken or not.
+    """
 
     noisy = False
 
@@ -106,9 +134,11 @@ class SparingFactory(ServerFactory):
         self._factory = factory
         self._most = most
         self._faults = faults
+        self.asked = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Return the protocol for a connection; None lets it be closed at once."""
+        self.asked += 1
         if next_descriptor(self._most) >= self._most:
             cause = f"{self._most} files are open: no more connections (see LimitNOFILE)"
             self._faults.failed(cause)

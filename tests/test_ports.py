@@ -5,18 +5,29 @@ import resource
 from contextlib import ExitStack
 from typing import Any
 
-from twisted.internet import reactor
+from twisted.internet import reactor, tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from invitereg.ports import KEPT_DESCRIPTORS, Ports, next_descriptor
+from invitereg.ports import KEPT_DESCRIPTORS, PAUSE_SECONDS, Ports, next_descriptor
 
 SPARE = 300
+
+
+def later() -> "Deferred[None]":
+    """The next turn of the reactor."""
+    return deferLater(reactor, 0)  # type: ignore[arg-type]
+
+
+class Clocked(Clock):
+    """The reactor's network, with a time of our own."""
+
+    listenTCP = staticmethod(reactor.listenTCP)  # type: ignore[attr-defined]  # noqa: N815
 
 
 class Greeter(Protocol):
@@ -114,12 +125,41 @@ class DescriptorTests(TestCase):
         """A port that has met a process without any descriptor goes on when there are some."""
         self.listen()
         where = TCP4ClientEndpoint(reactor, "127.0.0.1", self.xmpp)
-        await deferLater(reactor, 0)  # what the reactor opens when it starts is open then
+        await later()  # what the reactor opens when it starts is open then
         self.use_up(self.limit - 1)  # one is left, for the client
         client: Any = await connectProtocol(where, Client())
         self.assertFalse(await client.told)
         self.files.close()
         self.assertTrue(await self.is_served(self.xmpp))
+
+    async def test_no_spinning(self) -> None:
+        """A port without any descriptor rests, and goes on when there are some again."""
+        self.patch(tcp, "_reservedFD", tcp._NullFileDescriptorReservation())
+        clock: Any = Clocked()
+        self.ports = Ports(clock)
+        self.listen()
+        (port, _web), reads = self.ports._open, []
+        read = port.doRead
+
+        def count() -> None:
+            reads.append(None)
+            read()
+
+        port.doRead = count
+        await later()
+        self.use_up(self.limit - 1)  # one is left, for the client
+        where = TCP4ClientEndpoint(reactor, "127.0.0.1", self.xmpp)
+        client: Any = await connectProtocol(where, Client())
+        while not reads:
+            await later()
+        for _turn in range(100):
+            await later()
+        self.assertEqual(len(reads), 1)
+        self.files.close()
+        clock.advance(PAUSE_SECONDS)
+        self.assertTrue(await client.told)
+        client.transport.abortConnection()
+        await client.lost
 
     async def test_log(self) -> None:
         """The log says once that connections are refused, and how to allow more."""
