@@ -7,7 +7,7 @@ import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import ROLE, domain_option, json_option
-from invitereg.cli.printing import print_objects
+from invitereg.cli.printing import print_objects, say
 from invitereg.cli.wording import print_table
 from invitereg.errors import NotFound, UnacceptablePassword
 from invitereg.model import Account
@@ -40,7 +40,7 @@ def create(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     if as_json and account is not None:
         print_objects([account_object(account)])
     elif not as_json:
-        click.echo(f"account {username}@{domain} made")
+        say(f"account {username}@{domain} made")
 
 
 @command.command("list")
@@ -57,7 +57,7 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
     accounts = desk.run(desk.store.list_accounts(name))
     if name in desk.accounts.remote:
         text = f"{name} has its accounts at another server: only those known here are listed."
-        click.echo(text, err=True)
+        say(text, err=True)
     if as_json:
         print_objects(account_object(account) for account in accounts)
     else:
@@ -80,7 +80,7 @@ def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     if as_json:
         print_objects([{"username": username, "domain": domain}])
     else:
-        click.echo(f"account {username}@{domain} deleted")
+        say(f"account {username}@{domain} deleted")
 
 
 @command.command()

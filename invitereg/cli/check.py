@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from invitereg.cli.failures import Misconfigured
+from invitereg.cli.printing import print_lines, say
 from invitereg.cli.writable import written_by_others
 from invitereg.config import Config, Tls, json_schema, load
 from invitereg.errors import StoreError
@@ -37,7 +38,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
     and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
     if schema:
-        click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        print_lines([json.dumps(json_schema(), indent=2)])
         return
     config = load(path)
     try:
@@ -46,7 +47,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
         raise Misconfigured(f"{path}: {error}") from None
     doubtful = (_about_certificates, _about_components, _about_patterns, written_by_others)
     for complaint in chain.from_iterable(about(config) for about in doubtful):
-        click.echo(f"warning: {complaint}", err=True)
+        say(f"warning: {complaint}", err=True)
     if online:
         from invitereg.cli.online import problems
 

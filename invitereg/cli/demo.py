@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from invitereg.cli.failures import Failed
 from invitereg.cli.parameters import ADDRESS
+from invitereg.cli.printing import print_lines, say
 from invitereg.cli.wording import print_qr
 from invitereg.model import prepare_domain
 from invitereg.policy.values import Address
@@ -112,9 +113,7 @@ def command(folder: Path | None, **options: Any) -> None:
     with _folder(folder) as path:
         _run(Demo(folder=path, kept=folder is not None, **options))
         path = path.absolute()
-    click.echo(
-        f"Stopped. Everything is kept in {path}" if folder else "Stopped and cleaned up."
-    )
+    say(f"Stopped. Everything is kept in {path}" if folder else "Stopped and cleaned up.")
 
 
 @contextmanager
@@ -163,7 +162,7 @@ def _start_service(demo: Demo) -> Any:
         service.startService()
     except SystemExit as error:
         raise Failed(str(error)) from None
-    reactor.addSystemEventTrigger("before", "shutdown", click.echo, "\nStopping …")
+    reactor.addSystemEventTrigger("before", "shutdown", say, "\nStopping …")
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     # To close the terminal's window ends it as well, and removes what it has written.
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
@@ -245,27 +244,25 @@ def _write_files(demo: Demo) -> None:
 
 
 def _step(number: int, text: str) -> None:
-    click.echo(click.style(f"{number}/3", fg="cyan") + f" {text} …")
+    print_lines([click.style(f"{number}/3", fg="cyan") + f" {text} …"])
 
 
 def _explain(demo: Demo, link: str, page: str) -> None:
     """Say what there is and what to do with it."""
     again = f"{_command_name()} --config {shlex.quote(str(demo.config.absolute()))}"
     ready = click.style("Ready.", fg="green")
-    click.echo(f"\n{ready} This link is an invite, for one account:\n\n{link}")
+    print_lines([f"\n{ready} This link is an invite, for one account:\n\n{link}"])
     print_qr(link)
-    click.echo(
+    say(
         f"Open it in an app that knows invitations, such as Monal, Siskin IM or Borogove,\n"
         f"and say that you trust the certificate: it is only for this demo. Server:\n"
         f"{demo.domain}, {demo.listen} port {demo.port} (STARTTLS) or {demo.tls_port} (TLS)."
     )
-    click.echo(
-        f"\nOr see its page, and register there, in a browser on this computer:\n  {page}\n"
-    )
-    click.echo(_reach(demo))
-    click.echo(_without_invitations(demo, again))
-    click.echo(f"\nMore invites, from another terminal:\n  {again} invite create --qr")
-    click.echo("\nWho registers is shown here. Ctrl-C stops the demo.\n")
+    say(f"\nOr see its page, and register there, in a browser on this computer:\n  {page}\n")
+    say(_reach(demo))
+    say(_without_invitations(demo, again))
+    say(f"\nMore invites, from another terminal:\n  {again} invite create --qr")
+    say("\nWho registers is shown here. Ctrl-C stops the demo.\n")
 
 
 def _reach(demo: Demo) -> str:
@@ -313,8 +310,8 @@ class Narrator:
         if event["log_level"] >= LogLevel.error:
             failure = event.get("log_failure")
             if failure is None or not failure.check(ReactorNotRunning):  # Ctrl-C twice
-                click.echo(formatEvent(event), err=True)
+                say(formatEvent(event), err=True)
         elif event.get("what") in ("registered", "password reset of"):
             user = f"{event['username']}@{event['domain']}"
             news = "has registered" if event["what"] == "registered" else "has a new password"
-            click.echo(click.style(f"{user} {news}.", fg="green"))
+            say(f"{user} {news}.", fg="green")

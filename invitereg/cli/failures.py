@@ -4,6 +4,7 @@ from typing import IO, Any
 
 import click
 
+from invitereg.cli.printing import printable, printable_lines, say
 from invitereg.config import ConfigError
 from invitereg.errors import Refused, StoreError, UsernameReserved
 
@@ -14,8 +15,8 @@ class Failed(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the text alone: a mistake's line begins with its place, for editors to jump."""
-        click.echo(self.message, file=file, err=True)
+        """Print the text alone, on one line."""
+        say(printable(self.message), file=file, err=True)
 
 
 class Misconfigured(Failed):
@@ -25,6 +26,20 @@ class Misconfigured(Failed):
     """
 
     exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the mistakes alone: each line begins with its place, for editors to jump."""
+        say(self.message, file=file, err=True)
+
+
+def cleaned(error: click.ClickException) -> click.ClickException:
+    """Return what click found wrong, with what it repeats of arguments made printable."""
+    if isinstance(error, Failed | click.exceptions.NoArgsIsHelpError):
+        return error
+    text = printable_lines(error.format_message())
+    if isinstance(error, click.UsageError):
+        return click.UsageError(text, error.ctx)
+    return click.ClickException(text)
 
 
 FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (

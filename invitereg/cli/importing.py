@@ -8,7 +8,8 @@ from sqlalchemy.engine import Connection
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import domain_option, json_option
-from invitereg.cli.wording import print_counts, printable
+from invitereg.cli.printing import printable, say
+from invitereg.cli.wording import print_counts
 from invitereg.errors import InvalidRequest
 from invitereg.prosody.folder import find_invites
 from invitereg.store.adopting import Adopted, adopt
@@ -98,7 +99,7 @@ def from_prosody(
     except _Undone as undone:
         adopted = undone.adopted
     for reason in adopted.reasons:
-        click.echo(f"skipped: {printable(reason)}", err=True)
+        say(f"skipped: {printable(reason)}", err=True)
     print_counts(adopted.counts, as_json)
 
 

@@ -17,7 +17,7 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
-from invitereg.cli.printing import print_objects
+from invitereg.cli.printing import print_objects, say
 from invitereg.cli.revoke import revoke
 from invitereg.cli.tree import command as tree
 from invitereg.cli.wording import (
@@ -177,7 +177,7 @@ def list_(
         return
     print_invites(invites, now)
     if len(invites) == limit and sys.stderr.isatty():
-        click.echo(f"There may be more: add --after {invites[-1].id}", err=True)
+        say(f"There may be more: add --after {invites[-1].id}", err=True)
 
 
 @command.command()

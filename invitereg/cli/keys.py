@@ -6,7 +6,7 @@ import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import DURATION, json_option
-from invitereg.cli.printing import print_objects
+from invitereg.cli.printing import print_objects, say
 from invitereg.cli.wording import print_table, summary
 from invitereg.keys import ApiKey, Scope, issue_key
 from invitereg.model import token_digest
@@ -50,8 +50,8 @@ def create(
     if as_json:
         print_objects([issued_key_object(key, secret)])
     else:
-        click.echo(secret)
-        click.echo(click.style(_summary(key), dim=True))
+        say(secret)
+        say(_summary(key), dim=True)
 
 
 @command.command("list")
@@ -85,9 +85,9 @@ def revoke(desk: Desk, key_id: str, with_invites: bool, as_json: bool) -> None:
         made = [{"domain": invite.domain, "id": invite.id} for invite in ended]
         print_objects([key_object(key) | {"invites_revoked": made}])
     else:
-        click.echo(f"revoked: {_summary(key)}")
+        say(f"revoked: {_summary(key)}")
         for invite in ended:
-            click.echo(f"revoked: {summary(invite)}")
+            say(f"revoked: {summary(invite)}")
 
 
 def _summary(key: ApiKey) -> str:

@@ -4,9 +4,8 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 
-import click
-
 from invitereg.cli.desk import Desk
+from invitereg.cli.printing import print_lines
 from invitereg.cli.progress import bar
 from invitereg.issuer import NewInvite
 from invitereg.model import Invite
@@ -26,7 +25,7 @@ def create_many(desk: Desk, new: NewInvite, count: int, as_json: bool) -> None:
         for chunk in _chunks(count):
             made = desk.run(desk.issuer.create_many(new, chunk))
             # At once: to flush each line would take longer than all the rest.
-            click.echo("\n".join(_lines(desk, made, as_json)))
+            print_lines(_lines(desk, made, as_json))
             progress.advance(chunk)
 
 

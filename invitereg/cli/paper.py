@@ -8,7 +8,7 @@ import click
 from invitereg.cli.desk import Desk
 from invitereg.cli.files import new_file
 from invitereg.cli.page import PER_SHEET, Issued, page
-from invitereg.cli.printing import print_objects
+from invitereg.cli.printing import print_objects, say
 from invitereg.cli.progress import bar
 from invitereg.errors import Refused, StoreError
 from invitereg.issuer import NewInvite
@@ -40,8 +40,8 @@ def create_page(desk: Desk, new: NewInvite, count: int, path: Path, as_json: boo
     if as_json:
         print_objects(issued_object(invite, token, domain) for invite, token in made)
     else:
-        click.echo(f"{_number(count, 'invite')} on {_number(_sheets(count), 'page')}: {path}")
-        click.echo(click.style("Whoever has this file can use them.", dim=True))
+        say(f"{_number(count, 'invite')} on {_number(_sheets(count), 'page')}: {path}")
+        say("Whoever has this file can use them.", dim=True)
 
 
 def _revoke(desk: Desk, made: list[Issued]) -> None:

@@ -7,7 +7,7 @@ import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import ADDRESS, domain_option, json_option
-from invitereg.cli.printing import print_objects
+from invitereg.cli.printing import print_objects, say
 from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
 from invitereg.model import token_digest
@@ -73,7 +73,7 @@ def explain(
     else:
         _print(decision, passed)
         for name, of in numbers.items():
-            click.echo(f"{name.replace('_', ' ')}: {_said(of)}")
+            say(f"{name.replace('_', ' ')}: {_said(of)}")
     ctx.exit(0 if decision.refusal is None else 1)
 
 
@@ -127,8 +127,8 @@ def _described(decision: Decision, username: str | None) -> list[str]:
 
 def _print(decision: Decision, passed: list[str]) -> None:
     if decision.refusal is None:
-        click.echo(click.style("allowed", fg="green"))
+        say("allowed", fg="green")
     else:
-        click.echo(click.style(f"refused: {decision.rule}", fg="red"))
-        click.echo(decision.refusal.text)
-    click.echo("rules passed: " + (", ".join(passed) or "nothing"))
+        say(f"refused: {decision.rule}", fg="red")
+        say(decision.refusal.text)
+    say("rules passed: " + (", ".join(passed) or "nothing"))

@@ -7,7 +7,7 @@ import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import domain_option, json_option
-from invitereg.cli.tree import print_lines
+from invitereg.cli.printing import print_lines
 from invitereg.cli.wording import print_changed, print_counts, summary
 from invitereg.model import Invite
 from invitereg.objects import invite_object

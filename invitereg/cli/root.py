@@ -56,14 +56,19 @@ class Root(click.Group):
         """Refuse what is no text: it could neither be stored nor shown."""
         if any(not _is_text(argument) for argument in args):
             raise click.UsageError("Arguments must be UTF-8.", ctx)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.ClickException as error:
+            raise _cleaned(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it raises becomes one line and an exit status."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()  # here click still copes with a closed pipe
-        except (click.ClickException, click.exceptions.Exit, OSError):
+        except click.ClickException as error:
+            raise _cleaned(error) from None
+        except (click.exceptions.Exit, OSError):
             raise
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
@@ -93,6 +98,12 @@ def command(ctx: click.Context, config: Path) -> None:
     The service itself is started by: twistd -n invitereg --config FILE
     """
     ctx.obj = config
+
+
+def _cleaned(error: click.ClickException) -> click.ClickException:
+    from invitereg.cli.failures import cleaned
+
+    return cleaned(error)
 
 
 def _is_text(argument: str) -> bool:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Set
-from itertools import chain, islice
+from itertools import chain
 
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import domain_option, json_option
-from invitereg.cli.wording import printable
+from invitereg.cli.printing import print_lines, printable
 from invitereg.errors import NotFound
 from invitereg.objects import Object, timestamp
 from invitereg.tree import Member, Tree, ancestors, descendants
@@ -16,7 +16,6 @@ from invitereg.tree import Member, Tree, ancestors, descendants
 DRAWN_LEVELS = 40
 """Deeper levels are not indented further, but numbered: a chain of thousands stays readable."""
 
-_LINES_AT_ONCE = 1000
 
 Line = tuple[Member, int]
 
@@ -121,10 +120,3 @@ def _words(member: Member, deleted: bool, asked_for: bool) -> str:
     if deleted:
         words.append("(deleted)")
     return "  ".join(words)
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """Print many lines at once: one by one takes long."""
-    remaining = iter(lines)
-    while some := list(islice(remaining, _LINES_AT_ONCE)):
-        click.echo("\n".join(some))

@@ -4,17 +4,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import click
-
-from invitereg.cli.printing import print_objects
+from invitereg.cli.printing import print_lines, print_objects, printable, say
 from invitereg.model import Invite, Use
 from invitereg.objects import invite_object, timestamp
 from invitereg.policy.values import Domain
-
-
-def printable(text: str) -> str:
-    """``text`` without what would move the cursor or change colours: others wrote it."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
@@ -22,7 +15,7 @@ def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
     if as_json:
         print_objects([dict(counts)])
     else:
-        click.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+        say(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
 def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> None:
@@ -32,16 +25,16 @@ def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> 
     """
     uri = invite.uri(token)
     page = f"{domain.landing_url}{token}" if domain.landing_url else ""
-    click.echo(uri)
+    say(uri)
     if page:
-        click.echo(page)
+        say(page)
     if qr:
         print_qr(page or uri)
-    click.echo(click.style(summary(invite), dim=True))
+    say(summary(invite), dim=True)
 
 
 def summary(invite: Invite) -> str:
-    """An invite on one line: id, kind, for whom, and how long and how often it is valid."""
+    """Return an invite on one line: id, kind, for whom, how long and how often it is valid."""
     words = [f"invite {invite.id}", f"kind {invite.kind}"]
     if invite.inviter:
         words.append(f"from {invite.inviter}")
@@ -49,7 +42,7 @@ def summary(invite: Invite) -> str:
         words.append(f"for {invite.username}")
     words.append(_expiry(invite))
     words.append(f"uses {_uses(invite)}")
-    return ", ".join(words)
+    return printable(", ".join(words))
 
 
 def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
@@ -57,7 +50,7 @@ def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
     if as_json:
         print_objects([invite_object(invite, now)])
     else:
-        click.echo(f"{invite.status(now)}: {summary(invite)}")
+        say(f"{invite.status(now)}: {summary(invite)}")
 
 
 def print_qr(text: str) -> None:
@@ -70,10 +63,10 @@ def print_qr(text: str) -> None:
     try:
         segno.make_qr(text).terminal(code, compact=True)
     except segno.DataOverflowError:
-        click.echo("The link is too long for a QR code.", err=True)
+        say("The link is too long for a QR code.", err=True)
         return
     for line in code.getvalue().splitlines():
-        click.echo(click.style(line, fg="bright_white", bg="black"))
+        say(line, fg="bright_white", bg="black")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -81,7 +74,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(row))
+            print_lines(["\t".join(row)])
         return
     from rich.console import Console
     from rich.table import Table
@@ -131,10 +124,10 @@ def print_invite(invite: Invite, uses: Sequence[Use], now: datetime) -> None:
     }
     for name, value in facts.items():
         if value:
-            click.echo(f"{name + ':':10}{printable(value)}")
+            say(f"{name + ':':10}{printable(value)}")
     for use in uses:
         where = f" from {use.address}" if use.address else ""
-        click.echo(f"used:     {timestamp(use.at)} by {use.username} ({use.door}{where})")
+        say(printable(f"used:     {timestamp(use.at)} by {use.username} ({use.door}{where})"))
 
 
 def _expiry(invite: Invite) -> str:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from invitereg.errors import InvalidUsername
-from invitereg.keys import Scope
+from invitereg.keys import MAX_NAME, Scope
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
 from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription, owner_of
@@ -76,10 +76,18 @@ def _stanza(text: str) -> str:
     return text
 
 
+def _shown(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be shown")
+    return text
+
+
 DomainName = Annotated[str, AfterValidator(_domain)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Shown = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_shown)]
 Username = Annotated[str, AfterValidator(_localpart)]
 Secret = Annotated[bytes, Field(min_length=32, max_length=32)]
-Words = tuple[str, ...]
+Words = tuple[Shown, ...]
 
 
 class _Line(BaseModel):
@@ -102,7 +110,7 @@ class Header(_Line):
 
     type: Literal["invitereg"] = "invitereg"
     format: Annotated[int, Field(ge=1)] = FORMAT
-    version: str
+    version: Shown
     table_schema: str = Field(alias="schema")
 
 
@@ -171,10 +179,10 @@ class InviteLine(_Line):
 
     type: Literal["invite"] = "invite"
     domain: DomainName
-    id: Annotated[str, Field(min_length=1)]
+    id: Id
     digest: Secret
     kind: Kind
-    source: str
+    source: Shown
     inviter: Username | None
     username: Username | None
     roles: Words
@@ -204,10 +212,10 @@ class UseLine(_Line):
     username: Username
     kind: Kind
     at: AwareDatetime
-    door: str
-    invite_id: str | None
+    door: Shown
+    invite_id: Id | None
     inviter: Username | None = None
-    address: str | None
+    address: Shown | None
 
 
 class NoticeLine(_Line):
@@ -226,9 +234,9 @@ class KeyLine(_Line):
     """A key of the HTTP API: it opens there what it opens here."""
 
     type: Literal["key"] = "key"
-    id: Annotated[str, Field(min_length=1)]
+    id: Id
     digest: Secret
-    name: str
+    name: Annotated[Shown, Field(max_length=MAX_NAME)]
     scopes: tuple[Scope, ...]
     domain: DomainName | None
     created_at: AwareDatetime
