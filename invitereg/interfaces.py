@@ -28,6 +28,7 @@ from invitereg.questions import (
     RosterChange,
     SessionEnd,
     Subscribing,
+    Traces,
 )
 from invitereg.roster import RosterItem
 
@@ -47,6 +48,7 @@ __all__ = [
     "RosterChange",
     "SessionEnd",
     "Subscribing",
+    "Traces",
 ]
 
 
@@ -189,6 +191,12 @@ class ILeaseStore(Interface):
     def open_leases(domain: str, before: datetime) -> Deferred[Sequence[Lease]]: ...
 
     def learn(account: Account) -> Deferred[bool]: ...
+
+    def traces(domain: str, username: str) -> Deferred[Traces | None]: ...
+
+    def end_gone(
+        domain: str, username: str, left: Traces, now: datetime
+    ) -> Deferred[Sequence[Invite] | None]: ...
 
     def add_errand(errand: Errand) -> Deferred[int]: ...
 

@@ -76,6 +76,17 @@ class Redemption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traces:
+    """Something is here of an account that another server keeps, or kept.
+
+    Attributes:
+        created_at: when the account was made or first heard of; None if none is known here.
+    """
+
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
     """The sessions of an account that were opened with other credentials than it has are over.
 

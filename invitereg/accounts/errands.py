@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -95,6 +96,7 @@ class Errands:
                 await self._server.end_sessions(errand.username)
         except NotThere as fault:
             self._give_up(errand, fault.text)
+            await self._notice_gone(errand)
         except ServerFault as fault:
             self._accounts.faults.failed(fault.text)
             if errand.tries < FEWEST_TRIES or self._now() - errand.at < GIVEN_UP:
@@ -104,6 +106,13 @@ class Errands:
         else:
             self._accounts.faults.worked()
         await self._store.finish_errand(errand.number)
+
+    async def _notice_gone(self, errand: Errand) -> None:
+        """Ask which of the accounts is gone, so that what it has left ends."""
+        contact = errand.details.get("contact")
+        for username in (errand.username, *([contact] if contact else [])):
+            with suppress(Refused):
+                await self._accounts.exists(errand.domain, username)
 
     def _give_up(self, errand: Errand, cause: str) -> None:
         self._log.warn(

@@ -21,8 +21,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from invitereg.accounts.asking import Asking
+from invitereg.accounts.gone import GoneAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
-from invitereg.interfaces import IStore, Redemption
+from invitereg.interfaces import IStore, Redemption, Traces
 from invitereg.leases import Lease
 from invitereg.model import Account, Kind, Use
 from invitereg.server import OutcomeUnknown, ServerFault
@@ -55,12 +56,14 @@ class Making:
     def __init__(
         self,
         asking: Asking,
+        gone: GoneAccounts,
         store: IStore,
         clock: IReactorTime,
         now: Callable[[], datetime],
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
         self._asking = asking
+        self._gone = gone
         self._server = asking.server
         self._domain: str = asking.server.domain
         self._store = store
@@ -77,7 +80,8 @@ class Making:
         """See `IAccounts.redeem`."""
         username = redemption.account.username
         # Before anything is taken, or an account that exists might be taken for the new one.
-        if await self._asking.ask(self._server.exists(username)):
+        # What an earlier account of that name has left would else be the new one's.
+        if await self._gone.exists(username):
             raise UsernameTaken
         lease = await self._store.reserve(redemption, self._now())
         await self._carry_out(lease, self._server.create(username, password))
@@ -96,6 +100,8 @@ class Making:
         try:
             await self._carry_out(lease, self._server.set_password(use.username, password))
         except NotFound:
+            left = Traces(created_at=lease.redemption.account.created_at)
+            await self._gone.end(use.username, left)
             raise InvalidInvite from None
         # Released by another meanwhile: the password is set all the same, which is harmless.
         await self._complete(lease)

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from invitereg.accounts.asking import Asking
+from invitereg.accounts.gone import GoneAccounts
 from invitereg.accounts.making import Making
 from invitereg.errors import NotFound, UsernameReserved
 from invitereg.interfaces import IAccounts, IStore, Redemption
@@ -42,7 +43,8 @@ class RemoteAccounts:
         self.server = server
         self.domain: str = server.domain
         self.faults = asking.faults
-        self.making = Making(asking, store, clock, now)
+        self._gone = GoneAccounts(asking, store, now)
+        self.making = Making(asking, self._gone, store, clock, now)
         self._store = store
         self._now = now
         self._check = check
@@ -57,14 +59,14 @@ class RemoteAccounts:
 
     def exists(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
         """See `IAccounts.exists`."""
-        return Deferred.fromCoroutine(self._asking.ask(self.server.exists(username)))
+        return Deferred.fromCoroutine(self._gone.exists(username))
 
     def recognise(self, domain: str, username: str) -> Deferred[bool]:
         """See `IAccounts.recognise`."""
         return Deferred.fromCoroutine(self._recognise(domain, username))
 
     async def _recognise(self, domain: str, username: str) -> bool:
-        if not await self._asking.ask(self.server.exists(username)):
+        if not await self._gone.exists(username):
             return False
         account = Account(domain=domain, username=username, created_at=self._now())
         await self._store.learn(account)
@@ -131,7 +133,7 @@ class RemoteAccounts:
         self, domain: str, username: str, now: datetime, until: datetime | None
     ) -> None:
         """At the server first: until that is done, a second attempt finds all as it was."""
-        there = await self._asking.ask(self.server.exists(username))
+        there = await self._gone.exists(username)
         if there:
             # So that its name is kept, as that of any account that was deleted.
             account = Account(domain=domain, username=username, created_at=now)

@@ -18,6 +18,7 @@ from invitereg.store import (
     accounts,
     errands,
     finding,
+    gone,
     hits,
     invites,
     keys,
@@ -114,6 +115,8 @@ class Store:
     release = write(leasing.release)
     open_leases = read(leasing.open_leases)
     learn = write(leasing.learn)
+    traces = read(gone.traces)
+    end_gone = write(gone.end_gone)
     add_errand = write(errands.add)
     take_errands = write(errands.take)
     put_off = write(errands.put_off)

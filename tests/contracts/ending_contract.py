@@ -5,9 +5,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
-from invitereg.errors import InvalidInvite, NotFound, Overloaded
+from invitereg.errors import InvalidInvite, NotFound, Overloaded, UsernameTaken
 from invitereg.keys import ApiKey, Scope
 from invitereg.model import Invite, Kind, Status, token_digest
+from invitereg.questions import Traces
 from invitereg.testing import make_credentials, make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
@@ -230,3 +231,61 @@ class EndingContract(StoreCase):
         for source in ("api:other", f"adhoc:tybalt@{DOMAIN}", "web:boss@example.org", "api:"):
             revoking = self.store.revoke_source(DOMAIN, source, self.now)
             await self.refused(revoking, NotFound)
+
+    async def end_gone(self, username: str, left: Traces) -> Any:
+        return await self.store.end_gone(DOMAIN, username, left, self.now)
+
+    async def test_traces(self) -> None:
+        """An account that has left nothing is not worth a word; roles or links are."""
+        await self.people("romeo")
+        await self.redeem("juliet", roles=("team",))
+        await self.redeem("nurse", groups=("friends",))
+        made_at = self.now
+        await self.invite(kind=Kind.RESET, username="juliet", source="adhoc:paris@x.net")
+        found = {}
+        for username in ("romeo", "juliet", "nurse", "tybalt"):
+            found[username] = await self.store.traces(DOMAIN, username)
+        known = Traces(created_at=made_at)
+        expected = {"romeo": None, "juliet": known, "nurse": known, "tybalt": None}
+        self.assertEqual(found, expected)
+        for values in (
+            {"inviter": "tybalt"},
+            {"kind": Kind.RESET, "username": "romeo", "source": f"web:tybalt@{DOMAIN}"},
+        ):
+            invite = await self.invite(**values)
+            left = await self.store.traces(DOMAIN, "tybalt")
+            self.assertEqual(left, Traces(created_at=None))
+            await self.end_gone("tybalt", left)
+            self.assertEqual(await self.states(invite), ["revoked"])
+            self.assertIsNone(await self.store.traces(DOMAIN, "tybalt"))
+
+    async def test_gone(self) -> None:
+        """An account that is gone has no roles any more, nor links, but keeps its name."""
+        await self.people("romeo", "boss")
+        await self.redeem("juliet", roles=("team",), groups=("friends",))
+        made = await self.resets()
+        of_boss = await self.resets("boss")
+        own = await self.invite(inviter="boss", username="nurse")
+        left = Traces(created_at=self.now)
+        ended = await self.end_gone("boss", left)
+        self.assertEqual([one.id for one in ended], [made[2].id, made[3].id, own.id])
+        self.assertEqual(await self.states(*of_boss), ["revoked"] * 6)
+        self.assertEqual((await self.states(*made)).count("revoked"), 2)
+        await self.end_gone("juliet", left)
+        account = await self.account("juliet")
+        self.assertEqual((account.roles, account.groups), ((), ()))
+        await self.refused(self.redeem("juliet"), UsernameTaken)
+        await self.redeem("nurse")
+
+    async def test_gone_and_made_meanwhile(self) -> None:
+        """What was asked before an account was made, or is being made, ends nothing of it."""
+        invite = await self.invite(inviter="juliet")
+        left = Traces(created_at=None)
+        lease = await self.store.reserve(self.redemption("juliet"), self.now)
+        self.assertIsNone(await self.end_gone("juliet", left))
+        await self.store.complete(lease.number)
+        self.assertIsNone(await self.end_gone("juliet", left))
+        self.assertEqual(await self.states(invite), ["pending"])
+        self.assertIsNone(await self.end_gone("juliet", Traces(created_at=self.now + HOUR)))
+        self.assertIsNotNone(await self.end_gone("juliet", Traces(created_at=self.now)))
+        self.assertEqual(await self.states(invite), ["revoked"])

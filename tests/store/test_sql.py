@@ -99,6 +99,7 @@ class SQLTests(DatabaseCase):
         await self.store.get_roster(DOMAIN, "juliet")
         await self.store.roster_changes(0)
         await self.store.end_resets(DOMAIN, "juliet", self.now)
+        await self.store.traces(DOMAIN, "juliet")
         await self.store.revoke_source(DOMAIN, "api:key", self.now)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
         await self.store.purge_invites(DOMAIN, self.now, 10)
