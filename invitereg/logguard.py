@@ -6,6 +6,7 @@ must not reach a terminal as a command.
 """
 
 from collections import Counter
+from threading import Lock
 from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
@@ -37,6 +38,7 @@ class LogGuard:
         self._logged: Counter[Place] = Counter()
         self._errors = 0
         self._left_out: Counter[Place] = Counter()
+        self._lock = Lock()  # as threads log, too
 
     def begin(self) -> None:
         """Stand between the publisher and the observers that it has."""
@@ -50,14 +52,20 @@ class LogGuard:
 
     def __call__(self, event: LogEvent) -> None:
         """See ILogObserver."""
-        place, limit = _place(event), self._limit(event)
-        if limit is not None and self._logged[place] >= limit:
-            self._left_out[place] += 1
-            return
-        if limit is not None:
-            self._logged[place] += 1
-            self._errors += _is_error(event)
-        self._guarded(_without_controls(event) if _is_ours(event) else event)
+        if self._is_let_through(event):
+            self._guarded(_without_controls(event) if _is_ours(event) else event)
+
+    def _is_let_through(self, event: LogEvent) -> bool:
+        with self._lock:
+            limit = self._limit(event)
+            if limit is None:
+                return True
+            place = _place(event)
+            few = self._logged[place] < limit
+            counter = self._logged if few else self._left_out
+            counter[place] += 1
+            self._errors += few and _is_error(event)
+            return few
 
     def _limit(self, event: LogEvent) -> int | None:
         """Return how many such lines a minute may have; None for any number."""
@@ -67,8 +75,9 @@ class LogGuard:
 
     def sum_up(self) -> None:
         """Tell how many lines were left out, and begin anew; to be called every minute."""
-        left_out = self._left_out
-        self._logged, self._left_out, self._errors = Counter(), Counter(), 0
+        with self._lock:
+            left_out = self._left_out
+            self._logged, self._left_out, self._errors = Counter(), Counter(), 0
         for (namespace, text), count in left_out.most_common(ERRORS):
             self._log.info(
                 "{count} more lines of {namespace} left out within a minute: {text}",

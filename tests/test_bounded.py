@@ -37,6 +37,7 @@ BOUNDS = {
         xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
         """,
     "one connection's buffers, which are limited": """
+        xmpp/componentparser.SkippingElementStream.localPrefixes
         xmpp/outbox.Outbox._pieces xmpp/outbox.Outbox._taken
         xmpp/deadlines.Deadlines._calls xmpp/gateway.Gateway._held xmpp/inbox.Inbox._elements
         xmpp/passwordcheck._Answers._waiting xmpp/rawbytes.RawBytes._kept

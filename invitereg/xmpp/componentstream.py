@@ -24,7 +24,7 @@ from wokkel.subprotocols import StreamManager
 from invitereg.logs import FaultLog, quoted
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.admission import Admission
-from invitereg.xmpp.parser import ElementStream
+from invitereg.xmpp.componentparser import SkippingElementStream
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.routing import parse_jid
@@ -169,6 +169,7 @@ class ComponentStream(StreamManager):
         self._attempts = 0
         self.privileges = Privileges(self.privileges.domain)
         xs.stream.ElementEvent = lambda element: self._received(xs, element)
+        xs.stream.is_expected = lambda attributes: attributes.get("id") in self._asked
         self._pulse = Pulse(self._reactor, self._ping, lambda: self._silent(xs))
         xs.rawDataInFn = lambda _data: self._heard()
         super()._authd(xs)
@@ -278,10 +279,10 @@ class _Connection(XmlStream):
 
     def _initializeStream(self) -> None:
         super()._initializeStream()
-        parser = ElementStream()
+        parser = SkippingElementStream()
         for event in ("DocumentStartEvent", "ElementEvent", "DocumentEndEvent"):
             setattr(parser, event, getattr(self.stream, event))
-        self.stream: ElementStream = parser
+        self.stream: SkippingElementStream = parser
 
 
 def _is_of(sender: str, whom: str) -> bool:

@@ -10,6 +10,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
 from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.xmpp.componentparser import MAX_DEPTH, MAX_ELEMENTS
 from invitereg.xmpp.componentstream import HANDSHAKE_SECONDS, LONGEST_PAUSE, ComponentStream
 from invitereg.xmpp.pulse import ANSWER_SECONDS, SILENCE_SECONDS
 
@@ -237,6 +238,79 @@ class ComponentStreamTests(ComponentStreamCase):
         self.protocol.dataReceived(stream_error("not-well-formed"))
         self.assertIn("not-well-formed: see the server's log", str(log))
 
+    def big(self, *, elements=0, text="", depth=0, attributes="", prefixes=0):
+        """A stanza of a stranger that is bigger than any honest one."""
+        declared = "".join(f" xmlns:p{number}='urn:{number}'" for number in range(prefixes))
+        inside = "<a/>" * elements + "<b>" * depth + text + "</b>" * depth
+        return (
+            f"<message from='x@evil.example' to='{JID}'{attributes}><body{declared}>{inside}"
+            "</body></message>"
+        ).encode()
+
+    def test_big_stanzas(self):
+        """What a stranger writes too big ends no connection, nor anybody's request on it."""
+        self.ready()
+        seen = []
+        self.line.xmlstream.addObserver("/message", seen.append)
+        bigs = (
+            self.big(elements=200_000),
+            self.big(elements=MAX_ELEMENTS),
+            self.big(depth=MAX_DEPTH),
+            self.big(depth=5000),
+            self.big(elements=200_000, attributes=" type='error' id='1'", prefixes=5),
+        )
+        for big in bigs:
+            asked, iq = self.ask()
+            answer = f"<iq type='result' id='{iq['id']}' to='{JID}'><q xmlns='urn:q'/></iq>"
+            for data in (big[:9999], big[9999:] + answer.encode()):
+                self.protocol.dataReceived(data)
+            self.assertEqual(self.successResultOf(asked).q.uri, "urn:q")
+            self.assertFalse(self.transport.disconnecting)
+        self.assertEqual(seen, [])
+        self.protocol.dataReceived(self.big(elements=MAX_ELEMENTS - 2))
+        self.assertEqual(len(seen), 1)
+
+    def test_not_built(self):
+        """Of a stanza that is too big no more is built than of one that is not."""
+        self.ready()
+        built = []
+        real = domish.Element.__init__
+        self.patch(
+            domish.Element,
+            "__init__",
+            lambda element, *args, **more: built.append(1) or real(element, *args, **more),
+        )
+        self.protocol.dataReceived(self.big(elements=200_000))
+        self.assertEqual(len(built), MAX_ELEMENTS)
+        self.assertIsNone(self.line.xmlstream.stream.currElem)
+
+    def test_text(self):
+        """Text is put together once, however many lines and entities it has."""
+        self.ready()
+        added = []
+        real = domish.Element.addContent
+        self.patch(
+            domish.Element,
+            "addContent",
+            lambda element, text: added.append(len(text)) or real(element, text),
+        )
+        for text in ("&lt;", "\n", "x\n", "&#x20;"):
+            added.clear()
+            self.protocol.dataReceived(self.big(text=text * 100_000))
+            self.assertLess(len(added), 20)
+            self.assertGreaterEqual(sum(added), 100_000)
+
+    def test_big_answer(self):
+        """The answer to a request may be big, as a list of all accounts is."""
+        self.ready()
+        asked, iq = self.ask()
+        items = "".join(f"<item jid='u{number}@example.com'/>" for number in range(50_000))
+        self.protocol.dataReceived(
+            f"<iq type='result' id='{iq['id']}' to='{JID}'><query xmlns='urn:q'>{items}"
+            "</query></iq>".encode()
+        )
+        self.assertEqual(len(self.successResultOf(asked).query.children), 50_000)
+
     def announce(self, sender, *permissions, version=2):
         permitted = "".join(f"<perm access='{a}' type='{t}'/>" for a, t in permissions)
         self.protocol.dataReceived(
@@ -272,7 +346,7 @@ class ComponentStreamTests(ComponentStreamCase):
     def test_unknown_privileges(self):
         """Of what is granted only what is known is kept, however much is said."""
         self.ready()
-        unknown = [(f"a{number}", "both") for number in range(1000)]
+        unknown = [(f"a{number}", "both") for number in range(900)]
         wrong = [("message", "both"), ("presence", "x" * 1000)]
         self.announce("example.com", *unknown, ("roster", "both"), *wrong)
         self.assertEqual(self.line.privileges.granted, {"roster": "both"})
