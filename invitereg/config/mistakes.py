@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from invitereg.logs import escaped
+
 KeyPath = tuple[str | int, ...]
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -25,9 +27,13 @@ class Mistake:
     text: str
 
     def located(self, file: Path) -> str:
-        """The whole line that an operator reads: ``FILE:LINE: key.path: text``."""
+        """The whole line that an operator reads: ``FILE:LINE: key.path: text``.
+
+        What the file has in it that cannot be shown, such as in a path, is escaped.
+        """
         place = str(file) if self.line is None else f"{file}:{self.line}"
-        return ": ".join(part for part in (place, self.key_path, self.text) if part)
+        line = ": ".join(part for part in (place, self.key_path, self.text) if part)
+        return escaped(line)
 
 
 class ConfigError(Exception):

@@ -82,6 +82,25 @@ class NameTests(ConfigCase):
             "3: data_dir: must not be empty: leave the key out for its default",
         )
 
+    def test_shown(self) -> None:
+        """What a mistake repeats of the file cannot steer a terminal."""
+        evil = r"a\x9b2J\u202eb\x7f"
+        for text in (
+            f'tls: {{certificate: "{evil}", private_key: "{evil}"}}',
+            f'"{evil}": 1',
+            f'data_dir: "~{evil}"',
+            f'web: {{logo: "{evil}.svg", templates: "{evil}", external_url: "{evil}"}}',
+            f'admins: ["{evil}", "x@{evil}", "x@example.com/{evil}"]',
+            f'policy: {{usernames: {{pattern: "({evil}", reserved: ["{evil}"]}}}}',
+            f'policy: {{registration_invite_only: "{evil}", invites: {{expiry: "{evil}"}}}}',
+            f'contact_addresses: {{abuse: ["{evil}"]}}',
+            f'c2s: {{listen: ["{evil}"]}}',
+            f'"{evil}',
+        ):
+            mistakes = self.mistakes_with(text)
+            self.assertNotEqual(mistakes, [], text)
+            self.assertEqual([one for one in mistakes if not one.isprintable()], [])
+
     def test_pattern(self) -> None:
         """A pattern that RE2 does not take is refused with the reason and the place."""
         for pattern, why in (
