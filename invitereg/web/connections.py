@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from invitereg.policy.networks import Address, Occupancy, Share, nested_shares
+from invitereg.policy.networks import Address, Occupancy, Share, nested_shares, region
 from invitereg.policy.values import parse_address
 
 CONNECTIONS_PER_NETWORK = 100
@@ -13,8 +13,7 @@ CONNECTIONS = 2000
 class WebConnections:
     """Counts the connections to the site, and says which are too many (limits.web).
 
-    Attributes:
-        altogether: how many may be open at once; may be replaced while running.
+    One region may have half of all, so that no provider's customer keeps all others out.
     """
 
     def __init__(
@@ -24,15 +23,25 @@ class WebConnections:
         shares: Callable[[Address], tuple[Share, ...]] = nested_shares,
     ) -> None:
         """``shares`` returns the networks in which an address counts: none, if it is exempt."""
-        self.altogether = altogether
         self._networks = Occupancy(per_network)
         self._requests = Occupancy(per_network)
+        self._regions = Occupancy(0)
+        self.altogether = altogether
         self._shares = shares
-        self._open: dict[Hashable, tuple[Share, ...]] = {}
+        self._open: dict[Hashable, tuple[tuple[Share, ...], tuple[Share, ...]]] = {}
 
     def __len__(self) -> int:
         """Return how many connections are open."""
         return len(self._open)
+
+    @property
+    def altogether(self) -> int:
+        """How many may be open at once; may be replaced while running."""
+        return self._altogether
+
+    @altogether.setter
+    def altogether(self, most: int) -> None:
+        self._altogether, self._regions.per_network = most, (most + 1) // 2
 
     @property
     def per_network(self) -> int:
@@ -56,14 +65,20 @@ class WebConnections:
         self.remove(connection)
         address = parse_address(host or "")
         shares = self._shares(address) if address is not None else ()
+        regions = (region(address),) if address is not None and shares else ()
         if len(self._open) >= self.altogether or not self._networks.add(shares):
             return False
-        self._open[connection] = shares
+        if not self._regions.add(regions):
+            self._networks.remove(shares)
+            return False
+        self._open[connection] = shares, regions
         return True
 
     def remove(self, connection: Hashable) -> None:
         """Count a connection no longer, if it was counted."""
-        self._networks.remove(self._open.pop(connection, ()))
+        shares, regions = self._open.pop(connection, ((), ()))
+        self._networks.remove(shares)
+        self._regions.remove(regions)
 
     def begin(self, request: Any) -> bool:
         """Count a request, whose ``shares`` are set, until it is answered or its client gone.

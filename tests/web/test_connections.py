@@ -123,7 +123,7 @@ class LimitTests(ConnectionCase):
 
     def test_many_networks(self) -> None:
         """All networks together may have so many."""
-        clients = [self.client(f"10.{n // 250}.{n % 250}.1") for n in range(2300)]
+        clients = [self.client(f"10.{n % 250}.{n // 250}.1") for n in range(2300)]
         self.assertEqual(sum(not client.gone for client in clients), 2000)
         self.assertTrue(self.client(OTHER).gone)
         clients[0].close()
@@ -138,6 +138,15 @@ class LimitTests(ConnectionCase):
         ]
         self.assertLessEqual(sum(not client.gone for client in clients), 400)
         self.assertServed(self.client("2001:db8:1::1"))
+
+    def test_region(self) -> None:
+        """However many networks a provider's customer has, half is left for others."""
+        for wide in ("10.0.{0}.{1}", "2001:db8:{0:x}:{1:x}::1"):
+            clients = [self.client(wide.format(n // 250, n % 250)) for n in range(2300)]
+            self.assertEqual(sum(not client.gone for client in clients), 1000)
+            self.assertServed(self.client(OTHER))
+            for client in clients:
+                client.close()
 
     def test_told(self) -> None:
         """Who is turned away is told to come back; within TLS it would cost a handshake."""
@@ -210,7 +219,9 @@ class CountTests(ConnectionCase):
                     del hosts[client]
                 continue
             mine = sum(host == step for host in hosts.values())
+            near = sum(str(host).startswith("192.0.2.") for host in hosts.values())
             full = len(hosts) == 7 or (step not in (PROXY, None) and mine == 3)
+            full = full or (near == 4 and str(step).startswith("192.0.2."))
             client = self.client(step)
             self.assertEqual(client.gone, full)
             if not client.gone:
@@ -220,6 +231,7 @@ class CountTests(ConnectionCase):
             client.close()
         self.assertEqual(len(self.door.connections), 0)
         self.assertEqual(len(self.door.connections._networks), 0)
+        self.assertEqual(len(self.door.connections._regions), 0)
 
 
 class TimeTests(ConnectionCase):
