@@ -63,7 +63,7 @@ BOUNDS = {
         logguard.LogGuard._left_out logguard.LogGuard._logged logs.RefusalLog._addresses
         logs.RefusalLog._left_out logs.RefusalLog._rules
         """,
-    "accounts, five of each, for so long": """
+    "accounts, ten of each, for so long": """
         xmpp/commandsessions.CommandSessions._of_users
         xmpp/commandsessions.CommandSessions._open
         """,

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 
+from invitereg.logguard import ERRORS_PER_PLACE
 from invitereg.notify import ServiceManager
 from tests.service.running import DOMAIN, ROOT, SECONDS, TWISTD, Service, within_bounds
-from tests.service.test_process import ProcessCase
+from tests.service.test_process import STOPPED, ProcessCase
 from tests.service.wire import Wire, can_login
 
 WATCHDOG_USEC = 200_000
@@ -408,7 +409,28 @@ class ProxyTests(ProcessCase):
         self.assertStops(service)
 
 
+DEFECTIVE = """
+from twisted.scripts import twistd
+from invitereg.xmpp.register import RegistrationForm
+RegistrationForm.for_invite = lambda *_arguments: 1 // 0
+twistd.run()
+"""
+
+
 class LogTests(ProcessCase):
+    async def test_defect(self) -> None:
+        """A defect that anybody can bring about leaves a few tracebacks, not one each time."""
+        service = self.service()
+        service.program = (sys.executable, "-c", DEFECTIVE)
+        service.start()
+        wire = await Wire.connect(service)
+        self.addCleanup(wire.close)
+        for _ in range(50):
+            condition = await wire.iq("<query xmlns='jabber:iq:register'/>", "get")
+            self.assertEqual(condition, "resource-constraint")
+        self.assertIn(service.stop(), STOPPED)
+        self.assertEqual(service.log_text().count("ZeroDivisionError"), ERRORS_PER_PLACE)
+
     async def test_fail2ban(self) -> None:
         """The filter for fail2ban finds who guesses, and nobody else."""
         rules = configparser.ConfigParser()
