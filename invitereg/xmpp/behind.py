@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.logs import CAUSES_PER_MINUTE, PerMinute, escaped
+from invitereg.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute, escaped
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
@@ -35,6 +35,8 @@ class Behind:
         self._announces = False
         self._waiting: list[Deferred[str | None]] | None = None
         self._said: str | None = None
+        what = f"reading the server of {upstream.domain}"
+        self._reading = FaultLog(self._log, what, reactor.seconds)
         self._lines = PerMinute(CAUSES_PER_MINUTE, reactor.seconds)
 
     def start(self) -> None:
@@ -98,6 +100,14 @@ class Behind:
                 connect=self.upstream.connect,
                 problem=self._said,
             )
+
+    def unreadable(self, condition: str) -> None:
+        """Note that a client's stream ends as the server says what is no XMPP, before login."""
+        self._reading.failed(f"it sends no XMPP before a login ({condition})")
+
+    def readable(self) -> None:
+        """Note that somebody has logged in."""
+        self._reading.worked()
 
     async def _ask_for_all(self) -> str | None:
         # The text of a failure alone: with its traceback it would keep the frames in memory,

@@ -143,8 +143,8 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """Called by a stream when it has become a session."""
         self._door.streams.bound(stream)
 
-    def handed_over(self, stream: ClientStream) -> None:
-        """Called by a stream whose client is now the server's behind."""
+    def logged_in(self, stream: ClientStream) -> None:
+        """Called by a stream whose client has logged in at the server behind."""
         self._door.streams.bound(stream)
 
     def over(self, session: Session) -> None:

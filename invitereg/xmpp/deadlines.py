@@ -24,7 +24,8 @@ class Deadlines:
 
     tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
     or the login to the stream header, which no person types. idle: without a byte, before
-    login. login: from the connection to the bound resource, whatever is sent. silence: without
+    login. login: from the connection to the bound resource, or to a success of the server
+    behind, whatever is sent. silence: without
     a byte, in a session. answer: from the ping that follows it to the next byte. unread: with
     more waiting for the client than it reads. close: from our closing of the stream to the
     peer's. drain: likewise, where a server's last bytes are still to be read.

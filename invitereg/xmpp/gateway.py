@@ -1,7 +1,8 @@
 """Opens a client's stream at the server behind, and hands it over once it is not about us.
 
 Up to the hand-over each element of the client's is looked at; from the first one on that is
-not about registration, bytes go both ways as they come.
+not about registration, bytes go both ways as they come. What the server says is read
+meanwhile, until a login has succeeded: so long the stream is a stranger's.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 from zope.interface import implementer
 
@@ -17,6 +19,7 @@ from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.deadlines import SECONDS
 from invitereg.xmpp.gatewayfeatures import announces_registration, offered_features
 from invitereg.xmpp.hangup import hang_up
+from invitereg.xmpp.loginwatch import Login, LoginWatch
 from invitereg.xmpp.phases import NS_CLIENT
 from invitereg.xmpp.routing import is_request
 from invitereg.xmpp.upstream import Opened, ServerStream
@@ -58,7 +61,7 @@ class Gateway:
     """The other side of one client's stream.
 
     Attributes:
-        handed_over: whether bytes go through unparsed.
+        handed_over: whether bytes go through as they come.
     """
 
     def __init__(self, client: Any, behind: Behind, header: bytes) -> None:
@@ -71,11 +74,18 @@ class Gateway:
         self._server: ServerStream | None = None
         self._opening: Deferred[Opened] | None = None
         self._held = bytearray()
+        self._server_header = b""
+        self._login: LoginWatch | None = None
 
     @property
     def connected(self) -> bool:
         """Whether there is a stream to the server."""
         return self._server is not None
+
+    @property
+    def may_speak(self) -> bool:
+        """Whether something of ours may come next, after what the server has said."""
+        return self._login is not None and self._login.between
 
     async def open(self) -> None:
         """Send the client's header to the server, and its header and features to the client.
@@ -116,6 +126,7 @@ class Gateway:
         finally:
             self._opening = None
         self._server = server
+        self._server_header = opened.header
         self._held[:] = opened.rest
         server.received, server.lost = self._hold, self._server_lost
         self._go_on()
@@ -170,11 +181,38 @@ class Gateway:
         client.unregisterProducer()
         client.registerProducer(_Source(server.transport), True)
         server.transport.registerProducer(_Source(client), True)
-        server.received = client.write
+        self._login = LoginWatch(self._server_header)
+        server.received = self._before_login
         if self._held:
-            client.write(bytes(self._held))
+            self._before_login(bytes(self._held))
             self._held.clear()
-        server.transport.write(data)
+        if not self._client.closing:
+            server.transport.write(data)
+
+    def _before_login(self, data: bytes) -> None:
+        """Pass on what the server says, and see what that means."""
+        self._client.transport.write(data)
+        if self._login is None or self._client.closing:
+            return
+        try:
+            login = self._login.read(data)
+        except StreamError as error:
+            self._login = None
+            self._behind.unreadable(error.condition)
+            self._client.end(error.condition)
+            return
+        if login is Login.REFUSED:
+            self._client.end("policy-violation", "Too many failed logins.")
+        elif login is Login.SUCCEEDED:
+            self._logged_in()
+
+    def _logged_in(self) -> None:
+        """From now on look at nothing, and let the server's own limits hold."""
+        assert self._server is not None  # noqa: S101 - it has just said so
+        self._login = None
+        self._server.received = self._client.transport.write
+        self._behind.readable()
+        self._client.logged_in()
 
     def from_client(self, data: bytes) -> None:
         """Pass on what the client has sent after the hand-over."""

@@ -11,6 +11,7 @@ from invitereg.xmpp.serializing import in_bytes
 
 NS_COMPRESS = "http://jabber.org/features/compress"
 NS_CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
+NS_LEGACY_AUTH = "http://jabber.org/features/iq-auth"
 NS_SASL2 = "urn:xmpp:sasl:2"
 NS_REGISTER_2 = "urn:xmpp:register:0"
 
@@ -20,12 +21,13 @@ _REGISTRATION = {
     (NS_LEGACY_INVITE, "register"),
     (NS_REGISTER_2, "register"),  # XEP-0389
 }
-# Ours to offer; of no use within TLS; or, as channel binding (RFC 5929, XEP-0440), about a TLS
-# connection that ends here.
+# Ours to offer; of no use within TLS; as channel binding (RFC 5929, XEP-0440), about a TLS
+# connection that ends here; or a login (XEP-0078) that none of us would notice.
 _DROPPED = _REGISTRATION | {
     (NS_XMPP_TLS, "starttls"),
     (NS_COMPRESS, "compression"),
     (NS_CHANNEL_BINDING, "sasl-channel-binding"),
+    (NS_LEGACY_AUTH, "auth"),
 }
 # Of SCRAM, and of the tokens of XEP-0484.
 _CHANNEL_BOUND = ("-PLUS", "-ENDP", "-UNIQ", "-EXPR")

@@ -49,7 +49,9 @@ class GatewayStream(ClientStream):
     def dataReceived(self, data: bytes) -> None:
         """Parse what arrived, or pass it on; called by the reactor."""
         if self._gateway is not None and self._gateway.handed_over:
-            self._gateway.from_client(data)
+            if not self.closing:
+                self._deadlines.heard()
+                self._gateway.from_client(data)
             return
         if self._raw is not None:
             self._raw.append(data)
@@ -139,20 +141,25 @@ class GatewayStream(ClientStream):
         self._inbox.clear()
         # A parser is half of what a stream takes, and it is not needed any more.
         self._raw = self.stream = None
-        # From here on the server's own limits hold.
-        self._deadlines.cancel_all()
-        self.factory.handed_over(self)
         # Before the server may stop the client again, for which there is already too much.
         self._inbox.resume()
         gateway.hand_over(data)
+
+    def logged_in(self) -> None:
+        """Limit the client no longer, as the server knows it; called by the gateway."""
+        self._deadlines.cancel_all()
+        self.factory.logged_in(self)
 
     # --- the end
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End the stream; within what the server says, nothing can be said."""
-        if not self._handed_over:
+        if self._gateway is None or not self._gateway.handed_over:
             super().end(condition, text)
         elif not self.closing:
+            if self._gateway.may_speak:
+                self.send(StreamError(condition, text).getElement())
+                self.sendFooter()
             self._leave("close")
 
     def _leave(self, deadline: str) -> None:

@@ -113,6 +113,20 @@ class Through(GatewayCase):
                 pass
         self.assertNotIn("is not used", self.service.log_text())
 
+    async def test_tries(self) -> None:
+        """On one stream four logins may fail before one succeeds, and no fifth one may."""
+        name = self.account()
+        wrong = sasl("PLAIN", f"\0{name}\0wrong".encode())
+        for last in ("success", "failure"):
+            wire = await Wire.connect(self.service)
+            self.addCleanup(wire.close)
+            for _ in range(4):
+                self.assertEqual((await wire.ask(wrong)).tag, f"{{{NS_SASL}}}failure")
+            right = sasl("PLAIN", f"\0{name}\0{PASSWORD}".encode())
+            answer = await wire.ask(right if last == "success" else wrong)
+            self.assertEqual(answer.tag, f"{{{NS_SASL}}}{last}")
+        self.assertEqual(await wire.goodbye(), "policy-violation")
+
     async def test_messages(self) -> None:
         """Two people write to each other."""
         names = self.account(), self.account()

@@ -222,15 +222,6 @@ class HandOverTests(GatewayTestCase):
         client.send(LOGIN)
         self.assertEqual(client.transport.value(), b"  ")
 
-    def test_no_limits_of_ours(self):
-        """The time-outs before login end with the hand-over, and the stream's place is free."""
-        client, _server = self.listener.through()
-        self.assertNotEqual(self.listener.door.streams._unauthenticated, {})
-        client.send(LOGIN)
-        self.listener.clock.advance(3600)
-        self.assertSilent(client)
-        self.assertEqual(self.listener.door.streams._unauthenticated, {})
-
     def test_kept_bytes(self):
         """Someone who sends nothing but spaces, or registers for ever, fills no memory."""
         client, _server = self.listener.through()
