@@ -12,11 +12,15 @@ SECONDS = {
     "silence": 5 * 60.0,
     "answer": 60.0,
     "unread": 120.0,
+    "behind": 15.0,
+    "overfull": 0.0,
     "close": 5.0,
     "drain": 60.0,
 }
 # What has passed these is dropped: nobody would hear anything.
-WITHOUT_A_WORD = frozenset({"close", "unread", "drain"})
+WITHOUT_A_WORD = frozenset({"close", "drain"})
+# What has passed these did not read what it was sent.
+UNREAD = frozenset({"unread", "behind", "overfull"})
 
 
 class Deadlines:
@@ -25,10 +29,12 @@ class Deadlines:
     tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
     or the login to the stream header, which no person types. idle: without a byte, before
     login. login: from the connection to the bound resource, or to a success of the server
-    behind, whatever is sent. silence: without
-    a byte, in a session. answer: from the ping that follows it to the next byte. unread: with
-    more waiting for the client than it reads. close: from our closing of the stream to the
-    peer's. drain: likewise, where a server's last bytes are still to be read.
+    behind, whatever is sent. silence: without a byte, in a session. answer: from the ping that
+    follows it to the next byte. unread: from one piece that a client has read to the next, while
+    something waits for it. behind: likewise, while so much waits that others cannot add to it.
+    overfull: until a stream is dropped for which more waits than may be kept. close: from our
+    closing of the stream to the peer's. drain: likewise, where a server's last bytes are
+    still to be read.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:

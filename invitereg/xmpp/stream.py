@@ -30,7 +30,7 @@ from invitereg.jobs import on_behalf_of
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant
 from invitereg.xmpp import starttls
-from invitereg.xmpp.deadlines import WITHOUT_A_WORD, Deadlines
+from invitereg.xmpp.deadlines import UNREAD, WITHOUT_A_WORD, Deadlines
 from invitereg.xmpp.hangup import let_go
 from invitereg.xmpp.header import check_header, write_header
 from invitereg.xmpp.inbox import Inbox
@@ -104,7 +104,7 @@ class ClientStream(XmlStream):
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
         for name in ("tls", "header", "idle", "login"):
             self._deadlines.start(name)
-        self.outbox = Outbox(self._inbox.go_on, self._deadlines)
+        self.outbox = Outbox(self._inbox.go_on, self.abort, self._deadlines)
         self.outbox.connect(self.transport)
         self._inbox.transport = self.transport
         super().connectionMade()
@@ -145,7 +145,7 @@ class ClientStream(XmlStream):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget everything; called by the reactor."""
         self._stop()
-        self.outbox.clear()
+        self.outbox.close()
         super().connectionLost(reason)
         self._deadlines.close()
         let_go(self)
@@ -261,14 +261,8 @@ class ClientStream(XmlStream):
 
     def send(self, obj: Any) -> None:
         """Write an element or text, unless the stream has ended."""
-        if self.closing:
-            return
-        self.outbox.write(in_bytes(obj))
-        if self.outbox.overfull:
-            self._log.info("closed a stream whose client does not read what it is sent")
-            self.closing = True
-            # Not now: who sends to many would have all those streams end within each other.
-            self.factory.reactor.callLater(0, self.abort)
+        if not self.closing:
+            self.outbox.write(in_bytes(obj))
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End the stream with a stream error (RFC 6120 §4.9); harmless if it has ended."""
@@ -286,7 +280,7 @@ class ClientStream(XmlStream):
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
         self._stop()
-        self.outbox.clear()
+        self.outbox.close()
         self.transport.abortConnection()
 
     def _close(self) -> None:
@@ -312,6 +306,8 @@ class ClientStream(XmlStream):
     def _timed_out(self, name: str) -> None:
         if name in WITHOUT_A_WORD or (name == "tls" and self.phase is not Phase.CLEAR):
             self.abort()
+        elif name in UNREAD:
+            self.outbox.drop()
         elif name == "silence":
             self._ask_for_life()
         else:

@@ -172,6 +172,26 @@ class UnreadTests(PeopleTestCase):
         self.assertEqual(len(self.romeo.receive()), times)
         self.assertEqual(self.romeo.ask(PING)["type"], "result")
 
+    def test_behind(self):
+        """Who has much to read, and reads nothing of it, has less time than others."""
+        self.stop_reading()
+        self.listener.wait(seconds=60)
+        self.fill(self.romeo, MAX_WAITING + 1)
+        self.listener.wait(seconds=14)
+        self.write()
+        self.assertFalse(self.romeo.transport.aborted)
+        self.listener.wait(seconds=1)
+        self.assertTrue(self.romeo.transport.aborted)
+
+    def test_behind_but_reads(self):
+        """Who reads a piece now and then stays, however much there is."""
+        reader = SlowReader(self.romeo)
+        self.fill(self.romeo, 2 * MAX_WAITING)
+        while reader.read():
+            self.listener.wait(seconds=14)
+        self.listener.wait(seconds=20)
+        self.assertFalse(self.romeo.closed)
+
     def test_in_order(self):
         """All that waits comes, and comes in order."""
         reader = SlowReader(self.romeo)
