@@ -23,6 +23,7 @@ from invitereg.policy.counters import Counter, Quota
 from invitereg.questions import (
     Findings,
     InviteChanges,
+    LoginAttempt,
     Query,
     Redemption,
     RosterChange,
@@ -43,6 +44,7 @@ __all__ = [
     "IRosterStore",
     "IStore",
     "InviteChanges",
+    "LoginAttempt",
     "Query",
     "Redemption",
     "RosterChange",
@@ -118,8 +120,6 @@ class IInviteStore(Interface):
         domain: str, counters: Sequence[Counter], now: datetime
     ) -> Deferred[tuple[int, ...] | None]: ...
 
-    def unhit(numbers: Sequence[int]) -> Deferred[None]: ...
-
     def signing_key() -> Deferred[bytes]: ...
 
 
@@ -158,6 +158,16 @@ class IAccountStore(Interface):
     def purge_session_ends(before: datetime, at_most: int) -> Deferred[int]: ...
 
     def server_key() -> Deferred[bytes]: ...
+
+    def count_login(
+        attempt: LoginAttempt, now: datetime
+    ) -> Deferred[tuple[int, ...] | None]: ...
+
+    def login_succeeded(
+        attempt: LoginAttempt, numbers: Sequence[int], now: datetime
+    ) -> Deferred[None]: ...
+
+    def purge_used_networks(domain: str, before: datetime, at_most: int) -> Deferred[int]: ...
 
 
 class IRosterStore(Interface):

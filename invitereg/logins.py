@@ -1,11 +1,26 @@
 """How many failed logins are let through."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from invitereg.interfaces import IInviteStore
-from invitereg.policy.counters import login_counters
+from invitereg.interfaces import IAccountStore, LoginAttempt
+from invitereg.policy.counters import account_counter, login_counters
+from invitereg.policy.networks import neighbourhood
 from invitereg.policy.values import Address, Domain
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLogin:
+    """An attempt that may be made.
+
+    Attributes:
+        attempt: None where logins are not counted.
+        numbers: of what was counted, as the store knows it.
+    """
+
+    attempt: LoginAttempt | None = None
+    numbers: tuple[int, ...] = ()
 
 
 class LoginThrottle:
@@ -17,7 +32,7 @@ class LoginThrottle:
     """
 
     def __init__(
-        self, domains: Mapping[str, Domain], store: IInviteStore, now: Callable[[], datetime]
+        self, domains: Mapping[str, Domain], store: IAccountStore, now: Callable[[], datetime]
     ) -> None:
         self.domains = domains
         self._store = store
@@ -25,14 +40,23 @@ class LoginThrottle:
 
     async def count(
         self, domain: str, address: Address | None, username: str
-    ) -> tuple[int, ...] | None:
-        """Count an attempt; returns what `forget` takes, or None if it must be refused."""
-        counters = login_counters(self.domains[domain].policy, address, username)
+    ) -> CountedLogin | None:
+        """Count an attempt; returns what `succeeded` takes, or None if it must be refused."""
+        policy = self.domains[domain].policy
+        counters = login_counters(policy, address, username)
         if not counters:
-            return ()
-        return await self._store.hit(domain, counters, self._now())
+            return CountedLogin()
+        attempt = LoginAttempt(
+            domain=domain,
+            username=username,
+            network=neighbourhood(address),
+            counters=counters,
+            elsewhere=account_counter(policy, username),
+        )
+        numbers = await self._store.count_login(attempt, self._now())
+        return None if numbers is None else CountedLogin(attempt, numbers)
 
-    async def forget(self, counted: tuple[int, ...]) -> None:
-        """The attempt succeeded: it is no failure."""
-        if counted:
-            await self._store.unhit(counted)
+    async def succeeded(self, counted: CountedLogin) -> None:
+        """Note that a counted attempt is no failure."""
+        if counted.attempt is not None:
+            await self._store.login_succeeded(counted.attempt, counted.numbers, self._now())

@@ -87,6 +87,24 @@ class Traces:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginAttempt:
+    """An attempt to log in, which is counted before it is made.
+
+    Attributes:
+        network: what it comes from, as wide as it is remembered when an account was used there.
+        counters: of failures in the networks that it comes from.
+        elsewhere: of the account's failures in all networks that it was not used in. In one
+            that it was used in, as many are counted for this network alone.
+    """
+
+    domain: str
+    username: str
+    network: str
+    counters: tuple[Counter, ...]
+    elsewhere: Counter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
     """The sessions of an account that were opened with other credentials than it has are over.
 

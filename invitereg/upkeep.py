@@ -147,7 +147,9 @@ class Upkeep:
         now, store = self._now(), self._store
         for name, domain in tuple(self._domains.items()):  # a reload may add one meanwhile
             if self.keep.addresses is not None:
-                yield partial(store.forget_addresses, name, now - self.keep.addresses, ROWS)
+                before = now - self.keep.addresses
+                yield partial(store.forget_addresses, name, before, ROWS)
+                yield partial(store.purge_used_networks, name, before, ROWS)
             if self.keep.invites is not None:
                 yield partial(store.purge_invites, name, now - self.keep.invites, ROWS)
             yield partial(store.purge_names, name, now, ROWS)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.policy.networks import Occupancy, Share, nested_shares
+from invitereg.policy.networks import Occupancy, Share, neighbourhood, nested_shares
 from invitereg.policy.values import Limits, Sender
 
 HOME = IPv6Address("2001:db8:1:203::1")
@@ -43,6 +43,12 @@ class NestedTests(SynchronousTestCase):
             found = tuple(int(share.network.partition("/")[2]) for share in shares)
             self.assertEqual(found, prefixes)
             self.assertEqual([share.times for share in shares], [1, 2, 4, 8][: len(prefixes)])
+
+    def test_neighbourhood(self) -> None:
+        """Somebody's address of tomorrow is likely to be in the same network as today's."""
+        self.assertEqual(neighbourhood(IPv4Address("192.0.2.7")), "192.0.2.0/24")
+        self.assertEqual(neighbourhood(HOME), "2001:db8:1::/48")
+        self.assertEqual(neighbourhood(None), "local")
 
     def test_no_network(self) -> None:
         """Who comes by a UNIX socket or an XMPP server is counted as one."""

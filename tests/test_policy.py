@@ -28,6 +28,7 @@ from invitereg.errors import (
 from invitereg.model import Invite, Kind
 from invitereg.policy import Decision, decide
 from invitereg.policy.counters import (
+    account_counter,
     guess_counters,
     login_counters,
     periods,
@@ -1023,6 +1024,14 @@ class CounterTests(SynchronousTestCase):
         self.assertNotEqual(single.key, login_counters(self.policy, ADDRESS, "juliet")[0].key)
         self.assertEqual(many, login_counters(self.policy, ADDRESS, "juliet")[1])
         self.assertEqual(login_counters(limits(allowlist=NETWORK), ADDRESS, "romeo"), ())
+
+    def test_account(self) -> None:
+        """An account is held to ten times as many, and for ten minutes at most."""
+        for period, counted in ((1, 1), (10, 10), (60, 10)):
+            logins = Limit(max=7, period=timedelta(minutes=period))
+            counter = account_counter(limits(logins=logins), "romeo")
+            expected = Limit(max=70, period=timedelta(minutes=counted))
+            self.assertEqual((counter.key, counter.limit), ("romeo", expected))
 
     def test_nested(self) -> None:
         """A subscriber with many IPv6 networks gains little by using all of them."""

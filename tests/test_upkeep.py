@@ -133,6 +133,14 @@ class UpkeepTests(SynchronousTestCase):
         self.wait(timedelta(hours=2))
         self.assertEqual(self.successResultOf(self.store.session_ends(0)), [])
 
+    def test_used_networks(self):
+        """Where an account was last used is forgotten with the addresses of that time."""
+        self.register("juliet")
+        purged = self.steps("purge_used_networks")
+        self.start()
+        self.wait(HOUR)
+        self.assertEqual(len(purged), 1)
+
     def test_many(self):
         """However many there are, none is left over; each second has one small step."""
         self.register(*(f"user{number}" for number in range(2 * ROWS + 1)))

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Address, Limit, Limits, Origin, Policy, Sender, Tally
 
+LOCKED_OUT = timedelta(minutes=10)
+"""How long an account may be closed to networks that it has not been used in."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
@@ -95,6 +98,16 @@ def login_counters(
         *_nested("logins", limits, address, single, f"{username} "),
         *_nested("logins_network", limits, address, many),
     )
+
+
+def account_counter(policy: Policy, username: str) -> Counter:
+    """Count failed logins of an account, wherever they come from: ten times as many.
+
+    They count for ten minutes at most: so long somebody may lock others out.
+    """
+    logins = policy.limits.logins
+    limit = Limit(max=10 * logins.max, period=min(logins.period, LOCKED_OUT))
+    return Counter(name="logins_account", key=username, limit=limit)
 
 
 def _nested(
@@ -186,6 +199,7 @@ def periods(policy: Policy) -> dict[str, timedelta]:
         "stale_tokens": limits.token_guesses.period,
         "logins": limits.logins.period,
         "logins_network": limits.logins.period,
+        "logins_account": min(limits.logins.period, LOCKED_OUT),
         "password_changes": limits.password_changes.period,
         "user_invites": policy.invites.users.made.period,
     }

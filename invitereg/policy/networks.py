@@ -57,6 +57,16 @@ def region(address: Address) -> Share:
     return Share(cidr(address, 16 if isinstance(address, IPv4Address) else 32))
 
 
+def neighbourhood(address: Address | None) -> str:
+    """Return a network in which somebody's address changes from day to day.
+
+    An IPv4 /24 or an IPv6 /48; without an address, this computer.
+    """
+    if address is None:
+        return "local"
+    return cidr(address, 24 if isinstance(address, IPv4Address) else 48)
+
+
 def cidr(address: Address, prefix: int) -> str:
     """Return the network of ``address`` that has the given prefix, in CIDR notation."""
     return str(ip_network((address, prefix), strict=False))

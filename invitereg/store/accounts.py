@@ -1,11 +1,9 @@
 """The accounts' jobs: each takes a connection and does one thing."""
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
@@ -19,9 +17,10 @@ from invitereg.store import (
     rosterchanges,
     rosters,
     sessions,
+    usednetworks,
 )
 from invitereg.store.rows import account_of, credentials_columns
-from invitereg.store.tables import Time, Words, accounts, settings
+from invitereg.store.tables import Time, Words, accounts
 
 _THIS = (accounts.c.domain == bindparam("of_domain")) & (
     accounts.c.username == bindparam("of_username")
@@ -49,14 +48,6 @@ _SET_CREDENTIALS = (
     )
 )
 _DELETE = delete(accounts).where(_THIS)
-_SERVER_KEY = select(settings.c.value).where(settings.c.name == "server_key")
-_SIGNING_KEY = select(settings.c.value).where(settings.c.name == "signing_key")
-_ADD_SIGNING_KEY = (
-    insert(settings)
-    .values(name="signing_key", value=bindparam("key"))
-    .on_conflict_do_nothing()
-    .inline()
-)
 
 
 def get(connection: Connection, domain: str, username: str) -> Account | None:
@@ -146,6 +137,7 @@ def remove(
     resets.end_resets(connection, domain, username, now)
     revoking.revoke_of(connection, domain, [username], now)
     notices.forget(connection, domain, username)
+    usednetworks.forget(connection, domain, username)
     errands.forget_contacts(connection, domain, username)
     sessions.end(connection, domain, username, now)
 
@@ -168,22 +160,6 @@ def change_roles(
         raise _not_found(domain, username)
     changed = tuple(sorted((set(roles) | add) - remove))
     return account_of(connection.execute(_SET_ROLES, {**which, "new_roles": changed}).one())
-
-
-def server_key(connection: Connection) -> bytes:
-    """Return a secret of 32 bytes that is the same for all who share the store."""
-    key: bytes = connection.execute(_SERVER_KEY).scalar_one()
-    return key
-
-
-def signing_key(connection: Connection) -> bytes:
-    """Return the secret that signs what browsers keep, of 32 bytes; made when first asked for.
-
-    It is the same for all who share the store.
-    """
-    connection.execute(_ADD_SIGNING_KEY, {"key": secrets.token_bytes(32)})
-    key: bytes = connection.execute(_SIGNING_KEY).scalar_one()
-    return key
 
 
 def _not_found(domain: str, username: str) -> NotFound:

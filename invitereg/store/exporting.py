@@ -13,7 +13,6 @@ from invitereg.keys import Scope
 from invitereg.model import Kind
 from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription
-from invitereg.store.accounts import server_key
 from invitereg.store.leasetables import errands, leases
 from invitereg.store.lines import (
     COUNTED,
@@ -32,6 +31,7 @@ from invitereg.store.lines import (
 )
 from invitereg.store.names import State
 from invitereg.store.schema import REVISIONS
+from invitereg.store.serverkeys import server_key
 from invitereg.store.tables import (
     accounts,
     api_keys,

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from invitereg.model import Invite, Kind
 from invitereg.policy.counters import user_sources
 from invitereg.questions import Traces
-from invitereg.store import accounts, errands, notices, resets, revoking
+from invitereg.store import accounts, errands, notices, resets, revoking, usednetworks
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.leasetables import leases
 from invitereg.store.tables import accounts as accounts_table
@@ -83,5 +83,6 @@ def end_gone(
     connection.execute(_TAKE_ROLES, which)
     resets.end_resets(connection, domain, username, now)
     notices.forget(connection, domain, username)
+    usednetworks.forget(connection, domain, username)
     errands.forget_contacts(connection, domain, username)
     return revoking.revoke_of(connection, domain, [username], now)

@@ -30,7 +30,9 @@ from invitereg.store import (
     revoking,
     rosterchanges,
     rosters,
+    serverkeys,
     sessions,
+    usednetworks,
 )
 from invitereg.store.database import Database
 
@@ -87,7 +89,6 @@ class Store:
     purge_names = write(purging.purge_names)
     purge_hits = write(purging.purge_hits)
     hit = write(hits.add_all)
-    unhit = write(hits.remove)
 
     # Accounts.
     get_account = read(accounts.get)
@@ -99,8 +100,11 @@ class Store:
     change_roles = write(accounts.change_roles)
     session_ends = read(sessions.ends)
     purge_session_ends = write(purging.purge_session_ends)
-    server_key = read(accounts.server_key)
-    signing_key = write(accounts.signing_key)
+    server_key = read(serverkeys.server_key)
+    signing_key = write(serverkeys.signing_key)
+    count_login = write(usednetworks.count)
+    login_succeeded = write(usednetworks.succeeded)
+    purge_used_networks = write(usednetworks.purge)
 
     # Rosters.
     get_roster = read(rosters.get)

@@ -264,6 +264,17 @@ session_ends = Table(
     sqlite_autoincrement=True,
 )
 
+# From which networks an account has been logged in to, of each a keyed hash.
+used_networks = Table(
+    "used_networks",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("username", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("at", Time, nullable=False),
+    Index("used_networks_age", "domain", "at"),
+)
+
 settings = Table(
     "settings",
     metadata,

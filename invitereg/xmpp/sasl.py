@@ -84,7 +84,7 @@ class Login:
         success = await verify()
         if success is None:
             raise SaslFailure("not-authorized")
-        await self.throttle.forget(counted)
+        await self.throttle.succeeded(counted)
         return success
 
 

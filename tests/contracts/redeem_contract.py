@@ -182,12 +182,12 @@ class RedeemContract(StoreCase):
             found = await self.store.hit(DOMAIN, (one,), self.now)
             self.assertEqual(found is not None, counted == 0)
 
-    async def test_unhit(self):
+    async def test_take_back(self):
         """A hit taken back has never happened, on each of its counters."""
         wide, narrow = counter("wide", 9), counter("narrow", 1)
         first = await self.store.hit(DOMAIN, (wide,), self.now)
         numbers = await self.store.hit(DOMAIN, (wide, narrow), self.now)
-        await self.store.unhit(numbers)
+        await self.take_back(numbers)
         tallies = (await self.look_up(counters=(wide, narrow))).tallies
         self.assertEqual([tally.count for tally in tallies], [1, 0])
         self.assertTrue(first)

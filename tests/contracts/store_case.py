@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from invitereg.interfaces import Findings, Query, Redemption
+from invitereg.interfaces import Findings, LoginAttempt, Query, Redemption
 from invitereg.model import Account, Credentials, Invite, Kind, Use, token_digest
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
@@ -97,6 +97,17 @@ class StoreCase(FolderCase):
             contact=contact,
             roster_limit=roster_limit,
         )
+
+    async def take_back(self, numbers: tuple[int, ...]) -> None:
+        """Take hits back, as those of a login that has succeeded."""
+        attempt = LoginAttempt(
+            domain=DOMAIN,
+            username="juliet",
+            network="192.0.2.0/24",
+            counters=(),
+            elsewhere=counter(),
+        )
+        await self.store.login_succeeded(attempt, numbers, self.now)
 
     def redeem(self, *args: Any, **changes: Any) -> Deferred[None]:
         """Redeem as `redemption` says."""

@@ -19,6 +19,7 @@ from tests.contracts.ending_contract import EndingContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.key_contract import KeyContract
 from tests.contracts.lease_contract import ErrandContract, LeaseContract
+from tests.contracts.login_contract import LoginContract
 from tests.contracts.notice_contract import NoticeContract
 from tests.contracts.quota_contract import QuotaContract
 from tests.contracts.redeem_contract import RedeemContract
@@ -39,10 +40,11 @@ _CONTRACTS = (
     NoticeContract,
     KeyContract,
     EndingContract,
+    LoginContract,
 )
 del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
 del RosterContract, InvitationContract, BranchContract, NoticeContract, KeyContract
-del LeaseContract, ErrandContract, EndingContract
+del LeaseContract, ErrandContract, EndingContract, LoginContract
 
 
 class ContractTests(SynchronousTestCase):

@@ -22,7 +22,7 @@ from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
 from invitereg.model import Invite, Kind, Status, Use, token_digest
 from invitereg.notices import Notice, NoticeKind
-from invitereg.questions import Subscribing
+from invitereg.questions import LoginAttempt, Subscribing
 from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter
@@ -60,7 +60,7 @@ class Workings(RuleBasedStateMachine):
         self.store = memory_store()
         self.now = START
         self.made = 0
-        self.hits = []  # what `unhit` can take back, with what it counted
+        self.hits = []  # what can be taken back, with what it counted
         self.leases = []
         self.counted = []  # counters, each with the time of a hit
 
@@ -368,10 +368,17 @@ class Workings(RuleBasedStateMachine):
         return self.found("romeo").tallies
 
     @rule()
-    def unhit(self):
+    def succeed(self):
         if self.hits:
             numbers, counted = self.hits.pop()
-            self.ask("unhit", numbers)
+            attempt = LoginAttempt(
+                domain=DOMAIN,
+                username="romeo",
+                network="192.0.2.0/24",
+                counters=(),
+                elsewhere=COUNTERS[0],
+            )
+            self.ask("login_succeeded", attempt, numbers, self.now)
             for one in counted:
                 self.counted.remove(one)
 

@@ -47,13 +47,13 @@ class SQLTests(DatabaseCase):
             await self.store.hit(DOMAIN, (counter("later", 9),), self.now)
         self.assertEqual(self.count("hits"), 5)
 
-    async def test_unhit_only_what_was_counted(self):
+    async def test_take_back_only_what_was_counted(self):
         """A number is given once: what was forgotten and taken back hits nobody else's."""
         one = counter(most=9)
         numbers = await self.store.hit(DOMAIN, (one,), self.now)
-        await self.store.unhit(numbers)
+        await self.take_back(numbers)
         await self.store.hit(DOMAIN, (one,), self.now)
-        await self.store.unhit(numbers)
+        await self.take_back(numbers)
         self.assertEqual((await self.look_up(counters=(one,))).tallies[0].count, 1)
 
     async def list_own(self):

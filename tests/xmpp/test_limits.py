@@ -7,7 +7,7 @@ from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.jobs import current_client
 from invitereg.policy.values import Limit
 from tests.xmpp.door import DoorTestCase, Listener
-from tests.xmpp.messages import error_of, plain, preauth, registration
+from tests.xmpp.messages import PASSWORD, error_of, plain, preauth, registration
 from tests.xmpp.scram import scram_login
 
 HERE = "192.0.2.1"
@@ -254,6 +254,49 @@ class LoginTests(DoorTestCase):
         self.assertFails(self.attempt("romeo"), "temporary-auth-failure")
         self.assertFails(self.attempt("juliet"), "temporary-auth-failure")
         self.assertEqual(self.listener.work.runs, before)
+
+    def guess(self, address):
+        """Try wrong passwords for juliet, each from another address; returns how many."""
+        judged = 0
+        while "not-authorized" in self.attempt(address=address(judged)).toXml():
+            judged += 1
+            assert judged < 1000, "there is no limit"
+        return judged
+
+    def test_subscriber(self):
+        """Who has a whole IPv6 /48 is let through four times as often as one network."""
+        self.assertEqual(self.guess(lambda n: f"2001:db8:1:{n << 8:x}::1"), 12)
+        self.listener.opened().log_in()
+
+    def test_many_networks(self):
+        """From all networks together an account's password is guessed ten times as often."""
+        self.listener.opened().log_in()
+        before = self.listener.work.runs
+        self.assertEqual(self.guess(lambda n: f"10.{n}.0.1"), 30)
+        self.assertEqual(self.listener.work.runs, before + 30)
+
+    def test_owner_is_not_locked_out(self):
+        """Meanwhile, who has used the account in a network goes on there, by each mechanism."""
+        self.listener.opened(address="192.0.2.7").log_in()
+        self.listener.opened(address="2001:db8:1:2::1").log_in()
+        self.guess(lambda n: f"10.{n}.0.1")
+        for address in ("192.0.2.7", "192.0.2.200", "2001:db8:1:ffff::1"):
+            self.listener.opened(address=address).log_in()
+            answer = scram_login(self.listener.opened(address=address), SCRAM_SHA_256)
+            self.assertEqual(answer.name, "success")
+        for address in ("192.0.3.7", "2001:db8:2::1"):
+            answer = self.attempt(password=PASSWORD, address=address)
+            self.assertFails(answer, "temporary-auth-failure")
+
+    def test_ten_minutes(self):
+        """Other networks wait for ten minutes at most, however long failures count."""
+        logins = Limit(max=3, period=timedelta(days=1))
+        self.listener = Listener(limits={"logins": logins})
+        self.listener.add_account()
+        self.guess(lambda n: f"10.{n}.0.1")
+        self.assertFails(self.attempt(password=PASSWORD), "temporary-auth-failure")
+        self.listener.wait(minutes=10, seconds=1)
+        self.listener.opened().log_in()
 
     def test_success_does_not_count(self):
         """Whoever has the password may log in as often as they like."""

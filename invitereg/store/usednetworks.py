@@ -1,0 +1,121 @@
+"""Holds logins to their limits, and knows in which networks an account has been used.
+
+Whoever guesses an account's password from many networks is held to a limit for all of them
+together. It does not hold where the account has been used: so nobody locks its owner out. Of
+each such network an HMAC is kept, which tells nothing without the server's key.
+
+Every function takes a connection within a transaction.
+"""
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, delete, exists, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from invitereg.interfaces import LoginAttempt
+from invitereg.store import hits
+from invitereg.store.serverkeys import server_key
+from invitereg.store.tables import Time, used_networks
+
+AT_MOST = 20
+"""How many networks of one account are known: those of the latest logins."""
+_DIGEST_BYTES = 16
+
+_OF_ACCOUNT = (
+    used_networks.c.domain == bindparam("of_domain"),
+    used_networks.c.username == bindparam("of_username"),
+)
+_IS_USED = select(
+    exists().where(*_OF_ACCOUNT, used_networks.c.digest == bindparam("of_digest"))
+)
+_USE = insert(used_networks)
+_USE_AGAIN = _USE.on_conflict_do_update(
+    index_elements=["domain", "username", "digest"], set_={"at": _USE.excluded.at}
+)
+_LATEST = (
+    select(used_networks.c.digest)
+    .where(*_OF_ACCOUNT)
+    .order_by(used_networks.c.at.desc(), used_networks.c.digest)
+    .limit(AT_MOST)
+)
+_FORGET_OLDEST = delete(used_networks).where(
+    *_OF_ACCOUNT, used_networks.c.digest.not_in(_LATEST)
+)
+_FORGET = delete(used_networks).where(*_OF_ACCOUNT)
+_OLD = (
+    select(used_networks.c.username, used_networks.c.digest)
+    .where(
+        used_networks.c.domain == bindparam("of_domain"),
+        used_networks.c.at <= bindparam("before", type_=Time),
+    )
+    .limit(bindparam("most", type_=Integer))
+)
+_REMOVE = delete(used_networks).where(
+    *_OF_ACCOUNT, used_networks.c.digest == bindparam("of_digest")
+)
+
+
+def count(
+    connection: Connection, attempt: LoginAttempt, now: datetime
+) -> tuple[int, ...] | None:
+    """Count an attempt as a failure, until `succeeded`.
+
+    Returns:
+        What `succeeded` takes, or None if a limit was reached: then it must be refused.
+    """
+    which = _which(connection, attempt)
+    elsewhere = attempt.elsewhere
+    if connection.scalar(_IS_USED, which):
+        elsewhere = replace(elsewhere, key=f"{elsewhere.key} {which['of_digest'].hex()}")
+    return hits.add_all(connection, attempt.domain, (*attempt.counters, elsewhere), now)
+
+
+def succeeded(
+    connection: Connection, attempt: LoginAttempt, numbers: Sequence[int], now: datetime
+) -> None:
+    """Count an attempt no longer, and remember that the account was used in its network."""
+    hits.remove(connection, numbers)
+    which = _which(connection, attempt)
+    row = {name.removeprefix("of_"): value for name, value in which.items()}
+    connection.execute(_USE_AGAIN, {**row, "at": now})
+    connection.execute(_FORGET_OLDEST, which)
+
+
+def forget(connection: Connection, domain: str, username: str) -> None:
+    """Forget where an account was used: it is deleted."""
+    connection.execute(_FORGET, {"of_domain": domain, "of_username": username})
+
+
+def purge(connection: Connection, domain: str, before: datetime, at_most: int) -> int:
+    """Forget the networks in which accounts were used last at ``before``, or earlier.
+
+    Returns as `purging.purge_invites`.
+    """
+    old = connection.execute(_OLD, {"of_domain": domain, "before": before, "most": at_most})
+    rows = [
+        {"of_domain": domain, "of_username": row.username, "of_digest": row.digest}
+        for row in old
+    ]
+    if rows:
+        connection.execute(_REMOVE, rows)
+    return len(rows)
+
+
+def _which(connection: Connection, attempt: LoginAttempt) -> dict[str, Any]:
+    """Return the parameters that name an attempt's account and network.
+
+    The same network is another one for each account: who reads the table cannot tell which
+    accounts were used in the same place.
+    """
+    text = "\0".join(("used network", attempt.domain, attempt.username, attempt.network))
+    digest = hmac.digest(server_key(connection), text.encode(), "sha256")
+    return {
+        "of_domain": attempt.domain,
+        "of_username": attempt.username,
+        "of_digest": digest[:_DIGEST_BYTES],
+    }
