@@ -14,6 +14,7 @@ from invitereg.errors import InvalidRequest, NotFound, Refused, UsernameTaken
 from invitereg.interfaces import IAccounts, IStore
 from invitereg.inviters import Inviters
 from invitereg.keys import Once
+from invitereg.logs import RefusalLog
 from invitereg.model import (
     Invite,
     Kind,
@@ -60,7 +61,10 @@ class Issuer:
         store: IStore,
         accounts: IAccounts,
         now: Callable[[], datetime],
+        refusals: RefusalLog | None = None,
     ) -> None:
+        """``refusals`` is what the log is told by about those who may not invite."""
+        self._refusals = refusals or RefusalLog(self._log)
         self.domains = domains
         self._store = store
         self._accounts = accounts
@@ -197,11 +201,11 @@ class Issuer:
         decision = await self.explain(new)
         if decision.refusal is None:
             return
-        self._log.info(
-            "invite ({kind}) refused at {domain} to {source}: {rule}",
+        self._refusals.info(
+            "invite ({kind}) refused at {domain} to {address}: {rule}",
             kind=new.kind,
             domain=new.domain,
-            source=new.source,
+            address=new.source,
             rule=decision.rule,
         )
         raise decision.refusal

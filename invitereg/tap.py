@@ -237,6 +237,8 @@ class InviteregService(Service):
         registrar: Registrar,
     ) -> C2SDoor:
         streams = self._config.streams
+        refusals = registrar.refusals
+        issuer = Issuer(self._domains, store, accounts, self._now, refusals)
         return C2SDoor(
             domains=self._domains,
             registrar=registrar,
@@ -244,7 +246,7 @@ class InviteregService(Service):
             throttle=LoginThrottle(self._domains, store, self._now),
             embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
             commands=invite_commands(
-                UserInvites(Issuer(self._domains, store, accounts, self._now), store),
+                UserInvites(issuer, store),
                 self._reactor.seconds,
             ),
             mechanisms=[*self._scram(), PLAIN],

@@ -66,7 +66,7 @@ class WebService:
         mount_api(
             self._door,
             domains=self._domains,
-            issuer=Issuer(self._domains, store, accounts, self._now),
+            issuer=Issuer(self._domains, store, accounts, self._now, registrar.refusals),
             registrar=registrar,
             store=store,
             rates=self._rates,

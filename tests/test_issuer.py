@@ -2,15 +2,19 @@
 
 from datetime import timedelta
 
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+
 from invitereg.errors import (
     InvalidInvite,
     InvalidRequest,
     InvalidUsername,
+    MayNotInvite,
     NotFound,
     UsernameReserved,
     UsernameTaken,
 )
 from invitereg.interfaces import InviteChanges
+from invitereg.logs import LINES_PER_ADDRESS
 from invitereg.model import Kind, Status
 from invitereg.policy.authority import OPERATOR
 from invitereg.testing import START
@@ -89,6 +93,19 @@ class CreateTests(UseCase):
         request = new(username="romeo", source="adhoc:juliet@example.com")
         self.refused(UsernameReserved, self.issuer.create(request))
         self.assertEqual(self.invite(username="romeo")[0].username, "romeo")
+
+    def test_refused_often(self) -> None:
+        """Whoever keeps asking for what they may not make does not fill the log."""
+        self.account("juliet")
+        lines: list[LogEvent] = []
+        globalLogPublisher.addObserver(lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        source = f"adhoc:juliet@{DOMAIN}"
+        for _ in range(100):
+            asked = new(source=source, requestor="juliet", inviter="juliet")
+            self.refused(MayNotInvite, self.issuer.create(asked))
+        self.assertEqual(len(lines), LINES_PER_ADDRESS)
+        self.assertIn(f"refused at {DOMAIN} to {source}", formatEvent(lines[0]))
 
     def test_reset(self) -> None:
         """A reset is for an account that exists, and for a day."""

@@ -35,8 +35,9 @@ class Behind:
         self._announces = False
         self._waiting: list[Deferred[str | None]] | None = None
         self._said: str | None = None
-        what = f"reading the server of {upstream.domain}"
-        self._reading = FaultLog(self._log, what, reactor.seconds)
+        self._reading = FaultLog(
+            self._log, f"reading the server of {upstream.domain}", reactor.seconds
+        )
         self._lines = PerMinute(CAUSES_PER_MINUTE, reactor.seconds)
 
     def start(self) -> None:
