@@ -3,9 +3,9 @@
 import secrets
 
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
+from invitereg.domain.addresses import prepared_jid
 from invitereg.domain.sessions import Session, Sessions
 from invitereg.preparation import prepare_resource
 from invitereg.xmpp.handlers import RequestHandler
@@ -56,7 +56,7 @@ class BindHandler(RequestHandler):
     async def _bind(self, wanted: str) -> domish.Element:
         stream = self.xmlstream
         resource = _resource(wanted) if wanted else secrets.token_urlsafe(8)
-        jid = JID(tuple=(stream.username, stream.domain.name, resource))
+        jid = prepared_jid(stream.username, stream.domain.name, resource)
         session = Session(jid, stream.credentials_set_at, stream)
         stream.bound(session)
         await self._sessions.add(session)

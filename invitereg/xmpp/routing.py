@@ -100,7 +100,7 @@ class Router:
             self._presence.take(stanza, to, stream)
             return True
         account: JID = bare_jid(stream.session.jid)
-        if stanza.name == "iq" and to in (None, account, JID(tuple=(None, account.host, None))):
+        if stanza.name == "iq" and to in (None, account, prepared_jid(None, account.host)):
             stream.dispatch(stanza)
             return bool(stanza.handled)
         to = to or account

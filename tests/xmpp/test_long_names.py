@@ -3,6 +3,7 @@
 import base64
 
 import scramp.core
+from twisted.words.protocols.jabber import jid
 
 from invitereg import preparation
 from invitereg.accounts.scram import SCRAM_SHA_256
@@ -118,6 +119,18 @@ class LongNameTests(DoorTestCase):
             self.assertError(client.ask(BIND.format(text)), "modify", "bad-request")
 
         self.assertCheap(do)
+
+    def test_own_names(self):
+        """What is prepared already is not prepared again, for a session and for requests."""
+        profiles = (jid.nodeprep, jid.nameprep, jid.resourceprep)
+        for profile in profiles:
+            self.patch(profile, "prepare", self.counting(profile.prepare))
+        client = self.listener.logged_in()
+        client.ask("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+        self.read = 0
+        for _ in range(20):
+            client.ask("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>")
+        self.assertEqual(self.read, 0)
 
     def test_stanzas(self):
         """The addresses of stanzas, and of contacts."""
