@@ -1,7 +1,6 @@
 """Finds out who besides the service may change what it trusts."""
 
 import os
-import pwd
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,15 +15,12 @@ def written_by_others(config: Config) -> Iterator[str]:
     Whoever may write a folder may put another file in the place of one in it, unless the
     folder is sticky, as /tmp is.
     """
-    trusted = {0, os.geteuid(), *_owner(config.data_dir)}
     for path in _with_parents(_named(config)):
         try:
-            status = path.stat()
+            is_open = _is_open(path.stat())
         except OSError:
             continue  # said elsewhere, where it is needed
-        if status.st_uid not in trusted:
-            yield f"{path} belongs to {_user(status.st_uid)}, who can change it"
-        elif _is_open(status):
+        if is_open:
             yield f"{path} can be written by others than its owner: chmod go-w {path}"
 
 
@@ -64,15 +60,3 @@ def _with_parents(paths: Iterable[Path]) -> Iterable[Path]:
         inside = sorted(whole.iterdir()) if whole.is_dir() and os.access(whole, os.R_OK) else []
         found |= dict.fromkeys((*reversed(whole.parents), whole, *inside))
     return found
-
-
-def _owner(path: Path) -> Iterator[int]:
-    if path.exists():
-        yield path.stat().st_uid
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
