@@ -30,11 +30,11 @@ class Deadlines:
     or the login to the stream header, which no person types. idle: without a byte, before
     login. login: from the connection to the bound resource, or to a success of the server
     behind, whatever is sent. silence: without a byte, in a session. answer: from the ping that
-    follows it to the next byte. unread: from one piece that a client has read to the next, while
-    something waits for it. behind: likewise, while so much waits that others cannot add to it.
+    follows it to the next byte. unread: from one piece that a client has read to the next, if
+    something waits for it. behind: likewise, if so much waits that others cannot add to it.
     overfull: until a stream is dropped for which more waits than may be kept. close: from our
-    closing of the stream to the peer's. drain: likewise, where a server's last bytes are
-    still to be read.
+    closing of the stream to the peer's. drain: likewise, where a server's last bytes are still
+    to be read.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:

@@ -16,11 +16,11 @@ from invitereg.xmpp.tokens import WholeTokens
 _NOT_IN_NAMESPACES = re.compile(r"[<>&'\"\x00-\x20]")
 # How much of a stanza's end tag may have arrived before it is complete.
 _END_TAG_BYTES = 64
-# Characters that all namespaces of a stream header may have: each stanza may use all of them,
-# and they are written anew with it. The two that every client declares have 45.
-MAX_HEADER_NAMESPACES = 1024
-# Elements of a stanza: each takes a hundred times the memory of the four bytes it may have.
-MAX_ELEMENTS = 8192
+# Characters of a namespace, as each name that is in it is parsed together with it. All of a
+# stream header have as many together: each stanza may use them, and is written with them.
+MAX_NAMESPACE = 1024
+# Elements and attributes of a stanza: each takes a hundred times the memory of its few bytes.
+MAX_NODES = 8192
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
 
 
@@ -68,6 +68,7 @@ class BoundedElementStream(ElementStream):
         self.language = ""
         self._depth = 0
         self._header_namespaces = 0
+        self._nodes = 0
         self._received = 0
         self.boundary = 0
         self.parser.XmlDeclHandler = self._on_declaration
@@ -117,12 +118,11 @@ class BoundedElementStream(ElementStream):
     def _onStartNamespace(self, prefix: str | None, uri: str | None) -> None:
         if uri is not None and _NOT_IN_NAMESPACES.search(uri):
             raise StreamError("not-well-formed", "a namespace with forbidden characters")
+        length = len(uri or "")
         if not self._depth:
-            self._header_namespaces += len(uri or "")
-            if self._header_namespaces > MAX_HEADER_NAMESPACES:
-                raise StreamError(
-                    "policy-violation", "too long namespaces in the stream header"
-                )
+            self._header_namespaces = length = self._header_namespaces + length
+        if length > MAX_NAMESPACE:
+            raise StreamError("policy-violation", "namespace too long")
         # Of prefixes nothing is remembered, as all names are resolved here. Twisted would write
         # them again where they mean something else; without them it chooses its own.
         if prefix is None:
@@ -139,12 +139,14 @@ class BoundedElementStream(ElementStream):
         if self._depth == 2:
             self._check_size(self.parser.CurrentByteIndex)
             self.started = self.boundary = self.parser.CurrentByteIndex
+            self._nodes = 0
             # Text comes in a piece per line and entity, and domish joins them one by one.
             self.parser.buffer_text = True
         if self._depth > self.max_depth + 1:
             raise StreamError("policy-violation", "stanza too deep")
-        if self.elementCount >= MAX_ELEMENTS:
-            raise StreamError("policy-violation", "too many elements in a stanza")
+        self._nodes += 1 + len(attrs)
+        if self._nodes > MAX_NODES:
+            raise StreamError("policy-violation", "too many elements and attributes")
         super()._onStartElement(name, attrs)
 
     def _onEndElement(self, name: str) -> None:

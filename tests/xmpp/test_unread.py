@@ -156,7 +156,7 @@ class UnreadTests(PeopleTestCase):
                 "<body>{}</body>".format(">" * 250_000),
                 "<body>{}</body>".format("x" * 250_000),
                 "<x xmlns:p='urn:{}'>{}</x>".format("u" * 500, "<p:a/>" * 5000),
-                "<p:x xmlns:p='urn:{}' p:a=''/>".format("u" * 250_000),
+                "<x{}/>".format("".join(f" a{number}='>>>>>>'" for number in range(8000))),
             ]
         ),
         st.integers(1, 3),

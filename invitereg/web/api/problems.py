@@ -23,6 +23,9 @@ REALM = 'Bearer realm="invitereg"'
 CONTENT_TYPE = b"application/problem+json"
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
+MOST_ERRORS = 50
+"""How many mistakes an answer names: a body has room for thousands."""
+
 
 class Problem(Exception):
     """A request that is not done; nothing was changed.
@@ -80,7 +83,8 @@ class Mistakes:
     def problem(self) -> Problem:
         """All of it."""
         first = "; ".join(f"{at}: {text}" if at else text for at, text in self.errors[:5])
-        return Problem(422, "invalid-request", f"{first}.", errors=self.errors)
+        told = self.errors[:MOST_ERRORS]
+        return Problem(422, "invalid-request", f"{first}.", errors=told)
 
 
 def missing_scope(scope: Scope) -> Problem:

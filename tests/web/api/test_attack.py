@@ -71,6 +71,17 @@ class BodyTests(ApiCase):
             await self.call("POST", "/invites", body, status=422)
         self.assertEqual(await self.ids(), [])
 
+    async def test_many_mistakes(self):
+        """However many mistakes there are, an answer is no longer than what was sent."""
+        for body in (
+            {f"a{number}": 1 for number in range(6000)},
+            {"roles": [1] * 20_000},
+        ):
+            sent = json.dumps(body, separators=(",", ":")).encode()
+            response = await self.call("POST", "/invites", sent, status=422)
+            self.assertProblem(response, "invalid-request")
+            self.assertLessEqual(len(response.body), len(sent))
+
     async def test_types(self):
         """Only JSON is read: a form, which any page could send, is not."""
         for value in (
