@@ -14,9 +14,10 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from invitereg.config.endpoints import is_proxied
+from invitereg.config.endpoints import is_proxied, without_proxy
 from invitereg.connections import ConnectionGate, ForwardedFactory, GatedFactory
 from invitereg.logs import FaultLog
+from invitereg.proxied import ProxiedFactory
 
 BACKLOG = 4096
 KEPT_DESCRIPTORS = 64
@@ -114,9 +115,12 @@ class Ports:
         port.doRead = read_or_pause
 
     def _listen(self, text: str, factory: Any) -> Any:
-        if self._gate is not None and is_proxied(text):
-            factory = ForwardedFactory(factory, self._gate)
-        listening = serverFromString(self._reactor, text).listen(factory)
+        if is_proxied(text):
+            if self._gate is not None:
+                factory = ForwardedFactory(factory, self._gate)
+            factory = ProxiedFactory(factory, text)
+        endpoint = serverFromString(self._reactor, without_proxy(text))
+        listening = endpoint.listen(factory)
         return listening if "backlog=" in text else listening.addCallback(_queue_many)
 
 

@@ -17,7 +17,6 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -33,6 +32,7 @@ from invitereg.connections import (
 from invitereg.policy.networks import nested_shares
 from invitereg.policy.values import Domain, Limit, Limits, Policy
 from invitereg.ports import Ports
+from invitereg.proxied import ProxiedFactory
 from invitereg.selfsigned import write_certificate
 from invitereg.tls import Certificates
 
@@ -179,7 +179,7 @@ class GateTests(SynchronousTestCase):
         """A connection by the proxy, for a client or for itself, which sends a byte."""
         if not hasattr(self, "gate"):
             self.factory()
-        factory = HAProxyWrappingFactory(ForwardedFactory(self.noted, self.gate))
+        factory = ProxiedFactory(ForwardedFactory(self.noted, self.gate), "a port")
         peer = IPv4Address("TCP", proxy, 40000)
         protocol = factory.buildProtocol(peer)
         transport = StringTransport(peerAddress=peer)

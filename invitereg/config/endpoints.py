@@ -13,7 +13,7 @@ _PORT = re.compile(r"tcp6?:(?:(?:[^:]*:)*port=)?(-?[0-9]+)(?::|$)")
 
 def check_endpoint(text: str) -> None:
     """Raises ValueError with a text for the operator unless ``text`` can be listened on."""
-    kind = _without_proxy(text).partition(":")[0].lower()
+    kind = without_proxy(text).partition(":")[0].lower()
     if kind in ("ssl", "tls"):
         raise ValueError(
             f"TLS is added here already, with the certificate under tls: "
@@ -48,7 +48,7 @@ def fixed_endpoint(text: str) -> str | None:
 
 def is_proxied(text: str) -> bool:
     """Whether a proxy connects there, and tells for whom (``haproxy:``, PROXY protocol)."""
-    return _without_proxy(text) != text
+    return without_proxy(text) != text
 
 
 def _check_port(text: str) -> None:
@@ -59,12 +59,13 @@ def _check_port(text: str) -> None:
 
 def _port(text: str) -> int | None:
     """The TCP port, where there is one that can be read."""
-    match = _PORT.match(_without_proxy(text))
+    match = _PORT.match(without_proxy(text))
     try:
         return None if match is None else int(match[1])
     except ValueError:  # more digits than Python reads
         return None
 
 
-def _without_proxy(text: str) -> str:
+def without_proxy(text: str) -> str:
+    """The endpoint itself, without the ``haproxy:`` before it."""
     return re.sub(r"\A(?:haproxy:)+", "", text, flags=re.IGNORECASE)

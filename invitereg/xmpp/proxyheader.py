@@ -1,12 +1,18 @@
-"""Tells a server who a connection is for: the PROXY protocol, versions 1 and 2.
+"""Who a connection is for, as its first bytes tell: the PROXY protocol, versions 1 and 2.
 
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 """
 
+import re
 import socket
 import struct
-from ipaddress import IPv6Address
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Literal
+
+from twisted.internet.address import IPv4Address as TwistedIPv4Address
+from twisted.internet.address import IPv6Address as TwistedIPv6Address
 
 from invitereg.policy.values import Address, parse_address
 
@@ -15,6 +21,13 @@ Version = Literal["off", "v1", "v2"]
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _LOCAL, _PROXIED = 0x20, 0x21  # version 2: for ourselves, on behalf of somebody
 _STREAM = {4: 0x11, 6: 0x21}
+_HIGHEST_PORT = 65535
+_PREFIX = b"PROXY "
+_LONGEST_LINE = 107  # version 1, with its end
+_LONGEST_BODY = 4096  # version 2; addresses have 36 bytes, and proxies add little
+_LINE = re.compile(
+    rb"PROXY TCP([46]) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+) ([0-9]{1,5}) ([0-9]{1,5})"
+)
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -63,3 +76,94 @@ def _write(version: Version, ends: tuple[Address, Address], ports: tuple[int, in
 
 def _version_2(command: int, family: int, body: bytes) -> bytes:
     return _SIGNATURE + struct.pack("!BBH", command, family, len(body)) + body
+
+
+# --- the other side
+
+
+End = TwistedIPv4Address | TwistedIPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyHeader:
+    """What a proxy has said.
+
+    Attributes:
+        size: of the header, in bytes.
+        source: the client; None where the connection is the proxy's own, or of no kind that
+            has such addresses.
+        destination: what the client has connected to, likewise.
+    """
+
+    size: int
+    source: End | None = None
+    destination: End | None = None
+
+
+def read_header(data: bytes) -> ProxyHeader | None:
+    """Read the header with which a connection begins; None if it is not complete yet.
+
+    Raises:
+        ValueError: it begins with none.
+    """
+    if _begins(data, _PREFIX):
+        return _read_version_1(data)
+    if _begins(data, _SIGNATURE):
+        return _read_version_2(data)
+    raise ValueError("no PROXY header")
+
+
+def _begins(data: bytes, expected: bytes) -> bool:
+    """Whether the first bytes are as expected, as far as they have come."""
+    size = len(expected)
+    return data[:size] == expected[: len(data)]
+
+
+def _read_version_1(data: bytes) -> ProxyHeader | None:
+    line, end, _rest = data[:_LONGEST_LINE].partition(b"\r\n")
+    if not end:
+        if len(data) < _LONGEST_LINE:
+            return None
+        raise ValueError("the line of the PROXY protocol is too long")
+    size = len(line) + len(end)
+    if line.split(b" ")[1] == b"UNKNOWN":
+        return ProxyHeader(size)
+    told = _LINE.fullmatch(line)
+    if told is None:
+        raise ValueError("no line of the PROXY protocol")
+    family = int(told[1])
+    ends = [ip_address(text.decode()) for text in (told[2], told[3])]
+    return ProxyHeader(size, *_ends(family, ends, [int(told[4]), int(told[5])]))
+
+
+def _read_version_2(data: bytes) -> ProxyHeader | None:
+    start = len(_SIGNATURE) + 4
+    if len(data) < start:
+        return None
+    command, kind, length = struct.unpack("!BBH", data[len(_SIGNATURE) : start])
+    if command not in (_LOCAL, _PROXIED) or length > _LONGEST_BODY:
+        raise ValueError("no header of the PROXY protocol")
+    if len(data) < start + length:
+        return None
+    family = next((version for version, code in _STREAM.items() if code == kind), None)
+    if command == _LOCAL or family is None:
+        return ProxyHeader(start + length)
+    return ProxyHeader(start + length, *_read_body(family, data[start : start + length]))
+
+
+def _read_body(family: int, body: bytes) -> tuple[End, End]:
+    width = 4 if family == 4 else 16
+    if len(body) < 2 * width + 4:
+        raise ValueError("addresses are missing in the PROXY header")
+    ends = [ip_address(body[:width]), ip_address(body[width : 2 * width])]
+    return _ends(family, ends, struct.unpack_from("!HH", body, 2 * width))
+
+
+def _ends(family: int, ends: Sequence[Address], ports: Sequence[int]) -> tuple[End, End]:
+    if any(end.version != family for end in ends) or max(ports) > _HIGHEST_PORT:
+        raise ValueError("the addresses of the PROXY header are of another kind")
+    kind = TwistedIPv4Address if family == 4 else TwistedIPv6Address
+    source, destination = (
+        kind("TCP", str(end), port) for end, port in zip(ends, ports, strict=True)
+    )
+    return source, destination

@@ -10,12 +10,12 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress, ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.pages import notFound
 from zope.interface import directlyProvides
 
+from invitereg.proxied import ProxiedFactory
 from invitereg.web.channel import IDLE_SECONDS, PROXY_IDLE_SECONDS, REQUEST_SECONDS
 from invitereg.web.connections import WebConnections
 from invitereg.web.settings import SiteSettings
@@ -174,7 +174,7 @@ class LimitTests(ConnectionCase):
 
     def test_forwarded(self) -> None:
         """Behind a proxy that tells addresses, it is the client's network that is limited."""
-        self.factory = HAProxyWrappingFactory(self.factory)
+        self.factory = ProxiedFactory(self.factory, "a port")
         line = b"PROXY TCP4 192.0.2.1 203.0.113.2 40000 443\r\n"
         clients = [self.client(OTHER) for _ in range(50)]
         answers = [client.send(line + REQUEST) for client in clients]

@@ -1,16 +1,57 @@
 """Behind a proxy that tells who the client is (PROXY protocol, as ``haproxy:`` listens)."""
 
+import contextlib
 from datetime import timedelta
 from ipaddress import ip_network
+from types import SimpleNamespace
 
-from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.policy.values import Limit
+from invitereg.policy.values import Limit, parse_address
+from invitereg.proxied import ProxiedFactory
 from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.proxyheader import proxy_header, read_header
 from tests.xmpp.door import DoorTestCase, Listener, ScriptedClient, ServerSide
 from tests.xmpp.messages import STARTTLS, header, plain, preauth, registration
 
 PROXY = "203.0.113.1"
+PORTS = st.integers(0, 65535)
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+# Without a client's addresses; in version 2 LOCAL, or for somebody by a UNIX socket or UDP.
+OWN = (
+    "PROXY UNKNOWN\r\n",
+    "PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n",
+    SIGNATURE + b"\x20\0\0\0",
+    SIGNATURE + b"\x20\x11\0\x0c" + bytes(12),
+    SIGNATURE + b"\x21\0\0\x05" + bytes(5),
+    SIGNATURE + b"\x21\x31\0\xd8" + bytes(216),
+    SIGNATURE + b"\x21\x12\0\x0c" + bytes(12),
+)
+WITHOUT = (
+    "",
+    "PROXY\r\n",
+    "PROXY TCP4 192.0.2.1 203.0.113.2 40000\r\n",
+    "PROXY TCP4 192.0.2.256 203.0.113.2 40000 5222\r\n",
+    "PROXY TCP4 2001:db8::1 ::1 40000 5222\r\n",
+    "PROXY TCP4 192.0.2.1 203.0.113.2 40000 65536\r\n",
+    "PROXY TCP4 nobody nowhere x y\r\n",
+    "PROXY TCP5 192.0.2.1 203.0.113.2 40000 5222\r\n",
+    "PROXY UNKNOWN " + "x" * 100,
+    SIGNATURE[:11] + b"\r",
+    SIGNATURE + b"\x11\x11\0\x0c" + bytes(12),
+    SIGNATURE + b"\x22\x11\0\x0c" + bytes(12),
+    SIGNATURE + b"\x21\x11\0\x0b" + bytes(11),
+    SIGNATURE + b"\x21\x21\0\x0c" + bytes(12),
+    SIGNATURE + b"\x21\x11\xff\xff",
+)
+
+
+def client(address, port=40000):
+    """An address as Twisted has it."""
+    return (IPv6Address if ":" in address else IPv4Address)("TCP", address, port)
 
 
 def proxied(address):
@@ -23,7 +64,7 @@ def proxied(address):
 class ProxyTests(DoorTestCase):
     def connect(self, address=None, phase=Phase.SECURED):
         """A client behind the proxy; without address, one of which it says nothing yet."""
-        factory = HAProxyWrappingFactory(self.listener.factories[phase])
+        factory = ProxiedFactory(self.listener.factories[phase], "a port")
         client = ScriptedClient(factory.buildProtocol(None), ServerSide(PROXY))
         if address:
             client.send(proxied(address))
@@ -121,8 +162,61 @@ class ProxyTests(DoorTestCase):
         self.assertResult(client.ask(preauth()))
 
     def test_no_proxy_line(self):
-        """Who comes past the proxy is not talked to."""
-        client = self.connect()
-        client.send(header())
-        self.assertEqual(client.receive(), [])
-        self.assertTrue(client.closed)
+        """Who comes past the proxy is not talked to, and the log says so once."""
+        lines = []
+        self.patch(
+            ProxiedFactory, "_log", SimpleNamespace(error=lambda _t, **f: lines.append(f))
+        )
+        factory = ProxiedFactory(self.listener.factories[Phase.SECURED], "a port")
+        for first in WITHOUT * 20:
+            client = ScriptedClient(factory.buildProtocol(None), ServerSide(PROXY))
+            client.send(first, header())
+            self.assertEqual(client.receive(), [], first)
+            self.assertTrue(client.closed, first)
+            client.lose()
+        self.assertEqual([line["what"] for line in lines], ["PROXY protocol at a port"])
+
+    def test_own(self):
+        """What is the proxy's own, such as a check of our health, counts as the proxy's."""
+        for text in OWN:
+            client = self.connect()
+            client.send(text, header())
+            self.assertEqual(client.receive()[0].name, "features", text)
+            self.assertEqual(str(client.stream.wrappedProtocol.address), PROXY, text)
+            client.lose()
+
+    def test_in_pieces(self):
+        """A header may come in any pieces, with the client's first bytes or before them."""
+        ways = [
+            (client(address), client("203.0.113.2" if "." in address else "::1"))
+            for address in ("192.0.2.1", "2001:db8::1")
+        ]
+        headers = [proxy_header(version, way) for version in ("v1", "v2") for way in ways]
+        for first in [*headers, *(text.encode() for text in OWN if isinstance(text, str))]:
+            for cut in range(1, len(first) + 1):
+                one = self.connect()
+                one.send(first[:cut], first[cut:] + header().encode())
+                self.assertEqual(one.receive()[0].name, "features", (first, cut))
+                one.lose()
+
+
+class HeaderTests(SynchronousTestCase):
+    """What we write to servers we can read ourselves."""
+
+    @given(st.sampled_from(["v1", "v2"]), st.ip_addresses(v=4), st.ip_addresses(), PORTS, PORTS)
+    def test_round_trip(self, version, one, other, port, other_port):
+        """Both ends and their ports come out as they went in, mapped to IPv6 if need be."""
+        ends = [client(str(one), port), client(str(other), other_port)]
+        text = proxy_header(version, tuple(ends))
+        read = read_header(text + b"x")
+        self.assertEqual(read.size, len(text))
+        for end, told in zip(ends, (read.source, read.destination), strict=True):
+            self.assertEqual(parse_address(told.host), parse_address(end.host))
+            self.assertEqual(told.port, end.port)
+
+    @given(st.binary(max_size=60), st.sampled_from([b"", b"PROXY ", b"PROXY TCP4 ", SIGNATURE]))
+    def test_noise(self, data, first):
+        """Whatever comes, it is a header, or the beginning of one, or none."""
+        with contextlib.suppress(ValueError):
+            read = read_header(first + data)
+            self.assertTrue(read is None or read.size <= len(first + data))
