@@ -21,6 +21,7 @@ ANSWER = (
     "<mechanism>PLAIN</mechanism></mechanisms></stream:features>"
 )
 FIRST = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+SUCCESS = b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
 # More than all buffers on the way hold together.
 MUCH = b"0123456789abcdef" * (1 << 20)
 MAX_GROWTH = 8 * 1024
@@ -89,13 +90,17 @@ class RawCase(IsolatedAsyncioTestCase):
         self.addCleanup(listening.close)
 
     async def handed_over(
-        self, tls: str
+        self, tls: str, logged_in: bool = True
     ) -> tuple[Wire, asyncio.StreamReader, asyncio.StreamWriter]:
         """A client, and both directions of its connection at the server."""
         wire = await Wire.connect(self.service, tls)
         self.addCleanup(wire.close)
         wire.send(FIRST)
-        return wire, *await within_bounds(self.server.came)
+        reader, writer = await within_bounds(self.server.came)
+        if logged_in:
+            writer.write(SUCCESS)
+            await wire.read()
+        return wire, reader, writer
 
 
 class RawTests(RawCase):
@@ -237,18 +242,30 @@ class ReachedTests(RawCase):
 
     async def test_stopped(self) -> None:
         """When the gateway stops, both ends get what was sent, and nothing of the gateway's."""
+        self.assertEqual(await self.stopped(logged_in=True), b"<message/>")
+
+    async def test_stopped_before_login(self) -> None:
+        """Before a login the client is told why, after all that the server has said."""
+        self.assertRegex(
+            await self.stopped(logged_in=False), rb"\A<message/><stream:error><system-shutdown "
+        )
+
+    async def stopped(self, logged_in: bool) -> bytes:
+        """What a client gets of which the server has said a word when the gateway stops."""
         (port,) = free_ports(1)
         await self.listen(port)
         self.in_front(f"tcp:127.0.0.1:{port}")
-        wire, reader, writer = await self.handed_over("starttls")
+        wire, reader, writer = await self.handed_over("starttls", logged_in)
         writer.write(b"<message/>")
         wire.send("<presence/>")
         self.assertEqual(await within_bounds(reader.readexactly(11)), b"<presence/>")
         ends = asyncio.gather(wire.rest(), reader.read())
         status = asyncio.to_thread(self.service.stop)
         self.assertIn(await within_bounds(status), STOPPED)
-        self.assertEqual(await within_bounds(ends), [b"<message/>", b""])
+        got, at_the_server = await within_bounds(ends)
+        self.assertEqual(at_the_server, b"")
         self.service.check_log()
+        return got
 
     def listening_only(self, heard: list[bytes]) -> Callable[..., Awaitable[None]]:
         """A server that says nothing, and notes what it hears."""
