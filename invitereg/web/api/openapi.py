@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from invitereg._version import __version__
+from invitereg.keys import Scope
 from invitereg.web.api.answers import ProblemDocument
 from invitereg.web.api.operations import Operation, takes_body
 
@@ -63,7 +64,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "description": f"Needs the scope `{operation.scope}`.",
+        "description": _needs(operation.scope),
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
@@ -74,6 +75,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
             "content": _json(operation.body),
         }
     return described
+
+
+def _needs(scope: Scope) -> str:
+    handles = scope in (Scope.INVITES_READ, Scope.INVITES_EDIT)
+    resets = f"; for invites of kind `reset`, `{Scope.RESETS_CREATE}` too" if handles else ""
+    return f"Needs the scope `{scope}`{resets}."
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
