@@ -29,7 +29,8 @@ def write_element(
     declared once, at the element itself, with a prefix.
 
     Args:
-        element: what to write; where it has no namespace, it is in that of its parent.
+        element: what to write; where it has no namespace, it is in that of its parent. Raw XML
+            in it stands as it is.
         namespace: the default namespace where the text will stand.
         prefixes: the prefixes that are declared there, by namespace.
     """
@@ -97,7 +98,9 @@ class _Writer:
             return
         self.parts.append(">")
         for child in element.children:
-            if isinstance(child, str):
+            if isinstance(child, domish.SerializedXML):
+                self.parts.append(child)
+            elif isinstance(child, str):
                 self.parts.append(domish.escapeToXml(child))
             else:
                 self.write(child, default)

@@ -51,6 +51,17 @@ class RosterTests(RosterTestCase):
         contacts = self.listener.embedded.contacts
         self.assertEqual((contacts._pushed, contacts._reading), ({}, {}))
 
+    def test_odd_names(self):
+        """Names and groups of any characters come back as they were."""
+        client, odd = self.session(JULIET), "&lt;'&amp;>&quot; &lt;/item>"
+        client.send(
+            roster_set(f"<item jid='{ROMEO}' name=\"{odd}\"><group>{odd}</group></item>")
+        )
+        push, _result = client.receive()
+        text = "<'&>\" </item>"
+        self.assertEqual(items(push), {ROMEO: ("none", ("name", text), text)})
+        self.assertEqual(self.roster(JULIET), items(push))
+
     def test_answer_to_push(self):
         """What a client answers to a push is taken without a word."""
         client = self.session(JULIET)
