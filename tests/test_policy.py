@@ -637,12 +637,13 @@ class UsernameOfAdminTests(RuleTestCase):
     def test_others(self) -> None:
         """Other names, and resets that the operator made, are not concerned."""
         self.assertPasses(self.policy, asked(username="juliet"))
-        self.assertPasses(self.policy, facts=known(invite=replace(RESET, source="cli")))
+        for source in ("cli", "prosody"):
+            self.assertPasses(self.policy, facts=known(invite=replace(RESET, source=source)))
         other = replace(RESET, username="juliet", source="api:key")
         self.assertPasses(self.policy, asked(username="juliet"), known(invite=other))
 
     def test_reset(self) -> None:
-        """A link that sets an admin's password opens only if the command line made it."""
+        """A link that sets an admin's password opens only if an operator made it."""
         for source in (
             "adhoc:romeo@example.com",
             "web:romeo@example.com",

@@ -11,8 +11,7 @@ from invitereg.cli.printing import print_lines
 from invitereg.cli.wording import print_changed, print_counts, summary
 from invitereg.model import Invite
 from invitereg.objects import invite_object
-from invitereg.policy.authority import COMMAND_LINE, OPERATOR
-from invitereg.prosody.invites import SOURCE as PROSODY
+from invitereg.policy.authority import COMMAND_LINE, OPERATOR, PROSODY
 
 
 @click.command()

@@ -8,6 +8,8 @@ from invitereg.policy.values import Policy
 
 COMMAND_LINE = "cli"
 """The source of what the operator makes."""
+PROSODY = "prosody"
+"""The source of what the operator takes over from Prosody, if nobody is named there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from invitereg.errors import (
     WeakPassword,
 )
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
-from invitereg.policy.authority import refuse_admins_name
+from invitereg.policy.authority import PROSODY, refuse_admins_name
 from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
 from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
@@ -226,7 +226,9 @@ def _username_of_admin(case: Case) -> Refused | None:
     # It may have been made before its name became an admin's.
     others = invite is not None and refuse_admins_name(case.policy, invite, invite.source)
     if case.is_reset:
-        return InvalidInvite() if others else None
+        # Links that Prosody's operator has sent go on working.
+        taken_over = invite is not None and invite.source == PROSODY
+        return InvalidInvite() if others and not taken_over else None
     if case.localpart not in case.policy.admins:
         return None
     return None if case.name_is_fixed and not others else UsernameReserved()

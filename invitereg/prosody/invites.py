@@ -20,8 +20,8 @@ from pydantic import (
 
 from invitereg.errors import InvalidUsername
 from invitereg.model import Invite, Kind, prepare_domain, prepare_localpart, token_digest
+from invitereg.policy.authority import PROSODY
 
-SOURCE = "prosody"
 """Who made it, where Prosody does not tell."""
 _ID_LENGTH = 10
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -139,7 +139,7 @@ def contact_invite(
         id=_id(token),
         domain=domain,
         kind=Kind.CONTACT,
-        source=SOURCE,
+        source=PROSODY,
         created_at=now,
         expires_at=_time(expires),
         inviter=_localpart(username),
@@ -184,7 +184,7 @@ def _user(domain: str, jid: str) -> str | None:
 def _source(domain: str, jid: str | None) -> tuple[str, str | None]:
     """Who made it, as we say it, and the localpart of who is one of ours."""
     if jid is None or "@" not in jid:
-        return SOURCE, None
+        return PROSODY, None
     bare = jid.partition("/")[0]
     try:
         return f"adhoc:{bare}", _user(domain, bare)
