@@ -648,7 +648,7 @@ class UsernameOfAdminTests(RuleTestCase):
             "adhoc:romeo@example.com",
             "web:romeo@example.com",
             "api:key",
-            "prosody",
+            "cli2",
         ):
             for request in (ASKED, PREAUTH):
                 made = known(invite=replace(RESET, source=source))
