@@ -134,7 +134,10 @@ class Flood:
             asked = connection.recv(65536)
             if b"<query" in asked:  # the gateway asks whether it registers people
                 connection.close()
-            elif b"up" in asked:
+                return
+            # Before that the gateway reads along.
+            connection.sendall(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
+            if b"up" in asked:
                 while connection.recv(1 << 18):
                     pass
             else:
