@@ -205,6 +205,8 @@ class Channel(HTTPChannel):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)
+        # It refers to us, and what is gone must not wait for the garbage collector.
+        self._transferDecoder = None
 
     def _host(self) -> str | None:
         return getattr(self.transport.getPeer(), "host", None)

@@ -1,5 +1,7 @@
 """Connections to the site: how many may be open, and for how long."""
 
+import gc
+import weakref
 from ipaddress import ip_network
 from typing import Any
 
@@ -249,3 +251,29 @@ class TimeTests(ConnectionCase):
         clients = [self.client(), self.client(tls=True)]
         self.wait(IDLE_SECONDS, clients)
         self.assertEqual([client.gone for client in clients], [True, True])
+
+
+class ReleaseTests(ConnectionCase):
+    def test_gone(self) -> None:
+        """What is kept of a connection is gone with it, whatever it was about to send."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        post = b"POST /nosuch HTTP/1.1\r\nHost: x\r\n"
+        for sent in (
+            b"",
+            REQUEST,
+            REQUEST * 3,
+            REQUEST[:20],
+            post + b"Content-Length: 9\r\n\r\nx",
+            post + b"Transfer-Encoding: chunked\r\n\r\n9\r\nx",
+            post + b"Content-Length: 99999999\r\n\r\nx",
+            b"\r\n\r\nnonsense\r\n\r\n",
+        ):
+            client = self.client()
+            channel = weakref.ref(client.protocol)
+            client.send(sent)
+            client.close()
+            client.transport.producer = client.protocol = None
+            self.clock.advance(REQUEST_SECONDS)
+            self.assertIsNone(channel(), sent)
