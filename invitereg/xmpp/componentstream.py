@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,6 +19,7 @@ from twisted.words.protocols.jabber.component import componentFactory
 from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanza
 from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT, XmlStream
 from twisted.words.xish import domish
+from twisted.words.xish.utility import EventDispatcher
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
@@ -278,11 +280,19 @@ class _Connection(XmlStream):
     """Hears every stanza as soon as it is complete, which Twisted's own parser may not."""
 
     def _initializeStream(self) -> None:
-        super()._initializeStream()
-        parser = SkippingElementStream()
-        for event in ("DocumentStartEvent", "ElementEvent", "DocumentEndEvent"):
-            setattr(parser, event, getattr(self.stream, event))
-        self.stream: SkippingElementStream = parser
+        self.stream: Any = SkippingElementStream()
+        self.stream.DocumentStartEvent = self.onDocumentStart
+        self.stream.ElementEvent = self.onElement
+        self.stream.DocumentEndEvent = self.onDocumentEnd
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell of it; and what refers to us must not wait for the garbage collector."""
+        parser = self.stream
+        super().connectionLost(reason)
+        parser.DocumentStartEvent = parser.ElementEvent = parser.DocumentEndEvent = None
+        EventDispatcher.__init__(self)
+        self.authenticator.xmlstream = None
+        self.initializers: list[Any] = []
 
 
 def _is_of(sender: str, whom: str) -> bool:

@@ -1,5 +1,8 @@
 """The connection to a server as its component: kept up, and told of when it is not."""
 
+import gc
+import weakref
+
 from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -350,3 +353,23 @@ class ComponentStreamTests(ComponentStreamCase):
         wrong = [("message", "both"), ("presence", "x" * 1000)]
         self.announce("example.com", *unknown, ("roster", "both"), *wrong)
         self.assertEqual(self.line.privileges.granted, {"roster": "both"})
+
+
+class ReleaseTests(ComponentStreamCase):
+    def test_gone(self):
+        """A connection that was good for something is gone with all it had, once it is lost."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for answers in (
+            [],
+            [OPENED, b"<handshake/>"],
+            [OPENED, b"<handshake/>", b"<iq type='get' id='x'><query"],
+            [b"nonsense"],
+        ):
+            self.connect(*answers)
+            stream = weakref.ref(self.line.xmlstream)
+            self.lose()
+            self.transport = self.protocol = None
+            self.assertIsNone(stream(), answers)
+            self.reactor.advance(LONGEST_PAUSE)
