@@ -9,10 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides, providedBy
 
 from invitereg.logs import RefusalLog
 from invitereg.policy.networks import Share
@@ -20,6 +22,8 @@ from invitereg.policy.values import Address, Domain, Limit, Network, parse_addre
 
 MAX_NETWORKS = 65536
 """How many networks are remembered; of more, those of which nothing was heard longest go."""
+SILENT_SECONDS = 30.0
+"""How long a proxy may take to say for whom it connects."""
 
 
 class ConnectionRate:
@@ -128,39 +132,66 @@ class GatedFactory(ServerFactory):
 
 
 class _ForwardedProtocol(ProtocolWrapper):
-    """Waits for what a proxy says of its client, which comes before the first byte."""
+    """Begins what it wraps once a proxy has said for whom it connects."""
 
     factory: "ForwardedFactory"
-    _admitted = False
+    _begun = False
 
     def __init__(self, factory: Any, wrapped: Any, proxy: Address | None) -> None:
         super().__init__(factory, wrapped)
         self._proxy = proxy
 
+    def makeConnection(self, transport: Any) -> None:
+        """Wait for the proxy."""
+        directlyProvides(self, providedBy(transport))
+        Protocol.makeConnection(self, transport)
+        self.factory.registerProtocol(self)  # type: ignore[no-untyped-call]
+        clock = self.factory.clock
+        self._silence = clock.callLater(SILENT_SECONDS, transport.abortConnection)
+
     def dataReceived(self, data: bytes) -> None:
-        """Ask for the client once, and drop the connection if it is not admitted."""
-        if not self._admitted:
-            assert self.transport is not None  # noqa: S101 - it receives something
-            client = _host(self.transport.getPeer())
-            # What is the proxy's own, such as a check of our health, is no client's.
-            if client != self._proxy and not self.factory.gate.admits(client):
-                self.abortConnection()
-                return
-            self._admitted = True
-        super().dataReceived(data)  # type: ignore[no-untyped-call]
+        """Pass on what an admitted client says; none at first if only the proxy has spoken."""
+        if (self._begun or self._begin()) and data:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell what is wrapped, if it has begun."""
+        if self._silence.active():
+            self._silence.cancel()
+        if self._begun:
+            super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        else:
+            self.factory.unregisterProtocol(self)  # type: ignore[no-untyped-call]
+
+    def _begin(self) -> bool:
+        if not self._silence.active():
+            return False
+        self._silence.cancel()
+        transport: Any = self.transport
+        client = _host(transport.getPeer())
+        # What is the proxy's own, such as a check of our health, is no client's.
+        if client != self._proxy and not self.factory.gate.admits(client):
+            transport.abortConnection()
+            return False
+        self._begun = True
+        itself: Any = self  # as its transport
+        self.wrappedProtocol.makeConnection(itself)
+        return True
 
 
 class ForwardedFactory(WrappingFactory):
     """Takes the connections that its gate admits by the address that a proxy tells.
 
-    It goes between the reader of the PROXY protocol and TLS.
+    It goes between the reader of the PROXY protocol and TLS, and nothing is begun for a
+    connection of which nothing is known yet: so it counts nowhere as the proxy's.
     """
 
     noisy = False
 
-    def __init__(self, factory: Any, gate: ConnectionGate) -> None:
+    def __init__(self, factory: Any, gate: ConnectionGate, clock: IReactorTime) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]
         self.gate = gate
+        self.clock = clock
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Return the protocol for a connection from the proxy at ``addr``."""

@@ -117,7 +117,7 @@ class Ports:
     def _listen(self, text: str, factory: Any) -> Any:
         if is_proxied(text):
             if self._gate is not None:
-                factory = ForwardedFactory(factory, self._gate)
+                factory = ForwardedFactory(factory, self._gate, self._reactor)
             factory = ProxiedFactory(factory, text)
         endpoint = serverFromString(self._reactor, without_proxy(text))
         listening = endpoint.listen(factory)

@@ -42,8 +42,8 @@ class ProxiedConnection(ProtocolWrapper):
                 return
             data, self._head = self._head[self._header.size :], b""
             self.factory.faults.worked()
-        if data:
-            super().dataReceived(data)  # type: ignore[no-untyped-call]
+        # Even if it is nothing yet: who it is is known from now on.
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def getPeer(self) -> IAddress:
         """Return the client's address, as far as the proxy has told it."""

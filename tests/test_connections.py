@@ -175,19 +175,21 @@ class GateTests(SynchronousTestCase):
 
     # --- behind a proxy that tells who its clients are
 
-    def forwarded(self, client: str | None, proxy: str = PROXY) -> Any:
-        """A connection by the proxy, for a client or for itself, which sends a byte."""
+    def forwarded(self, client: str | None, says: bytes = b"x") -> Any:
+        """A connection by the proxy, for a client or for itself, which says something."""
         if not hasattr(self, "gate"):
             self.factory()
-        factory = ProxiedFactory(ForwardedFactory(self.noted, self.gate), "a port")
-        peer = IPv4Address("TCP", proxy, 40000)
+        forwarded = ForwardedFactory(self.noted, self.gate, self.clock)
+        factory = ProxiedFactory(forwarded, "a port")
+        peer = IPv4Address("TCP", PROXY, 40000)
         protocol = factory.buildProtocol(peer)
         transport = StringTransport(peerAddress=peer)
         protocol.makeConnection(transport)
         if client is not None:
             line = f"PROXY TCP4 {client} 203.0.113.2 40000 5222\r\n"
             protocol.dataReceived(line.encode())
-            protocol.dataReceived(b"x")
+            if says:
+                protocol.dataReceived(says)
         return transport
 
     def test_forwarded(self) -> None:
@@ -212,6 +214,21 @@ class GateTests(SynchronousTestCase):
             self.forwarded(PROXY)
         self.assertEqual(sum(note.heard == b"x" for note in self.noted.made), 50)
         self.assertEqual(len(self.gate.rate), 0)
+
+    def test_silent_client(self) -> None:
+        """A client that says nothing is known, and counted, by what the proxy says."""
+        transports = [self.forwarded(HERE, says=b"") for _ in range(21)]
+        self.assertEqual([each.disconnected for each in transports], [False] * 20 + [True])
+
+    def test_silent(self) -> None:
+        """A connection on which a proxy says nothing is dropped after a while, others not."""
+        silent, heard = self.forwarded(None), self.forwarded(HERE)
+        self.clock.advance(29)
+        self.assertFalse(silent.disconnected)
+        self.clock.advance(1)
+        self.assertTrue(silent.disconnected)
+        self.clock.advance(3600)
+        self.assertFalse(heard.disconnected)
 
 
 class Ear(Protocol):
