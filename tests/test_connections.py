@@ -5,6 +5,7 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -285,8 +286,9 @@ class PortTests(TestCase):
 
     async def test_tls(self) -> None:
         """No handshake begins on a connection that is refused."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
+        temporary = TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        folder = Path(temporary.name)
         write_certificate(folder, "example.com")
         tls = Tls.model_construct(
             certificate=folder / "fullchain.pem", private_key=folder / "privkey.pem"
