@@ -118,6 +118,7 @@ class Behind:
         try:
             self._found_fit(await check_registration(self.upstream, self._reactor))
         except UpstreamFailure as failure:
+            failure.__traceback__ = None
             outcome = str(failure)
         except Exception:
             # Whoever waits must not wait for ever.

@@ -120,6 +120,8 @@ class Gateway:
         try:
             opened = await self._opening
         except UpstreamFailure as failure:
+            # Frames that it has passed refer to it: it would keep them, and all that they have.
+            failure.__traceback__ = None
             self._go_on()
             await self._judge(failure)
             raise

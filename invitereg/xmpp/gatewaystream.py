@@ -91,6 +91,7 @@ class GatewayStream(ClientStream):
         except HeaderRefused as refused:
             self.end(refused.condition)
         except UpstreamFailure as failure:
+            failure.__traceback__ = None  # as in Gateway
             if self.closing:  # It was the client that has left.
                 return
             behind.failed(failure)

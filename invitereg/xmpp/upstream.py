@@ -295,9 +295,8 @@ class ServerStream(Protocol):
         self._silence()
         if not self._done:
             self._finish()
-            failure = UpstreamFailure(text)
-            failure.blame, failure.condition = self._blame, self._condition
-            self.opened.errback(failure)
+            # With a name here it would refer to itself, by its traceback and this frame.
+            self.opened.errback(UpstreamFailure(text, self._blame, self._condition))
         if self.transport is not None:
             self.transport.abortConnection()
 

@@ -48,8 +48,12 @@ class UpstreamFailure(Exception):
         condition: the stream error with which the server has answered, if it did.
     """
 
-    blame = Blame.SERVER
-    condition: str | None = None
+    def __init__(
+        self, text: str, blame: Blame = Blame.SERVER, condition: str | None = None
+    ) -> None:
+        super().__init__(text)
+        self.blame = blame
+        self.condition = condition
 
 
 def unreachable(failure: Failure) -> str:
