@@ -28,6 +28,7 @@ from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle
 from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
+from invitereg.policy.authority import FORMER_ADMIN, former_admins
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
@@ -293,6 +294,8 @@ class InviteregService(Service):
         fixed = [
             name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
         ]
+        for jid in former_admins(self._domains, config.domains):
+            self._log.warn(FORMER_ADMIN, jid=jid)
         self._domains.update(config.domains)
         self._gate.rate.limit = config.connections
         self._gate.trusted_proxies = config.trusted_proxies

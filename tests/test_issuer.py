@@ -16,7 +16,7 @@ from invitereg.errors import (
 from invitereg.interfaces import InviteChanges
 from invitereg.logs import LINES_PER_ADDRESS
 from invitereg.model import Kind, Status
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.authority import OPERATOR, Authority
 from invitereg.testing import START
 from tests.usecases import DOMAIN, PASSWORD, UseCase, new
 
@@ -211,3 +211,43 @@ class ChangeOnSQLTests(ChangeTests):
     """The same on SQLite."""
 
     make_store = UseCase.make_sql_store
+
+
+class ResetTests(UseCase):
+    """Links to one account, of which several are open."""
+
+    def test_changed_password(self) -> None:
+        """A password that its owner changes is not set again by a link from before."""
+        self.account("juliet")
+        since = self.now()
+        made = [
+            self.done(self.issuer.create_reset(DOMAIN, "juliet", by))[1]
+            for by in (OPERATOR, Authority("api:key", resets=True))
+        ]
+        held = self.preauthorise(made[0])
+        self.clock.advance(60)
+        changed = self.registrar.change_password(DOMAIN, "juliet", "o happy dagger", since)
+        self.done(changed)
+        for token in made:
+            preauthorising = self.registrar.preauthorise(DOMAIN, None, token)
+            self.refused(InvalidInvite, preauthorising)
+        late = self.submission("juliet", grant=held, password="their own choice")
+        self.refused(InvalidInvite, self.registrar.redeem(late))
+        self.assertTrue(self.password_of("juliet", "o happy dagger"))
+
+    def test_two_on_streams(self) -> None:
+        """Of two who had both presented a link, the second sets no password any more."""
+        self.account("juliet")
+        held = [
+            self.preauthorise(
+                self.done(self.issuer.create_reset(DOMAIN, "juliet", OPERATOR))[1]
+            )
+            for _ in range(2)
+        ]
+        first, second = (
+            self.submission("juliet", grant=grant, password=f"the choice of {number}")
+            for number, grant in enumerate(held)
+        )
+        self.done(self.registrar.redeem(first))
+        self.refused(InvalidInvite, self.registrar.redeem(second))
+        self.assertTrue(self.password_of("juliet", "the choice of 0"))

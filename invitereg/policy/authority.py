@@ -1,10 +1,11 @@
 """By whose right an invite is made, seen or changed: its kind and its name are judged, too."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from invitereg.errors import MayNotReset, Refused, UsernameReserved
 from invitereg.model import Invite, Kind
-from invitereg.policy.values import Policy
+from invitereg.policy.values import Domain, Policy
 
 COMMAND_LINE = "cli"
 """The source of what the operator makes."""
@@ -25,8 +26,22 @@ class Authority:
     resets: bool
 
 
+FORMER_ADMIN = (
+    "{jid} is no admin any more; the invites and resets that they made stay open until you "
+    "say: invitereg invite revoke --source adhoc:{jid}"
+)
+"""The line of the log about somebody whom the operator has taken off the admins."""
+
 OPERATOR = Authority(COMMAND_LINE, resets=True)
 """The right of whoever may use the command line."""
+
+
+def former_admins(before: Mapping[str, Domain], after: Mapping[str, Domain]) -> Iterator[str]:
+    """Yield the addresses of those who were admins of a domain, and are not any more."""
+    for name, domain in after.items():
+        if name in before:
+            for username in sorted(before[name].policy.admins - domain.policy.admins):
+                yield f"{username}@{name}"
 
 
 def refuse_handling(invite: Invite, by: Authority) -> Refused | None:

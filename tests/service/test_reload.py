@@ -39,6 +39,16 @@ class ReloadTests(ProcessCase):
         self.addCleanup(after.close)
         self.assertStops(service)
 
+    async def test_former_admin(self) -> None:
+        """Whoever takes an admin off the list is told what stays open, and what ends it."""
+        service = self.service(f"admins: [romeo@{DOMAIN}, juliet@{DOMAIN}]")
+        service.start()
+        self.edit(service, f"romeo@{DOMAIN}, ", "")
+        self.hang_up(service)
+        ending = f"invitereg invite revoke --source adhoc:romeo@{DOMAIN}"
+        await service.logged(f"romeo@{DOMAIN} is no admin any more; .*{ending}")
+        self.assertStops(service)
+
     async def test_mistakes(self) -> None:
         """A file with mistakes is refused whole; the old policy stays in force."""
         service = self.service("policy: {allow_registration: true}")
