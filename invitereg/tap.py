@@ -29,6 +29,7 @@ from invitereg.logins import LoginThrottle
 from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
 from invitereg.policy.authority import FORMER_ADMIN, former_admins
+from invitereg.policy.lookalikes import load_looks
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
@@ -119,6 +120,7 @@ class InviteregService(Service):
             raise StartFailure(str(error)) from None
         self._guard.begin()
         allow_many_connections()
+        load_looks()  # else the first who registers would wait for it, and everybody with them
         try:
             parts = self._put_together(self._database)
         except BaseException:

@@ -7,9 +7,9 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 
-_TABLE = Path(__file__).with_name("confusables.txt")
+from confusable_homoglyphs import utils
+
 # Default_Ignorable_Code_Point (UAX #44 §5), and at last two that are drawn as nothing though it
 # does not have them: the blank pattern of braille, and the null notehead of music.
 _UNSEEN = re.compile(
@@ -17,6 +17,8 @@ _UNSEEN = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\u2800\U0001d159]"
 )
+# The library has each right-to-left letter between two of the first.
+_MARKS = {0x200E: None, 0x200F: None}
 
 
 def has_unseen(name: str) -> bool:
@@ -30,7 +32,7 @@ def skeleton(name: str) -> str:
     It is the skeleton of UTS #39 §4 in small letters, as a username is the same in capitals:
     for comparing, not for showing.
     """
-    looks = unicodedata.normalize("NFD", name).translate(_looks())
+    looks = unicodedata.normalize("NFD", name).translate(load_looks())
     return unicodedata.normalize("NFD", looks)
 
 
@@ -70,11 +72,43 @@ def _skeletons(names: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _looks() -> Mapping[int, str]:
-    """Return the characters that look like others, each with these."""
-    lines = _TABLE.read_text(encoding="utf-8").splitlines()
-    pairs = (line.split(";") for line in lines if not line.startswith("#"))
+def load_looks() -> Mapping[int, str]:
+    """Return the characters that look like others, each with these; takes 0.1 s once.
+
+    In small letters, as a username is the same in capitals, and decomposed (NFD).
+    """
+    pairs = _pairs()
+    table = {ord(one): _chosen(one, pairs) for one in pairs if len(one) == 1}
+    looks = {point: _settled(chr(point), table) for point in table}
+    return {point: text for point, text in looks.items() if text != chr(point)}
+
+
+def _pairs() -> Mapping[str, frozenset[str]]:
+    """Return each text that looks like others with all of them, in both directions."""
+    # Not its module `confusables`, which keeps all the names of the characters as well.
     return {
-        int(character, 16): "".join(chr(int(point, 16)) for point in looks.split())
-        for character, looks in pairs
+        text.translate(_MARKS): frozenset(other["c"].translate(_MARKS) for other in others)
+        for text, others in utils.load("confusables.json").items()
     }
+
+
+def _chosen(one: str, pairs: Mapping[str, frozenset[str]]) -> str:
+    """Return the text that stands for all that look like ``one``, or like each other.
+
+    UTS #39 names one for each of them, so that this one has the most pairs; of two that have
+    only each other it is the longer, else the smaller.
+    """
+    return max(
+        sorted((one, *pairs[one]), key=lambda text: (-len(text), text)),
+        key=lambda text: len(pairs[text]),
+    )
+
+
+def _settled(text: str, table: Mapping[int, str]) -> str:
+    """Look up the characters until nothing changes: small letters have looks of their own."""
+    before = ""
+    while before != text:
+        before = text
+        mapped = unicodedata.normalize("NFD", text).translate(table)
+        text = unicodedata.normalize("NFD", mapped.casefold())
+    return text

@@ -7,7 +7,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config import load
-from invitereg.ports import StartFailure
+from invitereg.policy.lookalikes import load_looks
+from invitereg.ports import Ports, StartFailure
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import Database
 from invitereg.tap import InviteregService
@@ -43,3 +44,17 @@ class StartTests(SynchronousTestCase):
         self.assertIn(f"component of localhost: {self.secret} cannot be read", str(said))
         self.assertEqual(len(closed), 1)
         self.assertEqual(reactor.tcpServers, [])
+
+    def test_look_alikes(self):
+        """Nobody waits for the table of look-alikes: it is read before any port listens."""
+        load_looks.cache_clear()
+        read = []
+
+        def listen(ports, *listeners, **more):
+            read.append(load_looks.cache_info().currsize)
+            raise StartFailure("that is enough")
+
+        self.patch(Ports, "listen", listen)
+        service = InviteregService(load(self.folder / "config.yaml"), MemoryReactorClock())
+        self.assertRaises(StartFailure, service.startService)
+        self.assertEqual(read, [1])
