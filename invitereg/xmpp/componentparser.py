@@ -29,12 +29,10 @@ class SkippingElementStream(ElementStream):
         self.parser.buffer_size = _TEXT_BYTES
         self.maxElementCount = MAX_EXPECTED_ELEMENTS + 1  # ours comes first, and ends nothing
         self.is_expected: Callable[[Mapping[str, str]], bool] = lambda _attributes: False
-        self._depth = 0
         self._left = 0
         self._skips = False
 
     def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
-        self._depth += 1
         if self._depth == _STANZA:
             self._left = MAX_EXPECTED_ELEMENTS if self.is_expected(attrs) else MAX_ELEMENTS
         self._left -= self._depth >= _STANZA
@@ -48,7 +46,6 @@ class SkippingElementStream(ElementStream):
         self.currElem = None
 
     def _onEndElement(self, name: str) -> None:
-        self._depth -= 1
         if not self._skips:
             super()._onEndElement(name)
         elif self._depth < _STANZA:

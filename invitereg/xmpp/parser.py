@@ -5,11 +5,12 @@ Source: RFC 6120 §4.9.3 (stream errors), §11.1 (prohibited XML), §11.6 (encod
 
 import re
 from typing import Any
+from xml.parsers.expat import ParserCreate
 
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
-from invitereg.xmpp.tokens import WholeTokens
+from invitereg.xmpp.tokens import WholeTokens, tokens_in
 
 # Twisted writes the names of namespaces as they are, without escaping them: in these characters
 # there could be whole stanzas. No namespace in use has any.
@@ -24,22 +25,107 @@ MAX_NODES = 8192
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
 
 
+# expat keeps every name that it has met for as long as it lives: after so many bytes there is a
+# new one.
+_RENEW_AFTER = 256 * 1024
+# Python gives expat more than this in pieces, whatever it is given.
+_AT_ONCE = 1024 * 1024
+_HANDLERS = (
+    "XmlDeclHandler",
+    "StartDoctypeDeclHandler",
+    "ProcessingInstructionHandler",
+    "CommentHandler",
+    "StartElementHandler",
+    "EndElementHandler",
+    "CharacterDataHandler",
+    "StartNamespaceDeclHandler",
+    "EndNamespaceDeclHandler",
+)
+
+
 class ElementStream(domish.ExpatElementStream):
     """Parses a stream header and its stanzas as they arrive, each as soon as it is complete.
 
     Raises (from `parse`):
-        domish.ParserError: it is not well-formed, or a stanza is too big.
+        domish.ParserError: it is not well-formed, or a stanza or a tag of it is too big.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._tokens = WholeTokens()
+        self._depth = 0
+        self._header = b""
+        # How much has been parsed, and where that is from which the parser counts.
+        self._parsed = self._renewed = self._first = 0
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
 
     def parse(self, buffer: bytes) -> None:
         """Take the next bytes of the stream."""
-        super().parse(self._tokens.take(buffer))
-        if self._tokens.kept > self.maxStanzaSize:
+        whole = self._tokens.take(buffer)
+        self.stanzaSize += len(whole)
+        try:
+            self._parse_whole(whole)
+        except self.error as error:
+            raise domish.ParserError(str(error)) from None
+        if self.stanzaSize + self._tokens.kept > self.maxStanzaSize:
             raise domish.ParserError("Maximum stanza size exceeded")
+        if self._tokens.kept > _AT_ONCE:
+            raise domish.ParserError("a tag is too long")
+
+    @property
+    def _index(self) -> int:
+        """The index in the stream of what is parsed just now."""
+        return int(self._first + self.parser.CurrentByteIndex)
+
+    def _parse_whole(self, data: bytes) -> None:
+        place = 0
+        if not self._depth:
+            place = self._parse_until_between(data)
+            self._header += data[:place]
+        elif self._parsed - self._renewed > _RENEW_AFTER:
+            place = self._parse_until_between(data)
+            if self._depth == 1:
+                self._renew()
+        if len(data) - place > _AT_ONCE:
+            for token in tokens_in(data[place:]):
+                self._parse_some(token)
+        else:
+            self._parse_some(data[place:])
+
+    def _parse_until_between(self, data: bytes) -> int:
+        """Go on until no stanza is open; return how much of ``data`` was parsed."""
+        place = 0
+        for token in tokens_in(data):
+            if self._depth == 1:
+                break
+            self._parse_some(token)
+            place += len(token)
+        return place
+
+    def _parse_some(self, data: bytes) -> None:
+        self._parsed += len(data)
+        self.parser.Parse(data)
+
+    def _renew(self) -> None:
+        """Let a new expat go on, which knows of the stream header only."""
+        old, new = self.parser, ParserCreate("UTF-8", " ")
+        new.Parse(self._header)
+        new.buffer_text, new.buffer_size = old.buffer_text, old.buffer_size
+        for handler in _HANDLERS:
+            setattr(new, handler, getattr(old, handler))
+            setattr(old, handler, None)
+        self.parser = new
+        self._renewed = self._parsed
+        self._first = self._parsed - len(self._header)
+
+    def _start(self, name: str, attrs: dict[str, str]) -> None:
+        self._depth += 1
+        self._onStartElement(name, attrs)
+
+    def _end(self, name: str) -> None:
+        self._depth -= 1
+        self._onEndElement(name)
 
 
 class BoundedElementStream(ElementStream):
@@ -66,7 +152,6 @@ class BoundedElementStream(ElementStream):
         self.max_depth = max_depth
         self.started = 0
         self.language = ""
-        self._depth = 0
         self._header_namespaces = 0
         self._nodes = 0
         self._received = 0
@@ -83,24 +168,14 @@ class BoundedElementStream(ElementStream):
             raise StreamError("unsupported-encoding")
         self._received += len(buffer)
         try:
-            self.parser.Parse(self._tokens.take(buffer))
+            self._parse_whole(self._tokens.take(buffer))
         except self.error:
             raise StreamError("not-well-formed") from None
         self._check_size(self._received - _END_TAG_BYTES)
 
     def silence(self) -> None:
         """Act on nothing that is parsed from now on, not even later in the same chunk."""
-        for handler in (
-            "XmlDeclHandler",
-            "StartDoctypeDeclHandler",
-            "ProcessingInstructionHandler",
-            "CommentHandler",
-            "StartElementHandler",
-            "EndElementHandler",
-            "CharacterDataHandler",
-            "StartNamespaceDeclHandler",
-            "EndNamespaceDeclHandler",
-        ):
+        for handler in _HANDLERS:
             setattr(self.parser, handler, None)
         self.DocumentStartEvent = self.ElementEvent = self.DocumentEndEvent = None
 
@@ -133,12 +208,11 @@ class BoundedElementStream(ElementStream):
             super()._onEndNamespace(prefix)
 
     def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
-        self._depth += 1
         if self._depth == 1:
             self.language = attrs.get(_LANGUAGE, "")
         if self._depth == 2:
-            self._check_size(self.parser.CurrentByteIndex)
-            self.started = self.boundary = self.parser.CurrentByteIndex
+            self._check_size(self._index)
+            self.started = self.boundary = self._index
             self._nodes = 0
             # Text comes in a piece per line and entity, and domish joins them one by one.
             self.parser.buffer_text = True
@@ -150,18 +224,17 @@ class BoundedElementStream(ElementStream):
         super()._onStartElement(name, attrs)
 
     def _onEndElement(self, name: str) -> None:
-        self._depth -= 1
         if self._depth == 1:
-            self._check_size(self.parser.CurrentByteIndex)
-            self.boundary = self.parser.CurrentByteIndex
+            self._check_size(self._index)
+            self.boundary = self._index
             self.parser.buffer_text = False
         elif not self._depth:
-            self.started = self.parser.CurrentByteIndex
+            self.started = self._index
         super()._onEndElement(name)
 
     def _onCdata(self, data: str) -> None:
         if self._depth == 1:
             if data.strip(" \t\r\n"):
                 raise StreamError("bad-format", "text between stanzas")
-            self.boundary = self.parser.CurrentByteIndex
+            self.boundary = self._index
         super()._onCdata(data)

@@ -9,6 +9,7 @@ Source: XML 1.0 §2.4 (markup), §2.5 to §2.7 (comments, instructions, CDATA), 
 """
 
 import re
+from collections.abc import Iterator
 
 # As many whole tokens as there are, of the usual kinds. No part of it can match in two ways, so
 # it takes linear time.
@@ -18,6 +19,12 @@ _WHOLE = re.compile(
         | &[^;<&'"\s]*;
         )*""",
     re.VERBOSE,
+)
+_TOKEN = re.compile(
+    rb"""[^<]+
+        | <!\[CDATA\[ .*? \]\]> | <! .* | <\? .*? \?>
+        | <[^!?'"<>] [^'"<>]* (?:'[^'<]*' [^'"<>]* | "[^"<]*" [^'"<>]*)* >""",
+    re.VERBOSE | re.DOTALL,
 )
 # What ends any other token. A "<" in a tag is a mistake, which the parser shall see at once.
 _SPECIAL = {
@@ -100,6 +107,20 @@ class WholeTokens:
             self._place = found.end()
             self._ending = _NEXT.get((self._ending, found.group()))
         return True
+
+
+def tokens_in(data: bytes) -> Iterator[bytes]:
+    """Split what `WholeTokens` has returned into its tokens.
+
+    Text with its references counts as one token, and so does everything from what cannot be
+    well-formed on.
+    """
+    place = 0
+    while place < len(data):
+        found = _TOKEN.match(data, place)
+        end = len(data) if found is None else found.end()
+        yield data[place:end]
+        place = end
 
 
 def _end_of_whole(data: bytes | bytearray, start: int) -> int:

@@ -15,7 +15,7 @@ from xml.parsers import expat
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 
-from invitereg.xmpp.tokens import WholeTokens
+from invitereg.xmpp.tokens import WholeTokens, tokens_in
 
 MAX_TOKEN = 64 * 1024
 """Bytes of one tag, or of another piece of markup."""
@@ -23,12 +23,6 @@ MAX_RAW = 16 * 1024
 """Bytes of an element whose own bytes are asked for."""
 # expat remembers every name that it has met. After so many bytes there is a new one.
 _RENEW_AFTER = 64 * 1024
-_TOKEN = re.compile(
-    rb"""[^<]+
-        | <!\[CDATA\[ .*? \]\]> | <! .* | <\? .*? \?>
-        | <[^!?'"<>] [^'"<>]* (?:'[^'<]*' [^'"<>]* | "[^"<]*" [^'"<>]*)* >""",
-    re.VERBOSE | re.DOTALL,
-)
 _CDATA = b"<![CDATA["
 _DECLARATION = re.compile(rb"<\?xml[ \t\r\n][^?]*\?>")
 _HEADER = f"{NS_STREAMS} stream"  # as expat writes it
@@ -98,13 +92,8 @@ class TopLevelReader:
         whole = self._tokens.take(data)
         if self._tokens.kept > MAX_TOKEN:
             raise StreamError("policy-violation", "a tag is too long")
-        place = 0
-        while place < len(whole):
-            match = _TOKEN.match(whole, place)
-            if match is None:
-                raise StreamError("not-well-formed")
-            place = match.end()
-            element = self._take(match.group())
+        for token in tokens_in(whole):
+            element = self._take(token)
             if element is not None:
                 yield element
 

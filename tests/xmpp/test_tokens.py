@@ -122,3 +122,58 @@ class ParserTests(SynchronousTestCase):
                 parser.parse(b"x" * 700)
                 with self.assertRaises(error):
                     parser.parse(b"x" * 400)
+
+    def test_long(self):
+        """A stanza is there at once, too, if it is longer than Python gives expat at once."""
+        for parts in (1, 2, 40):
+            parser, heard = ElementStream(), []
+            parser.DocumentStartEvent = lambda root: None
+            parser.ElementEvent = heard.append
+            parser.parse(HEADER)
+            for _ in range(3):
+                tag = f"<a b='{'v' * (4_000_000 // parts // 10)}'/>".encode()
+                parser.parse(b"<iq>" + tag * parts * 5 + b"</iq>" if parts > 1 else tag)
+            self.assertEqual(len(heard), 3)
+
+    def test_forgets_names(self):
+        """Names that a stanza makes up are not remembered as long as the stream is open."""
+        stanzas = [
+            f"<iq id='{number}' xmlns:p='urn:p'><p:x{number} q:a{number}='{'v' * 100}'>"
+            f"<y{number}/>ä&amp;</p:x{number}></iq>".encode()
+            for number in range(10_000)
+        ]
+        header = HEADER[:-1] + b" xmlns:q='urn:q'>"
+        for size in (100, 5_000, 70_000, 400_000):
+            for parser in (ElementStream(), BoundedElementStream(10_000, 16)):
+                heard, used = [], [parser.parser]
+                parser.DocumentStartEvent = heard.append
+                parser.ElementEvent = heard.append
+                document = b"<?xml version='1.0'?>" + header + b"".join(stanzas)
+                for start in range(0, len(document), size):
+                    parser.parse(document[start : start + size])
+                    if parser.parser is not used[-1]:
+                        used.append(parser.parser)
+                self.assertGreater(len(used), min(len(document) / size, 8) - 2)
+                self.assertEqual(len(heard), 1 + len(stanzas))
+                for number, iq in enumerate(heard[1:]):
+                    (child,) = iq.elements()
+                    self.assertEqual((iq["id"], child.name), (f"{number}", f"x{number}"))
+                    self.assertEqual((iq.uri, child.uri), ("jabber:client", "urn:p"))
+                    self.assertEqual(child[("urn:q", f"a{number}")], "v" * 100)
+
+    def test_places_after_renewal(self):
+        """Where a stanza begins is told by its place in the stream, after that too."""
+        parser = BoundedElementStream(10_000, 16)
+        places = []
+        parser.DocumentStartEvent = lambda root: None
+        parser.ElementEvent = lambda element: places.append(parser.started)
+        document = HEADER
+        expected = []
+        for number in range(2_000):
+            expected.append(len(document))
+            document += f"<a{number}>{'v' * 500}</a{number}>".encode()
+        for start in range(0, len(document), 999):
+            parser.parse(document[start : start + 999])
+        self.assertEqual(places, expected)
+        with self.assertRaises(StreamError):
+            parser.parse(b"<a>" + b"v" * 10_100)

@@ -169,7 +169,9 @@ class UnreadTests(PeopleTestCase):
             self.juliet.send(f"<message to='{ROMEO}'>{inner}</message>")
             self.listener.wait(seconds=0)
             reader.read_all()
-        self.assertEqual(len(self.romeo.receive()), times)
+        # Not by the parser here: of a tag of 1.5 MB, some versions of expat want more first.
+        self.assertEqual(self.romeo.transport.value().count(b"</message>"), times)
+        self.romeo.transport.clear()
         self.assertEqual(self.romeo.ask(PING)["type"], "result")
 
     def test_behind(self):
