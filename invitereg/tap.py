@@ -20,6 +20,8 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
+from invitereg.config.changes import fixed_changes
+from invitereg.config.doubts import DOUBT, policy_doubts
 from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.errors import StoreError
@@ -49,8 +51,6 @@ from invitereg.xmpp.streamcount import StreamCount
 STOP_SECONDS = 10
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
 BUSY_SECONDS = 4
-# What cannot change while the service runs.
-_FIXED = ("data_dir", "store", "c2s", "accounts", "backends", "streams", "work_queue", "web")
 
 
 class Options(usage.Options):
@@ -134,6 +134,7 @@ class InviteregService(Service):
             domains=", ".join(self._domains),
             path=str(self._config.path),
         )
+        self._tell_doubts()
         # Not before a signal to stop would be heeded.
         self._reactor.callWhenRunning(self._manager.ready)
 
@@ -291,11 +292,9 @@ class InviteregService(Service):
             self._certificates.replace(tls)
             self._web.replace_certificates(config, sites)
         except (ConfigError, OSError, ValueError) as error:
-            self._log.error("not reloaded, the old configuration stays: {error}", error=error)
+            for line in str(error).split("\n"):
+                self._log.error("not reloaded, the old configuration stays: {line}", line=line)
             return
-        fixed = [
-            name for name in _FIXED if getattr(config, name) != getattr(self._config, name)
-        ]
         for jid in former_admins(self._domains, config.domains):
             self._log.warn(FORMER_ADMIN, jid=jid)
         self._domains.update(config.domains)
@@ -303,16 +302,17 @@ class InviteregService(Service):
         self._gate.trusted_proxies = config.trusted_proxies
         self._tls = tls
         self._web.replace(config, sites)
-        if removed := [name for name in self._domains if name not in config.domains]:
-            fixed.append(f"domains (still served: {', '.join(removed)})")
-        if config.upstreams != self._config.upstreams and "c2s" not in fixed:
-            fixed.append("c2s.upstream")
-        if fixed:
+        if fixed := fixed_changes(self._config, config, self._domains):
             self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         if self._registrar is not None and self._upkeep is not None:
             self._registrar.keep_names = config.keep_names
             self._upkeep.keep = keep_of(config)
         self._log.info("reloaded {path}", path=str(config.path))
+        self._tell_doubts()
+
+    def _tell_doubts(self) -> None:
+        for doubt in policy_doubts(self._domains.values()):
+            self._log.warn(DOUBT, doubt=doubt)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC)

@@ -38,6 +38,7 @@ BOUNDS = {
         """,
     "one connection's buffers, which are limited": """
         xmpp/componentparser.SkippingElementStream.localPrefixes
+        xmpp/componentstream._Connection.initializers
         xmpp/outbox.Outbox._pieces xmpp/outbox.Outbox._taken
         xmpp/deadlines.Deadlines._calls xmpp/gateway.Gateway._held xmpp/inbox.Inbox._elements
         xmpp/passwordcheck._Answers._waiting xmpp/rawbytes.RawBytes._kept

@@ -28,8 +28,20 @@ def calls(*names: str) -> Iterator[ast.Call]:
             yield call
 
 
+CONSTANTS = {
+    target.id: node.value
+    for path in MODULES
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.Assign)
+    for target in node.targets
+    if isinstance(target, ast.Name) and target.id.isupper()
+}
+
+
 def sample(text: ast.expr) -> str | None:
     """A line as it may be written by a format or an f-string; None for what is neither."""
+    if isinstance(text, ast.Name):
+        text = CONSTANTS.get(text.id, text)
     if isinstance(text, ast.Constant) and isinstance(text.value, str):
         return re.sub(r"\{\w+\}", "x", text.value.replace("{{", "{").replace("}}", "}"))
     if isinstance(text, ast.JoinedStr):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.policy.patterns import InvalidPattern, check_pattern, doubts, matches
+from invitereg.policy.patterns import InvalidPattern, check_pattern, doubts, literals, matches
 
 SLOW = ("([a-z0-9]+[._-]?)+", "(a*)*", "(a|aa)+", "(.*a){12}", "([a-z]+)*[0-9]", "(a|a|b)*c")
 LETTERS = "ab1._-!"
@@ -72,6 +72,9 @@ class MeaningTests(SynchronousTestCase):
         told = list(doubts(r"\w+[\d.]*\w\b"))
         self.assertEqual([text.split()[0] for text in told], [r"\w", r"\d", r"\b"])
         self.assertIn(r"[\pL\pM\pN_]", told[0])
+        for letter, own in {"w": "and _", "d": "digits", "s": "spaces", "b": "border"}.items():
+            (text,) = doubts(rf"a\{letter}")
+            self.assertIn(own, text)
         self.assertEqual(
             list(doubts("a{,3}")),
             ["{,3} stands for these characters themselves: write {0,3}"],
@@ -87,3 +90,4 @@ class MeaningTests(SynchronousTestCase):
         else:
             matches(pattern, "juliet")
         list(doubts(pattern))
+        list(literals(pattern))

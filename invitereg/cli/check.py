@@ -10,14 +10,12 @@ from urllib.parse import urlsplit
 import click
 
 from invitereg.cli.failures import Misconfigured
+from invitereg.cli.permissions import open_to_others
 from invitereg.cli.printing import print_lines, say
-from invitereg.cli.writable import written_by_others
 from invitereg.config import Config, Tls, json_schema, load
+from invitereg.config.doubts import policy_doubts
 from invitereg.errors import StoreError
-from invitereg.policy.patterns import doubts, matches
 from invitereg.store.folder import check_folder
-
-_USUAL = "juliet"
 
 
 @click.command()
@@ -33,7 +31,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
     named as well, and is no mistake, as the service runs: a certificate that has expired, or
     is for another name; a component at a server whose accounts are not used; a pattern for
     usernames that means less than it seems to; what others may write, of the files that it
-    names and itself.
+    names and itself, and secrets that they may read.
     With --online, the servers that keep accounts are asked as well: accounts are made there
     and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
@@ -45,7 +43,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
         check_folder(config.data_dir)
     except StoreError as error:
         raise Misconfigured(f"{path}: {error}") from None
-    doubtful = (_about_certificates, _about_components, _about_patterns, written_by_others)
+    doubtful = (_about_certificates, _about_components, _about_policy, open_to_others)
     for complaint in chain.from_iterable(about(config) for about in doubtful):
         say(f"warning: {complaint}", err=True)
     if online:
@@ -79,11 +77,6 @@ def _about_components(config: Config) -> Iterator[str]:
             )
 
 
-def _about_patterns(config: Config) -> Iterator[str]:
-    """What an operator may not have meant by a pattern for usernames."""
-    for domain in config.domains.values():
-        pattern = domain.policy.usernames.pattern
-        said = f"{domain.name}: policy.usernames.pattern"
-        yield from (f"{said}: {doubt}" for doubt in doubts(pattern))
-        if pattern and not matches(pattern, _USUAL):
-            yield f"{said} does not match a name such as {_USUAL}: {pattern}"
+def _about_policy(config: Config) -> Iterator[str]:
+    """What an operator may not have meant, as the service's log will say."""
+    return policy_doubts(config.domains.values())

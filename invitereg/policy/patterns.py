@@ -13,16 +13,24 @@ import re2
 _LONGEST = 4096
 _SHOWN = 20
 _ESCAPES = re.compile(r"\\(.)", re.DOTALL)
+# What each means, and what means the same of every script.
 _ASCII_ONLY = {
-    "w": r"[\pL\pM\pN_]",
-    "W": r"[^\pL\pM\pN_]",
-    "d": r"\p{Nd}",
-    "D": r"\P{Nd}",
-    "s": r"[\s\pZ]",
-    "S": r"[^\s\pZ]",
-    "b": "",
-    "B": "",
+    "w": ("ASCII letters, ASCII digits and _ only", r"[\pL\pM\pN_]"),
+    "W": ("all but ASCII letters, ASCII digits and _", r"[^\pL\pM\pN_]"),
+    "d": ("ASCII digits only", r"\p{Nd}"),
+    "D": ("all but ASCII digits", r"\P{Nd}"),
+    "s": ("ASCII spaces only", r"[\s\pZ]"),
+    "S": ("all but ASCII spaces", r"[^\s\pZ]"),
+    "b": ("a border of ASCII words only", ""),
+    "B": ("where no ASCII word has a border", ""),
 }
+# Escapes, brackets, repetitions (the last as Python knows it), or one character.
+_PARTS = re.compile(
+    r"\\[pPx]\{[^}]*\}|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]"
+    r"|\{[0-9]+(?:,[0-9]*)?\}|\{,[0-9]+\}|.",
+    re.DOTALL,
+)
+_CLASS_ALONE = re.compile(r"\[:\^?\w+:\]")
 _UP_TO = re.compile(r"\{,[0-9]+\}")
 # Else RE2 prints to standard error what is wrong with a pattern.
 _OPTIONS = re2.Options()
@@ -56,11 +64,20 @@ def doubts(pattern: str) -> Iterator[str]:
     """Yield what in a pattern means less than an operator may think who knows Python's `re`."""
     for letter in dict.fromkeys(match[1] for match in _ESCAPES.finditer(pattern)):
         if letter in _ASCII_ONLY:
-            instead = _ASCII_ONLY[letter]
+            meaning, instead = _ASCII_ONLY[letter]
             advice = f": for those of every script write {instead}" if instead else ""
-            yield rf"\{letter} knows ASCII letters, digits and spaces only{advice}"
+            yield rf"\{letter} means {meaning}{advice}"
     for part in dict.fromkeys(_UP_TO.findall(pattern)):
         yield f"{part} stands for these characters themselves: write {{0{part[1:]}"
+
+
+def literals(pattern: str) -> Iterator[str]:
+    """Yield what stands for its own characters, though it looks as if it meant others."""
+    for part in dict.fromkeys(match[0] for match in _PARTS.finditer(pattern)):
+        if part == "{":
+            yield "{ stands for itself where it begins no repetition, such as {1,3}"
+        elif _CLASS_ALONE.fullmatch(part):
+            yield f"{part} stands for one of these characters: write [{part}]"
 
 
 def _mistake(pattern: str) -> str | None:

@@ -60,6 +60,29 @@ class ReloadTests(ProcessCase):
         await self.register(service, "juliet", token)
         self.assertStops(service)
 
+    async def test_every_mistake(self) -> None:
+        """Each mistake has a line of its own, with its level."""
+        service = self.service("policy: {allow_registration: true}")
+        service.start()
+        self.edit(service, "allow_registration: true", "colour: red, taste: sweet")
+        self.hang_up(service)
+        for key in ("colour", "taste"):
+            await service.logged(rf"#error\] not reloaded, .*: policy.{key}: unknown key")
+        self.assertStops(service)
+
+    async def test_doubts(self) -> None:
+        """What may not be meant in the policy is told at the start and at each reload."""
+        service = self.service("policy: {usernames: {pattern: '[0-9]+'}}")
+        service.start()
+        told = (
+            r"#warn\] look at the policy: localhost: policy.usernames.pattern: does not match"
+        )
+        await service.logged(rf"{told} .*: \[0-9\]\+")
+        self.edit(service, "[0-9]+", "[:alnum:]+")
+        self.hang_up(service)
+        await service.logged(rf"{told} .*: \[:alnum:\]\+; \[:alnum:\] stands for")
+        self.assertStops(service)
+
     async def test_what_needs_a_restart(self) -> None:
         """What cannot change while it runs is named, and the rest is taken over."""
         service = self.service("policy: {allow_registration: true}\nkeep_addresses: 1d")
