@@ -182,7 +182,7 @@ class LimitKeys(Section):
     shared_invite: SharedInviteKeys = SharedInviteKeys()
     password_changes: PasswordChangeKeys = PasswordChangeKeys()
     roster: Count = _LIMITS.roster
-    roster_groups: Count = _LIMITS.roster_groups
+    roster_groups: Annotated[Count, Field(le=1000)] = _LIMITS.roster_groups
     roster_requests: Count = _LIMITS.roster_requests
     allowlist: tuple[CidrNetwork, ...] = ()
     allowlist_only: bool = False
@@ -223,8 +223,15 @@ class PolicyKeys(Section):
 class ConnectionLimitKeys(Section):
     """Connections begun from one network, at all ports: so many at once, then evenly spread."""
 
-    per_network: Count = 20
+    per_network: Annotated[Count, Field(le=100_000)] = 20
     period: Duration = timedelta(seconds=1)
+
+    @field_validator("period")
+    @classmethod
+    def _short(cls, period: timedelta) -> timedelta:
+        if period > timedelta(minutes=1):
+            raise ValueError("must be at most 1m, as who is refused waits so long")
+        return period
 
     def limit(self) -> Limit:
         """As the ports take it."""
@@ -242,8 +249,17 @@ class StreamLimits(Section):
 class WebLimits(Section):
     """How many connections to the site may be open, of one network and altogether."""
 
+    # First, as those of one network are compared with it.
+    connections: Annotated[Count, Field(le=1_000_000)] = 2000
     connections_per_network: Count = 100
-    connections: Count = 2000
+
+    @field_validator("connections_per_network")
+    @classmethod
+    def _not_above_all(cls, count: int, info: ValidationInfo) -> int:
+        most = info.data.get("connections", count)
+        if count > most:
+            raise ValueError(f"must be at most connections, but {count} is more than {most}")
+        return count
 
 
 class ServiceLimitKeys(LimitKeys):

@@ -296,7 +296,9 @@ class BoundTests(ConfigCase):
             ("policy.limits.logins.max", 1, None),
             ("policy.limits.streams.unauthenticated", 1, None),
             ("policy.limits.work_queue", 1, None),
-            ("policy.limits.web.connections", 1, None),
+            ("policy.limits.web.connections", 1, 1_000_000),
+            ("policy.limits.connections.per_network", 1, 100_000),
+            ("policy.limits.roster_groups", 1, 1000),
             ("policy.limits.web.connections_per_network", 1, None),
         ):
             self.assertEqual(self.mistakes_at(key, low - 1), [f"must be at least {low}"])
@@ -320,6 +322,26 @@ class BoundTests(ConfigCase):
         self.assert_mistake(
             "policy: {usernames: {min_length: 65}}", f"{key} 64 is less than 65"
         )
+
+    def test_connections_in_order(self) -> None:
+        """No network may have more than all, also where all is the default."""
+        limits = "policy: {limits: {web: {%s}}}"
+        key = "2: policy.limits.web.connections_per_network: must be at most connections, but"
+        for keys, mistakes in {
+            "connections_per_network: 8, connections: 7": [f"{key} 8 is more than 7"],
+            "connections_per_network: 2001": [f"{key} 2001 is more than 2000"],
+            "connections_per_network: 7, connections: 7": [],
+            "connections: 7": [],
+        }.items():
+            self.assert_mistake(limits % keys, *mistakes)
+
+    def test_period_of_connections(self) -> None:
+        """Who is refused a connection waits no more than a minute for the next."""
+        key = "policy.limits.connections.period"
+        self.assertEqual(self.mistakes_at(key, "60s"), [])
+        for period in ("61s", "2m", "1d"):
+            (mistake,) = self.mistakes_at(key, period)
+            self.assertTrue(mistake.startswith("must be at most 1m"), mistake)
 
     def test_durations(self) -> None:
         """Anything but a number with a unit is refused with examples."""
