@@ -57,10 +57,10 @@ messages: $(VENV)/.work
 	@$(BIN)/pybabel -q update -D invitereg -d invitereg/locale -i build/invitereg.pot \
 		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
-bench: $(VENV)/.demo
+bench: $(VENV)/.work
 	@$(BIN)/python bench/$(BENCH).py $(ARGS)
 
-bench-sessions: $(VENV)/.demo
+bench-sessions: $(VENV)/.work
 	@$(BIN)/python bench/sessions.py $(ARGS)
 
 clean:
