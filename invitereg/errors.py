@@ -195,7 +195,15 @@ class MayNotReset(MayNotInvite):
 
 
 class NotFound(Refused):
-    """A command names an invite or an account that does not exist."""
+    """A command names an invite or an account that does not exist.
+
+    Attributes:
+        invite_id: of the invite that there is not; None if it was about something else.
+    """
+
+    def __init__(self, text: str, invite_id: str | None = None) -> None:
+        super().__init__(text)
+        self.invite_id = invite_id
 
 
 class InvalidRequest(Refused):

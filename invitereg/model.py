@@ -211,6 +211,11 @@ def generate_token() -> str:
     return _random_text(_TOKEN_ALPHABET, TOKEN_LENGTH)
 
 
+def is_like_token(text: str) -> bool:
+    """Whether a text has the form of a token, which no invite's id has."""
+    return len(text) == TOKEN_LENGTH and set(text) <= set(_TOKEN_ALPHABET)
+
+
 def generate_invite_id() -> str:
     """A new public name for an invite: 10 random characters of ``[a-z0-9]``."""
     return _random_text(_ID_ALPHABET, _ID_LENGTH)

@@ -155,7 +155,7 @@ class UserInvites:
         """
         invite = await self._store.get_invite(user.domain, invite_id)
         if made_by(invite) != user.username and not self.is_admin(user):
-            raise NotFound(f"There is no invite {invite_id} at {user.domain}.")
+            raise NotFound(f"There is no invite {invite_id} at {user.domain}.", invite_id)
         return invite
 
     async def renew(self, user: User, invite_id: str) -> tuple[Invite, str]:

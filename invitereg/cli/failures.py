@@ -6,7 +6,8 @@ import click
 
 from invitereg.cli.printing import printable, printable_lines, say
 from invitereg.config import ConfigError
-from invitereg.errors import Refused, StoreError, UsernameReserved
+from invitereg.errors import NotFound, Refused, StoreError, UsernameReserved
+from invitereg.model import is_like_token
 
 
 class Failed(click.ClickException):
@@ -36,7 +37,7 @@ def cleaned(error: click.ClickException) -> click.ClickException:
     """Return what click found wrong, with what it repeats of arguments made printable."""
     if isinstance(error, Failed | click.exceptions.NoArgsIsHelpError):
         return error
-    text = printable_lines(error.format_message())
+    text = printable_lines(error.format_message().expandtabs(4))  # as it has of its own
     if isinstance(error, click.UsageError):
         return click.UsageError(text, error.ctx)
     return click.ClickException(text)
@@ -55,6 +56,11 @@ def failure_of(error: Exception) -> Failed:
     if isinstance(error, UsernameReserved) and error.reserved_for:
         by = f"the open invite {error.reserved_for}"
         return Failed(f"That username is reserved by {by}: revoke it to free the name.")
+    if isinstance(error, NotFound) and error.invite_id and is_like_token(error.invite_id):
+        return Failed(
+            "There is no invite of that id. It looks like a token: "
+            "invitereg policy explain --token TOKEN names the id of its invite."
+        )
     for kind, failure in FAILURES:
         if isinstance(error, kind):
             return failure(str(error))

@@ -10,7 +10,7 @@ from invitereg.cli.parameters import ADDRESS, domain_option, json_option
 from invitereg.cli.printing import print_objects, say
 from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
-from invitereg.model import token_digest
+from invitereg.model import Invite, token_digest
 from invitereg.objects import Object, decision_object, quota_object
 from invitereg.policy import Decision
 from invitereg.policy.inviting import is_admin
@@ -58,29 +58,30 @@ def explain(
     Changes and counts nothing. The exit status is 1 if it would be refused. Rules about what
     is not described, such as the password, are left out.
     """
-    numbers: Object = {}
+    more: Object = {}
     if inviter is None:
         if no_registration:
             raise click.UsageError("--no-registration is about an --inviter.")
-        decision, passed = _registering(desk, ip, username, token, domain)
+        decision, passed, invite = _registering(desk, ip, username, token, domain)
+        more = {} if token is None else {"invite_id": invite and invite.id}
     else:
         if (ip, username, token) != (None, None, None):
             raise click.UsageError("--inviter goes with none of --ip, --username, --token.")
-        decision, numbers = _inviting(desk, inviter, not no_registration, domain)
+        decision, more = _inviting(desk, inviter, not no_registration, domain)
         passed = list(decision.passed)
     if as_json:
-        print_objects([decision_object(decision, passed) | numbers])
+        print_objects([decision_object(decision, passed) | more])
     else:
         _print(decision, passed)
-        for name, of in numbers.items():
-            say(f"{name.replace('_', ' ')}: {_said(of)}")
+        for name, value in more.items():
+            say(f"{name.replace('_', ' ')}: {_said(value)}")
     ctx.exit(0 if decision.refusal is None else 1)
 
 
 def _registering(
     desk: Desk, ip: Address | None, username: str | None, token: str | None, domain: str | None
-) -> tuple[Decision, list[str]]:
-    """The decision about somebody who registers, and the rules passed that judged anything."""
+) -> tuple[Decision, list[str], Invite | None]:
+    """The decision about somebody who registers, the rules passed that judged, their invite."""
     if username is None:
         name = desk.domain(domain).name
     else:
@@ -93,8 +94,8 @@ def _registering(
         username=username,
     )
     digest = None if token is None else token_digest(token)
-    decision, _ = desk.run(desk.registrar.explain(request, digest))
-    return decision, _described(decision, username)
+    decision, findings = desk.run(desk.registrar.explain(request, digest))
+    return decision, _described(decision, username), findings.invite
 
 
 def _inviting(
@@ -113,6 +114,9 @@ def _inviting(
 
 
 def _said(of: Any) -> str:
+    """Return a number with its limit, or another value, as text."""
+    if not isinstance(of, dict):
+        return of or "unknown"
     most = "any number" if of["most"] is None else of["most"]
     seconds = of.get("seconds")
     within = f" within {duration_text(timedelta(seconds=seconds))}" if seconds else ""
@@ -131,4 +135,6 @@ def _print(decision: Decision, passed: list[str]) -> None:
     else:
         say(f"refused: {decision.rule}", fg="red")
         say(decision.refusal.text)
-    say("rules passed: " + (", ".join(passed) or "nothing"))
+    say("rules passed:" if passed else "rules passed: none")
+    for rule in passed:
+        say(f"  {rule}")

@@ -131,7 +131,7 @@ def get(connection: Connection, domain: str, invite_id: str) -> Invite:
     """
     row = connection.execute(_GET, {"of_domain": domain, "of_id": invite_id}).first()
     if row is None:
-        raise NotFound(f"There is no invite {invite_id} at {domain}.")
+        raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
     return invite_of(row)
 
 
@@ -162,7 +162,7 @@ def list_page(
     if after is not None:
         seq = connection.scalar(_SEQ, {"of_domain": domain, "of_id": after})
         if seq is None:
-            raise NotFound(f"There is no invite {after} at {domain}.")
+            raise NotFound(f"There is no invite {after} at {domain}.", after)
         page = page.where(invites.c.seq > seq)
     if status is not None:
         page = page.where(_STATUS[status])

@@ -54,7 +54,7 @@ class KeyTests(CommandCase):
 
     def test_wrong(self) -> None:
         """A key that would open nothing, or something unknown, is not made."""
-        self.assertMisused("key", "create", "portal", says="--scope")
+        self.assertMisused("key", "create", "portal", says="Choose from:\n    invites:create")
         self.assertMisused("key", "create", "x", "--scope", "invites", says="invites:create")
         scope = ("--scope", "invites:create")
         self.assertRefused("key", "create", "", *scope, says="name")

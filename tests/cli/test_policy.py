@@ -13,8 +13,8 @@ class ExplainTests(CommandCase):
         """The decision; the exit status must say the same."""
         result = self.call("policy", "explain", "--json", *options)
         decision: dict[str, Any] = json.loads(result.stdout)
-        numbers = {"open_invites", "invites_made"} & set(decision)
-        self.assertEqual(set(decision) - numbers, {"allowed", "rule", "text", "passed"})
+        more = {"open_invites", "invites_made", "invite_id"} & set(decision)
+        self.assertEqual(set(decision) - more, {"allowed", "rule", "text", "passed"})
         self.assertEqual(result.exit_code, 0 if decision["allowed"] else 1)
         self.assertEqual(result.stderr, "")
         return decision
@@ -86,8 +86,28 @@ class ExplainTests(CommandCase):
         self.assertEqual(result.exit_code, 1)
         lines = result.stdout.splitlines()
         self.assertEqual(lines[0], "refused: blocklisted")
-        self.assertEqual(lines[-1], "rules passed: closed")
+        self.assertEqual(lines[2:], ["rules passed:", "  closed"])
         self.assertIn("allowed\n", self.done("policy", "explain", "--token", self.invite()))
+        closed = "domain: example.com\ndata_dir: data\npolicy: {allow_registration: false}\n"
+        self.config.write_text(closed)
+        told = self.call("policy", "explain").stdout
+        self.assertEqual(told.splitlines()[-1], "rules passed: none")
+
+    def test_whose_token(self) -> None:
+        """Whoever has only a link finds its invite by its token."""
+        made = self.object("invite", "create")
+        for act in (("show",), ("renew",), ("revoke",), ("edit", "--note", "x")):
+            says = "It looks like a token: invitereg policy explain --token TOKEN names the id"
+            self.assertRefused("invite", *act, made["token"], says=says)
+            self.assertNotIn(made["token"], self.call("invite", *act, made["token"]).output)
+        told = self.done("policy", "explain", "--token", made["token"])
+        self.assertEqual(told.splitlines()[-1], f"invite id: {made['id']}")
+        self.assertEqual(self.explain("--token", made["token"])["invite_id"], made["id"])
+        self.done("invite", "revoke", made["id"])
+        self.assertEqual(self.explain("--token", made["token"])["invite_id"], made["id"])
+        self.assertIsNone(self.explain("--token", "x" * 24)["invite_id"])
+        result = self.call("policy", "explain", "--token", "x" * 24)
+        self.assertIn("invite id: unknown\n", result.stdout)
 
     def test_inviter(self) -> None:
         """Who may invite is explained by the rules about inviting."""
