@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from invitereg.logs import RefusalLog
+from invitereg.metrics import Meter
 from invitereg.policy.networks import Share
 from invitereg.policy.values import Address, Domain, Limit, Network, parse_address, within
 
@@ -88,11 +89,13 @@ class ConnectionGate:
         domains: Mapping[str, Domain],
         rate: ConnectionRate,
         trusted_proxies: tuple[Network, ...] = (),
+        meter: Meter | None = None,
     ) -> None:
         """``domains`` say which networks are exempt: one exempt at any of them is."""
         self._domains = domains
         self.rate = rate
         self.trusted_proxies = trusted_proxies
+        self._meter = meter or Meter()
         self.refusals = RefusalLog(self._log)
 
     def admits(self, address: Address | None) -> bool:
@@ -104,6 +107,7 @@ class ConnectionGate:
             return True
         if self.rate.add(limits[0].shares(address)):
             return True
+        self._meter.turned_away("connections")
         self.refusals.info(
             "closed a connection from {address}: {rule}",
             domain="any domain",

@@ -16,6 +16,9 @@ class Meter:
     def refused(self, rule: str) -> None:
         """``rule`` of the policy, or what came after it, has refused somebody."""
 
+    def turned_away(self, limit: str) -> None:
+        """A connection was closed as too many, by ``limits.connections`` or ``limits.web``."""
+
     def answered(self, route: str, method: str, status: int) -> None:
         """A request of the web was answered."""
 

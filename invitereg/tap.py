@@ -96,7 +96,9 @@ class InviteregService(Service):
         self._watches: list[LoopingCall] = []
         self._threads = Threads(reactor, config.work_queue)
         rate = ConnectionRate(config.connections, reactor.seconds)
-        self._gate = ConnectionGate(self._domains, rate, config.trusted_proxies)
+        self._gate = ConnectionGate(
+            self._domains, rate, config.trusted_proxies, self._web.meter
+        )
         self._ports = Ports(reactor, self._gate)
         self._database: Database | None = None
         self._streams: StreamCount | None = None

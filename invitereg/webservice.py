@@ -83,7 +83,10 @@ class WebService:
     def _make_connections(self) -> WebConnections:
         limits = self._config.web_limits
         connections = WebConnections(
-            limits.connections_per_network, limits.connections, self._limited_networks
+            limits.connections_per_network,
+            limits.connections,
+            self._limited_networks,
+            self.meter,
         )
         text = "Open connections to the site."
         self.meter.watch("web_connections", text, lambda: len(connections))

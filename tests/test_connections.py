@@ -36,6 +36,7 @@ from invitereg.ports import Ports
 from invitereg.proxied import ProxiedFactory
 from invitereg.selfsigned import write_certificate
 from invitereg.tls import Certificates
+from invitereg.web.metrics import Prometheus
 
 LIMIT = Limit(max=20, period=timedelta(seconds=1))
 HERE, THERE, PROXY = "192.0.2.1", "198.51.100.7", "203.0.113.1"
@@ -138,7 +139,8 @@ class GateTests(SynchronousTestCase):
     def factory(self, *, trusted: str | None = None, **limits: Any) -> GatedFactory:
         proxies = () if trusted is None else (ip_network(trusted),)
         rate = ConnectionRate(LIMIT, self.clock.seconds)
-        self.gate = ConnectionGate(domains(**limits), rate, proxies)
+        self.meter = Prometheus()
+        self.gate = ConnectionGate(domains(**limits), rate, proxies, self.meter)
         return GatedFactory(self.noted, self.gate)
 
     def taken(self, factory: Any, count: int, address: Any = HERE) -> int:
@@ -173,6 +175,12 @@ class GateTests(SynchronousTestCase):
         )
         self.taken(factory, 5000)
         self.assertEqual(len(lines), 10)
+
+    def test_metric(self) -> None:
+        """Monitoring counts those that are refused, and all of them."""
+        self.taken(self.factory(), 5000)
+        counted = ("invitereg_refused_connections_total", {"limit": "connections"})
+        self.assertEqual(self.meter.registry.get_sample_value(*counted), 4980)
 
     # --- behind a proxy that tells who its clients are
 

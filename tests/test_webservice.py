@@ -5,8 +5,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.web.resource import Resource
 
 from invitereg.config import Config, load
+from invitereg.web.metrics import metrics_listener
 from invitereg.webservice import WebService, sites_of
 from tests.usecases import UseCase
 from tests.web.test_connections import Client
@@ -48,6 +51,25 @@ class ReloadTests(UseCase):
         self.assertEqual(self.taken("2001:db8::1"), 2)
         self.assertEqual(self.taken("10.0.0.2"), 2)
         self.assertEqual(self.taken("10.1.0.3"), 0)
+
+    def test_metric(self) -> None:
+        """Monitoring counts those that are refused, and no others."""
+        counted = ("invitereg_refused_connections_total", {"limit": "web"})
+        self.taken(HERE, 2)
+        self.assertIsNone(self.service.meter.registry.get_sample_value(*counted))
+        self.taken(HERE, 3)
+        self.assertEqual(self.service.meter.registry.get_sample_value(*counted), 3)
+
+    def test_quiet(self) -> None:
+        """That it begins and ceases to listen is no news for the log."""
+        lines: list[LogEvent] = []
+        globalLogPublisher.addObserver(lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        listeners = [self.factory, metrics_listener(Resource(), Clock())]
+        for listener in listeners:
+            listener.doStart()
+            listener.doStop()
+        self.assertEqual(lines, [])
 
     def test_exempt(self) -> None:
         """Networks on the allowlist, and proxies, are bounded altogether only."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from invitereg.metrics import Meter
 from invitereg.policy.networks import Address, Occupancy, Share, nested_shares, region
 from invitereg.policy.values import parse_address
 
@@ -21,6 +22,7 @@ class WebConnections:
         per_network: int = CONNECTIONS_PER_NETWORK,
         altogether: int = CONNECTIONS,
         shares: Callable[[Address], tuple[Share, ...]] = nested_shares,
+        meter: Meter | None = None,
     ) -> None:
         """``shares`` returns the networks in which an address counts: none, if it is exempt."""
         self._networks = Occupancy(per_network)
@@ -28,6 +30,7 @@ class WebConnections:
         self._regions = Occupancy(0)
         self.altogether = altogether
         self._shares = shares
+        self._meter = meter or Meter()
         self._open: dict[Hashable, tuple[tuple[Share, ...], tuple[Share, ...]]] = {}
 
     def __len__(self) -> int:
@@ -63,6 +66,12 @@ class WebConnections:
             False if it is one too many; it is not counted then.
         """
         self.remove(connection)
+        taken = self._take(connection, host)
+        if not taken:
+            self._meter.turned_away("web")
+        return taken
+
+    def _take(self, connection: Hashable, host: str | None) -> bool:
         address = parse_address(host or "")
         shares = self._shares(address) if address is not None else ()
         regions = (region(address),) if address is not None and shares else ()

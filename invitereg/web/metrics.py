@@ -60,6 +60,12 @@ class Prometheus(Meter):
             ("rule",),
             registry=self.registry,
         )
+        self._turned_away = Counter(
+            "invitereg_refused_connections",
+            "Connections that were closed as too many, by the limit that refused.",
+            ("limit",),
+            registry=self.registry,
+        )
         self._requests = Counter(
             "invitereg_http_requests",
             "Requests of the web that were answered.",
@@ -92,6 +98,10 @@ class Prometheus(Meter):
     def refused(self, rule: str) -> None:
         """See `Meter`."""
         self._refusals.labels(rule).inc()
+
+    def turned_away(self, limit: str) -> None:
+        """See `Meter`."""
+        self._turned_away.labels(limit).inc()
 
     def answered(self, route: str, method: str, status: int) -> None:
         """See `Meter`."""
@@ -181,6 +191,7 @@ class _Root(Resource):
 
 
 class _Listener(Site):
+    noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
     def log(self, request: Any) -> None:

@@ -144,6 +144,7 @@ class _Front(Resource):
 class _Listener(Site):
     """Accepts connections; its requests are logged by the door."""
 
+    noisy = False
     protocol: Any = Channel
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
