@@ -10,7 +10,7 @@ from xml.parsers.expat import ParserCreate
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
-from invitereg.xmpp.tokens import WholeTokens, tokens_in
+from invitereg.xmpp.tokens import WholeTokens, end_of_token
 
 # Twisted writes the names of namespaces as they are, without escaping them: in these characters
 # there could be whole stanzas. No namespace in use has any.
@@ -88,20 +88,23 @@ class ElementStream(domish.ExpatElementStream):
             if self._depth == 1:
                 self._renew()
         if len(data) - place > _AT_ONCE:
-            for token in tokens_in(data[place:]):
-                self._parse_some(token)
+            while place < len(data):
+                place = self._parse_token(data, place)
         else:
             self._parse_some(data[place:])
 
     def _parse_until_between(self, data: bytes) -> int:
         """Go on until no stanza is open; return how much of ``data`` was parsed."""
         place = 0
-        for token in tokens_in(data):
-            if self._depth == 1:
-                break
-            self._parse_some(token)
-            place += len(token)
+        while place < len(data) and self._depth != 1:
+            place = self._parse_token(data, place)
         return place
+
+    def _parse_token(self, data: bytes, start: int) -> int:
+        """Parse the token that begins at ``start``; return where it ends."""
+        end = end_of_token(data, start) or len(data)
+        self._parse_some(data[start:end])
+        return end
 
     def _parse_some(self, data: bytes) -> None:
         self._parsed += len(data)

@@ -9,13 +9,12 @@ Source: XML 1.0 §2.4 (markup), §2.5 to §2.7 (comments, instructions, CDATA), 
 """
 
 import re
-from collections.abc import Iterator
 
 # As many whole tokens as there are, of the usual kinds. No part of it can match in two ways, so
 # it takes linear time.
 _WHOLE = re.compile(
     rb"""(?: [^<&]+
-        | <[^!?'">] [^'">]* (?:'[^']*' [^'">]* | "[^"]*" [^'">]*)* >
+        | <[^!?'"<>] [^'"<>]* (?:'[^'<]*' [^'"<>]* | "[^"<]*" [^'"<>]*)* >
         | &[^;<&'"\s]*;
         )*""",
     re.VERBOSE,
@@ -26,7 +25,8 @@ _TOKEN = re.compile(
         | <[^!?'"<>] [^'"<>]* (?:'[^'<]*' [^'"<>]* | "[^"<]*" [^'"<>]*)* >""",
     re.VERBOSE | re.DOTALL,
 )
-# What ends any other token. A "<" in a tag is a mistake, which the parser shall see at once.
+# What ends any other token. A "<" in a tag or a reference without ";" is a mistake, which the
+# parser shall see at once.
 _SPECIAL = {
     b"<!--": re.compile(rb"-->"),
     b"<![CDATA[": re.compile(rb"\]\]>"),
@@ -37,6 +37,8 @@ _REFERENCE = re.compile(rb""";|(?=[<&'"\s])""")
 _TAG = re.compile(rb"""[<>'"]""")
 _SINGLE, _DOUBLE = re.compile(rb"[<']"), re.compile(rb'[<"]')
 # What is searched for next, after what was found; nothing where the token has ended.
+_NO_NAMES = (b"<", b">", b"'", b'"', b"&", b";", b"=", b" ", b"\t", b"\r", b"\n")
+_MISTAKES = (b"<", b"")
 _NEXT = {
     (_TAG, b"'"): _SINGLE,
     (_TAG, b'"'): _DOUBLE,
@@ -49,10 +51,11 @@ class WholeTokens:
     """Keeps the last token of an XML text in UTF-8 back until all of it has arrived.
 
     Text is handed on in pieces as it comes, as nobody waits for text before the tag that
-    follows it. XML that is not well-formed is handed on too, for the parser to refuse it.
+    follows it. From a mistake on everything is handed on, for the parser to refuse it.
 
     Attributes:
         kept: how many bytes are kept back. Who reads from others bounds them.
+        mistaken: what has arrived cannot be well-formed, so tokens are found no more.
     """
 
     def __init__(self) -> None:
@@ -61,6 +64,7 @@ class WholeTokens:
         # no token was begun, or too little of it is there to tell its kind.
         self._ending: re.Pattern[bytes] | None = None
         self._place = 0
+        self.mistaken = False
 
     @property
     def kept(self) -> int:  # noqa: D102 - described above
@@ -68,7 +72,7 @@ class WholeTokens:
 
     def take(self, data: bytes) -> bytes:
         """Add what has arrived; return everything up to the end of the last whole token."""
-        if not self._kept and _end_of_whole(data, 0) == len(data):
+        if self.mistaken or (not self._kept and _end_of_whole(data, 0) == len(data)):
             return data
         self._kept += data
         end = 0
@@ -79,6 +83,8 @@ class WholeTokens:
             if self._ending is None or not self._find_end():
                 break
             end = self._place
+        if self.mistaken:
+            end = len(self._kept)
         whole = bytes(self._kept[:end])
         del self._kept[:end]
         self._place -= end
@@ -93,6 +99,9 @@ class WholeTokens:
                 return
             if opening.startswith(head):
                 return
+        if head[1:2] in _NO_NAMES:
+            self.mistaken = True
+            return
         self._ending = _REFERENCE if head.startswith(b"&") else _TAG
         self._place = start + 1
 
@@ -105,22 +114,20 @@ class WholeTokens:
                 self._place = max(self._place, len(self._kept) - _LONGEST_END + 1)
                 return False
             self._place = found.end()
+            if found.group() in _MISTAKES:
+                self.mistaken = True
+                return False
             self._ending = _NEXT.get((self._ending, found.group()))
         return True
 
 
-def tokens_in(data: bytes) -> Iterator[bytes]:
-    """Split what `WholeTokens` has returned into its tokens.
+def end_of_token(data: bytes, start: int) -> int | None:
+    """Return where the token that begins at ``start`` ends, in what `WholeTokens` returned.
 
-    Text with its references counts as one token, and so does everything from what cannot be
-    well-formed on.
+    Text with its references counts as one token. None is for what cannot be well-formed.
     """
-    place = 0
-    while place < len(data):
-        found = _TOKEN.match(data, place)
-        end = len(data) if found is None else found.end()
-        yield data[place:end]
-        place = end
+    found = _TOKEN.match(data, start)
+    return None if found is None else found.end()
 
 
 def _end_of_whole(data: bytes | bytearray, start: int) -> int:

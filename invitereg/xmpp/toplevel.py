@@ -15,7 +15,7 @@ from xml.parsers import expat
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 
-from invitereg.xmpp.tokens import WholeTokens, tokens_in
+from invitereg.xmpp.tokens import WholeTokens, end_of_token
 
 MAX_TOKEN = 64 * 1024
 """Bytes of one tag, or of another piece of markup."""
@@ -92,8 +92,13 @@ class TopLevelReader:
         whole = self._tokens.take(data)
         if self._tokens.kept > MAX_TOKEN:
             raise StreamError("policy-violation", "a tag is too long")
-        for token in tokens_in(whole):
-            element = self._take(token)
+        place = 0
+        while place < len(whole):
+            end = end_of_token(whole, place)
+            if end is None:
+                raise StreamError("not-well-formed")
+            element = self._take(whole[place:end])
+            place = end
             if element is not None:
                 yield element
 
