@@ -33,7 +33,7 @@ BOUNDS = {
         accounts/apiconnections.Connections._open domain/sessions.Sessions._sessions
         domain/sessions.Sessions._spared policy/networks.Occupancy._open
         web/connections.WebConnections._open web/health.Ready._waiting
-        xmpp/behind.Behind._waiting
+        xmpp/behind.Behind._waiting xmpp/outbox.UnreadLedger._sizes
         xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
         """,
     "one connection's buffers, which are limited": """

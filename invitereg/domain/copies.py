@@ -6,31 +6,36 @@ from twisted.words.xish import domish
 
 from invitereg.domain.stanzaxml import write_element
 
-_TAG = re.compile(r"<[^\s/>]+")
+_TAG = re.compile(rb"<[^\s/>]+")
 
 
 class Copies:
     """A stanza, to be sent to any number of recipients; its own ``to`` is left out.
 
-    Writing it is most of the work of sending it, and is done once.
+    Writing it is most of the work of sending it, and is done once. A copy is bytes, so that all
+    sessions of an account can be sent the same object.
     """
 
     def __init__(self, stanza: domish.Element) -> None:
         to = stanza.attributes.pop("to", None)
-        text = write_element(stanza)
+        data = write_element(stanza).encode()
         if to is not None:
             stanza["to"] = to
-        tag = _TAG.match(text)
+        tag = _TAG.match(data)
         assert tag is not None  # noqa: S101 - an element begins with its tag
-        self._tag, self._rest = tag[0], text[tag.end() :]
+        self._tag, self._rest = tag[0], data[tag.end() :]
 
     def __len__(self) -> int:
-        """How many characters there are without the recipient's address."""
+        """Return how many bytes there are without the recipient's address."""
         return len(self._tag) + len(self._rest)
 
-    def to(self, address: str) -> str:
-        """The XML of a copy for this JID."""
-        return f"{self._tag} to='{domish.escapeToXml(address, 1)}'{self._rest}"
+    def to(self, address: str) -> bytes:
+        """Return the XML of a copy for this JID."""
+        return b"%b to='%b'%b" % (
+            self._tag,
+            domish.escapeToXml(address, 1).encode(),
+            self._rest,
+        )
 
 
 def unavailable(sender: str) -> Copies:

@@ -48,8 +48,10 @@ class Delivery:
     def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
         """Deliver the domain's own message to all sessions that take some; False if none do."""
         ready = self._ready(f"{username}@{domain}")
-        for session in ready:
-            session.send(Copies(message).to(session.account))
+        if ready:
+            copy = Copies(message).to(f"{username}@{domain}")
+            for session in ready:
+                session.send(copy)
         return bool(ready)
 
     def iq(self, iq: domish.Element, sender: str, to: JID) -> bool:
@@ -93,9 +95,9 @@ class Delivery:
         for account in accounts:
             sessions = self._sessions.available(account)
             if sessions:
-                text = copies.to(account)
+                copy = copies.to(account)
                 for session in sessions:
-                    session.send(text)
+                    session.send(copy)
 
     # --- what becomes of contacts; see `invitereg.domain.contacts.Delivery`
 
@@ -144,6 +146,6 @@ class Delivery:
 
 def _send(sessions: Sequence[Session], stanza: domish.Element, to: JID) -> None:
     if sessions:
-        text = Copies(stanza).to(to.full())
+        copy = Copies(stanza).to(to.full())
         for session in sessions:
-            session.send(text)
+            session.send(copy)

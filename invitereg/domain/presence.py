@@ -24,7 +24,7 @@ from invitereg.roster import RosterItem
 
 PRIORITIES = range(-128, 128)
 PRESENCE_LENGTH = 16 * 1024
-"""The longest presence that is sent to all contacts, in characters."""
+"""The longest presence that is sent to all contacts, in bytes."""
 _NUMBER = re.compile(r"[-+]?[0-9]{1,3}")
 
 Roster = Mapping[str, RosterItem]
@@ -60,7 +60,7 @@ class Presence:
         read = not first and session.priority >= 0
         copies = Copies(presence)
         if len(copies) > PRESENCE_LENGTH:
-            text = f"A presence has at most {PRESENCE_LENGTH} characters as it is sent on."
+            text = f"A presence has at most {PRESENCE_LENGTH} bytes as it is sent on."
             raise StanzaError("policy-violation", "modify", text, "en")
         # From now on, contacts that are approved meanwhile are shown this presence.
         session.presence, session.priority = copies, priority

@@ -31,7 +31,7 @@ class Connection(Protocol):
     def outbox(self) -> Outgoing:
         """What is on its way to it."""
 
-    def send(self, obj: str) -> None:
+    def send(self, obj: str | bytes) -> None:
         """Write a stanza's XML; harmless if it has ended."""
 
     def end(self, condition: str, text: str | None = None) -> None:
@@ -75,7 +75,7 @@ class Session:
         self.changes = 0
         self.over = False
         self.outbox = connection.outbox
-        self.send: Callable[[str], None] = connection.send
+        self.send: Callable[[bytes], None] = connection.send
         self.end: Callable[..., None] = connection.end
 
     def disconnected(self) -> None:
@@ -87,7 +87,7 @@ class Session:
         return account == self.account or account in self.audience | self.directed
 
 
-def _nobody(_text: str, _more: str | None = None) -> None:
+def _nobody(_text: str | bytes, _more: str | None = None) -> None:
     """Nobody is there any more."""
 
 

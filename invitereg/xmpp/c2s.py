@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
     STREAM_AUTHD_EVENT,
@@ -35,6 +36,7 @@ from invitereg.xmpp.commands import CommandsHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.gatewaystream import GatewayStream
 from invitereg.xmpp.handlers import StreamHandlers
+from invitereg.xmpp.outbox import UnreadLedger
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
 from invitereg.xmpp.register import RegistrationHandler
@@ -53,7 +55,11 @@ class C2SDoor:
 
     Attributes:
         failed_logins: what the log is told about them.
+        refusals: what the log is told about streams that are closed.
+        unread: how much waits for the clients of all listeners.
     """
+
+    _log = Logger()
 
     domains: Mapping[str, Domain]
     registrar: Registrar
@@ -67,9 +73,18 @@ class C2SDoor:
     reactor: Any
     behind: Mapping[str, Behind] = field(default_factory=dict)
     failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
+    refusals: RefusalLog = field(init=False)
+    unread: UnreadLedger = field(init=False)
 
     def __post_init__(self) -> None:
         self.router = make_router(self.embedded)
+        self.refusals = RefusalLog(self._log)
+        self.unread = UnreadLedger(self.reactor.seconds)
+
+    @property
+    def logs(self) -> Sequence[RefusalLog]:
+        """What is to be summed up every minute."""
+        return self.registrar.refusals, self.failed_logins, self.refusals
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -150,6 +165,21 @@ class C2SFactory(BootstrapMixin, ServerFactory):
     def over(self, session: Session) -> None:
         """Called by a stream that has ended, maybe more than once."""
         self._door.embedded.presence.leave(session)
+
+    @property
+    def unread(self) -> UnreadLedger:
+        """How much waits for the clients of all listeners."""
+        return self._door.unread
+
+    def not_read(self, stream: ClientStream) -> None:
+        """Called by a stream that is dropped, as its client does not read."""
+        self._door.refusals.info(
+            "closed a stream of {domain} from {address}, whose client does not read what it is "
+            "sent",
+            domain=stream.domain.name,
+            address=stream.address,
+            rule="unread",
+        )
 
     def readdressed(self, stream: ClientStream) -> None:
         """Called by a stream that has learnt its client's address; may end it."""

@@ -11,7 +11,9 @@ _PREFIXES = {NS_STREAMS: "stream"}
 
 
 def in_bytes(obj: Any) -> bytes:
-    """A child of the stream's root, or ready text, as it is written."""
+    """Return a child of the stream's root, or ready text or bytes, as it is written."""
+    if isinstance(obj, bytes):
+        return obj
     if isinstance(obj, domish.Element):
         obj = write_element(obj, prefixes=_PREFIXES)
     data: bytes = obj.encode()

@@ -104,7 +104,7 @@ class ClientStream(XmlStream):
         self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
         for name in ("tls", "header", "idle", "login"):
             self._deadlines.start(name)
-        self.outbox = Outbox(self._inbox.go_on, self.abort, self._deadlines)
+        self.outbox = Outbox(self._inbox.go_on, self._deadlines, self.factory.unread)
         self.outbox.connect(self.transport)
         self._inbox.transport = self.transport
         super().connectionMade()
@@ -307,7 +307,8 @@ class ClientStream(XmlStream):
         if name in WITHOUT_A_WORD or (name == "tls" and self.phase is not Phase.CLEAR):
             self.abort()
         elif name in UNREAD:
-            self.outbox.drop()
+            self.factory.not_read(self)
+            self.abort()
         elif name == "silence":
             self._ask_for_life()
         else:

@@ -2,8 +2,10 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs, formatEvent
 
 from invitereg.domain.presence import PRESENCE_LENGTH
+from invitereg.logs import LINES_PER_ADDRESS
 from invitereg.xmpp import outbox
 from invitereg.xmpp.outbox import MAX_UNREAD, MAX_WAITING, PIECE
 from tests.xmpp.messages import error_of
@@ -227,14 +229,141 @@ class UnreadTests(PeopleTestCase):
         for number, name in enumerate(everybody):
             self.book.befriend(name, everybody[number - 1])
         clients = [self.session(name) for name in everybody]
-        self.patch(outbox, "MAX_UNREAD", MAX_WAITING // 2)
+        self.patch(outbox, "MAX_UNREAD", BIG)
         for client in clients:
             client.stream.transport.producer.pauseProducing()
-            self.fill(client, MAX_WAITING // 2)
+            self.fill(client, BIG)
         self.fill(clients[0], 1000)
         for _ in clients:
             self.listener.wait(seconds=0)
         self.assertTrue(all(client.transport.aborted for client in clients))
+
+
+class MemoryTests(PeopleTestCase):
+    """What waits for accounts with many sessions, none of which reads."""
+
+    def setUp(self):
+        super().setUp()
+        self.book.befriend(JULIET, ROMEO)
+        self.juliet = self.session(JULIET)
+
+    def choked(self, number, name=ROMEO):
+        """Sessions of one account that read nothing."""
+        clients = [self.session(f"{name}/{index}") for index in range(number)]
+        for client in clients:
+            client.transport.producer.pauseProducing()
+        self.juliet.receive()
+        return clients
+
+    def show(self, size, times=1):
+        """Juliet changes her presence, which goes to all sessions at once."""
+        self.juliet.send(f"<presence><status>{'x' * size}</status></presence>" * times)
+
+    def waiting(self, client):
+        """The pieces that are kept for a client."""
+        return list(client.stream.outbox._pieces)
+
+    def test_one_turn(self):
+        """However much is sent before the next turn, no more is kept than is allowed."""
+        self.patch(outbox, "MAX_UNREAD", BIG)
+        clients = self.choked(19)
+        most = 0
+        for _ in range(30):
+            self.show(10_000)
+            most = max(most, *(sum(map(len, self.waiting(one))) for one in clients))
+        self.assertLessEqual(most, BIG)
+        self.assertEqual([self.waiting(one) for one in clients], [[]] * 19)
+        self.assertFalse(any(one.transport.aborted for one in clients))
+        self.listener.wait(seconds=0)
+        self.assertTrue(all(one.transport.aborted for one in clients))
+
+    def test_read_too_late(self):
+        """Who reads on in the turn in which it was given up is sent nothing with a gap."""
+        self.patch(outbox, "MAX_UNREAD", BIG)
+        (client,) = self.choked(1)
+        self.show(10_000, times=11)
+        client.transport.producer.resumeProducing()
+        self.show(10_000)
+        self.assertSilent(client)
+        self.listener.wait(seconds=0)
+        self.assertTrue(client.transport.aborted)
+
+    def test_ended_too_late(self):
+        """Nor is anything more said to whoever is ended in that turn."""
+        self.patch(outbox, "MAX_UNREAD", BIG)
+        (client,) = self.choked(1)
+        self.show(10_000, times=11)
+        client.stream.end("system-shutdown")
+        self.assertEqual(client.transport.value(), b"")
+        client.lose()
+        self.assertEqual(len(self.listener.door.unread), 0)
+
+    def test_long_answer(self):
+        """An answer that is longer than all that may wait reaches who reads it."""
+        client = self.session(ROMEO)
+        reader = SlowReader(client)
+        client.stream.send("<message><body>" + "x" * 3 * MAX_UNREAD + "</body></message>")
+        self.listener.wait(seconds=0)
+        reader.read_all()
+        self.assertEqual(len(bodies(client)), 1)
+
+    def test_shared(self):
+        """What goes to all sessions of an account is in memory once."""
+        clients = self.choked(19)
+        self.show(10_000)
+        self.juliet.send(f"<message to='{ROMEO}'><body>{'x' * 10_000}</body></message>")
+        self.assertEqual(len({id(piece) for one in clients for piece in self.waiting(one)}), 2)
+
+    def test_together(self):
+        """What waits for all clients has a bound, past which those with most are dropped."""
+        self.patch(outbox, "MAX_UNREAD_TOGETHER", 10 * BIG)
+        slow = self.session(NURSE)
+        slow.transport.producer.pauseProducing()
+        self.juliet.send(f"<message to='{NURSE}'><body>1</body></message>")
+        clients = self.choked(15)
+        with capturedLogs() as logged:
+            for _ in range(30):
+                self.show(10_000)
+                kept = sum(len(piece) for one in clients for piece in self.waiting(one))
+                self.assertLessEqual(kept, 10 * BIG)
+            self.listener.wait(seconds=0)
+        aborted = sum(one.transport.aborted for one in clients)
+        self.assertTrue(0 < aborted < 15)
+        self.assertEqual(sum("wait for clients" in formatEvent(event) for event in logged), 1)
+        slow.transport.producer.resumeProducing()
+        self.assertEqual(bodies(slow), ["1"])
+
+    def test_searches(self):
+        """Which client has most is looked for once for each that is dropped."""
+        self.patch(outbox, "MAX_UNREAD_TOGETHER", 10 * BIG)
+        searches = []
+
+        class Sizes(dict):
+            def __iter__(self):
+                searches.append(len(self))
+                return super().__iter__()
+
+        self.listener.door.unread._sizes = Sizes()
+        clients = self.choked(15)
+        for _ in range(30):
+            self.show(10_000)
+        self.listener.wait(seconds=0)
+        self.assertEqual(len(searches), sum(one.transport.aborted for one in clients))
+
+    def test_lines(self):
+        """Many streams that are closed so leave a few lines in the log, and their number."""
+        with capturedLogs() as logged:
+            for _ in range(30):
+                client = self.session(ROMEO)
+                client.transport.producer.pauseProducing()
+                self.listener.wait(seconds=120)
+                client.lose()
+            self.listener.door.refusals.sum_up()
+        texts = [formatEvent(event) for event in logged]
+        self.assertEqual(sum("does not read" in text for text in texts), LINES_PER_ADDRESS)
+        self.assertIn(
+            "20 more such lines left out at example.com within a minute: unread", texts
+        )
 
 
 class ArrivalTests(PeopleTestCase):
@@ -273,7 +402,7 @@ class ArrivalTests(PeopleTestCase):
         self.book.befriend(ROMEO, JULIET)
         juliet, romeo = self.session(JULIET), self.session(ROMEO)
         juliet.receive()
-        for status in (">" * 250_000, "x" * PRESENCE_LENGTH):
+        for status in (">" * 250_000, "\u20ac" * (PRESENCE_LENGTH // 3), "x" * PRESENCE_LENGTH):
             long = f"<presence><status>{status}</status></presence>"
             reply = romeo.ask(long)
             self.assertEqual(error_of(reply)[:2], ("modify", "policy-violation"))
