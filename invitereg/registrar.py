@@ -107,10 +107,9 @@ class Registrar:
         digest = token_digest(token)
         decision, findings = await self.explain(request, digest)
         refusal = decision.refusal
-        if isinstance(refusal, InvalidInvite):
-            policy = self.domains[domain].policy
-            refusal = await self._tokens.count(policy, request, findings, self._now())
         if refusal is not None:
+            policy = self.domains[domain].policy
+            refusal = await self._tokens.count(policy, request, findings, refusal, self._now())
             self._refused(decision.rule, domain, address, findings.invite)
             raise refusal
         if findings.invite is None:
@@ -143,8 +142,8 @@ class Registrar:
         )
         decision = decide(policy, request, facts)
         counters = registration_counters(policy, request.address, findings.invite)
-        # Invites that are not valid are all answered with the same work.
-        if not counters or request.viewing or isinstance(decision.refusal, InvalidInvite):
+        # What is refused before is all answered with the same work.
+        if not counters or request.viewing or "throttled" not in decision.passed:
             return decision, findings
         counted = Query(domain=request.domain, now=now, counters=counters)
         registrations = (await self._store.look_up(counted)).tallies

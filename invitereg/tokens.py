@@ -49,23 +49,29 @@ class TokenThrottle:
         return findings
 
     async def count(
-        self, policy: Policy, request: Request, findings: Findings, now: datetime
+        self,
+        policy: Policy,
+        request: Request,
+        findings: Findings,
+        refusal: Refused,
+        now: datetime,
     ) -> Refused:
-        """Count a token that is unknown or over, and return the refusal to answer with.
+        """Count a token that was refused, and return the refusal to answer with.
 
-        Both take as much work and get the same answer, also past the limit: so nobody learns
+        An unknown one is a guess, whichever rule refused it. All take as much work, and one
+        that is over gets the answer of an unknown one, also past the limit: so nobody learns
         which tokens there were.
         """
         if policy.limits.allowlisted(request.address):
-            return InvalidInvite()
+            return refusal
         guesses = guess_counters(policy, request.address, request.scripted)
         seconds = seconds_to_wait(guesses, findings.tallies, now)
         if seconds is not None:
-            return Throttled(seconds)
+            return Throttled(seconds) if isinstance(refusal, InvalidInvite) else refusal
         unknown = findings.invite is None
         counters = guesses if unknown else stale_counters(policy, request.address)
-        hit = await self._store.hit(request.domain, counters, now)
-        return Throttled() if hit is None and unknown else InvalidInvite()
+        await self._store.hit(request.domain, counters, now)
+        return refusal
 
     async def _in_turn(self, turn: DeferredLock | None, query: Query) -> Findings:
         if turn is None:

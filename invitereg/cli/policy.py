@@ -95,7 +95,7 @@ def _registering(
     )
     digest = None if token is None else token_digest(token)
     decision, findings = desk.run(desk.registrar.explain(request, digest))
-    return decision, _described(decision, username), findings.invite
+    return decision, _described(decision, request), findings.invite
 
 
 def _inviting(
@@ -123,10 +123,15 @@ def _said(of: Any) -> str:
     return f"{of['count']} of {most}{within}"
 
 
-def _described(decision: Decision, username: str | None) -> list[str]:
-    """The rules passed, but for those that had nothing to judge."""
-    empty = ("password-",) if username is not None else ("password-", "username-")
-    return [rule for rule in decision.passed if not rule.startswith(empty)]
+def _described(decision: Decision, request: Request) -> list[str]:
+    """Return the rules passed, but for those that had nothing to judge."""
+    given = {"invite-": request.has_token, "username-": request.username is not None}
+    empty = ("password-", *(about for about, is_given in given.items() if not is_given))
+    return [
+        rule
+        for rule in decision.passed
+        if rule == "invite-required" or not rule.startswith(empty)
+    ]
 
 
 def _print(decision: Decision, passed: list[str]) -> None:

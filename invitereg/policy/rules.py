@@ -282,16 +282,17 @@ def _password_common(case: Case) -> Refused | None:
 
 
 RULES: tuple[tuple[str, Rule], ...] = (
-    ("closed", _closed),
     ("blocklisted", _blocklisted),
     ("not-allowlisted", _not_allowlisted),
     ("too-many-guesses", _too_many_guesses),
-    ("invite-required", _invite_required),
+    # Before what the invite decides, so that one which is over is like one that never was.
     ("invite-unknown", _invite_unknown),
     ("invite-expired", _invite_expired),
     ("invite-revoked", _invite_revoked),
     ("invite-used-up", _invite_used_up),
     ("invite-for-contacts-only", _invite_for_contacts_only),
+    ("closed", _closed),
+    ("invite-required", _invite_required),
     ("invite-wrong-username", _invite_wrong_username),
     ("throttled", _throttled),
     ("field-missing", _field_missing),
