@@ -38,7 +38,7 @@ class Server:
             "domain: localhost\ndata_dir: data\n"
             "tls: {certificate: fullchain.pem, private_key: privkey.pem}\n"
             f'c2s: {{listen: ["tcp:{self.port}:interface=127.0.0.1"], listen_tls: []}}\n'
-            "policy: {limits: {connections: {per_network: 1000000}}}\n"
+            "policy: {limits: {connections: {per_network: 100000}}}\n"
         )
 
     def make_invites(self, count: int) -> list[str]:

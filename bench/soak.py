@@ -65,7 +65,7 @@ policy:
     allow_user_invites: true
     users: {{max_open: unlimited, made: {{max: 1000, period: 1m}}}}
   limits:
-    connections: {{per_network: 1000000}}
+    connections: {{per_network: 100000}}
     registration: {{max: 100, period: 1m}}
     token_guesses: {{max: 100, period: 1m}}
     logins: {{max: 100, period: 1m}}

@@ -290,7 +290,7 @@ def outcome(working: Any) -> Any:
 
 def _letting_all_connect(settings: str) -> str:
     """Settings with `limits.connections` so high that nobody reaches it."""
-    limit = "connections: {per_network: 1000000}"
+    limit = "connections: {per_network: 100000}"
     for opening, key in (("limits: {", limit), ("policy: {", f"limits: {{{limit}}}")):
         if opening in settings:
             return settings.replace(opening, f"{opening}{key}, ", 1)
