@@ -85,11 +85,11 @@ class IInviteStore(Interface):
     def count_invites(domain: str, now: datetime) -> Deferred[Mapping[Status, int]]: ...
 
     def edit_invite(
-        domain: str, invite_id: str, changes: InviteChanges, now: datetime
+        domain: str, invite_id: str, changes: InviteChanges, now: datetime, source: str
     ) -> Deferred[Invite]: ...
 
     def renew_invite(
-        domain: str, invite_id: str, digest: bytes, now: datetime
+        domain: str, invite_id: str, digest: bytes, now: datetime, source: str
     ) -> Deferred[Invite]: ...
 
     def revoke_invite(domain: str, invite_id: str, now: datetime) -> Deferred[Invite]: ...

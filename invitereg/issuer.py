@@ -28,6 +28,7 @@ from invitereg.newinvites import (
     NewInvite,
     check_new_invite,
     end_of,
+    require_free_choice,
     require_text,
     wish_of,
 )
@@ -35,8 +36,7 @@ from invitereg.policy.authority import Authority, refuse_handling, refuse_openin
 from invitereg.policy.counters import quota
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import decide_invite, default_expiry, is_admin
-from invitereg.policy.usernames import refuse_username
-from invitereg.policy.values import Domain, Facts, Request
+from invitereg.policy.values import Domain
 from invitereg.questions import InviteChanges
 
 __all__ = ["DEFAULT_EXPIRY", "Issuer", "NewInvite"]
@@ -116,7 +116,7 @@ class Issuer:
         check_new_invite(new)
         if new.requestor is not None:
             await self._require_allowed(new)
-            self._require_free_choice(new, new.requestor)
+            require_free_choice(self.domains[new.domain].policy, new, self.now())
         inviter = new.inviter and prepare_localpart(new.inviter)
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
@@ -210,16 +210,6 @@ class Issuer:
         )
         raise decision.refusal
 
-    def _require_free_choice(self, new: NewInvite, requestor: str) -> None:
-        """Users fix no name that a newcomer could not choose; admins fix any."""
-        policy = self.domains[new.domain].policy
-        if new.username is None or is_admin(policy, requestor):
-            return
-        request = Request(domain=new.domain, username=new.username)
-        refusal = refuse_username(policy, request, Facts(now=self.now()))
-        if refusal is not None:
-            raise refusal
-
     async def _create(
         self, invite: Invite, requestor: str | None = None, once: Once | None = None
     ) -> tuple[Invite, str]:
@@ -227,20 +217,25 @@ class Issuer:
         if once is not None:
             made = await self._store.create_invite_once(invite, token_digest(token), once)
             if made.id != invite.id:
+                self._log_done("renewed", made, invite.source)
                 return made, token
         else:
             policy = self.domains[invite.domain].policy
             bounded = requestor is not None and not is_admin(policy, requestor)
             bound = quota(policy, requestor or "") if bounded else None
             await self._store.create_invite(invite, token_digest(token), bound)
+        self._log_done("made", invite, invite.source)
+        return invite, token
+
+    def _log_done(self, what: str, invite: Invite, source: str) -> None:
         self._log.info(
-            "invite {invite_id} ({kind}) made at {domain} by {source}",
+            "invite {invite_id} ({kind}) {what} at {domain} by {source}",
             invite_id=invite.id,
             kind=invite.kind,
+            what=what,
             domain=invite.domain,
-            source=invite.source,
+            source=source,
         )
-        return invite, token
 
     async def get(self, domain: str, invite_id: str, by: Authority) -> Invite:
         """Return an invite that ``by`` may see, and end.
@@ -254,7 +249,7 @@ class Issuer:
         return invite
 
     async def renew(self, domain: str, invite_id: str, by: Authority) -> tuple[Invite, str]:
-        """Give a pending invite a new token, and end the old one.
+        """Give a pending invite a new token, and end the old one; it is then of ``by``.
 
         Raises:
             NotFound, InvalidRequest: see `store.invites.renew`.
@@ -262,8 +257,10 @@ class Issuer:
         """
         self._require_opening(await self._store.get_invite(domain, invite_id), by)
         token = generate_token()
-        digest = token_digest(token)
-        invite = await self._store.renew_invite(domain, invite_id, digest, self.now())
+        invite = await self._store.renew_invite(
+            domain, invite_id, token_digest(token), self.now(), by.source
+        )
+        self._log_done("renewed", invite, by.source)
         return invite, token
 
     async def edit(
@@ -281,7 +278,11 @@ class Issuer:
         if isinstance(uses, int) and uses < 1:
             raise InvalidRequest("An invite needs at least one use.")
         require_text(str(changes.values.get("note") or ""))
-        return await self._store.edit_invite(domain, invite_id, changes, self.now())
+        invite = await self._store.edit_invite(
+            domain, invite_id, changes, self.now(), by.source
+        )
+        self._log_done("edited", invite, by.source)
+        return invite
 
     async def revoke(self, domain: str, invite_id: str, by: Authority) -> Invite:
         """End an invite; its token opens nothing any more, and its username is free.
@@ -292,9 +293,7 @@ class Issuer:
         """
         await self.get(domain, invite_id, by)
         invite = await self._store.revoke_invite(domain, invite_id, self.now())
-        self._log.info(
-            "invite {invite_id} revoked at {domain}", invite_id=invite_id, domain=domain
-        )
+        self._log_done("revoked", invite, by.source)
         return invite
 
     def _require_opening(self, invite: Invite, by: Authority) -> None:

@@ -54,7 +54,8 @@ class Invite:
     Attributes:
         id: short public name, safe to log and to show.
         inviter: localpart of who invites, or None for the operator.
-        source: who made it: ``cli``, ``api:KEYID``, ``adhoc:JID`` or ``web:JID``.
+        source: who made it, or renewed it last, and so was given its token: ``cli``,
+            ``api:KEYID``, ``adhoc:JID`` or ``web:JID``.
         username: the only name that may be taken with it, reserved for it; None for any. For
             a reset, the account whose password is set.
         uses_allowed: how often it may be redeemed; None is unlimited.

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from invitereg.errors import InvalidRequest
 from invitereg.model import Kind
-from invitereg.policy.inviting import Wish
+from invitereg.policy.inviting import Wish, is_admin
 from invitereg.policy.texts import fits_xml
+from invitereg.policy.usernames import refuse_username
+from invitereg.policy.values import Facts, Policy, Request
 
 DEFAULT_EXPIRY = timedelta.max
 
@@ -61,6 +63,16 @@ def check_new_invite(new: NewInvite) -> None:
         require_text(text)
     if new.expiry is not None and new.expiry <= timedelta():
         raise InvalidRequest("An invite must be valid for some time.")
+
+
+def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
+    """Raise a refusal if a user fixes a name that no newcomer could choose; admins fix any."""
+    if new.username is None or is_admin(policy, new.requestor or ""):
+        return
+    request = Request(domain=new.domain, username=new.username)
+    refusal = refuse_username(policy, request, Facts(now=now))
+    if refusal is not None:
+        raise refusal
 
 
 def wish_of(new: NewInvite, expiry: timedelta | None) -> Wish:

@@ -61,7 +61,7 @@ _REVOKE = (
 _RENEW = (
     update(invites)
     .where(_THIS, OPEN, _UNEXPIRED)
-    .values(digest=bindparam("new_digest"))
+    .values(digest=bindparam("new_digest"), source=bindparam("new_source"))
     .returning(*_columns)
 )
 _ACCOUNT_EXISTS = select(
@@ -89,7 +89,7 @@ def create(
         InvalidRequest: the domain has an invite of that id or token already.
     """
     _require_account(connection, invite)
-    require_maker(connection, invite)
+    require_maker(connection, invite.source)
     if quota is not None:
         quotas.add(connection, invite, digest, quota)
     elif connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
@@ -106,7 +106,7 @@ def create_all(connection: Connection, issued: Sequence[tuple[Invite, bytes]]) -
         return
     for invite, _digest in issued:
         _require_account(connection, invite)
-        require_maker(connection, invite)
+        require_maker(connection, invite.source)
     # One statement for all of them, for speed.
     rows = [invite_row(invite, digest) for invite, digest in issued]
     if connection.execute(_INSERT, rows).rowcount != len(rows):
@@ -179,19 +179,26 @@ def count(connection: Connection, domain: str, now: datetime) -> Mapping[Status,
 
 
 def edit(
-    connection: Connection, domain: str, invite_id: str, changes: InviteChanges, now: datetime
+    connection: Connection,
+    domain: str,
+    invite_id: str,
+    changes: InviteChanges,
+    now: datetime,
+    source: str,
 ) -> Invite:
     """Change an invite that is neither revoked nor used up; returns it as it is then.
 
-    Its reservation lives as long as it does; one that had expired is made again.
+    Its reservation lives as long as it does; one that had expired is made again. ``source``
+    is who changes it: it stays whose it is.
 
     Raises:
-        NotFound: no such invite.
+        NotFound: no such invite; or who changes it is over, as in `create`.
         InvalidRequest: it is revoked or used up, or an expired reset, which is never opened
             again; ``uses_allowed`` is not above its uses, or more than one use is asked for
             although it fixes a username.
         UsernameTaken, UsernameReserved: it had expired and its name is gone.
     """
+    require_maker(connection, source)
     values = dict(changes.values)
     if not values:
         return _require_editable(get(connection, domain, invite_id), now)
@@ -226,16 +233,26 @@ def _follow_expiry(connection: Connection, invite: Invite, now: datetime) -> Non
 
 
 def renew(
-    connection: Connection, domain: str, invite_id: str, digest: bytes, now: datetime
+    connection: Connection,
+    domain: str,
+    invite_id: str,
+    digest: bytes,
+    now: datetime,
+    source: str,
 ) -> Invite:
     """Give a pending invite another token; the old one is unknown from then on.
 
+    The invite is then of ``source``, who has the token: with it, it is judged and revoked.
+
     Raises:
-        NotFound: no such invite.
+        NotFound: no such invite; or who renews it is over, as in `create`.
         InvalidRequest: it is not pending at ``now``; the text says why.
     """
-    which = {"of_domain": domain, "of_id": invite_id}
-    row = connection.execute(_RENEW, {**which, "new_digest": digest, "now": now}).first()
+    require_maker(connection, source)
+    which = {"of_domain": domain, "of_id": invite_id, "now": now}
+    row = connection.execute(
+        _RENEW, {**which, "new_digest": digest, "new_source": source}
+    ).first()
     if row is None:
         _require_open(get(connection, domain, invite_id))
         raise InvalidRequest(f"The invite {invite_id} has expired.")

@@ -139,7 +139,12 @@ def create_invite_once(
     if earlier.request != once.request:
         raise OtherRequest
     return invites.renew(
-        connection, earlier.domain, earlier.invite_id, digest, invite.created_at
+        connection,
+        earlier.domain,
+        earlier.invite_id,
+        digest,
+        invite.created_at,
+        invite.source,
     )
 
 

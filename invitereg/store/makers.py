@@ -1,4 +1,4 @@
-"""Requires that whoever makes an invite may still do so when it is stored.
+"""Requires that whoever makes or changes an invite may still do so when it is stored.
 
 A request may be under way while its key is revoked, or its account is deleted: what these have
 made is ended then, and nothing is added later.
@@ -8,7 +8,6 @@ from sqlalchemy import bindparam, exists, select
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.model import Invite
 from invitereg.store.names import State
 from invitereg.store.tables import api_keys, names
 
@@ -24,9 +23,9 @@ _IS_DELETED = select(
 )
 
 
-def require_maker(connection: Connection, invite: Invite) -> None:
-    """Raise NotFound if the key, or the account, that makes an invite is over by now."""
-    door, _, maker = invite.source.partition(":")
+def require_maker(connection: Connection, source: str) -> None:
+    """Raise NotFound if the key, or the account, that makes or changes an invite is over."""
+    door, _, maker = source.partition(":")
     if door == "api":
         over = connection.scalar(_KEY_IS_REVOKED, {"of_key": maker})
     else:
@@ -34,4 +33,4 @@ def require_maker(connection: Connection, invite: Invite) -> None:
         which = {"of_domain": domain, "of_username": username}
         over = bool(username) and connection.scalar(_IS_DELETED, which)
     if over:
-        raise NotFound(f"What is to make the invite is over by now: {invite.source}.")
+        raise NotFound(f"Who makes or changes the invite is over by now: {source}.")

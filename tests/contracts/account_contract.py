@@ -51,7 +51,7 @@ class AccountContract(StoreCase):
         for invite in (pending, expired):
             await self.refused(self.reset("romeo", invite), InvalidInvite)
             change = InviteChanges(values={"expires_at": None})
-            edited = self.store.edit_invite(DOMAIN, invite.id, change, self.now)
+            edited = self.store.edit_invite(DOMAIN, invite.id, change, self.now, "cli")
             await self.refused(edited, InvalidRequest)
         self.assertIsNone((await self.get(used)).revoked_at)
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from invitereg.errors import InvalidInvite, NotFound, Overloaded, UsernameTaken
 from invitereg.keys import ApiKey, Scope
 from invitereg.model import Invite, Kind, Status, token_digest
-from invitereg.questions import Traces
+from invitereg.questions import InviteChanges, Traces
 from invitereg.testing import make_credentials, make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
@@ -196,6 +196,50 @@ class EndingContract(StoreCase):
         await self.store.delete_account(DOMAIN, "boss", self.now)
         late = self.invited(f"adhoc:boss@{DOMAIN}", kind=Kind.RESET, username="romeo")
         await self.refused(late, NotFound)
+
+    async def test_revoked_key_changes_nothing(self) -> None:
+        """Nor does it change what others have made, or get its token."""
+        await self.people("romeo")
+        await self.make_key()
+        reset, invite = (await self.resets())[0], await self.invite("old")
+        await self.store.revoke_key("key", self.now)
+        change = InviteChanges(values={"note": "n", "expires_at": None})
+        for one in (reset, invite):
+            for changes in (change, InviteChanges()):
+                editing = self.store.edit_invite(DOMAIN, one.id, changes, self.now, "api:key")
+                await self.refused(editing, NotFound)
+            digest = token_digest("new")
+            renewing = self.store.renew_invite(DOMAIN, one.id, digest, self.now, "api:key")
+            await self.refused(renewing, NotFound)
+            self.assertEqual(await self.get(one), one)
+        self.assertIsNone((await self.look_up(digest=token_digest("new"))).invite)
+
+    async def test_renewed_is_the_renewers(self) -> None:
+        """What somebody has the token of ends with them, and with nobody else."""
+        await self.people("romeo", "boss", "juliet")
+        await self.make_key()
+        doors = {
+            "api:key": lambda: self.store.revoke_key("key", self.now, with_invites=True),
+            f"adhoc:boss@{DOMAIN}": lambda: self.store.revoke_branch(DOMAIN, "boss", self.now),
+            f"web:juliet@{DOMAIN}": lambda: self.store.delete_account(
+                DOMAIN, "juliet", self.now
+            ),
+            "prosody": lambda: self.store.revoke_source(DOMAIN, "prosody", self.now),
+        }
+        for source, end in doors.items():
+            taken = [await self.renewed(source, one) for one in await self.handed_out("cli")]
+            given = [await self.renewed("cli", one) for one in await self.handed_out(source)]
+            await end()
+            self.assertEqual(await self.states(*taken), ["revoked"] * 2, source)
+            self.assertEqual(await self.states(*given), ["pending"] * 2, source)
+
+    async def handed_out(self, source: str) -> list[Invite]:
+        reset = await self.invite(kind=Kind.RESET, username="romeo", source=source)
+        return [reset, await self.invite(source=source)]
+
+    def renewed(self, source: str, invite: Invite) -> Deferred[Invite]:
+        digest = token_digest(f"{invite.id} anew")
+        return self.store.renew_invite(DOMAIN, invite.id, digest, self.now, source)
 
     def invited(self, source: str, **values: Any) -> Deferred[None]:
         invite = make_invite(source=source, created_at=self.now, **values)

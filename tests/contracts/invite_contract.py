@@ -1,5 +1,6 @@
 """What any store does with invites, short of redeeming them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from twisted.internet.defer import Deferred
@@ -188,7 +189,11 @@ class InviteContract(StoreCase):
         """What is named is changed, the rest stays."""
         invite = await self.invite(roles=("a",))
         edited = await self.store.edit_invite(
-            DOMAIN, invite.id, changes(uses_allowed=None, expires_at=None, note="n"), self.now
+            DOMAIN,
+            invite.id,
+            changes(uses_allowed=None, expires_at=None, note="n"),
+            self.now,
+            "cli",
         )
         self.assertEqual(
             (edited.uses_allowed, edited.expires_at, edited.note, edited.roles),
@@ -196,25 +201,27 @@ class InviteContract(StoreCase):
         )
         self.assertEqual(await self.get(invite), edited)
         self.assertEqual(
-            await self.store.edit_invite(DOMAIN, invite.id, changes(), self.now), edited
+            await self.store.edit_invite(DOMAIN, invite.id, changes(), self.now, "cli"), edited
         )
 
     async def test_edit_refused(self):
         """An invite that is over is not edited, nor below the uses that it has had."""
         edit = self.store.edit_invite
-        await self.refused(edit(DOMAIN, "x", changes(note="n"), self.now), NotFound)
+        await self.refused(edit(DOMAIN, "x", changes(note="n"), self.now, "cli"), NotFound)
         shared = await self.invite(uses_allowed=3)
         await self.redeem("romeo", shared)
         for uses in (0, 1):
             change = changes(uses_allowed=uses, note="n")
-            await self.refused(edit(DOMAIN, shared.id, change, self.now), InvalidRequest)
+            await self.refused(edit(DOMAIN, shared.id, change, self.now, "cli"), InvalidRequest)
         self.assertEqual((await self.get(shared)).note, "")
         await self.store.revoke_invite(DOMAIN, shared.id, self.now)
         used = await self.invite()
         await self.redeem("juliet", used)
         for over in (shared, used):
             for change in (changes(note="n"), changes()):
-                await self.refused(edit(DOMAIN, over.id, change, self.now), InvalidRequest)
+                await self.refused(
+                    edit(DOMAIN, over.id, change, self.now, "cli"), InvalidRequest
+                )
 
     async def test_fixed_username_has_one_use(self):
         """An invite that fixes a username stays good for one use."""
@@ -222,21 +229,26 @@ class InviteContract(StoreCase):
         for uses in (2, None):
             change = changes(uses_allowed=uses)
             await self.refused(
-                self.store.edit_invite(DOMAIN, invite.id, change, self.now), InvalidRequest
+                self.store.edit_invite(DOMAIN, invite.id, change, self.now, "cli"),
+                InvalidRequest,
             )
-        await self.store.edit_invite(DOMAIN, invite.id, changes(uses_allowed=1), self.now)
+        await self.store.edit_invite(
+            DOMAIN, invite.id, changes(uses_allowed=1), self.now, "cli"
+        )
 
     async def test_edited_expiry_moves_the_reservation(self):
         """The name is reserved exactly as long as the edited invite lives."""
         invite = await self.invite(username="romeo", expires_at=self.now + HOUR)
         later = changes(expires_at=self.now + 3 * HOUR)
-        await self.store.edit_invite(DOMAIN, invite.id, later, self.now)
+        await self.store.edit_invite(DOMAIN, invite.id, later, self.now, "cli")
         self.advance(2 * HOUR)
         await self.refused(self.redeem("romeo"), UsernameReserved)
-        await self.store.edit_invite(DOMAIN, invite.id, changes(expires_at=self.now), self.now)
+        await self.store.edit_invite(
+            DOMAIN, invite.id, changes(expires_at=self.now), self.now, "cli"
+        )
         self.assertEqual(await self.look_up(username="romeo"), Findings())
         endless = changes(expires_at=None)
-        await self.store.edit_invite(DOMAIN, invite.id, endless, self.now)
+        await self.store.edit_invite(DOMAIN, invite.id, endless, self.now, "cli")
         self.advance(1000 * WEEK)
         self.assertEqual((await self.look_up(username="romeo")).reserved_for, invite.id)
 
@@ -250,22 +262,22 @@ class InviteContract(StoreCase):
         await self.redeem("romeo")
         await self.invite(username="juliet")
         change, edit = changes(expires_at=None, note="n"), self.store.edit_invite
-        await self.refused(edit(DOMAIN, first.id, change, self.now), UsernameTaken)
-        await self.refused(edit(DOMAIN, second.id, change, self.now), UsernameReserved)
+        await self.refused(edit(DOMAIN, first.id, change, self.now, "cli"), UsernameTaken)
+        await self.refused(edit(DOMAIN, second.id, change, self.now, "cli"), UsernameReserved)
         self.assertEqual(await self.get(first), first)
-        note = await edit(DOMAIN, first.id, changes(note="n"), self.now)
+        note = await edit(DOMAIN, first.id, changes(note="n"), self.now, "cli")
         self.assertEqual(note.note, "n")
-        await edit(DOMAIN, second.id, changes(expires_at=self.now), self.now)
+        await edit(DOMAIN, second.id, changes(expires_at=self.now), self.now, "cli")
 
     async def test_renew(self):
         """A renewed invite opens with its new token, and with that alone."""
         invite = await self.invite("old", username="romeo")
         renewed = await self.store.renew_invite(
-            DOMAIN, invite.id, token_digest("new"), self.now
+            DOMAIN, invite.id, token_digest("new"), self.now, "api:key"
         )
-        self.assertEqual(renewed, invite)
+        self.assertEqual(renewed, replace(invite, source="api:key"))
         self.assertIsNone((await self.look_up(digest=token_digest("old"))).invite)
-        self.assertEqual((await self.look_up(digest=token_digest("new"))).invite, invite)
+        self.assertEqual((await self.look_up(digest=token_digest("new"))).invite, renewed)
         await self.redeem("romeo", invite)
 
     async def test_renew_refused(self):
@@ -277,8 +289,8 @@ class InviteContract(StoreCase):
         self.advance(HOUR)
         renew, digest = self.store.renew_invite, token_digest("new")
         for over in (used, revoked, expired):
-            await self.refused(renew(DOMAIN, over.id, digest, self.now), InvalidRequest)
-        await self.refused(renew(DOMAIN, "x", digest, self.now), NotFound)
+            await self.refused(renew(DOMAIN, over.id, digest, self.now, "cli"), InvalidRequest)
+        await self.refused(renew(DOMAIN, "x", digest, self.now, "cli"), NotFound)
 
     async def test_revoke(self):
         """A revoked invite opens nothing more, and stays revoked as of the first time."""

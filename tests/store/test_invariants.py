@@ -286,18 +286,18 @@ class Workings(RuleBasedStateMachine):
     @rule(invite=invites, expiry=TIMES)
     def edit_expiry(self, invite, expiry):
         changes = InviteChanges(values={"expires_at": self.later(expiry)})
-        self.do("edit_invite", DOMAIN, invite.id, changes, self.now)
+        self.do("edit_invite", DOMAIN, invite.id, changes, self.now, "cli")
 
     @rule(invite=invites, uses=st.sampled_from([None, 0, 1, 3]))
     def edit_uses(self, invite, uses):
         changes = InviteChanges(values={"uses_allowed": uses, "note": f"{uses}"})
-        self.do("edit_invite", DOMAIN, invite.id, changes, self.now)
+        self.do("edit_invite", DOMAIN, invite.id, changes, self.now, "cli")
 
     @rule(invite=invites)
     def renew(self, invite):
         self.made += 1
         digest = token_digest(f"renewed {self.made}")
-        renewed = self.do("renew_invite", DOMAIN, invite.id, digest, self.now)
+        renewed = self.do("renew_invite", DOMAIN, invite.id, digest, self.now, "cli")
         found = self.ask("look_up", Query(domain=DOMAIN, now=self.now, digest=digest)).invite
         assert found == (None if renewed is REFUSED else renewed)
 

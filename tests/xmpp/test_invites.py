@@ -484,7 +484,8 @@ class OwnTests(InviteCase):
         self.completed(self.juliet, INVITE)
         stored = self.stored()[0]
         changes, store = InviteChanges(values={"note": "a\x01<b"}), self.listener.store
-        self.successResultOf(store.edit_invite(DOMAIN, stored.id, changes, self.listener.now()))
+        now = self.listener.now()
+        self.successResultOf(store.edit_invite(DOMAIN, stored.id, changes, now, "cli"))
         [row] = rows(self.completed(self.juliet, LIST))
         self.assertEqual(row["note"], "a\ufffd<b")
         self.assertIn("a\ufffd&lt;b", self.run_command(self.juliet, REVOKE).toXml())

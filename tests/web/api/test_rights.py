@@ -5,8 +5,11 @@ from datetime import timedelta
 from itertools import chain, combinations
 from typing import Any
 
+from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
+
 from invitereg.keys import Scope
 from invitereg.model import Invite, Kind, token_digest
+from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Policy
 from invitereg.questions import Query
 from invitereg.testing import make_invite
@@ -121,6 +124,70 @@ class RightsTests(ApiCase):
         for path, body in (("/resets", "juliet"), ("/invites", "nurse")):
             refused = await self.call("POST", path, {"username": body}, status=403)
             self.assertProblem(refused, "username-reserved", "command line")
+
+    async def test_renewed_for_a_new_admin(self):
+        """A key that renewed what the operator made cannot be the admin that it is for."""
+        await self.people()
+        made = [
+            await self.stored("reset", kind=Kind.RESET, username="juliet"),
+            await self.stored("fixed", username="nurse"),
+        ]
+        for invite in made:
+            await self.call("PATCH", f"/invites/{invite.id}", {"note": "x"}, status=200)
+        renewed = [
+            (await self.call("POST", f"/invites/{invite.id}/renew", status=200)).content
+            for invite in made
+        ]
+        policy = Policy(admins=frozenset({"juliet", "nurse"}))
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], policy=policy)
+        for invite in renewed:
+            body = {key: invite[key] for key in ("token", "username")}
+            answer = await self.call("POST", "/registrations", {**body, "password": "o dagger"})
+            self.assertIn(answer.code, (403, 404), answer.content)
+        for invite in made:
+            _invite, token = await self.issuer.renew(DOMAIN, invite.id, OPERATOR)
+            body = {"token": token, "username": invite.username, "password": "o dagger"}
+            answer = await self.call("POST", "/registrations", body)
+            self.assertIn(answer.code, (200, 201), answer.content)
+
+    async def test_repeated_after_the_operator(self):
+        """A request that is repeated is given a token, so the link is the key's again."""
+        named = {"Idempotency-Key": ["one"]}
+        body = {"username": "nurse"}
+        made = (await self.call("POST", "/invites", body, status=201, headers=named)).content
+        invite, _token = await self.issuer.renew(DOMAIN, made["id"], OPERATOR)
+        self.assertEqual(invite.source, OPERATOR.source)
+        await self.call("POST", "/invites", body, status=201, headers=named)
+        shown = (await self.call("GET", f"/invites/{invite.id}", status=200)).content
+        self.assertEqual(shown["source"], self.key.authority.source)
+
+    async def test_revoked_a_moment_ago(self):
+        """A key that is still taken to be good changes nothing once it is revoked."""
+        await self.people()
+        invite = await self.stored(kind=Kind.RESET, username="juliet")
+        named = {"Idempotency-Key": ["one"]}
+        await self.call("POST", "/invites", {}, status=201, headers=named)
+        await self.store.revoke_key(self.key.id, self.now())
+        for name in ("edit", "renew"):
+            method, path, body, _scope = OPERATIONS[name]
+            await self.call(method, f"/invites/{invite.id}{path}", body, status=404)
+        await self.call("POST", "/invites", {}, status=404, headers=named)
+        self.assertEqual(await self.opened(), invite)
+
+    async def test_log(self):
+        """Who has made, edited and renewed something is in the log."""
+        invite = await self.stored()
+        lines: list[str] = []
+        observer: ILogObserver = lambda event: lines.append(formatEvent(event))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for name in ("edit", "renew", "revoke"):
+            method, path, body, _scope = OPERATIONS[name]
+            await self.call(method, f"/invites/{invite.id}{path}", body, status=200)
+        source = self.key.authority.source
+        for what in ("edited", "renewed", "revoked"):
+            line = f"invite {invite.id} (account) {what} at {DOMAIN} by {source}"
+            self.assertEqual(lines.count(line), 1, lines)
 
     async def test_repeat(self):
         """A request that is repeated gets no new link for who has become an admin."""
