@@ -14,7 +14,7 @@ from invitereg.errors import Throttled
 from invitereg.preparation import is_too_long
 from invitereg.xmpp.commands import about_command
 from invitereg.xmpp.errors import stanza_error
-from invitereg.xmpp.rate import MINUTE, FairRate, Rate
+from invitereg.xmpp.rate import MINUTE, FairRate, Rate, add_to_all
 from invitereg.xmpp.routing import is_request, parse_jid
 
 PER_ACCOUNT = 30
@@ -23,8 +23,12 @@ TOGETHER, SHARE = 1000, 5
 """How many of all the domain's accounts are, and of each even when that is used up."""
 PER_SERVER = 300
 """How many of all accounts of another server are."""
-SERVERS_TOGETHER, SERVER_SHARE, MOST_OF_SERVERS = 1000, 30, 3000
-"""How many of all other servers are, of each beyond that, and of all with those shares."""
+PER_SITE = 2 * PER_SERVER
+"""How many of all servers are whose names end with the same domain; see `site_of`."""
+SERVERS_TOGETHER, SITE_SHARE, MOST_OF_SERVERS = 1000, 30, 3000
+"""How many of all other servers are, of each site beyond that, and of all with those shares."""
+_REGISTRIES = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
+"""Labels below which names are registered in many countries, as in example.co.uk."""
 
 
 class Admission:
@@ -47,7 +51,8 @@ class Admission:
         self._send = send
         self._accounts = FairRate(PER_ACCOUNT, TOGETHER, SHARE, seconds)
         self._strangers = Rate(PER_ACCOUNT, seconds)
-        self._servers = FairRate(PER_SERVER, SERVERS_TOGETHER, SERVER_SHARE, seconds)
+        self._servers = Rate(PER_SERVER, seconds)
+        self._sites = FairRate(PER_SITE, SERVERS_TOGETHER, SITE_SHARE, seconds)
         self._all_servers = Rate(MOST_OF_SERVERS, seconds)
 
     def admits(self, stanza: domish.Element) -> bool:
@@ -72,14 +77,30 @@ class Admission:
             raise Throttled(MINUTE)
 
     def _few(self, bare: str, host: str) -> bool:
-        return (
-            self._all_servers.add("") and self._servers.add(host) and self._strangers.add(bare)
+        return add_to_all(
+            [
+                (self._strangers, bare),
+                (self._servers, host),
+                (self._sites, site_of(host)),
+                (self._all_servers, ""),
+            ]
         )
 
     def _refuse(self, stanza: domish.Element, error: StanzaError) -> bool:
         if stanza.name == "iq":
             self._send(refusal_of(stanza, error))
         return False
+
+
+def site_of(host: str) -> str:
+    """Return the domain that somebody has registered to have this name below it.
+
+    That is its last two labels, or three where the country has registries below it. Names below
+    it cost nothing, so they share a limit.
+    """
+    labels = host.rstrip(".").split(".")
+    is_registry = len(labels[-1]) == 2 and labels[-2:-1] and labels[-2] in _REGISTRIES
+    return ".".join(labels[-3 if is_registry else -2 :])
 
 
 def has_addresses(stanza: domish.Element) -> bool:

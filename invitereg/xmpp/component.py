@@ -26,7 +26,7 @@ from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
 from invitereg.registrar import Registrar, Submission
 from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
-from invitereg.xmpp.admission import refusal_of
+from invitereg.xmpp.admission import refusal_of, site_of
 from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.grants import RememberedGrants
@@ -36,7 +36,7 @@ from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationR
 from invitereg.xmpp.routing import parse_jid
 
 AT_ONCE, AT_ONCE_PER_ACCOUNT = 100, 4
-AT_ONCE_OF_SERVERS, AT_ONCE_PER_SERVER = 25, 10
+AT_ONCE_OF_SERVERS, AT_ONCE_PER_SITE = 25, 10
 """How many requests are worked on: of the domain's accounts, and of those of other servers."""
 ANYBODY = "*"
 
@@ -171,8 +171,8 @@ class ComponentDoor(XMPPHandler):
         account = (f"account {sender.userhost()}", AT_ONCE_PER_ACCOUNT)
         if self._is_ours(sender):
             return [account, ("own", AT_ONCE)]
-        server = (f"server {sender.host}", AT_ONCE_PER_SERVER)
-        return [account, server, ("others", AT_ONCE_OF_SERVERS)]
+        site = (f"site {site_of(sender.host)}", AT_ONCE_PER_SITE)
+        return [account, site, ("others", AT_ONCE_OF_SERVERS)]
 
     def _is_ours(self, sender: JID) -> bool:
         return bool(sender.host == self._domain().name)

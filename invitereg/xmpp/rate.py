@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from invitereg.errors import Throttled
@@ -23,17 +23,26 @@ class Rate:
     def __len__(self) -> int:
         return len(self._counts)
 
+    def allows(self, key: str) -> bool:
+        """Whether one more would not be too many."""
+        return self._counted(_short(key))[1] < self._most
+
     def add(self, key: str) -> bool:
-        """Count one more; False if it is one too many."""
+        """Count one more; False, and it is not counted, if it is one too many."""
         key = _short(key)
-        now = self._seconds()
-        began, count = self._counts.get(key, (now, 0))
-        if now - began >= MINUTE:
-            began, count = now, 0
+        began, count = self._counted(key)
+        if count >= self._most:
+            return False
         self._counts[key] = (began, count + 1)
         if len(self._counts) > self._keys:
             self._counts.popitem(last=False)
-        return count < self._most
+        return True
+
+    def _counted(self, key: str) -> tuple[float, int]:
+        """Return when the minute of a key began, and how many there were since."""
+        now = self._seconds()
+        began, count = self._counts.get(key, (now, 0))
+        return (now, 0) if now - began >= MINUTE else (began, count)
 
 
 def _short(key: str) -> str:
@@ -61,9 +70,31 @@ class FairRate:
         return len(self._each)
 
     def add(self, key: str) -> bool:
-        """Count one more; False if it is one too many."""
-        within_share = self._shares.add(key)
-        return self._each.add(key) and (self._together.add("") or within_share)
+        """Count one more; False, and it is not counted, if it is one too many."""
+        if not self.allows(key):
+            return False
+        self._each.add(key)
+        self._shares.add(key)
+        self._together.add("")
+        return True
+
+    def allows(self, key: str) -> bool:
+        """Whether one more would not be too many."""
+        return self._each.allows(key) and (
+            self._together.allows("") or self._shares.allows(key)
+        )
+
+
+def add_to_all(limits: Sequence[tuple[Rate | FairRate, str]]) -> bool:
+    """Count one more under each key; False, and none is counted, if it is too many for one.
+
+    So what somebody is refused takes nothing of what others may do.
+    """
+    if not all(rate.allows(key) for rate, key in limits):
+        return False
+    for rate, key in limits:
+        rate.add(key)
+    return True
 
 
 class UnderWay:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -17,8 +17,17 @@ from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import NS_COMMANDS
-from invitereg.xmpp.admission import MOST_OF_SERVERS, PER_ACCOUNT, PER_SERVER, SHARE, TOGETHER
-from invitereg.xmpp.component import AT_ONCE_PER_ACCOUNT, ComponentDoor
+from invitereg.xmpp.admission import (
+    MOST_OF_SERVERS,
+    PER_ACCOUNT,
+    PER_SERVER,
+    PER_SITE,
+    SHARE,
+    SITE_SHARE,
+    TOGETHER,
+    site_of,
+)
+from invitereg.xmpp.component import AT_ONCE_PER_ACCOUNT, AT_ONCE_PER_SITE, ComponentDoor
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.disco import SessionDiscoHandler
 from invitereg.xmpp.grants import REMEMBERED_SECONDS
@@ -215,9 +224,66 @@ class ComponentDoorTests(ComponentCase):
         self.open("*")
         refused = 0
         for number in range(MOST_OF_SERVERS + 10):
-            refused += self.form(f"u@s{number}.example.net/x") == "resource-constraint"
+            refused += self.form(f"u@s{number}.example/x") == "resource-constraint"
         self.assertEqual(refused, 10)
         self.assertEqual(self.form(), "result")
+
+    def test_refused_counts_for_nobody(self):
+        """What one stranger is refused takes nothing of others, of that server or another."""
+        self.open("*")
+        answers = [self.form("eve@public.test/x") for _ in range(MOST_OF_SERVERS)]
+        self.assertEqual(answers.count("result"), PER_ACCOUNT)
+        self.assertEqual(self.form("bob@public.test/x"), "result")
+        self.assertEqual(self.form("tybalt@example.org/x"), "result")
+
+    def test_refused_server_counts_for_nobody(self):
+        """Nor does what a server is refused whose accounts are made up."""
+        self.open("*")
+        for number in range(MOST_OF_SERVERS):
+            self.form(f"u{number}@evil.test/x")
+        for number in range(SITE_SHARE):
+            self.assertEqual(self.form(f"u{number}@example.org/x"), "result")
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.sampled_from(["{}.evil.test", "{}.a.evil.test", "{}.evil.co.uk", "{}.EVIL.test"]))
+    def test_subdomains(self, pattern):
+        """Whoever has a domain has no more of the limit by any number of names below it."""
+        self.setUp()
+        self.open("*")
+        hosts = [pattern.format(f"s{number}") for number in range(100)]
+        answers = [self.form(f"u@{host}/x") for host in hosts for _ in range(PER_ACCOUNT)]
+        self.assertEqual(answers.count("result"), PER_SITE)
+        for host in ("example.org", "good.co.uk", "other.test"):
+            self.assertEqual(self.form(f"bob@{host}/x"), "result")
+
+    def test_sites(self):
+        """A site is what somebody can register: mostly, two labels."""
+        sites = {
+            "localhost": "localhost",
+            "example.org": "example.org",
+            "a.b.example.org": "example.org",
+            "a.b.example.co.uk": "example.co.uk",
+            "co.uk": "co.uk",
+            "a.example.uk": "example.uk",
+            "a.b.c.com": "c.com",
+            "a.example.org.": "example.org",
+        }
+        self.assertEqual({host: site_of(host) for host in sites}, sites)
+
+    def test_site_at_once(self):
+        """While the backend hangs, the names below one domain do not take all either."""
+        self.open("*")
+        hanging = []
+        self.registrar.preauthorise = lambda *_args: hanging.append(Deferred()) or hanging[-1]
+        preauth = f"<preauth xmlns='{NS_PREAUTH}' token='x'/>"
+        for number in range(AT_ONCE_PER_SITE + 5):
+            self.stub.write(
+                f"<iq type='set' id='1' from='u@s{number}.evil.test/x' to='{COMPONENT}'>"
+                f"{preauth}</iq>"
+            )
+        self.assertEqual(len(hanging), AT_ONCE_PER_SITE)
+        for one in hanging:
+            one.errback(Throttled(1))
 
     def test_at_once(self):
         """While the backend hangs, a few accounts do not take all that can be worked on."""
