@@ -33,6 +33,7 @@ BOUNDS = {
         accounts/apiconnections.Connections._open domain/sessions.Sessions._sessions
         domain/sessions.Sessions._spared policy/networks.Occupancy._open
         web/connections.WebConnections._open web/health.Ready._waiting
+        web/turns.RoundRobin._groups web/turns.RoundRobin._items
         xmpp/behind.Behind._waiting xmpp/outbox.UnreadLedger._sizes
         xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
         """,

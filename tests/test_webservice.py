@@ -43,7 +43,7 @@ class ReloadTests(UseCase):
 
     def taken(self, host: str, count: int = 4) -> int:
         """How many connections of so many are taken; they stay open."""
-        return sum(not Client(self.factory, host).gone for _ in range(count))
+        return sum(not Client(self.factory, Clock(), host).gone for _ in range(count))
 
     def test_limits(self) -> None:
         """Connections are bounded as configured: one network's, and all."""

@@ -1,6 +1,8 @@
 """HTTP connections that nobody can hold up, and the requests on them."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -26,6 +28,9 @@ REQUEST_SECONDS = 15
 """How long one request may take to arrive, from its first byte to its last."""
 LINGER_SECONDS = 5
 """How long we listen to a body that we refused, so that the answer is not lost."""
+UNREAD_SECONDS = 15
+"""How long a client may take to read 64 KiB, or what there is, once that waits for it."""
+_UNREAD_PIECE = 64 * 1024
 _MAX_REFUSED = 1024 * 1024
 _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 15\r\nConnection: close\r\n"
@@ -51,6 +56,7 @@ class WebRequest(Request):
     shares: tuple[Share, ...] = ()
     too_large = False
     route = "other"
+    channel: Any
     _log = Logger()
 
     def getRequestHostname(self) -> bytes:
@@ -78,6 +84,20 @@ class WebRequest(Request):
             self.too_large = True
         else:
             super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Wait for a turn, as the request is complete."""
+        self.channel.enqueue(partial(super().requestReceived, command, path, version))
+
+    def begin(self, begin: Callable[[], None]) -> bool:
+        """Begin with the answer; False if the client has gone meanwhile."""
+        if self._disconnected:
+            return False
+        try:
+            begin()
+        except Exception:
+            self.processingFailed(Failure())
+        return True
 
     def blame(self, reason: Failure) -> str:
         """Log what nobody expected; returns the name under which it is found there."""
@@ -114,9 +134,15 @@ class ChannelOwner(Protocol):
     def is_proxy(self, host: str | None) -> bool:
         """Whether a trusted proxy connects from ``host``; None is a socket of this computer."""
 
+    def enqueue(self, request: WebRequest, begin: Callable[[], bool]) -> None:
+        """Call ``begin`` when it is the turn of the request's client, whom it finds out."""
+
 
 class Channel(HTTPChannel):
     """A connection; requests are bounded in size and in time.
+
+    One request is under way, and the next begins when the client takes the answer; until then,
+    nothing more is read.
 
     Attributes:
         owner: set by the factory.
@@ -130,7 +156,10 @@ class Channel(HTTPChannel):
     _turned_away = False
     _deadline: IDelayedCall | None = None
     _lingering: IDelayedCall | None = None
+    _unread: IDelayedCall | None = None
+    _held_back: Callable[[], None] | None = None
     _refused = 0
+    _written = 0
 
     def connectionMade(self) -> None:
         """Count the connection, and close one that is too many."""
@@ -177,16 +206,53 @@ class Channel(HTTPChannel):
             self._discard(data)
             return
         super().rawDataReceived(data)
+        if self._handlingRequest and any(self._dataBuffer):
+            # Twisted does not, where the answer before waits to be read.
+            self._networkProducer.pauseProducing()
         if not self._handlingRequest and self.requests and self.requests[-1].too_large:
             self.allContentReceived()
 
     def allContentReceived(self) -> None:
         """The request is complete: from now on it is we who take our time."""
         self._stop_clock()
+        self._written = 0
         if self.requests[-1].too_large:
             self.persistent = 0
             self.requests[-1].responseHeaders.setRawHeaders(b"Connection", [b"close"])
         super().allContentReceived()
+
+    def enqueue(self, begin: Callable[[], None]) -> None:
+        """Let the request that is complete wait for its turn, once the last answer is taken."""
+        request = self.requests[-1]
+        wait = partial(self.owner.enqueue, request, partial(request.begin, begin))
+        if self._waitingForTransport:
+            self._held_back = wait
+        else:
+            wait()
+
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer."""
+        self._written += len(data)
+        super().write(data)
+
+    def pauseProducing(self) -> None:
+        """Called by the transport, which has more to send than it likes."""
+        super().pauseProducing()
+        self._expect_reading()
+
+    def resumeProducing(self) -> None:
+        """Called by the transport, as the client has read."""
+        _cancel(self._unread)
+        self._written = 0
+        super().resumeProducing()
+        held_back, self._held_back = self._held_back, None
+        if held_back is not None:
+            held_back()
+
+    def loseConnection(self) -> None:
+        """Close, once the client has read what waits for it, or after a while."""
+        super().loseConnection()
+        self._expect_reading()
 
     def requestDone(self, request: Any) -> None:
         """Go on with the next request, or hang up."""
@@ -201,9 +267,10 @@ class Channel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget about it."""
         self._stop_clock()
+        self._held_back = None
         self.owner.connections.remove(self)
-        if self._lingering is not None and self._lingering.active():
-            self._lingering.cancel()
+        _cancel(self._lingering)
+        _cancel(self._unread)
         super().connectionLost(reason)
         # It refers to us, and what is gone must not wait for the garbage collector.
         self._transferDecoder = None
@@ -235,6 +302,15 @@ class Channel(HTTPChannel):
         self.timeoutConnection()
 
     def _stop_clock(self) -> None:
-        if self._deadline is not None and self._deadline.active():
-            self._deadline.cancel()
+        _cancel(self._deadline)
         self._deadline = None
+
+    def _expect_reading(self) -> None:
+        if self._unread is None or not self._unread.active():
+            seconds = UNREAD_SECONDS * (1 + self._written // _UNREAD_PIECE)
+            self._unread = self.callLater(seconds, self.forceAbortClient)
+
+
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()

@@ -89,6 +89,11 @@ class WebConnections:
         self._networks.remove(shares)
         self._regions.remove(regions)
 
+    def groups(self, address: Address) -> tuple[str, str]:
+        """Return the region and the network of a client, which take turns with others."""
+        shares = self._shares(address)
+        return region(address).network, shares[-1].network if shares else str(address)
+
     def begin(self, request: Any) -> bool:
         """Count a request, whose ``shares`` are set, until it is answered or its client gone.
 

@@ -14,6 +14,7 @@ from invitereg.web.connections import WebConnections
 from invitereg.web.headers import secure
 from invitereg.web.requestheaders import header, header_values
 from invitereg.web.settings import SiteSettings
+from invitereg.web.turns import Begin, Turns
 
 AccessLog = Callable[[WebRequest], None]
 
@@ -42,6 +43,7 @@ class WebDoor:
         self.connections = WebConnections()
         self._pages = pages
         self._reactor = reactor
+        self._turns = Turns(reactor)
         self._parts: dict[tuple[bytes, ...], IResource] = {}
         self._everywhere: set[tuple[bytes, ...]] = set()
 
@@ -65,6 +67,13 @@ class WebDoor:
     def is_proxy(self, host: str | None) -> bool:
         """Whether a trusted proxy connects from ``host``; None is a socket of this computer."""
         return is_trusted(parse_address(host or ""), self.trusted_proxies)
+
+    def enqueue(self, request: WebRequest, begin: Begin) -> None:
+        """Find out who the client is, and call ``begin`` when it is the turn of its network."""
+        peer = getattr(request.channel.transport.getPeer(), "host", None)
+        forwarded = header_values(request, "x-forwarded-for")
+        request.client = client_address(peer, forwarded, self.trusted_proxies)
+        self._turns.add(self.connections.groups(request.client), begin)
 
     def site_of(self, request: WebRequest) -> SiteSettings | None:
         """The site that is asked for; the only one, whatever name it is called by."""
@@ -125,12 +134,9 @@ class _Front(Resource):
         # Twisted took the first segment off; each part counts its own.
         request.postpath.insert(0, request.prepath.pop())
         door = self._door
-        peer = getattr(request.channel.transport.getPeer(), "host", None)
         if not (_readable(request) and _has_host(request)):
             secure(request.responseHeaders, https=False)
             return _UNREADABLE
-        forwarded = header_values(request, "x-forwarded-for")
-        request.client = client_address(peer, forwarded, door.trusted_proxies)
         if not door.connections.begin(request):
             secure(request.responseHeaders, https=False)
             request.setHeader(b"Retry-After", b"1")

@@ -38,7 +38,10 @@ def address_of(host: str | None) -> IAddress:
 class Client:
     """A connection of somebody, who sees when it is closed."""
 
-    def __init__(self, factory: Any, host: str | None, *, tls: bool = False) -> None:
+    def __init__(
+        self, factory: Any, clock: Clock, host: str | None, *, tls: bool = False
+    ) -> None:
+        self.clock = clock
         self.transport: Any = StringTransport(peerAddress=address_of(host))
         if tls:
             directlyProvides(self.transport, ISSLTransport)
@@ -52,6 +55,7 @@ class Client:
         """What is answered to some bytes."""
         self.transport.clear()
         self.protocol.dataReceived(data)
+        self.clock.advance(0)
         self.look()
         return self.transport.value()
 
@@ -82,7 +86,7 @@ class ConnectionCase(SynchronousTestCase):
         self.factory = self.door.listener()
 
     def client(self, host: str | None = ANYBODY, **options: bool) -> Client:
-        return Client(self.factory, host, **options)
+        return Client(self.factory, self.clock, host, **options)
 
     def assertServed(self, client: Client) -> None:
         self.assertIn(b"HTTP/1.1 404 ", client.send(REQUEST))
