@@ -4,6 +4,7 @@ import signal
 import unicodedata
 from types import FrameType
 
+from confusable_homoglyphs import utils
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -51,6 +52,29 @@ def rule_for(name: str, policy: Policy) -> str:
     return decide(policy, request, KNOWN).rule
 
 
+def _pairs_of_library() -> list[tuple[str, str]]:
+    """Each small letter with all that Unicode's table says it looks like in small letters.
+
+    Without composed ones, which are compared by their parts.
+    """
+    table = utils.load("confusables.json")
+    pairs = ((one, other["c"]) for one, others in table.items() for other in others)
+    newer = frozenset("þƒƿϭшւ३૩ടင០")
+    return [
+        (one, other)
+        for one, other in pairs
+        if unicodedata.normalize("NFD", prepared(one) + prepared(other)) == one + other
+        and not newer & {one, other}
+    ]
+
+
+def prepared(text: str) -> str:
+    try:
+        return prepare_localpart(text)
+    except InvalidUsername:
+        return ""
+
+
 class LookAlikeTests(SynchronousTestCase):
     policy = Policy(
         registration_invite_only=False, admins=frozenset({"boss", "жанна", "太郎2"})
@@ -71,6 +95,39 @@ class LookAlikeTests(SynchronousTestCase):
         """Names of all scripts are welcome."""
         for name in HONEST:
             self.assertEqual(rule_for(name, self.policy), "allowed", name)
+
+    def test_any_script(self) -> None:
+        """Letters and digits of scripts that few know imitate as well."""
+        for name in ("inƒo", "шebmaster", "admւn", "r០០t", "rϭϭt", "ƿostmaster", "suþport"):
+            self.assertEqual(rule_for(name, self.policy), "username-look-alike", name)
+        for name in ("ടupport", "ടecurity", "noreρly", "seсurity", "seငurity"):
+            self.assertEqual(rule_for(name, self.policy), "username-look-alike", name)
+
+    def test_unlike(self) -> None:
+        """A letter that looks like another one's capital, in which no name is, is welcome."""
+        self.assertEqual(rule_for("ቡoreply", self.policy), "allowed")
+
+    @given(
+        st.sampled_from([name for name in RESERVED if "i" in name]),
+        st.sampled_from(["i\u0307", "i\u0307\u0307", "ı\u0307", "İ", "і\u0307", "ι\u0307"]),
+    )
+    def test_dots(self, name: str, imitation: str) -> None:
+        """A dot on an i, which has one, is not seen."""
+        imitated = name.replace("i", imitation)
+        self.assertEqual(rule_for(imitated, self.policy), "username-look-alike")
+
+    def test_dots_of_admins(self) -> None:
+        """Nor is it in an admin's name, nor a mark that is there twice."""
+        policy = Policy(registration_invite_only=False, admins=frozenset({"i\u0307pek", "zoë"}))
+        for name in ("ipek", "ıpek", "zoë\u0308", "zоe\u0308\u0308\u0308"):
+            self.assertEqual(rule_for(name, policy), "username-look-alike", name)
+        for name in ("ïpek", "ị̈pek", "zoe", "zoé"):
+            self.assertEqual(rule_for(name, policy), "allowed", name)
+
+    def test_classes(self) -> None:
+        """What looks like the same letter looks alike, whichever of the two is in a list."""
+        for first, second in _pairs_of_library():
+            self.assertEqual(skeleton(first), skeleton(second), (first, second))
 
     def test_every_letter(self) -> None:
         """The table has what is most often used for it."""

@@ -5,7 +5,7 @@ https://www.unicode.org/reports/tr39/#Confusable_Detection
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from confusable_homoglyphs import utils
@@ -19,6 +19,12 @@ _UNSEEN = re.compile(
 )
 # The library has each right-to-left letter between two of the first.
 _MARKS = {0x200E: None, 0x200F: None}
+# What looks like ASCII letters and digits by Unicode 17, but not by the library's data (15.1).
+_NEWER = {"3": "३૩", "c": "င", "f": "ƒ", "i": "ւ", "o": "ϭ០", "p": "þƿ", "s": "ട", "w": "ш"}
+# A mark in the place of the same one; and a dot on i or j, which has one (Soft_Dotted), also
+# after marks through the letter or below it, as they come first in NFD.
+_REPEATED = re.compile("([\u0300-\u036f])\\1+")
+_DOTTED_TWICE = re.compile("([ij][\u0316-\u0319\u031c-\u0333\u0334-\u0338\u0345]*)\u0307")
 
 
 def has_unseen(name: str) -> bool:
@@ -32,8 +38,7 @@ def skeleton(name: str) -> str:
     It is the skeleton of UTS #39 §4 in small letters, as a username is the same in capitals:
     for comparing, not for showing.
     """
-    looks = unicodedata.normalize("NFD", name).translate(load_looks())
-    return unicodedata.normalize("NFD", looks)
+    return _drawn(unicodedata.normalize("NFD", name).translate(load_looks()))
 
 
 def is_listed(name: str, names: frozenset[str]) -> bool:
@@ -78,7 +83,12 @@ def load_looks() -> Mapping[int, str]:
     In small letters, as a username is the same in capitals, and decomposed (NFD).
     """
     pairs = _pairs()
-    table = {ord(one): _chosen(one, pairs) for one in pairs if len(one) == 1}
+    table = {
+        ord(one): _chosen(alike, pairs)
+        for alike in _classes(pairs)
+        for one in alike
+        if len(one) == 1
+    } | {ord(one): letter for letter, others in _NEWER.items() for one in others}
     looks = {point: _settled(chr(point), table) for point in table}
     return {point: text for point, text in looks.items() if text != chr(point)}
 
@@ -92,16 +102,44 @@ def _pairs() -> Mapping[str, frozenset[str]]:
     }
 
 
-def _chosen(one: str, pairs: Mapping[str, frozenset[str]]) -> str:
-    """Return the text that stands for all that look like ``one``, or like each other.
+def _classes(pairs: Mapping[str, frozenset[str]]) -> Iterator[frozenset[str]]:
+    """Yield the sets of texts that look alike: connected by pairs, however far apart."""
+    seen: set[str] = set()
+    for text in pairs:
+        if text in seen:
+            continue
+        alike, unvisited = {text}, [text]
+        while unvisited:
+            others = pairs[unvisited.pop()] - alike
+            alike |= others
+            unvisited += others
+        yield frozenset(alike)
+        seen |= alike
 
-    UTS #39 names one for each of them, so that this one has the most pairs; of two that have
-    only each other it is the longer, else the smaller.
+
+def _chosen(alike: frozenset[str], pairs: Mapping[str, frozenset[str]]) -> str:
+    """Return the text that stands for all of a class.
+
+    UTS #39 has one for each of the others, so that it has the most pairs: a sequence, of which
+    no class has two, since a sequence is like single characters only; or else an ASCII letter,
+    if there is one. Of two that have only each other, a letter without capitals is nobody else.
     """
-    return max(
-        sorted((one, *pairs[one]), key=lambda text: (-len(text), text)),
-        key=lambda text: len(pairs[text]),
+    return min(
+        alike,
+        key=lambda text: (
+            -len(text),
+            not text.isascii(),
+            -len(pairs[text]),
+            text != text.casefold(),
+            text,
+        ),
     )
+
+
+def _drawn(text: str) -> str:
+    """Decompose a text, and leave out the marks in it that add nothing to what is seen."""
+    once = _REPEATED.sub(r"\1", unicodedata.normalize("NFD", text))
+    return _DOTTED_TWICE.sub(r"\1", once)
 
 
 def _settled(text: str, table: Mapping[int, str]) -> str:
@@ -110,5 +148,5 @@ def _settled(text: str, table: Mapping[int, str]) -> str:
     while before != text:
         before = text
         mapped = unicodedata.normalize("NFD", text).translate(table)
-        text = unicodedata.normalize("NFD", mapped.casefold())
+        text = _drawn(mapped.casefold())
     return text
