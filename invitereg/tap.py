@@ -179,7 +179,7 @@ class InviteregService(Service):
             (*door.embedded.chores(), *behind.chores()),
             self._domains,
             keep_of(self._config),
-            [*door.logs, self._gate.refusals, self._guard],
+            [*door.logs, self._gate.refusals, self._web.access_log, self._guard],
             [door.embedded.teller.forget_old, *behind.old_errands()],
         )
 

@@ -33,6 +33,7 @@ class WebService:
 
     Attributes:
         meter: what the parts of the service tell what happens.
+        access_log: told of each request; its `sum_up` is to be called every minute.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class WebService:
         reactor: Any,
     ) -> None:
         self.meter = Prometheus()
+        self.access_log = AccessLog(self.meter)
         self._config = config
         self._domains = domains
         self._now = now
@@ -75,7 +77,7 @@ class WebService:
         )
         self._door.mount("healthz", Alive(), everywhere=True)
         self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)
-        self._door.access_log = AccessLog(self.meter)
+        self._door.access_log = self.access_log
         self._door.trusted_proxies = self._config.trusted_proxies
         self._door.connections = self._make_connections()
         return [*self._site_listeners(), *self._metrics_listeners(store)]

@@ -64,6 +64,7 @@ BOUNDS = {
     "a minute's lines, of places in the code, rules and domains": """
         logguard.LogGuard._left_out logguard.LogGuard._logged logs.RefusalLog._addresses
         logs.RefusalLog._left_out logs.RefusalLog._rules
+        web/accesslog.AccessLog._left_out web/accesslog.AccessLog._lines
         """,
     "accounts, ten of each, for so long": """
         xmpp/commandsessions.CommandSessions._of_users

@@ -46,6 +46,7 @@ class WebRequest(Request):
     Attributes:
         served: the site that is asked for.
         client: the address by which the request is judged.
+        network: of the client, which takes turns with others and has its lines in the log.
         shares: the networks in which it is counted.
         too_large: its body passes the limit, and was not kept.
         route: what was asked for, without what is secret in it, for log and metrics.
@@ -53,6 +54,7 @@ class WebRequest(Request):
 
     served: SiteSettings
     client: Address
+    network = "-"
     shares: tuple[Share, ...] = ()
     too_large = False
     route = "other"

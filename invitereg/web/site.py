@@ -73,7 +73,8 @@ class WebDoor:
         peer = getattr(request.channel.transport.getPeer(), "host", None)
         forwarded = header_values(request, "x-forwarded-for")
         request.client = client_address(peer, forwarded, self.trusted_proxies)
-        self._turns.add(self.connections.groups(request.client), begin)
+        region, request.network = self.connections.groups(request.client)
+        self._turns.add((region, request.network), begin)
 
     def site_of(self, request: WebRequest) -> SiteSettings | None:
         """The site that is asked for; the only one, whatever name it is called by."""

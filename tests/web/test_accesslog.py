@@ -1,11 +1,20 @@
 """What the log says about requests, and what it does not."""
 
 import signal
+from types import SimpleNamespace
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.web.accesslog import AccessLog, logged_path
+from invitereg.web.accesslog import (
+    LINES,
+    LINES_PER_NETWORK,
+    NETWORKS_NAMED,
+    AccessLog,
+    logged_path,
+)
 from tests.web.api.case import ApiCase
 
 TOKEN = "aB3" * 8
@@ -43,6 +52,63 @@ class PathTests(SynchronousTestCase):
         signal.alarm(60)
         for part in (b"!", b"a!", b"%2", b"/!", b"%", b"aB3%"):
             self.assertLessEqual(len(logged_path(b"/" + part * (2**20 // len(part)))), 201)
+
+
+class BoundTests(SynchronousTestCase):
+    """Requests without end."""
+
+    def setUp(self):
+        self.log = AccessLog()
+        self.events = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def ask(self, network, count=1):
+        request = SimpleNamespace(
+            method=b"GET", uri=b"/", code=200, sentLength=1, route="x", network=network
+        )
+        for _ in range(count):
+            self.log(request)
+
+    def lines(self):
+        events = [event for event in self.events if event["log_source"] is self.log]
+        self.events.clear()
+        return [(event.get("network", "request"), event.get("count", 1)) for event in events]
+
+    def test_one_network(self):
+        """Of one network a minute has so many lines, and one that tells how many more."""
+        for _minute in range(2):
+            self.ask("192.0.2.1/32", 1000)
+            self.ask("198.51.100.1/32")
+            self.assertEqual(len(self.lines()), LINES_PER_NETWORK + 1)
+            self.log.sum_up()
+            self.assertEqual(self.lines(), [("192.0.2.1/32", 1000 - LINES_PER_NETWORK)])
+        self.log.sum_up()
+        self.assertEqual(self.lines(), [])
+
+    @given(st.lists(st.integers(1, 3 * LINES_PER_NETWORK), max_size=60))
+    def test_sums(self, counts):
+        """However many of however many networks, each is a line or in a sum."""
+        self.setUp()
+        for number, count in enumerate(counts):
+            self.ask(f"10.0.0.{number}/32", count)
+        written = len(self.lines())
+        self.assertLessEqual(written, LINES)
+        self.log.sum_up()
+        sums = self.lines()
+        self.assertLessEqual(len(sums), NETWORKS_NAMED + 1)
+        self.assertEqual(written + sum(count for _network, count in sums), sum(counts))
+
+    def test_many_networks(self):
+        """Many networks fill neither the log nor the memory."""
+        for number in range(5 * LINES):
+            self.ask(f"2001:db8:{number:x}::/48", 2)
+        self.assertEqual(len(self.lines()), LINES)
+        self.assertLessEqual(len(self.log._lines) + len(self.log._left_out), 2 * LINES + 2)
+        self.log.sum_up()
+        sums = self.lines()
+        self.assertEqual(sums[-1][0], "other networks")
+        self.assertEqual(sum(count for _network, count in sums), 9 * LINES)
 
 
 class LogTests(ApiCase):

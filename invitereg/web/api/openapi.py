@@ -1,7 +1,9 @@
 """The document that describes the API (OpenAPI 3.1), made of the operations themselves."""
 
+import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -34,13 +36,26 @@ those that `invitereg … --json` prints. Every error is a problem document (RFC
 """
 
 
-def document(operations: Iterable[Operation], base: str) -> bytes:
-    """The document for an API under the path ``base``, as JSON."""
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is sent to whoever asks for it.
+
+    Attributes:
+        content: JSON.
+        etag: changes with the content (RFC 9110 §8.8.3).
+    """
+
+    content: bytes
+    etag: bytes
+
+
+def document(operations: Iterable[Operation], base: str) -> Document:
+    """The document for an API under the path ``base``, which is made once."""
     return _document(tuple(operations), base)
 
 
 @lru_cache(maxsize=64)
-def _document(operations: tuple[Operation, ...], base: str) -> bytes:
+def _document(operations: tuple[Operation, ...], base: str) -> Document:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = "/" + "/".join(operation.path)
@@ -57,7 +72,8 @@ def _document(operations: tuple[Operation, ...], base: str) -> bytes:
             "responses": {"Problem": _problem()},
         },
     }
-    return json.dumps(described, indent=1).encode() + b"\n"
+    content = json.dumps(described, indent=1).encode() + b"\n"
+    return Document(content, b'"%s"' % hashlib.sha256(content).hexdigest()[:16].encode())
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

@@ -117,7 +117,11 @@ class Api(Answering):
 
     def _describe(self, request: WebRequest) -> None:
         described = document(self._operations, request.served.path(API_PATH))
-        respond(request, 200, described)
+        request.setHeader(b"Cache-Control", b"no-cache")
+        if request.setETag(described.etag):
+            request.finish()  # says 304, and has neither type nor length
+        else:
+            respond(request, 200, described.content)
 
 
 def respond(

@@ -18,6 +18,18 @@ class DocumentTests(ApiCase):
         validate(described, cls=OpenAPIV31SpecValidator)
         self.assertEqual(described["servers"], [{"url": "/api/v1"}])
 
+    async def test_not_again(self):
+        """Whoever has it is not sent it again, and what is sent is made once."""
+        self.secret = None
+        first, again = [await self.call("GET", "/openapi.json", status=200) for _ in range(2)]
+        etag = self.header(first, "etag")
+        self.assertEqual(self.header(again, "etag"), etag)
+        headers = {"If-None-Match": [etag]}
+        known = await self.call("GET", "/openapi.json", headers=headers, status=304)
+        self.assertEqual((known.body, self.header(known, "content-type")), ("", None))
+        headers = {"If-None-Match": ['"other"']}
+        await self.call("GET", "/openapi.json", headers=headers, status=200)
+
     async def test_complete(self):
         """Every operation says its scope and how it can fail, and refers to what is there."""
         described = await self.described()
