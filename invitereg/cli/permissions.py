@@ -8,6 +8,9 @@ from pathlib import Path
 from invitereg.config import Config
 from invitereg.config.section import Section
 
+# As many as Linux follows (path_resolution(7)).
+_MOST_LINKS = 40
+
 
 def open_to_others(config: Config) -> Iterator[str]:
     """Yield what others than the service may write, and what is secret and they may read."""
@@ -84,10 +87,36 @@ def _paths(key: str, value: object) -> Iterator[tuple[str, Path]]:
 
 
 def _with_parents(paths: Iterable[Path]) -> Iterable[Path]:
-    """Return the paths with what is in those that are folders, and with those they are in."""
+    """Return the paths with what is in those that are folders, and with all on the way."""
     found: dict[Path, None] = {}
     for path in paths:
         whole = path.resolve()
         inside = sorted(whole.iterdir()) if whole.is_dir() and os.access(whole, os.R_OK) else []
-        found |= dict.fromkeys((*reversed(whole.parents), whole, *inside))
+        found |= dict.fromkeys(step for each in (path, *inside) for step in _way(each))
     return found
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Yield the folders on the way to a file, and the file: before and after each link.
+
+    Whoever may write the folder that a link is in may let it point elsewhere.
+    """
+    here, ahead, links = Path("/"), _steps(path.absolute()), _MOST_LINKS
+    yield here
+    while ahead:
+        step = here / ahead.pop()
+        if step.name == "..":
+            here = here.parent
+        elif links and os.path.islink(step):
+            target = step.readlink()
+            here = Path("/") if target.is_absolute() else here
+            ahead += _steps(target)
+            links -= 1
+        else:
+            here = step
+            yield here
+
+
+def _steps(path: Path) -> list[str]:
+    """Return the names that a path is made of, the last one first."""
+    return [name for name in reversed(path.parts) if name != path.anchor]

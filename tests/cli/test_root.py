@@ -133,6 +133,45 @@ class CheckTests(CommandCase):
         self.folder.chmod(0o1777)
         self.assertEqual(self.call("check").stderr, "")
 
+    def test_links_of_others(self) -> None:
+        """A link where others may write is named by its folder, wherever it points."""
+        service, shared = self.folder / "service", self.folder / "shared"
+        for folder in (service, service / "data", service / "pages", service / "there", shared):
+            folder.mkdir()
+            folder.chmod(0o755)
+        write_certificate(service, "example.com")
+        config = service / "config.yaml"
+        for path in service.glob("*.pem"):
+            path.chmod(0o640)
+        web = "{external_url: 'https://example.com/', templates: pages}"
+        text = f"domain: example.com\ndata_dir: data\nweb: {web}\n"
+        config.write_text(text)
+        config.chmod(0o640)
+        self.config = config
+        self.assertEqual(self.done("check"), "")
+        told = f"{shared} can be written by others than its owner: chmod go-w {shared}"
+        for way in ("config.yaml", "privkey.pem", "data", "pages", "pages/base.html"):
+            for real in ("there/real", "../service/there/../there/real"):
+                self.assertLinked(way, real, f"warning: {told}\n")
+
+    def assertLinked(self, way: str, real: str, says: str) -> None:
+        """With a file of the service reached by a link in the shared folder, ``check`` says it."""
+        service, shared = self.config.parent, self.folder / "shared"
+        path, kept, link = service / way, service / "there" / "real", shared / "link"
+        if way.endswith(".html"):
+            path.touch()
+            path.chmod(0o640)
+        path.rename(kept)
+        link.symlink_to(f"../service/{real}")
+        path.symlink_to(link)
+        for mode, told in ((0o777, says), (0o1777, ""), (0o755, "")):
+            shared.chmod(mode)
+            result = self.call("check")
+            self.assertEqual((result.exit_code, result.stderr), (0, told), (way, real))
+        path.unlink()
+        link.unlink()
+        kept.rename(path)
+
     def test_data_dir(self) -> None:
         """A data_dir that the service could not use is told before it is started."""
         write_certificate(self.folder, "example.com")
