@@ -304,12 +304,12 @@ class Issuer:
     def _require(self, refusal: Refused | None, invite: Invite, by: Authority) -> None:
         if refusal is None:
             return
-        self._log.info(
-            "invite {invite_id} ({kind}) at {domain} is not for {source}: {refusal}",
+        self._refusals.info(
+            "invite {invite_id} ({kind}) at {domain} is not for {address}: {rule}",
             invite_id=invite.id,
             kind=invite.kind,
             domain=invite.domain,
-            source=by.source,
-            refusal=type(refusal).__name__,
+            address=by.source,
+            rule=type(refusal).__name__,
         )
         raise refusal

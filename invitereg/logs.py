@@ -1,5 +1,6 @@
 """Keeps the log short: a fault is told when it begins and when it ends, a flood in a sum."""
 
+import re
 import secrets
 import threading
 import time
@@ -18,6 +19,7 @@ CAUSES_PER_MINUTE = 10
 CAUSES_KNOWN = 20
 """How many causes are known to have been told."""
 FOREIGN_CHARACTERS = 200
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,49}")
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -34,6 +36,14 @@ def quoted(text: str) -> str:
     """Return what somebody else has written for a line of the log: short, and in quotes."""
     cut = text if len(text) <= FOREIGN_CHARACTERS else f"{text[:FOREIGN_CHARACTERS]}…"
     return '"' + escaped(cut.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+
+
+def named(name: str) -> str:
+    """Return the name of a foreign element for a line of the log, in quotes if it looks odd.
+
+    A name of XML may have any length, and characters that nobody sees.
+    """
+    return name if _PLAIN_NAME.fullmatch(name) else quoted(name)
 
 
 class BoundedLog(Protocol):

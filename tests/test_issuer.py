@@ -9,6 +9,7 @@ from invitereg.errors import (
     InvalidRequest,
     InvalidUsername,
     MayNotInvite,
+    MayNotReset,
     NotFound,
     UsernameReserved,
     UsernameTaken,
@@ -168,6 +169,19 @@ class ChangeTests(UseCase):
             self.assertIn("expired", str(self.refused(InvalidRequest, working)))
         self.refused(InvalidRequest, self.issuer.renew(DOMAIN, invite.id, OPERATOR))
         self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, token))
+
+    def test_not_theirs_often(self) -> None:
+        """Whoever keeps asking for a reset that they may not open does not fill the log."""
+        self.account("juliet")
+        invite, _ = self.done(self.issuer.create_reset(DOMAIN, "juliet", OPERATOR))
+        lines: list[LogEvent] = []
+        globalLogPublisher.addObserver(lines.append)
+        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        somebody = Authority(f"adhoc:romeo@{DOMAIN}", resets=False)
+        for _ in range(100):
+            self.refused(MayNotReset, self.issuer.renew(DOMAIN, invite.id, somebody))
+        self.assertEqual(len(lines), LINES_PER_ADDRESS)
+        self.assertIn(f"is not for {somebody.source}: MayNotReset", formatEvent(lines[0]))
 
     def test_edit_nonsense(self) -> None:
         """Uses of none, and several uses for one username, are refused."""

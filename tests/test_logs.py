@@ -7,11 +7,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.logs import (
     CAUSES_KNOWN,
     CAUSES_PER_MINUTE,
+    FOREIGN_CHARACTERS,
     LINES_PER_ADDRESS,
     LINES_PER_RULE,
     QUIET_SECONDS,
     FaultLog,
     RefusalLog,
+    named,
+    quoted,
 )
 
 
@@ -25,6 +28,15 @@ class LogCase(SynchronousTestCase):
         lines = [f"{event['log_level'].name} {formatEvent(event)}" for event in self.events]
         self.events.clear()
         return lines
+
+
+class NamedTests(SynchronousTestCase):
+    def test_named(self):
+        """A name that is plain stands as it is, and any other in quotes, cut."""
+        self.assertEqual(named("not-authorized"), "not-authorized")
+        for odd in ("", "e" * 5000, "\u0430dmin", "x\n2026", "a b", 'a"', "-x"):
+            self.assertEqual(named(odd), quoted(odd))
+            self.assertLess(len(named(odd)), FOREIGN_CHARACTERS + 10)
 
 
 class FaultLogTests(LogCase):

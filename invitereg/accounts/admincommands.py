@@ -17,7 +17,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
 
-from invitereg.logs import quoted
+from invitereg.logs import named, quoted
 from invitereg.server import (
     AlreadyThere,
     MissingPrivilege,
@@ -227,7 +227,8 @@ def request(to: str, kind: str) -> domish.Element:
 
 def said(error: StanzaError) -> str:
     """An error in a line of the log."""
-    return f"{error.condition} ({quoted(error.text)})" if error.text else str(error.condition)
+    condition = named(str(error.condition))
+    return f"{condition} ({quoted(error.text)})" if error.text else condition
 
 
 def _child(element: domish.Element, uri: str, name: str) -> domish.Element | None:

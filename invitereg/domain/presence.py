@@ -20,6 +20,7 @@ from invitereg.domain.copies import Copies, unavailable
 from invitereg.domain.delivery import Delivery
 from invitereg.domain.rosterxml import parse_request
 from invitereg.domain.sessions import Session, Sessions
+from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
 from invitereg.roster import RosterItem
 
 PRIORITIES = range(-128, 128)
@@ -47,6 +48,7 @@ class Presence:
         self._delivery = delivery
         self._contacts = contacts
         self._arrived = arrived
+        self._lines = PerMinute(CAUSES_PER_MINUTE)
 
     async def available(self, session: Session, presence: domish.Element) -> None:
         """Broadcast presence; with the first one, tell the session of all others (§4.2, §4.4).
@@ -121,7 +123,10 @@ class Presence:
         try:
             stanza = parse_request(request)
         except domish.ParserError:
-            self._log.error("a stored request to {account} is no XML", account=session.account)
+            if self._lines.one_more():
+                self._log.error(
+                    "a stored request to {account} is no XML", account=session.account
+                )
         else:
             session.send(Copies(stanza).to(session.account))
 

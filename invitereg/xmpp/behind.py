@@ -4,6 +4,7 @@ Where it registers by itself, every rule of ours could be walked around through 
 is handed over; so it is asked, before the first client and after every failure.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,11 +13,16 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute, escaped
+from invitereg.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream
+
+MOST_MECHANISMS = 20
+"""How many of the mechanisms that a server should not offer are named in the log."""
+_MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
+"""The name of a mechanism (RFC 4422 §3.1). No client knows another one."""
 
 
 class Behind:
@@ -135,7 +141,8 @@ class Behind:
         self._checked = True
         self._announces = announces_registration(features)
         self.reached()
-        bound = list(dict.fromkeys(channel_bound(features)))
+        bound = list(filter(_MECHANISM.fullmatch, dict.fromkeys(channel_bound(features))))
+        del bound[MOST_MECHANISMS:]
         if bound and self._lines.one_more():
             self._log.warn(
                 "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "
@@ -143,8 +150,8 @@ class Behind:
                 "Prosody: disable_sasl_mechanisms = {{ {quoted} }}. "
                 "ejabberd: disable_sasl_mechanisms: [{mechanisms}]",
                 domain=self.upstream.domain,
-                mechanisms=escaped(", ".join(bound)),
-                quoted=escaped(", ".join(f'"{name}"' for name in bound)),
+                mechanisms=", ".join(bound),
+                quoted=", ".join(f'"{name}"' for name in bound),
             )
 
 

@@ -23,7 +23,7 @@ from twisted.words.xish.utility import EventDispatcher
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
-from invitereg.logs import FaultLog, quoted
+from invitereg.logs import FaultLog, named, quoted
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.componentparser import SkippingElementStream
@@ -241,7 +241,7 @@ class ComponentStream(StreamManager):
         hint = _HINTS.get(condition, "see the server's log")
         if condition in _NOT_OF_COMPONENTS and not self.ready:
             hint = "is this its port for components?"
-        said = f"{condition} ({quoted(text)})" if text else condition
+        said = f"{named(condition)} ({quoted(text)})" if text else named(condition)
         self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
 
     def _too_slow(self, xs: Any) -> None:

@@ -6,7 +6,7 @@ Nothing is kept of it: each check is a login of its own, which ends before a res
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 from xml.sax.saxutils import quoteattr
 
@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.logs import named, quoted
 from invitereg.server import ServerUnreachable
 from invitereg.xmpp.parser import BoundedElementStream
 
@@ -97,6 +98,8 @@ class PasswordCheck:
             return await login.addTimeout(SECONDS, self._reactor)
         except defer.TimeoutError:
             raise self._unknown(f"no answer within {SECONDS:.0f} seconds") from None
+        except ScramException as error:  # has in it what the server has said
+            raise self._unknown(quoted(str(error))) from None
         except Exception as error:  # whatever the server did: it has not said yes or no
             raise self._unknown(str(error) or type(error).__name__) from None
         finally:
@@ -128,7 +131,7 @@ class PasswordCheck:
         if "PLAIN" in offered and self._secured:
             answers.send("auth", f"\0{username}\0{password}".encode(), "PLAIN")
             return _verdict(await answers.next())
-        raise Unusable(f"it offers no login that could be used here: {sorted(offered)}")
+        raise Unusable(f"it offers no login that could be used here: {_listed(offered)}")
 
     async def _scram(
         self, answers: "_Answers", mechanism: str, username: str, password: str
@@ -143,7 +146,7 @@ class PasswordCheck:
         if answer.name != "challenge":
             if _failed(answer):  # as some do for a name that they do not know
                 return False
-            raise Unusable(f"it answers {answer.name} before it knows anything")
+            raise Unusable(f"it answers {named(answer.name)} before it knows anything")
         challenge = _data(answer).decode()
         iterations = _ITERATIONS.search(challenge)
         if iterations is None or int(iterations[1]) > _MAX_ITERATIONS:
@@ -209,7 +212,7 @@ class _Answers:
 
     def _on_element(self, element: domish.Element) -> None:
         if element.uri != NS_SASL:
-            self._fail(f"it sends {element.name} in a login")
+            self._fail(f"it sends {named(element.name)} in a login")
         elif self._next is not None:
             waiting, self._next = self._next, None
             waiting.callback(element)
@@ -244,5 +247,10 @@ def _verdict(element: domish.Element) -> bool:
         return True
     if _failed(element):
         return False
-    conditions = [child.name for child in element.elements()]
-    raise Unusable(f"it answers {element.name} {conditions}")
+    conditions = (child.name for child in element.elements())
+    raise Unusable(f"it answers {named(element.name)}: {_listed(conditions)}")
+
+
+def _listed(words: Iterable[str]) -> str:
+    """Return foreign words for a line of the log."""
+    return quoted(", ".join(sorted(words)))

@@ -19,7 +19,7 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg.domain.telling import message_about
 from invitereg.interfaces import INoticeStore
-from invitereg.logs import FaultLog
+from invitereg.logs import FaultLog, named
 from invitereg.notices import Notice
 from invitereg.policy.values import Domain
 from invitereg.server import PATIENCE_SECONDS, ServerFault
@@ -127,6 +127,6 @@ class ComponentTeller(XMPPHandler):
         )
         self._refusals.failed(
             f"{told} was not told of a registration, as the server takes no message for them "
-            f"({condition}): has it offline messages? Prosody needs the module offline, "
+            f"({named(condition)}): has it offline messages? Prosody needs the module offline, "
             "ejabberd mod_offline"
         )

@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.python.failure import Failure
 
+from invitereg.logs import named
 from invitereg.xmpp.unreadable import UNREADABLE
 from invitereg.xmpp.upstreamkeys import Upstream
 
@@ -72,7 +73,7 @@ def refused(condition: str, upstream: Upstream, first: bool) -> str:
         hint = f": is {upstream.domain} one of its domains?"
     elif first and condition in UNREADABLE:
         hint = doubted(upstream)
-    return f"it answers {condition}{hint}"
+    return f"it answers {named(condition)}{hint}"
 
 
 def doubted(upstream: Upstream) -> str:

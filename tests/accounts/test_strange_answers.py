@@ -9,7 +9,7 @@ from wokkel.generic import parseXml
 from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.xmpp import XMPPServer
-from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.server import OutcomeUnknown, ServerRefused, ServerUnreachable
 from invitereg.xmpp.privilege import Privileges
 
 DOMAIN = "example.com"
@@ -88,3 +88,15 @@ class StrangeAnswerTests(SynchronousTestCase):
             rosters = RosterAccess(PlayedLine(strange), DOMAIN)
             known = rosters.known("juliet", f"romeo@{DOMAIN}", Deadline(Clock(), 4.0))
             self.failureResultOf(Deferred.fromCoroutine(known), ServerUnreachable)
+
+    def test_odd_condition(self):
+        """What a server makes up in place of a condition does not fill the log."""
+        odd = (
+            f"<iq type='error'><error type='cancel'><{'e' * 5000} "
+            "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+        )
+        for answers, fault in (([odd], ServerRefused), ([FORM, odd], OutcomeUnknown)):
+            asked = self.server(*answers).create("juliet", "secret")
+            text = self.failureResultOf(asked, fault).value.text
+            self.assertIn('answered "eee', text)
+            self.assertLess(len(text), 600)

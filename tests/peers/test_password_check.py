@@ -1,5 +1,6 @@
 """Passwords, checked by a login at real servers."""
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -305,6 +306,23 @@ class FaultTests(CheckCase):
         self.assertIs(await self.verdict(self.features("X")), CANNOT_TELL)
         (port,) = free_ports(1)
         self.assertIs(await verdict(self.checking(port).check("juliet", PASSWORD)), CANNOT_TELL)
+
+    async def test_long_texts(self) -> None:
+        """What a server says does not fill the log, however long it is."""
+        scram, long = self.features("SCRAM-SHA-1"), "e" * 5000
+        challenge = base64.b64encode(f"r={long},s=YWJj,i=4096".encode()).decode()
+        for answers in (
+            [self.features(*(f"X-{number}" for number in range(1000)))],
+            [scram, f"<{long}/>".encode()],
+            [scram, self.sasl(f"<{long}/>")],
+            [scram, self.sasl(f"<challenge>{challenge}</challenge>")],
+            [self.features("PLAIN"), self.sasl(f"<failure><{long}/></failure>")],
+            [self.features("PLAIN"), self.sasl(f"<{long}/>")],
+        ):
+            self.answers = list(answers)
+            checking = self.checking(self.port, secured=True).check("juliet", PASSWORD)
+            unreachable = await self.assertFailure(checking, ServerUnreachable)
+            self.assertLess(len(str(unreachable)), 600)
 
     async def test_hangs(self) -> None:
         """A check ends, and more than so many are not begun."""

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
+from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.componentparser import MAX_DEPTH, MAX_ELEMENTS
 from invitereg.xmpp.componentstream import HANDSHAKE_SECONDS, LONGEST_PAUSE, ComponentStream
@@ -209,6 +210,12 @@ class ComponentStreamTests(ComponentStreamCase):
         self.reactor.tcpClients[-1][2].clientConnectionFailed(None, Failure(ConnectError()))
         self.assertIn("cannot connect to tcp:127.0.0.1:5347", self.cause())
         self.assertNotIn("is the server running", self.cause())
+
+    def test_odd_condition(self):
+        """What a server makes up in place of a condition does not fill the log."""
+        self.connect(OPENED, stream_error("e" * 5000))
+        self.assertIn(f'"{"e" * FOREIGN_CHARACTERS}…": see the server', self.cause())
+        self.assertLess(len(self.cause()), 600)
 
     def test_nobody_listens(self):
         """A connection that is refused is told with what to look for."""

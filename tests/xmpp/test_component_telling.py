@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
 from invitereg.interfaces import Redemption
+from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.model import Account, Kind, Use
 from invitereg.notices import notices_about
 from invitereg.policy.values import Domain, Policy
@@ -184,6 +185,23 @@ class ComponentTellerTests(ComponentStreamCase):
         self.assertIn("juliet@example.com was not told", texts[0])
         self.assertIn("(service-unavailable)", texts[0])
         self.assertIn("mod_offline", texts[0])
+
+    def test_refused_oddly(self):
+        """Of a condition that somebody has made up, the log has a part, and in quotes."""
+        said = []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        self.ready()
+        self.register()
+        self.second()
+        condition = "\u0430" * 5000
+        self.protocol.dataReceived(
+            f"<message type='error' id='notice-1' to='{JID}' from='juliet@{DOMAIN}'>"
+            f"<error type='cancel'><{condition} xmlns='urn:x'/></error></message>".encode()
+        )
+        (text,) = [formatEvent(event) for event in said if "notices at" in formatEvent(event)]
+        self.assertIn(f'("{condition[:FOREIGN_CHARACTERS]}…")', text)
+        self.assertLess(len(text), 600)
 
 
 def _sorted(element):

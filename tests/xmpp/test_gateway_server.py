@@ -16,6 +16,7 @@ from tests.xmpp.gatewaydoor import (
     FORM,
     LOGIN,
     MECHANISMS,
+    REFUSED,
     SERVER_HEADER,
     GatewayListener,
     GatewayTestCase,
@@ -39,6 +40,8 @@ NONSENSE = {
     (SERVER_HEADER, STREAM_ERROR.format("system-shutdown")): "it answers system-shutdown",
     (SERVER_HEADER, "</stream:stream>"): "it has ended the stream",
     (SERVER_HEADER, "<message/>"): "it answers message",
+    (SERVER_HEADER, f"<{'m' * 5000}/>"): 'it answers "m{200}…"',
+    (SERVER_HEADER, STREAM_ERROR.format("e" * 5000)): 'it answers "e{200}…"',
     (SERVER_HEADER.replace(DOMAIN, "example.org"),): 'answers for the domain "example.org"',
     (SERVER_HEADER.replace("jabber:client", "jabber:server"),): "its port for clients",
     (f"<x:stream xmlns:x='{NS_STREAMS}' xmlns='jabber:client'>",): "its port for clients",
@@ -89,6 +92,20 @@ class TroubleTests(TroubleCase):
                     server.close()
                 self.assertTurnedAway(client)
                 self.assertLogged(pattern)
+
+    def test_odd_mechanisms(self):
+        """Of mechanisms that a server has made up, the log names none, and not too many."""
+        self.listener = GatewayListener()
+        names = ["\u0430-PLUS", "X" * 5000 + "-PLUS", *(f"X-{n}-PLUS" for n in range(1000))]
+        offered = "".join(f"<mechanism>{name}</mechanism>" for name in names)
+        features = FEATURES.replace("</mechanisms>", f"{offered}</mechanisms>")
+        self.listener.connect().send(CHECK_HEADER)
+        for _client_and_we in range(2):
+            self.listener.accept().say(SERVER_HEADER, features, REFUSED)
+        (line,) = self.log
+        self.log.clear()
+        self.assertIn("offers X-0-PLUS, X-1-PLUS", line)
+        self.assertLess(len(line), 1500)
 
     def test_only_to_the_client(self):
         """What it says to a client's header alone is that client's fault, and no trouble."""

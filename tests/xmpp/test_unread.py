@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs, formatEvent
 
 from invitereg.domain.presence import PRESENCE_LENGTH
-from invitereg.logs import LINES_PER_ADDRESS
+from invitereg.logs import CAUSES_PER_MINUTE, LINES_PER_ADDRESS
 from invitereg.xmpp import outbox
 from invitereg.xmpp.outbox import MAX_UNREAD, MAX_WAITING, PIECE
 from tests.xmpp.messages import error_of
@@ -367,6 +367,15 @@ class MemoryTests(PeopleTestCase):
 
 
 class ArrivalTests(PeopleTestCase):
+    def test_broken_request(self):
+        """Whoever logs in again and again with a broken request kept does not fill the log."""
+        self.book.put(ROMEO, JULIET, "none", request="<a></b>")
+        with capturedLogs() as logged:
+            for _ in range(30):
+                self.session(ROMEO)
+        lines = sum("is no XML" in formatEvent(event) for event in logged)
+        self.assertEqual(lines, CAUSES_PER_MINUTE)
+
     def test_many_contacts(self):
         """Who logs in learns of all contacts as fast as they read, and of no more at once."""
         contacts = [f"guest{number}@example.com" for number in range(40)]
