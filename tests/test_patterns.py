@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.policy.patterns import InvalidPattern, check_pattern, doubts, literals, matches
+from invitereg.policy.patterns import (
+    InvalidPattern,
+    check_pattern,
+    check_work,
+    doubts,
+    literals,
+    matches,
+)
 
 SLOW = ("([a-z0-9]+[._-]?)+", "(a*)*", "(a|aa)+", "(.*a){12}", "([a-z]+)*[0-9]", "(a|a|b)*c")
 LETTERS = "ab1._-!"
@@ -37,6 +44,45 @@ class LinearTests(SynchronousTestCase):
         """An honest name with one odd letter at the end is refused."""
         self.assertFalse(matches(SLOW[0], "a" * 64 + "é"))
         self.assertTrue(matches(SLOW[0], "a" * 64))
+
+
+class WorkTests(SynchronousTestCase):
+    """How much a pattern may repeat."""
+
+    @given(
+        st.sampled_from(["a?", ".?", r"\pL?", "[^x]?", r"(a|\pN)?", r"\p{Han}?"]),
+        st.integers(4, 1000),
+        st.integers(8, 1023),
+    )
+    def test_repeated(self, part: str, times: int, length: int) -> None:
+        """The longer the names, the less may be repeated, whatever it is and however written."""
+        nested = f"(({part}){{{times // 4}}}){{4}}"
+        once = f"({part}){{{times}}}"
+        for pattern in (once, nested, f"(?i)x{once}"):
+            refused = self.refused(pattern, length)
+            if times * length > 2**17:
+                self.assertTrue(refused, pattern)
+            elif times * length < 2**17 // 10:
+                self.assertFalse(refused, pattern)
+
+    def test_honest(self) -> None:
+        """What operators write is welcome, for letters of every script as well."""
+        for pattern in (r"[\pL\pM\pN._-]+", r"[[:alnum:]_.-]+", r"([a-z0-9]+[._-]?)+", ""):
+            self.assertFalse(self.refused(pattern, 1023), pattern)
+        for pattern in (
+            r"[\pL\pM\pN._-]{1,64}",
+            r"(?i)[\pL\pN]{3,64}",
+            r"[a-z][a-z0-9._-]{2,63}",
+            r"(\pL|\pN|[._-]){1,64}",
+        ):
+            self.assertFalse(self.refused(pattern, 64), pattern)
+
+    def refused(self, pattern: str, length: int) -> bool:
+        try:
+            check_work(pattern, length)
+        except InvalidPattern:
+            return True
+        return False
 
 
 class MeaningTests(SynchronousTestCase):
@@ -89,5 +135,6 @@ class MeaningTests(SynchronousTestCase):
             self.assertNotEqual(str(error).strip(), "")
         else:
             matches(pattern, "juliet")
+            self.assertIn(WorkTests().refused(pattern, 64), (True, False))
         list(doubts(pattern))
         list(literals(pattern))

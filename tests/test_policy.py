@@ -26,7 +26,7 @@ from invitereg.errors import (
     WeakPassword,
 )
 from invitereg.model import Invite, Kind
-from invitereg.policy import Decision, decide
+from invitereg.policy import Decision, decide, rules
 from invitereg.policy.counters import (
     account_counter,
     guess_counters,
@@ -37,6 +37,7 @@ from invitereg.policy.counters import (
 )
 from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.rules import RULES
+from invitereg.policy.usernames import refuse_username
 from invitereg.policy.values import (
     Facts,
     Limit,
@@ -517,6 +518,16 @@ class UsernamePatternTests(RuleTestCase):
         """The prepared name is matched; without a pattern any name goes."""
         self.assertPasses(self.policy, asked(username="ROMEO"))
         self.assertPasses(request=asked(username="ro.meo"))
+
+    def test_after_length(self) -> None:
+        """A name that is too long is not matched, at registration and on an invite."""
+        calls: list[str] = []
+        self.patch(rules, "matches", lambda pattern, name: bool(calls.append(name)))
+        for name in ("x" * 65, "é" * 500, "xy"):
+            request = asked(username=name)
+            decide(self.policy, request, KNOWN)
+            refuse_username(self.policy, request, KNOWN)
+        self.assertEqual(calls, ["xy", "xy"])
 
     def test_fixed(self) -> None:
         """A name that an invite fixes need not match."""

@@ -17,6 +17,7 @@ from invitereg.config.values import (
     Role,
     Username,
 )
+from invitereg.policy.patterns import InvalidPattern, check_work
 from invitereg.policy.values import (
     RESERVED,
     InviteRules,
@@ -117,6 +118,15 @@ class UsernameKeys(Section):
         if length < least:
             raise ValueError(f"must be at least min_length, but {length} is less than {least}")
         return length
+
+    @field_validator("pattern")
+    @classmethod
+    def _soon_done(cls, pattern: str, info: ValidationInfo) -> str:
+        try:
+            check_work(pattern, info.data.get("max_length", _USERNAMES.max_length))
+        except InvalidPattern as error:
+            raise ValueError(str(error)) from None
+        return pattern
 
     def rules(self) -> UsernameRules:
         """As policy takes them."""

@@ -7,10 +7,12 @@ length, as Python's `re` does by trying again. https://github.com/google/re2/wik
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import count
 
 import re2
 
 _LONGEST = 4096
+_MOST_WORK = 2**17
 _SHOWN = 20
 _ESCAPES = re.compile(r"\\(.)", re.DOTALL)
 # What each means, and what means the same of every script.
@@ -32,9 +34,14 @@ _PARTS = re.compile(
 )
 _CLASS_ALONE = re.compile(r"\[:\^?\w+:\]")
 _UP_TO = re.compile(r"\{,[0-9]+\}")
+# What stands for one of many characters: a dot, a class, or an escape for one.
+_CLASS = re.compile(rf"\\[pP][A-Z]|{_PARTS.pattern}", re.DOTALL)
+_CLASS_BEGINS = (".", "[", *(rf"\{letter}" for letter in "pPwWdDsSC"))
 # Else RE2 prints to standard error what is wrong with a pattern.
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+# Else it looks for what is in parentheses as well, which takes ten times as long.
+_OPTIONS.never_capture = True
 
 
 class InvalidPattern(ValueError):
@@ -53,6 +60,23 @@ def check_pattern(pattern: str) -> None:
     if mistake is not None:
         reason, _, part = mistake.partition(": ")
         raise InvalidPattern(f"{reason} {_place(pattern, reason, part)}".strip())
+
+
+def check_work(pattern: str, length: int) -> None:
+    """Find out whether the pattern is soon done with each name of ``length`` characters.
+
+    RE2 may be at every place of the pattern at once, repetitions written out, for each
+    character of a name. So few places are allowed that it takes some milliseconds at most.
+
+    Raises:
+        InvalidPattern: it may take longer.
+    """
+    most = _MOST_WORK // length
+    if _places(pattern) > most:
+        raise InvalidPattern(
+            f"takes too long on names of {length} characters, as it repeats too much: "
+            "leave their length to max_length, or lower that"
+        )
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -89,6 +113,20 @@ def _mistake(pattern: str) -> str | None:
     except re2.error as error:
         return str(error.args[0], "utf-8", "replace")
     return None
+
+
+def _places(pattern: str) -> int:
+    """Count the instructions of the pattern, with a rare letter for each class.
+
+    The classes' own, of which that of all letters has 1,000, are not all followed at once.
+    """
+    letters = map(chr, count(0x4E00))
+    plain = _CLASS.sub(
+        lambda part: next(letters) if part[0].startswith(_CLASS_BEGINS) else part[0], pattern
+    )
+    small = plain if _mistake(plain) is None else pattern
+    places: int = re2.compile(small, _OPTIONS).programsize
+    return places
 
 
 def _place(pattern: str, reason: str, part: str) -> str:

@@ -155,7 +155,7 @@ class CheckTests(CommandCase):
                 self.assertLinked(way, real, f"warning: {told}\n")
 
     def assertLinked(self, way: str, real: str, says: str) -> None:
-        """With a file of the service reached by a link in the shared folder, ``check`` says it."""
+        """Reach a file of the service by a link in the shared folder: ``check`` says so."""
         service, shared = self.config.parent, self.folder / "shared"
         path, kept, link = service / way, service / "there" / "real", shared / "link"
         if way.endswith(".html"):

@@ -116,6 +116,20 @@ class NameTests(ConfigCase):
                 f"2: policy.usernames.pattern: is no regular expression of RE2: {why}",
             )
 
+    def test_pattern_that_repeats(self) -> None:
+        """A pattern that would take long on the longest name is refused, with what to do."""
+        for length, pattern in (
+            (70, "((a?){490}a){2}"),
+            (64, "(.{0,30}){30}"),
+            (1023, "((a?){500}a){2}"),
+            (1023, "(a|b)*a(a|b){300}"),
+        ):
+            self.assert_mistake(
+                f"policy: {{usernames: {{max_length: {length}, pattern: '{pattern}'}}}}",
+                f"2: policy.usernames.pattern: takes too long on names of {length} characters, "
+                "as it repeats too much: leave their length to max_length, or lower that",
+            )
+
     def test_pattern_of_posix(self) -> None:
         """A class of POSIX means what its name says, and Python has nothing to warn of."""
         with warnings.catch_warnings(record=True) as caught:
