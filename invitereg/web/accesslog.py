@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 from twisted.logger import Logger
 
 from invitereg.metrics import Meter
-from invitereg.web.channel import WebRequest
+from invitereg.web.request import WebRequest
 
 LINES_PER_NETWORK = 120
 """How many requests of one network are written down in a minute: some visits' worth."""

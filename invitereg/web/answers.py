@@ -6,9 +6,9 @@ from typing import Any
 from invitereg.errors import InvalidInvite, Refused
 from invitereg.model import Invite
 from invitereg.policy.values import Domain
-from invitereg.web.channel import WebRequest
 from invitereg.web.presenting import Opened
 from invitereg.web.rendering import Reader, Renderer, linker, reader
+from invitereg.web.request import WebRequest
 from invitereg.web.static import StaticFiles
 from invitereg.web.statuses import say_when, status_of
 from invitereg.web.wording import reason

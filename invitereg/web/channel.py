@@ -1,9 +1,9 @@
-"""HTTP connections that nobody can hold up, and the requests on them."""
+"""HTTP connections that nobody can hold up."""
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -11,15 +11,10 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
-from twisted.web.server import Request
 
-from invitereg.jobs import Client, on_behalf_of
-from invitereg.model import generate_invite_id
-from invitereg.policy.networks import Address, Share
 from invitereg.web.connections import WebConnections
-from invitereg.web.settings import SiteSettings
+from invitereg.web.request import MAX_BODY, BodyTooLarge, WebRequest
 
-MAX_BODY = 64 * 1024
 IDLE_SECONDS = 15
 """How long a connection may stay open without a byte, before its first request or the next."""
 PROXY_IDLE_SECONDS = 90
@@ -38,90 +33,6 @@ _BUSY = (
     b"Too many connections. Please try again in a while\n"
 )
 _IDENTITY = re.compile(rb"transfer-encoding:[ \t]*identity[ \t]*", re.IGNORECASE)
-
-
-class WebRequest(Request):
-    """A request, with what the front found out about it.
-
-    Attributes:
-        served: the site that is asked for.
-        client: the address by which the request is judged.
-        network: of the client, which takes turns with others and has its lines in the log.
-        shares: the networks in which it is counted.
-        too_large: its body passes the limit, and was not kept.
-        route: what was asked for, without what is secret in it, for log and metrics.
-    """
-
-    served: SiteSettings
-    client: Address
-    network = "-"
-    shares: tuple[Share, ...] = ()
-    too_large = False
-    route = "other"
-    channel: Any
-    _log = Logger()
-
-    def getRequestHostname(self) -> bytes:
-        """Not what the client says: nothing of ours depends on it."""
-        return b"localhost"
-
-    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
-        """Say what came of it, in the words of RFC 9110 §15, of which Twisted lacks some."""
-        super().setResponseCode(code, message or HTTPStatus(code).phrase.encode())
-
-    def render(self, resource: Any) -> None:
-        """Answer by a resource, on behalf of the client."""
-        with on_behalf_of(Client("web", self.shares)):
-            super().render(resource)
-
-    def gotLength(self, length: int | None) -> None:
-        """Prepare for the body."""
-        self._received = 0
-        super().gotLength(0 if self.too_large else length)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Take a part of the body, unless it is too much by now."""
-        self._received += len(data)
-        if self._received > MAX_BODY:
-            self.too_large = True
-        else:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Wait for a turn, as the request is complete."""
-        self.channel.enqueue(partial(super().requestReceived, command, path, version))
-
-    def begin(self, begin: Callable[[], None]) -> bool:
-        """Begin with the answer; False if the client has gone meanwhile."""
-        if self._disconnected:
-            return False
-        try:
-            begin()
-        except Exception:
-            self.processingFailed(Failure())
-        return True
-
-    def blame(self, reason: Failure) -> str:
-        """Log what nobody expected; returns the name under which it is found there."""
-        error_id = generate_invite_id()
-        self._log.failure(
-            "a request failed ({route}, error {id})",
-            failure=reason,
-            route=self.route,
-            id=error_id,
-        )
-        return error_id
-
-    def processingFailed(self, reason: Failure) -> None:
-        """Answer what not even a part's own handling of errors expected."""
-        error_id = self.blame(reason)
-        if not self.startedWriting and not self._disconnected:
-            body = f"The server has a problem (error {error_id}). Please try again later.\n"
-            self.setResponseCode(500)
-            self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-            self.write(body.encode())
-        if not self.finished and not self._disconnected:
-            self.finish()
 
 
 class ChannelOwner(Protocol):
@@ -207,7 +118,8 @@ class Channel(HTTPChannel):
         if self._lingering is not None or (self._handlingRequest and refused):
             self._discard(data)
             return
-        super().rawDataReceived(data)
+        with suppress(BodyTooLarge):
+            super().rawDataReceived(data)
         if self._handlingRequest and any(self._dataBuffer):
             # Twisted does not, where the answer before waits to be read.
             self._networkProducer.pauseProducing()

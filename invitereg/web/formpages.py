@@ -9,10 +9,10 @@ from invitereg.model import Invite, Kind
 from invitereg.registrar import Registrar
 from invitereg.web import forms
 from invitereg.web.answers import Answers
-from invitereg.web.channel import WebRequest
 from invitereg.web.presenting import sorted_apps
 from invitereg.web.registering import Entry, FormRegistrar
 from invitereg.web.rendering import argument, reader
+from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import is_scripted
 from invitereg.web.signing import Signer
 from invitereg.web.statuses import say_when, status_of

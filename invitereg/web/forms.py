@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from invitereg.model import Kind
-from invitereg.web.channel import WebRequest
+from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import header
 from invitereg.web.signing import Signer
 

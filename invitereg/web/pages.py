@@ -13,9 +13,9 @@ from invitereg.model import Kind
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.web.answers import Answers
-from invitereg.web.channel import WebRequest
 from invitereg.web.formpages import Attempt, FormPages
 from invitereg.web.forms import NoForm
+from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import is_embedded, is_scripted
 from invitereg.web.static import StaticFiles
 

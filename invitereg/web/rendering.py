@@ -23,7 +23,6 @@ from jinja2 import (
 from invitereg.config.apps import in_language
 from invitereg.policy.values import Domain
 from invitereg.translations import chosen_language, languages, translations
-from invitereg.web.channel import WebRequest
 from invitereg.web.keeping import KeptPages
 from invitereg.web.platforms import NAMES, Visitor, visitor
 from invitereg.web.presenting import (
@@ -33,6 +32,7 @@ from invitereg.web.presenting import (
     sorted_apps,
     stores,
 )
+from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import header
 from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles

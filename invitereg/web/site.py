@@ -9,9 +9,10 @@ from twisted.web.server import Site
 
 from invitereg.policy.values import Network, parse_address
 from invitereg.web.addresses import client_address, is_trusted
-from invitereg.web.channel import IDLE_SECONDS, Channel, WebRequest
+from invitereg.web.channel import IDLE_SECONDS, Channel
 from invitereg.web.connections import WebConnections
 from invitereg.web.headers import secure
+from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import header, header_values
 from invitereg.web.settings import SiteSettings
 from invitereg.web.turns import Begin, Turns

@@ -20,7 +20,8 @@ from invitereg.config.webkeys import WebKeys
 from invitereg.errors import Unavailable
 from invitereg.jobs import current_client
 from invitereg.policy.values import Domain, Limits, Policy
-from invitereg.web.channel import IDLE_SECONDS, MAX_BODY, REQUEST_SECONDS
+from invitereg.web.channel import IDLE_SECONDS, REQUEST_SECONDS
+from invitereg.web.request import MAX_BODY, MAX_BODY_PIECES, WebRequest
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
 from tests.web.door import DOMAIN, PASSWORD, WebCase, later
@@ -213,6 +214,27 @@ class RequestTests(WebCase):
         while b"</html>" not in client.received:
             await later()
         self.assertTrue(client.received.startswith(b"HTTP/1.1 413 "), client.received)
+        client.transport.loseConnection()
+        await client.ended
+
+    async def test_tiny_pieces(self) -> None:
+        """So is one in thousands of pieces, of which no more than that is looked at."""
+        taken: list[int] = []
+        take = WebRequest.handleContentChunk
+        self.patch(
+            WebRequest,
+            "handleContentChunk",
+            lambda request, data: taken.append(len(data)) or take(request, data),
+        )
+        head = b"POST /register HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client = await connectProtocol(
+            TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), Raw()
+        )
+        client.transport.write(head + b"1\r\nx\r\n" * 10000)
+        while b"</html>" not in client.received:
+            await later()
+        self.assertTrue(client.received.startswith(b"HTTP/1.1 413 "), client.received)
+        self.assertEqual(len(taken), MAX_BODY_PIECES + 1)
         client.transport.loseConnection()
         await client.ended
 

@@ -10,7 +10,7 @@ from invitereg.web.api.operations import Call
 from invitereg.web.api.problems import Problem
 from invitereg.web.api.reading import query_values
 from invitereg.web.api.resource import Answering, require_method, respond
-from invitereg.web.channel import WebRequest
+from invitereg.web.request import WebRequest
 
 PROSODY_PATH = "invites_api"
 _KNOWN = {"key", "redirect"}

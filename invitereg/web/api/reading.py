@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ValidationError
 
 from invitereg.web.api.problems import Mistakes, Problem
-from invitereg.web.channel import MAX_BODY, WebRequest
+from invitereg.web.request import MAX_BODY, WebRequest
 from invitereg.web.requestheaders import header_values
 
 M = TypeVar("M", bound=BaseModel)

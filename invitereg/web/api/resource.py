@@ -19,7 +19,7 @@ from invitereg.web.api.openapi import document
 from invitereg.web.api.operations import Answer, Call, Operation, once
 from invitereg.web.api.problems import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.reading import read_body, read_query
-from invitereg.web.channel import WebRequest
+from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import header_values
 
 API_PATH = "api/v1"
@@ -117,7 +117,6 @@ class Api(Answering):
 
     def _describe(self, request: WebRequest) -> None:
         described = document(self._operations, request.served.path(API_PATH))
-        request.setHeader(b"Cache-Control", b"no-cache")
         if request.setETag(described.etag):
             request.finish()  # says 304, and has neither type nor length
         else:
