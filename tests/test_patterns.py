@@ -55,7 +55,7 @@ class WorkTests(SynchronousTestCase):
         st.integers(8, 1023),
     )
     def test_repeated(self, part: str, times: int, length: int) -> None:
-        """The longer the names, the less may be repeated, whatever it is and however written."""
+        """The longer the names, the less may be repeated, however it is written."""
         nested = f"(({part}){{{times // 4}}}){{4}}"
         once = f"({part}){{{times}}}"
         for pattern in (once, nested, f"(?i)x{once}"):
