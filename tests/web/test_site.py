@@ -1,6 +1,7 @@
 """The site as a whole: headers, limits, bad requests, several domains."""
 
 from dataclasses import replace
+from email.message import EmailMessage
 from ipaddress import ip_network
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web import http
 from twisted.web.pages import notFound
 
 from invitereg.config.webkeys import WebKeys
@@ -249,6 +251,23 @@ class RequestTests(WebCase):
         """The largest body is read; it is no form of ours then."""
         answer = await self.ask("POST", "/register", data=b"x" * MAX_BODY)
         self.assertEqual(answer.code, 415)
+
+    async def test_bodies_are_read_once(self) -> None:
+        """No body and no type of one is looked into before a part asks for it."""
+        looked: list[object] = []
+        self.patch(EmailMessage, "get_content_type", lambda message: looked.append(message))
+        self.patch(http, "parse_qs", lambda query, *_rest: looked.append(query) or {})
+        for kind in (
+            b'multipart/form-data; boundary=x; "' + b'"' * 15000,
+            b"multipart/form-data; boundary=x",
+            b"application/x-www-form-urlencoded",
+        ):
+            for path in ("/", "/register", "/nosuch", "/invite/x/register"):
+                answer = await self.ask(
+                    "POST", path, data=b"a=1&" * 16000, headers={b"Content-Type": [kind]}
+                )
+                self.assertIn(answer.code, (400, 404, 405, 415), path)
+        self.assertEqual(looked, [])
 
     async def test_no_http(self) -> None:
         """What is no HTTP is refused."""
