@@ -71,7 +71,7 @@ BOUNDS = {
         xmpp/commandsessions.CommandSessions._open
         """,
     "a number of its own": """
-        connections.ConnectionRate._paid_until
+        connections.ConnectionRate._paid_until fairness.TimeBudgets._even_at
         logs.FaultLog._told tokens.TokenThrottle._turns web/forms.Once._known
         web/keeping.KeptPages._sites xmpp/grants.RememberedGrants._by_account
         xmpp/rate.Rate._counts xmpp/telling.ComponentTeller._awaited

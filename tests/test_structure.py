@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "_version _wokkelcompat translations",
-        "errors logs logguard metrics preparation",
+        "errors fairness logs logguard metrics preparation",
         "model",
         "policy roster",
         "subscriptions",

@@ -21,6 +21,7 @@ from wokkel.ping import PingHandler
 from invitereg._version import __version__
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.domain.sessions import Session
+from invitereg.fairness import TimeBudgets
 from invitereg.interfaces import IAccounts
 from invitereg.jobs import Client
 from invitereg.logins import LoginThrottle
@@ -78,6 +79,7 @@ class C2SDoor:
 
     def __post_init__(self) -> None:
         self.router = make_router(self.embedded)
+        self.budgets = TimeBudgets(self.reactor.seconds)
         self.refusals = RefusalLog(self._log)
         self.unread = UnreadLedger(self.reactor.seconds)
 
@@ -124,6 +126,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         self._features = {phase: _features(phase, door.mechanisms) for phase in Phase}
         self.addBootstrap(STREAM_CONNECTED_EVENT, self._connected)
         self.reactor = door.reactor
+        self.budgets = door.budgets
 
     @property
     def domains(self) -> Mapping[str, Domain]:
@@ -193,6 +196,11 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """Return as whose the jobs of a stream are counted."""
         limits = next(iter(self.domains.values())).policy.limits
         return Client("c2s", () if self._exempt(address) else limits.shares(address))
+
+    def network(self, address: Address | None) -> str | None:
+        """Return the widest network of an address, whose time is used; None: nobody's."""
+        shares = self.client(address).shares
+        return shares[-1].network if address is not None and shares else None
 
     def _connected(self, stream: ClientStream) -> None:
         handlers = StreamHandlers(stream)

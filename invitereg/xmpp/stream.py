@@ -75,7 +75,7 @@ class ClientStream(XmlStream):
         self.credentials_set_at: datetime | None = None
         self.session: Session | None = None
         self.closing = False
-        self._inbox = Inbox(self._take, lambda: self.outbox.paused, self.end)
+        self._inbox = Inbox(self._parse, self._take, lambda: self.outbox.paused, self.end)
         self._heard = False
 
     @property
@@ -106,7 +106,8 @@ class ClientStream(XmlStream):
             self._deadlines.start(name)
         self.outbox = Outbox(self._inbox.go_on, self._deadlines, self.factory.unread)
         self.outbox.connect(self.transport)
-        self._inbox.transport = self.transport
+        self._inbox.connect(self.transport, self.factory.budgets, self.factory.reactor)
+        self._inbox.whose = self.factory.network(self.address)
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
@@ -124,6 +125,9 @@ class ClientStream(XmlStream):
         if self.closing:
             return
         self._deadlines.heard()
+        self._inbox.arrived(data)
+
+    def _parse(self, data: bytes) -> None:
         parser = self.stream
         try:
             parser.parse(data)
@@ -140,6 +144,7 @@ class ClientStream(XmlStream):
         address = peer_address(self.transport)
         if address != self.address:
             self.address = address
+            self._inbox.whose = self.factory.network(address)
             self.factory.readdressed(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -237,6 +242,7 @@ class ClientStream(XmlStream):
     def authenticated(self, username: str, credentials_set_at: datetime) -> None:
         """Wait for the client's new stream header; what it sent before is thrown away."""
         self.username, self.credentials_set_at = username, credentials_set_at
+        self._inbox.whose = f"{username}@{self.domain.name}"
         self.phase = Phase.AUTHENTICATED
         self._deadlines.cancel("idle")
         self._deadlines.start("header")
