@@ -868,8 +868,8 @@ def change_invite(**changes: object) -> Callable[[State], State]:
     return lambda s: (*s[:2], replace(s[2], invite=replace(s[2].invite, **changes)))
 
 
-def open_to_others(state: State) -> State:
-    return change_request(has_token=False)(change_policy(allow_registration=True)(state))
+def forget_guesses(state: State) -> State:
+    return change_request(has_token=False)(change_facts(guesses=())(state))
 
 
 def give_fields(state: State) -> State:
@@ -877,16 +877,16 @@ def give_fields(state: State) -> State:
 
 
 LIFTED: tuple[tuple[str, Callable[[State], State]], ...] = (
+    ("closed", change_policy(allow_registration=True)),
     ("blocklisted", change_limits(blocklist=())),
     ("not-allowlisted", change_limits(allowlist_only=False)),
-    ("too-many-guesses", change_facts(guesses=())),
+    ("too-many-guesses", forget_guesses),
+    ("invite-required", change_request(has_token=True)),
     ("invite-unknown", change_facts(invite=WORST_INVITE)),
     ("invite-expired", change_invite(expires_at=None)),
     ("invite-revoked", change_invite(revoked_at=None)),
     ("invite-used-up", change_invite(uses=1)),
     ("invite-for-contacts-only", change_invite(kind=Kind.ACCOUNT)),
-    ("closed", open_to_others),
-    ("invite-required", change_request(has_token=True)),
     ("invite-wrong-username", change_invite(username=None)),
     ("throttled", change_facts(registrations=())),
     ("field-missing", give_fields),

@@ -78,8 +78,9 @@ Rule = Callable[[Case], Refused | None]
 
 def _closed(case: Case) -> Refused | None:
     contacting = case.request.viewing and case.is_for_contacts_only
-    allowed = case.policy.allow_registration or case.is_reset or contacting
-    return None if allowed else RegistrationClosed()
+    # One that is over is answered as one that never was: so nobody learns which there were.
+    allowed = (case.is_reset or contacting) and not any(rule(case) for rule in _OVER)
+    return None if case.policy.allow_registration or allowed else RegistrationClosed()
 
 
 def _blocklisted(case: Case) -> Refused | None:
@@ -281,18 +282,18 @@ def _password_common(case: Case) -> Refused | None:
     return WeakPassword()
 
 
+_OVER: tuple[Rule, ...] = (_invite_expired, _invite_revoked, _invite_used_up)
 RULES: tuple[tuple[str, Rule], ...] = (
+    ("closed", _closed),
     ("blocklisted", _blocklisted),
     ("not-allowlisted", _not_allowlisted),
     ("too-many-guesses", _too_many_guesses),
-    # Before what the invite decides, so that one which is over is like one that never was.
+    ("invite-required", _invite_required),
     ("invite-unknown", _invite_unknown),
     ("invite-expired", _invite_expired),
     ("invite-revoked", _invite_revoked),
     ("invite-used-up", _invite_used_up),
     ("invite-for-contacts-only", _invite_for_contacts_only),
-    ("closed", _closed),
-    ("invite-required", _invite_required),
     ("invite-wrong-username", _invite_wrong_username),
     ("throttled", _throttled),
     ("field-missing", _field_missing),

@@ -143,8 +143,7 @@ class ClientStream(XmlStream):
         """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
         address = peer_address(self.transport)
         if address != self.address:
-            self.address = address
-            self._inbox.whose = self.factory.network(address)
+            self.address, self._inbox.whose = address, self.factory.network(address)
             self.factory.readdressed(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
