@@ -69,8 +69,15 @@ class IServer(Interface):
 
     domain = Attribute("The domain's name, after nameprep.")
 
+    own_username = Attribute(
+        "Of an account there that is certainly there, as we act by it; None without one."
+    )
+
     def exists(username: str) -> Deferred[bool]:
-        """Whether there is an account of that name; never a guess."""
+        """Whether there is an account of that name; never a guess.
+
+        But a server that cannot read its accounts may deny all of them.
+        """
 
     def create(username: str, password: str) -> Deferred[None]:
         """Make an account.

@@ -82,6 +82,12 @@ class Ejabberd:
         self._api = HTTPAPI(reactor, access)
         self._groups_as_list = False
 
+    @property
+    def own_username(self) -> str | None:
+        """See `IServer`: the account of this domain by which we use the API."""
+        username, _, domain = (self._access.user or "").partition("@")
+        return username if domain == self.domain else None
+
     def close(self) -> Deferred[Any]:
         """Close the connections that are kept; fires when they are."""
         return self._api.close()

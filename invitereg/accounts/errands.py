@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -94,25 +93,31 @@ class Errands:
                 await self._server.make_contacts(errand.username, contact)
             else:
                 await self._server.end_sessions(errand.username)
-        except NotThere as fault:
-            self._give_up(errand, fault.text)
-            await self._notice_gone(errand)
         except ServerFault as fault:
-            self._accounts.faults.failed(fault.text)
-            if errand.tries < FEWEST_TRIES or self._now() - errand.at < GIVEN_UP:
-                await self._store.put_off(errand.number, self._now() + _pause(errand, fault))
-                return
+            in_vain = isinstance(fault, NotThere) and await self._is_one_gone(errand)
+            if not in_vain:
+                self._accounts.faults.failed(fault.text)
+                if errand.tries < FEWEST_TRIES or self._now() - errand.at < GIVEN_UP:
+                    pause = _pause(errand, fault)
+                    await self._store.put_off(errand.number, self._now() + pause)
+                    return
             self._give_up(errand, fault.text)
         else:
             self._accounts.faults.worked()
         await self._store.finish_errand(errand.number)
 
-    async def _notice_gone(self, errand: Errand) -> None:
-        """Ask which of the accounts is gone, so that what it has left ends."""
+    async def _is_one_gone(self, errand: Errand) -> bool:
+        """Whether one of the accounts is gone beyond doubt; what it has left ends."""
         contact = errand.details.get("contact")
-        for username in (errand.username, *([contact] if contact else [])):
-            with suppress(Refused):
-                await self._accounts.exists(errand.domain, username)
+        try:
+            return any(
+                [
+                    await self._accounts.is_gone(username)
+                    for username in (errand.username, *([contact] if contact else []))
+                ]
+            )
+        except Refused:
+            return False
 
     def _give_up(self, errand: Errand, cause: str) -> None:
         self._log.warn(

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from invitereg.accounts.asking import Asking
 from invitereg.accounts.gone import GoneAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
-from invitereg.interfaces import IStore, Redemption, Traces
+from invitereg.interfaces import IStore, Redemption
 from invitereg.leases import Lease
 from invitereg.model import Account, Kind, Use
 from invitereg.server import OutcomeUnknown, ServerFault
@@ -80,7 +80,6 @@ class Making:
         """See `IAccounts.redeem`."""
         username = redemption.account.username
         # Before anything is taken, or an account that exists might be taken for the new one.
-        # What an earlier account of that name has left would else be the new one's.
         if await self._gone.exists(username):
             raise UsernameTaken
         lease = await self._store.reserve(redemption, self._now())
@@ -100,8 +99,7 @@ class Making:
         try:
             await self._carry_out(lease, self._server.set_password(use.username, password))
         except NotFound:
-            left = Traces(created_at=lease.redemption.account.created_at)
-            await self._gone.end(use.username, left)
+            await self._gone.exists(use.username)
             raise InvalidInvite from None
         # Released by another meanwhile: the password is set all the same, which is harmless.
         await self._complete(lease)
@@ -112,6 +110,7 @@ class Making:
         try:
             await acting
             self._asking.faults.worked()
+            self._gone.confirm(lease.redemption.use.username)
         except OutcomeUnknown as fault:
             self._remember(lease)
             raise self._asking.unavailable(fault) from None
@@ -155,6 +154,7 @@ class Making:
         text = f"{username}@{self._domain} took too long to make: it is removed again"
         error_id = self._asking.faults.failed(text)
         await self._asking.ask(self._server.delete(username))
+        self._gone.forget(username)
         raise Unavailable(error_id)
 
     async def settle(self) -> None:
@@ -181,12 +181,17 @@ class Making:
         try:
             if await self._asking.ask(self._server.exists(use.username)):
                 return True
+            seconds = self._clock.seconds()
+            since = self._absent_since.setdefault(number, seconds)
+            if seconds - since < LATE_SECONDS:
+                return None
+            denied = await self._gone.is_told_of_control(use.username) is False
         except Refused:
             self._absent_since.clear()
             raise
-        seconds = self._clock.seconds()
-        since = self._absent_since.setdefault(number, seconds)
-        return False if seconds - since >= LATE_SECONDS else None
+        if denied:  # It does not know what it has: it has made the account, perhaps.
+            self._absent_since.clear()
+        return None if denied else False
 
     async def _settle(self, lease: Lease, made: bool) -> None:
         work = self._store.complete if made else self._store.release

@@ -56,6 +56,8 @@ async def _is_listed(commands: AdminCommands, jid: str, deadline: Deadline) -> b
     for address, node, name in ranges:
         numbers = _RANGE.fullmatch(node)
         if numbers is None:
+            if not address.endswith(f"@{commands.domain}"):
+                raise _no_list(commands)
             if address == jid:
                 return True
             continue
@@ -75,7 +77,18 @@ async def _is_in_range(
 ) -> bool:
     node = f"{_ALL_USERS}/@{max(first - _MARGIN, 1)}-{last + _MARGIN}"
     listed = await commands.items(node, deadline)
-    return any(address == jid for address, _node, _name in listed)
+    addresses = [address for address, _node, _name in listed]
+    if jid in addresses:
+        return True
+    wanted, keys = _key(jid.encode()), [_key(address.encode()) for address in addresses]
+    ends_before = len(keys) > last + _MARGIN - max(first - _MARGIN, 1) and wanted > keys[-1]
+    if not keys or (first > _MARGIN + 1 and wanted < keys[0]) or ends_before:
+        raise _no_list(commands)  # So many have come or gone meanwhile.
+    return False
+
+
+def _no_list(commands: AdminCommands) -> ServerUnreachable:
+    return ServerUnreachable(f"{commands.domain} does not list its accounts as it should")
 
 
 def _key(jid: bytes) -> bytes:

@@ -22,6 +22,12 @@ _NO_LOGIN = (
     "hand clients over to that (c2s.upstream), or let them connect to it"
 )
 
+_DOUBT = (
+    "{domain} says that it has no account {username}, but tells of no other that must be "
+    "there, so it may be wrong. Nothing was changed here. See whether that server works, and "
+    "try again when somebody has registered or logged in there"
+)
+
 PasswordCheck = Callable[[str, str], Deferred[bool]]
 """Whether a password, the second, is that of the username, the first; fails as `IServer`."""
 
@@ -99,7 +105,10 @@ class RemoteAccounts:
         return Deferred.fromCoroutine(self._check_password(username, password))
 
     async def _check_password(self, username: str, password: str) -> datetime | None:
-        return _SINCE_EVER if await self._asking.ask(self._check(username, password)) else None
+        if not await self._asking.ask(self._check(username, password)):
+            return None
+        self._gone.confirm(username)
+        return _SINCE_EVER
 
     def change_password(
         self,
@@ -113,6 +122,7 @@ class RemoteAccounts:
 
     async def _change_password(self, username: str, password: str) -> datetime:
         await self._asking.ask(self.server.set_password(username, password))
+        self._gone.confirm(username)
         now = self._now()
         await self._store.end_resets(self.domain, username, now)
         return now
@@ -133,15 +143,29 @@ class RemoteAccounts:
         self, domain: str, username: str, now: datetime, until: datetime | None
     ) -> None:
         """At the server first: until that is done, a second attempt finds all as it was."""
-        there = await self._gone.exists(username)
-        if there:
+        if await self._gone.exists(username):
             # So that its name is kept, as that of any account that was deleted.
             account = Account(domain=domain, username=username, created_at=now)
             with suppress(UsernameReserved):
                 await self._store.learn(account)
             await self._asking.ask(self.server.delete(username))
-        known = await self._store.get_account(domain, username)
-        if known is not None:
-            await self._store.delete_account(domain, username, now, until=until)
-        elif not there:
+            self._gone.forget(username)
+            if await self._gone.is_told_of_control(username) is False:
+                raise self._asking.unavailable(ServerUnreachable(self._doubt(username)))
+        elif await self._store.get_account(domain, username) is None:
             raise NotFound(f"There is no account {username}@{domain}.")
+        elif not await self._gone.is_gone(username):
+            raise self._asking.unavailable(ServerUnreachable(self._doubt(username)))
+        if await self._store.get_account(domain, username) is not None:
+            await self._store.delete_account(domain, username, now, until=until)
+
+    def _doubt(self, username: str) -> str:
+        return _DOUBT.format(username=username, domain=self.domain)
+
+    def is_gone(self, username: str) -> Deferred[bool]:
+        """Whether there is no such account beyond doubt; then what is left of it ends.
+
+        Raises:
+            Unavailable: the server does not tell, or the store does not answer.
+        """
+        return Deferred.fromCoroutine(self._gone.is_gone(username))

@@ -40,6 +40,8 @@ class XMPPServer:
         rosters: those of its users.
     """
 
+    own_username: str | None = None  # We act by a component.
+
     def __init__(self, domain: str, line: Line, clock: IReactorTime) -> None:
         """``clock`` is one of Twisted's."""
         self.domain = domain
@@ -74,7 +76,11 @@ class XMPPServer:
             raise ServerRefused(f"{self.domain} adds no user: {quoted(outcome.error)}")
         # `completed` alone says nothing.
         if not await self._is_there_now(username, deadline):
-            raise ServerRefused(f"{self.domain} says that it added {username}, but it did not")
+            # Or it did, and cannot read it.
+            text = (
+                f"{self.domain} says that it added {username}, and that it has no such account"
+            )
+            raise OutcomeUnknown(text)
 
     def set_password(self, username: str, password: str) -> Deferred[None]:
         """See `IServer`."""

@@ -81,8 +81,21 @@ def end_gone(
     if made_at != left.created_at or connection.scalar(_UNDER_WAY, which):
         return None
     connection.execute(_TAKE_ROLES, which)
+    _forget(connection, domain, username, now)
+    return revoking.revoke_of(connection, domain, [username], now)
+
+
+def end_earlier(connection: Connection, domain: str, username: str, now: datetime) -> None:
+    """End what an account has left whose name the server has given to another, made ``now``.
+
+    That it was given is proof by itself that the earlier one is gone.
+    """
+    _forget(connection, domain, username, now)
+    revoking.revoke_of(connection, domain, [username], now, before=now)
+
+
+def _forget(connection: Connection, domain: str, username: str, now: datetime) -> None:
     resets.end_resets(connection, domain, username, now)
     notices.forget(connection, domain, username)
     usednetworks.forget(connection, domain, username)
     errands.forget_contacts(connection, domain, username)
-    return revoking.revoke_of(connection, domain, [username], now)

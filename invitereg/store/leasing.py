@@ -11,7 +11,7 @@ from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Lease, Task
 from invitereg.model import Account, Kind, Use
-from invitereg.store import accounts, errands, hits, names, redeeming, resets, sessions
+from invitereg.store import accounts, errands, gone, hits, names, redeeming, resets, sessions
 from invitereg.store.leasetables import leases
 from invitereg.store.redemptions import redemption_of, redemption_text
 from invitereg.store.rows import invite_of
@@ -113,6 +113,7 @@ def complete(connection: Connection, number: int) -> bool:
         errands.add(connection, sessions_errand(use))
         return True
     names.fill(connection, use.domain, use.username)
+    gone.end_earlier(connection, use.domain, use.username, row.at)
     redeeming.record(connection, redemption)
     if redemption.contact is not None:
         errands.add(connection, contacts_errand(redemption, redemption.contact))

@@ -1,7 +1,7 @@
 """Revokes what somebody has made, or a whole branch of the tree of invites, in one go."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, Update, bindparam, exists, or_, select, update
@@ -18,6 +18,7 @@ from invitereg.store.tables import Time, api_keys, invites
 from invitereg.store.tables import names as names_table
 from invitereg.tree import Tree
 
+_EVER = datetime.max.replace(tzinfo=UTC)
 _NAMES_AT_ONCE = 500  # SQLite takes 32,766 parameters in a statement
 
 _columns = [column for column in invites.c if column.name != "digest"]
@@ -32,6 +33,7 @@ _DOMAIN = invites.c.domain == bindparam("of_domain")
 _SOURCE = invites.c.source == bindparam("of_source")
 _REVOKE_OF = _revoke(
     _DOMAIN,
+    invites.c.created_at < bindparam("before", type_=Time),
     or_(
         invites.c.inviter.in_(bindparam("inviters", expanding=True)),
         # Resets have no inviter.
@@ -53,9 +55,13 @@ _HAS_MADE = select(exists().where(_DOMAIN, _SOURCE))
 
 
 def revoke_of(
-    connection: Connection, domain: str, usernames: Iterable[str], now: datetime
+    connection: Connection,
+    domain: str,
+    usernames: Iterable[str],
+    now: datetime,
+    before: datetime = _EVER,
 ) -> Sequence[Invite]:
-    """Revoke the open invites and resets that these users have made.
+    """Revoke the open invites and resets that these users have made, up to ``before``.
 
     The names that they reserve are free.
     """
@@ -64,8 +70,9 @@ def revoke_of(
     for start in range(0, len(inviters), _NAMES_AT_ONCE):
         some = inviters[start : start + _NAMES_AT_ONCE]
         sources = [source for name in some for source in user_sources(domain, name)]
-        which = {"of_domain": domain, "inviters": some, "sources": sources, "now": now}
-        rows += connection.execute(_REVOKE_OF, which).all()
+        which = {"of_domain": domain, "inviters": some, "sources": sources}
+        times = {"now": now, "before": before}
+        rows += connection.execute(_REVOKE_OF, {**which, **times}).all()
     return _revoked(connection, rows)
 
 

@@ -4,17 +4,17 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.errands import Errands
 from invitereg.accounts.remote import RemoteAccounts
-from invitereg.errors import InvalidInvite, NotFound, Refused
+from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Task
 from invitereg.model import Invite, Kind, Status, Use, token_digest
-from invitereg.server import OutcomeUnknown, ServerRefused, ServerUnreachable
+from invitereg.server import NotThere, OutcomeUnknown, ServerRefused, ServerUnreachable
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from tests.contracts.backend_contract import SERVED
 from tests.contracts.servers import MemoryServer
@@ -26,7 +26,7 @@ FAULTS = (ServerUnreachable, ServerRefused, OutcomeUnknown)
 class Town:
     """juliet has roles, and has made invites and resets; romeo has an account, too."""
 
-    def __init__(self, case: "GoneTests", known: bool = True) -> None:
+    def __init__(self, case: Any, known: bool = True, control: bool = True) -> None:
         self.case = case
         self.clock = Clock()
         self.now = clock_now(self.clock)
@@ -52,6 +52,8 @@ class Town:
         ]
         if known:
             self.left.append(self.invite(kind=Kind.RESET, username="juliet"))
+        if control:
+            case.assertTrue(case.successResultOf(self.remote.exists(DOMAIN, "romeo")))
 
     def learn(self, username: str) -> None:
         account = make_account(username=username, credentials=None, roles=("team",))
@@ -146,6 +148,7 @@ class GoneTests(SynchronousTestCase):
         """Who registers a name that an account had which was never known here is new."""
         town = Town(self, known=False)
         del town.server.passwords["juliet"]
+        town.clock.advance(1)
         self.successResultOf(town.register())
         self.assertEqual(town.statuses(town.left), {Status.REVOKED})
         self.assertEqual(town.statuses(town.kept), {Status.PENDING})
@@ -153,6 +156,20 @@ class GoneTests(SynchronousTestCase):
         invite = town.invite(inviter="juliet", source=f"adhoc:juliet@{DOMAIN}")
         self.assertTrue(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
         self.assertEqual(town.statuses([invite]), {Status.PENDING})
+
+    def test_name_given_anew(self) -> None:
+        """That the server has given a name anew is proof; that it only says so is none."""
+        for accepts in (True, False):
+            town = Town(self, known=False, control=False)
+            del town.server.passwords["juliet"]
+            town.clock.advance(1)
+            if not accepts:
+                town.server.create = lambda *_: fail(ServerRefused("no"))
+            town.register().addErrback(lambda failure: failure.trap(Refused))
+            self.flushLoggedErrors()
+            ended = {Status.REVOKED} if accepts else {Status.PENDING}
+            self.assertEqual(town.statuses(town.left), ended)
+            self.assertEqual(town.statuses(town.kept), {Status.PENDING})
 
     def test_deleted_here_as_well(self) -> None:
         """An account that is deleted here after it is gone there keeps its name from others."""
@@ -177,6 +194,116 @@ class GoneTests(SynchronousTestCase):
         self.flushLoggedErrors()
         self.assertNotIn(Status.REVOKED, town.statuses([*town.left, *town.kept]))
         self.assertEqual(town.roles(), ("team",))
+
+    @settings(max_examples=150, deadline=None)
+    @given(ways, st.lists(st.booleans(), max_size=12), st.integers(0, 3))
+    def test_in_trouble(self, way, answers, others):
+        """However a server errs, it must deny, tell of another account, and deny again."""
+        _name, ask, _error = way
+        town = Town(self)
+        for number in range(others):
+            town.server.passwords[f"user{number}"] = "x"
+            self.successResultOf(town.remote.exists(DOMAIN, f"user{number}"))
+        said: list[tuple[str, bool]] = []
+
+        def exists(username: str) -> Deferred[bool]:
+            said.append((username, bool(answers) and answers.pop()))
+            return succeed(said[-1][1])
+
+        town.server.exists = exists
+        town.server.set_password = lambda *_: fail(NotThere("no"))
+        town.server.make_contacts = lambda *_: fail(NotThere("no"))
+        ask(town).addErrback(lambda failure: failure.trap(Refused))
+        for username, invite in (("juliet", town.left[1]), ("romeo", town.kept[0])):
+            gone = any(
+                (username, False) in said[:number] and told and control != username
+                for number, (control, told) in enumerate(said)
+                if said[number + 1 : number + 2] == [(username, False)]
+            )
+            status = Status.REVOKED if gone else Status.PENDING
+            self.assertEqual(town.statuses([invite]), {status}, said)
+            self.assertEqual(town.roles(username), () if gone else ("team",), said)
+
+    def test_own_account(self) -> None:
+        """The account by which we act at the server vouches for what it says."""
+        town = Town(self, control=False)
+        del town.server.passwords["juliet"]
+        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertEqual(town.statuses(town.left), {Status.PENDING})
+        town.server.own_username = "invitereg"
+        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertEqual(town.statuses(town.left), {Status.PENDING})
+        self.assertEqual(len(self.flushLoggedErrors()), 0)
+        town.server.passwords["invitereg"] = "x"
+        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertEqual(town.statuses(town.left), {Status.REVOKED})
+
+    def test_delete_in_trouble(self) -> None:
+        """Nothing is forgotten of an account that the server has, but denies for now."""
+        for control in (True, False):
+            town = Town(self, control=control)
+            really, town.server.exists = town.server.exists, lambda _name: succeed(False)
+            deleting = town.remote.delete(DOMAIN, "juliet", town.now())
+            cause = self.failureResultOf(deleting, Unavailable).value.cause
+            self.assertIn("Nothing was changed", cause)
+            self.assertEqual(town.statuses(town.left), {Status.PENDING})
+            self.assertEqual(town.roles(), ("team",))
+            town.server.exists = really
+            self.successResultOf(town.remote.delete(DOMAIN, "juliet", town.now()))
+            self.assertEqual(town.statuses(town.left), {Status.REVOKED})
+            self.assertIsNone(town.roles())
+
+    def test_delete_and_trouble(self) -> None:
+        """A deletion is not believed of a server that denies all others, too."""
+        town = Town(self)
+        really = town.server.exists
+
+        def delete(_name: str) -> Deferred[None]:
+            town.server.exists = lambda _name: succeed(False)
+            return succeed(None)
+
+        town.server.delete = delete
+        self.failureResultOf(town.remote.delete(DOMAIN, "juliet", town.now()), Unavailable)
+        self.assertEqual(town.statuses(town.left), {Status.PENDING})
+        town.server.exists = really
+        self.assertTrue(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+
+    def test_contacts_in_trouble(self) -> None:
+        """Contacts are made once the server can read its accounts again."""
+        town = Town(self)
+        really = town.server.exists, town.server.make_contacts
+        town.server.exists = lambda _name: succeed(False)
+        town.server.make_contacts = lambda *_: fail(NotThere("no"))
+        self.successResultOf(town.make_contacts())
+        town.server.exists, town.server.make_contacts = really
+        town.clock.advance(60)
+        self.successResultOf(Deferred.fromCoroutine(town.errands.carry_out()))
+        self.assertEqual(town.server.friends, {frozenset({"romeo", "juliet"})})
+
+    def test_registration_in_trouble(self) -> None:
+        """A registration whose outcome is unknown takes its invite for good if it was made."""
+        town = Town(self)
+        invite = town.invite()
+        account = make_account(username="tybalt", credentials=None, created_at=town.now())
+        use = town.use(Kind.ACCOUNT, invite, "tybalt")
+        really = town.server.exists
+
+        def create(username: str, password: str) -> Deferred[None]:
+            town.server.passwords[username] = password
+            town.server.exists = lambda _name: succeed(False)
+            return fail(OutcomeUnknown("no answer"))
+
+        town.server.create = create
+        redemption = Redemption(account=account, use=use)
+        self.failureResultOf(town.remote.redeem(redemption, "wherefore"), Unavailable)
+        for trouble in (True, False):
+            for _ in range(30):
+                town.clock.advance(1)
+                self.successResultOf(Deferred.fromCoroutine(town.remote.making.settle()))
+            self.assertEqual(town.roles("tybalt"), None if trouble else ())
+            town.server.exists = really
+        used = self.successResultOf(town.store.get_invite(DOMAIN, invite.id))
+        self.assertEqual(used.uses, 1)
 
     def test_never_answers(self) -> None:
         """Nor has one that takes its time."""

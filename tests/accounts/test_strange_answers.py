@@ -19,6 +19,7 @@ FORM = (
     "<x xmlns='jabber:x:data' type='form'><field var='accountjid'/><field/></x>"
     "</command></iq>"
 )
+ITEMS = "http://jabber.org/protocol/disco#items"
 NO_COMMAND = (
     "<iq type='error'><error type='cancel'><item-not-found "
     "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
@@ -81,6 +82,42 @@ class StrangeAnswerTests(SynchronousTestCase):
         for strange in STRANGE:
             server = self.server(NO_COMMAND, strange)
             self.failureResultOf(server.exists("juliet"), ServerUnreachable)
+
+    def listed(self, *jids, node=""):
+        items = "".join(f"<item jid='{jid}'{node}/>" for jid in jids)
+        return f"<iq type='result'><query xmlns='{ITEMS}'>{items}</query></iq>"
+
+    def test_other_list(self):
+        """Nor does a list of something else."""
+        other = self.listed(f"conference.{DOMAIN}")
+        self.failureResultOf(self.server(NO_COMMAND, other).exists("juliet"), ServerUnreachable)
+        accounts = self.server(NO_COMMAND, self.listed(f"romeo@{DOMAIN}"))
+        self.assertFalse(self.successResultOf(accounts.exists("juliet")))
+
+    def test_shifted_list(self):
+        """Nor does a range in which somebody would be, but that others have moved meanwhile."""
+        node = f" node='all users/@101-200' name='a@{DOMAIN} -- k@{DOMAIN}'"
+        ranges = self.listed(DOMAIN, node=node)
+        for first in ("", "j", "k"):
+            names = [f"{first}{number:03}" for number in range(150)]
+            for there in (names, []):
+                answer = self.listed(*(f"{name}@{DOMAIN}" for name in there))
+                server = self.server(NO_COMMAND, ranges, answer)
+                self.failureResultOf(server.exists("juliet"), ServerUnreachable)
+        for names in (["a", "z"], ["a", "juliet", "z"]):
+            answer = self.listed(*(f"{name}@{DOMAIN}" for name in names))
+            server = self.server(NO_COMMAND, ranges, answer)
+            self.assertEqual(self.successResultOf(server.exists("juliet")), "juliet" in names)
+
+    def test_added_and_denied(self):
+        """An account that was added, and cannot be read, may be there."""
+        done = f"<iq type='result'><command xmlns='{COMMANDS}' status='completed'/></iq>"
+        denied = (
+            f"<iq type='result'><command xmlns='{COMMANDS}' status='completed'>"
+            "<note type='error'>User does not exist</note></command></iq>"
+        )
+        creating = self.server(FORM, done, FORM, denied).create("juliet", "secret")
+        self.failureResultOf(creating, OutcomeUnknown)
 
     def test_roster(self):
         """A roster that is none does not say that a contact has no name and no groups."""

@@ -2,11 +2,14 @@
 
 from twisted.internet import reactor
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from invitereg.accounts.admincommands import Deadline
+from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmpp import XMPPServer
+from invitereg.errors import Unavailable
 from invitereg.server import (
     AlreadyThere,
     IServer,
@@ -14,6 +17,7 @@ from invitereg.server import (
     NotThere,
     ServerUnreachable,
 )
+from invitereg.testing import clock_now, make_account, memory_store
 from tests.accounts.connecting import connected
 from tests.contracts import backend_contract
 from tests.peers.servers import COMPONENT, DOMAIN, Ejabberd, Prosody, started
@@ -66,6 +70,31 @@ class ProsodyTests(ServerCase):
         await self.line.stop()
         await self.assertFailure(self.server.create("juliet", "x"), ServerUnreachable)
         await self.assertFailure(self.server.exists("juliet"), ServerUnreachable)
+
+
+class TroubleTests(ServerCase):
+    async def test_cannot_read(self):
+        """A server that cannot read its accounts denies them; they lose nothing by that."""
+        store, clock = memory_store(), Clock()
+        now = clock_now(clock)
+        remote = RemoteAccounts(self.server, store, clock, now, lambda *_: None)
+        for name in ("juliet", "romeo"):
+            await self.server.create(name, "pass word")
+            await store.learn(make_account(domain=DOMAIN, username=name, roles=("team",)))
+            self.assertTrue(await remote.exists(DOMAIN, name))
+        (stored,) = self.peer.folder.rglob("accounts")
+        away = stored.rename(stored.with_name("away"))
+        self.addCleanup(lambda: away.exists() and away.rename(stored))
+        self.assertFalse(await self.server.exists("juliet"))
+        self.assertFalse(await remote.exists(DOMAIN, "juliet"))
+        deleting = remote.delete(DOMAIN, "juliet", now())
+        await self.assertFailure(deleting, Unavailable)
+        away.rename(stored)
+        self.assertTrue(await remote.exists(DOMAIN, "juliet"))
+        self.assertEqual((await store.get_account(DOMAIN, "juliet")).roles, ("team",))
+        await self.server.delete("juliet")
+        self.assertFalse(await remote.exists(DOMAIN, "juliet"))
+        self.assertEqual((await store.get_account(DOMAIN, "juliet")).roles, ())
 
 
 class ProsodyRosterTests(ServerCase):

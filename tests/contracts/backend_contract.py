@@ -304,6 +304,8 @@ class BackendContract(StoreCase):
 
     async def test_deletes_although_it_fails(self) -> None:
         """A deletion that failed half-way can be done again until it is done."""
+        await self.server.create("nurse", "before")
+        self.assertTrue(await self.accounts.exists(DOMAIN, "nurse"))
         for fault in (Fault.REFUSED, Fault.UNREACHABLE, *UNKNOWN):
             await self.redeem("juliet")
             self.server.faults["delete"] = fault

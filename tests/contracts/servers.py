@@ -42,6 +42,8 @@ class MemoryServer:
         ended: whose sessions were ended.
     """
 
+    own_username: str | None = None
+
     def __init__(self, domain: str) -> None:
         self.domain = domain
         self.passwords: dict[str, str] = {}
@@ -99,6 +101,7 @@ class FaultyServer:
     def __init__(self, server: Any, domain: str) -> None:
         """``domain`` is what the server is said to serve."""
         self.server = server
+        self.own_username = server.own_username
         self.domain = domain
         self.killed: DeferredQueue[Fault] = DeferredQueue()
         self.down = False

@@ -274,7 +274,7 @@ class Workings(RuleBasedStateMachine):
         use = self.use(invite.username or "romeo", invite)
         before = self.now_as(invite)
         done = self.do("reset", use, make_credentials(changed_at=self.now))
-        self.took(before, done, None)
+        self.took(before, done, ())
         if done is not REFUSED:
             assert before.kind is Kind.RESET
             self.assert_ended(use.username)
