@@ -116,7 +116,7 @@ class Issuer:
         check_new_invite(new)
         if new.requestor is not None:
             await self._require_allowed(new)
-            require_free_choice(self.domains[new.domain].policy, new, self.now())
+        require_free_choice(self.domains[new.domain].policy, new, self.now())
         inviter = new.inviter and prepare_localpart(new.inviter)
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from invitereg.errors import InvalidRequest
 from invitereg.model import Kind
+from invitereg.policy.authority import COMMAND_LINE
 from invitereg.policy.inviting import Wish, is_admin
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.usernames import refuse_username
@@ -66,8 +67,14 @@ def check_new_invite(new: NewInvite) -> None:
 
 
 def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
-    """Raise a refusal if a user fixes a name that no newcomer could choose; admins fix any."""
-    if new.username is None or is_admin(policy, new.requestor or ""):
+    """Raise a refusal if a user, or a key, fixes a name that no newcomer could choose.
+
+    The operator and the admins fix any.
+    """
+    free = (
+        new.source == COMMAND_LINE if new.requestor is None else is_admin(policy, new.requestor)
+    )
+    if new.username is None or free:
         return
     request = Request(domain=new.domain, username=new.username)
     refusal = refuse_username(policy, request, Facts(now=now))

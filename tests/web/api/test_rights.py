@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 
+from invitereg.issuer import NewInvite
 from invitereg.keys import Scope
 from invitereg.model import Invite, Kind, token_digest
 from invitereg.policy.authority import OPERATOR
@@ -160,6 +161,21 @@ class RightsTests(ApiCase):
         await self.call("POST", "/invites", body, status=201, headers=named)
         shown = (await self.call("GET", f"/invites/{invite.id}", status=200)).content
         self.assertEqual(shown["source"], self.key.authority.source)
+
+    async def test_names(self):
+        """A key fixes no name that a newcomer could not choose; the operator fixes any."""
+        names = (
+            *("root", "support", "r\u043emeo", "p\u0430ris", "romeo\u3164", "nur\u2800se"),
+            *("rome\u200bo", "adm\u0131n", "ro\u00admeo"),
+        )
+        for name in names:
+            refused = await self.call("POST", "/invites", {"username": name})
+            self.assertIn(refused.code, (403, 422), ascii(name))
+        self.assertEqual(await self.ids(), [])
+        for name in ("nurse", "\u043c\u0438\u0448\u0430"):
+            await self.made(username=name)
+        for name in ("root", "r\u043emeo"):
+            await self.issuer.create(NewInvite(domain=DOMAIN, source="cli", username=name))
 
     async def test_revoked_a_moment_ago(self):
         """A key that is still taken to be good changes nothing once it is revoked."""
