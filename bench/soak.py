@@ -230,7 +230,7 @@ def main() -> int:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     (web,) = free_ports(1)
-    service = Service(SETTINGS.format(domain=DOMAIN, web=web, round=0))
+    service = Service(SETTINGS.format(domain=DOMAIN, web=web, round=0), limited=True)
     service.program = (sys.executable, HURRIED)
     try:
         make_accounts(service.config, RESIDENTS, CONTACTS)
