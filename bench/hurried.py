@@ -27,6 +27,7 @@ def hurry() -> None:
     """Set how long things are kept, and how often the service tidies up."""
     assert upkeep.STEADY_SECONDS > MINUTE.total_seconds() < upkeep.ROUND_SECONDS
     upkeep.STEADY_SECONDS = upkeep.ROUND_SECONDS = MINUTE.total_seconds()
+    upkeep.SESSION_ENDS_KEPT = MINUTE
     for package in PACKAGES:
         for found in iter_modules(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(found.name)
@@ -35,7 +36,8 @@ def hurry() -> None:
 
 
 def count_objects(_number: int, _frame: FrameType | None) -> None:
-    """Write the number of tracked objects."""
+    """Write the number of tracked objects, without garbage that was not collected yet."""
+    gc.collect()
     Path("objects").write_text(str(len(gc.get_objects())))
 
 

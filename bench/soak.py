@@ -70,6 +70,7 @@ policy:
     token_guesses: {{max: 100, period: 1m}}
     logins: {{max: 100, period: 1m}}
     shared_invite: {{max: 100, period: 1m}}
+    password_changes: {{max: 100, period: 1m}}
 """
 
 
