@@ -22,7 +22,7 @@ _HANGS = f"nothing came back within {PATIENCE_SECONDS:.0f} seconds"
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who jobs are done for.
+    """Name whom jobs are done for.
 
     Attributes:
         door: the way in, such as ``web``.

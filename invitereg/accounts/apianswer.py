@@ -28,7 +28,7 @@ class NotTheAPI(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API has answered.
+    """Hold what the API has answered.
 
     Attributes:
         status: of HTTP.
@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What it says, cut to a line that can be logged."""
+        """Return what it says, cut to a line that can be logged."""
         if self.body is NO_JSON:
             return f"status {self.status}"
         said = self.body.get("message") if isinstance(self.body, dict) else self.body

@@ -78,5 +78,5 @@ def _about_components(config: Config) -> Iterator[str]:
 
 
 def _about_policy(config: Config) -> Iterator[str]:
-    """What an operator may not have meant, as the service's log will say."""
+    """List what an operator may not have meant, as the service's log will say."""
     return policy_doubts(config.domains.values())

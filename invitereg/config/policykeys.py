@@ -257,7 +257,7 @@ class StreamLimits(Section):
 
 
 class WebLimits(Section):
-    """How many connections to the site may be open, of one network and altogether."""
+    """Bound the connections to the site that are open, of one network and altogether."""
 
     # First, as those of one network are compared with it.
     connections: Annotated[Count, Field(le=1_000_000)] = 2000

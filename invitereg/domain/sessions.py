@@ -14,7 +14,7 @@ from invitereg.interfaces import IAccountStore
 
 
 class Outgoing(Protocol):
-    """What is on its way to a client; `invitereg.xmpp.outbox.Outbox` is one."""
+    """Hold what is on its way to a client; `invitereg.xmpp.outbox.Outbox` is one."""
 
     @property
     def behind(self) -> bool:
@@ -29,7 +29,7 @@ class Connection(Protocol):
 
     @property
     def outbox(self) -> Outgoing:
-        """What is on its way to it."""
+        """Return what is on its way to it."""
 
     def send(self, obj: str | bytes) -> None:
         """Write a stanza's XML; harmless if it has ended."""

@@ -36,9 +36,10 @@ _LONGEST_START, _LONGEST_END = 9, 3
 _REFERENCE = re.compile(rb""";|(?=[<&'"\s])""")
 _TAG = re.compile(rb"""[<>'"]""")
 _SINGLE, _DOUBLE = re.compile(rb"[<']"), re.compile(rb'[<"]')
-# What is searched for next, after what was found; nothing where the token has ended.
+# What cannot begin a name, after "<" or "&"; and what ends a search with a mistake.
 _NO_NAMES = (b"<", b">", b"'", b'"', b"&", b";", b"=", b" ", b"\t", b"\r", b"\n")
 _MISTAKES = (b"<", b"")
+# What is searched for next, after what was found; nothing where the token has ended.
 _NEXT = {
     (_TAG, b"'"): _SINGLE,
     (_TAG, b'"'): _DOUBLE,
