@@ -1,7 +1,7 @@
 """``invitereg invite tree``."""
 
 import json
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import click
@@ -33,19 +33,44 @@ def command(desk: Desk, user: str | None, domain: str | None, as_json: bool) -> 
     the operator, or needed no invite.
     """
     name, (username,) = desk.users(domain, user)
-    usernames = desk.run(desk.store.list_usernames(name))
-    history = desk.run(desk.store.list_uses(name))
-    tree = Tree(history, usernames)
+    fates = _Fates(desk, name)
+    tree = fates.tree
     if username is not None and not tree.of(username):
-        raise NotFound(f"Nobody of the name {username} has ever been at {name}.")
-    there = frozenset(usernames)
+        raise NotFound(
+            f"No account {username} is known at {name}, and nobody came through that name."
+        )
     if as_json:
         lines = _lines(tree, username)
-        print_lines(
-            json.dumps(_object(tree, there, name, member, depth)) for member, depth in lines
-        )
+        print_lines(json.dumps(_object(fates, name, member, depth)) for member, depth in lines)
     else:
-        print_lines(chain([name], _drawn(tree, there, username)))
+        print_lines(chain([name], _drawn(fates, username)))
+
+
+class _Fates:
+    """Tells of the members of a domain which accounts are gone.
+
+    Attributes:
+        tree: the members.
+    """
+
+    def __init__(self, desk: Desk, domain: str) -> None:
+        usernames = desk.run(desk.store.list_usernames(domain))
+        self.tree = Tree(desk.run(desk.store.list_uses(domain)), usernames)
+        self._there = frozenset(usernames)
+        self._deleted = frozenset(desk.run(desk.store.list_usernames(domain, deleted=True)))
+        self._is_remote = domain in desk.accounts.remote
+
+    def is_deleted(self, member: Member) -> bool | None:
+        """Whether the account is gone, also if somebody else has its name by now.
+
+        None if nobody here knows: another server may have accounts that it never told of.
+        """
+        if not self.tree.is_latest(member):
+            return True
+        if member.username in self._there:
+            return False
+        was_here = member.use is not None or member.username in self._deleted
+        return True if was_here or not self._is_remote else None
 
 
 def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
@@ -64,7 +89,7 @@ def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
             yield one, len(above) + depth
 
 
-def _object(tree: Tree, there: Set[str], domain: str, member: Member, depth: int) -> Object:
+def _object(fates: _Fates, domain: str, member: Member, depth: int) -> Object:
     """One member; scripts rely on every key."""
     use = member.use
     return {
@@ -75,18 +100,13 @@ def _object(tree: Tree, there: Set[str], domain: str, member: Member, depth: int
         "at": None if use is None else timestamp(use.at),
         "door": None if use is None else use.door,
         "depth": depth,
-        "deleted": _is_deleted(tree, there, member),
+        "deleted": fates.is_deleted(member),
     }
 
 
-def _is_deleted(tree: Tree, there: Set[str], member: Member) -> bool:
-    """Whether the account is gone, also if somebody else has its name by now."""
-    return member.username not in there or not tree.is_latest(member)
-
-
-def _drawn(tree: Tree, there: Set[str], username: str | None) -> Iterator[str]:
-    """A line for each member, with what joins it to the one above it."""
-    lines = list(_lines(tree, username))
+def _drawn(fates: _Fates, username: str | None) -> Iterator[str]:
+    """Yield a line for each member, with what joins it to the one above it."""
+    lines = list(_lines(fates.tree, username))
     last = _last_of_their_parents(lines)
     bars: list[str] = []
     for place, (member, depth) in enumerate(lines):
@@ -94,7 +114,7 @@ def _drawn(tree: Tree, there: Set[str], username: str | None) -> Iterator[str]:
         ends = place in last
         level = "" if depth < DRAWN_LEVELS else f"[{depth + 1}] "
         branch = "└── " if ends else "├── "
-        words = _words(member, _is_deleted(tree, there, member), member.username == username)
+        words = _words(member, fates.is_deleted(member), member.username == username)
         yield "".join(bars[:DRAWN_LEVELS]) + branch + level + words
         bars.append("    " if ends else "│   ")
 
@@ -110,13 +130,15 @@ def _last_of_their_parents(lines: Iterable[Line]) -> set[int]:
     return last | set(latest)
 
 
-def _words(member: Member, deleted: bool, asked_for: bool) -> str:
+def _words(member: Member, deleted: bool | None, asked_for: bool) -> str:
     name = printable(member.username)
     words = [click.style(name, bold=True) if asked_for else name]
     if member.use is not None:
         words.append(timestamp(member.use.at) or "")
         if member.use.invite_id is not None:
             words.append(f"invite {printable(member.use.invite_id)}")
-    if deleted:
+    if deleted is None:
+        words.append("(not met yet)")
+    elif deleted:
         words.append("(deleted)")
     return "  ".join(words)

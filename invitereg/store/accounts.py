@@ -21,6 +21,7 @@ from invitereg.store import (
 )
 from invitereg.store.rows import account_of, credentials_columns
 from invitereg.store.tables import Time, Words, accounts
+from invitereg.store.tables import names as names_table
 
 _THIS = (accounts.c.domain == bindparam("of_domain")) & (
     accounts.c.username == bindparam("of_username")
@@ -38,6 +39,14 @@ _NAMES = (
     select(accounts.c.username)
     .where(accounts.c.domain == bindparam("of_domain"))
     .order_by(accounts.c.username)
+)
+_DELETED_NAMES = (
+    select(names_table.c.username)
+    .where(
+        names_table.c.domain == bindparam("of_domain"),
+        names_table.c.state == names.State.DELETED,
+    )
+    .order_by(names_table.c.username)
 )
 _SINCE = accounts.c.changed_at == bindparam("since", type_=Time)
 _SET_CREDENTIALS = (
@@ -74,9 +83,13 @@ def list_page(
     return [account_of(row) for row in connection.execute(page)]
 
 
-def list_names(connection: Connection, domain: str) -> Sequence[str]:
-    """Return the names of all accounts, in order; nothing else of them is read."""
-    return connection.scalars(_NAMES, {"of_domain": domain}).all()
+def list_names(connection: Connection, domain: str, deleted: bool = False) -> Sequence[str]:
+    """Return the names of all accounts, in order; nothing else of them is read.
+
+    With ``deleted``, those of deleted accounts instead, as far as they are kept.
+    """
+    statement = _DELETED_NAMES if deleted else _NAMES
+    return connection.scalars(statement, {"of_domain": domain}).all()
 
 
 def set_credentials(

@@ -52,6 +52,12 @@ _IS_KNOWN = select(
 )
 _IS_KEY = select(exists().where(api_keys.c.id == bindparam("of_key")))
 _HAS_MADE = select(exists().where(_DOMAIN, _SOURCE))
+_HAS_INVITED = select(
+    or_(
+        exists().where(_DOMAIN, invites.c.inviter == bindparam("of_username")),
+        exists().where(_DOMAIN, invites.c.source.in_(bindparam("of_sources", expanding=True))),
+    )
+)
 
 
 def revoke_of(
@@ -90,11 +96,18 @@ def revoke_branch(
         The invites that were open, as they are then, in the order of their making.
 
     Raises:
-        NotFound: the domain has never known anybody of that name.
+        NotFound: neither an account, nor the history, nor an invite has that name. An account
+            at another server may be known by its invites alone.
     """
     tree = Tree(list_uses(connection, domain))
-    if not tree.of(username) and not _is_known(connection, domain, username):
-        raise NotFound(f"Nobody of the name {username} has ever been at {domain}.")
+    if not (
+        tree.of(username)
+        or _is_known(connection, domain, username)
+        or _has_invited(connection, domain, username)
+    ):
+        raise NotFound(
+            f"Nobody of the name {username} is known at {domain}, and no invite is theirs."
+        )
     return revoke_of(connection, domain, tree.branch(username), now)
 
 
@@ -137,6 +150,15 @@ def _is_maker(connection: Connection, domain: str, source: str) -> bool:
         return bool(connection.scalar(_IS_KEY, {"of_key": maker}))
     username, _, host = maker.rpartition("@")
     return not maker or (host == domain and _is_known(connection, domain, username))
+
+
+def _has_invited(connection: Connection, domain: str, username: str) -> bool:
+    which = {
+        "of_domain": domain,
+        "of_username": username,
+        "of_sources": user_sources(domain, username),
+    }
+    return bool(connection.scalar(_HAS_INVITED, which))
 
 
 def _is_known(connection: Connection, domain: str, username: str) -> bool:

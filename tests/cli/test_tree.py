@@ -1,9 +1,15 @@
 """`invitereg invite tree` and `invitereg invite revoke --branch`."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
 from invitereg.cli import tree
+from invitereg.cli.desk import Desk
+from invitereg.interfaces import Redemption
+from invitereg.model import Kind, Use, generate_token, token_digest
+from invitereg.testing import make_account, make_invite
 from tests.cli.case import CommandCase
 
 
@@ -129,7 +135,7 @@ class TreeTests(TreeCase):
 
     def test_nobody(self) -> None:
         """A name that nobody ever had, and a domain that is not served, are refused."""
-        self.assertRefused("invite", "tree", "tybalt", says="Nobody of the name tybalt")
+        self.assertRefused("invite", "tree", "tybalt", says="nobody came through that name")
         self.assertRefused("invite", "tree", "romeo@example.org", says="no domain example.org")
         self.assertRefused("invite", "tree", "a b", says="not a valid username")
 
@@ -190,7 +196,73 @@ class BranchTests(TreeCase):
         self.assertEqual(shown["status"], "revoked")
 
 
-def _in_a_year(_desk: Any) -> Any:
-    from datetime import UTC, datetime, timedelta
+class BehindTests(CommandCase):
+    """The accounts are at another server, and no service runs that could ask it."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        text = self.config.read_text()
+        url = "http://127.0.0.1:9/api"
+        self.config.write_text(f"{text}accounts: {{backend: ejabberd, url: '{url}'}}\n")
+
+    def store(self, job: Callable[[Desk], Any]) -> None:
+        with Desk.open(self.config) as desk:
+            desk.run(job(desk))
+
+    def invited(self, inviter: str, source: str = "cli") -> str:
+        """The id of an open invite of somebody whom only the server knows."""
+        now = datetime.now(UTC)
+        invite = make_invite(inviter=inviter, source=source, created_at=now, expires_at=None)
+        digest = token_digest(generate_token())
+        self.store(lambda desk: desk.store.create_invite(invite, digest))
+        return invite.id
+
+    def came(self, username: str, inviter: str) -> None:
+        """Somebody has registered through an account that only the server knows."""
+        account = make_account(username=username, credentials=None)
+        use = Use(
+            domain="example.com",
+            username=username,
+            kind=Kind.ACCOUNT,
+            at=datetime.now(UTC),
+            door="c2s",
+            inviter=inviter,
+        )
+        redemption = Redemption(account=account, use=use)
+        self.store(lambda desk: desk.store.redeem(redemption))
+
+    def test_brake(self) -> None:
+        """The open invites of somebody end whom invitereg has not met yet."""
+        ids = [self.invited("anna"), self.invited("anna", "adhoc:anna@example.com")]
+        other = self.invited("bea")
+        revoked = self.objects("invite", "revoke", "--branch", "anna")
+        self.assertEqual([one["id"] for one in revoked], ids)
+        self.assertEqual([one["id"] for one in self.objects("invite", "list")], [other])
+        again = self.done("invite", "revoke", "--branch", "anna")
+        self.assertEqual(again, "0 invites revoked\n")
+
+    def test_brake_for_nobody(self) -> None:
+        """A name that is mistyped is told: no invite is theirs."""
+        self.invited("anna")
+        self.assertRefused("invite", "revoke", "--branch", "ana", says="no invite is theirs")
+
+    def test_unmet_is_not_deleted(self) -> None:
+        """Who is known to the server alone is not called deleted; who was deleted is."""
+        self.came("bea", "anna")
+        self.came("cleo", "dora")
+        self.store(lambda desk: desk.store.learn(make_account(username="dora")))
+        for name in ("dora", "cleo"):
+            self.store(
+                lambda desk, name=name: desk.store.delete_account(
+                    "example.com", name, datetime.now(UTC)
+                )
+            )
+        found = {one["username"]: one["deleted"] for one in self.objects("invite", "tree")}
+        self.assertEqual(found, {"anna": None, "bea": False, "cleo": True, "dora": True})
+        lines = self.done("invite", "tree").splitlines()
+        self.assertEqual(lines[1], "├── anna  (not met yet)")
+        self.assertEqual(lines[3], "└── dora  (deleted)")
+
+
+def _in_a_year(_desk: Any) -> datetime:
     return datetime.now(UTC) + timedelta(days=365)

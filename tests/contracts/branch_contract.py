@@ -78,6 +78,8 @@ class BranchContract(StoreCase):
         await self.store.delete_account(DOMAIN, "nurse", self.now)
         self.assertEqual(await self.store.list_usernames(DOMAIN), ["juliet", "romeo"])
         self.assertEqual(await self.store.list_usernames("example.org"), [])
+        self.assertEqual(await self.store.list_usernames(DOMAIN, deleted=True), ["nurse"])
+        self.assertEqual(await self.store.list_usernames("example.org", deleted=True), [])
 
     async def test_history_tells_inviters(self) -> None:
         """Through whom somebody came is told also when the invite is purged."""
@@ -152,6 +154,22 @@ class BranchContract(StoreCase):
             await self.invite(username=username)
             await self.refused(self.store.revoke_branch(DOMAIN, username, self.now), NotFound)
         await self.refused(self.store.revoke_branch("example.org", "romeo", self.now), NotFound)
+
+    async def test_revoke_branch_of_unmet(self) -> None:
+        """Who has an account at another server is known by the invites alone, and ended so."""
+        for username, made in (
+            ("anna", {"inviter": "anna"}),
+            ("bea", {"source": f"adhoc:bea@{DOMAIN}"}),
+            ("cleo", {"source": f"web:cleo@{DOMAIN}"}),
+        ):
+            open_, expired = [
+                await self.invite(**made, expires_at=self.now + hours * HOUR)
+                for hours in (9, 1)
+            ]
+            self.advance(HOUR)
+            ended = await self.revoke_branch(username)
+            self.assertEqual([i.id for i in ended], [open_.id, expired.id])
+            self.assertEqual(await self.revoke_branch(username), [])
 
     async def test_reset_is_no_branch(self) -> None:
         """A password reset tells nothing about who came through whom."""
