@@ -55,9 +55,11 @@ class _Fates:
 
     def __init__(self, desk: Desk, domain: str) -> None:
         usernames = desk.run(desk.store.list_usernames(domain))
-        self.tree = Tree(desk.run(desk.store.list_uses(domain)), usernames)
+        history = desk.run(desk.store.list_uses(domain))
+        deleted = desk.run(desk.store.list_usernames(domain, deleted=True))
+        self.tree = Tree(history, usernames)
         self._there = frozenset(usernames)
-        self._deleted = frozenset(desk.run(desk.store.list_usernames(domain, deleted=True)))
+        self._deleted = frozenset(deleted)
         self._is_remote = domain in desk.accounts.remote
 
     def is_deleted(self, member: Member) -> bool | None:
