@@ -9,6 +9,7 @@ TLS_PORT ?= 5223
 WEB_PORT ?=
 ARGS ?=
 BENCH ?= registrations
+SERVERS ?= bookworm trixie sid
 
 # Only what goes wrong is shown.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -16,13 +17,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types messages bench bench-sessions clean
+.PHONY: help demo test test-servers lint types messages bench bench-sessions clean
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
 	@echo '             (PORT=15222 TLS_PORT=15223 WEB_PORT=8080 for other ports,'
 	@echo '              ARGS=--open and the like)'
 	@echo 'make test    all tests (ARGS="-k invites" for some)'
+	@echo 'make test-servers  those with the servers of Debian 12, 13 and the next one, each in a'
+	@echo '             root of its own (as root; SERVERS="trixie" for some)'
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
 	@echo 'make messages  bring the catalogues of translations up to date with the code'
@@ -41,6 +44,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.work
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-servers: $(VENV)/.work
+	@tests/peers/roots $(SERVERS)
+	@INVITEREG_REQUIRE_PEERS=1 INVITEREG_SERVERS="$(SERVERS)" \
+		$(BIN)/python -m pytest tests/peers/matrix $(ARGS)
 
 lint: $(VENV)/.work
 	@$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ import importlib
 import os
 import shutil
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -26,8 +27,12 @@ def require_program(name: str, package: str) -> str:
     """The path of a program of a Debian ``package``, or what `require_peer` does without."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if path is None:
-        reason = f"{name} is not installed: apt-get install {package}"
-        if os.environ.get("INVITEREG_REQUIRE_PEERS") == "1":
-            raise ImportError(reason)
-        pytest.skip(reason, allow_module_level=True)
+        missing_peer(f"{name} is not installed: apt-get install {package}")
     return path
+
+
+def missing_peer(reason: str) -> NoReturn:
+    """Skip the tests of the calling module, or fail with INVITEREG_REQUIRE_PEERS=1."""
+    if os.environ.get("INVITEREG_REQUIRE_PEERS") == "1":
+        raise ImportError(reason)
+    pytest.skip(reason, allow_module_level=True)

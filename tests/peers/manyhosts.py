@@ -54,7 +54,7 @@ class ManyProsody(Prosody):
 
     def register_at(self, host: str, username: str, password: str) -> None:
         """Make an account at one of the hosts, as the operator does."""
-        self._run("register", username, host, password)
+        self.control("register", username, host, password)
 
     def has_contact(self, host: str, owner: str, other: str) -> bool:
         """Whether a roster has an item with subscription both."""

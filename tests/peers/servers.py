@@ -1,4 +1,7 @@
-"""Prosody and ejabberd as Debian has them: each in a folder, and on ports, of a test's own."""
+"""Prosody and ejabberd as Debian has them: each in a folder, and on ports, of a test's own.
+
+They are this machine's, unless a test asks for those of another release.
+"""
 
 import atexit
 import contextlib
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from invitereg.selfsigned import write_certificate
-from tests.peers import require_program
+from tests.peers.releases import INSTALLED, Release
 from tests.service.running import DOMAIN, SECONDS, free_ports, wait_until
 
 COMPONENT = f"invites.{DOMAIN}"
@@ -38,9 +41,15 @@ class Server:
 
     user: str
 
-    def __init__(self, registration: bool = False) -> None:
-        """Write a configuration; ``registration`` leaves it open to everybody."""
+    def __init__(self, registration: bool = False, release: Release = INSTALLED) -> None:
+        """Write a configuration.
+
+        Args:
+            registration: leaves it open to everybody.
+            release: whose package is run.
+        """
         self.registration = registration
+        self.release = release
         self.folder = Path(tempfile.mkdtemp(prefix="server-", dir="/tmp"))
         self.port, self.tls_port, self.component_port, *self._other_ports = free_ports(6)
         self.certificate = self.folder / "fullchain.pem"
@@ -57,7 +66,11 @@ class Server:
         self._own()
         with self.log.open("ab") as log:
             self._process = process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, start_new_session=True, **self._as()
+                self._in_release(self._command()),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._place(),
             )
 
         def serves() -> bool:
@@ -108,13 +121,13 @@ class Server:
     def _own(self) -> None:
         """Give everything to who is to run it, as no server wants to run as root."""
         if os.geteuid() == 0:
-            for path in (self.folder, *self.folder.rglob("*")):
-                shutil.chown(path, self.user, self.user)
+            self.release.own(self.folder, self.user)
 
-    def _as(self) -> dict[str, Any]:
-        environment = {**os.environ, "HOME": str(self.folder)}
-        who = {"user": self.user, "group": self.user} if os.geteuid() == 0 else {}
-        return {"cwd": self.folder, "env": environment, **who}
+    def _in_release(self, words: list[str]) -> list[str]:
+        return self.release.command(self.folder, self.user, words)
+
+    def _place(self) -> dict[str, Any]:
+        return {"cwd": self.folder, "env": {**os.environ, "HOME": str(self.folder)}}
 
     def _configure(self) -> None:
         raise NotImplementedError
@@ -152,8 +165,8 @@ class Prosody(Server):
             f'privileged_entities = {{ ["{COMPONENT}"] = '
             '{ roster = "both"; message = "outgoing"; presence = "roster" } }'
         ]
-        self._program = require_program("prosody", "prosody")
-        self._control = require_program("prosodyctl", "prosody")
+        self._program = self.release.program("prosody", "prosody")
+        self._control = self.release.program("prosodyctl", "prosody")
 
     def _write(self) -> None:
         user = self.user if os.geteuid() == 0 else getpass.getuser()
@@ -189,21 +202,24 @@ class Prosody(Server):
 
     def register(self, username: str, password: str) -> None:
         """See `Server`."""
-        self._run("register", username, DOMAIN, password)
+        self.control("register", username, DOMAIN, password)
 
     def unregister(self, username: str) -> None:
         """See `Server`."""
-        self._run("deluser", f"{username}@{DOMAIN}")
+        self.control("deluser", f"{username}@{DOMAIN}")
 
-    def _run(self, *arguments: str) -> None:
+    def control(self, *arguments: str) -> str:
+        """What prosodyctl prints for these arguments, which has to succeed."""
         config = str(self.folder / "prosody.cfg.lua")
-        subprocess.run(
-            [self._control, "--config", config, *arguments],
+        done = subprocess.run(
+            self._in_release([self._control, "--config", config, *arguments]),
             check=True,
             capture_output=True,
+            text=True,
             timeout=SECONDS,
-            **self._as(),
+            **self._place(),
         )
+        return done.stdout
 
 
 class Ejabberd(Server):
@@ -218,7 +234,7 @@ class Ejabberd(Server):
 
     def _configure(self) -> None:
         self.http_port, self._distribution_port, *_others = self._other_ports
-        self._program = require_program("ejabberdctl", "ejabberd")
+        self._program = self.release.program("ejabberdctl", "ejabberd")
         self.settings: dict[str, Any] = {
             "hosts": [DOMAIN],
             "loglevel": "info",
@@ -320,9 +336,9 @@ class Ejabberd(Server):
 
 
 @functools.cache
-def started(kind: type[Server]) -> Server:
+def started(kind: type[Server], release: Release = INSTALLED) -> Server:
     """One server of a kind for all tests that only use it; it ends with the tests."""
-    server = kind()
+    server = kind(release=release)
     atexit.register(server.remove)
     server.start()
     return server

@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from tests.cli.case import CommandCase
 from tests.peers import servers
-from tests.service.running import DOMAIN, SECONDS, wait_until
+from tests.service.running import DOMAIN, wait_until
 
 # A module of Prosody that has its mod_invites make one of each kind.
 MAKING = """
@@ -73,17 +72,8 @@ class Inviting(servers.Prosody):
 
     def generate(self, *arguments: str) -> str:
         """The URI of one more, made as the operator of a Prosody does."""
-        config = str(self.folder / "prosody.cfg.lua")
-        command = [self._control, "--config", config, "mod_invites", "generate", DOMAIN]
-        done = subprocess.run(
-            [*command, *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            **self._as(),
-        )
-        (uri,) = re.findall(r"^xmpp:\S+$", done.stdout, re.MULTILINE)
+        printed = self.control("mod_invites", "generate", DOMAIN, *arguments)
+        (uri,) = re.findall(r"^xmpp:\S+$", printed, re.MULTILINE)
         return str(uri)
 
 
