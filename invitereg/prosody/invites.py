@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -22,7 +23,6 @@ from invitereg.errors import InvalidUsername
 from invitereg.model import Invite, Kind, prepare_domain, prepare_localpart, token_digest
 from invitereg.policy.authority import PROSODY
 
-"""Who made it, where Prosody does not tell."""
 _ID_LENGTH = 10
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -41,25 +41,41 @@ class _Stored(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
 
+def _plain_list(value: Any) -> Any:
+    """Return a Lua table with the keys 1, 2 and so on as a list.
+
+    Raises:
+        ValueError: it has other keys.
+    """
+    if value in ({}, None):
+        return []
+    if not isinstance(value, dict):
+        return value
+    numbers = range(1, len(value) + 1)
+    if set(value) != set(numbers):
+        raise ValueError("should be a list")
+    return [value[number] for number in numbers]
+
+
+def _role_list(value: Any) -> Any:
+    """Return roles as a list: Prosody 0.12 stores a table of true, later ones the list itself.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(value, dict) or 1 in value or not value:
+        return _plain_list(value)
+    if not all(isinstance(given, bool) for given in value.values()):
+        raise ValueError("should be a list, or a table of true and false")
+    return sorted((role for role, given in value.items() if given), key=str)
+
+
 class _Additional(_Stored):
-    roles: dict[Text, bool] = {}
-    groups: list[Text] = []
+    roles: Annotated[list[Text], BeforeValidator(_role_list)] = []
+    groups: Annotated[list[Text], BeforeValidator(_plain_list)] = []
     allow_reset: Text | None = None
     source: Text | None = None
     note: Text = ""
-
-    @field_validator("groups", "roles", mode="before")
-    @classmethod
-    def _plain(cls, value: Any, info: Any) -> Any:
-        """A Lua table that is empty, or has numbers for keys, is a list; JSON has its own."""
-        wanted = list if info.field_name == "groups" else dict
-        if value in ({}, [], None):
-            return wanted()
-        if wanted is list and isinstance(value, dict):
-            if sorted(value, key=str) != sorted(range(1, len(value) + 1), key=str):
-                raise ValueError("should be a list")
-            return [value[number] for number in range(1, len(value) + 1)]
-        return value
 
 
 class _AccountInvite(_Stored):
@@ -115,7 +131,7 @@ def account_invite(domain: str, token: str, stored: object) -> Found:
         expires_at=_time(data.expires),
         inviter=user if contact else maker,
         username=username,
-        roles=tuple(sorted(role for role, given in more.roles.items() if given)),
+        roles=tuple(dict.fromkeys(more.roles)),
         groups=tuple(more.groups),
         note=more.note,
         uses_allowed=None if data.reusable and username is None else 1,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from invitereg.errors import InvalidInvite, Refused
 from invitereg.model import Invite
@@ -43,6 +44,13 @@ class Answers:
         opened = Opened.at(request.served, invite, token, reader(request).date)
         request.setHeader("Link", f'<{opened.uri}>; rel="alternate"')
         return opened
+
+    def moved(self, request: WebRequest, url: str) -> bytes:
+        """Send the browser on to where the page is now, with what its reader has chosen."""
+        chosen = urlencode(reader(request).query)
+        request.setResponseCode(302)
+        request.setHeader("Location", f"{url}?{chosen}" if chosen else url)
+        return b""
 
     def see_other(self, request: WebRequest, page: str) -> bytes:
         """Send the browser on to another page of the site, with what its reader has chosen."""

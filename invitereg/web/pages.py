@@ -1,14 +1,16 @@
 """The pages that people see (https://docs.modernxmpp.org/client/invites/)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from klein import Klein
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from werkzeug.exceptions import Forbidden, HTTPException, MethodNotAllowed, NotFound
 
-from invitereg.errors import Refused, Unavailable
+from invitereg.errors import InvalidInvite, Refused, Unavailable
 from invitereg.model import Kind
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
@@ -20,6 +22,7 @@ from invitereg.web.requestheaders import is_embedded, is_scripted
 from invitereg.web.static import StaticFiles
 
 _FORM = ("GET", "POST")  # werkzeug adds HEAD
+_TOKEN = re.compile("[A-Za-z0-9_-]+")
 
 
 class _Leaf(Resource):
@@ -98,6 +101,18 @@ class Pages:
             return await self._forms.form(request, grant.invite, token, Attempt({}))
         return self._answers.landing(request, grant.invite, token)
 
+    @app.route("/invites_page", methods=["GET"])
+    async def prosody_landing(self, request: WebRequest) -> bytes:
+        """Send whoever opens a link to Prosody's mod_invites_page on to the page of today."""
+        request.route = "prosody-invite"
+        token = _bare_token(request)
+        if token is None:
+            raise InvalidInvite
+        # Web apps resolve links by script, which may follow no answer without this header.
+        request.setHeader("Access-Control-Allow-Origin", "*")
+        # The old page may be at another host or port than the site.
+        return self._answers.moved(request, request.served.url(f"invite/{token}"))
+
     @app.route("/invite/<token>/register", methods=_FORM)
     async def register(self, request: WebRequest, token: str) -> bytes:
         """Register on the web with an invitation."""
@@ -159,6 +174,18 @@ class Pages:
         """What nobody expected: the log has its cause, under the name that the page shows."""
         unavailable = Unavailable(request.blame(failure))
         return self._answers.refused(request, unavailable)
+
+
+def _bare_token(request: WebRequest) -> str | None:
+    """Return the token of a link to Prosody's page: a query of nothing else, ``?TOKEN``.
+
+    Messengers add parameters of theirs, and some programs write ``?TOKEN=``.
+    """
+    query = request.uri.partition(b"?")[2].decode("latin-1")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    tokens = (name for name, value in pairs if not value)
+    token = next(tokens, dict(pairs).get("token", ""))
+    return token if _TOKEN.fullmatch(token) else None
 
 
 def _require_reader(request: WebRequest) -> None:

@@ -7,7 +7,10 @@ roots of their own, which ``tests/peers/roots`` makes.
 
 import os
 import pwd
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +62,12 @@ class Release:
             missing_peer(f"there is no {name} in {self.root}: tests/peers/roots {self.name}")
         return "/" + str(Path(path).relative_to(self.root))
 
+    def version(self, package: str) -> str:
+        """Return the version of a Debian ``package`` as its makers call it, such as 13.0.1."""
+        words = ["dpkg-query", f"--root={self.root or '/'}", "-W", "-f", "${Version}", package]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        return re.split("[-+~]", done.stdout)[0]
+
     def own(self, folder: Path, user: str) -> None:
         """Give a folder and all in it to a user of the release, as no server runs as root."""
         who = self._user(user)
@@ -104,6 +113,20 @@ def release(name: str) -> Release:
 def chosen() -> list[Release]:
     """List the releases that tests of all of them are run with."""
     return [release(name) for name in os.environ.get("INVITEREG_SERVERS", "installed").split()]
+
+
+def for_each_release(case: type) -> type:
+    """Make a test case for each of the `chosen` releases, named after it, in the case's module.
+
+    Each has its release as ``release``. The ``case`` itself is what they share, and is not run.
+    """
+    case.__test__ = False  # type: ignore[attr-defined]
+    module = sys.modules[case.__module__]
+    for one in chosen():
+        name = f"{case.__name__}_{one}"
+        members = {"release": one, "__test__": True, "__module__": case.__module__}
+        setattr(module, name, type(name, (case,), members))
+    return case
 
 
 def _privileges(user: str) -> list[str]:

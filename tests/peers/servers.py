@@ -213,12 +213,13 @@ class Prosody(Server):
         config = str(self.folder / "prosody.cfg.lua")
         done = subprocess.run(
             self._in_release([self._control, "--config", config, *arguments]),
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
             timeout=SECONDS,
             **self._place(),
         )
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout
 
 

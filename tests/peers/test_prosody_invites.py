@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +68,6 @@ class Inviting(servers.Prosody):
     @property
     def data(self) -> Path:
         return self.folder / "data"
-
-    def generate(self, *arguments: str) -> str:
-        """The URI of one more, made as the operator of a Prosody does."""
-        printed = self.control("mod_invites", "generate", DOMAIN, *arguments)
-        (uri,) = re.findall(r"^xmpp:\S+$", printed, re.MULTILINE)
-        return str(uri)
 
 
 class ProsodyCase(CommandCase):
@@ -167,23 +160,6 @@ class SQLiteTests(InternalTests):
         if not required and not list(Path("/usr/lib").glob("*/lua/5.4/dbd/sqlite3.so")):
             self.skipTest("Prosody has no SQLite: apt-get install lua-dbi-sqlite3")
         super().setUp()
-
-
-class OperatorTests(ProsodyCase):
-    def test_generated(self) -> None:
-        """What `prosodyctl mod_invites generate` has printed works here."""
-        prosody = self.made()
-        uris = [
-            prosody.generate("--role", "team:lead", "--group", "one", "--group", "two"),
-            prosody.generate("--admin"),
-            prosody.generate("--reset", "boss"),
-        ]
-        self.done("import", "prosody", str(prosody.data))
-        for uri, username in zip(uris, ("nurse", "paris", "boss"), strict=True):
-            InternalTests.register(self, username, uri.rpartition("=")[2])  # type: ignore[arg-type]
-        accounts = {one["username"]: one for one in self.objects("account", "list")}
-        self.assertEqual(accounts["nurse"]["groups"], ["one", "two"])
-        self.assertEqual(accounts["nurse"]["roles"], ["team:lead"])
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import InvalidRequest, NotFound
@@ -82,6 +84,23 @@ class MeaningTests(FolderCase):
         self.assertEqual((invite.note, invite.uses_allowed), ("hi", None))
         self.assertEqual(invite.expires_at, datetime.fromtimestamp(LATER, UTC))
 
+    def test_roles(self) -> None:
+        """Roles are taken as Prosody 0.12 stores them, a table, and as 13 does, a list."""
+        for roles, expected in (
+            ({"b:x": True, "a": True, "c": False}, ("a", "b:x")),
+            ({1: "prosody:admin", 2: "b:x", 3: "a"}, ("prosody:admin", "b:x", "a")),
+            ({1: "a", 2: "a"}, ("a",)),
+            ({}, ()),
+        ):
+            self.assertEqual(self.one(additional_data={"roles": roles}).roles, expected)
+
+    @given(st.lists(st.text('ab:é"\\\n', min_size=1), unique=True))
+    def test_any_roles(self, roles: list[str]) -> None:
+        """A list and a table of the same roles mean the same."""
+        listed = self.one(additional_data={"roles": dict(enumerate(roles, 1))}).roles
+        table = self.one(additional_data={"roles": dict.fromkeys(roles, True)}).roles
+        self.assertEqual((list(listed), list(table)), (roles, sorted(roles)))
+
     def test_source(self) -> None:
         """Who made it is its inviter, if it was one of the domain's users."""
         for source, expected in (
@@ -128,6 +147,22 @@ class DatabaseTests(FolderCase):
         kinds = [one.invite.kind for one in self.found("example.org")]
         self.assertEqual(kinds, [Kind.ACCOUNT, Kind.ACCOUNT, Kind.CONTACT])
 
+    def test_roles(self) -> None:
+        """Roles are a list or a table in JSON, too; one that has none has an empty either."""
+        for stored, expected in (
+            (["prosody:admin", "b"], ("prosody:admin", "b")),
+            ({"prosody:admin": True, "b": True}, ("b", "prosody:admin")),
+            ({}, ()),
+            ([], ()),
+            (None, ()),
+        ):
+            more = {"roles": stored, "groups": []}
+            entry = {**ACCOUNT, "jid": "example.org", "additional_data": more}
+            self.store(("", "invite_token", TOKEN, "json", json.dumps(entry)))
+            (found,) = self.found("example.org")
+            self.assertEqual(found.invite.roles, expected)
+            (self.folder / "prosody.sqlite").unlink()
+
     def test_half_a_character(self) -> None:
         """A token may be any text that JSON can hold, although nobody can send it."""
         stored = {"\ud800": {**ACCOUNT, "jid": "example.org"}}
@@ -169,7 +204,11 @@ class DamageTests(FolderCase):
             ("expires", 1e300),
             ("reusable", 1),
             ("additional_data", {"groups": {"a": "b"}}),
-            ("additional_data", {"roles": {1: "admin"}}),
+            ("additional_data", {"roles": {1: "admin", "b": True}}),
+            ("additional_data", {"roles": {1: "admin", 3: "b"}}),
+            ("additional_data", {"roles": {"admin": "yes"}}),
+            ("additional_data", {"roles": {1: True}}),
+            ("additional_data", {"roles": "admin"}),
             ("additional_data", {"allow_reset": "a b"}),
             ("additional_data", 7),
         )

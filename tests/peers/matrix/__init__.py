@@ -1,0 +1,1 @@
+"""What each release of Prosody and ejabberd can, behind invitereg and beside it."""
