@@ -1,11 +1,9 @@
 """What a store and an account backend must do.
 
-All methods that touch a disk, a database or a network return Deferreds. Everything fails with
-`invitereg.errors.Unavailable` when the thing behind does not answer, and with `Overloaded`
-when too much work waits already.
-
-What a method of a store does, and what else it raises, is said where it is done: the table
-`invitereg.store.store.Store` names the job of each.
+All methods that touch a disk, a database or a network return Deferreds. All fail with
+`invitereg.errors.Unavailable` when what is behind does not answer, and with `Overloaded` when
+too much work waits already. What a method of a store does, and what else it raises, is said
+where it is done: the table `invitereg.store.store.Store` names the job of each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -231,6 +229,8 @@ class INoticeStore(Interface):
     def notices_after(number: int | None, at_most: int) -> Deferred[Sequence[Notice]]: ...
 
     def notices_of(domain: str, username: str) -> Deferred[Sequence[Notice]]: ...
+
+    def try_notices(numbers: Sequence[int]) -> Deferred[Sequence[int]]: ...
 
     def remove_notices(numbers: Sequence[int]) -> Deferred[None]: ...
 

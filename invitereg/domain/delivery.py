@@ -45,6 +45,10 @@ class Delivery:
         _send([s for s in ready if s.priority == best], message, to)
         return bool(ready)
 
+    def is_ready(self, domain: str, username: str) -> bool:
+        """Return whether an account has a session that takes the domain's own messages."""
+        return bool(self._ready(f"{username}@{domain}"))
+
     def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
         """Deliver the domain's own message to all sessions that take some; False if none do."""
         ready = self._ready(f"{username}@{domain}")

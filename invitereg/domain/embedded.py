@@ -33,7 +33,7 @@ class EmbeddedDomain:
         self.sessions = Sessions(store, sessions_per_account)
         self.delivery = Delivery(self.sessions)
         self.contacts = Contacts(domains, store, self.delivery, now)
-        self.teller = Teller(domains, store, self.delivery.to_all_ready, now)
+        self.teller = Teller(domains, store, self.delivery, now)
         self.presence = Presence(
             self.sessions, self.delivery, self.contacts, self.teller.arrived
         )

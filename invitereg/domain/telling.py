@@ -1,11 +1,13 @@
 """Tells accounts what they are to be told, as soon as somebody is there to read it.
 
 A notice is forgotten after it has been written to a session. A crash in between tells it once
-more at the next login, under the same id; so nothing is lost.
+more at the next login, under the same id, so nothing is lost; but not more often than
+`INoticeStore.try_notices` allows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
@@ -21,9 +23,17 @@ NS_DELAY = "urn:xmpp:delay"
 AT_ONCE = 100
 LATE = timedelta(seconds=10)
 KEPT = timedelta(days=90)
+MOST_NAMED = 5
 
-Deliver = Callable[[str, str, domish.Element], bool]
-"""Hands a message to the account of a domain and username; False if nobody is there."""
+
+class Deliverer(Protocol):
+    """Hands messages to the sessions of accounts, each given by domain and username."""
+
+    def is_ready(self, domain: str, username: str) -> bool:
+        """Return whether somebody is there."""
+
+    def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
+        """Deliver a message; False if nobody is there."""
 
 
 class Teller:
@@ -35,12 +45,12 @@ class Teller:
         self,
         domains: Mapping[str, Domain],
         store: INoticeStore,
-        deliver: Deliver,
+        delivery: Deliverer,
         now: Callable[[], datetime],
     ) -> None:
         self._domains = domains
         self._store = store
-        self._deliver = deliver
+        self._delivery = delivery
         self._now = now
         self._last: int | None = None
         self._told: set[int] = set()
@@ -84,19 +94,41 @@ class Teller:
         self._last = self._last or 0
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
-        told = [notice.number for notice in notices if self._is_told(notice)]
+        due = [one for one in notices if self._is_due(one)]
+        allowed = await self._store.try_notices([one.number for one in due])
+        told = [one.number for one in notices if one.number in self._told]
+        exhausted = [one for one in due if one.number not in allowed]
+        told += [one.number for one in due if one in exhausted or self._is_told(one)]
         # Not told again, however often they are read before the store has forgotten them.
         self._told.update(told)
         if told:
             await self._store.remove_notices(told)
         self._told.difference_update(told)
+        if exhausted:
+            self._log.warn("{given_up}", given_up=given_up(exhausted))
+
+    def _is_due(self, notice: Notice) -> bool:
+        """Return whether one is to be told now: it was not yet, and somebody is there."""
+        return notice.number not in self._told and self._delivery.is_ready(
+            notice.domain, notice.username
+        )
 
     def _is_told(self, notice: Notice) -> bool:
         """Tell one; True also if there is nothing to tell any more."""
-        if notice.number in self._told:
-            return True
         message = message_about(notice, self._domains, notice.use.domain, self._now())
-        return message is None or self._deliver(notice.domain, notice.username, message)
+        return message is None or self._delivery.to_all_ready(
+            notice.domain, notice.username, message
+        )
+
+
+def given_up(notices: Sequence[Notice]) -> str:
+    """Name in one line the accounts that are not sent these notices any more."""
+    whom = list(dict.fromkeys(f"{one.username}@{one.domain}" for one in notices))
+    more = " and others" if len(whom) > MOST_NAMED else ""
+    return (
+        f"gave up telling {', '.join(whom[:MOST_NAMED])}{more} of registrations "
+        f"({len(notices)} notices): each was sent as often as it may be, and never confirmed"
+    )
 
 
 def message_about(

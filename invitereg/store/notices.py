@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select
+from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.notices import Notice, NoticeKind
@@ -13,6 +13,8 @@ from invitereg.store.tables import Time, notices, uses
 
 MOST = 100
 """Registrations that one account can be told of later."""
+MOST_TRIES = 3
+"""How often a notice is sent, at most: one that nobody confirms would be sent for ever."""
 
 _THIS = (notices.c.domain == bindparam("of_domain")) & (
     notices.c.username == bindparam("of_username")
@@ -33,6 +35,15 @@ _DROP_OLDEST = delete(notices).where(
 )
 _FORGET = delete(notices).where(_THIS)
 _REMOVE = delete(notices).where(notices.c.number == bindparam("of_number"))
+_TRY = (
+    update(notices)
+    .where(
+        notices.c.number.in_(bindparam("numbers", expanding=True)),
+        notices.c.tries < MOST_TRIES,
+    )
+    .values(tries=notices.c.tries + 1)
+    .returning(notices.c.number)
+)
 _PURGE = delete(notices).where(
     notices.c.number.in_(
         select(notices.c.number)
@@ -98,6 +109,14 @@ def of(connection: Connection, domain: str, username: str) -> Sequence[Notice]:
     Of the registrations that it has not been told of, the latest `MOST` are kept.
     """
     return _notices(connection, _OF, {"of_domain": domain, "of_username": username})
+
+
+def count_try(connection: Connection, numbers: Sequence[int]) -> Sequence[int]:
+    """Count that notices are about to be sent.
+
+    Returns the numbers of those that may be: others were sent often enough, or are gone.
+    """
+    return connection.execute(_TRY, {"numbers": list(numbers)}).scalars().all()
 
 
 def remove(connection: Connection, numbers: Sequence[int]) -> None:

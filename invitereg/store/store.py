@@ -132,6 +132,7 @@ class Store:
     # What accounts are to be told.
     notices_after = read(notices.after)
     notices_of = read(notices.of)
+    try_notices = write(notices.count_try)
     remove_notices = write(notices.remove)
     purge_notices = write(notices.purge)
 

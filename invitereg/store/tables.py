@@ -202,6 +202,7 @@ notices = Table(
     Column("kind", Text, nullable=False),
     Column("use_seq", BigInteger, nullable=False),
     Column("at", Time, nullable=False),
+    Column("tries", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("domain", "username", "kind", "use_seq", name="notices_once"),
     Index("notices_age", "at"),
     sqlite_autoincrement=True,

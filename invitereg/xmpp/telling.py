@@ -2,7 +2,9 @@
 
 Its component writes to them, and the server keeps that for whoever is away. A notice is
 forgotten when the server has read it, which it proves by answering a ping (XEP-0199) that was
-sent after; until then it is told anew on each new connection, under the same id.
+sent after; until then it is told anew on each new connection, under the same id. A server that
+answers no ping may deliver all the same: a notice is given up when it was sent as often as
+`INoticeStore.try_notices` allows.
 """
 
 from collections import OrderedDict
@@ -17,7 +19,7 @@ from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
-from invitereg.domain.telling import message_about
+from invitereg.domain.telling import given_up, message_about
 from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog, named
 from invitereg.notices import Notice
@@ -26,6 +28,8 @@ from invitereg.server import PATIENCE_SECONDS, ServerFault
 
 AT_ONCE = 100
 """How many notices may be on their way, and the answers to how many are waited for."""
+
+_HINT = " by the server: `invitereg check --online` says why it does not answer"
 
 Ask = Callable[[domish.Element, float], Deferred[domish.Element]]
 """Sends a request, and returns its result; see `ComponentStream.ask`."""
@@ -83,16 +87,28 @@ class ComponentTeller(XMPPHandler):
             found = await self._store.notices_after(self._last, AT_ONCE)
             if line is not self._line:
                 return
-            for notice in found:
-                if notice.domain == self._domain:
-                    self._tell(notice)
-                self._last = notice.number
+            self._last = found[-1].number if found else self._last
+            await self._tell(line, [one for one in found if one.domain == self._domain])
             if len(found) < AT_ONCE:
                 break
         if self._sent:
             await self._confirm(line, sorted(self._sent))
 
-    def _tell(self, notice: Notice) -> None:
+    async def _tell(self, line: Any, notices: Sequence[Notice]) -> None:
+        """Send those that may be sent once more, and give up the others."""
+        if not notices:
+            return
+        allowed = await self._store.try_notices([one.number for one in notices])
+        if line is self._line:
+            for notice in notices:
+                if notice.number in allowed:
+                    self._send(notice)
+        exhausted = [one for one in notices if one.number not in allowed]
+        if exhausted:
+            await self._store.remove_notices([one.number for one in exhausted])
+            self._log.warn("{given_up}{hint}", given_up=given_up(exhausted), hint=_HINT)
+
+    def _send(self, notice: Notice) -> None:
         message = message_about(notice, self._domains, self._component, self._now(), None)
         self._sent.add(notice.number)
         if message is None:

@@ -62,6 +62,18 @@ class NoticeContract(StoreCase):
         (last,) = await self.store.notices_after(None, 10)
         self.assertEqual(last.number, 3)
 
+    async def test_tries(self) -> None:
+        """A notice may be sent three times; of one that is gone nothing is counted."""
+        for username in ("a", "b"):
+            await self.register(username, "romeo")
+        self.assertEqual(await self.store.try_notices([1]), [1])
+        for _ in range(2):
+            self.assertEqual(sorted(await self.store.try_notices([1, 2, 77])), [1, 2])
+        self.assertEqual(await self.store.try_notices([1, 2]), [2])
+        self.assertEqual(await self.store.try_notices([2, 1]), [])
+        self.assertEqual(await self.store.try_notices([]), [])
+        self.assertEqual(len(await self.told("romeo")), 2)
+
     async def test_remove(self) -> None:
         """What was told is not told again; numbers that are gone are no error."""
         for username in ("a", "b", "c"):

@@ -122,6 +122,31 @@ class ComponentTellerTests(ComponentStreamCase):
         self.successResultOf(telling)
         self.assertEqual(self.left(), [])
 
+    def test_never_confirmed(self):
+        """A server that answers no ping gets each notice three times, and no more."""
+        said = []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        self.register()
+        sent = []
+        for _ in range(6):
+            self.ready()
+            # As another process would go on after a restart: what counts is in the store.
+            self.teller.connectionInitialized()
+            telling = self.second()
+            sent += self.sent()
+            self.lose()
+            self.successResultOf(telling)
+            self.reactor.advance(5)
+        self.assertEqual(len(sent), 6)
+        self.assertEqual(len(set(sent)), 2)
+        self.assertEqual(self.left(), [])
+        self.assertEqual(self.left(OTHER), ["escalus"])
+        texts = [formatEvent(event) for event in said if "gave up" in formatEvent(event)]
+        self.assertEqual(len(texts), 1, texts)
+        self.assertIn(f"juliet@{DOMAIN}, romeo@{DOMAIN}", texts[0])
+        self.assertIn("check --online", texts[0])
+
     def test_slow(self):
         """A server that answers nothing for a while is not told the same again and again."""
         self.ready()

@@ -188,12 +188,46 @@ class WatcherTests(NoticeCase):
         (first,) = romeo.receive()
         self.assertSilent(self.available(resource="garden"))
         listener.store.remove_notices = working
-        deliver = listener.embedded.delivery.to_all_ready
-        restarted = Teller(listener.domains, listener.store, deliver, listener.now)
+        delivery = listener.embedded.delivery
+        restarted = Teller(listener.domains, listener.store, delivery, listener.now)
         restarted.arrived(DOMAIN, "romeo")
         (again,) = romeo.receive()
         self.assertEqual(again.toXml(), first.toXml())
         self.assertEqual(self.left(), 0)
+
+    def test_killed_again_and_again(self):
+        """What crashes keep from being forgotten is told three times, and no more."""
+        romeo, listener = self.available(), self.listener
+        self.register("juliet")
+
+        def failing(*_args):
+            raise Unavailable("id")
+
+        working, listener.store.remove_notices = listener.store.remove_notices, failing
+        delivery = listener.embedded.delivery
+        told = 0
+        for _ in range(5):
+            restarted = Teller(listener.domains, listener.store, delivery, listener.now)
+            restarted.arrived(DOMAIN, "romeo")
+            told += len(romeo.receive())
+        self.assertEqual(told, 3)
+        listener.store.remove_notices = working
+        Teller(listener.domains, listener.store, delivery, listener.now).arrived(
+            DOMAIN, "romeo"
+        )
+        self.assertSilent(romeo)
+        self.assertEqual(self.left(), 0)
+
+    def test_restarts_without_the_watcher(self):
+        """Restarts while nobody is there to read count for nothing."""
+        self.listener.add_account("romeo")
+        self.register("juliet")
+        for _ in range(5):
+            delivery = self.listener.embedded.delivery
+            Teller(
+                self.listener.domains, self.listener.store, delivery, self.listener.now
+            ).arrived(DOMAIN, "romeo")
+        self.assertEqual(len(self.available().receive()), 1)
 
     def test_own_registration(self):
         """A watcher is not told of themselves."""
