@@ -51,7 +51,7 @@ def make_accounts(configuration: Path, count: int, contacts: int) -> None:
     config = load(configuration, serving=False)
     database = open_database(config.data_dir, Inline())
     store, now = Store(database), datetime.now(UTC)
-    keys = derive_keys(SCRAM_SHA_256, PASSWORD, config.accounts.scram_iterations)
+    keys = derive_keys(SCRAM_SHA_256, PASSWORD, config.accounts[DOMAIN].scram_iterations)
     credentials = Credentials(keys=(keys,), changed_at=now)
     rows = []
     for number in range(count):

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -12,15 +13,13 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 
 from invitereg.accounts.bydomain import AccountsByDomain
-from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
+from invitereg.accounts.embedded import EmbeddedAccounts, scram_mechanisms
 from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
-from invitereg.config.changes import fixed_changes
+from invitereg.config.changes import fixed_changes, without_waiting
 from invitereg.config.doubts import DOUBT, policy_doubts
 from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.domain.embedded import EmbeddedDomain
@@ -28,10 +27,10 @@ from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
 from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle
-from invitereg.metrics import Meter
 from invitereg.notify import ServiceManager
 from invitereg.policy.authority import FORMER_ADMIN, former_admins
 from invitereg.policy.lookalikes import load_looks
+from invitereg.policy.values import Domain
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
@@ -44,7 +43,6 @@ from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.behind import servers_behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all
 from invitereg.xmpp.invites import invite_commands
-from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.sasl import PLAIN
 from invitereg.xmpp.streamcount import StreamCount
 
@@ -89,7 +87,7 @@ class InviteregService(Service):
         self._config = config
         self._reactor = reactor
         # Shared by all parts, and updated in place by `reload`.
-        self._domains = dict(config.domains)
+        self._domains: dict[str, Domain] = {}
         self._tls = dict(config.tls)
         self._certificates = Certificates(config.tls, [ALPN], self._now)
         self._web = WebService(config, self._domains, self._now, reactor)
@@ -102,6 +100,8 @@ class InviteregService(Service):
         self._ports = Ports(reactor, self._gate)
         self._database: Database | None = None
         self._streams: StreamCount | None = None
+        self._accounts = AccountsByDomain({})
+        self._store: Store | None = None
         self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
         self._behind: ServersBehind | None = None
@@ -143,9 +143,11 @@ class InviteregService(Service):
     def _put_together(self, database: Database) -> tuple[C2SDoor, ServersBehind, Upkeep]:
         """Make all parts, of which none does anything by itself yet, and listen."""
         meter = self._web.meter
-        store = Store(database)
+        self._store = store = Store(database)
         behind = self._make_behind(store)
-        accounts = AccountsByDomain(self._make_accounts(store, meter), behind.accounts)
+        accounts = self._accounts
+        accounts.backends.update(behind.accounts)
+        self._serve(self._config, store)
         registrar = Registrar(
             self._domains, store, accounts, self._now, self._config.keep_names, meter
         )
@@ -156,7 +158,8 @@ class InviteregService(Service):
         meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
         web = self._web.listeners(store, accounts, registrar)
         upkeep = self._make_upkeep(door, store, behind)
-        self._ports.listen(self._c2s_listeners(door), yielding=web)
+        c2s = self._config.c2s
+        self._ports.listen(door.listeners(c2s.listen, c2s.listen_tls), yielding=web)
         return door, behind, upkeep
 
     def _begin(self, door: C2SDoor, behind: ServersBehind, upkeep: Upkeep) -> None:
@@ -227,14 +230,18 @@ class InviteregService(Service):
         except (OSError, ValueError) as error:
             raise StartFailure(f"{config.path}: {error}") from None
 
-    def _make_accounts(self, store: Store, meter: Meter) -> EmbeddedAccounts:
-        iterations = self._config.accounts.scram_iterations
-        return EmbeddedAccounts(
-            store, self._threads, self._now, iterations, self._scram(), meter
-        )
+    def _serve(self, config: Config, store: Store) -> None:
+        """Begin to serve the domains of ``config``, or go on; what each needs comes first."""
+        accounts = self._accounts.backends
+        for name in config.accounts.keys() - accounts.keys():
+            parts = store, self._threads, self._now, self._web.meter
+            accounts[name] = EmbeddedAccounts.configured(config.accounts[name], *parts)
+        known = {**config.accounts, **self._config.accounts}
+        self._config = replace(self._config, accounts=known)
+        self._domains.update(config.domains)
 
-    def _scram(self) -> list[str]:
-        return [SCRAM_SHA_256, *([SCRAM_SHA_1] if self._config.accounts.scram_sha_1 else [])]
+    def _mechanisms(self, domain: str) -> list[str]:
+        return [*scram_mechanisms(self._config.accounts[domain]), PLAIN]
 
     def _make_door(
         self,
@@ -255,19 +262,12 @@ class InviteregService(Service):
                 UserInvites(issuer, store),
                 self._reactor.seconds,
             ),
-            mechanisms=[*self._scram(), PLAIN],
+            mechanisms=self._mechanisms,
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
             behind=servers_behind(self._config.upstreams, self._reactor),
         )
-
-    def _c2s_listeners(self, door: C2SDoor) -> list[tuple[str, Any]]:
-        secured = TLSMemoryBIOFactory(self._certificates, False, door.listener(Phase.SECURED))
-        clear, c2s = door.listener(Phase.CLEAR), self._config.c2s
-        return [(text, clear) for text in c2s.listen] + [
-            (text, secured) for text in c2s.listen_tls
-        ]
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
@@ -288,7 +288,7 @@ class InviteregService(Service):
 
     def _reload(self) -> None:
         try:
-            config = load(self._config.path)
+            config, waiting = without_waiting(load(self._config.path), self._domains)
             sites = sites_of(config)
             tls = {**self._tls, **config.tls}
             self._certificates.replace(tls)
@@ -299,14 +299,14 @@ class InviteregService(Service):
             return
         for jid in former_admins(self._domains, config.domains):
             self._log.warn(FORMER_ADMIN, jid=jid)
-        self._domains.update(config.domains)
+        if fixed := [*fixed_changes(self._config, config, self._domains), *waiting]:
+            self._log.warn("restart to change {keys}", keys=", ".join(fixed))
         self._gate.rate.limit = config.connections
         self._gate.trusted_proxies = config.trusted_proxies
         self._tls = tls
         self._web.replace(config, sites)
-        if fixed := fixed_changes(self._config, config, self._domains):
-            self._log.warn("restart to change {keys}", keys=", ".join(fixed))
-        if self._registrar is not None and self._upkeep is not None:
+        if self._store and self._registrar and self._upkeep:
+            self._serve(config, self._store)
             self._registrar.keep_names = config.keep_names
             self._upkeep.keep = keep_of(config)
         self._log.info("reloaded {path}", path=str(config.path))

@@ -15,16 +15,15 @@ class AccountsByDomain:
     """Hands each question to the backend of its domain.
 
     Attributes:
-        remote: the backends of the domains whose accounts another server keeps.
+        backends: by domain; one may be added while running. A domain that has none is not
+            served: to ask about it fails, and nothing is made for it anywhere.
     """
 
-    def __init__(self, own: IAccounts, remote: Mapping[str, IAccounts]) -> None:
-        """``own`` is the backend of all domains but those of ``remote``."""
-        self.remote = remote
-        self._own = own
+    def __init__(self, backends: Mapping[str, IAccounts]) -> None:
+        self.backends = dict(backends)
 
     def _of(self, domain: str) -> IAccounts:
-        return self.remote.get(domain, self._own)
+        return self.backends[domain]
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
         """See `IAccounts.redeem`."""

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from invitereg.accounts.scram import SCRAM_SHA_256, decoy_keys, derive_keys, fits
+from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256, decoy_keys, derive_keys, fits
+from invitereg.config.backendkeys import Accounts
 from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.metrics import Meter
 from invitereg.model import Credentials, ScramKeys, Use
@@ -19,6 +20,11 @@ class Work(Protocol):
 
     def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Call ``function`` where it does not block the reactor."""
+
+
+def scram_mechanisms(keys: Accounts) -> tuple[str, ...]:
+    """Return the SCRAM mechanisms that a domain's keys are stored for, the strongest first."""
+    return (SCRAM_SHA_256, SCRAM_SHA_1) if keys.scram_sha_1 else (SCRAM_SHA_256,)
 
 
 @implementer(IAccounts)
@@ -44,6 +50,18 @@ class EmbeddedAccounts:
         self._iterations = iterations
         self._meter = meter or Meter()
         self.mechanisms = tuple(mechanisms)
+
+    @classmethod
+    def configured(
+        cls,
+        keys: Accounts,
+        store: IStore,
+        work: Work,
+        now: Callable[[], datetime],
+        meter: Meter | None = None,
+    ) -> "EmbeddedAccounts":
+        """Return the backend of a domain as it is configured."""
+        return cls(store, work, now, keys.scram_iterations, scram_mechanisms(keys), meter)
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
         """See `IAccounts.redeem`."""

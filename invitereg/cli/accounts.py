@@ -55,7 +55,7 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
     """
     name = desk.domain(domain).name
     accounts = desk.run(desk.store.list_accounts(name))
-    if name in desk.accounts.remote:
+    if desk.is_remote(name):
         text = f"{name} has its accounts at another server: only those known here are listed."
         say(text, err=True)
     if as_json:

@@ -19,7 +19,6 @@ from zope.interface import implementer
 from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
 from invitereg.config import Config, load
 from invitereg.errors import NotFound, StoreError, Unavailable
 from invitereg.issuer import Issuer
@@ -44,23 +43,21 @@ class Desk:
     """
 
     def __init__(self, config: Config, database: Database, work: Inline) -> None:
-        scram = [SCRAM_SHA_256, *([SCRAM_SHA_1] if config.accounts.scram_sha_1 else [])]
-        iterations = config.accounts.scram_iterations
         self.store = Store(database)
-        own = EmbeddedAccounts(self.store, work, self.now, iterations, scram)
         self.accounts = AccountsByDomain(
-            own,
             {
-                domain: PostedAccounts(domain, self.store, self.now, time.sleep)
-                for domain, backend in config.backends.items()
-                if backend.accounts.backend != "embedded"
-            },
+                domain: EmbeddedAccounts.configured(keys, self.store, work, self.now)
+                if keys.embedded
+                else PostedAccounts(domain, self.store, self.now, time.sleep)
+                for domain, keys in config.accounts.items()
+            }
         )
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
         self.registrar = Registrar(
             config.domains, self.store, self.accounts, self.now, config.keep_names
         )
         self._domains = config.domains
+        self._kept = config.accounts
         self._errors: list[str] = []
 
     @classmethod
@@ -103,6 +100,10 @@ class Desk:
         except Unavailable as error:
             raise StoreError(self._errors[-1] if self._errors else str(error)) from None
         return outcomes[0]
+
+    def is_remote(self, domain: str) -> bool:
+        """Whether another server keeps a domain's accounts."""
+        return not self._kept[domain].embedded
 
     def domains(self) -> Iterable[Domain]:
         """All that are served."""

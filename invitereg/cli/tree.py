@@ -60,7 +60,7 @@ class _Fates:
         self.tree = Tree(history, usernames)
         self._there = frozenset(usernames)
         self._deleted = frozenset(deleted)
-        self._is_remote = domain in desk.accounts.remote
+        self._is_remote = desk.is_remote(domain)
 
     def is_deleted(self, member: Member) -> bool | None:
         """Whether the account is gone, also if somebody else has its name by now.

@@ -114,6 +114,11 @@ class Accounts(Section):
     token_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
     ca: Annotated[FilePath | None, BeforeValidator(given)] = None
 
+    @property
+    def embedded(self) -> bool:
+        """Whether invitereg keeps them itself."""
+        return self.backend == "embedded"
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Accounts":
         if self.backend == "ejabberd" and not self.url:

@@ -1,13 +1,52 @@
 """Finds which changes of the configuration take effect at a restart only."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TypeVar
 
 from invitereg.config.loading import Config
 
-_FIXED = ("data_dir", "store", "c2s", "accounts", "backends", "streams", "work_queue", "web")
+_FIXED = ("data_dir", "store", "c2s", "streams", "work_queue", "web")
+_FIXED_OF_DOMAINS = {
+    "accounts": "accounts",
+    "backends": "component",
+    "upstreams": "c2s.upstream",
+}
+Of = TypeVar("Of")
 
 
-def fixed_changes(running: Config, read: Config, served: Iterable[str]) -> list[str]:
+def without_waiting(read: Config, served: Collection[str]) -> tuple[Config, list[str]]:
+    """Take out of what was ``read`` the domains that can be served after a restart only.
+
+    The connections to a server behind are made at the start. A domain whose accounts are there
+    has nothing until then: whoever came would register, and could not log in afterwards.
+
+    Returns:
+        What can be served at once, and what is said of the domains that were taken out.
+    """
+    waiting = [
+        name
+        for name in read.domains
+        if name not in served and (name in read.upstreams or name in read.backends)
+    ]
+
+    def kept(section: Mapping[str, Of]) -> Mapping[str, Of]:
+        return MappingProxyType(
+            {name: value for name, value in section.items() if name not in waiting}
+        )
+
+    now = replace(
+        read,
+        domains=kept(read.domains),
+        sites=kept(read.sites),
+        tls=kept(read.tls),
+        accounts=kept(read.accounts),
+    )
+    return now, [f"domains (not served yet: {', '.join(waiting)})"] if waiting else []
+
+
+def fixed_changes(running: Config, read: Config, served: Collection[str]) -> list[str]:
     """Return the keys that differ in what was ``read``, and cannot change while it runs.
 
     Args:
@@ -16,8 +55,10 @@ def fixed_changes(running: Config, read: Config, served: Iterable[str]) -> list[
         served: the names of all domains that are served.
     """
     changed = [name for name in _FIXED if getattr(read, name) != getattr(running, name)]
+    for section, key in _FIXED_OF_DOMAINS.items():
+        before, after = getattr(running, section), getattr(read, section)
+        if any(after.get(name) != before.get(name) for name in served if name in read.domains):
+            changed.append(key)
     if removed := [name for name in served if name not in read.domains]:
         changed.append(f"domains (still served: {', '.join(removed)})")
-    if read.upstreams != running.upstreams and "c2s" not in changed:
-        changed.append("c2s.upstream")
     return changed

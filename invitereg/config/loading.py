@@ -59,7 +59,7 @@ class Config:
         data_dir: it need not exist yet.
         store: ``sqlite``.
         connections, streams, web_limits, work_queue: limits of the process, not of a domain.
-        accounts: how those are kept that invitereg keeps itself.
+        accounts: where those of each domain are kept, and how, by its name.
         backends: the server behind each domain that has one, by its name.
         keep_addresses, keep_invites, keep_names: None is for ever.
         web: where the sites are served.
@@ -75,7 +75,7 @@ class Config:
     data_dir: Path
     store: str
     c2s: C2s
-    accounts: Accounts
+    accounts: Mapping[str, Accounts]
     backends: Mapping[str, Backend]
     connections: Limit
     streams: StreamLimits
@@ -203,7 +203,7 @@ def _config(
         data_dir=file.data_dir,
         store=file.store,
         c2s=file.c2s,
-        accounts=file.accounts,
+        accounts=MappingProxyType({name: keys.accounts for name, keys in domains.items()}),
         backends=MappingProxyType(
             {
                 name: Backend(keys.accounts, keys.component)

@@ -1,6 +1,6 @@
 """The c2s door: listens for clients and gives every stream its handlers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
     STREAM_AUTHD_EVENT,
@@ -55,6 +56,7 @@ class C2SDoor:
     """What all listeners for clients share.
 
     Attributes:
+        mechanisms: those of SASL that a domain offers, by its name; the strongest first.
         failed_logins: what the log is told about them.
         refusals: what the log is told about streams that are closed.
         unread: how much waits for the clients of all listeners.
@@ -68,7 +70,7 @@ class C2SDoor:
     throttle: LoginThrottle
     embedded: EmbeddedDomain
     commands: AdHocCommands
-    mechanisms: Sequence[str]
+    mechanisms: Callable[[str], Sequence[str]]
     streams: StreamCount
     tls: Any
     reactor: Any
@@ -87,6 +89,14 @@ class C2SDoor:
     def logs(self) -> Sequence[RefusalLog]:
         """What is to be summed up every minute."""
         return self.registrar.refusals, self.failed_logins, self.refusals
+
+    def listeners(
+        self, listen: Iterable[str], listen_tls: Iterable[str]
+    ) -> list[tuple[str, Any]]:
+        """Return what answers at each endpoint, with STARTTLS or with TLS at once."""
+        clear = self.listener(Phase.CLEAR)
+        secured = TLSMemoryBIOFactory(self.tls, False, self.listener(Phase.SECURED))
+        return [(text, clear) for text in listen] + [(text, secured) for text in listen_tls]
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
         """A factory for one listener, whose streams start in ``first_phase``."""
@@ -123,7 +133,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         super().__init__()
         self._door = door
         self._first_phase = first_phase
-        self._features = {phase: _features(phase, door.mechanisms) for phase in Phase}
+        self._features: dict[tuple[Phase, tuple[str, ...]], str] = {}
         self.addBootstrap(STREAM_CONNECTED_EVENT, self._connected)
         self.reactor = door.reactor
         self.budgets = door.budgets
@@ -148,9 +158,12 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The server behind a domain, if there is one."""
         return self._door.behind.get(domain)
 
-    def features(self, phase: Phase) -> str:
-        """The stream features of a phase, serialized."""
-        return self._features[phase]
+    def features(self, phase: Phase, domain: str) -> str:
+        """Return the stream features of a phase at a domain, serialized."""
+        mechanisms = tuple(self._door.mechanisms(domain))
+        if (phase, mechanisms) not in self._features:
+            self._features[phase, mechanisms] = _features(phase, mechanisms)
+        return self._features[phase, mechanisms]
 
     @property
     def router(self) -> Router:

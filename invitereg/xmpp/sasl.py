@@ -188,7 +188,7 @@ class SaslHandler(XMPPHandler):
         self,
         accounts: IAccounts,
         throttle: LoginThrottle,
-        mechanisms: Sequence[str],
+        mechanisms: Callable[[str], Sequence[str]],
         failed_logins: RefusalLog,
     ) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class SaslHandler(XMPPHandler):
 
     def _begin(self, mechanism: str) -> Exchange | None:
         login = Login(self.xmlstream, self._accounts, self._throttle)
-        if mechanism not in self._mechanisms:
+        if mechanism not in self._mechanisms(self.xmlstream.domain.name):
             return None
         return PlainExchange(login) if mechanism == PLAIN else ScramExchange(login, mechanism)
 

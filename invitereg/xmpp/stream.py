@@ -228,7 +228,7 @@ class ClientStream(XmlStream):
 
     def _answer_header(self) -> None:
         self.sendHeader()
-        self.send(self.factory.features(self.phase))
+        self.send(self.factory.features(self.phase, self.domain.name))
 
     def sendHeader(self) -> None:
         """Open our direction of the stream (RFC 6120 §4.7)."""

@@ -192,7 +192,7 @@ class ValueTests(ConfigCase):
         """The three ways to write true are true."""
         for word in ("true", "True", "TRUE"):
             config = self.loaded(f"domain: example.com\naccounts: {{scram_sha_1: {word}}}")
-            self.assertIs(config.accounts.scram_sha_1, True)
+            self.assertIs(config.accounts["example.com"].scram_sha_1, True)
 
     def test_numbers(self) -> None:
         """Decimal numbers are read; everything else that looks like one is refused."""

@@ -240,8 +240,8 @@ class Operator:
         self._secrets = service.secrets
         self.database = open_database(config.data_dir, work)
         self.store = Store(self.database)
-        iterations = config.accounts.scram_iterations
-        self.accounts = EmbeddedAccounts(self.store, work, self.now, iterations)
+        keys = next(iter(config.accounts.values()))
+        self.accounts = EmbeddedAccounts.configured(keys, self.store, work, self.now)
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
         self.registrar = Registrar(config.domains, self.store, self.accounts, self.now)
 

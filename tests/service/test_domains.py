@@ -1,14 +1,16 @@
 """One service for several domains."""
 
 import asyncio
+import re
 import ssl
 
 from invitereg.selfsigned import write_certificate
-from tests.service.running import DOMAIN, Service, within_bounds
+from tests.service.running import DOMAIN, Service, until, within_bounds
 from tests.service.test_process import ProcessCase
 from tests.service.wire import HEADER, Wire
 
 OTHER = "other.localhost"
+MECHANISM = "{urn:ietf:params:xml:ns:xmpp-sasl}mechanism"
 
 
 class DomainsTests(ProcessCase):
@@ -41,13 +43,13 @@ class DomainsTests(ProcessCase):
         wire = Wire(*await within_bounds(opening))
         self.addCleanup(wire.close)
         wire.header = HEADER.replace(f"to='{DOMAIN}'", f"to='{domain}'")
-        await wire.open()
+        self.features = await wire.open()
         if starttls:
             await wire.ask("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
             # No name by SNI, as some clients: what it said in its header is enough.
             context.check_hostname = False
             await within_bounds(wire._writer.start_tls(context))
-            await wire.open()
+            self.features = await wire.open()
         return wire
 
     async def test_certificates_and_policies(self) -> None:
@@ -101,4 +103,48 @@ class DomainsTests(ProcessCase):
         answer = await within_bounds(reader.readuntil(b"</stream:features>"))
         self.assertIn(b'from="third.localhost"', answer)
         writer.close()
+        self.assertStops(service)
+
+    async def test_added_with_a_server(self) -> None:
+        """A reload serves no domain whose accounts are at a server not connected to yet."""
+        service = self.two_domains()
+        third = "third.localhost"
+        text = service.config.read_text()
+        behind = (
+            "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}",
+            "c2s: {upstream: {connect: 'tcp:127.0.0.1:9'}}, "
+            "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}",
+        )
+        assert service._process is not None
+        said = rf"restart to change domains \(not served yet: {third}\)"
+        for count, keys in enumerate(behind, 1):
+
+            def told(count: int = count) -> bool:
+                return len(re.findall(said, service.log_text())) == count
+
+            added = text.replace(f"  {DOMAIN}:\n", f"  {DOMAIN}:\n  {third}: {{{keys}}}\n")
+            service.config.write_text(added)
+            service._process.send_signal(1)
+            await until(told, "it is not said that a restart is needed")
+            reader, writer = await within_bounds(
+                asyncio.open_connection("127.0.0.1", service.port)
+            )
+            writer.write(HEADER.replace(DOMAIN, third).encode())
+            self.assertIn(b"<host-unknown", await within_bounds(reader.read()))
+            writer.close()
+        self.assertStops(service)
+
+    async def test_own_way_to_keep_passwords(self) -> None:
+        """How a domain keeps passwords holds for it, and for no other."""
+        service = self.two_domains()
+        text = service.config.read_text()
+        own = f"  {OTHER}:\n    accounts: {{scram_iterations: 5000, scram_sha_1: true}}\n"
+        service.stop()
+        service.config.write_text(text.replace(f"  {OTHER}:\n", own))
+        service.start()
+        for domain, offered in ((DOMAIN, ["SCRAM-SHA-256", "PLAIN"]), (OTHER, None)):
+            await self.connect(service, domain)
+            expected = offered or ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]
+            mechanisms = [element.text for element in self.features.iter(MECHANISM)]
+            self.assertEqual(mechanisms, expected)
         self.assertStops(service)

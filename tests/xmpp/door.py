@@ -113,7 +113,7 @@ class Listener:
                 UserInvites(Issuer(self.domains, store, accounts, self.now), store),
                 self.clock.seconds,
             ),
-            mechanisms=mechanisms,
+            mechanisms=lambda _domain: mechanisms,
             streams=StreamCount(*streams),
             tls=Certificates(),
             reactor=self.clock,
