@@ -74,7 +74,7 @@ def registration_counters(
     accounts at it could register more in their turn.
     """
     limits = policy.limits
-    if origin is None or limits.allowlisted(origin):
+    if limits.allowlisted(origin):
         return ()
     if isinstance(origin, Sender):
         origin = Sender(guesser=origin.server, server=origin.server)
@@ -113,10 +113,12 @@ def account_counter(policy: Policy, username: str) -> Counter:
 def _nested(
     name: str, limits: Limits, origin: Origin | None, limit: Limit, prefix: str = ""
 ) -> tuple[Counter, ...]:
-    """Return a counter for each network that ``origin`` is counted in.
+    """Return a counter for each network that ``origin`` is counted in; none without an address.
 
     ``limit`` is that of a single network; ``prefix`` says of what in a network.
     """
+    if origin is None:
+        return ()
     return tuple(
         Counter(
             name=name,
