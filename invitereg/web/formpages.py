@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invitereg.errors import InvalidInvite, Refused
-from invitereg.model import Invite, Kind
+from invitereg.errors import InvalidInvite, Refused, UsernameTaken
+from invitereg.model import Invite, Kind, localpart_or_none
 from invitereg.registrar import Registrar
 from invitereg.web import forms
 from invitereg.web.answers import Answers
@@ -59,8 +59,8 @@ class FormPages:
         """Do what a form asks for, and send the browser on to what came of it.
 
         Raises:
-            Refused: the invitation is not valid any more; what else is wrong is said beside
-                the field.
+            Refused: the invitation is not valid any more, and not because of this browser;
+                what else is wrong is said beside the field.
             NoForm: the body is none.
         """
         entry, browser = Entry(request.served.domain, token), forms.browser(request)
@@ -70,22 +70,42 @@ class FormPages:
             request.setResponseCode(403)
             attempt = Attempt(fields, self._foreign(request))
             return await self.form(request, invite, token, attempt)
-        finished = self._forms.finished(entry, browser, fields)
-        invite = None if finished else await self._invite(request, token)
         try:
-            single = invite is not None and invite.uses_allowed == 1
-            username = finished or await self._forms.submit(
-                entry, request.client, browser, fields, single=single
-            )
-        except InvalidInvite:
-            raise
+            outcome = await self._forms.submit(entry, request.client, browser, fields)
         except Refused as refusal:
-            request.setResponseCode(status_of(refusal))
-            say_when(request.responseHeaders, refusal)
-            translate = reader(request).catalogue.gettext
-            problem = complaint(refusal, self._answers.domain(request).policy, translate)
-            return await self.form(request, invite, token, Attempt(fields, problem))
-        return await self._finish(request, token, username, invite, fields.get("app", ""))
+            return await self._not_taken(request, token, browser, fields, refusal)
+        return await self._finish(request, token, outcome, fields.get("app", ""))
+
+    async def _not_taken(
+        self,
+        request: WebRequest,
+        token: str | None,
+        browser: forms.Browser,
+        fields: Mapping[str, str],
+        refusal: Refused,
+    ) -> bytes:
+        """Answer with the form and what is wrong, or with what it has done before."""
+        before = await self._before(request, token, browser)
+        if before is not None and _is_over(refusal, before, fields):
+            await self._prove(request, token, before)  # its first answer may have got lost
+            request.setResponseCode(409)
+            page = _page(token, "done")
+            return self._answers.page(request, "already.html", page=page, before=before)
+        invite = await self._invite(request, token)
+        request.setResponseCode(status_of(refusal))
+        say_when(request.responseHeaders, refusal)
+        translate = reader(request).catalogue.gettext
+        problem = complaint(refusal, self._answers.domain(request).policy, translate)
+        return await self.form(request, invite, token, Attempt(fields, problem))
+
+    async def _before(
+        self, request: WebRequest, token: str | None, browser: forms.Browser
+    ) -> forms.Proof | None:
+        """Return what this browser has done with this form, in its cookie or on its way."""
+        outcome = self._forms.last(Entry(request.served.domain, token), browser)
+        if outcome is None:
+            return await self.proof(request, token)
+        return _proof(request, outcome, "")
 
     async def form(
         self, request: WebRequest, invite: Invite | None, token: str | None, attempt: Attempt
@@ -141,20 +161,15 @@ class FormPages:
         return forms.proof(await self._signing(), request, form)
 
     async def _finish(
-        self,
-        request: WebRequest,
-        token: str | None,
-        username: str,
-        invite: Invite | None,
-        app: str,
+        self, request: WebRequest, token: str | None, outcome: forms.Outcome, app: str
     ) -> bytes:
-        proof, address = await self.proof(request, token), f"{username}@{request.served.domain}"
-        if proof is None or proof.address != address:
-            proof = forms.Proof(address, invite.kind if invite else Kind.ACCOUNT, app)
+        await self._prove(request, token, _proof(request, outcome, app))
+        return self._answers.see_other(request, _page(token, "done"))
+
+    async def _prove(self, request: WebRequest, token: str | None, proof: forms.Proof) -> None:
         form, path = Entry(request.served.domain, token).name, _page(token, "")
         signer = await self._signing()
         forms.prove(signer, request, form, proof, request.served.path(path))
-        return self._answers.see_other(request, _page(token, "done"))
 
     async def _invite(self, request: WebRequest, token: str | None) -> Invite | None:
         entry, scripted = Entry(request.served.domain, token), is_scripted(request)
@@ -178,6 +193,19 @@ class FormPages:
         if self._signer is None:
             self._signer = Signer(await self._registrar.signing_key())
         return self._signer
+
+
+def _proof(request: WebRequest, outcome: forms.Outcome, app: str) -> forms.Proof:
+    address = f"{outcome.username}@{request.served.domain}"
+    return forms.Proof(address, outcome.kind, app)
+
+
+def _is_over(refusal: Refused, before: forms.Proof, fields: Mapping[str, str]) -> bool:
+    """Whether a form is refused because of what the same browser has done with it before."""
+    if isinstance(refusal, UsernameTaken):
+        username = before.address.rpartition("@")[0]
+        return localpart_or_none(fields.get("username", "").strip()) == username
+    return isinstance(refusal, InvalidInvite)
 
 
 def _page(token: str | None, name: str) -> str:

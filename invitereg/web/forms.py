@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
+from weakref import WeakValueDictionary
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from invitereg.model import Kind
@@ -130,60 +131,89 @@ def prove(signer: Signer, request: WebRequest, form: str, proof: Proof, path: st
     set_cookie(request, DONE_COOKIE, text, path)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a form.
+
+    Attributes:
+        username: the account's.
+        kind: RESET where a new password was set.
+    """
+
+    username: str
+    kind: Kind
+
+
 class Once:
-    """Does a thing once, however often the same browser asks for it at the same time.
+    """Does each submission of a form once, however often the same browser sends it.
 
     A double click sends a form twice, and the browser only waits for the second answer. Both
-    get the outcome of the first; so do later ones, until it is forgotten.
+    get the outcome of the first, as do later ones until it is forgotten. A submission with
+    other values is another one: it is done after those that the browser has sent before.
     """
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
-        self._known: OrderedDict[tuple[str, ...], tuple[float, list[Deferred[str]] | str]]
-        self._known = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], tuple[float, Outcome]] = OrderedDict()
+        self._turns: WeakValueDictionary[tuple[str, ...], DeferredLock] = WeakValueDictionary()
 
     async def done(
-        self, key: tuple[str, ...], work: Callable[[], Coroutine[Any, Any, str]]
-    ) -> str:
-        """The outcome of ``work``, now or when it was last done for ``key``.
+        self,
+        form: tuple[str, ...],
+        submission: str,
+        work: Callable[[], Coroutine[Any, Any, Outcome]],
+    ) -> Outcome:
+        """Return the outcome of ``work``, done now or when this submission was last sent.
 
         What fails is not remembered: it may be tried again. It goes on even if nobody waits
         any more: half a registration helps nobody.
+
+        Args:
+            form: the browser, and the form that it was shown.
+            submission: tells apart what was filled in.
+            work: registers, or sets the password.
         """
-        self._forget()
-        known = self._known.get(key)
-        if known is not None and isinstance(known[1], str):
-            return known[1]
-        waiting: list[Deferred[str]] = known[1] if known and isinstance(known[1], list) else []
-        outcome: Deferred[str] = Deferred()
-        waiting.append(outcome)
-        if known is None:
-            self._known[key] = (self._clock.seconds(), waiting)
-            Deferred.fromCoroutine(work()).addBoth(self._tell, key, waiting)
+        outcome: Deferred[Outcome] = Deferred()
+        doing = Deferred.fromCoroutine(self._in_turn(form, submission, work))
+        doing.addBoth(_tell, outcome)
         return await outcome
 
-    def recall(self, key: tuple[str, ...]) -> str | None:
-        """What came of it, if it was done and is not forgotten."""
+    def recall(self, form: tuple[str, ...], submission: str = "") -> Outcome | None:
+        """Return what came of a submission, or of the form's last one; None if forgotten."""
         self._forget()
-        known = self._known.get(key)
-        return known[1] if known is not None and isinstance(known[1], str) else None
+        known = self._known.get((*form, submission))
+        return known[1] if known else None
 
-    def _tell(
-        self, result: str | Failure, key: tuple[str, ...], waiting: list[Deferred[str]]
-    ) -> None:
-        if isinstance(result, str):
-            self._known[key] = (self._clock.seconds(), result)
-        else:
-            del self._known[key]
-        for outcome in waiting:
-            if not outcome.called:  # it is, where the client is gone
-                outcome.callback(result)
+    async def _in_turn(
+        self,
+        form: tuple[str, ...],
+        submission: str,
+        work: Callable[[], Coroutine[Any, Any, Outcome]],
+    ) -> Outcome:
+        turn = self._turns.get(form) or self._turns.setdefault(form, DeferredLock())
+        await turn.acquire()
+        try:
+            known = self.recall(form, submission)
+            return known or self._remember(form, submission, await work())
+        finally:
+            turn.release()
+
+    def _remember(self, form: tuple[str, ...], submission: str, outcome: Outcome) -> Outcome:
+        for key in ((*form, submission), (*form, "")):
+            self._known[key] = (self._clock.seconds(), outcome)
+            self._known.move_to_end(key)
+        return outcome
 
     def _forget(self) -> None:
         until = self._clock.seconds() - REMEMBERED_SECONDS
         while self._known:
-            key, (since, state) = next(iter(self._known.items()))
-            full = len(self._known) > _REMEMBERED
-            if isinstance(state, list) or (since > until and not full):
+            key, (since, _outcome) = next(iter(self._known.items()))
+            if since > until and len(self._known) <= _REMEMBERED:
                 return
             del self._known[key]
+
+
+def _tell(result: Outcome | Failure, outcome: Deferred[Outcome]) -> None:
+    """Hand a result on, unless the client is gone."""
+    if not outcome.called:
+        outcome.callback(result)

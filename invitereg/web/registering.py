@@ -1,13 +1,16 @@
 """Registering, and setting a new password, by a form."""
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from invitereg.errors import Refused
-from invitereg.model import Kind, prepare_localpart
+from invitereg.model import Kind
 from invitereg.policy.values import Address
 from invitereg.registrar import Grant, Registrar, Submission
-from invitereg.web.forms import Browser, Once
+from invitereg.web.forms import Browser, Once, Outcome
+
+_ASIDE = ("form", "app")
+"""Fields of a form that are not about the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +53,34 @@ class FormRegistrar:
             entry.domain, address, entry.token, scripted=scripted
         )
 
-    def finished(self, entry: Entry, browser: Browser, fields: Mapping[str, str]) -> str | None:
-        """The username for which this browser has sent this form already, if it has."""
-        keys = (_key(entry, browser, fields, single=single) for single in (True, False))
-        return next(filter(None, map(self._once.recall, keys)), None)
-
     async def submit(
-        self,
-        entry: Entry,
-        address: Address,
-        browser: Browser,
-        fields: Mapping[str, str],
-        *,
-        single: bool,
-    ) -> str:
-        """Register, or set the password; returns the username.
-
-        ``single`` is a token that is good for one account only: whatever name is sent with it
-        next, it is the same attempt.
+        self, entry: Entry, address: Address, browser: Browser, fields: Mapping[str, str]
+    ) -> Outcome:
+        """Register, or set the password; the same submission again has the same outcome.
 
         Raises:
             Refused: as `Registrar.preauthorise` and `Registrar.redeem`.
         """
 
-        async def work() -> str:
+        async def work() -> Outcome:
             return await self._redeem(entry, address, fields)
 
-        key = _key(entry, browser, fields, single=single)
-        return await self._once.done(key, work)
+        return await self._once.done(_form(entry, browser), _submission(browser, fields), work)
 
-    async def _redeem(self, entry: Entry, address: Address, fields: Mapping[str, str]) -> str:
+    def last(self, entry: Entry, browser: Browser) -> Outcome | None:
+        """Return what this browser has last done with this form; None if nobody remembers."""
+        return self._once.recall(_form(entry, browser))
+
+    async def _redeem(
+        self, entry: Entry, address: Address, fields: Mapping[str, str]
+    ) -> Outcome:
         values = dict(fields)
         grant = None
         if entry.token is not None:
             grant = await self._registrar.preauthorise(entry.domain, address, entry.token)
-        fixed = grant.invite.username if grant and grant.invite.kind is Kind.RESET else None
-        return await self._registrar.redeem(
+        kind = grant.invite.kind if grant else Kind.ACCOUNT
+        fixed = grant.invite.username if grant and kind is Kind.RESET else None
+        username = await self._registrar.redeem(
             Submission(
                 domain=entry.domain,
                 door="web",
@@ -96,16 +91,14 @@ class FormRegistrar:
                 grant=grant,
             )
         )
+        return Outcome(username, kind)
 
 
-def _key(
-    entry: Entry, browser: Browser, fields: Mapping[str, str], *, single: bool
-) -> tuple[str, ...]:
-    """What the same attempt has in common; where there may be several, it is the username."""
-    if single:
-        return (browser.secret, entry.name)
-    try:
-        username = prepare_localpart(fields.get("username", "").strip())
-    except Refused:
-        username = ""
-    return (browser.secret, entry.name, username)
+def _form(entry: Entry, browser: Browser) -> tuple[str, ...]:
+    return (browser.secret, entry.name)
+
+
+def _submission(browser: Browser, fields: Mapping[str, str]) -> str:
+    """Return a digest of what was filled in, from which nobody learns the password."""
+    filled = sorted((name, text) for name, text in fields.items() if name not in _ASIDE)
+    return hmac.new(browser.secret.encode(), repr(filled).encode(), "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
+from invitereg.web.forms import REMEMBERED_SECONDS
 from invitereg.web.pages import Pages
 from invitereg.web.registering import Entry
 from invitereg.web.signing import Signer
@@ -40,6 +42,24 @@ class FormCase(WebCase):
         shown = inputs(answer.body)[field]
         self.assertEqual(shown["aria-invalid"], "true")
         self.assertIn(f"{field}-error", shown["aria-describedby"].split())
+
+    def held_up(self) -> tuple[Deferred[None], Deferred[None]]:
+        """Registrations begin, which fires the first, and go on when the second fires."""
+        begun: Deferred[None] = Deferred()
+        going: Deferred[None] = Deferred()
+        redeem = self.accounts.redeem
+
+        async def slowly(*args: Any) -> None:
+            begun.callback(None)
+            await going
+            await redeem(*args)
+
+        self.patch(self.accounts, "redeem", lambda *args: Deferred.fromCoroutine(slowly(*args)))
+        return begun, going
+
+    def restart(self) -> None:
+        """Let another process answer, on the same store."""
+        self.door._pages = Pages(self.domains, self.registrar, self.clock).resource()
 
     async def password_of(self, username: str, password: str = PASSWORD) -> bool:
         return (await self.accounts.check_password(DOMAIN, username, password)) is not None
@@ -140,10 +160,6 @@ class RegistrationTests(FormCase):
         self.restart()
         page = await person.open(path.removesuffix("register") + "done")
         self.assertIn("juliet<wbr>@example.com", page.body)
-
-    def restart(self) -> None:
-        """Let another process answer, on the same store."""
-        self.door._pages = Pages(self.domains, self.registrar, self.clock).resource()
 
     async def test_fixed_name(self) -> None:
         """A name that the invite fixes is filled in, and no other is taken."""
@@ -269,16 +285,47 @@ class OnceTests(FormCase):
         self.assertEqual(await self.usernames(), ["juliet"])
 
     async def test_second_tab(self) -> None:
-        """Another tab of the same browser is told what the first has done."""
+        """Another tab of the same browser is told what the first one has done."""
+        for changed in ({"username": "nurse"}, {"password": "another one now"}):
+            person, path = await self.at_form()
+            first, name = person.page, f"juliet{len(await self.usernames())}"
+            good = {"username": name, "password": PASSWORD}
+            await person.send(path, **good)
+            person.page = first
+            answer = await person.send(path, **{**good, **changed})
+            await self.assertAlready(person, answer, name)
+            self.assertTrue(await self.password_of(name))
+        self.assertEqual(sorted(await self.usernames()), ["juliet0", "juliet1"])
+
+    async def assertAlready(self, person: Person, answer: Any, name: str) -> None:
+        """The page says what was done before, and leads on to it."""
+        self.assertEqual(answer.code, 409)
+        self.assertIn("<h1>You have an account already</h1>", answer.body)
+        self.assertIn(f"{name}<wbr>@example.com", answer.body)
+        onward = re.findall(r'class="button" href="([^"]+)"', answer.body)
+        page = await person.open(*onward)
+        self.assertIn("Welcome to Example Chat!", page.body)
+        self.assertIn(f"{name}<wbr>@example.com", page.body)
+
+    async def test_after_a_restart(self) -> None:
+        """A service that remembers nothing says the same, by the cookie."""
         person, path = await self.at_form()
-        first = person.page
+        form = person.page
         await person.send(path, username="juliet", password=PASSWORD)
-        person.page = first
+        self.restart()
+        person.page = form
         answer = await person.send(path, username="nurse", password=PASSWORD)
-        self.assertEqual(answer.code, 303)
-        page = await person.open(self.header(answer, "location"))
-        self.assertIn("juliet<wbr>@example.com", page.body)
-        self.assertEqual(await self.usernames(), ["juliet"])
+        await self.assertAlready(person, answer, "juliet")
+
+    async def test_long_after(self) -> None:
+        """When nobody remembers any more, the same form again is answered in the same way."""
+        person, path = await self.at_form()
+        form = person.page
+        for _time in range(2):
+            person.page = form
+            answer = await person.send(path, username="juliet", password=PASSWORD)
+            self.clock.advance(REMEMBERED_SECONDS + 1)
+        await self.assertAlready(person, answer, "juliet")
 
     async def test_several_people(self) -> None:
         """An invite for several registers one after the other in the same browser."""
@@ -297,16 +344,38 @@ class OnceTests(FormCase):
         self.assertEqual(sorted(await self.usernames()), ["juliet", "nurse", "tybalt"])
 
     async def test_name_changed_while_it_is_made(self) -> None:
-        """Who presses the button again with another name gets the account that is made."""
+        """Who presses the button again with another name is told which account was made."""
+        person, path = await self.at_form()
+        begun, going = self.held_up()
+        form, answers = person.page, []
+        for name in ("juliet", "nurse"):
+            person.page = form
+            sent = person.send(path, username=name, password=PASSWORD)
+            answers.append(Deferred.fromCoroutine(sent))
+            await begun
+        going.callback(None)
+        first, second = await gatherResults(answers)
+        self.assertEqual(first.code, 303)
+        person.cookies.pop("invitereg_done")  # a browser may drop an answer that is overtaken
+        person.page = second
+        for line in second.headers.getRawHeaders("set-cookie", []):
+            name, _, value = line.split("; ")[0].partition("=")
+            person.cookies[name] = ("/", value)
+        await self.assertAlready(person, second, "juliet")
+        self.assertEqual(await self.usernames(), ["juliet"])
+
+    async def test_corrected_while_it_is_refused(self) -> None:
+        """Who corrects the form while the server still thinks gets the answer to that one."""
+        await self.account("mercutio")
         person, path = await self.at_form()
         answers = await gatherResults(
             [
                 Deferred.fromCoroutine(person.send(path, username=name, password=PASSWORD))
-                for name in ("juliet", "nurse")
+                for name in ("mercutio", "juliet")
             ]
         )
-        self.assertEqual([answer.code for answer in answers], [303, 303])
-        self.assertEqual(len(await self.usernames()), 1)
+        self.assertEqual([answer.code for answer in answers], [409, 303])
+        self.assertEqual(sorted(await self.usernames()), ["juliet", "mercutio"])
 
     async def test_another_browser(self) -> None:
         """Another browser with the same token is told that it is over."""
@@ -331,21 +400,14 @@ class GoneTests(FormCase):
     async def test_hung_up(self) -> None:
         """Who hangs up while the account is made has it all the same, and finds it later."""
         person, path = await self.at_form()
-        begun: Deferred[None] = Deferred()
-        going: Deferred[None] = Deferred()
+        begun, going = self.held_up()
         gone: Deferred[None] = Deferred()
-        redeem, lost = self.accounts.redeem, Channel.connectionLost
-
-        async def slowly(*args: Any) -> None:
-            begun.callback(None)
-            await going
-            await redeem(*args)
+        lost = Channel.connectionLost
 
         def noticed(channel: Channel, *args: Any) -> None:
             lost(channel, *args)
             gone.callback(None)
 
-        self.patch(self.accounts, "redeem", lambda *args: Deferred.fromCoroutine(slowly(*args)))
         form = person.page
         sent = Deferred.fromCoroutine(person.send(path, username="juliet", password=PASSWORD))
         sent.addErrback(lambda _failure: None)
@@ -453,6 +515,31 @@ class ResetTests(FormCase):
         self.assertTrue(await self.password_of("juliet", "a new and better one"))
         self.assertEqual((await Person(self).open(path)).code, 404)
 
+    async def test_second_password(self) -> None:
+        """Another password sent with the same link is said not to be set, as it is not."""
+        person, path = await self.resetting()
+        form = person.page
+        await person.send(path, password="a new and better one")
+        person.page = form
+        answer = await person.send(path, password="the better one of both")
+        self.assertEqual(answer.code, 409)
+        self.assertIn("<h1>This password was not set</h1>", answer.body)
+        self.assertIn("juliet<wbr>@example.com", answer.body)
+        self.assertTrue(await self.password_of("juliet", "a new and better one"))
+        page = await person.open(path.removesuffix("reset") + "done")
+        self.assertIn("Your password is set", page.body)
+
+    async def test_double_click(self) -> None:
+        """Both clicks end on "Your password is set", also without the cookie of the first."""
+        person, path = await self.resetting()
+        form, known = person.page, dict(person.cookies)
+        for _click in range(2):
+            person.page, person.cookies = form, dict(known)
+            answer = await person.send(path, password="a new and better one")
+            self.assertEqual(answer.code, 303)
+        page = await person.open(self.header(answer, "location"))
+        self.assertIn("Your password is set", page.body)
+
     async def test_weak(self) -> None:
         """A weak password is refused beside the field; the link is still good."""
         person, path = await self.resetting()
@@ -498,6 +585,20 @@ class OpenTests(FormCase):
             done = await person.open(self.header(answer, "location"))
             self.assertIn(f"{name}<wbr>@example.com", done.body)
         self.assertEqual(sorted(await self.usernames()), ["juliet", "romeo"])
+
+    async def test_another_password(self) -> None:
+        """The same name with another password is said to be an account that is there."""
+        person, path = await self.looking_at("/register")
+        form = person.page
+        for password in (PASSWORD, "another one now"):
+            person.page = form
+            answer = await person.send(path, username="juliet", password=password)
+        self.assertEqual(answer.code, 409)
+        self.assertIn("You have an account already", answer.body)
+        self.assertTrue(await self.password_of("juliet"))
+        taken, _path = await self.looking_at("/register")
+        answer = await taken.send(path, username="juliet", password=PASSWORD)
+        self.assertError(answer, "username", "Somebody has this username already.")
 
     async def test_throttled(self) -> None:
         """Too many accounts from one network: 429, and when it is worth another try."""
