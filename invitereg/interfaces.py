@@ -53,11 +53,7 @@ __all__ = [
 
 
 class IInviteStore(Interface):
-    """Invites, the names they reserve, their uses, and what is counted about them.
-
-    A change of state is decided by one conditional statement, never by an earlier read, so
-    any number of processes may work on one store.
-    """
+    """Invites, reserved names, uses and counts; one conditional statement decides a change."""
 
     def create_invite(
         invite: Invite, digest: bytes, quota: Quota | None = None
@@ -107,6 +103,8 @@ class IInviteStore(Interface):
     def list_uses(domain: str, invite_id: str | None = None) -> Deferred[Sequence[Use]]: ...
 
     def forget_addresses(domain: str, before: datetime, at_most: int) -> Deferred[int]: ...
+
+    def list_domains() -> Deferred[Sequence[str]]: ...
 
     def purge_invites(domain: str, before: datetime, at_most: int) -> Deferred[int]: ...
 

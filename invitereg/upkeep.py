@@ -18,7 +18,7 @@ from invitereg.interfaces import IStore
 from invitereg.keys import REPEATABLE
 from invitereg.logs import BoundedLog
 from invitereg.policy.counters import periods
-from invitereg.policy.values import Domain
+from invitereg.policy.values import Domain, Policy
 
 TICK_SECONDS = 1.0
 LOGS_SECONDS = 60.0
@@ -114,7 +114,7 @@ class Upkeep:
             if self._clock.seconds() < self._next_round:
                 return
             self._next_round = self._clock.seconds() + ROUND_SECONDS
-            self._chores.extend(self._round())
+            self._chores.extend(self._round(await self._store.list_domains()))
         for _ in range(min(CHORES_AT_ONCE, len(self._chores))):
             # Taken out first: one that fails waits for the next round.
             chore = self._chores.popleft()
@@ -142,10 +142,10 @@ class Upkeep:
         self._chores.clear()
         self._next_round = max(self._next_round, seconds + STEADY_SECONDS)
 
-    def _round(self) -> Iterator[Chore]:
-        """All that there is to do, once an hour."""
+    def _round(self, kept: Iterable[str]) -> Iterator[Chore]:
+        """All that there is to do, once an hour, for each domain that something is kept of."""
         now, store = self._now(), self._store
-        for name, domain in tuple(self._domains.items()):  # a reload may add one meanwhile
+        for name in kept:
             if self.keep.addresses is not None:
                 before = now - self.keep.addresses
                 yield partial(store.forget_addresses, name, before, ROWS)
@@ -153,12 +153,17 @@ class Upkeep:
             if self.keep.invites is not None:
                 yield partial(store.purge_invites, name, now - self.keep.invites, ROWS)
             yield partial(store.purge_names, name, now, ROWS)
-            for counter, period in periods(domain.policy).items():
+            for counter, period in periods(self._policy(name)).items():
                 yield partial(store.purge_hits, name, counter, now - period, ROWS)
         yield partial(store.purge_repeats, now - REPEATABLE, ROWS)
         yield partial(store.purge_session_ends, now - SESSION_ENDS_KEPT, ROWS)
         for remove in self._each_round:
             yield partial(remove, ROWS)
+
+    def _policy(self, domain: str) -> Policy:
+        """Return a domain's policy; the usual one for a domain that is not served any more."""
+        served = self._domains.get(domain)
+        return served.policy if served else Policy()
 
     def _repeat(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         call = LoopingCall(lambda: Deferred.fromCoroutine(self._try(work)))

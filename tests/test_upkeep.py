@@ -1,6 +1,7 @@
 """What the service does by itself."""
 
 from datetime import timedelta
+from ipaddress import ip_address
 
 from twisted.internet.defer import fail, succeed
 from twisted.internet.task import Clock
@@ -74,17 +75,19 @@ class UpkeepTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observe)
         return lines
 
-    def register(self, *usernames):
+    def register(self, *usernames, domain=DOMAIN):
         for username in usernames:
             use = Use(
-                domain=DOMAIN,
+                domain=domain,
                 username=username,
                 kind=Kind.ACCOUNT,
                 at=self.now(),
                 door="c2s",
                 address="192.0.2.1",
             )
-            redemption = Redemption(account=make_account(username=username), use=use)
+            redemption = Redemption(
+                account=make_account(domain=domain, username=username), use=use
+            )
             self.successResultOf(self.store.redeem(redemption))
 
     def addresses(self):
@@ -106,6 +109,22 @@ class UpkeepTests(SynchronousTestCase):
         self.assertEqual(self.addresses(), ["192.0.2.1", "192.0.2.1"])
         self.wait(timedelta(hours=2))
         self.assertEqual(self.addresses(), [None, "192.0.2.1"])
+
+    def test_domain_that_is_no_longer_served(self):
+        """What is kept of a domain goes in its time, also after it has left the file."""
+        self.start(invites=DAY)
+        former = "former.example"
+        self.register("juliet", domain=former)
+        over = make_invite(domain=former, expires_at=self.now() + HOUR, username="nurse")
+        self.successResultOf(self.store.create_invite(over, b"d" * 32))
+        counters = guess_counters(Policy(), ip_address("192.0.2.1"))
+        self.successResultOf(self.store.hit(former, counters, self.now()))
+        self.assertEqual(self.successResultOf(self.store.list_domains()), [former])
+        self.wait(timedelta(hours=30))
+        (use,) = self.successResultOf(self.store.list_uses(former))
+        self.assertIsNone(use.address)
+        left = self.successResultOf(self.store.list_invites(former, self.now(), None, limit=9))
+        self.assertEqual(list(left), [])
 
     def test_requests_are_forgotten(self):
         """A request that may not be repeated any more is forgotten."""
@@ -204,13 +223,13 @@ class UpkeepTests(SynchronousTestCase):
 
     def test_counters(self):
         """What no longer counts is not kept."""
-        (counter,) = guess_counters(self.policy, None)
-        self.successResultOf(self.store.hit(DOMAIN, (counter,), self.now()))
+        counters = guess_counters(self.policy, ip_address("192.0.2.1"))
+        self.successResultOf(self.store.hit(DOMAIN, counters, self.now()))
         left = self.steps("purge_hits")
         self.start()
         self.wait(HOUR)
         self.assertEqual(len(left), len(periods(self.policy)))
-        purged = self.store.purge_hits(DOMAIN, counter.name, self.now(), 9)
+        purged = self.store.purge_hits(DOMAIN, counters[0].name, self.now(), 9)
         self.assertEqual(self.successResultOf(purged), 0)
 
     def test_clock_ahead(self):

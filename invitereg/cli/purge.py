@@ -11,7 +11,7 @@ from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import DURATION, json_option
 from invitereg.cli.wording import print_counts
 from invitereg.policy.counters import periods
-from invitereg.policy.values import Domain
+from invitereg.policy.values import Policy
 
 STEP = 1000
 """Rows in one transaction: what a service that runs beside may have to wait for."""
@@ -33,38 +33,40 @@ def command(desk: Desk, older_than: timedelta | None, as_json: bool) -> None:
     """Remove invites that have long been expired, used up or revoked.
 
     Who has used which invite stays in the history. Names that are held no longer (keep_names)
-    and counts that have lapsed go as well, however old they are. It can be interrupted, and
+    and counts that have lapsed go as well, however old they are. So it is with domains that are
+    not served any more. It can be interrupted, and
     run while the service runs, which does the same by itself, by keep_invites.
     """
     if older_than is None or not timedelta() <= older_than <= _MOST_DAYS:
         raise click.UsageError("--older-than needs a time such as 90d, of 100 years at most.")
     now = desk.now()
     counts = {"invites": 0, "names": 0, "hits": 0}
-    for domain in desk.domains():
+    policies = {domain.name: domain.policy for domain in desk.domains()}
+    for domain in desk.run(desk.store.list_domains()):
         counts["invites"] += _purge_invites(desk, domain, now - older_than)
         counts["names"] += _purge_names(desk, domain, now)
-        counts["hits"] += _purge_hits(desk, domain, now)
+        counts["hits"] += _purge_hits(desk, domain, policies.get(domain, Policy()), now)
     print_counts(counts, as_json)
 
 
-def _purge_invites(desk: Desk, domain: Domain, before: datetime) -> int:
-    return _all(desk, lambda: desk.store.purge_invites(domain.name, before, STEP))
+def _purge_invites(desk: Desk, domain: str, before: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_invites(domain, before, STEP))
 
 
-def _purge_names(desk: Desk, domain: Domain, now: datetime) -> int:
-    return _all(desk, lambda: desk.store.purge_names(domain.name, now, STEP))
+def _purge_names(desk: Desk, domain: str, now: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_names(domain, now, STEP))
 
 
-def _purge_hits(desk: Desk, domain: Domain, now: datetime) -> int:
+def _purge_hits(desk: Desk, domain: str, policy: Policy, now: datetime) -> int:
     """Each kind of hit counts for a period of its own."""
     removed = 0
-    for name, period in periods(domain.policy).items():
+    for name, period in periods(policy).items():
         removed += _purge_name(desk, domain, name, now - period)
     return removed
 
 
-def _purge_name(desk: Desk, domain: Domain, name: str, before: datetime) -> int:
-    return _all(desk, lambda: desk.store.purge_hits(domain.name, name, before, STEP))
+def _purge_name(desk: Desk, domain: str, name: str, before: datetime) -> int:
+    return _all(desk, lambda: desk.store.purge_hits(domain, name, before, STEP))
 
 
 def _all(desk: Desk, step: Callable[[], Deferred[int]]) -> int:

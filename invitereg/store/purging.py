@@ -1,13 +1,24 @@
 """Removes what is over, a few rows at a time, so that nobody waits long for the database."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Delete, Integer, bindparam, delete, not_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Delete,
+    Integer,
+    bindparam,
+    delete,
+    func,
+    not_,
+    select,
+)
 from sqlalchemy.engine import Connection
 
 from invitereg.store.invites import UNDECIDED
-from invitereg.store.tables import Time, hits, invites, names, session_ends
+from invitereg.store.tables import Time, hits, invites, names, session_ends, used_networks, uses
 
 _BEFORE = bindparam("before", type_=Time)
 
@@ -44,6 +55,28 @@ _SESSION_ENDS = delete(session_ends).where(
     )
 )
 _HITS = _some(hits.c.seq, hits.c.name == bindparam("of_name"), hits.c.at <= _BEFORE)
+
+# One look into an index for each domain that there is, however many rows it has.
+_NEXT_DOMAIN = tuple(
+    select(func.min(table.c.domain)).where(table.c.domain > bindparam("after"))
+    for table in (invites, names, uses, hits, used_networks)
+)
+
+
+def list_domains(connection: Connection) -> Sequence[str]:
+    """Return the domains of which something is kept that goes in the end.
+
+    They need not be served any more.
+    """
+
+    def found() -> Iterator[str]:
+        for statement in _NEXT_DOMAIN:
+            domain = connection.execute(statement, {"after": ""}).scalar()
+            while domain is not None:
+                yield domain
+                domain = connection.execute(statement, {"after": domain}).scalar()
+
+    return sorted(set(found()))
 
 
 def purge_invites(connection: Connection, domain: str, before: datetime, at_most: int) -> int:

@@ -85,6 +85,7 @@ class Store:
     reset = write(redeeming.reset)
     list_uses = read(redeeming.list_uses)
     forget_addresses = write(redeeming.forget_addresses)
+    list_domains = read(purging.list_domains)
     purge_invites = write(purging.purge_invites)
     purge_names = write(purging.purge_names)
     purge_hits = write(purging.purge_hits)

@@ -76,3 +76,11 @@ class PurgeTests(CommandCase):
         """The time must be one that can have passed."""
         for time in ("never", "0d", "90", "999999d"):
             self.assertMisused("purge", "--older-than", time, says="--older-than")
+
+    def test_domain_that_is_no_longer_served(self) -> None:
+        """What is left of a domain that was taken out of the file goes as well."""
+        self.done("invite", "create", "--expires", "1d", "--username", "nurse")
+        text = self.config.read_text()
+        self.config.write_text(text.replace("example.com", "other.example"))
+        self.after(100)
+        self.assertEqual(self.object("purge"), {"invites": 1, "names": 1, "hits": 0})
