@@ -6,7 +6,7 @@ the policy here, whichever door they come through.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from twisted.logger import Logger
 
@@ -25,6 +25,7 @@ from invitereg.model import (
 )
 from invitereg.newinvites import (
     DEFAULT_EXPIRY,
+    Expiry,
     NewInvite,
     check_new_invite,
     end_of,
@@ -147,7 +148,7 @@ class Issuer:
         domain: str,
         username: str,
         by: Authority,
-        expiry: timedelta | None = DEFAULT_EXPIRY,
+        expiry: Expiry = DEFAULT_EXPIRY,
         once: Once | None = None,
     ) -> tuple[Invite, str]:
         """Make an invite that sets a new password for one account; ``once`` as in `create`.
@@ -190,9 +191,10 @@ class Issuer:
         """What the policy says to an invite that a user asks for, now."""
         policy = self.domains[new.domain].policy
         inviter = await self.inviters.known(new.domain, new.requestor or "")
-        return decide_invite(policy, wish_of(new, self._expiry(new)), inviter)
+        wish = wish_of(new, self._expiry(new), self.now())
+        return decide_invite(policy, wish, inviter)
 
-    def _expiry(self, new: NewInvite) -> timedelta | None:
+    def _expiry(self, new: NewInvite) -> Expiry:
         if new.expiry is not DEFAULT_EXPIRY:
             return new.expiry
         return default_expiry(self.domains[new.domain].policy, new.requestor)

@@ -13,6 +13,9 @@ from invitereg.policy.values import Facts, Policy, Request
 
 DEFAULT_EXPIRY = timedelta.max
 
+Expiry = timedelta | datetime | None
+"""When an invite expires: so long after it is made, at a moment, or never."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInvite:
@@ -21,7 +24,7 @@ class NewInvite:
     Attributes:
         contact: become mutual contacts with the inviter.
         registration: whether it lets register at all; without, it only makes contacts.
-        expiry: from now; None is never, `DEFAULT_EXPIRY` what the policy says.
+        expiry: `DEFAULT_EXPIRY` is what the policy says.
         uses: how often it may be redeemed; None is unlimited.
         requestor: localpart of the user who asks for it, as whom it is made; None is the
             operator.
@@ -33,7 +36,7 @@ class NewInvite:
     contact: bool = False
     registration: bool = True
     username: str | None = None
-    expiry: timedelta | None = DEFAULT_EXPIRY
+    expiry: Expiry = DEFAULT_EXPIRY
     uses: int | None = 1
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -62,8 +65,6 @@ def check_new_invite(new: NewInvite) -> None:
         raise InvalidRequest("An invite that registers nobody cannot fix a username.")
     for text in (new.note, *new.groups):
         require_text(text)
-    if new.expiry is not None and new.expiry <= timedelta():
-        raise InvalidRequest("An invite must be valid for some time.")
 
 
 def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
@@ -82,27 +83,30 @@ def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
         raise refusal
 
 
-def wish_of(new: NewInvite, expiry: timedelta | None) -> Wish:
+def wish_of(new: NewInvite, expiry: Expiry, now: datetime) -> Wish:
     """Return what the policy judges of an invite that is asked for."""
     return Wish(
         registration=new.registration,
         contact=new.contact or not new.registration,
-        expiry=expiry,
+        expiry=expiry - now if isinstance(expiry, datetime) else expiry,
         uses=new.uses,
         grants=bool(new.roles or new.groups),
     )
 
 
-def end_of(now: datetime, expiry: timedelta | None) -> datetime | None:
-    """Return when an invite expires that is made at ``now``.
+def end_of(now: datetime, expiry: Expiry) -> datetime | None:
+    """Return when an invite expires that is made, or changed, at ``now``.
 
     Raises:
-        InvalidRequest: no time is that far away.
+        InvalidRequest: that has passed, or no time is that far away.
     """
     try:
-        return None if expiry is None else now + expiry
+        end = now + expiry if isinstance(expiry, timedelta) else expiry
     except OverflowError:
         raise InvalidRequest("An invite cannot expire that far away.") from None
+    if end is not None and end <= now:
+        raise InvalidRequest("An invite must be valid for some time.")
+    return end
 
 
 def require_text(text: str) -> None:

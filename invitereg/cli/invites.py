@@ -27,8 +27,8 @@ from invitereg.cli.wording import (
     print_link,
 )
 from invitereg.interfaces import InviteChanges
-from invitereg.issuer import DEFAULT_EXPIRY, NewInvite
 from invitereg.model import Invite, Status
+from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.authority import COMMAND_LINE, OPERATOR
 
@@ -218,10 +218,8 @@ def edit(
 ) -> None:
     """Change an invite that is neither revoked nor used up; its link stays the same."""
     values: dict[str, Any] = {}
-    if expires is None:
-        values["expires_at"] = None
-    elif expires is not DEFAULT_EXPIRY:
-        values["expires_at"] = desk.now() + expires
+    if expires is not DEFAULT_EXPIRY:
+        values["expires_at"] = end_of(desk.now(), expires)
     if ctx.get_parameter_source("uses") is not click.core.ParameterSource.DEFAULT:
         values["uses_allowed"] = uses
     if note is not None:

@@ -1,7 +1,7 @@
 """What requests may say, field by field: the served document is made from these models."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
 
 from invitereg.config import duration_or_never
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, Status
+from invitereg.newinvites import DEFAULT_EXPIRY, Expiry
 from invitereg.policy.values import parse_address
 
 _MOST_USES = 10**9
@@ -107,11 +108,12 @@ class Expiring(Body):
         """Whether it says anything about that."""
         return bool({"expires", "expires_at"} & self.model_fields_set)
 
-    def expiry(self, now: datetime) -> timedelta | None:
-        """How long from ``now``; None is never."""
-        if self.expires is not None:
-            return duration_or_never(self.expires)
-        return None if self.expires_at is None else self.expires_at - now
+    @property
+    def expiry(self) -> Expiry:
+        """What it says; as configured, if it says nothing."""
+        if not self.says_expiry:
+            return DEFAULT_EXPIRY
+        return self.expires_at if self.expires is None else duration_or_never(self.expires)
 
 
 class NewInviteBody(Expiring):

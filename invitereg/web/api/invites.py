@@ -1,27 +1,27 @@
 """Invites and resets, as the API does them."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from invitereg.interfaces import IInviteStore, InviteChanges
-from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
+from invitereg.issuer import Issuer
 from invitereg.keys import Scope
 from invitereg.model import Invite, Status, prepare_localpart
+from invitereg.newinvites import NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.values import Domain
 from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
 from invitereg.web.api.bodies import (
     DomainQuery,
-    Expiring,
     InviteChangesBody,
     ListQuery,
     NewInviteBody,
     NewResetBody,
     Nothing,
 )
-from invitereg.web.api.operations import Answer, Call, operation, require_future
+from invitereg.web.api.operations import Answer, Call, operation
 
 _ONE = ("invites", "{id}")
 
@@ -58,7 +58,7 @@ class Invites:
             contact=body.kind != "account",
             registration=body.kind != "contact",
             username=body.username,
-            expiry=self._expiry(body),
+            expiry=body.expiry,
             uses=body.uses_allowed,
             roles=tuple(dict.fromkeys(body.roles)),
             groups=tuple(dict.fromkeys(body.groups)),
@@ -82,7 +82,7 @@ class Invites:
         body: NewResetBody = call.body
         domain = call.domain(body.domain)
         made = await self._issuer.create_reset(
-            domain.name, body.username, call.key.authority, self._expiry(body), call.once
+            domain.name, body.username, call.key.authority, body.expiry, call.once
         )
         return _issued(made, domain, status=201)
 
@@ -152,11 +152,7 @@ class Invites:
             include={"uses_allowed", "note"}, exclude_unset=True
         )
         if body.says_expiry:
-            now = self._now()
-            expiry = body.expiry(now)
-            if expiry is not None:
-                require_future(expiry.total_seconds())
-            values["expires_at"] = None if expiry is None else now + expiry
+            values["expires_at"] = end_of(self._now(), body.expiry)
         domain = call.domain(call.query.domain).name
         changes = InviteChanges(values=values)
         by = call.key.authority
@@ -195,9 +191,6 @@ class Invites:
         domain = call.domain(call.query.domain).name
         by = call.key.authority
         return self._changed(await self._issuer.revoke(domain, call.name, by))
-
-    def _expiry(self, body: Expiring) -> timedelta | None:
-        return body.expiry(self._now()) if body.says_expiry else DEFAULT_EXPIRY
 
     def _changed(self, invite: Invite) -> Answer:
         return Answer(content=invite_object(invite, self._now()))

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from invitereg.errors import InvalidRequest
 from invitereg.keys import ApiKey, Once, Scope
 from invitereg.model import prepare_domain
 from invitereg.objects import Object
@@ -131,12 +130,6 @@ def once(key: ApiKey, name: str, operation: Operation, body: Body) -> Once:
     """What makes a repeat of a request known; ``name`` is the client's."""
     asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
     return Once(key_id=key.id, name=_digest(name), request=_digest(asked))
-
-
-def require_future(seconds: float) -> None:
-    """Raises InvalidRequest for a moment that has passed."""
-    if seconds <= 0:
-        raise InvalidRequest("An invite must be valid for some time.")
 
 
 def takes_body(operation: Operation) -> bool:

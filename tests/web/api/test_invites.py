@@ -1,6 +1,8 @@
 """Invites and resets through the API."""
 
+import itertools
 from datetime import timedelta
+from functools import partial
 
 from invitereg.model import Kind, token_digest
 from invitereg.testing import START
@@ -106,6 +108,28 @@ class CreateTests(ApiCase):
         unknown = await self.call("POST", "/invites", {"inviter": "nobody"}, status=404)
         self.assertProblem(unknown, "not-found", "nobody@example.com")
         self.assertEqual(await self.ids(), [])
+
+    async def test_moments(self):
+        """A moment is stored as it was asked for, in an invite, a change and a reset alike."""
+        await self.account("juliet")
+        invite = (await self.call("POST", "/invites", {}, status=201)).content["id"]
+        asked = (
+            ("POST", "/invites", {}, 201),
+            ("PATCH", f"/invites/{invite}", {}, 200),
+            ("POST", "/resets", {"username": "juliet"}, 201),
+        )
+        # The clock goes on from each look at it to the next.
+        self.clock.seconds = partial(next, itertools.count(self.clock.seconds(), 0.7))
+        for moment in ("2026-02-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+            for method, path, body, status in asked:
+                body = {**body, "expires_at": moment}
+                made = (await self.call(method, path, body, status=status)).content
+                self.assertEqual(made["expires_at"], moment)
+        for moment in ("2025-12-31T00:00:00Z", "2026-01-01T00:00:00Z"):
+            for method, path, body, _status in asked:
+                body = {**body, "expires_at": moment}
+                refused = await self.call(method, path, body, status=422)
+                self.assertProblem(refused, "invalid-request", "valid for some time")
 
     async def test_reset(self):
         """A reset is for an account that exists."""
