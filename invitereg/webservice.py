@@ -110,7 +110,7 @@ class WebService:
         return listeners
 
     def _metrics_listeners(self, store: Store) -> Listeners:
-        page = MetricsPage(self.meter, store, self._domains, self._now)
+        page = MetricsPage(self.meter, store, self._domains, self._now, self._reactor.seconds)
         site = metrics_listener(page, self._reactor)
         return [(text, site) for text in self._config.web.metrics_listen]
 

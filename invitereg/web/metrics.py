@@ -6,7 +6,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import (
@@ -30,7 +30,7 @@ from invitereg.interfaces import IInviteStore
 from invitereg.metrics import Meter
 from invitereg.model import Status
 
-COUNT_EVERY = timedelta(minutes=1)
+COUNT_EVERY = 60.0  # seconds
 """To count a million invites takes a while: how old the counts may be."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -142,13 +142,16 @@ class MetricsPage(Resource):
         store: IInviteStore,
         domains: Iterable[str],
         now: Callable[[], datetime],
+        seconds: Callable[[], float],
     ) -> None:
+        """``seconds`` is a clock that is never set back."""
         super().__init__()
         self._meter = meter
         self._store = store
         self._domains = domains
         self._now = now
-        self._counted_at: datetime | None = None
+        self._seconds = seconds
+        self._counted_at: float | None = None
 
     def render_GET(self, request: Any) -> int:
         """Count what has to be counted, and answer."""
@@ -165,10 +168,10 @@ class MetricsPage(Resource):
         request.finish()
 
     async def _count(self) -> None:
-        now = self._now()
-        if self._counted_at is not None and now - self._counted_at < COUNT_EVERY:
+        now, seconds = self._now(), self._seconds()
+        if self._counted_at is not None and seconds - self._counted_at < COUNT_EVERY:
             return
-        self._counted_at = now
+        self._counted_at = seconds
         try:
             for domain in list(self._domains):
                 self._meter.counted(domain, await self._store.count_invites(domain, now))

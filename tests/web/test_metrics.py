@@ -26,6 +26,7 @@ class MetricsCase(FolderCase):
     def setUp(self):
         self.clock = Clock()
         self.now = clock_now(self.clock)
+        self.set_by = timedelta()
         self.meter = Prometheus()
         database = open_database(self.folder(), Inline(), meter=self.meter)
         self.addCleanup(database.close)
@@ -33,10 +34,14 @@ class MetricsCase(FolderCase):
         accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096, meter=self.meter)
         domains = {DOMAIN: Domain(name=DOMAIN)}
         self.registrar = Registrar(domains, self.store, accounts, self.now, meter=self.meter)
-        page = MetricsPage(self.meter, self.store, domains, self.now)
+        page = MetricsPage(self.meter, self.store, domains, self.told, self.clock.seconds)
         port: Any = reactor.listenTCP(0, metrics_listener(page, reactor), interface="127.0.0.1")
         self.addCleanup(lambda: maybeDeferred(port.stopListening))
         self.url = f"http://127.0.0.1:{port.getHost().port}"
+
+    def told(self):
+        """The time of day, as the system tells it."""
+        return self.now() + self.set_by
 
     async def ask(self, path="/metrics"):
         response = await treq.get(f"{self.url}{path}", persistent=False)
@@ -92,11 +97,21 @@ class MetricsTests(MetricsCase):
         self.assertEqual(await self.value("invites", **pending), 1)
         await self.invite("b")
         self.assertEqual(await self.value("invites", **pending), 1)
-        self.clock.advance(COUNT_EVERY.total_seconds())
+        self.clock.advance(COUNT_EVERY)
         self.assertEqual(await self.value("invites", **pending), 2)
         self.clock.advance(timedelta(days=8).total_seconds())
         self.assertEqual(await self.value("invites", **pending), 0)
         self.assertEqual(await self.value("invites", domain=DOMAIN, status="expired"), 2)
+
+    async def test_clock_set_back(self):
+        """When the time of day is set back, invites are counted as before."""
+        await self.invite("a")
+        pending = {"domain": DOMAIN, "status": "pending"}
+        self.assertEqual(await self.value("invites", **pending), 1)
+        await self.invite("b")
+        self.set_by = -timedelta(hours=5)
+        self.clock.advance(COUNT_EVERY)
+        self.assertEqual(await self.value("invites", **pending), 2)
 
     async def test_without_store(self):
         """All else is told also while the store does not answer."""

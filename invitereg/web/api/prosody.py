@@ -30,9 +30,8 @@ class ProsodyInvites(Answering):
         if request.postpath not in ([], [b""]):
             raise Problem(404, "no-such-path", "There is nothing under this path.")
         method = (request.method or b"").decode("latin-1")
-        if method == "HEAD":  # who only looks must not make anything
-            method = ""
-        require_method(method, ("GET", "POST"))
+        # Who only looks must not make anything.
+        require_method(method, ("GET", "POST"), head=False)
         if request.too_large:
             raise Problem(413, "too-large", "No body is needed.")
         query = query_values(request)

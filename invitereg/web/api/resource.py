@@ -142,9 +142,9 @@ def _refuse(request: WebRequest, problem: Problem) -> None:
     respond(request, problem.status, problem.document(), CONTENT_TYPE)
 
 
-def require_method(method: str, methods: tuple[str, ...]) -> None:
-    """Raises Problem if ``method`` is none of these; HEAD goes with GET."""
-    allowed = (*methods, "HEAD") if "GET" in methods else methods
+def require_method(method: str, methods: tuple[str, ...], *, head: bool = True) -> None:
+    """Raise Problem if ``method`` is none of these; ``head`` lets HEAD go with GET."""
+    allowed = (*methods, "HEAD") if head and "GET" in methods else methods
     if method not in allowed:
         listed = ", ".join(allowed)
         raise Problem(

@@ -49,6 +49,8 @@ class ProsodyTests(ApiCase):
         ):
             response = await self.ask(method, f"/invites_api{query}")
             self.assertEqual(response.code, status, (method, query))
+            if status == 405:
+                self.assertEqual(self.header(response, "Allow"), "GET, POST")
         self.assertEqual(self.header(response, "Content-Type"), "application/problem+json")
         other = self.make_key(Scope.INVITES_READ)
         self.assertEqual((await self.get(f"/invites_api?key={other}")).code, 403)
