@@ -24,6 +24,10 @@ AT_ONCE = 100
 LATE = timedelta(seconds=10)
 KEPT = timedelta(days=90)
 MOST_NAMED = 5
+GAVE_UP = (
+    "gave up telling {whom} of registrations ({count} notices): each was sent as often as it may "
+    "be, and never confirmed{hint}"
+)
 
 
 class Deliverer(Protocol):
@@ -105,7 +109,7 @@ class Teller:
             await self._store.remove_notices(told)
         self._told.difference_update(told)
         if exhausted:
-            self._log.warn("{given_up}", given_up=given_up(exhausted))
+            self._log.warn(GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint="")
 
     def _is_due(self, notice: Notice) -> bool:
         """Return whether one is to be told now: it was not yet, and somebody is there."""
@@ -121,14 +125,10 @@ class Teller:
         )
 
 
-def given_up(notices: Sequence[Notice]) -> str:
-    """Name in one line the accounts that are not sent these notices any more."""
+def recipients(notices: Sequence[Notice]) -> str:
+    """Name the accounts that notices are for, as far as they fit a line of the log."""
     whom = list(dict.fromkeys(f"{one.username}@{one.domain}" for one in notices))
-    more = " and others" if len(whom) > MOST_NAMED else ""
-    return (
-        f"gave up telling {', '.join(whom[:MOST_NAMED])}{more} of registrations "
-        f"({len(notices)} notices): each was sent as often as it may be, and never confirmed"
-    )
+    return ", ".join(whom[:MOST_NAMED]) + (" and others" if len(whom) > MOST_NAMED else "")
 
 
 def message_about(

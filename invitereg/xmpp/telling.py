@@ -19,7 +19,7 @@ from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
-from invitereg.domain.telling import given_up, message_about
+from invitereg.domain.telling import GAVE_UP, message_about, recipients
 from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog, named
 from invitereg.notices import Notice
@@ -106,7 +106,9 @@ class ComponentTeller(XMPPHandler):
         exhausted = [one for one in notices if one.number not in allowed]
         if exhausted:
             await self._store.remove_notices([one.number for one in exhausted])
-            self._log.warn("{given_up}{hint}", given_up=given_up(exhausted), hint=_HINT)
+            self._log.warn(
+                GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint=_HINT
+            )
 
     def _send(self, notice: Notice) -> None:
         message = message_about(notice, self._domains, self._component, self._now(), None)
