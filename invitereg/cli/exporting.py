@@ -7,8 +7,9 @@ from typing import IO
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.files import new_file, replacing
+from invitereg.cli.files import STANDARD_OUTPUT, new_file, replacing
 from invitereg.cli.parameters import json_option
+from invitereg.cli.printing import standard_output
 from invitereg.cli.wording import print_counts
 from invitereg.store.exporting import export_all
 
@@ -32,14 +33,13 @@ def command(desk: Desk, output: Path | None, force: bool, as_json: bool) -> None
     KEEP IT SECRET: it holds the keys that passwords are checked with, the digests of the
     invites' tokens, who is in contact with whom, and the server's own key.
     """
-    if output is None:
+    if output is None or output == STANDARD_OUTPUT:
         if as_json:
             raise click.UsageError("--json is for the counts, which only --output prints.")
         if force:
             raise click.UsageError("--force is about a file: name it by --output.")
-        with click.open_file("-", "wb") as standard_output:
-            _export(desk, standard_output)
-            standard_output.flush()
+        with standard_output() as file:
+            _export(desk, file)
         return
     with (replacing if force else new_file)(output) as file:
         counts = _export(desk, file)

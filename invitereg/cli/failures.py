@@ -1,10 +1,11 @@
 """The command line's error map: from domain error to exit status."""
 
+from contextlib import suppress
 from typing import IO, Any
 
 import click
 
-from invitereg.cli.printing import printable, printable_lines, say
+from invitereg.cli.printing import NotPrinted, printable, printable_lines, say
 from invitereg.config import ConfigError
 from invitereg.errors import NotFound, Refused, StoreError, UsernameReserved
 from invitereg.model import is_like_token
@@ -20,6 +21,13 @@ class Failed(click.ClickException):
         say(printable(self.message), file=file, err=True)
 
 
+class Quiet(Failed):
+    """An end that nobody needs to be told of: exit 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print nothing."""
+
+
 class Misconfigured(Failed):
     """A configuration that cannot be used: every mistake on a line, and exit 2.
 
@@ -33,19 +41,29 @@ class Misconfigured(Failed):
         say(self.message, file=file, err=True)
 
 
+class Misused(click.UsageError):
+    """Wrong usage: exit 2, whether it can be told or not."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the usage, and what is wrong."""
+        with suppress(OSError):
+            super().show(file)
+
+
 def cleaned(error: click.ClickException) -> click.ClickException:
     """Return what click found wrong, with what it repeats of arguments made printable."""
     if isinstance(error, Failed | click.exceptions.NoArgsIsHelpError):
         return error
     text = printable_lines(error.format_message().expandtabs(4))  # as it has of its own
     if isinstance(error, click.UsageError):
-        return click.UsageError(text, error.ctx)
+        return Misused(text, error.ctx)
     return click.ClickException(text)
 
 
 FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
     (ConfigError, Misconfigured),
     (StoreError, Failed),
+    (NotPrinted, Failed),
     (Refused, Failed),
 )
 """The first that fits holds."""
@@ -61,6 +79,10 @@ def failure_of(error: Exception) -> Failed:
             "There is no invite of that id. It looks like a token: "
             "invitereg policy explain --token TOKEN names the id of its invite."
         )
+    if isinstance(error, OSError) and error.filename is None:
+        error = NotPrinted.because(error)  # of click's own, such as a help text
+    if isinstance(error, NotPrinted) and error.by_reader:
+        return Quiet(str(error))
     for kind, failure in FAILURES:
         if isinstance(error, kind):
             return failure(str(error))

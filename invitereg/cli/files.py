@@ -10,6 +10,9 @@ from typing import IO
 
 import click
 
+STANDARD_OUTPUT = Path("-")
+"""What commands that write a file take for standard output."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:

@@ -20,16 +20,13 @@ from invitereg.cli.parameters import (
 from invitereg.cli.printing import print_objects, say
 from invitereg.cli.revoke import revoke
 from invitereg.cli.tree import command as tree
-from invitereg.cli.wording import (
-    print_changed,
-    print_invite,
-    print_invites,
-    print_link,
-)
+from invitereg.cli.unseen import print_issued, revoked_if_unseen
+from invitereg.cli.unseen import renew as renew_shown
+from invitereg.cli.wording import print_changed, print_invite, print_invites
 from invitereg.interfaces import InviteChanges
 from invitereg.model import Invite, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
-from invitereg.objects import invite_object, issued_object, use_object
+from invitereg.objects import invite_object, use_object
 from invitereg.policy.authority import COMMAND_LINE, OPERATOR
 
 ALL = "all"
@@ -86,8 +83,10 @@ def create(
     if count is not None or page is not None:
         _create_many(desk, count or 1, page, qr, as_json, options)
         return
-    invite, token = desk.run(desk.issuer.create(_new_invite(desk, **options)))
-    _print_issued(desk, invite, token, as_json, qr)
+    new = _new_invite(desk, **options)
+    with revoked_if_unseen(desk) as made:
+        made.append(desk.run(desk.issuer.create(new)))
+        print_issued(desk, *made[0], as_json, qr)
 
 
 def _create_many(
@@ -240,16 +239,13 @@ def edit(
 def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: bool) -> None:
     """Give a pending invite a new link, and end the old one."""
     refuse_qr_in_json(qr, as_json)
-    invite, token = desk.run(desk.issuer.renew(desk.domain(domain).name, invite_id, OPERATOR))
-    _print_issued(desk, invite, token, as_json, qr)
+    name = desk.domain(domain).name
+
+    def show(invite: Invite, token: str) -> None:
+        print_issued(desk, invite, token, as_json, qr)
+
+    renew_shown(desk, name, invite_id, show)
 
 
 command.add_command(revoke)
 command.add_command(tree, "tree")
-
-
-def _print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: bool) -> None:
-    if as_json:
-        print_objects([issued_object(invite, token, desk.domain(invite.domain))])
-    else:
-        print_link(invite, token, desk.domain(invite.domain), qr)

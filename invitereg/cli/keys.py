@@ -7,6 +7,7 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import DURATION, json_option
 from invitereg.cli.printing import print_objects, say
+from invitereg.cli.unseen import undone_if_unseen
 from invitereg.cli.wording import print_table, summary
 from invitereg.keys import ApiKey, Scope, issue_key
 from invitereg.model import token_digest
@@ -47,11 +48,17 @@ def create(
     only = None if domain is None else desk.domain(domain).name
     key, secret = issue_key(name, [Scope(one) for one in scopes], desk.now(), expires, only)
     desk.run(desk.store.create_key(key, token_digest(secret)))
-    if as_json:
-        print_objects([issued_key_object(key, secret)])
-    else:
-        say(secret)
-        say(_summary(key), dim=True)
+    with undone_if_unseen(lambda: _revoke_unseen(desk, key)):
+        if as_json:
+            print_objects([issued_key_object(key, secret)])
+        else:
+            say(secret)
+            say(_summary(key), dim=True)
+
+
+def _revoke_unseen(desk: Desk, key: ApiKey) -> str:
+    desk.run(desk.store.revoke_key(key.id, desk.now()))
+    return "The key was revoked, as it was not shown."
 
 
 @command.command("list")

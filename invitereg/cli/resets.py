@@ -12,9 +12,7 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
-from invitereg.cli.printing import print_objects
-from invitereg.cli.wording import print_link
-from invitereg.objects import issued_object
+from invitereg.cli.unseen import print_issued, revoked_if_unseen
 from invitereg.policy.authority import OPERATOR
 
 
@@ -41,8 +39,6 @@ def create(
     """Make a link with which USER, as romeo or romeo@example.com, sets a new password."""
     refuse_qr_in_json(qr, as_json)
     domain, username = desk.user(user, domain)
-    invite, token = desk.run(desk.issuer.create_reset(domain, username, OPERATOR, expires))
-    if as_json:
-        print_objects([issued_object(invite, token, desk.domain(domain))])
-    else:
-        print_link(invite, token, desk.domain(domain), qr)
+    with revoked_if_unseen(desk) as made:
+        made.append(desk.run(desk.issuer.create_reset(domain, username, OPERATOR, expires)))
+        print_issued(desk, *made[0], as_json, qr)

@@ -4,7 +4,6 @@ Modules are imported when their command is called: ``--version`` must not wait f
 """
 
 import gc
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -58,25 +57,19 @@ class Root(click.Group):
             raise click.UsageError("Arguments must be UTF-8.", ctx)
         try:
             return super().parse_args(ctx, args)
-        except click.ClickException as error:
-            raise _cleaned(error) from None
+        except (click.ClickException, OSError) as error:
+            raise _failed(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what it raises becomes one line and an exit status."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # here click still copes with a closed pipe
-        except click.ClickException as error:
-            raise _cleaned(error) from None
-        except (click.exceptions.Exit, OSError):
+            return super().invoke(ctx)
+        except click.exceptions.Exit:
             raise
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
         except Exception as error:
-            from invitereg.cli.failures import failure_of
-
-            raise failure_of(error) from None
-        return result
+            raise _failed(error) from None
 
 
 @click.command(cls=Root, context_settings={"help_option_names": ["-h", "--help"]})
@@ -100,10 +93,11 @@ def command(ctx: click.Context, config: Path) -> None:
     ctx.obj = config
 
 
-def _cleaned(error: click.ClickException) -> click.ClickException:
-    from invitereg.cli.failures import cleaned
+def _failed(error: Exception) -> click.ClickException:
+    """Return what ends the command because of ``error``; raise it if it is a bug."""
+    from invitereg.cli.failures import cleaned, failure_of
 
-    return cleaned(error)
+    return cleaned(error) if isinstance(error, click.ClickException) else failure_of(error)
 
 
 def _is_text(argument: str) -> bool:

@@ -1,13 +1,28 @@
 """What commands print for people: tables and colours on a terminal, plain lines elsewhere."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from invitereg.cli.printing import print_lines, print_objects, printable, say
+import click
+
+from invitereg.cli.printing import (
+    can_show,
+    is_terminal,
+    print_lines,
+    print_objects,
+    printable,
+    say,
+)
 from invitereg.model import Invite, Use
 from invitereg.objects import invite_object, timestamp
 from invitereg.policy.values import Domain
+
+if TYPE_CHECKING:
+    import segno
+
+_BROKEN = ("note", "username", "inviter", "name", "roles", "scopes", "address")
 
 
 def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
@@ -55,35 +70,65 @@ def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
 
 def print_qr(text: str) -> None:
     """A QR code, dark on light whatever the terminal's colours are."""
-    import io
-
     import segno
 
-    code = io.StringIO()
     try:
-        segno.make_qr(text).terminal(code, compact=True)
+        code = segno.make_qr(text)
     except segno.DataOverflowError:
         say("The link is too long for a QR code.", err=True)
         return
-    for line in code.getvalue().splitlines():
+    if can_show("▀▄█"):
+        _print_blocks(code)
+    else:
+        _print_spaces(code)
+
+
+def _print_blocks(code: "segno.QRCode") -> None:
+    """Two rows a line, by half blocks."""
+    import io
+
+    text = io.StringIO()
+    code.terminal(text, compact=True)
+    for line in text.getvalue().splitlines():
         say(line, fg="bright_white", bg="black")
+
+
+def _print_spaces(code: "segno.QRCode") -> None:
+    """A row a line, by the background's colour; without colours, dark is ##."""
+    for row in code.matrix_iter(border=4):
+        runs = [(dark, len(list(run))) for dark, run in groupby(row)]
+        print_lines(
+            [
+                "".join(
+                    click.style("##" * length, fg="black", bg="black")
+                    if dark
+                    else click.style("  " * length, bg="bright_white")
+                    for dark, length in runs
+                )
+            ]
+        )
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere a line for each row, tabs between its cells."""
     rows = [[printable(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not is_terminal():
         for row in rows:
             print_lines(["\t".join(row)])
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*head, box=None, pad_edge=False, header_style="bold")
+    # Only what people wrote themselves is broken where the terminal is narrow.
+    columns = (Column(name, no_wrap=name not in _BROKEN, overflow="fold") for name in head)
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    with console.capture() as text:
+        console.print(table)
+    print_lines(line.rstrip() for line in text.get().splitlines())
 
 
 def print_invites(invites: Sequence[Invite], now: datetime) -> None:

@@ -49,13 +49,16 @@ class Terminal:
         config: Path | None,
         *arguments: str,
         program: tuple[str, ...] = ("-m", "invitereg"),
+        encoding: str = "utf-8",
+        columns: int = 200,
     ) -> None:
         line = command_line(config, *arguments)
         line[1:3] = program
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             os.chdir("/")
-            os.execve(line[0], line, environment())
+            variables = {"PYTHONIOENCODING": encoding, "COLUMNS": str(columns)}
+            os.execve(line[0], line, environment() | variables)
         self._seen = ""
         self._ended = False
 

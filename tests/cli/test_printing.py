@@ -54,7 +54,7 @@ COMMANDS = (
     ("--config", f"/nowhere/{EVIL}", "check"),
     (f"--{EVIL}", "check"),
 )
-PRINTED_BY_RICH = ("wording.py", "Console().print")
+PRINTED_BY_RICH = ("wording.py", "console.print")
 
 
 class ArgumentTests(CommandCase):

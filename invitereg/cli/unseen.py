@@ -1,0 +1,107 @@
+"""Undoes what was made if its link or key could not be shown: nobody has another chance to."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from sqlalchemy.engine import Connection
+
+from invitereg.cli.desk import Desk
+from invitereg.cli.printing import NotPrinted, print_objects
+from invitereg.cli.wording import print_link
+from invitereg.errors import NotFound, Refused, StoreError
+from invitereg.model import Invite, token_digest
+from invitereg.objects import issued_object
+from invitereg.policy.authority import OPERATOR
+from invitereg.store import invites
+from invitereg.store.renewals import Opener, get_opener, put_back
+
+Issued = tuple[Invite, str]
+"""An invite and its token."""
+
+
+@contextmanager
+def undone_if_unseen(undo: Callable[[], str]) -> Iterator[None]:
+    """Call ``undo`` if what is done here fails; what it returns says what it has done.
+
+    Raises:
+        NotPrinted: with that added to its text.
+    """
+    try:
+        yield
+    except NotPrinted as error:
+        raise error.after(undo()) from None
+    except BaseException:
+        undo()
+        raise
+
+
+@contextmanager
+def revoked_if_unseen(desk: Desk) -> Iterator[list[Issued]]:
+    """Revoke the invites that are put into the list, if showing them fails.
+
+    Those stay whose lines standard output has taken whole (`print_each`), from the first on.
+
+    Raises as `undone_if_unseen`.
+    """
+    made: list[Issued] = []
+    with undone_if_unseen(lambda: _revoke(desk, made)):
+        try:
+            yield made
+        except NotPrinted as error:
+            del made[: error.lines]
+            raise
+
+
+def _revoke(desk: Desk, made: list[Issued]) -> str:
+    def revoke_all(connection: Connection) -> None:
+        for invite, _token in made:
+            with suppress(Refused):  # used by whoever got its link all the same
+                invites.revoke(connection, invite.domain, invite.id, desk.now())
+
+    return _undone(
+        desk,
+        revoke_all,
+        "The invite was revoked, as its link was not shown."
+        if len(made) == 1
+        else f"{len(made)} invites were revoked, as their links were not shown.",
+    )
+
+
+def _undone(desk: Desk, job: Callable[[Connection], object], done: str) -> str:
+    try:
+        desk.run(desk.store.database.write(job))
+    except StoreError as error:
+        return f"What was made could not be undone: {error}"
+    return done
+
+
+def print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: bool) -> None:
+    """Print an invite with its link, as an object or for people."""
+    domain = desk.domain(invite.domain)
+    if as_json:
+        print_objects([issued_object(invite, token, domain)])
+    else:
+        print_link(invite, token, domain, qr)
+
+
+def renew(desk: Desk, domain: str, invite_id: str, show: Callable[[Invite, str], None]) -> None:
+    """Give an invite a new link, and show it; the old one stays if that fails.
+
+    Raises as `Issuer.renew` and `undone_if_unseen`.
+    """
+    database = desk.store.database
+    old = desk.run(database.read(lambda c: get_opener(c, domain, invite_id)))
+    if old is None:
+        raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
+    invite, token = desk.run(desk.issuer.renew(domain, invite_id, OPERATOR))
+    with undone_if_unseen(lambda: _put_back(desk, invite, old, token)):
+        show(invite, token)
+
+
+def _put_back(desk: Desk, invite: Invite, old: Opener, token: str) -> str:
+    digest = token_digest(token)
+    return _undone(
+        desk,
+        lambda c: put_back(c, invite.domain, invite.id, old, digest),
+        "The new link was not shown: the old one goes on working.",
+    )
