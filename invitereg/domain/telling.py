@@ -25,8 +25,8 @@ LATE = timedelta(seconds=10)
 KEPT = timedelta(days=90)
 MOST_NAMED = 5
 GAVE_UP = (
-    "gave up telling {whom} of registrations ({count} notices): each was sent as often as it may "
-    "be, and never confirmed{hint}"
+    "gave up telling {whom} of registrations ({count} notices): each was sent as often as it "
+    "may be, and never confirmed{hint}"
 )
 
 
