@@ -107,6 +107,11 @@ class Invite:
             return f"xmpp:{_uri_jid(self.inviter, self.domain)}?roster;preauth={token}{ibr}"
         return self.registration_uri(token)
 
+    @property
+    def contact_uri(self) -> str:
+        """The URI that adds the inviter as a contact, without a token (XEP-0147 §8)."""
+        return f"xmpp:{_uri_jid(self.inviter, self.domain)}?roster"
+
     def registration_uri(self, token: str) -> str:
         """The URI that says nothing of contacts, but which username to take (XEP-0401 §4.4)."""
         return f"xmpp:{_uri_jid(self.username, self.domain)}?register;preauth={token}"

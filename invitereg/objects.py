@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from invitereg.keys import ApiKey
+from invitereg.links import app_uri, page_url
 from invitereg.model import Account, Invite, Use
 from invitereg.policy import Decision
 from invitereg.policy.inviting import Inviter
@@ -35,8 +36,8 @@ def issued_object(invite: Invite, token: str, domain: Domain) -> Object:
     return {
         "id": invite.id,
         "token": token,
-        "uri": invite.uri(token),
-        "landing_url": domain.landing_url + token if domain.landing_url else "",
+        "uri": app_uri(domain, invite, token),
+        "landing_url": page_url(domain, token),
         **terms_object(invite),
     }
 

@@ -19,7 +19,7 @@ from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts, scram_mechanisms
 from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
-from invitereg.config.changes import fixed_changes, without_waiting
+from invitereg.config.changes import as_served, fixed_changes, without_waiting
 from invitereg.config.doubts import DOUBT, policy_doubts
 from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.domain.embedded import EmbeddedDomain
@@ -88,8 +88,8 @@ class InviteregService(Service):
         self._reactor = reactor
         # Shared by all parts, and updated in place by `reload`.
         self._domains: dict[str, Domain] = {}
-        self._tls = dict(config.tls)
-        self._certificates = Certificates(config.tls, [ALPN], self._now)
+        self._tls = dict(config.client_certificates)
+        self._certificates = Certificates(self._tls, [ALPN], self._now)
         self._web = WebService(config, self._domains, self._now, reactor)
         self._watches: list[LoopingCall] = []
         self._threads = Threads(reactor, config.work_queue)
@@ -238,7 +238,7 @@ class InviteregService(Service):
             accounts[name] = EmbeddedAccounts.configured(config.accounts[name], *parts)
         known = {**config.accounts, **self._config.accounts}
         self._config = replace(self._config, accounts=known)
-        self._domains.update(config.domains)
+        self._domains.update(as_served(self._config, config))
 
     def _mechanisms(self, domain: str) -> list[str]:
         return [*scram_mechanisms(self._config.accounts[domain]), PLAIN]
@@ -266,7 +266,7 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
-            behind=servers_behind(self._config.upstreams, self._reactor),
+            behind=servers_behind(self._config.gateways, self._reactor),
         )
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
@@ -290,7 +290,7 @@ class InviteregService(Service):
         try:
             config, waiting = without_waiting(load(self._config.path), self._domains)
             sites = sites_of(config)
-            tls = {**self._tls, **config.tls}
+            tls = {**self._tls, **config.client_certificates}
             self._certificates.replace(tls)
             self._web.replace_certificates(config, sites)
         except (ConfigError, OSError, ValueError) as error:

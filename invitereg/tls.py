@@ -104,7 +104,7 @@ class Certificates:
         """Load them all.
 
         Args:
-            files: of each domain; at least one.
+            files: of each domain; none where nothing connects.
             protocols: what a client may negotiate by ALPN.
             now: the time, to tell what has expired.
 

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors fairness logs logguard metrics preparation",
         "model",
         "policy roster",
-        "subscriptions",
+        "links subscriptions",
         "exchange",
         "notices questions tree interfaces keys objects submissions newinvites leases server",
         "registrar issuer inviters userinvites logins tokens",
@@ -41,7 +41,10 @@ APART = {
     "store": {"accounts"},
     "config": {"threads"},
 }
-PURE = {"errors", "preparation", "model", "policy", "roster", "subscriptions", "exchange"}
+PURE = {
+    *("errors", "preparation", "model", "policy", "roster", "links", "subscriptions"),
+    "exchange",
+}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "domain", "tap", "_wokkelcompat"}

@@ -58,7 +58,8 @@ def _about_certificates(config: Config) -> Iterator[str]:
     """What clients and browsers would dislike about them, as the service's log will say."""
     from invitereg.tls import complaints
 
-    shown: list[tuple[Tls, str]] = [(tls, domain) for domain, tls in config.tls.items()]
+    clients = config.client_certificates
+    shown: list[tuple[Tls, str]] = [(tls, domain) for domain, tls in clients.items()]
     if config.web.listen_tls:
         for domain, site in config.sites.items():
             host = urlsplit(site.external_url).hostname or ""

@@ -8,6 +8,7 @@ from invitereg.cli.printing import is_terminal, print_each
 from invitereg.cli.progress import bar
 from invitereg.cli.unseen import revoked_if_unseen
 from invitereg.issuer import NewInvite
+from invitereg.links import app_uri, page_url
 from invitereg.model import Invite
 from invitereg.objects import issued_object
 
@@ -40,7 +41,8 @@ def _chunks(count: int) -> Iterator[int]:
 
 def _lines(desk: Desk, made: Iterable[tuple[Invite, str]], as_json: bool) -> Iterator[str]:
     for invite, token in made:
+        domain = desk.domain(invite.domain)
         if as_json:
-            yield json.dumps(issued_object(invite, token, desk.domain(invite.domain)))
+            yield json.dumps(issued_object(invite, token, domain))
         else:
-            yield invite.uri(token)
+            yield app_uri(domain, invite, token) or page_url(domain, token)

@@ -10,6 +10,7 @@ from html import escape
 import segno
 
 from invitereg.errors import InvalidRequest
+from invitereg.links import link
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Domain
 
@@ -88,7 +89,7 @@ def _sheet(domain: Domain, made: Sequence[Issued], advance: Callable[[int], None
 
 
 def _card(domain: Domain, invite: Invite, token: str) -> str:
-    link = domain.landing_url + token if domain.landing_url else invite.uri(token)
+    url = link(domain, invite, token)
     lines = [
         f'<p class="invitation">{escape(_invitation(domain, invite))}</p>',
         f'<p class="small">{_what_to_do(domain)}</p>',
@@ -99,8 +100,8 @@ def _card(domain: Domain, invite: Invite, token: str) -> str:
     text, name = "\n".join(lines), escape(domain.site_name or domain.name)
     return (
         f'<article class="card">\n<h2 dir="auto">{name}</h2>\n'
-        f'{_code(link)}\n<div class="text">\n{text}\n</div>\n'
-        f'<p class="link">{escape(link)}</p>\n</article>\n'
+        f'{_code(url)}\n<div class="text">\n{text}\n</div>\n'
+        f'<p class="link">{escape(url)}</p>\n</article>\n'
     )
 
 

@@ -15,6 +15,7 @@ from invitereg.cli.printing import (
     printable,
     say,
 )
+from invitereg.links import app_uri, link, page_url
 from invitereg.model import Invite, Use
 from invitereg.objects import invite_object, timestamp
 from invitereg.policy.values import Domain
@@ -34,17 +35,14 @@ def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
 
 
 def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> None:
-    """The link on a line of its own, that of its page on another, then what it is.
+    """The URI on a line of its own, the address of its page on another, then what it is.
 
     The QR code is of the page, where there is one: every camera can open it.
     """
-    uri = invite.uri(token)
-    page = f"{domain.landing_url}{token}" if domain.landing_url else ""
-    say(uri)
-    if page:
-        say(page)
+    for line in filter(None, (app_uri(domain, invite, token), page_url(domain, token))):
+        say(line)
     if qr:
-        print_qr(page or uri)
+        print_qr(link(domain, invite, token))
     say(summary(invite), dim=True)
 
 

@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Mapping
 
 from invitereg.config.domains import Named
-from invitereg.config.schema import DomainKeys
+from invitereg.config.schema import DomainKeys, File
 from invitereg.config.yamlnodes import Document
 
+_NOWHERE = 'must name at least one endpoint, as in listen: ["tcp:5222"]'
 Keys = Mapping[str, DomainKeys | None]
 """Of each domain, None where its own keys have mistakes already."""
 
 
-def complain_of_disagreement(document: Document, named: Iterable[Named], domains: Keys) -> None:
+def complain_of_disagreement(
+    document: Document, named: Iterable[Named], file: File | None, domains: Keys
+) -> None:
     """Note in ``document`` what contradicts itself between sections or between domains."""
     named = tuple(named)
+    if file is not None and not file.c2s.listens:
+        _complain_of_no_door(document, domains)
     _complain_of_sites(document, named, domains)
     _complain_of_recipients(document, named, domains)
     _complain_of_gateways(document, named, domains)
@@ -37,6 +42,22 @@ def _complain_of_sites(document: Document, named: Iterable[Named], domains: Keys
     if listening and not said and not any(known) and None not in domains.values():
         text = "is missing: where do browsers find the site, such as https://example.com/"
         document.complain(("web", "external_url"), text)
+
+
+def _complain_of_no_door(document: Document, domains: Keys) -> None:
+    """Without a port for clients, people register on the site and log in at another server."""
+    for name, keys in domains.items():
+        if keys is None:
+            continue
+        missing = {
+            "accounts at another server (accounts)": keys.accounts.backend == "embedded",
+            "a site (web.external_url)": not keys.web.external_url,
+        }
+        if any(missing.values()):
+            lacking = " and ".join(what for what, is_missing in missing.items() if is_missing)
+            text = f"{_NOWHERE}; to register people on the site only, {name} needs {lacking}"
+            document.complain(("c2s",), text)
+            return
 
 
 def _complain_of_gateways(document: Document, named: Iterable[Named], domains: Keys) -> None:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from invitereg.config.loading import Config
+from invitereg.policy.values import Domain
 
 _FIXED = ("data_dir", "store", "c2s", "streams", "work_queue", "web")
 _FIXED_OF_DOMAINS = {
@@ -44,6 +45,14 @@ def without_waiting(read: Config, served: Collection[str]) -> tuple[Config, list
         accounts=kept(read.accounts),
     )
     return now, [f"domains (not served yet: {', '.join(waiting)})"] if waiting else []
+
+
+def as_served(running: Config, read: Config) -> dict[str, Domain]:
+    """Return the domains that were ``read``, as they can be served without a restart."""
+    return {
+        name: replace(domain, website_only=running.domains.get(name, domain).website_only)
+        for name, domain in read.domains.items()
+    }
 
 
 def fixed_changes(running: Config, read: Config, served: Collection[str]) -> list[str]:

@@ -23,7 +23,7 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 def _opens_files(info: ValidationInfo) -> bool:
     """Whether a certificate is one that is used, by somebody who may read it."""
     around = surroundings(info)
-    return around.serving and around.final
+    return around.serving and around.final and around.secures
 
 
 class Tls(Section):

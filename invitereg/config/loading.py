@@ -54,8 +54,9 @@ class Config:
     Attributes:
         path: the file it was read from; absolute, as the other paths are.
         domains: by name after nameprep, in the order of the file.
-        tls: the certificate of each domain, by its name.
-        upstreams: the server behind each domain that has one, by its name.
+        tls: the certificate of each domain, by its name; unused, it need not exist.
+        upstreams: how clients' streams get to the server behind each domain that has one; used
+            by `gateways`, and to check passwords.
         data_dir: it need not exist yet.
         store: ``sqlite``.
         connections, streams, web_limits, work_queue: limits of the process, not of a domain.
@@ -88,6 +89,16 @@ class Config:
     sites: Mapping[str, WebKeys]
     trusted_proxies: tuple[Network, ...]
     api_rate: Limit
+
+    @property
+    def gateways(self) -> Mapping[str, UpstreamKeys]:
+        """Of ``upstreams``, those to which clients are handed over: none without clients."""
+        return self.upstreams if self.c2s.listens else {}
+
+    @property
+    def client_certificates(self) -> Mapping[str, Tls]:
+        """Of ``tls``, what clients of the XMPP ports see: none without such ports."""
+        return self.tls if self.c2s.listens else {}
 
 
 def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> Config:
@@ -147,9 +158,11 @@ def _checked(
         around = replace(around, domains=names, home=names)
     complain_of_doubles(document, [domain.path for domain in named], around.serving)
     file = _judged(document, File, document.value, around)
+    if file is not None:
+        around = replace(around, secures=file.c2s.listens or bool(file.web.listen_tls))
     shared = within(key_tree(DomainKeys), document.value)
     domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
-    complain_of_disagreement(document, named, domains)
+    complain_of_disagreement(document, named, file, domains)
     if file is None or document.mistakes:
         return None
     return file, {name: keys for name, keys in domains.items() if keys is not None}
@@ -190,7 +203,10 @@ def _config(
     return Config(
         path=path,
         domains=MappingProxyType(
-            {name: _domain(name, keys, common_passwords) for name, keys in domains.items()}
+            {
+                name: _domain(name, keys, file.c2s, common_passwords)
+                for name, keys in domains.items()
+            }
         ),
         tls=MappingProxyType({name: keys.tls for name, keys in domains.items()}),
         upstreams=MappingProxyType(
@@ -234,7 +250,7 @@ def _web_listeners(file: File, domains: Mapping[str, DomainKeys]) -> WebListener
     return WebListeners(file.web.listen, file.web.listen_tls, metrics)
 
 
-def _domain(name: str, own: DomainKeys, common_passwords: bool) -> Domain:
+def _domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Domain:
     keys = own.policy
     passwords = keys.passwords
     listed = common_passwords and passwords.forbid_common
@@ -266,7 +282,15 @@ def _domain(name: str, own: DomainKeys, common_passwords: bool) -> Domain:
         contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
         web_url=own.web.external_url or None,
         landing_url=f"{own.web.external_url}invite/" if own.web.external_url else None,
+        website_only=_is_website_only(own, c2s),
     )
+
+
+def _is_website_only(own: DomainKeys, c2s: C2s) -> bool:
+    """Return whether apps connect to another server, and people register on the site."""
+    gateway = c2s.listens and own.c2s.upstream is not None
+    elsewhere = own.accounts.backend != "embedded"
+    return elsewhere and not gateway and bool(own.web.external_url)
 
 
 def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:

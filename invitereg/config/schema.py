@@ -15,7 +15,6 @@ from pydantic import (
     ValidationInfo,
     WrapValidator,
     field_validator,
-    model_validator,
 )
 
 from invitereg.config.backendkeys import Accounts, Component
@@ -50,11 +49,10 @@ class C2s(DomainC2s):
     listen: tuple[Endpoint, ...] = ()
     listen_tls: tuple[Endpoint, ...] = ()
 
-    @model_validator(mode="after")
-    def _anywhere(self) -> "C2s":
-        if not self.listen and not self.listen_tls:
-            raise ValueError('must name at least one endpoint, as in listen: ["tcp:5222"]')
-        return self
+    @property
+    def listens(self) -> bool:
+        """Whether clients can connect at all."""
+        return bool(self.listen or self.listen_tls)
 
 
 class DomainKeys(Section):

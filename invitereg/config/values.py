@@ -51,6 +51,7 @@ class Surroundings:
         home: of these, what admins may be at.
         final: whether the values are the ones that hold for a domain, and not only defaults
             that each domain may have its own for.
+        secures: whether the service ends TLS anywhere, so that certificates must be usable.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Surroundings:
     domains: tuple[str, ...] = ()
     home: tuple[str, ...] = ()
     final: bool = False
+    secures: bool = True
 
 
 def surroundings(info: ValidationInfo) -> Surroundings:

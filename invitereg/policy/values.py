@@ -259,6 +259,8 @@ class Domain:
         instructions: what a registration form says first.
         web_url: its site; ends with a slash. None without a web.
         landing_url: what a token is appended to for a link to its page; None without a web.
+        website_only: whether people register, and set new passwords, on the site alone: their
+            apps connect to another server, which knows nothing of tokens.
         watchers: who is told of each registration, as domain and username.
         welcome: what newcomers are told, with the placeholders of `invitereg.notices`; empty
             for nothing.
@@ -271,6 +273,7 @@ class Domain:
     instructions: str = "Choose a username and password for use with this service."
     web_url: str | None = None
     landing_url: str | None = None
+    website_only: bool = False
     watchers: tuple[tuple[str, str], ...] = ()
     welcome: str = ""
     contact_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -41,8 +41,15 @@ class Answers:
 
     def opened(self, request: WebRequest, invite: Invite, token: str) -> Opened:
         """An invitation that a page is about; apps that are given the address find it, too."""
-        opened = Opened.at(request.served, invite, token, reader(request).date)
-        request.setHeader("Link", f'<{opened.uri}>; rel="alternate"')
+        site, domain = request.served, self.domain(request)
+        opened = Opened.at(site, domain, invite, token, reader(request).date)
+        # RFC 6596 names a page's own address.
+        link = (
+            f'<{opened.uri}>; rel="alternate"'
+            if opened.uri
+            else (f'<{opened.url}>; rel="canonical"')
+        )
+        request.setHeader("Link", link)
         return opened
 
     def moved(self, request: WebRequest, url: str) -> bytes:

@@ -94,7 +94,7 @@ def _with_gaps(opened: Opened) -> _WithGaps:
     return _WithGaps(
         invite=alike,
         token=_gap("token"),
-        uri=_gap("uri"),
+        uri=_gap("uri") if opened.uri else "",
         quoted_uri=_gap("quoted"),
         url=_gap("url"),
         until=_gap("until") if opened.until else "",

@@ -11,7 +11,9 @@ import segno
 from markupsafe import Markup
 
 from invitereg.config.apps import App, StoreButton
+from invitereg.links import app_uri
 from invitereg.model import Invite, Kind
+from invitereg.policy.values import Domain
 from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings
 
@@ -31,8 +33,9 @@ class Opened:
     """An invitation that a page is about, with its token.
 
     Attributes:
-        uri: what an app opens.
-        quoted_uri: the same as a part of another address.
+        uri: what an app opens; "" where it is opened in the browser only, and people log in
+            with an app afterwards.
+        quoted_uri: what other addresses have in them for it: the same, or its page's address.
         url: its page.
         until: when it ends, as the reader writes it; "" is never.
         ends: the same as programs write it.
@@ -48,16 +51,22 @@ class Opened:
 
     @classmethod
     def at(
-        cls, site: SiteSettings, invite: Invite, token: str, date: Callable[[datetime], str]
+        cls,
+        site: SiteSettings,
+        domain: Domain,
+        invite: Invite,
+        token: str,
+        date: Callable[[datetime], str],
     ) -> "Opened":
         """An invitation on a site; ``date`` is how the reader writes a moment."""
-        uri, end = invite.uri(token), invite.expires_at
+        uri, end = app_uri(domain, invite, token), invite.expires_at
+        url = site.url(f"invite/{token}")
         return cls(
             invite=invite,
             token=token,
             uri=uri,
-            quoted_uri=quote(uri, safe=""),
-            url=site.url(f"invite/{token}"),
+            quoted_uri=quote(uri or url, safe=""),
+            url=url,
             until=date(end) if end else "",
             ends=end.isoformat() if end else "",
         )
@@ -94,6 +103,8 @@ def qr_code(text: str) -> Markup:
 
 def magic_link(app: App, opened: Opened) -> str:
     """What opens an invitation in an app that has links of its own for it; else ""."""
+    if not opened.uri:
+        return ""
     return app.magic_link.format(
         uri=opened.quoted_uri,
         token=opened.token,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from invitereg.links import app_uri, page_url
 from invitereg.model import Invite
 from invitereg.policy.inviting import Rights
 from invitereg.policy.texts import shown
@@ -33,30 +34,27 @@ class InviteCommand:
         return known
 
 
-def invitation(asker: Asker, invite: Invite, token: str, uri: str | None = None) -> Outcome:
-    """An invite with its link, which is shown only now (§4.1).
+def invitation(
+    asker: Asker, invite: Invite, token: str, *, to_register: bool = False
+) -> Outcome:
+    """An invite with its links, which are shown only now (§4.1).
 
-    The landing page's field is there even where there is no page, as one client needs it.
+    Both fields are there even where one has nothing in it, as one client needs the page's.
+    ``to_register`` is for a URI that says nothing of contacts; one that names the username to
+    take never does, else the name would be lost.
     """
-    gettext, landing_url = asker.gettext, asker.domain.landing_url
+    gettext, names = asker.gettext, to_register or bool(invite.username)
+    uri = app_uri(asker.domain, invite, token, names=names)
+    page = page_url(asker.domain, token)
     values = [
-        Told(var="uri", label=gettext("Link for apps"), value=uri or _uri(invite, token)),
-        Told(
-            var="landing-url",
-            label=gettext("Web page to share"),
-            value=landing_url + token if landing_url else "",
-        ),
+        Told(var="uri", label=gettext("Link for apps"), value=uri),
+        Told(var="landing-url", label=gettext("Web page to share"), value=page),
     ]
     if invite.expires_at is not None:
         label = gettext("Valid until")
         values.append(Told(var="expire", label=label, value=date_time(invite.expires_at)))
     title = gettext("Invitation")
     return Outcome(Result(form_type=NS_INVITATION, title=title, values=values))
-
-
-def _uri(invite: Invite, token: str) -> str:
-    """A link that names the username to take, where there is one: else it would be lost."""
-    return invite.registration_uri(token) if invite.username else invite.uri(token)
 
 
 def date_time(moment: datetime) -> str:

@@ -82,7 +82,7 @@ class CreateAccount(InviteCommand):
             roles=given.get("role") or (),
             note=given.get("note") or "",
         )
-        return invitation(asker, invite, token, invite.registration_uri(token))
+        return invitation(asker, invite, token, to_register=True)
 
     async def _form(self, asker: Asker) -> Form:
         gettext, rights = asker.gettext, await self.rights(asker)

@@ -366,7 +366,7 @@ class KeptTests(LandingCase):
             created_at=self.now(),
             expires_at=None,
         )
-        opened = Opened.at(sites[0], invite, "token", str)
+        opened = Opened.at(sites[0], self.make_domain(), invite, "token", str)
         for number in range(1600):
             kept.page(sites[number % 3], number, opened, lambda _opened: "page")
             self.assertLessEqual(len(kept), 500)

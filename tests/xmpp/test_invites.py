@@ -1,5 +1,6 @@
 """Users make invites from their app, and see what becomes of them (XEP-0401)."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -195,6 +196,24 @@ class InviteTests(InviteCase):
             },
         )
         self.assertEqual((invite.inviter, invite.source), ("juliet", f"adhoc:juliet@{DOMAIN}"))
+
+    def test_website_only(self):
+        """Where no app opens invitations, the page is the link, and the URI is empty."""
+        self.allow(landing_url="https://example.com/i/", users={})
+        domain = replace(self.listener.domains[DOMAIN], website_only=True)
+        self.listener.domains[DOMAIN] = domain
+        for node, *forms in ((INVITE,), (CREATE_ACCOUNT, form(username="tybalt"))):
+            made = values(self.completed(self.juliet, node, *forms))
+            self.assertEqual(made["uri"], [""])
+            self.assertTrue(made["landing-url"][0].startswith("https://example.com/i/"))
+
+    def test_website_only_contact(self):
+        """Who may only make contacts hands out their address, without a token."""
+        self.allow(landing_url="https://example.com/i/", allow_user_invites=False)
+        domain = replace(self.listener.domains[DOMAIN], website_only=True)
+        self.listener.domains[DOMAIN] = domain
+        made = values(self.completed(self.juliet, INVITE))
+        self.assertEqual(made["uri"], [f"xmpp:juliet@{DOMAIN}?roster"])
 
     def test_without_page(self):
         """The field of the landing page is there, empty, where there is no page."""

@@ -31,8 +31,10 @@ class IssuedInvite(Terms):
 
     id: str
     token: str
-    uri: str
-    landing_url: str
+    uri: str = Field(
+        description="What apps open; empty where only its page is of use (website only)."
+    )
+    landing_url: str = Field(description="Its page; empty without a site.")
 
 
 class StoredInvite(Terms):

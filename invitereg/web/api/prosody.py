@@ -5,6 +5,7 @@ One request makes one invite for one account. https://modules.prosody.im/mod_inv
 
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.keys import Scope
+from invitereg.links import link
 from invitereg.web.api.authorization import Authorization, bearer
 from invitereg.web.api.operations import Call
 from invitereg.web.api.problems import Problem
@@ -52,6 +53,5 @@ class ProsodyInvites(Answering):
         domain = call.domain(key.domain or request.served.domain)
         new = NewInvite(domain=domain.name, source=key.authority.source)
         invite, token = await self._issuer.create(new)
-        page = domain.landing_url + token if domain.landing_url else invite.uri(token)
-        request.setHeader("Location", page)
+        request.setHeader("Location", link(domain, invite, token))
         respond(request, 303 if "redirect" in query else 201, b"", b"text/plain")

@@ -1,0 +1,84 @@
+"""A service without ports for clients: people register on the site, apps go elsewhere."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invitereg.config.changes import as_served
+from tests.config.case import ConfigCase
+
+NOWHERE = "c2s: {listen: [], listen_tls: []}\n"
+SITE = "web: {external_url: 'https://chat.example.com/'}\n"
+EJABBERD = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:5281/api'}\n"
+UPSTREAM = "upstream: {connect: 'tcp:127.0.0.1:5222'}"
+MISTAKE = (
+    'c2s: must name at least one endpoint, as in listen: ["tcp:5222"]; to register people on '
+    "the site only, example.com needs "
+)
+
+
+class WebsiteOnlyTests(ConfigCase):
+    def test_no_door(self) -> None:
+        """A site, and accounts at a server, are enough; what is missing is said."""
+        accounts, site = "accounts at another server (accounts)", "a site (web.external_url)"
+        self.assertEqual(self.mistakes_with(NOWHERE + SITE + EJABBERD), [])
+        for keys, missing in (
+            (SITE, accounts),
+            (EJABBERD, site),
+            ("", f"{accounts} and {site}"),
+        ):
+            for nowhere in (NOWHERE, "c2s: {}\n"):
+                self.assert_mistake(nowhere + keys, f"2: {MISTAKE}{missing}")
+
+    def test_each_domain(self) -> None:
+        """Every domain needs both, as nobody could get to it otherwise."""
+        own = f"{{{EJABBERD.strip()}, {SITE.strip()}}}"
+        domains = f"domains:\n  example.com: {own}\n  example.org: {{}}\n"
+        [mistake] = self.mistakes(f"{domains}{NOWHERE}")
+        self.assertIn("example.org needs accounts at another server", mistake)
+        self.assertIn("and a site", mistake)
+
+    def test_upstream_alone(self) -> None:
+        """The server's port may be named without one of ours: nobody is led there."""
+        config = self.loaded(f"domain: example.com\nc2s: {{{UPSTREAM}}}\n{SITE}{EJABBERD}")
+        self.assertEqual(list(config.upstreams), ["example.com"])
+        self.assertEqual(dict(config.gateways), {})
+        self.assertTrue(config.domains["example.com"].website_only)
+
+    def test_no_certificate(self) -> None:
+        """Where TLS is ended by others only, no certificate need be there."""
+        (self.folder / "privkey.pem").unlink()
+        self.assertEqual(self.mistakes_with(NOWHERE + SITE + EJABBERD), [])
+        secured = SITE.replace("}\n", ", listen_tls: ['tcp:443']}\n")
+        [mistake] = self.mistakes_with(NOWHERE + secured + EJABBERD)
+        self.assertIn("privkey.pem", mistake)
+
+    @given(st.booleans(), st.booleans(), st.booleans(), st.booleans())
+    def test_who_opens_invitations(
+        self, listens: bool, upstream: bool, site: bool, remote: bool
+    ) -> None:
+        """Apps do where clients connect to us; else the site, if accounts are remote."""
+        keys = ["listen: ['tcp:5222']" if listens else "listen: []"]
+        keys += [UPSTREAM] if upstream else []
+        text = f"domain: example.com\nc2s: {{{', '.join(keys)}}}\n"
+        text += (SITE if site else "") + (EJABBERD if remote else "")
+        mistakes = self.mistakes(text)
+        if not listens and not (site and remote):
+            self.assertIn("must name at least one endpoint", " ".join(mistakes))
+        elif upstream and not remote:
+            self.assertIn("accounts be made elsewhere", " ".join(mistakes))
+        else:
+            self.assertEqual(mistakes, [])
+            domain = self.loaded(text).domains["example.com"]
+            gateway = listens and upstream
+            self.assertIs(domain.website_only, remote and site and not gateway)
+
+    def test_reload(self) -> None:
+        """Ports open at a restart only, and until then no link is made that needs them."""
+        keys = f"domain: example.com\n{SITE}{EJABBERD}"
+        running = self.loaded(keys + NOWHERE)
+        read = self.loaded(f"{keys}c2s: {{listen: ['tcp:5222'], {UPSTREAM}}}\n")
+        self.assertFalse(read.domains["example.com"].website_only)
+        served = as_served(running, replace(read))
+        self.assertTrue(served["example.com"].website_only)
