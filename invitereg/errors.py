@@ -141,6 +141,15 @@ class Throttled(Refused):
         super().__init__(text)
 
 
+class TooManyGuests(Throttled):
+    """An invite with several uses was used as often from one network as it may be for now."""
+
+    text = (
+        "Too many people have registered with this invitation from your network. "
+        "Use mobile data instead of this Wi-Fi, or try again later."
+    )
+
+
 class TooManyOpenInvites(Throttled):
     """A user has as many invites that nobody has used yet as they may.
 

@@ -29,8 +29,8 @@ from invitereg.newinvites import (
     NewInvite,
     check_new_invite,
     end_of,
+    require_changes,
     require_free_choice,
-    require_text,
     wish_of,
 )
 from invitereg.policy.authority import Authority, refuse_handling, refuse_opening
@@ -137,6 +137,7 @@ class Issuer:
             groups=new.groups,
             note=new.note,
             uses_allowed=new.uses,
+            per_network_allowed=new.per_network,
         )
         self._require_opening(invite, Authority(new.source, resets=False))
         if invite.username and await self._accounts.exists(new.domain, invite.username):
@@ -268,18 +269,16 @@ class Issuer:
     async def edit(
         self, domain: str, invite_id: str, changes: InviteChanges, by: Authority
     ) -> Invite:
-        """Change an invite's expiry, number of uses or note.
+        """Change an invite's expiry, numbers of uses or note.
 
         Raises:
             NotFound, InvalidRequest, UsernameTaken, UsernameReserved: see
                 `store.invites.edit`.
             MayNotReset, UsernameReserved: ``by`` may not, as the invite is what it is.
         """
-        self._require_opening(await self._store.get_invite(domain, invite_id), by)
-        uses = changes.values.get("uses_allowed")
-        if isinstance(uses, int) and uses < 1:
-            raise InvalidRequest("An invite needs at least one use.")
-        require_text(str(changes.values.get("note") or ""))
+        before = await self._store.get_invite(domain, invite_id)
+        self._require_opening(before, by)
+        require_changes(before, changes)
         invite = await self._store.edit_invite(
             domain, invite_id, changes, self.now(), by.source
         )

@@ -59,6 +59,8 @@ class Invite:
         username: the only name that may be taken with it, reserved for it; None for any. For
             a reset, the account whose password is set.
         uses_allowed: how often it may be redeemed; None is unlimited.
+        per_network_allowed: how often from one network in the period of
+            ``limits.shared_invite``; None is as many as that says.
         uses: how often it has been redeemed.
         expires_at: the first moment at which it is no longer valid; None is never.
     """
@@ -76,6 +78,7 @@ class Invite:
     groups: tuple[str, ...] = ()
     note: str = ""
     uses_allowed: int | None = 1
+    per_network_allowed: int | None = None
     uses: int = 0
 
     @property

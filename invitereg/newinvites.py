@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from invitereg.errors import InvalidRequest
-from invitereg.model import Kind
+from invitereg.model import Invite, Kind
 from invitereg.policy.authority import COMMAND_LINE
 from invitereg.policy.inviting import Wish, is_admin
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.usernames import refuse_username
 from invitereg.policy.values import Facts, Policy, Request
+from invitereg.questions import InviteChanges
 
 DEFAULT_EXPIRY = timedelta.max
 
@@ -26,6 +27,7 @@ class NewInvite:
         registration: whether it lets register at all; without, it only makes contacts.
         expiry: `DEFAULT_EXPIRY` is what the policy says.
         uses: how often it may be redeemed; None is unlimited.
+        per_network: how often from one network; see `Invite.per_network_allowed`.
         requestor: localpart of the user who asks for it, as whom it is made; None is the
             operator.
     """
@@ -38,6 +40,7 @@ class NewInvite:
     username: str | None = None
     expiry: Expiry = DEFAULT_EXPIRY
     uses: int | None = 1
+    per_network: int | None = None
     roles: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     note: str = ""
@@ -57,6 +60,7 @@ def check_new_invite(new: NewInvite) -> None:
         raise InvalidRequest("Whoever asks for an invite is its inviter.")
     if new.uses is not None and new.uses < 1:
         raise InvalidRequest("An invite needs at least one use.")
+    require_per_network(new.per_network, new.uses)
     if new.username and new.uses != 1:
         raise InvalidRequest("An invite for one username can have one use only.")
     if (new.contact or not new.registration) and not new.inviter:
@@ -65,6 +69,19 @@ def check_new_invite(new: NewInvite) -> None:
         raise InvalidRequest("An invite that registers nobody cannot fix a username.")
     for text in (new.note, *new.groups):
         require_text(text)
+
+
+def require_per_network(per_network: int | None, uses: int | None) -> None:
+    """Raise InvalidRequest if an invite of so many uses can have no such limit of its own."""
+    if per_network is None:
+        return
+    if per_network < 1:
+        raise InvalidRequest("From each network, an invite needs at least one use.")
+    if uses == 1:
+        raise InvalidRequest(
+            "A number for each network is for an invite with several uses: one with a single "
+            "use is never refused by it."
+        )
 
 
 def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
@@ -107,6 +124,18 @@ def end_of(now: datetime, expiry: Expiry) -> datetime | None:
     if end is not None and end <= now:
         raise InvalidRequest("An invite must be valid for some time.")
     return end
+
+
+def require_changes(invite: Invite, changes: InviteChanges) -> None:
+    """Raise InvalidRequest if an invite cannot be changed so; the text says why."""
+    values = changes.values
+    uses = values.get("uses_allowed", invite.uses_allowed)
+    if isinstance(uses, int) and uses < 1:
+        raise InvalidRequest("An invite needs at least one use.")
+    per_network = values.get("per_network_allowed")
+    if isinstance(per_network, int):
+        require_per_network(per_network, uses if isinstance(uses, int) else None)
+    require_text(str(values.get("note") or ""))
 
 
 def require_text(text: str) -> None:

@@ -28,6 +28,7 @@ def terms_object(invite: Invite) -> Object:
         "username": invite.username,
         "expires_at": timestamp(invite.expires_at),
         "uses_allowed": invite.uses_allowed,
+        "per_network_allowed": invite.per_network_allowed,
     }
 
 

@@ -122,8 +122,8 @@ class SessionEnd:
 class InviteChanges:
     """What `IInviteStore.edit_invite` sets; absent names stay as they are.
 
-    Keys of ``values``: ``expires_at`` (datetime or None), ``uses_allowed`` (int or None),
-    ``note`` (str).
+    Keys of ``values``: ``expires_at`` (datetime or None), ``uses_allowed`` and
+    ``per_network_allowed`` (int or None), ``note`` (str).
     """
 
     values: Mapping[str, datetime | int | str | None] = field(default_factory=dict)

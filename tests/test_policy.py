@@ -18,6 +18,7 @@ from invitereg.errors import (
     Refused,
     RegistrationClosed,
     Throttled,
+    TooManyGuests,
     UnacceptableField,
     UnacceptablePassword,
     UnacceptableUsername,
@@ -378,7 +379,20 @@ class ThrottledTests(RuleTestCase):
         for invite in (SHARED, replace(SHARED, uses_allowed=2)):
             less, full = ((Tally(count=n, oldest=NOW),) for n in (29, 30))
             self.assertPasses(facts=known(invite=invite, registrations=less))
-            self.assertRefused(facts=known(invite=invite, registrations=full))
+            self.assertRefused(
+                facts=known(invite=invite, registrations=full), error=TooManyGuests
+            )
+
+    def test_invite_of_an_event(self) -> None:
+        """An invite may say itself how many an hour it lets in from one network."""
+        for allowed in (1, 29, 50):
+            invite = replace(SHARED, per_network_allowed=allowed)
+            less, full = (Tally(count=allowed - n, oldest=NOW - 0.25 * HOUR) for n in (1, 0))
+            self.assertPasses(facts=known(invite=invite, registrations=(less,)))
+            guests = known(invite=invite, registrations=(full,))
+            refusal = self.assertRefused(facts=guests, error=TooManyGuests)
+            assert isinstance(refusal, TooManyGuests)
+            self.assertEqual(refusal.retry_after, 45 * 60)
 
     def test_single_use(self) -> None:
         """Guests with invites of their own all get in behind one address, and resets too."""

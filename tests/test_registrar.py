@@ -14,6 +14,7 @@ from invitereg.errors import (
     NotFound,
     RegistrationClosed,
     Throttled,
+    TooManyGuests,
     UnacceptablePassword,
     UsernameReserved,
     UsernameTaken,
@@ -236,9 +237,18 @@ class ThrottleTests(UseCase):
         grant = self.preauthorise(token)
         self.done(self.registrar.redeem(self.submission("s1", grant=grant)))
         second = self.submission("s2", grant=grant)
-        self.refused(Throttled, self.registrar.redeem(second))
+        self.refused(TooManyGuests, self.registrar.redeem(second))
         elsewhere = replace(second, address=ip_address("192.0.2.2"))
         self.done(self.registrar.redeem(elsewhere))
+
+    def test_invite_of_an_event(self) -> None:
+        """An invite lets in as many from one network as it says itself, also at a race."""
+        _, token = self.invite(uses=None, per_network=2)
+        grants = [self.preauthorise(token) for _ in range(3)]
+        for number, grant in enumerate(grants[:2]):
+            self.done(self.registrar.redeem(self.submission(f"s{number}", grant=grant)))
+        third = self.submission("s3", grant=grants[2])
+        self.refused(TooManyGuests, self.registrar.redeem(third))
 
 
 class ThrottleOnSQLTests(ThrottleTests):
@@ -338,7 +348,7 @@ class PreviewTests(UseCase):
         invite, token = self.invite(uses=3)
         grant = self.preauthorise(token)
         self.done(self.registrar.redeem(self.submission(grant=grant)))
-        self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, token))
+        self.refused(TooManyGuests, self.registrar.preauthorise(DOMAIN, HOME, token))
         self.assertEqual(self.done(self.preview(token)).invite.id, invite.id)
 
     def test_closed(self) -> None:

@@ -14,6 +14,7 @@ from invitereg.cli.parameters import (
     domain_option,
     expires_option,
     json_option,
+    per_network_option,
     qr_option,
     refuse_qr_in_json,
 )
@@ -23,11 +24,13 @@ from invitereg.cli.tree import command as tree
 from invitereg.cli.unseen import print_issued, revoked_if_unseen
 from invitereg.cli.unseen import renew as renew_shown
 from invitereg.cli.wording import print_changed, print_invite, print_invites
+from invitereg.config import duration_text
 from invitereg.interfaces import InviteChanges
 from invitereg.model import Invite, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, use_object
 from invitereg.policy.authority import COMMAND_LINE, OPERATOR
+from invitereg.policy.values import Limit
 
 ALL = "all"
 
@@ -51,6 +54,7 @@ def command() -> None:
 @click.option(
     "--uses", metavar="N", type=USES, default=1, help="How often, or unlimited; default: 1."
 )
+@per_network_option("as limits.shared_invite says")
 @click.option("--role", metavar="ROLE", type=ROLE, multiple=True, help="A role they get.")
 @click.option("--group", metavar="GROUP", multiple=True, help="A group they are put into.")
 @click.option("--note", metavar="TEXT", default="", help="A note, which --page prints.")
@@ -80,24 +84,20 @@ def create(
 ) -> None:
     """Make an invite and print its link, which is shown only now."""
     refuse_qr_in_json(qr, as_json)
-    if count is not None or page is not None:
-        _create_many(desk, count or 1, page, qr, as_json, options)
-        return
     new = _new_invite(desk, **options)
-    with revoked_if_unseen(desk) as made:
-        made.append(desk.run(desk.issuer.create(new)))
-        print_issued(desk, *made[0], as_json, qr)
+    if count is not None or page is not None:
+        _create_many(desk, new, count or 1, page, qr, as_json)
+    else:
+        with revoked_if_unseen(desk) as made:
+            made.append(desk.run(desk.issuer.create(new)))
+            print_issued(desk, *made[0], as_json, qr)
+    _warn_of_one_network(desk.domain(new.domain).policy.limits.shared_invite, new)
 
 
 def _create_many(
-    desk: Desk,
-    count: int,
-    page: Path | None,
-    qr: bool,
-    as_json: bool,
-    options: dict[str, Any],
+    desk: Desk, new: NewInvite, count: int, page: Path | None, qr: bool, as_json: bool
 ) -> None:
-    if options["username"] is not None and (page is None or count > 1):
+    if new.username is not None and (page is None or count > 1):
         raise click.UsageError("Only one invite can be for a username: leave out --count.")
     if qr:
         text = "--qr shows the code of one invite: leave out --count, or write a --page."
@@ -107,11 +107,11 @@ def _create_many(
     if page is not None:
         from invitereg.cli.paper import create_page
 
-        create_page(desk, _new_invite(desk, **options), count, page, as_json)
+        create_page(desk, new, count, page, as_json)
         return
     from invitereg.cli.many import create_many
 
-    create_many(desk, _new_invite(desk, **options), count, as_json)
+    create_many(desk, new, count, as_json)
 
 
 def _new_invite(
@@ -124,6 +124,7 @@ def _new_invite(
     username: str | None,
     expires: timedelta | None,
     uses: int | None,
+    per_network: int | None,
     role: tuple[str, ...],
     group: tuple[str, ...],
     note: str,
@@ -138,9 +139,24 @@ def _new_invite(
         username=username,
         expiry=expires,
         uses=uses,
+        per_network=per_network,
         roles=tuple(dict.fromkeys(role)),
         groups=tuple(dict.fromkeys(group)),
         note=note,
+    )
+
+
+def _warn_of_one_network(limit: Limit, new: NewInvite) -> None:
+    """Say that guests of an event may not all get in, as they share a network."""
+    is_enough = new.uses is not None and new.uses <= limit.max
+    if is_enough or new.per_network is not None or not new.registration:
+        return
+    most = new.uses or 10 * limit.max
+    say(
+        f"warning: from one network, as the Wi-Fi of an event, only {limit.max} people can "
+        f"register with it within {duration_text(limit.period)}. "
+        f"For more, add --per-network {most}.",
+        err=True,
     )
 
 
@@ -200,6 +216,7 @@ def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
 @click.argument("invite_id", metavar="ID")
 @expires_option("as it is")
 @click.option("--uses", metavar="N", type=USES, default=None, help="How often, or unlimited.")
+@per_network_option("as it is")
 @click.option("--note", metavar="TEXT", help="A note; --page prints it.")
 @domain_option
 @json_option
@@ -211,6 +228,7 @@ def edit(
     invite_id: str,
     expires: timedelta | None,
     uses: int | None,
+    per_network: int | None,
     note: str | None,
     domain: str | None,
     as_json: bool,
@@ -221,10 +239,13 @@ def edit(
         values["expires_at"] = end_of(desk.now(), expires)
     if ctx.get_parameter_source("uses") is not click.core.ParameterSource.DEFAULT:
         values["uses_allowed"] = uses
+    if per_network is not None:
+        values["per_network_allowed"] = per_network
     if note is not None:
         values["note"] = note
     if not values:
-        raise click.UsageError("Say what to change: --expires, --uses or --note.")
+        text = "Say what to change: --expires, --uses, --per-network or --note."
+        raise click.UsageError(text)
     changes = InviteChanges(values=values)
     invite = desk.run(desk.issuer.edit(desk.domain(domain).name, invite_id, changes, OPERATOR))
     print_changed(invite, desk.now(), as_json)

@@ -106,6 +106,16 @@ def expires_option(otherwise: str) -> Callable[[Decorated], Decorated]:
     )
 
 
+def per_network_option(otherwise: str) -> Callable[[Decorated], Decorated]:
+    """Return ``--per-network``, with what its help says of the default."""
+    return click.option(
+        "--per-network",
+        metavar="N",
+        type=click.IntRange(1, _MOST),
+        help=f"How often from one network, as a Wi-Fi, within a while; default: {otherwise}.",
+    )
+
+
 qr_option = click.option("--qr", is_flag=True, help="Print a QR code of the link as well.")
 
 

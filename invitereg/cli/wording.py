@@ -55,6 +55,8 @@ def summary(invite: Invite) -> str:
         words.append(f"for {invite.username}")
     words.append(_expiry(invite))
     words.append(f"uses {_uses(invite)}")
+    if invite.per_network_allowed is not None:
+        words.append(f"from one network {invite.per_network_allowed}")
     return printable(", ".join(words))
 
 
@@ -164,6 +166,7 @@ def print_invite(invite: Invite, uses: Sequence[Use], now: datetime) -> None:
         "expires": timestamp(invite.expires_at) or "never",
         "revoked": timestamp(invite.revoked_at),
         "uses": _uses(invite),
+        "network": invite.per_network_allowed and f"{invite.per_network_allowed} from each",
     }
     for name, value in facts.items():
         if value:

@@ -1,12 +1,14 @@
 """What is counted in the store, by which key, and up to which limit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from invitereg.errors import Throttled, TooManyGuests
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Address, Limit, Limits, Origin, Policy, Sender, Tally
 
+SHARED_INVITE = "shared_invite"
 LOCKED_OUT = timedelta(minutes=10)
 """How long an account may be closed to networks that it has not been used in."""
 
@@ -35,6 +37,10 @@ class Counter:
         period is left to other processes, whose clocks may be somewhat ahead.
         """
         return now + self.limit.period
+
+    def refusal(self, seconds: float) -> Throttled:
+        """Return what refuses whoever comes when it is at its limit, for so long."""
+        return TooManyGuests(seconds) if self.name == SHARED_INVITE else Throttled(seconds)
 
     def retry_after(self, tally: Tally, now: datetime) -> float:
         """Seconds until the oldest hit no longer counts."""
@@ -70,7 +76,8 @@ def registration_counters(
     """Return what counts the accounts made; nothing where they are not counted.
 
     An invite with one use is its own limit, so guests behind one address translator all get
-    in. One with several is counted per invite and network. A server is as one network, as new
+    in. One with several is counted per invite and network, up to what it says itself or
+    else ``limits.shared_invite``. A server is as one network, as new
     accounts at it could register more in their turn.
     """
     limits = policy.limits
@@ -82,7 +89,10 @@ def registration_counters(
         return _nested("registration", limits, origin, limits.registration)
     if invite.kind is Kind.RESET or invite.uses_allowed == 1:
         return ()
-    return _nested("shared_invite", limits, origin, limits.shared_invite, f"{invite.id} ")
+    limit = limits.shared_invite
+    if invite.per_network_allowed is not None:
+        limit = replace(limit, max=invite.per_network_allowed)
+    return _nested(SHARED_INVITE, limits, origin, limit, f"{invite.id} ")
 
 
 def login_counters(
@@ -195,7 +205,7 @@ def periods(policy: Policy) -> dict[str, timedelta]:
     limits = policy.limits
     return {
         "registration": limits.registration.period,
-        "shared_invite": limits.shared_invite.period,
+        SHARED_INVITE: limits.shared_invite.period,
         "token_guesses": limits.token_guesses.period,
         "scripted_guesses": limits.token_guesses.period,
         "stale_tokens": limits.token_guesses.period,

@@ -150,7 +150,7 @@ def _throttled(case: Case) -> Refused | None:
         return None
     counters = registration_counters(case.policy, case.request.address, case.facts.invite)
     seconds = seconds_to_wait(counters, case.facts.registrations, case.facts.now)
-    return None if seconds is None else Throttled(seconds)
+    return None if seconds is None else counters[0].refusal(seconds)
 
 
 def _field_missing(case: Case) -> Refused | None:

@@ -68,7 +68,7 @@ def add(
         )
         if number is None:
             remove(connection, numbers)
-            raise Throttled(_retry_after(connection, domain, counter, now))
+            raise counter.refusal(_retry_after(connection, domain, counter, now))
         numbers.append(int(number))
     for name, since in {counter.name: counter.since(now) for counter in counters}.items():
         connection.execute(_FORGET, {"of_domain": domain, "of_name": name, "since": since})

@@ -2,7 +2,7 @@
 
 The format is the export's own, not that of the tables: a later program with other tables
 reads it all the same. `FORMAT` grows with every change that an older program cannot read; 2
-brought the inviter of a use, and notices.
+brought the inviter of a use, and notices, 3 what an invite allows for one network.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from invitereg.subscriptions import State
 
 T = TypeVar("T")
 
-FORMAT = 2
+FORMAT = 3
 
 _MOST = 2**31 - 1  # what PostgreSQL's INTEGER holds
 
@@ -194,6 +194,7 @@ class InviteLine(_Line):
     expires_at: AwareDatetime | None
     revoked_at: AwareDatetime | None
     used_at: AwareDatetime | None
+    per_network_allowed: Annotated[int, Field(ge=1, le=_MOST)] | None = None
 
     @model_validator(mode="after")
     def _make_sense(self) -> "InviteLine":

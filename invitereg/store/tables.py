@@ -84,6 +84,7 @@ invites = Table(
     Column("expires_at", Time),
     Column("revoked_at", Time),
     Column("used_at", Time),
+    Column("per_network_allowed", Integer),
     UniqueConstraint("domain", "id", name="invites_id"),
     UniqueConstraint("domain", "digest", name="invites_digest"),
     CheckConstraint("uses_allowed IS NULL OR uses <= uses_allowed", name="invites_uses"),

@@ -126,6 +126,11 @@ def reason(refusal: errors.Refused, translate: Translate) -> str:
         return _("This is not possible from your network. Try it from another one.")
     if isinstance(refusal, errors.Overloaded):
         return _("There is a lot to do here at this moment. Please try again in a minute.")
+    if isinstance(refusal, errors.TooManyGuests):
+        return _(
+            "Too many people have registered with this invitation from your network. "
+            "Use mobile data instead of this Wi-Fi, or try again later."
+        )
     if isinstance(refusal, errors.Throttled):
         return _("This was tried too often from your network. Please try again later.")
     if isinstance(refusal, errors.Unavailable):

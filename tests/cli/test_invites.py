@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from invitereg.errors import TooManyGuests
 from tests.cli.case import LONGEST, CommandCase
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -12,6 +13,57 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def moment(text: str) -> datetime:
     assert TIME.fullmatch(text), text
     return datetime.fromisoformat(text)
+
+
+class EventTests(CommandCase):
+    """An invite for many people who are at one place, and so in one network."""
+
+    def test_warning(self) -> None:
+        """Who makes one for more than a network may is told, and by what to change it."""
+        for uses, most in (("31", "31"), ("50", "50"), ("unlimited", "300")):
+            made = self.call("invite", "create", "--uses", uses)
+            self.assertEqual((made.exit_code, made.stderr.count("\n")), (0, 1))
+            self.assertIn("only 30 people can register with it within 1h", made.stderr)
+            self.assertIn(f"--per-network {most}.", made.stderr)
+
+    def test_no_warning(self) -> None:
+        """Nothing is said where all get in, where it was said how many, or nobody registers."""
+        self.make_account()
+        for options in (
+            ("--uses", "30"),
+            ("--uses", "50", "--per-network", "50"),
+            ("--uses", "50", "--per-network", "40"),
+            ("--uses", "50", "--inviter", "romeo", "--no-registration"),
+        ):
+            self.done("invite", "create", *options)
+
+    def test_guests(self) -> None:
+        """As many register from one network as it says, and the next is told what to do."""
+        few = "limits: {shared_invite: {max: 1, period: 1h}, "
+        self.config.write_text(self.config.read_text().replace("limits: {", few))
+        made = self.object("invite", "create", "--uses", "9", "--per-network", "2")
+        self.assertEqual(made["per_network_allowed"], 2)
+        for name in ("anna", "bea"):
+            self.register(name, made["token"])
+        with self.assertRaises(TooManyGuests) as refused:
+            self.register("cleo", made["token"])
+        self.assertIn("mobile data", str(refused.exception))
+        self.register("dora", made["token"], "198.51.100.8")
+        shown = self.object("invite", "edit", made["id"], "--per-network", "3")
+        self.assertEqual((shown["per_network_allowed"], shown["uses"]), (3, 3))
+        self.register("cleo", made["token"])
+        people = self.done("invite", "show", made["id"])
+        self.assertIn("network:  3 from each", people)
+
+    def test_refused(self) -> None:
+        """For one guest it means nothing; and none at all would let nobody in."""
+        single = ("invite", "create", "--per-network", "2")
+        self.assertRefused(*single, says="for an invite with several uses")
+        self.assertMisused(*single[:-1], "0", "--uses", "5", says="--per-network")
+        made = self.object("invite", "create")
+        edit = ("invite", "edit", made["id"], "--per-network", "2")
+        self.assertRefused(*edit, says="for an invite with several uses")
+        self.assertEqual(self.object(*edit, "--uses", "5")["per_network_allowed"], 2)
 
 
 class CreateTests(CommandCase):
@@ -34,6 +86,7 @@ class CreateTests(CommandCase):
                 "username": None,
                 "expires_at": made["expires_at"],
                 "uses_allowed": 1,
+                "per_network_allowed": None,
             },
         )
 
@@ -97,7 +150,8 @@ class CreateTests(CommandCase):
 
     def test_without_end(self) -> None:
         """Never and unlimited are null."""
-        made = self.object("invite", "create", "--expires", "never", "--uses", "unlimited")
+        unlimited = ("--uses", "unlimited", "--per-network", "9")
+        made = self.object("invite", "create", "--expires", "never", *unlimited)
         self.assertEqual((made["expires_at"], made["uses_allowed"]), (None, None))
 
     def test_for_people(self) -> None:
@@ -195,6 +249,7 @@ class StoredTests(CommandCase):
                 "username": None,
                 "expires_at": made["expires_at"],
                 "uses_allowed": 1,
+                "per_network_allowed": None,
                 "uses": 0,
                 "status": "pending",
                 "created_at": listed["created_at"],

@@ -107,7 +107,11 @@ class PageTests(PageCase):
             (["--username", "juliet"], "You are invited to the account juliet@", "one person"),
             (["--inviter", "romeo", "--uses", "2"], "romeo invites you", "up to 2 people"),
             (["--inviter", "romeo", "--no-registration"], "romeo@example.com would", "one"),
-            (["--uses", "unlimited"], "You are invited to an account", "any number of people"),
+            (
+                ["--uses", "unlimited", "--per-network", "9"],
+                "You are invited to an account",
+                "any number of people",
+            ),
         ):
             with self.subTest(options):
                 (card,) = Document(self.create(*options)).cards

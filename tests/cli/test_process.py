@@ -14,7 +14,7 @@ class StatusTests(CommandCase):
         """A script gets its object on standard output, and 0."""
         done = run(self.config, "invite", "create", "--json")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual(len(json.loads(done.stdout)), 10)
+        self.assertEqual(len(json.loads(done.stdout)), 11)
 
     def test_refused(self) -> None:
         """A refusal is one line on standard error, and 1."""

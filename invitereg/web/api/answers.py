@@ -24,6 +24,7 @@ class Terms(Answer):
     username: str | None
     expires_at: Moment | None
     uses_allowed: int | None
+    per_network_allowed: int | None
 
 
 class IssuedInvite(Terms):

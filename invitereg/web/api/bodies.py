@@ -70,6 +70,10 @@ ClientAddress = Annotated[
 ]
 InviteKind = Literal["account", "contact", "account-and-contact"]
 DOMAIN = "May be left out where the key, or the service, is for one domain only."
+PER_NETWORK = (
+    "How often from one network, in the period of the limit for shared invites; null is as "
+    "often as that limit says. For an invite with several uses, as for an event."
+)
 CLIENT_ADDRESS = (
     "Of whom this is done for, by which the limits judge; otherwise the caller's own."
 )
@@ -126,6 +130,7 @@ class NewInviteBody(Expiring):
     inviter: Name | None = Field(None, description="Who invites; null is the operator.")
     username: Name | None = Field(None, description="The only name to be taken with it.")
     uses_allowed: Uses | None = Field(1, description="How often; null is without limit.")
+    per_network_allowed: Uses | None = Field(None, description=PER_NETWORK)
     roles: tuple[Role, ...] = Field((), max_length=_MOST_WORDS)
     groups: tuple[Name, ...] = Field((), max_length=_MOST_WORDS)
     note: Text = Field("", description="For the operator.")
@@ -137,12 +142,16 @@ class InviteChangesBody(Expiring):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     uses_allowed: Uses | None = Field(None, description="How often; null is without limit.")
+    per_network_allowed: Uses | None = Field(None, description=PER_NETWORK)
     note: Text = Field("", description="For the operator.")
 
     @model_validator(mode="after")
     def _something(self) -> "InviteChangesBody":
         if not self.model_fields_set:
-            raise ValueError("say what to change: expires, expires_at, uses_allowed or note")
+            raise ValueError(
+                "say what to change: expires, expires_at, uses_allowed, per_network_allowed "
+                "or note"
+            )
         return self
 
 

@@ -60,6 +60,7 @@ class Invites:
             username=body.username,
             expiry=body.expiry,
             uses=body.uses_allowed,
+            per_network=body.per_network_allowed,
             roles=tuple(dict.fromkeys(body.roles)),
             groups=tuple(dict.fromkeys(body.groups)),
             note=body.note,
@@ -149,7 +150,7 @@ class Invites:
         """Change an invite that is neither revoked nor used up."""
         body: InviteChangesBody = call.body
         values: dict[str, Any] = body.model_dump(
-            include={"uses_allowed", "note"}, exclude_unset=True
+            include={"uses_allowed", "per_network_allowed", "note"}, exclude_unset=True
         )
         if body.says_expiry:
             values["expires_at"] = end_of(self._now(), body.expiry)

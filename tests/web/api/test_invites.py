@@ -11,7 +11,7 @@ from tests.web.door import DOMAIN, EXTERNAL
 
 ISSUED = [
     *("id", "token", "uri", "landing_url", "kind", "domain", "inviter", "username"),
-    *("expires_at", "uses_allowed"),
+    *("expires_at", "uses_allowed", "per_network_allowed"),
 ]
 
 
@@ -83,6 +83,8 @@ class CreateTests(ApiCase):
             ({"uses_allowed": True}, "uses_allowed: "),
             ({"uses_allowed": 10**10}, "uses_allowed: "),
             ({"uses_allowed": 2, "username": "x"}, "one use only"),
+            ({"per_network_allowed": 2}, "with several uses"),
+            ({"per_network_allowed": 0, "uses_allowed": 2}, "per_network_allowed: "),
             ({"kind": "reset"}, "kind: "),
             ({"kind": "contact"}, "needs an inviter"),
             ({"colour": "red"}, "colour: is not known here"),
@@ -202,10 +204,13 @@ class ManageTests(ApiCase):
         edited = await self.call("PATCH", path, {"expires_at": None, "uses_allowed": None})
         self.assertEqual(edited.content["expires_at"], None)
         self.assertEqual(edited.content["uses_allowed"], None)
+        edited = await self.call("PATCH", path, {"per_network_allowed": 50})
+        self.assertEqual(edited.content["per_network_allowed"], 50)
         for body in (
             {},
             {"kind": "contact"},
             {"uses_allowed": 0},
+            {"per_network_allowed": 0},
             {"expires_at": "2025-01-01T00:00:00Z"},
         ):
             await self.call("PATCH", path, body, status=422)

@@ -41,6 +41,7 @@ class RegisterTests(ApiCase):
                 "username": "nurse",
                 "expires_at": made["expires_at"],
                 "uses_allowed": 1,
+                "per_network_allowed": None,
                 "uses": 0,
                 "fields": [
                     {"name": "email", "required": True},
