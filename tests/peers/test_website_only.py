@@ -54,7 +54,7 @@ class WebsiteOnlyCase(IsolatedAsyncioTestCase):
 
     def name(self) -> str:
         """A name that nobody has."""
-        return f"{type(self).__name__.lower()}{next(self.names)}"
+        return f"site{type(self).__name__.lower()}{next(self.names)}"
 
     def account(self) -> tuple[str, str]:
         """Somebody who was at the server before: name and password."""
