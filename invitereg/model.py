@@ -5,6 +5,7 @@ All times are timezone-aware datetimes in UTC. All usernames are localparts afte
 
 import base64
 import hashlib
+import re
 import secrets
 import string
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ from invitereg.preparation import prepare_password as prepare_password
 
 TOKEN_LENGTH = 24
 _TOKEN_ALPHABET = string.ascii_letters + string.digits
+_IN_LINK = re.compile(
+    r"(?:[?;]preauth=|/invite/|/invites_page\?|[?&]t=)([A-Za-z0-9]+)(?:$|[^A-Za-z0-9])"
+)
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 _ID_LENGTH = 10
 
@@ -223,6 +227,12 @@ def generate_token() -> str:
 def is_like_token(text: str) -> bool:
     """Whether a text has the form of a token, which no invite's id has."""
     return len(text) == TOKEN_LENGTH and set(text) <= set(_TOKEN_ALPHABET)
+
+
+def token_in(text: str) -> str:
+    """Return the token that a link has: one for apps, or of a page; other text as it is."""
+    found = _IN_LINK.search(text.strip())
+    return found[1] if found else text.strip()
 
 
 def generate_invite_id() -> str:

@@ -8,15 +8,16 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import ROLE, domain_option, json_option
 from invitereg.cli.printing import print_objects, say
+from invitereg.cli.suggesting import Group
 from invitereg.cli.wording import print_table
 from invitereg.errors import NotFound, UnacceptablePassword
-from invitereg.model import Account
-from invitereg.objects import account_object
+from invitereg.model import Account, Use
+from invitereg.objects import account_object, timestamp
 
 _MOST_BYTES = 2**16
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, list and delete accounts; give them roles.
 
@@ -61,7 +62,7 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
     if as_json:
         print_objects(account_object(account) for account in accounts)
     else:
-        _print(accounts)
+        _print(accounts, desk.run(desk.store.list_uses(name)))
 
 
 @command.command()
@@ -110,15 +111,23 @@ def role(
     if as_json:
         print_objects([account_object(account)])
     else:
-        _print([account])
+        _print([account], desk.run(desk.store.list_uses(domain)))
 
 
-def _print(accounts: Sequence[Account]) -> None:
-    rows = [
-        (f"{account.username}@{account.domain}", ", ".join(account.roles) or "-")
-        for account in accounts
-    ]
-    print_table(("address", "roles"), rows)
+def _print(accounts: Sequence[Account], history: Sequence[Use] = ()) -> None:
+    """Print a table; the history tells when each has registered, and through whom."""
+    latest = {use.username: use for use in history if use.registers}
+    rows = [_row(account, latest.get(account.username)) for account in accounts]
+    print_table(("address", "roles", "joined", "inviter"), rows)
+
+
+def _row(account: Account, use: Use | None) -> tuple[str, str, str, str]:
+    return (
+        f"{account.username}@{account.domain}",
+        ", ".join(account.roles) or "-",
+        (use and timestamp(use.at)) or "-",
+        (use and use.inviter) or "-",
+    )
 
 
 def _read_password() -> str:

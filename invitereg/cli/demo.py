@@ -1,11 +1,9 @@
 """``invitereg demo``: a real service, on this computer alone, that lasts until Ctrl-C."""
 
-import errno
 import os
 import shlex
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from zope.interface import implementer
 
 from invitereg.cli.failures import Failed
 from invitereg.cli.parameters import ADDRESS
+from invitereg.cli.ports import check_ports, free_port
 from invitereg.cli.printing import print_lines, say
 from invitereg.cli.wording import print_qr
 from invitereg.model import prepare_domain
@@ -109,7 +108,7 @@ def command(folder: Path | None, **options: Any) -> None:
         raise click.UsageError("--port and --tls-port must differ.")
     if options["web_port"] in (options["port"], options["tls_port"]):
         raise click.UsageError("--web-port must differ from the others.")
-    options["web_port"] = options["web_port"] or _free_port(options["listen"])
+    options["web_port"] = options["web_port"] or free_port(options["listen"])
     with _folder(folder) as path:
         _run(Demo(folder=path, kept=folder is not None, **options))
         path = path.absolute()
@@ -135,9 +134,12 @@ def _folder(folder: Path | None) -> Iterator[Path]:
 
 
 def _run(demo: Demo) -> None:
-    _check_port(demo, demo.port, "--port", "PORT")
-    _check_port(demo, demo.tls_port, "--tls-port", "TLS_PORT")
-    _check_port(demo, demo.web_port, "--web-port", "WEB_PORT")
+    ports = {
+        demo.port: ("--port", "PORT"),
+        demo.tls_port: ("--tls-port", "TLS_PORT"),
+        demo.web_port: ("--web-port", "WEB_PORT"),
+    }
+    check_ports(demo.listen, ports)
     _step(1, f"writing a configuration and a certificate to {demo.folder}")
     _write_files(demo)
     _step(2, f"starting the service for {demo.domain}")
@@ -178,42 +180,6 @@ def _make_invite(demo: Demo) -> tuple[str, str]:
         new = NewInvite(domain=demo.domain, source="cli")
         invite, token = desk.run(desk.issuer.create(new))
     return invite.uri(token), f"{demo.site}invite/{token}"
-
-
-def _free_port(listen: Address) -> int:
-    """A port that nobody has now."""
-    try:
-        with socket.create_server((str(listen), 0), family=_family(listen)) as probe:
-            return int(probe.getsockname()[1])
-    except OSError:
-        return 8080  # what is wrong is told when ports are checked
-
-
-def _family(listen: Address) -> int:
-    return socket.AF_INET if listen.version == 4 else socket.AF_INET6
-
-
-def _check_port(demo: Demo, port: int, option: str, variable: str) -> None:
-    """See that a port is free, before anything is begun.
-
-    Raises:
-        Failed: it is not; the text says how to take another.
-    """
-    with socket.socket(_family(demo.listen)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((str(demo.listen), port))
-            probe.listen()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise Failed(
-                    f"cannot listen on {demo.listen}:{port}: {error.strerror}"
-                ) from None
-            other = port + 10000 if port < 50000 else port - 10000
-            raise Failed(
-                f"port {port} is taken by another program: "
-                f"choose one with {option} {other} (make demo {variable}={other})"
-            ) from None
 
 
 def _write_files(demo: Demo) -> None:

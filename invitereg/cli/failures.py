@@ -8,7 +8,7 @@ import click
 from invitereg.cli.printing import NotPrinted, printable, printable_lines, say
 from invitereg.config import ConfigError
 from invitereg.errors import NotFound, Refused, StoreError, UsernameReserved
-from invitereg.model import is_like_token
+from invitereg.model import is_like_token, token_in
 
 
 class Failed(click.ClickException):
@@ -74,10 +74,14 @@ def failure_of(error: Exception) -> Failed:
     if isinstance(error, UsernameReserved) and error.reserved_for:
         by = f"the open invite {error.reserved_for}"
         return Failed(f"That username is reserved by {by}: revoke it to free the name.")
-    if isinstance(error, NotFound) and error.invite_id and is_like_token(error.invite_id):
+    if isinstance(error, NotFound) and is_like_token(token_in(error.invite_id or "")):
         return Failed(
             "There is no invite of that id. It looks like a token: "
             "invitereg policy explain --token TOKEN names the id of its invite."
+        )
+    if isinstance(error, ConfigError) and not error.path.exists():
+        return Misconfigured(
+            f"{error}. Say where it is: invitereg --config FILE, or INVITEREG_CONFIG=FILE"
         )
     if isinstance(error, OSError) and error.filename is None:
         error = NotPrinted.because(error)  # of click's own, such as a help text

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import domain_option, json_option
 from invitereg.cli.printing import printable, say
+from invitereg.cli.suggesting import Group
 from invitereg.cli.wording import print_counts
 from invitereg.errors import InvalidRequest
 from invitereg.prosody.folder import find_invites
@@ -16,7 +17,7 @@ from invitereg.store.adopting import Adopted, adopt
 from invitereg.store.importing import import_all
 
 
-class Forms(click.Group):
+class Forms(Group):
     """A command that takes a file, unless its first word is one of its other forms."""
 
     def resolve_command(
@@ -47,7 +48,15 @@ def command() -> None:
     """
 
 
-@click.command(add_help_option=False)
+class FileForm(click.Command):
+    """The form that has no name of its own; its usage is that of the command."""
+
+    def get_usage(self, ctx: click.Context) -> str:
+        """Return the usage of all forms."""
+        return ctx.parent.get_usage() if ctx.parent else super().get_usage(ctx)
+
+
+@click.command(cls=FileForm, add_help_option=False)
 @click.argument("file", metavar="FILE", type=click.File("rb"))
 @click.option("--any-domain", is_flag=True)
 @json_option

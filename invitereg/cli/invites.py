@@ -1,6 +1,5 @@
 """``invitereg invite …``: make invites, list them, change and revoke them."""
 
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from invitereg.cli.parameters import (
 )
 from invitereg.cli.printing import print_objects, say
 from invitereg.cli.revoke import revoke
+from invitereg.cli.suggesting import Group
 from invitereg.cli.tree import command as tree
 from invitereg.cli.unseen import print_issued, revoked_if_unseen
 from invitereg.cli.unseen import renew as renew_shown
@@ -35,7 +35,7 @@ from invitereg.policy.values import Limit
 ALL = "all"
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make invites, list them, change and revoke them."""
 
@@ -186,13 +186,17 @@ def list_(
     """List invites, the oldest first."""
     now, wanted = desk.now(), None if status == ALL else Status(status)
     name = desk.domain(domain).name
-    invites = desk.run(desk.store.list_invites(name, now, wanted, limit, after))
+    found = desk.run(desk.store.list_invites(name, now, wanted, limit + 1, after))
+    invites = found[:limit]
     if as_json:
         print_objects(invite_object(invite, now) for invite in invites)
-        return
-    print_invites(invites, now)
-    if len(invites) == limit and sys.stderr.isatty():
-        say(f"There may be more: add --after {invites[-1].id}", err=True)
+    else:
+        used = [invite.id for invite in invites if invite.uses]
+        print_invites(
+            invites, now, {one: desk.run(desk.store.list_uses(name, one)) for one in used}
+        )
+    if len(found) > limit:
+        say(f"There are more: add --after {invites[-1].id}, or a higher --limit.", err=True)
 
 
 @command.command()

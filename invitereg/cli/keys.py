@@ -7,6 +7,7 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import DURATION, json_option
 from invitereg.cli.printing import print_objects, say
+from invitereg.cli.suggesting import Group
 from invitereg.cli.unseen import undone_if_unseen
 from invitereg.cli.wording import print_table, summary
 from invitereg.keys import ApiKey, Scope, issue_key
@@ -14,7 +15,7 @@ from invitereg.model import token_digest
 from invitereg.objects import issued_key_object, key_object, timestamp
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make and revoke keys for programs that use the HTTP API."""
 

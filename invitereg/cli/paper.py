@@ -12,6 +12,7 @@ from invitereg.cli.page import PER_SHEET, page
 from invitereg.cli.printing import print_objects, say, standard_output
 from invitereg.cli.progress import bar
 from invitereg.cli.unseen import revoked_if_unseen
+from invitereg.cli.wording import counted
 from invitereg.issuer import NewInvite
 from invitereg.objects import issued_object
 
@@ -42,7 +43,7 @@ def create_page(desk: Desk, new: NewInvite, count: int, path: Path, as_json: boo
     if as_json:
         print_objects(issued_object(invite, token, domain) for invite, token in made)
     else:
-        say(f"{_number(count, 'invite')} on {_number(_sheets(count), 'page')}: {path}")
+        say(f"{counted(count, 'invites')} on {counted(_sheets(count), 'pages')}: {path}")
         say("Whoever has this file can use them.", dim=True)
 
 
@@ -52,7 +53,3 @@ def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
 
 def _sheets(count: int) -> int:
     return -(-count // PER_SHEET)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -8,16 +8,17 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.parameters import ADDRESS, domain_option, json_option
 from invitereg.cli.printing import print_objects, say
+from invitereg.cli.suggesting import Group
 from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
-from invitereg.model import Invite, token_digest
+from invitereg.model import Invite, token_digest, token_in
 from invitereg.objects import Object, decision_object, quota_object
 from invitereg.policy import Decision
 from invitereg.policy.inviting import is_admin
 from invitereg.policy.values import Address, Request
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Explain who may register, and who may invite."""
 
@@ -28,7 +29,7 @@ def command() -> None:
 @click.option(
     "--token",
     metavar="TOKEN",
-    help="The token of their invite, after preauth= in its link; default: none.",
+    help="Their invite: its token, or the whole link; default: none.",
 )
 @click.option(
     "--inviter",
@@ -93,7 +94,7 @@ def _registering(
         has_token=token is not None,
         username=username,
     )
-    digest = None if token is None else token_digest(token)
+    digest = None if token is None else token_digest(token_in(token))
     decision, findings = desk.run(desk.registrar.explain(request, digest))
     return decision, _described(decision, request), findings.invite
 
@@ -107,10 +108,10 @@ def _inviting(
         domain=name, source="cli", inviter=user, requestor=user, registration=registration
     )
     decision: Decision = desk.run(desk.issuer.explain(wish))
-    policy = desk.domain(name).policy
-    if is_admin(policy, user):
+    policy, known = desk.domain(name).policy, desk.run(desk.issuer.inviters.known(name, user))
+    if is_admin(policy, user) or not known.exists:
         return decision, {}
-    return decision, quota_object(policy, desk.run(desk.issuer.inviters.known(name, user)))
+    return decision, quota_object(policy, known)
 
 
 def _said(of: Any) -> str:

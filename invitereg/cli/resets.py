@@ -12,11 +12,12 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
+from invitereg.cli.suggesting import Group
 from invitereg.cli.unseen import print_issued, revoked_if_unseen
 from invitereg.policy.authority import OPERATOR
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make links that set a new password."""
 

@@ -12,6 +12,7 @@ import click
 
 from invitereg import __version__
 from invitereg.cli import INTERRUPTED
+from invitereg.cli.suggesting import Group
 
 COMMANDS = {
     "account": ("invitereg.cli.accounts", "Make, list and delete accounts; give them roles."),
@@ -28,7 +29,7 @@ COMMANDS = {
 """The module of each command, which has it as ``command``, and its line in the help."""
 
 
-class Root(click.Group):
+class Root(Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

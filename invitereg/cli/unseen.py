@@ -63,7 +63,7 @@ def _revoke(desk: Desk, made: list[Issued]) -> str:
         revoke_all,
         "The invite was revoked, as its link was not shown."
         if len(made) == 1
-        else f"{len(made)} invites were revoked, as their links were not shown.",
+        else f"{len(made):,} invites were revoked, as their links were not shown.",
     )
 
 

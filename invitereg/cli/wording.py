@@ -1,6 +1,6 @@
 """What commands print for people: tables and colours on a terminal, plain lines elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -23,7 +23,9 @@ from invitereg.policy.values import Domain
 if TYPE_CHECKING:
     import segno
 
-_BROKEN = ("note", "username", "inviter", "name", "roles", "scopes", "address")
+_BROKEN = ("note", "username", "inviter", "name", "roles", "scopes", "address", "joined")
+_LEAST = 10
+"""How wide a column is at least that may be broken."""
 
 
 def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
@@ -31,7 +33,21 @@ def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
     if as_json:
         print_objects([dict(counts)])
     else:
-        say(", ".join(f"{count} {what}" for what, count in counts.items()))
+        say(", ".join(counted(count, _SAID.get(what, what)) for what, count in counts.items()))
+
+
+_SAID = {
+    "hits": "counts of limits",
+    "deleted": "names of deleted accounts",
+    "roster_items": "contacts",
+    "uses": "uses of invites",
+}
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things, whose first word is given in the plural."""
+    first, space, rest = what.partition(" ")
+    return f"{count:,} {first.removesuffix('s') if count == 1 else first}{space}{rest}"
 
 
 def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> None:
@@ -116,28 +132,52 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for row in rows:
             print_lines(["\t".join(row)])
         return
+    print_lines(_aligned(head, rows))
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table; a narrow terminal is not shown columns with nothing in them.
+
+    What people wrote themselves is broken into lines, ids and times are not: where they do not
+    fit, the terminal has to break the line.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    # Only what people wrote themselves is broken where the terminal is narrow.
-    columns = (Column(name, no_wrap=name not in _BROKEN, overflow="fold") for name in head)
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*map(Text, row))
     console = Console()
+    columns = list(zip(*(head, *rows), strict=True))
+    if sum(2 + max(map(cell_len, column)) for column in columns) > console.width:
+        columns = [column for column in columns if set(column[1:]) - {"-", ""}]
+    fixed = [0 if c[0] in _BROKEN else max(map(cell_len, c)) for c in columns]
+    needed = sum(2 + (width or _LEAST) for width in fixed)
+    table = Table(
+        *(
+            Column(c[0], no_wrap=bool(width), overflow="fold", min_width=width or _LEAST)
+            for c, width in zip(columns, fixed, strict=True)
+        ),
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for row in zip(*(column[1:] for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    console.width = max(console.width, needed)
     with console.capture() as text:
         console.print(table)
-    print_lines(line.rstrip() for line in text.get().splitlines())
+    yield from (line.rstrip() for line in text.get().splitlines())
 
 
-def print_invites(invites: Sequence[Invite], now: datetime) -> None:
-    """A table of stored invites."""
-    head = ("id", "status", "kind", "expires", "uses", "inviter", "username", "note")
-    print_table(head, [_row(invite, now) for invite in invites])
+def print_invites(
+    invites: Sequence[Invite], now: datetime, uses: Mapping[str, Sequence[Use]]
+) -> None:
+    """Print a table of stored invites; ``uses`` are those of each that was used, by its id."""
+    head = ("id", "status", "kind", "expires", "uses", "inviter", "username", "note", "joined")
+    print_table(head, [_row(invite, now, uses.get(invite.id, ())) for invite in invites])
 
 
-def _row(invite: Invite, now: datetime) -> list[str]:
+def _row(invite: Invite, now: datetime, uses: Sequence[Use]) -> list[str]:
     return [
         invite.id,
         invite.status(now).value,
@@ -147,7 +187,16 @@ def _row(invite: Invite, now: datetime) -> list[str]:
         invite.inviter or "-",
         invite.username or "-",
         invite.note,
+        _joined(uses),
     ]
+
+
+def _joined(uses: Sequence[Use]) -> str:
+    """Say who came last, and when, and how many came before."""
+    if not uses:
+        return "-"
+    others = f" and {len(uses) - 1:,} before" if len(uses) > 1 else ""
+    return f"{uses[-1].username} {timestamp(uses[-1].at)}{others}"
 
 
 def print_invite(invite: Invite, uses: Sequence[Use], now: datetime) -> None:

@@ -31,6 +31,13 @@ from invitereg.policy.values import Network
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LONGEST = timedelta(days=36525)
 _DURATION = re.compile(r"([0-9]{1,12})([smhdw])")
+_WRITTEN = "30s, 15m, 12h, 7d, 2w"
+_LIKE_DURATION = re.compile(
+    r"\s*([0-9]{1,12})\s*"
+    r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|mo|months?"
+    r"|y|yrs?|years?|)\s*"
+)
+_LONG_UNITS = {"mo": (30, "d"), "y": (365, "d"), "yr": (365, "d"), "ye": (365, "d")}
 _ROLE = re.compile(r"[a-z0-9:_-]+")
 
 # XEP-0077 §14.1, without what every registration has and what invitereg sets itself.
@@ -72,13 +79,26 @@ def surroundings(info: ValidationInfo) -> Surroundings:
 def _duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("durations are written 30s, 15m, 12h, 7d")
+        raise ValueError(f"{_wrong_with_duration(value)}durations are written {_WRITTEN}")
     seconds = int(match[1]) * _UNITS[match[2]]
     if seconds == 0:
-        raise ValueError("must be longer than nothing: durations are written 30s, 15m, 12h, 7d")
+        raise ValueError(f"must be longer than nothing: durations are written {_WRITTEN}")
     if seconds > _LONGEST.total_seconds():
         raise ValueError("must be at most 36525d, which is 100 years")
     return timedelta(seconds=seconds)
+
+
+def _wrong_with_duration(value: object) -> str:
+    """Return what was written, and what may have been meant, before how it is written."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    text = quoted(str(value))
+    like = _LIKE_DURATION.fullmatch(str(value).lower())
+    if like is None:
+        return f"{text} is no duration: "
+    number, unit = int(like[1]), like[2] or "d"
+    times, unit = _LONG_UNITS.get(unit[:2], (1, unit[0]))
+    return f"{text} is no duration (did you mean {number * times}{unit}?): "
 
 
 def duration_or_never(value: object) -> timedelta | None:

@@ -21,7 +21,7 @@ from invitereg.config.mistakes import quoted
 from invitereg.config.policykeys import RateKeys
 from invitereg.config.section import Section
 from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url
-from invitereg.config.values import CidrNetwork, FilePath, FolderPath
+from invitereg.config.values import CidrNetwork, FilePath, FolderPath, surroundings
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3
@@ -154,7 +154,10 @@ def _read_logo(value: object, info: ValidationInfo) -> Path:
 
 
 def _read_folder(value: object, info: ValidationInfo) -> Path:
-    return _FOLDER.validate_python(value, context=info.context)
+    folder = _FOLDER.validate_python(value, context=info.context)
+    if surroundings(info).serving and not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    return folder
 
 
 _SCHEMA = WithJsonSchema({"type": "string", "default": ""})

@@ -7,6 +7,7 @@ nothing in a configuration needs them, and without them no short file becomes a 
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import yaml
@@ -147,7 +148,7 @@ def _compose(text: str) -> yaml.Node | None:
         loader = _Loader(text)
         root: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
-        raise _from_marked(error) from None
+        raise _from_marked(error, text) from None
     except yaml.reader.ReaderError as error:
         raise _from_character(text, error.position) from None
     except (yaml.YAMLError, ValueError, OverflowError, IndexError):
@@ -160,8 +161,19 @@ def _compose(text: str) -> yaml.Node | None:
     return root
 
 
-def _from_marked(error: yaml.MarkedYAMLError) -> NotYaml:
+def _from_marked(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
     mark = error.problem_mark or error.context_mark
+    began = error.context_mark
+    end = len(text.rstrip())
+    if began is not None and began.index >= end:
+        began = _open_bracket(text)
+    if mark is not None and began is not None and mark.index >= end:
+        what = " ".join((error.context or "").split()).removeprefix("while ")
+        return NotYaml(
+            began.line + 1,
+            f"not valid YAML at column {began.column + 1}: what begins here has no end "
+            f"({what})",
+        )
     line = None if mark is None else mark.line + 1
     if error.context == "expected a single document in the stream":
         return NotYaml(line, "a second document begins here: only one is allowed in a file")
@@ -170,8 +182,36 @@ def _from_marked(error: yaml.MarkedYAMLError) -> NotYaml:
         problem += "; indent with spaces, not with tabs"
     if error.context and error.context_mark is not None and error.problem:
         problem += f" ({error.context} that begins on line {error.context_mark.line + 1})"
+    if mark is not None and (quote := _quote_before(text, mark)) is not None:
+        problem += f"; is the quotation mark that opens on line {quote} closed too late?"
     column = "" if mark is None else f" at column {mark.column + 1}"
     return NotYaml(line, f"not valid YAML{column}: {problem}")
+
+
+def _open_bracket(text: str) -> yaml.Mark | None:
+    """Return the last bracket or brace that is not closed."""
+    opened: list[yaml.Mark] = []
+    with suppress(yaml.YAMLError):
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken):
+                opened.append(token.start_mark)
+            elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken):
+                opened.pop()
+    return opened[-1] if opened else None
+
+
+def _quote_before(text: str, mark: yaml.Mark) -> int | None:
+    """Return the line of a quoted text of several lines that ends where a mistake is."""
+    found = None
+    with suppress(yaml.YAMLError):
+        for token in yaml.scan(text):
+            if token.start_mark.index > mark.index:
+                break
+            lines = token.start_mark.line, token.end_mark.line
+            is_quoted = isinstance(token, yaml.ScalarToken) and token.style in ("'", '"')
+            if is_quoted and lines[0] < lines[1] == mark.line:
+                found = lines[0] + 1
+    return found
 
 
 def _from_character(text: str, position: int) -> NotYaml:

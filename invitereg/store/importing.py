@@ -27,6 +27,7 @@ from invitereg.store.lines import (
     read_header,
     read_line,
 )
+from invitereg.store.schema import REVISIONS
 from invitereg.store.tables import accounts as accounts_table
 from invitereg.store.tables import api_keys, invites, notices, roster_items, settings, uses
 from invitereg.store.tables import names as names_table
@@ -162,6 +163,11 @@ def _check_header(text: bytes) -> None:
         raise Malformed(
             f"written by a newer invitereg ({header.version}, format {header.format}): "
             f"this one reads formats up to {FORMAT}"
+        )
+    if header.table_schema not in REVISIONS:
+        raise Malformed(
+            f"written by an invitereg ({header.version}) whose schema, "
+            f"{header.table_schema[:20]!a}, this one does not know: install that version"
         )
 
 

@@ -25,6 +25,7 @@ from invitereg.keys import MAX_NAME, Scope
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
 from invitereg.notices import NoticeKind
 from invitereg.roster import Subscription, owner_of
+from invitereg.store.linewords import worded
 from invitereg.subscriptions import State
 
 T = TypeVar("T")
@@ -303,5 +304,5 @@ def _read(read: Callable[[bytes], T], line: bytes) -> T:
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in detail["loc"])
-        text = detail["msg"].removeprefix("Value error, ")
+        text = worded(detail)
         raise Malformed(f"{path}: {text}" if path else text) from None

@@ -56,7 +56,8 @@ class AccountTests(CommandCase):
         ):
             with self.subTest((name, stdin)):
                 self.assertRefused("account", "create", name, stdin=stdin, says=says)
-        self.assertEqual(self.done("account", "list"), "romeo@example.com\t-\n")
+        (line,) = self.done("account", "list").splitlines()
+        self.assertTrue(line.startswith("romeo@example.com\t-\t"), line)
 
     def test_policy_does_not_bind(self) -> None:
         """The operator makes accounts under names and passwords that nobody else may have."""
@@ -67,8 +68,9 @@ class AccountTests(CommandCase):
         """All accounts are listed, by name."""
         made = [self.create(name) for name in ("romeo", "juliet")]
         self.assertEqual(self.objects("account", "list"), made[::-1])
-        names = "juliet@example.com\t-\nromeo@example.com\t-\n"
-        self.assertEqual(self.done("account", "list", "--domain", "example.com"), names)
+        lines = self.done("account", "list", "--domain", "example.com").splitlines()
+        for line, name in zip(lines, ("juliet", "romeo"), strict=True):
+            self.assertRegex(line, rf"^{name}@example\.com\t-\t\d{{4}}-[0-9T:-]+Z\t-$")
 
     def test_list_empty(self) -> None:
         """No accounts are no lines."""
@@ -89,7 +91,7 @@ class AccountTests(CommandCase):
         self.assertEqual(changed, made | {"roles": ["a", "b"]})
         changed = self.object("account", "role", "romeo", "--remove", "b", "--add", "c")
         self.assertEqual(changed["roles"], ["a", "c"])
-        self.assertEqual(self.done("account", "list"), "romeo@example.com\ta, c\n")
+        self.assertTrue(self.done("account", "list").startswith("romeo@example.com\ta, c\t"))
 
     def test_role_refused(self) -> None:
         """Roles need an account, a change, and a proper name."""

@@ -141,8 +141,20 @@ class RefusedTests(DemoCase):
         for port, option in zip(self.ports, ("--port", "--tls-port"), strict=True):
             with socket.create_server(("127.0.0.1", port)):
                 line = self.refused()
-            self.assertRegex(line, rf"^port {port} is taken .*: choose one with {option} \d+ ")
+            self.assertRegex(
+                line, rf"^port {port} is taken .*: choose others with {option} \d+ "
+            )
         self.assertRegex(line, r"\(make demo TLS_PORT=\d+\)\n$")
+
+    def test_ports_taken(self) -> None:
+        """All that are taken are told at once, with a command that chooses others for them."""
+        with (
+            socket.create_server(("127.0.0.1", self.ports[0])),
+            socket.create_server(("127.0.0.1", self.ports[1])),
+        ):
+            line = self.refused()
+        self.assertIn(f"ports {self.ports[0]} and {self.ports[1]} are taken", line)
+        self.assertRegex(line, r"--port \d+ --tls-port \d+ \(make demo PORT=\d+ TLS_PORT=\d+\)")
 
     def test_address(self) -> None:
         """An address that is not this computer's cannot be listened on."""

@@ -211,7 +211,7 @@ class CreateTests(CommandCase):
     def test_misused(self) -> None:
         """What is not written as the help says is wrong usage."""
         for arguments, says in (
-            (("--expires", "7"), "durations are written 30s, 15m, 12h, 7d, never"),
+            (("--expires", "7"), '"7" is no duration (did you mean 7d?)'),
             (("--expires", "0d"), "longer than nothing"),
             (("--uses", "many"), "neither a number nor unlimited"),
             (("--uses", "9" * 30), "unlimited"),
@@ -276,15 +276,29 @@ class StoredTests(CommandCase):
     def test_list_in_pages(self) -> None:
         """A long list is read page by page, in the order of making."""
         ids = [self.make()["id"] for _ in range(3)]
-        self.assertEqual(list(self.statuses("--limit", "2")), ids[:2])
+        page = self.call("invite", "list", "--limit", "2")
+        self.assertEqual([line[:10] for line in page.stdout.splitlines()], ids[:2])
+        self.assertEqual(
+            page.stderr, f"There are more: add --after {ids[1]}, or a higher --limit.\n"
+        )
+        self.assertEqual(list(self.statuses("--limit", "3")), ids)
         self.assertEqual(list(self.statuses("--limit", "2", "--after", ids[1])), ids[2:])
         self.assertRefused("invite", "list", "--after", "nothing", says="no invite nothing")
 
     def test_list_plain(self) -> None:
         """A pipe gets a line for each invite, tabs between the cells, no tricks from notes."""
         made = self.make("--expires", "never", "--note", "a\tb\x9b2J")
-        cells = [made["id"], "pending", "account", "never", "0/1", "-", "-", "a�b�2J"]
+        cells = [made["id"], "pending", "account", "never", "0/1", "-", "-", "a�b�2J", "-"]
         self.assertEqual(self.done("invite", "list"), "\t".join(cells) + "\n")
+
+    def test_list_who_joined(self) -> None:
+        """A list of those that were used says who came by each, and when."""
+        made = self.make("--uses", "3")
+        for name in ("juliet", "nurse"):
+            self.register(name, made["token"])
+        (line,) = self.done("invite", "list").splitlines()
+        joined = line.split("\t")[-1]
+        self.assertRegex(joined, r"^nurse \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ and 1 before$")
 
     def test_list_misused(self) -> None:
         """A status or a limit that does not exist is wrong usage."""

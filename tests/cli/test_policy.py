@@ -109,6 +109,28 @@ class ExplainTests(CommandCase):
         result = self.call("policy", "explain", "--token", "x" * 24)
         self.assertIn("invite id: unknown\n", result.stdout)
 
+    def test_whole_link(self) -> None:
+        """A link can be pasted as it is, whichever of them."""
+        self.config.write_text(
+            self.config.read_text() + "web: {external_url: 'https://example.com/chat/'}\n"
+        )
+        self.make_account()
+        for options in ((), ("--username", "juliet"), ("--inviter", "romeo", "--contact")):
+            made = self.object("invite", "create", *options)
+            token, page = made["token"], made["landing_url"]
+            old = f"https://example.com/invites_page?{token}"
+            for link in (token, made["uri"], page, f" {page}\n", f"{page}?lang=de", old):
+                explained = self.explain("--token", link)
+                self.assertEqual(explained["invite_id"], made["id"], link)
+            result = self.call("invite", "show", page)
+            self.assertIn("policy explain --token TOKEN", result.stderr)
+
+    def test_nobody_as_inviter(self) -> None:
+        """Nobody has no limits: only that there is no such account is told."""
+        explained = self.explain("--inviter", "nobody")
+        self.assertEqual(set(explained), {"allowed", "rule", "text", "passed"})
+        self.assertIn("no account nobody", explained["text"])
+
     def test_inviter(self) -> None:
         """Who may invite is explained by the rules about inviting."""
         self.make_account()

@@ -1,6 +1,7 @@
 """The real command in a process of its own: statuses, streams, signals, and what it loads."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -118,6 +119,29 @@ class TerminalTests(CommandCase):
         terminal = self.terminal("invite", "list", "--limit", "1")
         terminal.expect("id .*status .*kind .*expires ")
         terminal.expect(f"{ids[0]} .*add --after {ids[0]}")
+        self.assertEqual(terminal.end()[0], 0)
+
+    def test_narrow(self) -> None:
+        """Also on 80 columns each row is aligned, and ids and times stay in one piece."""
+        self.make_account()
+        made = self.object("invite", "create", "--note", "a long note about a summer fair " * 3)
+        self.register("juliet", made["token"])
+        terminal = Terminal(self.config, "invite", "list", "--status", "all", columns=80)
+        self.addCleanup(terminal.close)
+        head, first, *_rest = terminal.end()[1].splitlines()[:9]
+        for column, value in (("id", made["id"]), ("expires", made["expires_at"])):
+            self.assertIn(value, first)
+            plain = re.sub("\x1b\\[[0-9;]*m", "", head)
+            self.assertEqual(plain.index(column), first.index(value))
+
+    def test_accounts(self) -> None:
+        """A list of accounts says who joined when, and through whom."""
+        self.make_account()
+        made = self.object("invite", "create", "--inviter", "romeo")
+        self.register("juliet", made["token"])
+        terminal = self.terminal("account", "list")
+        terminal.expect("address.*roles.*joined.*inviter")
+        terminal.expect(r"juliet@example\.com +- +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ +romeo")
         self.assertEqual(terminal.end()[0], 0)
 
     def test_qr(self) -> None:

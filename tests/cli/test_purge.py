@@ -48,7 +48,7 @@ class PurgeTests(CommandCase):
         self.assertEqual(self.object("purge", "--older-than", "7d")["invites"], 0)
         self.assertEqual(
             self.done("purge", "--older-than", "2d"),
-            "1 invites, 0 names, 0 hits\n",
+            "1 invite, 0 names, 0 counts of limits\n",
         )
 
     def test_reservations(self) -> None:

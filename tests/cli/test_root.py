@@ -178,6 +178,13 @@ class CheckTests(CommandCase):
         self.config.write_text("domain: example.com\ndata_dir: nowhere/data\n")
         self.assertMisused("check", says=f"data_dir {self.folder}/nowhere/data is not")
 
+    def test_templates(self) -> None:
+        """A folder of templates that is not there is a mistake, as every page would fail."""
+        write_certificate(self.folder, "example.com")
+        web = "web: {external_url: 'https://example.com/', templates: nowhere}"
+        self.config.write_text(f"domain: example.com\ndata_dir: data\n{web}\n")
+        self.assertMisused("check", says=f"web.templates: there is no folder {self.folder}/no")
+
     def test_every_mistake(self) -> None:
         """All mistakes are told at once, a line for each, with their places."""
         self.config.write_text("domain: example.com\npolicy: {alow_registration: true}\nx: 1\n")
@@ -256,6 +263,33 @@ class ErrorTests(CommandCase):
         for arguments in ((), ("invite",), ("invite", "crate"), ("lost",)):
             result = CliRunner().invoke(command, arguments)
             self.assertEqual(result.exit_code, 2, arguments)
+
+    def test_nearest(self) -> None:
+        """A command that is mistyped, or called without its group, is suggested."""
+        for arguments, says in (
+            (("invit",), "Did you mean invite?"),
+            (("list",), "Did you mean account list or invite list or key list?"),
+            (("tree",), "Did you mean invite tree?"),
+            (("invite", "crate"), "Did you mean create?"),
+            (("invite", "lsit"), "Did you mean list?"),
+            (("key", "xyz"), "There are create, list, revoke."),
+            (("policy", "explian"), "Did you mean explain?"),
+        ):
+            self.assertMisused(*arguments, says=says)
+
+    def test_import_of_nothing(self) -> None:
+        """A file that is not there is told with the usage of the command, as it is called."""
+        result = self.call("import", "nosuch")
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("FILE [--any-domain] [--json] | prosody DIR", result.stderr)
+        self.assertNotIn("import import", result.stderr)
+        self.assertIn("nosuch", result.stderr)
+
+    def test_no_configuration(self) -> None:
+        """Where there is no configuration, it is said how to name another."""
+        self.config.unlink()
+        self.assertMisused("invite", "list", says="INVITEREG_CONFIG=FILE")
+        self.assertMisused("check", says="invitereg --config FILE")
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends a command with 130 and no words."""

@@ -14,7 +14,7 @@ from invitereg.cli.desk import Desk
 from invitereg.model import token_digest
 from invitereg.questions import Subscribing
 from invitereg.store import exporting
-from invitereg.store.lines import FORMAT
+from invitereg.store.lines import FORMAT, Malformed, read_header, read_line
 from invitereg.subscriptions import Stanza
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
@@ -299,6 +299,34 @@ class RefusalTests(TransferCase):
             lines[0] |= {"format": FORMAT + 1, "more": True}
 
         self.assertNothing(change, 0, "written by a newer invitereg")
+
+    def test_unknown_schema(self) -> None:
+        """Nor is what a program wrote whose schema this one has never had."""
+        for schema in ("9999", "", "x" * 99):
+
+            def change(lines: list[Any], schema: str = schema) -> None:
+                lines[0]["schema"] = schema
+
+            self.assertNothing(change, 0, "this one does not know")
+
+    def test_own_words(self) -> None:
+        """What is wrong is told in words of ours, whatever is put into any place."""
+        before = self.file.read_text()
+        said = set()
+        for place, line in enumerate(before.splitlines()):
+            for key in json.loads(line):
+                for value in (None, 7, -1, "", "x" * 5000, [], {}, True, [7], "2026-01-01"):
+                    lines = [json.loads(text) for text in before.splitlines()]
+                    lines[place][key] = value
+                    text = json.dumps(lines[place]).encode()
+                    try:
+                        (read_line if place else read_header)(text)
+                    except Malformed as error:
+                        said.add(str(error))
+        self.assertTrue(said)
+        for text in said:
+            for word in ("Input", "Field", "Extra", "should", "pydantic", "cannot be used"):
+                self.assertNotIn(word, text)
 
     def test_cut_off(self) -> None:
         """A file that is not whole is not imported, wherever it was cut."""

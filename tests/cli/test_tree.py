@@ -176,7 +176,7 @@ class BranchTests(TreeCase):
         """Each is named, and how many they were."""
         invite = self.invite("nurse")["id"]
         *lines, count = self.done("invite", "revoke", "--branch", "romeo").splitlines()
-        self.assertEqual(count, "1 invites revoked")
+        self.assertEqual(count, "1 invite revoked")
         self.assertEqual(len(lines), 1)
         self.assertIn(f"revoked: invite {invite}", lines[0])
         again = self.done("invite", "revoke", "--branch", "romeo@example.com")

@@ -12,8 +12,8 @@ from invitereg.config import ConfigError, Mistake, json_schema, load
 from invitereg.policy.values import InviteRules, Limit, Limits, Policy, UsernameRules
 from tests.config.case import ConfigCase
 
-NEVER = "durations are written 30s, 15m, 12h, 7d, never"
-DURATIONS = "durations are written 30s, 15m, 12h, 7d"
+DURATIONS = "durations are written 30s, 15m, 12h, 7d, 2w"
+NEVER = f"{DURATIONS}, never"
 
 
 class DefaultTests(ConfigCase):
@@ -227,7 +227,7 @@ policy:
             "12: c2s.listen[1]: is no Twisted endpoint, such as tcp:5222,"
             " tcp:5222:interface=127.0.0.1, haproxy:tcp:5222 or systemd:domain=INET:index=0",
             '13: c2s.listen[2]: "tcp:5222" is given twice: keep one',
-            f"16: policy.invites.expiry: {NEVER}",
+            f'16: policy.invites.expiry: "30" is no duration (did you mean 30d?): {NEVER}',
             "19: policy.limits.registration.max: must be at least 1",
             "20: policy.limits.registration.ipv6_prefix: must be at most 128",
             "22: policy.limits.blocklist[0]: is an address within a network: "
@@ -346,10 +346,33 @@ class BoundTests(ConfigCase):
     def test_durations(self) -> None:
         """Anything but a number with a unit is refused with examples."""
         for value in ("30", "0.5h", "1h30m", "-1d", "P7D", "7 d", "1:30", "[]", "true", "''"):
-            self.assertEqual(self.mistakes_at("keep_addresses", value), [NEVER])
+            for key, text in (
+                ("keep_addresses", NEVER),
+                ("policy.limits.logins.period", DURATIONS),
+            ):
+                (mistake,) = self.mistakes_at(key, value)
+                self.assertTrue(mistake.endswith(text), mistake)
+
+    def test_durations_suggested(self) -> None:
+        """What was typed is repeated, and what may have been meant is suggested."""
+        for value, meant in (
+            ("30", "30d"),
+            ("7 days", "7d"),
+            ("1 week", "1w"),
+            ("2 Weeks", "2w"),
+            ("3mo", "90d"),
+            ("1 year", "365d"),
+            ("90min", "90m"),
+            ("12 hours", "12h"),
+        ):
+            (mistake,) = self.mistakes_at("keep_addresses", value)
             self.assertEqual(
-                self.mistakes_at("policy.limits.logins.period", value), [DURATIONS]
+                mistake, f'"{value}" is no duration (did you mean {meant}?): {NEVER}'
             )
+        for value in ("soon", "1h30m", "P7D", "-1d"):
+            (mistake,) = self.mistakes_at("keep_addresses", value)
+            self.assertEqual(mistake, f'"{value}" is no duration: {NEVER}')
+        self.assertEqual(self.mistakes_at("keep_addresses", "2w"), [])
 
     def test_no_time_at_all(self) -> None:
         """Nothing lasts for no time."""
@@ -369,7 +392,8 @@ class BoundTests(ConfigCase):
 
     def test_never(self) -> None:
         """A limit without an end of its period makes no sense."""
-        self.assertEqual(self.mistakes_at("policy.limits.logins.period", "never"), [DURATIONS])
+        (mistake,) = self.mistakes_at("policy.limits.logins.period", "never")
+        self.assertTrue(mistake.endswith(DURATIONS), mistake)
         for key in ("policy.invites.expiry", "policy.invites.reset_expiry", "keep_addresses"):
             self.assertEqual(self.mistakes_at(key, "never"), [])
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from invitereg.policy.values import Limit, UserInviteLimits
 from tests.config.case import ConfigCase
 
-DURATION = "durations are written 30s, 15m, 12h, 7d"
+DURATION = "durations are written 30s, 15m, 12h, 7d, 2w"
 
 
 class UserInviteTests(ConfigCase):

@@ -68,6 +68,30 @@ class StructureTests(ConfigCase):
         (mistake,) = self.mistakes("domain: example.com\nadmins: [a\npolicy: {}\n")
         self.assertRegex(mistake, r"^3: not valid YAML at column 7: .*line 2\)$")
 
+    def test_where_it_begins(self) -> None:
+        """What has no end is told where it begins, not where the file ends."""
+        for text, place in (
+            (
+                'domain: "example.com\nsite_name: x\npolicy: {}\n',
+                "1: not valid YAML at column 9",
+            ),
+            ("domain: x\nsite_name: 'x\n\n\n", "2: not valid YAML at column 12"),
+            ("domain: x\nadmins: [a,\n  b\n", "2: not valid YAML at column 9"),
+            ("domain: x\npolicy: {limits: {\n", "2: not valid YAML at column 18"),
+        ):
+            (mistake,) = self.mistakes(text)
+            self.assertTrue(mistake.startswith(place), mistake)
+            self.assertIn("what begins here has no end", mistake)
+
+    def test_quotation_mark(self) -> None:
+        """A quotation mark that is missing is looked for where the text before it began."""
+        for text, line in (
+            ('domain: "x.example\nsite_name: "x"\n', 1),
+            ("domain: x\nsite_name: 'Example\nadmins: ['romeo@x']\n", 2),
+        ):
+            (mistake,) = self.mistakes(text)
+            self.assertIn(f"the quotation mark that opens on line {line} closed", mistake)
+
     def test_several_documents(self) -> None:
         """A second document is refused where it begins, not ignored."""
         self.assertEqual(
