@@ -5,6 +5,8 @@ Texts that become ``not-acceptable`` never contain the letters "ip": one client 
 a block of its address.
 """
 
+from enum import StrEnum
+
 
 class Refused(Exception):
     """A registration, a reset or a command was refused; nothing was changed.
@@ -114,8 +116,38 @@ class UnacceptableField(Refused):
         super().__init__(f"{named} has characters that cannot be used.")
 
 
+class PasswordRule(StrEnum):
+    """The rule that a password breaks."""
+
+    TOO_SHORT = "too-short"
+    TOO_LONG = "too-long"
+    COMMON = "common"
+    USERNAME = "username"
+    CHARACTER = "character"
+    DIRECTION = "direction"
+
+
 class UnacceptablePassword(Refused):
-    """The password is too long or cannot be prepared."""
+    """The password is too long or cannot be prepared.
+
+    Attributes:
+        rule: that it breaks; None where a server at the back has refused it.
+        number: the least characters, or the most bytes, where the rule is about length.
+        character: that cannot be used, where the rule is about that.
+    """
+
+    def __init__(
+        self,
+        text: str | None = None,
+        *,
+        rule: PasswordRule | None = None,
+        number: int = 0,
+        character: str = "",
+    ) -> None:
+        self.rule = rule
+        self.number = number
+        self.character = character
+        super().__init__(text)
 
 
 class WeakPassword(UnacceptablePassword):

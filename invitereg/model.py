@@ -21,6 +21,7 @@ from invitereg.preparation import localpart_or_none as localpart_or_none
 from invitereg.preparation import prepare_domain as prepare_domain
 from invitereg.preparation import prepare_localpart as prepare_localpart
 from invitereg.preparation import prepare_password as prepare_password
+from invitereg.preparation import unusable_password as unusable_password
 
 TOKEN_LENGTH = 24
 _TOKEN_ALPHABET = string.ascii_letters + string.digits

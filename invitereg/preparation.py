@@ -8,12 +8,13 @@ as normalized, which takes microseconds.
 import re
 import unicodedata
 from functools import lru_cache
+from stringprep import in_table_d1
 
 from scramp import ScramException
 from scramp.utils import saslprep
 from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep, resourceprep
 
-from invitereg.errors import InvalidUsername
+from invitereg.errors import InvalidUsername, PasswordRule, UnacceptablePassword
 
 MAX_LOCALPART_BYTES = 1023
 """The most bytes that each part of an address has in UTF-8 (RFC 6122 §2.1)."""
@@ -116,3 +117,35 @@ def prepare_password(text: str) -> str:
     if not prepared:
         raise ValueError("the password is empty")
     return prepared
+
+
+def unusable_password(text: str) -> UnacceptablePassword:
+    """Return the rule by which `prepare_password` refuses ``text``, which it does."""
+    if is_too_long(text.encode("utf-8", "replace").decode(), MAX_PASSWORD_BYTES):
+        return UnacceptablePassword(
+            f"The password is too long: longer than {MAX_PASSWORD_BYTES:,} bytes.",
+            rule=PasswordRule.TOO_LONG,
+            number=MAX_PASSWORD_BYTES,
+        )
+    # By itself, a character breaks no rule about the direction of others.
+    character = next((one for one in text if not _is_preparable(one)), "")
+    if not character and any(map(in_table_d1, text)):
+        return UnacceptablePassword(
+            "A password with letters that are written from right to left must begin and end "
+            "with one of them, and have none that are written from left to right.",
+            rule=PasswordRule.DIRECTION,
+        )
+    character = character or text[:1]
+    return UnacceptablePassword(
+        f"The password has characters that cannot be used: U+{ord(character or chr(0)):04X}.",
+        rule=PasswordRule.CHARACTER,
+        character=character,
+    )
+
+
+def _is_preparable(character: str) -> bool:
+    try:
+        saslprep(character)
+    except (ScramException, UnicodeEncodeError):
+        return False
+    return True

@@ -11,7 +11,6 @@ from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redem
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
 from invitereg.model import (
-    MAX_PASSWORD_BYTES,
     Account,
     Invite,
     Kind,
@@ -20,6 +19,7 @@ from invitereg.model import (
     prepare_localpart,
     prepare_password,
     token_digest,
+    unusable_password,
 )
 from invitereg.notices import Notice, notices_about
 from invitereg.policy import Decision, decide
@@ -227,13 +227,10 @@ class Registrar:
         localpart, now = prepare_localpart(username), self._now()
         if not password:
             raise UnacceptablePassword("The password is empty.")
-        if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-            raise UnacceptablePassword("The password is longer than 1,023 bytes.")
         try:
             prepare_password(password)
         except ValueError:
-            text = "The password has characters that cannot be used."
-            raise UnacceptablePassword(text) from None
+            raise unusable_password(password) from None
         account = Account(domain=domain, username=localpart, created_at=now, roles=roles)
         use = Use(domain=domain, username=localpart, kind=Kind.ACCOUNT, at=now, door="cli")
         redemption = Redemption(

@@ -10,17 +10,17 @@ from invitereg.errors import (
     InvalidInvite,
     InvalidUsername,
     InviteRequired,
+    PasswordRule,
     Refused,
     RegistrationClosed,
     Throttled,
     UnacceptableField,
-    UnacceptablePassword,
     UnacceptableUsername,
     UsernameReserved,
     UsernameTaken,
     WeakPassword,
 )
-from invitereg.model import MAX_PASSWORD_BYTES, Kind, prepare_localpart, prepare_password
+from invitereg.model import Kind, prepare_localpart, prepare_password, unusable_password
 from invitereg.policy.authority import PROSODY, refuse_admins_name
 from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
 from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
@@ -252,19 +252,21 @@ def _username_taken(case: Case) -> Refused | None:
 
 
 def _password_length(case: Case) -> Refused | None:
-    password = case.request.password
+    password, minimum = case.request.password, case.policy.passwords.min_length
     if password is None:
         return None
-    if len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES:
-        return UnacceptablePassword("The password is too long.")
-    minimum = case.policy.passwords.min_length
-    return WeakPassword() if len(case.prepared_password or password) < minimum else None
+    if case.prepared_password is None:
+        refusal = unusable_password(password)
+        if refusal.rule is PasswordRule.TOO_LONG:
+            return refusal
+    short = len(case.prepared_password or password) < minimum
+    return WeakPassword(rule=PasswordRule.TOO_SHORT, number=minimum) if short else None
 
 
 def _password_invalid(case: Case) -> Refused | None:
     if case.request.password is None or case.prepared_password is not None:
         return None
-    return UnacceptablePassword("The password has characters that cannot be used.")
+    return unusable_password(case.request.password)
 
 
 def _password_equals_username(case: Case) -> Refused | None:
@@ -272,14 +274,14 @@ def _password_equals_username(case: Case) -> Refused | None:
     if password is None or case.request.username is None:
         return None
     names = {case.request.username.casefold(), case.localpart}
-    return WeakPassword() if password.casefold() in names else None
+    return WeakPassword(rule=PasswordRule.USERNAME) if password.casefold() in names else None
 
 
 def _password_common(case: Case) -> Refused | None:
     password = case.prepared_password
     if password is None or password.lower() not in case.policy.passwords.common:
         return None
-    return WeakPassword()
+    return WeakPassword(rule=PasswordRule.COMMON)
 
 
 _OVER: tuple[Rule, ...] = (_invite_expired, _invite_revoked, _invite_used_up)

@@ -64,7 +64,7 @@ def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
     if isinstance(refusal, errors.UnacceptableField):
         return Complaint(refusal.field, _("This has characters that cannot be used."))
     if isinstance(refusal, errors.UnacceptablePassword):
-        return Complaint("password", _password(refusal, policy, translate))
+        return Complaint("password", password_problem(refusal, translate))
     if isinstance(
         refusal,
         errors.UsernameTaken
@@ -87,12 +87,34 @@ def password_rule(policy: Policy, translate: Translate) -> str:
     return _("At least %(least)s characters, and not your username.") % least
 
 
-def _password(refusal: errors.Refused, policy: Policy, translate: Translate) -> str:
-    _ = translate
-    if isinstance(refusal, errors.WeakPassword):
-        weak = _("This password is too easy to guess.")
-        return f"{weak} {password_rule(policy, translate)}"
-    return _("This password is too long, or has characters that cannot be used.")
+def password_problem(refusal: errors.UnacceptablePassword, translate: Translate) -> str:
+    """Name the rule that a password breaks, and what to do."""
+    _, rule = translate, errors.PasswordRule
+    told = {"number": refusal.number, "character": _visible(refusal.character)}
+    texts = {
+        rule.TOO_SHORT: _("This is too short: please use at least %(number)s characters."),
+        rule.TOO_LONG: _(
+            "This password is too long: at most %(number)s Latin letters fit, and fewer others."
+        ),
+        rule.COMMON: _("Many people use this password. Please choose another."),
+        rule.USERNAME: _("Your username cannot be your password. Please choose another."),
+        rule.CHARACTER: _("A password cannot have this character: %(character)s"),
+        rule.DIRECTION: _(
+            "A password with letters that are written from right to left, such as Arabic or "
+            "Hebrew ones, must begin and end with such a letter, and cannot have Latin ones."
+        ),
+    }
+    if refusal.rule is None:
+        return _("The server does not take this password. Please choose another.")
+    return texts[refusal.rule] % told
+
+
+def _visible(character: str) -> str:
+    """A character as it is, where it can be seen, and by its number in Unicode."""
+    number = f"U+{ord(character):04X}" if character else ""
+    return (
+        f"{character} ({number})" if character.isprintable() and character.strip() else number
+    )
 
 
 def _username(refusal: errors.Refused, policy: Policy, translate: Translate) -> str:

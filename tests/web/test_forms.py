@@ -177,7 +177,9 @@ class RegistrationTests(FormCase):
         person, path = await self.at_form()
         person.headers["Accept-Language"] = "de"
         answer = await person.send(path, username="juliet", password="short")
-        self.assertError(answer, "password", "Dieses Passwort ist zu leicht zu erraten.")
+        self.assertError(
+            answer, "password", "Das ist zu kurz: Bitte nimm mindestens 8 Zeichen."
+        )
 
     async def test_choices_kept(self) -> None:
         """The page after it is in the chosen language, and so is all that it links to."""
@@ -233,8 +235,41 @@ class ErrorTests(FormCase):
             ({"username": "4711"}, 422, "username", "A username here has"),
             ({"username": ""}, 422, "username", "Please fill this in."),
             ({"password": ""}, 422, "password", "Please fill this in."),
-            ({"password": "short"}, 422, "password", "This password is too easy to guess."),
-            ({"password": "password1"}, 422, "password", "This password is too easy"),
+            (
+                {"password": "short"},
+                422,
+                "password",
+                "This is too short: please use at least 8",
+            ),
+            ({"password": "password1"}, 422, "password", "Many people use this password."),
+            (
+                {"username": "mercutio", "password": "Mercutio"},
+                *(422, "password", "Your username cannot be your password."),
+            ),
+            (
+                {"password": "\u05e9\u05dc\u05d5\u05dd1234"},
+                422,
+                "password",
+                "A password with letters",
+            ),
+            (
+                {"password": "long enough\ue000"},
+                422,
+                "password",
+                "A password cannot have this character: U+E000",
+            ),
+            (
+                {"password": "long enough \U0001fae0"},
+                422,
+                "password",
+                "A password cannot have this character: \U0001fae0 (U+1FAE0)",
+            ),
+            (
+                {"password": "\ufdfa" * 60},
+                422,
+                "password",
+                "This password is too long: at most 1023",
+            ),
             ({"password": "x" * 2000}, 422, "password", "This password is too long"),
             ({"email": " "}, 422, "email", "Please fill this in."),
             ({"email": "\0"}, 422, "email", "This has characters that cannot be used."),
@@ -246,6 +281,8 @@ class ErrorTests(FormCase):
             self.assertNotIn("value", shown["password"])
             self.assertEqual(shown["nick"]["value"], "J")
             self.assertIn('role="alert"', answer.body)
+            hint = "At least 8 characters, not your username, and none that many people use."
+            self.assertEqual(answer.body.count(hint), 1)
         self.assertEqual(await self.usernames(), ["romeo"])
         # None of it has cost the invite anything.
         self.assertEqual((await person.send(path, **good)).code, 303)
@@ -545,7 +582,7 @@ class ResetTests(FormCase):
         person, path = await self.resetting()
         answer = await person.send(path, password="juliet")
         self.assertEqual(answer.code, 422)
-        self.assertError(answer, "password", "This password is too easy to guess.")
+        self.assertError(answer, "password", "This is too short: please use at least 8")
         self.assertTrue(await self.password_of("juliet"))
         self.assertEqual((await person.send(path, password="another one now")).code, 303)
 

@@ -217,8 +217,13 @@ class PasswordTests(AccountCase):
         for password, text in (
             ("short", "The password is too weak"),
             ("juliet", "The password is too weak"),
-            ("x" * 1024, "The password is too long."),
-            ("\u0627\u0031" * 8, "The password has characters that cannot be used."),
+            ("x" * 1024, "The password is too long: longer than 1,023 bytes."),
+            ("\ue000" * 8, "The password has characters that cannot be used: U+E000."),
+            (
+                "\u0627\u0031" * 8,
+                "A password with letters that are written from right to left must begin and "
+                "end with one of them, and have none that are written from left to right.",
+            ),
         ):
             reply = self.client.ask(registration(password=password))
             self.assertError(reply, "modify", "not-acceptable")

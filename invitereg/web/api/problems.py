@@ -13,11 +13,13 @@ from invitereg.errors import (
     MayNotReset,
     Refused,
     UnacceptableField,
+    UnacceptablePassword,
     Unavailable,
     UsernameReserved,
 )
 from invitereg.keys import Scope
 from invitereg.web.statuses import say_when, status_of
+from invitereg.web.wording import password_problem
 
 REALM = 'Bearer realm="invitereg"'
 CONTENT_TYPE = b"application/problem+json"
@@ -112,6 +114,8 @@ def problem_of(refusal: Refused) -> Problem:
         errors = [(refusal.field, "is required")]
     if isinstance(refusal, UnacceptableField):
         errors = [(refusal.field, "has characters that cannot be used")]
+    if isinstance(refusal, UnacceptablePassword):
+        errors = [("password", password_problem(refusal, str))]
     problem = Problem(
         status_of(refusal), code_of(refusal), refusal.text, errors=errors, more=more
     )
