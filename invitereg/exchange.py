@@ -140,15 +140,11 @@ class _Work:
         self._effects: list[Effect] = []
 
     def exchange(self) -> Exchange:
-        """What has come of it; of several pushes of one item, the last is enough."""
-        last = {one.to: one for one in self._effects if isinstance(one, Push)}
-        effects = [
-            one for one in self._effects if not isinstance(one, Push) or last[one.to] is one
-        ]
+        """Return what has come of it, each state in its turn (RFC 6121 §3.1.2, §3.1.5)."""
         return Exchange(
             user=_kept(self.items[Side.USER]),
             contact=_kept(self.items[Side.CONTACT]),
-            effects=(*effects, *self._presences()),
+            effects=(*self._effects, *self._presences()),
         )
 
     def _presences(self) -> Iterator[Effect]:
@@ -183,8 +179,11 @@ class _Work:
         self._change(side, replace(self.items[side], listed=True), State.BOTH)
 
     def push_removed(self, side: Side) -> None:
-        """Drop one's item."""
+        """Drop one's item; of what led to that, its owner is told nothing (§2.5.2)."""
         self.items[side] = RosterItem(jid=self.items[side].jid, listed=False)
+        self._effects = [
+            one for one in self._effects if not isinstance(one, Push) or one.to is not side
+        ]
         self._effects.append(Push(side, None))
 
     def _receive(

@@ -157,6 +157,7 @@ class ExchangeTests(SynchronousTestCase):
         self.assertIs(state_of(exchange.contact), State.NONE)
         effects = (
             Deliver(Side.CONTACT, Stanza.UNSUBSCRIBE),
+            Push(Side.CONTACT, item(USER, State.TO)),
             Deliver(Side.CONTACT, Stanza.UNSUBSCRIBED),
             Push(Side.CONTACT, exchange.contact),
             Push(Side.USER, None),
@@ -165,12 +166,28 @@ class ExchangeTests(SynchronousTestCase):
         )
         self.assertEqual(exchange.effects, effects)
 
+    def test_every_state_is_told(self):
+        """A request granted at once is pushed as asked first, then as granted (§3.1.2)."""
+        for invited in (False, True):
+            granted = pair(State.NONE, State.NONE)
+            granted = replace(granted, contact=item(USER, State.NONE, approved=True))
+            exchange = granted.send(Stanza.SUBSCRIBE, REQUEST, invited=invited)
+            pushes = [one for one in exchange.effects if isinstance(one, Push)]
+            mine = [push.item for push in pushes if push.to is Side.USER]
+            states = [state_of(pushed) for pushed in mine]
+            self.assertEqual(states[:2], [State.NONE_OUT, State.TO])
+            self.assertEqual(mine[-1], exchange.user)
+
     def test_invited(self):
         """Who comes by invitation is approved, asked back, and mutual, in one go (XEP-0379)."""
         exchange = pair().send(Stanza.SUBSCRIBE, REQUEST, invited=True)
         self.assertStates(exchange, State.BOTH, State.BOTH)
         effects = (
+            Push(Side.USER, item(CONTACT, State.NONE_OUT)),
+            Push(Side.CONTACT, item(USER, State.FROM)),
             Deliver(Side.USER, Stanza.SUBSCRIBED),
+            Push(Side.USER, item(CONTACT, State.TO)),
+            Push(Side.CONTACT, item(USER, State.FROM_OUT)),
             Deliver(Side.USER, Stanza.SUBSCRIBE),
             Push(Side.USER, exchange.user),
             Deliver(Side.CONTACT, Stanza.SUBSCRIBED),
@@ -209,6 +226,15 @@ STEPS = st.tuples(
 )
 
 
+def carried_out(acting, what):
+    """What comes of one step."""
+    if what == "remove":
+        return acting.remove()
+    if what == "invited":
+        return acting.send(Stanza.SUBSCRIBE, REQUEST, invited=True)
+    return acting.send(what, REQUEST)
+
+
 class HistoryTests(SynchronousTestCase):
     @given(steps=st.lists(STEPS, max_size=20))
     def test_consistent(self, steps):
@@ -217,17 +243,31 @@ class HistoryTests(SynchronousTestCase):
         allowed = {*CONSISTENT, *((theirs, mine) for mine, theirs in CONSISTENT)}
         for who, what in steps:
             acting = now if who == "user" else turned(now)
-            if what == "remove":
-                exchange = acting.remove()
-            elif what == "invited":
-                exchange = acting.send(Stanza.SUBSCRIBE, REQUEST, invited=True)
-            else:
-                exchange = acting.send(what, REQUEST)
+            exchange = carried_out(acting, what)
             changed = after(exchange, acting.user_jid, acting.contact_jid)
             now = changed if who == "user" else turned(changed)
             self.assertIn((state_of(now.user), state_of(now.contact)), allowed)
             for kept in (now.user, now.contact):
                 self.assertTrue(kept is None or kept.listed or kept.request is not None)
+
+    @given(steps=st.lists(STEPS, max_size=20))
+    def test_last_push(self, steps):
+        """What is pushed last is what is kept, and nothing is pushed that was told already."""
+        now, told = pair(), {USER: None, CONTACT: None}
+        for who, what in steps:
+            acting = now if who == "user" else turned(now)
+            exchange = carried_out(acting, what)
+            jids = {Side.USER: acting.user_jid, Side.CONTACT: acting.contact_jid}
+            for effect in exchange.effects:
+                if isinstance(effect, Push):
+                    shown = effect.item and replace(effect.item, request=None)
+                    self.assertNotEqual(shown, told[jids[effect.to]])
+                    told[jids[effect.to]] = shown
+            changed = after(exchange, acting.user_jid, acting.contact_jid)
+            now = changed if who == "user" else turned(changed)
+            for jid, kept in ((USER, now.user), (CONTACT, now.contact)):
+                listed = replace(kept, request=None) if kept and kept.listed else None
+                self.assertEqual(told[jid], listed)
 
     @given(states=st.sampled_from(CONSISTENT), stanza=st.sampled_from(Stanza))
     def test_by_the_tables(self, states, stanza):

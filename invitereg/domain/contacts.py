@@ -33,7 +33,8 @@ class Delivery(Protocol):
     """How contacts reach the sessions of an account; all of it is for local accounts.
 
     Nothing waits, nothing fails: who is not connected is passed over. The stanzas that are
-    given are not kept and not changed; what is sent has ``to`` set to the session's address.
+    given are not kept and not changed. One that names no recipient is sent with the session's
+    address as ``to``; a subscription stanza keeps the bare JID (RFC 6121 §3.1.3).
     """
 
     def to_interested(

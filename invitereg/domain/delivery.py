@@ -111,14 +111,14 @@ class Delivery:
         """Send a new stanza to each session that has asked for its roster."""
         for session in self._sessions.of(f"{username}@{domain}"):
             if session.interested:
-                session.send(Copies(make()).to(session.address))
+                _send_new(session, make())
 
     def to_available(
         self, domain: str, username: str, make: Callable[[], domish.Element]
     ) -> None:
         """Send a new stanza to each session that has sent initial presence."""
         for session in self._sessions.available(f"{username}@{domain}"):
-            session.send(Copies(make()).to(session.address))
+            _send_new(session, make())
 
     def show(self, domain: str, username: str, contact: JID) -> None:
         """Send the contact's available sessions the present presence of all of an account's.
@@ -146,6 +146,11 @@ class Delivery:
         for account in accounts:
             for session in self._sessions.of(account):
                 session.changes += 1
+
+
+def _send_new(session: Session, stanza: domish.Element) -> None:
+    """Send a stanza to whom it names: a push names nobody, and is for this session."""
+    session.send(Copies(stanza).to(stanza.getAttribute("to") or session.address))
 
 
 def _send(sessions: Sequence[Session], stanza: domish.Element, to: JID) -> None:

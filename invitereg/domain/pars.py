@@ -3,7 +3,7 @@
 https://xmpp.org/extensions/xep-0379.html
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from twisted.words.xish import domish
@@ -31,15 +31,17 @@ class Invitations:
     async def recognise(
         self, domain: str, address: Address | None, request: domish.Element
     ) -> bytes | None:
-        """The digest of a request's token; None if it has none that is known at a domain.
+        """Return the digest of a request's token; None if it has none that is known here.
 
-        All tokens are taken out of the request, whatever they are: so none is stored or shown
-        to the contact, and nobody learns from what is left which of them are known. An unknown
-        one counts as a guess; after too many of them, those from that network are looked up one
-        at a time.
+        A token of ours is taken out of the request, in whatever state its invite is: so it is
+        neither stored nor shown to the contact. Any other may have been made by the contact's
+        client, which decides by it (XEP-0379 §3.4): it stays, and counts as a guess. After too
+        many of these, those from that network are looked up one at a time. Of several tokens
+        the first counts, and the others are taken out.
         """
-        token = _token(request.elements(NS_PARS, "preauth"))
-        _take_out(request)
+        found: list[domish.Element] = list(request.elements(NS_PARS, "preauth"))
+        _take_out(request, found[1:])
+        token = str(found[0].getAttribute("token") or "") if found else ""
         if not token:
             return None
         policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
@@ -51,13 +53,11 @@ class Invitations:
             # Written down either way: the time that it takes tells nobody which are known.
             counted = stale_counters(policy, address) if known else counters
             await self._store.hit(domain, counted, now)
-        return digest if known else None
+        if not known:
+            return None
+        _take_out(request, found)
+        return digest
 
 
-def _token(elements: Iterable[domish.Element]) -> str:
-    return next((str(element.getAttribute("token") or "") for element in elements), "")
-
-
-def _take_out(request: domish.Element) -> None:
-    secret = list(request.elements(NS_PARS, "preauth"))
-    request.children = [child for child in request.children if child not in secret]
+def _take_out(request: domish.Element, elements: list[domish.Element]) -> None:
+    request.children = [child for child in request.children if child not in elements]

@@ -10,6 +10,8 @@ JULIET, ROMEO, NURSE = (f"{name}@{DOMAIN}" for name in ("juliet", "romeo", "nurs
 NS_ROSTER = "jabber:iq:roster"
 GET_ROSTER = f"<iq type='get' id='roster'><query xmlns='{NS_ROSTER}'/></iq>"
 GRANTED = [
+    f"push {JULIET} from",
+    f"push {JULIET} from ask",
     f"subscribed from {JULIET}",
     f"push {JULIET} both",
     f"here {JULIET}/r",

@@ -47,7 +47,9 @@ class ClientTests(RosterTestCase):
         juliet = self.session(JULIET)
         self.say(juliet, ADD_ROMEO)
         told = [
+            f"push {ROMEO} none ask",
             f"subscribed from {ROMEO}",
+            f"push {ROMEO} to",
             f"subscribe from {ROMEO}",
             f"push {ROMEO} both",
             f"here {ROMEO}/r",
@@ -61,7 +63,9 @@ class ClientTests(RosterTestCase):
         juliet = self.session(JULIET)
         self.say(juliet, ADD_ROMEO, APPROVE_ROMEO)
         told = [
+            f"push {ROMEO} none ask approved",
             f"subscribed from {ROMEO}",
+            f"push {ROMEO} to approved",
             f"push {ROMEO} both approved",
             f"here {ROMEO}/r",
         ]
@@ -152,9 +156,30 @@ class TokenTests(RosterTestCase):
         self.assertNotIn(TOKEN, kept[JULIET].request)
 
     def test_unknown(self):
-        """One that we do not know goes no further either: so nobody learns which are known."""
-        request = self.assertOrdinary("of-the-app")
-        self.assertIsNone(request.preauth)
+        """A token of the contact's own client reaches it, live and at the next login (§3.4)."""
+        later = self.assertOrdinary("of-the-app"), self.asked_again()
+        for request in later:
+            self.assertEqual(request.preauth["token"], "of-the-app")
+
+    def test_over(self):
+        """A token of ours is shown to nobody, even if it is over."""
+        self.listener.revoke(self.invite())
+        for request in (self.assertOrdinary(TOKEN), self.asked_again()):
+            self.assertNotIn(TOKEN, request.toXml())
+
+    def test_several(self):
+        """Of several tokens the first one counts, and no other is kept."""
+        self.listener.add_invite(TOKEN, kind=Kind.CONTACT, inviter="nurse")
+        second = f"x'/><preauth xmlns='urn:xmpp:pars:0' token='{TOKEN}"
+        for request in (self.assertOrdinary(second), self.asked_again()):
+            self.assertNotIn(TOKEN, request.toXml())
+            self.assertEqual(request.preauth["token"], "x")
+
+    def asked_again(self):
+        """The request as romeo gets it at the next login."""
+        romeo = self.listener.logged_in("romeo")
+        romeo.send("<presence/>")
+        return romeo.receive()[-1]
 
     def test_malformed(self):
         """A preauth without a token is none."""

@@ -108,6 +108,7 @@ class RosterTests(RosterTestCase):
         self.assertEqual(self.say(juliet, remove), pushed)
         expected = [
             f"unsubscribe from {JULIET}",
+            f"push {JULIET} to approved",
             f"unsubscribed from {JULIET}",
             # romeo had approved juliet in advance, and has not taken that back
             f"push {JULIET} none approved",

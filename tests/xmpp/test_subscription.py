@@ -5,6 +5,8 @@ from twisted.internet.defer import Deferred
 from tests.xmpp.messages import DOMAIN
 from tests.xmpp.rostered import JULIET, NURSE, ROMEO, RosterTestCase, presence, roster_set
 
+LANGUAGE = ("http://www.w3.org/XML/1998/namespace", "lang")
+
 
 class SubscriptionTests(RosterTestCase):
     def test_whole_story(self):
@@ -45,8 +47,45 @@ class SubscriptionTests(RosterTestCase):
         self.session(JULIET).send(text)
         (request,) = romeo.receive()
         self.assertEqual((request["from"], request["id"]), (JULIET, "1"))
-        self.assertTrue(request["to"].startswith(ROMEO))
+        self.assertEqual(request["to"], ROMEO)
         self.assertEqual(str(request.nick), "J & co")
+
+    def test_bare_recipient(self):
+        """Stanzas about subscriptions come with the bare JID, live and at login (§3.1.3)."""
+        juliet, romeo = self.session(JULIET), self.session(ROMEO)
+        stanzas = [
+            (juliet, romeo, "subscribe"),
+            (romeo, juliet, "subscribed"),
+            (juliet, romeo, "unsubscribe"),
+            (romeo, juliet, "subscribe"),
+            (juliet, romeo, "unsubscribed"),
+        ]
+        for sender, recipient, kind in stanzas:
+            me, them = (JULIET, ROMEO) if recipient is juliet else (ROMEO, JULIET)
+            sender.send(presence(kind, f"{me}/elsewhere"))
+            got = [one for one in recipient.receive() if one.getAttribute("type") == kind]
+            self.assertEqual([(one["from"], one["to"]) for one in got], [(them, me)])
+            sender.receive()
+
+    def test_request_is_whole(self):
+        """All of a request arrives, at once and after the next login (§3.1.3)."""
+        content = (
+            "<status xml:lang='de'>Hallo</status><x xmlns='urn:a' b:c='d' xmlns:b='urn:b'>"
+            "<y/>t&lt;</x><nick xmlns='http://jabber.org/protocol/nick'>J</nick>"
+        )
+        text = presence("subscribe", ROMEO, content).replace(" to", " id='i1' xml:lang='en' to")
+        romeo, juliet = self.session(ROMEO), self.session(JULIET)
+        juliet.send(text)
+        (live,) = romeo.receive()
+        later = self.listener.logged_in("romeo")
+        later.send("<presence/>")
+        for request in (live, later.receive()[-1]):
+            self.assertEqual(request["id"], "i1")
+            self.assertEqual(request[LANGUAGE], "en")
+            self.assertEqual([one.name for one in request.elements()], ["status", "x", "nick"])
+            self.assertEqual(request.status[LANGUAGE], "de")
+            x = next(request.elements("urn:a", "x"))
+            self.assertEqual((x[("urn:b", "c")], str(x), x.y.uri), ("d", "t<", "urn:a"))
 
     def test_request_kept(self):
         """Who is not there is asked at every login until the request is answered."""
@@ -92,6 +131,7 @@ class SubscriptionTests(RosterTestCase):
         self.assertEqual(approved, [f"push {ROMEO} none approved"])
         self.assertSilent(romeo)
         granted = [
+            f"push {JULIET} none ask",
             f"subscribed from {JULIET}",
             f"push {JULIET} to",
             f"here {JULIET}/r",
