@@ -81,6 +81,10 @@ $(BIN)/python:
 		echo 'invitereg needs Python 3.11 or newer. $(PYTHON) is:' \
 			"$$($(PYTHON) --version 2>&1)." 'Choose another: make PYTHON=python3.12 …' >&2; \
 		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) can make no virtual environment: it has no venv or no ensurepip.' \
+			'On Debian and Ubuntu: apt install python3-venv' >&2; \
+		exit 1; }
 	@echo 'Making $(VENV) …'
 	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 

@@ -16,6 +16,7 @@ from invitereg.config import Config, Tls, json_schema, load
 from invitereg.config.doubts import policy_doubts
 from invitereg.errors import StoreError
 from invitereg.store.folder import check_folder
+from invitereg.store.peeking import has_account
 
 
 @click.command()
@@ -30,7 +31,8 @@ def command(path: Path, schema: bool, online: bool) -> None:
     Prints nothing if it can be used, otherwise every mistake on a line. What is doubtful is
     named as well, and is no mistake, as the service runs: a certificate that has expired, or
     is for another name; a component at a server whose accounts are not used; a pattern for
-    usernames that means less than it seems to; what others may write, of the files that it
+    usernames that means less than it seems to; a data_dir that is not there yet, and
+    registration_watchers without an account; what others may write, of the files that it
     names and itself, and secrets that they may read.
     With --online, the servers that keep accounts are asked as well: accounts are made there
     and removed again. So are servers behind the gateway, whether they leave registration to us.
@@ -43,7 +45,14 @@ def command(path: Path, schema: bool, online: bool) -> None:
         check_folder(config.data_dir)
     except StoreError as error:
         raise Misconfigured(f"{path}: {error}") from None
-    doubtful = (_about_certificates, _about_components, _about_policy, open_to_others)
+    doubtful = (
+        _about_data,
+        _about_watchers,
+        _about_certificates,
+        _about_components,
+        _about_policy,
+        open_to_others,
+    )
     for complaint in chain.from_iterable(about(config) for about in doubtful):
         say(f"warning: {complaint}", err=True)
     if online:
@@ -52,6 +61,28 @@ def command(path: Path, schema: bool, online: bool) -> None:
         found = list(problems(path))
         if found:
             raise Misconfigured("\n".join(found))
+
+
+def _about_data(config: Config) -> Iterator[str]:
+    if not config.data_dir.exists():
+        yield (
+            f"data_dir {config.data_dir} does not exist yet: it will be made, with an empty "
+            "database"
+        )
+
+
+def _about_watchers(config: Config) -> Iterator[str]:
+    """Name those who are told of nothing, as they have no account."""
+    watchers = {who for domain in config.domains.values() for who in domain.watchers}
+    for domain, username in sorted(watchers):
+        keys = config.accounts.get(domain)
+        if keys is None or not keys.embedded:
+            continue
+        if has_account(config.data_dir, domain, username) is False:
+            yield (
+                f"registration_watchers: {username}@{domain} has no account yet, and is told "
+                f"nothing: invitereg account create {username}@{domain}"
+            )
 
 
 def _about_certificates(config: Config) -> Iterator[str]:

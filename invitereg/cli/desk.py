@@ -19,7 +19,9 @@ from zope.interface import implementer
 from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.posted import PostedAccounts
+from invitereg.cli.printing import say
 from invitereg.config import Config, load
+from invitereg.config.reading import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable
 from invitereg.issuer import Issuer
 from invitereg.model import prepare_domain, prepare_localpart
@@ -70,7 +72,14 @@ class Desk:
         """
         config = load(path, serving=False, common_passwords=False)
         work = Inline()
+        was_there = config.data_dir.exists()
         database = open_database(config.data_dir, work)
+        if not was_there:
+            say(
+                f"data_dir {config.data_dir} was not there: it was made, with an empty "
+                f"database, for the user {user_name()}.",
+                err=True,
+            )
         desk = cls(config, database, work)
         globalLogPublisher.addObserver(desk)
         try:

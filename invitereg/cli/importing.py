@@ -108,7 +108,9 @@ def from_prosody(
     except _Undone as undone:
         adopted = undone.adopted
     for reason in adopted.reasons:
-        say(f"skipped: {printable(reason)}", err=True)
+        say(f"{'would skip' if dry_run else 'skipped'}: {printable(reason)}", err=True)
+    if dry_run and not as_json:
+        say("Nothing was changed. There would be:")
     print_counts(adopted.counts, as_json)
 
 

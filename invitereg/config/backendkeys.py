@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from invitereg.config.clearways import given, host_of, require_safe
+from invitereg.config.reading import why_unreadable
 from invitereg.config.section import Section
 from invitereg.config.urls import split_url
 from invitereg.config.values import DomainName, FilePath, surroundings
@@ -66,7 +67,7 @@ def secret_in(path: Path) -> str:
     try:
         content = path.read_bytes()[: _MOST_SECRET + 1].decode()
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        raise ValueError(f"cannot be read: {why_unreadable(error)}") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8: is it the right file?") from None
     text = content.rstrip("\r\n")

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificates
 
+from invitereg.config.reading import why_unreadable
+
 
 def check_certificate(path: Path) -> None:
     """Raises ValueError with a text for the operator unless ``path`` holds a certificate."""
@@ -58,4 +60,4 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{path} cannot be read: {why_unreadable(error)}") from None

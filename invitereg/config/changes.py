@@ -63,7 +63,11 @@ def fixed_changes(running: Config, read: Config, served: Collection[str]) -> lis
         read: what the file says now.
         served: the names of all domains that are served.
     """
-    changed = [name for name in _FIXED if getattr(read, name) != getattr(running, name)]
+    changed = [
+        "web (no site is served yet)" if name == "web" and not running.sites else name
+        for name in _FIXED
+        if getattr(read, name) != getattr(running, name)
+    ]
     for section, key in _FIXED_OF_DOMAINS.items():
         before, after = getattr(running, section), getattr(read, section)
         if any(after.get(name) != before.get(name) for name in served if name in read.domains):

@@ -17,6 +17,7 @@ from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.listening import Tls
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits, WebLimits
+from invitereg.config.reading import why_unreadable
 from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
 from invitereg.config.upstreamkeys import UpstreamKeys
@@ -119,7 +120,7 @@ def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> 
         absolute = path.absolute()
         document = parse(_content(path))
     except OSError as error:
-        text = f"cannot be read: {error.strerror or 'no usable file'}"
+        text = f"cannot be read: {why_unreadable(error)}"
         raise ConfigError(path, (Mistake(None, "", text),)) from None
     except NotYaml as error:
         raise ConfigError(path, (error.mistake,)) from None

@@ -19,6 +19,7 @@ from invitereg.config.apps import App, Localised, default_apps
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.mistakes import quoted
 from invitereg.config.policykeys import RateKeys
+from invitereg.config.reading import why_unreadable
 from invitereg.config.section import Section
 from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url
 from invitereg.config.values import CidrNetwork, FilePath, FolderPath, surroundings
@@ -130,7 +131,7 @@ def _logo(path: Path) -> Path:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        raise ValueError(f"cannot be read: {why_unreadable(error)}") from None
     if size > _MAX_LOGO:
         raise ValueError("is larger than 256 KiB, which is too much for a phone")
     return path

@@ -6,7 +6,6 @@ https://xmpp.org/extensions/xep-0114.html
 import secrets
 from typing import Any
 
-from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectError, DNSLookupError
@@ -28,7 +27,7 @@ from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.componentparser import SkippingElementStream
 from invitereg.xmpp.privilege import Privileges
-from invitereg.xmpp.pulse import Pulse
+from invitereg.xmpp.pulse import Pulse, QuietClientService
 from invitereg.xmpp.routing import parse_jid
 from invitereg.xmpp.unreadable import UNREADABLE
 
@@ -87,7 +86,7 @@ class ComponentStream(StreamManager):
         self._pulse: Pulse | None = None
         # By the id of the request: who waits, and for whose answer.
         self._asked: dict[str, tuple[str, Deferred[domish.Element]]] = {}
-        self._service = ClientService(
+        self._service = QuietClientService(
             clientFromString(reactor, endpoint),
             factory,
             retryPolicy=self._pause,
@@ -260,6 +259,12 @@ class ComponentStream(StreamManager):
         """How long to wait before the next attempt; Twisted forgets too early what failed."""
         self._reactor.callLater(0, self._watch_attempt)
         pause = min(FIRST_PAUSE * _FACTOR**self._attempts, LONGEST_PAUSE)
+        if not self._attempts:
+            self._log.info(
+                "component {jid} tries {endpoint} again, every few seconds",
+                jid=self.jid,
+                endpoint=self._endpoint,
+            )
         self._attempts = min(self._attempts + 1, 10)
         return float(pause)
 

@@ -73,9 +73,11 @@ class ConflictTests(ImportCase):
         for options in (("--dry-run",), ()):
             result = self.call("import", "prosody", str(self.prosody), *options)
             self.assertEqual(result.exit_code, 0, result.output)
-            self.assertEqual(
-                result.stdout, "2 invites, 0 expired, 0 unchanged, 3 skipped\n", options
-            )
+            counts = "2 invites, 0 expired, 0 unchanged, 3 skipped\n"
+            would = "Nothing was changed. There would be:\n" if options else ""
+            self.assertEqual(result.stdout, would + counts)
+            word = "would skip" if options else "skipped"
+            self.assertEqual(result.stderr.count(f"{word}: "), 3, result.stderr)
             for said in ("for romeo: That username is taken", "for juliet", "for nobody"):
                 self.assertIn(f"invite {said}", result.stderr)
         self.assertEqual(len(self.objects("invite", "list")), 2)

@@ -19,14 +19,13 @@ class CheckTests(CommandCase):
     def test_nothing(self) -> None:
         """A configuration that can be used is no news."""
         write_certificate(self.folder, "example.com")
-        self.config.write_text("domain: example.com\ndata_dir: later\n")
+        self.config.write_text("domain: example.com\ndata_dir: data\n")
         self.assertEqual(self.done("check"), "")
-        self.assertFalse((self.folder / "later").exists())
 
     def test_certificates(self) -> None:
         """A certificate for another name is named, for apps and for browsers; the rest runs."""
         write_certificate(self.folder, "xmpp.example.com")
-        text = "domain: example.com\ndata_dir: later\n"
+        text = "domain: example.com\ndata_dir: data\n"
         self.config.write_text(text)
         file = self.folder / "fullchain.pem"
         about = f"warning: the certificate {file} is not for"
@@ -44,7 +43,7 @@ class CheckTests(CommandCase):
         write_certificate(self.folder, "example.com")
         (self.folder / "secret").write_text("secret")
         component = "{connect: 'tcp:127.0.0.1:5347', jid: i.example.com, secret_file: secret}"
-        text = f"domain: example.com\ndata_dir: later\ncomponent: {component}\n"
+        text = f"domain: example.com\ndata_dir: data\ncomponent: {component}\n"
         self.config.write_text(text)
         result = self.call("check")
         self.assertEqual(result.exit_code, 0)
@@ -55,7 +54,7 @@ class CheckTests(CommandCase):
     def test_patterns(self) -> None:
         """A pattern that an operator may not have meant so is named; the service runs."""
         write_certificate(self.folder, "example.com")
-        text = "domain: example.com\ndata_dir: later\npolicy: {usernames: {%s}}\n"
+        text = "domain: example.com\ndata_dir: data\npolicy: {usernames: {%s}}\n"
         about = "warning: example.com: policy.usernames"
         none = f"{about}.pattern: does not match a name such as juliet: "
         brace = "{ stands for itself where it begins no repetition, such as {1,3}"
@@ -87,7 +86,7 @@ class CheckTests(CommandCase):
         secret.write_text("secret")
         component = "{connect: 'tcp:127.0.0.1:5347', jid: i.example.com, secret_file: secret}"
         keys = f"component: {component}\naccounts: {{backend: xmpp}}\n"
-        self.config.write_text(f"domain: example.com\ndata_dir: later\n{keys}")
+        self.config.write_text(f"domain: example.com\ndata_dir: data\n{keys}")
         self.folder.chmod(0o755)
         for path in (secret, self.folder / "privkey.pem"):
             path.chmod(0o640)
@@ -177,6 +176,32 @@ class CheckTests(CommandCase):
         write_certificate(self.folder, "example.com")
         self.config.write_text("domain: example.com\ndata_dir: nowhere/data\n")
         self.assertMisused("check", says=f"data_dir {self.folder}/nowhere/data is not")
+
+    def test_no_data_dir(self) -> None:
+        """A data_dir that is not there, maybe mistyped, is named: by a check and when made."""
+        write_certificate(self.folder, "example.com")
+        self.config.write_text("domain: example.com\ndata_dir: dta\n")
+        told = f"data_dir {self.folder}/dta"
+        checked = self.call("check")
+        self.assertEqual(checked.exit_code, 0)
+        self.assertIn(f"warning: {told} does not exist yet", checked.stderr)
+        made = self.call("invite", "create")
+        self.assertEqual(made.exit_code, 0)
+        self.assertIn(f"{told} was not there: it was made", made.stderr)
+        self.done("invite", "create")
+        self.assertNotIn("dta", self.call("check").stderr)
+
+    def test_watchers(self) -> None:
+        """Who is to be told of registrations, and has no account, is named by a check."""
+        write_certificate(self.folder, "example.com")
+        more = "registration_watchers: [boss@example.com, romeo@example.com]\n"
+        self.config.write_text(f"domain: example.com\ndata_dir: data\n{more}")
+        self.make_account("romeo")
+        checked = self.call("check")
+        self.assertEqual((checked.exit_code, checked.stderr.count("has no account")), (0, 1))
+        self.assertIn("boss@example.com has no account yet", checked.stderr)
+        self.make_account("boss")
+        self.assertEqual(self.call("check").stderr, "")
 
     def test_templates(self) -> None:
         """A folder of templates that is not there is a mistake, as every page would fail."""

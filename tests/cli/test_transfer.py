@@ -61,7 +61,8 @@ class TransferCase(CommandCase):
         ended = self.object("key", "create", "old", "--scope", "invites:read")
         self.done("key", "revoke", ended["id"])
         self.here, self.there = self.config, self.folder / "there" / "config.yaml"
-        self.there.parent.mkdir()
+        (self.there.parent / "data").mkdir(parents=True)
+
         shutil.copy(self.here, self.there)
         self.file = self.folder / "export"
 

@@ -3,6 +3,7 @@
 import os
 import warnings
 
+from invitereg.config.reading import user_name
 from tests.config.case import ConfigCase, certificate_and_key, encrypted_key
 
 
@@ -311,7 +312,8 @@ class FileTests(ConfigCase):
             self.addCleanup(os.seteuid, 0)
         self.assert_mistake(
             "",
-            f"1: tls.private_key: {self.folder}/privkey.pem cannot be read: Permission denied",
+            f"1: tls.private_key: {self.folder}/privkey.pem cannot be read: Permission denied "
+            f"for the user {user_name()}",
         )
 
     def test_no_pem(self) -> None:

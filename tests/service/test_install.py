@@ -49,6 +49,42 @@ class InstallTests(TestCase):
         made = _run(self.command, "--config", str(config), "invite", "create")
         self.assertIn("xmpp:example.com?register;preauth=", made)
 
+    def test_wrapper(self) -> None:
+        """The command for /usr/local/bin runs as the service's user, with its configuration."""
+        tools = self.folder / "tools"
+        tools.mkdir()
+        for name, script in (("runuser", 'echo "$@"'), ("id", "echo root")):
+            (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tools / name).chmod(0o755)
+        called = subprocess.run(
+            [str(ROOT / "contrib/invitereg"), "invite", "create", "--note", "summer fair"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=SECONDS,
+            env={"PATH": f"{tools}:/usr/bin:/bin"},
+        )
+        self.assertEqual(
+            called.stdout,
+            "-u invitereg -- env INVITEREG_CONFIG=/etc/invitereg/config.yaml "
+            "/opt/invitereg/bin/invitereg invite create --note summer fair\n",
+        )
+
+    def test_make_asks_for_venv(self) -> None:
+        """Where Python has no venv, as on Debian, make names the package."""
+        python = self.folder / "python-without-venv"
+        python.write_text('#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; esac\n')
+        python.chmod(0o755)
+        checkout = self.folder / "checkout"
+        made = subprocess.run(
+            ["make", "-C", str(checkout), f"PYTHON={python}", "demo"],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        self.assertNotEqual(made.returncode, 0)
+        self.assertIn("apt install python3-venv", made.stderr)
+
     def test_catalogues(self) -> None:
         """The translations are installed with it."""
         code = "from invitereg.translations import translations; t = translations(['de'])"

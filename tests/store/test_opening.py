@@ -1,6 +1,7 @@
 """Opening the database: a new one, one that is there, and one that cannot be used."""
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from invitereg.errors import StoreError
-from invitereg.store import schema
+from invitereg.store import opening, schema
 from invitereg.store.database import open_database
 from invitereg.store.opening import FILE_NAME, copy_before_upgrade
 from invitereg.store.tables import metadata
@@ -55,6 +56,18 @@ class OpeningTests(DatabaseCase):
         self.assertEqual(modes["invitereg.db"], 0o600)
         self.assertEqual(set(modes.values()), {0o600})
         self.assertEqual(self.data_dir.stat().st_mode & 0o777, 0o700)
+
+    def test_folder_of_another(self):
+        """Root makes no database where the owner of the folder could not write it."""
+        self.data_dir.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(self.data_dir, 65534, -1)
+        else:
+            self.patch(opening.os, "geteuid", lambda: 0)
+        text = self.refusal()
+        self.assertIn("Run this as ", text)
+        self.assertIn("runuser -u", text)
+        self.assertEqual(list(self.data_dir.iterdir()), [])
 
     def test_settings(self):
         """What is committed is on the disk, and readers do not wait for writers."""

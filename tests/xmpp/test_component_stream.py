@@ -6,7 +6,7 @@ import weakref
 from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.logger import globalLogPublisher
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import StanzaError
@@ -210,6 +210,20 @@ class ComponentStreamTests(ComponentStreamCase):
         self.reactor.tcpClients[-1][2].clientConnectionFailed(None, Failure(ConnectError()))
         self.assertIn("cannot connect to tcp:127.0.0.1:5347", self.cause())
         self.assertNotIn("is the server running", self.cause())
+
+    def test_one_line_for_all_attempts(self):
+        """The log says once that attempts go on, and names no object by its address."""
+        lines = []
+        globalLogPublisher.addObserver(lambda event: lines.append(formatEvent(event)))
+        self.addCleanup(globalLogPublisher._observers.pop)
+        for _ in range(9):
+            refused = Failure(Refused(111, "Connection refused"))
+            self.reactor.tcpClients[-1][2].clientConnectionFailed(None, refused)
+            self.reactor.advance(LONGEST_PAUSE)
+        again = f"component {JID} tries tcp:127.0.0.1:5347 again, every few seconds"
+        self.assertEqual(lines.count(again), 1)
+        self.assertEqual([line for line in lines if " at 0x" in line], [])
+        self.assertEqual([line for line in lines if "retry" in line], [])
 
     def test_odd_condition(self):
         """What a server makes up in place of a condition does not fill the log."""
