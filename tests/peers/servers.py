@@ -63,6 +63,7 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it takes clients."""
+        self.log.touch()
         self._own()
         with self.log.open("ab") as log:
             self._process = process = subprocess.Popen(

@@ -5,6 +5,7 @@ import http.cookiejar
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import ClassVar
 from xml.etree import ElementTree
 
 from tests.peers.behind import BehindCase, command, in_link, made
@@ -24,7 +25,44 @@ PREAUTH = "<preauth xmlns='urn:xmpp:pars:0' token='{}'/>"
 FIELDS = "<username>{}</username><password>{}</password>"
 
 
-class Registering(BehindCase):
+class Browsing:
+    """Has people use the site.
+
+    Attributes:
+        site: its address.
+    """
+
+    site: ClassVar[str]
+
+    def browser(self) -> urllib.request.OpenerDirector:
+        """Somebody's browser, which keeps cookies."""
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        return urllib.request.build_opener(cookies)
+
+    async def send(
+        self, browser: urllib.request.OpenerDirector, path: str, **filled: str
+    ) -> str:
+        """Open a form, fill it in, and send it; returns the page to which that leads."""
+        return await asyncio.to_thread(self._send, browser, path, filled)
+
+    def _send(
+        self, browser: urllib.request.OpenerDirector, path: str, filled: dict[str, str]
+    ) -> str:
+        with browser.open(self.site + path, timeout=30) as shown:
+            fields = {
+                name: field.get("value", "")
+                for name, field in inputs(shown.read().decode()).items()
+            }
+        data = urllib.parse.urlencode({**fields, **filled}).encode()
+        try:
+            with browser.open(self.site + path, data, timeout=30) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.read().decode()
+
+
+class Registering(Browsing, BehindCase):
     """Everybody gets an account at the server, whichever way, and logs in there."""
 
     async def test_forms(self) -> None:
@@ -90,33 +128,6 @@ class Registering(BehindCase):
         await self.send(browser, path, password=new)
         self.assertFalse(await can_login(self.service, name, password))
         self.assertTrue(await can_login(self.service, name, new))
-
-    def browser(self) -> urllib.request.OpenerDirector:
-        """Somebody's browser, which keeps cookies."""
-        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        return urllib.request.build_opener(cookies)
-
-    async def send(
-        self, browser: urllib.request.OpenerDirector, path: str, **filled: str
-    ) -> str:
-        """Open a form, fill it in, and send it; returns the page to which that leads."""
-        return await asyncio.to_thread(self._send, browser, path, filled)
-
-    def _send(
-        self, browser: urllib.request.OpenerDirector, path: str, filled: dict[str, str]
-    ) -> str:
-        with browser.open(self.site + path, timeout=30) as shown:
-            fields = {
-                name: field.get("value", "")
-                for name, field in inputs(shown.read().decode()).items()
-            }
-        data = urllib.parse.urlencode({**fields, **filled}).encode()
-        try:
-            with browser.open(self.site + path, data, timeout=30) as answer:
-                return str(answer.read().decode())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.read().decode()
 
     async def test_deleted(self) -> None:
         """An account that the operator deletes is gone with its session; its name is kept."""

@@ -3,9 +3,9 @@
 import re
 from typing import ClassVar
 
+from tests.peers import test_prosody_invites as invites
 from tests.peers.releases import Release, for_each_release
 from tests.peers.servers import DOMAIN, Prosody
-from tests.peers.test_prosody_invites import ProsodyCase
 
 
 class Operated(Prosody):
@@ -40,7 +40,7 @@ class Operated(Prosody):
 
 
 @for_each_release
-class ImportTests(ProsodyCase):
+class ImportTests(invites.ProsodyCase):
     release: ClassVar[Release]
     storage: ClassVar = "internal"
 
