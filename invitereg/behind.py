@@ -26,11 +26,13 @@ from invitereg.interfaces import IStore
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.server import IServer, ServerUnreachable
+from invitereg.serverchecks import ServerChecks
 from invitereg.xmpp.adhoc import AdHocCommands
 from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.component import ComponentDoor
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.disco import SessionDiscoHandler
+from invitereg.xmpp.hostping import HostPing
 from invitereg.xmpp.passwordcheck import PasswordCheck
 from invitereg.xmpp.telling import ComponentTeller
 from invitereg.xmpp.upstream import ServerStream
@@ -42,8 +44,9 @@ class ServersBehind:
     """Each domain's server, the component that we are there, and the accounts that it keeps.
 
     Attributes:
-        components: by domain; connected once `start` is called.
+        components: by domain; connected once `start` or `connect` is called.
         accounts: the remote backends, by domain.
+        checks: what tries each of their servers, by domain.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class ServersBehind:
         """
         self.components: dict[str, ComponentStream] = {}
         self.accounts: dict[str, RemoteAccounts] = {}
+        self.checks: dict[str, ServerChecks] = {}
         self._register_from: dict[str, tuple[str, ...]] = {}
         self._domains = domains
         self._store = store
@@ -88,9 +92,20 @@ class ServersBehind:
                 check = _password_check(domain, upstreams.get(domain), reactor, work)
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self.accounts[domain] = accounts
-                errands = Errands(accounts, store, node, now, domains)
+                checks = self._checks(domain, accounts)
+                errands = Errands(accounts, store, node, now, domains, checks)
                 accounts.making.carry_out = partial(errands.promptly, reactor)
                 self._errands.append(errands)
+
+    def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
+        by_component = isinstance(accounts.server, XMPPServer)
+        checks = ServerChecks(accounts.server, accounts.faults, by_component=by_component)
+        component = self.components.get(domain)
+        if component is not None:
+            answered = checks.start if by_component else checks.nothing
+            checks.ping = HostPing(component, domain, answered, self._reactor.seconds)
+        self.checks[domain] = checks
+        return checks
 
     def _server(self, domain: str, keys: Accounts, reactor: Any) -> IServer | None:
         if keys.backend == "ejabberd":
@@ -146,9 +161,21 @@ class ServersBehind:
         self._tellers.append(teller)
 
     def start(self) -> None:
+        """Connect the components, and let the log tell what the servers do not let us do."""
+        self._check()
+        self.connect()
+
+    def connect(self) -> None:
         """Connect the components, and keep them connected."""
         for component in self.components.values():
             component.start()
+
+    def _check(self) -> None:
+        for domain, checks in self.checks.items():
+            if checks.ping is not None:
+                checks.ping.setHandlerParent(self.components[domain])
+            if not checks.by_component:
+                Deferred.fromCoroutine(checks.start())
 
     def stop(self) -> Deferred[Any]:
         """Close all connections; fires when they are."""

@@ -14,6 +14,14 @@ PATIENCE_SECONDS = 4.0
 """How long a server may take for each method of `IServer`, however many steps it has."""
 
 
+OWN_INVITES = (
+    "the server makes invitations of its own, and nobody can use them: the gateway and the "
+    "site know no token but ours. ejabberd: remove mod_invites from modules. Prosody: remove "
+    "invites and all modules that begin with invites_ from modules_enabled"
+)
+"""About a server that has a command for it (XEP-0401)."""
+
+
 class ServerFault(Exception):
     """A server did not do what it was asked.
 
@@ -116,6 +124,12 @@ class IServer(Interface):
 
     def contacts_problem() -> Deferred[str | None]:
         """Why `make_contacts` cannot work at this server, for the operator; None if it can."""
+
+    def doubts() -> Deferred[Sequence[str]]:
+        """What is no fault of the server, but may be no intention of its operator.
+
+        Such as invitations of its own. It fails as what only asks.
+        """
 
     def try_privileges() -> Deferred[Sequence[str]]:
         """Try all of the above on an account that is made for it and removed again.

@@ -30,7 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config store accounts threads selfsigned tls prosody",
         "testing",
         "domain xmpp web",
-        "upkeep notify connections proxied ports behind",
+        "upkeep notify connections proxied ports behind serverchecks",
         "cli tap webservice __main__",
     )
 )

@@ -4,7 +4,7 @@ https://xmpp.org/extensions/xep-0133.html
 
 What is seen of servers: Prosody 0.12 answers an error as ``completed`` with a note of type
 ``error``, or even ``info``; ejabberd 23.01 as a stanza error, or leaves the note out where
-all went well.
+all went well. ejabberd 26.07 answers ``item-not-found`` where its own code has failed.
 """
 
 from collections.abc import Mapping
@@ -29,6 +29,7 @@ from invitereg.server import (
 
 NS_COMMANDS = "http://jabber.org/protocol/commands"
 NS_ITEMS = "http://jabber.org/protocol/disco#items"
+NS_INFO = "http://jabber.org/protocol/disco#info"
 NS_ADMIN = "http://jabber.org/protocol/admin"
 # With these the server says that it has done nothing.
 _REFUSALS = {
@@ -108,6 +109,19 @@ class NoSuchCommand(ServerRefused):
     """The server does not know it, or does not show it to us."""
 
 
+class Unprocessed(OutcomeUnknown):
+    """The server says that it finds nothing: no such account, or its own code has failed."""
+
+
+def account_fields(jid: str) -> dict[str, str]:
+    """Return the field that names an account, as forms of either kind have it.
+
+    XEP-0133 calls it ``accountjids`` where there may be several, and servers differ in which
+    commands take several.
+    """
+    return {"accountjid": jid, "accountjids": jid}
+
+
 class AdminCommands:
     """Gives commands to the server of one domain."""
 
@@ -181,6 +195,19 @@ class AdminCommands:
             for item in listed.elements()
         ]
 
+    async def knows(self, node: str, deadline: Deadline) -> bool:
+        """Return whether the domain has a node of that name (XEP-0030), for whomever."""
+        iq = request(self.domain, "get")
+        iq.addElement((NS_INFO, "query"))["node"] = node
+        try:
+            answer = await self._line.ask(iq, deadline.left())
+        except StanzaError as error:
+            return error.condition in _FORBIDDEN
+        except OutcomeUnknown as fault:
+            raise ServerUnreachable(fault.text) from None
+        info = _child(answer, NS_INFO, "query")
+        return info is not None and next(info.elements(NS_INFO, "identity"), None) is not None
+
     def _step(
         self,
         command: str,
@@ -214,6 +241,8 @@ class AdminCommands:
         if error.condition in _FORBIDDEN:
             return MissingPrivilege(self.no_admin)
         text = f"{self.domain} answered {said(error)}"
+        if error.condition == "item-not-found":
+            return Unprocessed(text)
         # Of others nobody knows what was done before the error.
         return ServerRefused(text) if error.condition in _REFUSALS else OutcomeUnknown(text)
 

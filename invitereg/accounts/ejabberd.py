@@ -11,10 +11,13 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from invitereg.accounts.apianswer import NO_JSON, Answer
+from invitereg.accounts.ejabberdrights import Version, needed, version_in
 from invitereg.accounts.httpapi import HTTPAPI, Access
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
+from invitereg.logs import quoted
 from invitereg.server import (
+    OWN_INVITES,
     PATIENCE_SECONDS,
     AlreadyThere,
     IServer,
@@ -29,18 +32,6 @@ from invitereg.server import (
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-COMMANDS = (
-    "check_account",
-    "register",
-    "unregister",
-    "change_password",
-    "get_roster",
-    "add_rosteritem",
-    "delete_rosteritem",
-    "kick_user",
-)
-"""What ejabberd must let us call."""
 
 _ALREADY_REGISTERED, _CANNOT_REGISTER = 10090, 10001
 # What it says with the latter where it certainly has registered nobody.
@@ -79,7 +70,7 @@ class Ejabberd:
         self.domain = domain
         self.reactor = reactor
         self._access = access
-        self._api = HTTPAPI(reactor, access)
+        self._api = HTTPAPI(reactor, access, domain)
         self._groups_as_list = False
 
     @property
@@ -154,6 +145,8 @@ class Ejabberd:
                 if number:
                     raise OutcomeUnknown(fault.text) from None
                 raise
+        for owner, other, _entry in entries:
+            await self._require_kept(until, owner, other)
 
     @_method
     async def contacts_problem(self, until: float) -> str | None:
@@ -167,9 +160,22 @@ class Ejabberd:
             return fault.text
         return None if _was_run(answer) else _unexpected("add_rosteritem", answer)
 
+    @_method
+    async def doubts(self, until: float) -> Sequence[str]:
+        """See `IServer`. A command that it does not have is 404, and 403 if it is not ours."""
+        arguments = {"host": self.domain}
+        answer = await self._api.ask("list_invites", arguments, until)
+        return [OWN_INVITES] if answer.status in (200, 403) else []
+
     def try_privileges(self) -> Deferred[Sequence[str]]:
         """See `IServer`."""
         return Deferred.fromCoroutine(try_all(self))
+
+    async def _version(self, until: float) -> Version | None:
+        try:
+            return version_in(await self._api.ask("status", {}, until))
+        except ServerFault:
+            return None
 
     async def _exists(self, until: float, username: str) -> bool:
         answer = await self._ask(until, "check_account", username)
@@ -189,6 +195,19 @@ class Ejabberd:
         if entry is None:
             raise ServerUnreachable(_unexpected("get_roster", answer))
         return entry
+
+    async def _require_kept(self, until: float, owner: str, other: str) -> None:
+        """Read back what was added, as a server may say that it did so, and did not."""
+        try:
+            kept = await self._entry(until, owner, other)
+        except ServerFault as fault:
+            raise OutcomeUnknown(fault.text) from None
+        if kept.subscription != "both":
+            raise ServerRefused(
+                "ejabberd says that add_rosteritem has made a contact, and get_roster has it "
+                f"with subscription {quoted(kept.subscription)}: is another module than "
+                "mod_roster in charge of rosters?"
+            )
 
     async def _add(self, until: float, owner: str, other: str, entry: Entry) -> None:
         answer = await self._add_as_it_likes(until, owner, other, entry)
@@ -215,20 +234,20 @@ class Ejabberd:
             "nick": entry.nick,
             "subs": "both",
         }
-        return self._allowed(
-            "add_rosteritem",
-            await self._api.change("add_rosteritem", {**arguments, **groups}, until),
-        )
+        answer = await self._api.change("add_rosteritem", {**arguments, **groups}, until)
+        return await self._allowed(until, "add_rosteritem", answer)
 
     async def _ask(self, until: float, command: str, username: str) -> Answer:
         arguments = {"user": username, "host": self.domain}
-        return self._allowed(command, await self._api.ask(command, arguments, until))
+        answer = await self._api.ask(command, arguments, until)
+        return await self._allowed(until, command, answer)
 
     async def _change(self, until: float, command: str, username: str, **more: str) -> Answer:
         arguments = {"user": username, "host": self.domain, **more}
-        return self._allowed(command, await self._api.change(command, arguments, until))
+        answer = await self._api.change(command, arguments, until)
+        return await self._allowed(until, command, answer)
 
-    def _allowed(self, command: str, answer: Answer) -> Answer:
+    async def _allowed(self, until: float, command: str, answer: Answer) -> Answer:
         """The answer of a command that was let through."""
         if answer.status == 401:
             raise MissingPrivilege(
@@ -238,7 +257,7 @@ class Ejabberd:
         if answer.status == 403:
             raise MissingPrivilege(
                 f"ejabberd does not let us call {command} ({answer.quoted}): it needs\n"
-                + self._permission()
+                + needed(self._access, self.domain, await self._version(until))
             )
         if answer.status == 404 and answer.code is not None:
             raise MissingPrivilege(
@@ -248,20 +267,6 @@ class Ejabberd:
         if answer.status in (301, 302, 307, 308):
             raise ServerRefused(f"{self._access.url} redirects elsewhere: name the API itself")
         return answer
-
-    def _permission(self) -> str:
-        """The lines of ejabberd.yml that let us do our work."""
-        access = self._access
-        if access.token is not None:
-            who = '{oauth: {scope: "ejabberd:admin", access: {allow: {user: USER@DOMAIN}}}}'
-        elif access.user is not None:
-            who = f'{{user: "{access.user}"}}'
-        else:
-            who = "{ip: 127.0.0.1/32}"
-        return (
-            'api_permissions:\n  "invitereg":\n    from: mod_http_api\n'
-            f"    who: {who}\n    what: [{', '.join(COMMANDS)}]"
-        )
 
 
 def _unexpected(command: str, answer: Answer) -> str:

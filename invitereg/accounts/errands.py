@@ -1,8 +1,9 @@
 """Does at the server what was written down as to be done: by us, or by a command."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +30,16 @@ FEWEST_TRIES = 20
 """Before it is given up, however long the service was not there to try."""
 
 
+class Checks(Protocol):
+    """Tries a server for its operator."""
+
+    async def faults(self) -> Sequence[str]:
+        """List what it does not let us do."""
+
+    async def doubts(self) -> Sequence[str]:
+        """List what may be no intention of its operator; raises ServerFault."""
+
+
 class Errands:
     """Carries out the errands of one domain."""
 
@@ -41,8 +52,10 @@ class Errands:
         node: str,
         now: Callable[[], datetime],
         domains: Mapping[str, Domain],
+        checks: "Checks",
     ) -> None:
-        """``node`` names this process as no other is named."""
+        """``node`` names this process as no other is named; ``checks`` try the server."""
+        self._checks = checks
         self._domains = domains
         self._accounts = accounts
         self._server = accounts.server
@@ -56,6 +69,7 @@ class Errands:
             Task.CREATE: self._create,
             Task.DELETE: self._delete,
             Task.CHECK: self._check,
+            Task.DOUBTS: self._doubts,
             Task.ABILITY: self._ability,
         }
 
@@ -180,7 +194,10 @@ class Errands:
         )
 
     async def _check(self, _errand: Errand) -> list[str]:
-        return list(await self._server.try_privileges())
+        return list(await self._checks.faults())
+
+    async def _doubts(self, _errand: Errand) -> list[str]:
+        return list(await self._checks.doubts())
 
     async def _ability(self, _errand: Errand) -> str | None:
         return await self._server.contacts_problem()

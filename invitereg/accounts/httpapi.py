@@ -4,11 +4,13 @@ https://docs.ejabberd.im/developer/ejabberd-api/
 """
 
 import base64
+import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -62,9 +64,12 @@ class Access:
     token: str | None = field(default=None, repr=False)
     ca: Path | None = None
 
-    def headers(self) -> Headers:
-        """The headers of every request."""
+    def headers(self, domain: str) -> Headers:
+        """Return the headers of every request about a domain."""
         headers = Headers({"Content-Type": ["application/json"]})
+        if _is_nameless(urlsplit(self.url).hostname or ""):
+            # ejabberd writes a line in its log for each request to a host that it has not.
+            headers.addRawHeader("Host", domain)
         if self.token is not None:
             headers.addRawHeader("Authorization", f"Bearer {self.token}")
         elif self.user is not None:
@@ -93,10 +98,11 @@ class HTTPAPI:
     whether it was ever sent.
     """
 
-    def __init__(self, reactor: Any, access: Access) -> None:
+    def __init__(self, reactor: Any, access: Access, domain: str) -> None:
+        """``domain`` is the virtual host that the calls are about."""
         self._reactor = reactor
         self._access = access
-        self._headers = access.headers()
+        self._headers = access.headers(domain)
         self._policy = access.policy()
         self._kept = Connections(reactor, self._policy)
         self._pool = HTTPConnectionPool(reactor)
@@ -177,6 +183,15 @@ class HTTPAPI:
             return f"{where} has not answered in time"
         reasons = [escaped(str(one)) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
+
+
+def _is_nameless(host: str) -> bool:
+    """Return whether a URL's host is an address, or this machine, and so no virtual host."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True
 
 
 def _reasons(error: BaseException) -> list[BaseException]:

@@ -138,18 +138,24 @@ class PostedAccounts:
                 expires=now + timedelta(seconds=self._patience),
             )
         )
-        for _ in range(round(self._patience / _LOOK_SECONDS)):
+        answer = await self._wait(number, self._patience)
+        if answer is None and await self._store.withdraw(number):
+            raise InvalidRequest(_NOBODY.format(domain=self.domain, seconds=self._patience))
+        if answer is None:  # A service has begun.
+            answer = await self._wait(number, WAIT_SECONDS - self._patience)
+        if answer is None:
+            seconds = max(self._patience, WAIT_SECONDS)
+            raise InvalidRequest(_SLOW.format(domain=self.domain, seconds=seconds))
+        return _value(answer)
+
+    async def _wait(self, number: int, seconds: float) -> str | None:
+        """Return the answer, looking at once and for so long; None if there is none."""
+        for _ in range(round(seconds / _LOOK_SECONDS)):
             answer = await self._answer(number)
             if answer is not None:
-                return _value(answer)
+                return answer
             self._sleep(_LOOK_SECONDS)
-        withdrawn = await self._store.withdraw(number)
-        # It may have come while we slept.
-        answer = None if withdrawn else await self._answer(number)
-        if answer is not None:
-            return _value(answer)
-        text = _NOBODY if withdrawn else _SLOW
-        raise InvalidRequest(text.format(domain=self.domain, seconds=self._patience))
+        return await self._answer(number)
 
     async def _answer(self, number: int) -> str | None:
         errand = await self._store.get_errand(number)

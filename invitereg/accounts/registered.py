@@ -1,9 +1,11 @@
 """Finds out whether a server has an account, by what it tells its administrators.
 
 No standard asks for that alone. What answers truly was found out by trying: Prosody 0.12's
-``get-user-roster`` (XEP-0133 §4.11) says that a user does not exist; ejabberd 23.01 has no
-such command, and elsewhere answers alike for those who exist and those who do not, but its
-service discovery lists "all users", in ranges of its own sorting where they are many.
+``get-user-roster`` (XEP-0133 §4.11) says that a user does not exist; ejabberd 23.01 and 24.12
+have no such command, and elsewhere answer alike for those who exist and those who do not, but
+their service discovery lists "all users", in ranges of its own sorting where they are many.
+ejabberd 26.07 has the command, and fails at it for who does not exist as for any other reason:
+then its list decides.
 """
 
 import re
@@ -12,6 +14,8 @@ from invitereg.accounts.admincommands import (
     AdminCommands,
     Deadline,
     NoSuchCommand,
+    Unprocessed,
+    account_fields,
 )
 from invitereg.logs import quoted
 from invitereg.server import OutcomeUnknown, ServerUnreachable
@@ -31,8 +35,8 @@ async def is_registered(commands: AdminCommands, username: str, deadline: Deadli
     """
     jid = f"{username}@{commands.domain}"
     try:
-        outcome = await commands.run("get-user-roster", {"accountjid": jid}, deadline)
-    except NoSuchCommand:
+        outcome = await commands.run("get-user-roster", account_fields(jid), deadline)
+    except (NoSuchCommand, Unprocessed):
         return await _is_listed(commands, jid, deadline)
     except OutcomeUnknown as fault:
         raise ServerUnreachable(fault.text) from None

@@ -3,16 +3,17 @@
 https://xmpp.org/extensions/xep-0356.html
 """
 
-import secrets
 from dataclasses import dataclass
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from invitereg.accounts.admincommands import Deadline, Line, request, said
+from invitereg.accounts.admincommands import Deadline, Granted, Line, request, said
+from invitereg.logs import named
 from invitereg.server import (
     MissingPrivilege,
     OutcomeUnknown,
+    ServerFault,
     ServerRefused,
     ServerUnreachable,
 )
@@ -21,12 +22,18 @@ NS_ROSTER = "jabber:iq:roster"
 _MISSING = (
     '{domain} does not let {jid} manage rosters. Prosody: "privilege" in modules_enabled of '
     'the host and of the component, and for the host privileged_entities = {{ ["{jid}"] = {{ '
-    'roster = "both" }} }}. ejabberd: the module mod_privilege with roster: {{both: …}}.'
+    'roster = "both" }} }}. ejabberd makes contacts by its API alone: use accounts: '
+    "{{backend: ejabberd}} there."
 )
 _BROKEN = (
-    "{domain} grants its component the rosters, but fails to set them (a fault of ejabberd "
-    "23.01): use accounts: {{backend: ejabberd}} there"
+    "{domain} grants its component the rosters, but fails to set them (as ejabberd 23.01 "
+    "does): use accounts: {{backend: ejabberd}} there"
 )
+_NOT_KEPT = (
+    "{domain} says that it has made a contact, and its roster has subscription={found} (as "
+    "ejabberd 24.12 and 26.07 do): use accounts: {{backend: ejabberd}} there"
+)
+_FORBIDDEN = {"forbidden", "not-allowed", "not-authorized"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +52,22 @@ class RosterAccess:
         self._line = line
         self._domain = domain
 
+    @property
+    def granted(self) -> Granted:
+        """What the server has announced on this connection."""
+        return self._line.privileges
+
     def missing(self) -> str | None:
         """Why it may not, as far as the server has announced it; None if it may."""
         if self._line.privileges.of(self._domain, "roster") == "both":
             return None
+        return self._not_granted()
+
+    def _not_granted(self) -> str:
         return _MISSING.format(domain=self._domain, jid=self._line.jid)
 
-    async def problem(self, deadline: Deadline) -> str | None:
-        """Why rosters cannot be set, tried on one that there is not; None if they can.
-
-        Raises:
-            ServerUnreachable: there is no answer.
-        """
-        missing = self.missing()
-        if missing is not None:
-            return missing
-        owner = f"invitereg-check-{secrets.token_hex(8)}"
-        try:
-            await self._set(owner, f"{owner}@{self._domain}", "remove", Known(), deadline)
-        except StanzaError as error:
-            if error.condition == "internal-server-error":
-                return _BROKEN.format(domain=self._domain)
-            if error.condition in ("forbidden", "not-allowed", "not-authorized"):
-                return _MISSING.format(domain=self._domain, jid=self._line.jid)
-        except OutcomeUnknown as fault:
-            raise ServerUnreachable(fault.text) from None
-        return None
-
     async def join(self, owner: str, contact: str, deadline: Deadline) -> None:
-        """Give an account a contact that both sees it and is seen; both exist.
+        """Give an account a contact that both sees it and is seen, and see that it has it.
 
         Raises:
             MissingPrivilege, ServerRefused, ServerUnreachable, OutcomeUnknown: see there.
@@ -89,8 +83,24 @@ class RosterAccess:
             await self._set(owner, jid, "both", known, deadline)
         except StanzaError as error:
             if error.condition == "internal-server-error":
-                raise ServerRefused(_BROKEN.format(domain=self._domain)) from None
-            raise ServerRefused(f"{self._domain} set no roster: {said(error)}") from None
+                raise MissingPrivilege(_BROKEN.format(domain=self._domain)) from None
+            raise self._refusal("set no roster", error) from None
+        await self._require_kept(owner, jid, deadline)
+
+    async def _require_kept(self, owner: str, jid: str, deadline: Deadline) -> None:
+        """Read back what was set, as a server may say that it did so, and did not."""
+        try:
+            kept = await self.known(owner, jid, deadline)
+        except ServerFault as fault:
+            raise OutcomeUnknown(fault.text) from None
+        if kept.subscription != "both":
+            found = named(kept.subscription)
+            raise MissingPrivilege(_NOT_KEPT.format(domain=self._domain, found=found))
+
+    def _refusal(self, what: str, error: StanzaError) -> ServerRefused:
+        if error.condition in _FORBIDDEN:
+            return MissingPrivilege(self._not_granted())
+        return ServerRefused(f"{self._domain} {what}: {said(error)}")
 
     async def known(self, owner: str, jid: str, deadline: Deadline) -> Known:
         """What an account's roster says of a contact, given by its bare JID.
@@ -103,7 +113,7 @@ class RosterAccess:
         try:
             answer = await self._line.ask(iq, deadline.left())
         except StanzaError as error:
-            raise ServerRefused(f"{self._domain} tells no roster: {said(error)}") from None
+            raise self._refusal("tells no roster", error) from None
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
         roster = next(answer.elements(NS_ROSTER, "query"), None)

@@ -1,7 +1,7 @@
 """A domain's accounts at any server that has the standard commands for administrators.
 
 They are given by its component (XEP-0114): XEP-0133 for accounts, XEP-0356 for rosters. It is
-tried on Prosody 0.12.3, and for accounts on ejabberd 23.01.
+tried on Prosody 0.12 and 13, and for accounts on ejabberd 23.01, 24.12 and 26.07.
 """
 
 from collections.abc import Coroutine, Sequence
@@ -11,12 +11,20 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from invitereg.accounts.admincommands import AdminCommands, Deadline, Line, Outcome
+from invitereg.accounts.admincommands import (
+    AdminCommands,
+    Deadline,
+    Line,
+    Outcome,
+    account_fields,
+)
 from invitereg.accounts.registered import is_registered
 from invitereg.accounts.rosteraccess import RosterAccess
+from invitereg.accounts.rosterprobe import RosterProbe
 from invitereg.accounts.trials import try_all
 from invitereg.logs import quoted
 from invitereg.server import (
+    OWN_INVITES,
     PATIENCE_SECONDS,
     AlreadyThere,
     IServer,
@@ -29,6 +37,7 @@ from invitereg.server import (
 
 T = TypeVar("T")
 
+_INVITE = "urn:xmpp:invite#invite"
 _EXISTS = "Account already exists"  # Prosody's words
 
 
@@ -48,9 +57,13 @@ class XMPPServer:
         self._clock = clock
         self._commands = AdminCommands(line, domain)
         self.rosters = RosterAccess(line, domain)
+        self._probe = RosterProbe(self._commands, self.rosters, clock)
 
     def _jid(self, username: str) -> str:
         return f"{username}@{self.domain}"
+
+    def _account(self, username: str) -> dict[str, str]:
+        return account_fields(self._jid(username))
 
     def _deadline(self) -> Deadline:
         return Deadline(self._clock, PATIENCE_SECONDS)
@@ -65,7 +78,7 @@ class XMPPServer:
 
     async def _create(self, username: str, password: str, deadline: Deadline) -> None:
         fields = {
-            "accountjid": self._jid(username),
+            **self._account(username),
             "password": password,
             "password-verify": password,
         }
@@ -88,7 +101,7 @@ class XMPPServer:
 
     async def _set_password(self, username: str, password: str, deadline: Deadline) -> None:
         await self._require(username, deadline)
-        fields = {"accountjid": self._jid(username), "password": password}
+        fields = {**self._account(username), "password": password}
         outcome = await self._commands.run("change-user-password", fields, deadline)
         self._require_done(outcome, "change-user-password")
 
@@ -98,8 +111,7 @@ class XMPPServer:
 
     async def _delete(self, username: str, deadline: Deadline) -> None:
         await self._require(username, deadline)
-        fields = {"accountjids": self._jid(username)}
-        outcome = await self._commands.run("delete-user", fields, deadline)
+        outcome = await self._commands.run("delete-user", self._account(username), deadline)
         self._require_done(outcome, "delete-user")
         if await self._is_there_now(username, deadline):
             raise ServerRefused(f"{self.domain} did not delete {username}: see its log")
@@ -109,11 +121,10 @@ class XMPPServer:
         return _fire(self._end_sessions(username, self._deadline()))
 
     async def _end_sessions(self, username: str, deadline: Deadline) -> None:
-        # ejabberd's form has one field, Prosody's the other.
-        jid = self._jid(username)
-        fields = {"accountjid": jid, "accountjids": jid}
-        outcome = await self._commands.run("end-user-session", fields, deadline)
-        self._require_done(outcome, "end-user-session")
+        command = "end-user-session"
+        self._require_done(
+            await self._commands.run(command, self._account(username), deadline), command
+        )
 
     def make_contacts(self, username: str, contact: str) -> Deferred[None]:
         """See `IServer`."""
@@ -130,7 +141,14 @@ class XMPPServer:
 
     def contacts_problem(self) -> Deferred[str | None]:
         """See `IServer`."""
-        return _fire(self.rosters.problem(self._deadline()))
+        return _fire(self._probe.problem(self._deadline()))
+
+    def doubts(self) -> Deferred[Sequence[str]]:
+        """See `IServer`."""
+        return _fire(self._doubts(self._deadline()))
+
+    async def _doubts(self, deadline: Deadline) -> Sequence[str]:
+        return [OWN_INVITES] if await self._commands.knows(_INVITE, deadline) else []
 
     def try_privileges(self) -> Deferred[Sequence[str]]:
         """See `IServer`."""

@@ -58,7 +58,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
     if online:
         from invitereg.cli.online import problems
 
-        found = list(problems(path))
+        found = list(problems(path, lambda doubt: say(f"warning: {doubt}", err=True)))
         if found:
             raise Misconfigured("\n".join(found))
 

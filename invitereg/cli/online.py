@@ -1,7 +1,7 @@
 """Finds out what the servers behind do not let us do: by way of the service, or directly."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from twisted.internet.defer import Deferred
 from invitereg.accounts.posted import PostedAccounts
 from invitereg.behind import ServersBehind
 from invitereg.cli.desk import Desk
+from invitereg.cli.serverlog import ServerLog
 from invitereg.config import load
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
+from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
 from invitereg.threads import Inline
@@ -27,13 +29,18 @@ SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
 
 
-def problems(path: Path) -> Iterator[str]:
+def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
     """What is not allowed, a line each; nothing if all is well.
 
     The running service is asked first, as a component has one connection only.
+
+    Args:
+        path: of the configuration.
+        doubt: is told what is no fault, but may be no intention.
     """
     config = load(path, serving=False, common_passwords=False)
     left = dict(config.backends)
+    log = ServerLog()
     with Desk.open(path) as desk:
         for domain, backend in config.backends.items():
             if backend.accounts.backend == "embedded":
@@ -41,15 +48,25 @@ def problems(path: Path) -> Iterator[str]:
             posted = PostedAccounts(domain, desk.store, desk.now, time.sleep, SERVICE_SECONDS)
             try:
                 answer = desk.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
+                doubts = desk.run(Deferred.fromCoroutine(posted.ask(Task.DOUBTS, "")))
             except InvalidRequest:
                 continue
             del left[domain]
             yield from (f"{domain}: {text}" for text in answer)
+            for text in doubts:
+                doubt(f"{domain}: {text}")
     if left or config.upstreams:
-        yield from _ask_directly(left, config.upstreams)
+        yield from _ask_directly(left, config.upstreams, doubt)
+    if any(one.accounts.backend == "ejabberd" for one in config.backends.values()):
+        for text in log.complaints():
+            doubt(text)
 
 
-def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -> Iterator[str]:
+def _ask_directly(
+    left: dict[str, Any],
+    upstreams: Mapping[str, UpstreamKeys],
+    doubt: Callable[[str], None],
+) -> Iterator[str]:
     """What is wrong with backends whose service does not run, and with servers behind."""
     from twisted.internet import reactor
 
@@ -58,7 +75,7 @@ def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -
 
     async def ask() -> None:
         behind = ServersBehind(left, {}, {}, Store(open_memory()), reactor_, _now, Inline())
-        behind.start()
+        behind.connect()
         for domain, component in behind.components.items():
             try:
                 await component.when_ready(CONNECT_SECONDS)
@@ -66,9 +83,11 @@ def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -
                 found.append(f"{domain}: {fault.text}")
                 if left[domain].accounts.backend == "xmpp":
                     # It would say the same once more.
-                    del behind.accounts[domain]
-        for domain, accounts in behind.accounts.items():
-            found.extend(f"{domain}: {t}" for t in await accounts.server.try_privileges())
+                    del behind.checks[domain]
+        for domain, checks in behind.checks.items():
+            found.extend(f"{domain}: {text}" for text in await checks.faults())
+            for text in await _doubts(checks):
+                doubt(f"{domain}: {text}")
         await behind.stop()
         for domain, keys in upstreams.items():
             try:
@@ -86,6 +105,14 @@ def _ask_directly(left: dict[str, Any], upstreams: Mapping[str, UpstreamKeys]) -
     reactor_.callWhenRunning(run)
     reactor_.run()
     yield from dict.fromkeys(found)
+
+
+async def _doubts(checks: ServerChecks) -> Sequence[str]:
+    """Return what is doubtful about a server; nothing where its faults say why."""
+    try:
+        return await checks.doubts()
+    except ServerFault:
+        return []
 
 
 def _now() -> datetime:

@@ -20,13 +20,15 @@ def connected(case, peer, **changes) -> "Deferred[ComponentStream]":
     return Deferred.fromCoroutine(_connected(case, peer, **changes))
 
 
-async def _connected(case, peer, port=None):
+async def _connected(case, peer, port=None, privileged=None):
+    if privileged is None:
+        privileged = peer_announces(peer)
     endpoint = f"tcp:127.0.0.1:{port or peer.component_port}"
     line = ComponentStream(reactor, endpoint, COMPONENT, SECRET, DOMAIN)
     case.addCleanup(line.stop)
     line.start()
     for _ in range(300):
-        if line.ready and (line.privileges.namespace or not peer_announces(peer)):
+        if line.ready and (line.privileges.namespace or not privileged):
             break
         await pause(0.05)
     assert line.ready, line._cause

@@ -38,6 +38,7 @@ CHANGES: tuple[tuple[str, Callable[[Ejabberd], Deferred[Any]]], ...] = (
     ("kick_user", lambda server: server.end_sessions("juliet")),
     ("add_rosteritem", lambda server: server.make_contacts("juliet", "romeo")),
 )
+BOTH = {"nick": "", "group": "", "subscription": "both", "ask": "none"}
 QUESTIONS: tuple[tuple[str, Callable[[Ejabberd], Deferred[Any]]], ...] = (
     ("check_account", lambda server: server.exists("juliet")),
     ("check_account", lambda server: server.delete("juliet")),
@@ -45,9 +46,46 @@ QUESTIONS: tuple[tuple[str, Callable[[Ejabberd], Deferred[Any]]], ...] = (
 )
 
 
+FORBIDDEN = response(
+    '{"code":32,"message":"AccessRules: Account does not have the right to perform the '
+    'operation.","status":"error"}',
+    403,
+)
+"""Of 24.12 and 26.07, whatever is missing."""
+RUNNING_BEFORE_26_07 = (
+    "The node ejabberd@localhost is started. Status: startedejabberd 23.01-1 is running in "
+    "that node",
+    "The node ejabberd@localhost is started. Status: started  ejabberd 24.12-3+deb13u2 is "
+    "running in that node",
+)
+RUNNING_26_07 = (
+    "The node ejabberd@localhost is started. Status: started\nejabberd 26.07 is running in "
+    "that node"
+)
+
+
 def well(command: str) -> bytes:
     """What a server with all accounts and empty rosters answers."""
     return response("[]" if command == "get_roster" else "0")
+
+
+class WellServer:
+    """As `well`, and rosters have what is added to them.
+
+    Attributes:
+        contacts: what rosters have from the beginning.
+    """
+
+    def __init__(self) -> None:
+        self.contacts: list[dict[str, str]] = []
+        self._added = False
+
+    def __call__(self, command: str) -> bytes:
+        self._added |= command == "add_rosteritem"
+        if command != "get_roster":
+            return well(command)
+        mine = [{"jid": f"{one}@localhost", **BOTH} for one in ("juliet", "romeo")]
+        return response(json.dumps(self.contacts + (mine if self._added else [])))
 
 
 class FaultCase(TestCase):
@@ -58,9 +96,9 @@ class FaultCase(TestCase):
         self.port = reactor.listenTCP(0, self.api, interface="127.0.0.1")
         self.server = self.connect(self.port.getHost().port)
 
-    def connect(self, port: int, scheme: str = "http") -> Ejabberd:
-        access = Access(url=f"{scheme}://127.0.0.1:{port}/api")
-        server = Ejabberd("localhost", access, reactor)
+    def connect(self, port: int, scheme: str = "http", **access: Any) -> Ejabberd:
+        url = f"{scheme}://127.0.0.1:{port}/api"
+        server = Ejabberd("localhost", Access(url=url, **access), reactor)
         self.addCleanup(server.close)
         return server
 
@@ -89,8 +127,19 @@ class FaultCase(TestCase):
 class OutcomeTests(FaultCase):
     async def test_well(self) -> None:
         """Nothing fails at a server that answers as it should."""
+        self.api.answer = WellServer()
         for _command, work in (*CHANGES, *QUESTIONS):
             await work(self.server)
+
+    async def test_not_kept(self) -> None:
+        """A contact of which nothing is read back was not made, whatever the server says."""
+        making = self.server.make_contacts("juliet", "romeo")
+        self.assertIs(await self.fault_of(making), ServerRefused)
+        self.assertIn('subscription "none"', self.said)
+        rosters = [response("[]"), response("[]"), CUT, CUT]
+        self.api.answer = lambda c: rosters.pop(0) if c == "get_roster" else well(c)
+        making = self.server.make_contacts("juliet", "romeo")
+        self.assertIs(await self.fault_of(making), OutcomeUnknown)
 
     async def test_cut(self) -> None:
         """A line that is cut after a change was asked for leaves it unknown."""
@@ -221,7 +270,8 @@ class OutcomeTests(FaultCase):
             | {"subscription": "both", "ask": "none"}
             for number in range(20_000)
         ]
-        self.fail("get_roster", response(json.dumps(contacts)))
+        self.api.answer = server = WellServer()
+        server.contacts = contacts
         await self.server.make_contacts("juliet", "romeo")
 
     async def test_one_of_two(self) -> None:
@@ -305,13 +355,53 @@ class JudgementTests(FaultCase):
         for body, status, fault in cases:
             self.assertIs(await self.answered(body, status), fault, body)
 
+    def refuse(self, running: str | None) -> None:
+        """Refuse each command but ``status``, and that, too, where nothing is said to run."""
+        told = FORBIDDEN if running is None else response(json.dumps(running))
+        self.api.answer = lambda command: told if command == "status" else FORBIDDEN
+
+    async def said_to(self, running: str | None, **access: Any) -> str:
+        self.refuse(running)
+        server = self.connect(self.port.getHost().port, **access)
+        self.assertIs(await self.fault_of(server.exists("juliet")), MissingPrivilege)
+        return self.said
+
+    async def test_rights_by_version(self) -> None:
+        """A refusal names the lines that the version at hand needs, and no others."""
+        user = {"user": "bot@localhost", "password": "x"}
+        for running in RUNNING_BEFORE_26_07:
+            said = await self.said_to(running, **user)
+            self.assertIn('who: {user: "bot@localhost"}', said)
+            self.assertIn("status]", said)
+            self.assertNotIn("configure", said, running)
+        for access in (user, {"token": "t"}):
+            said = await self.said_to(RUNNING_26_07, **access)
+            self.assertIn("\nacl:\n", said)
+            self.assertIn("configure: [{allow: admin}, {allow: invitereg}]", said)
+            self.assertNotIn("26.07 or later", said)
+            self.assertIn(
+                "if it is ejabberd 26.07 or later", await self.said_to(None, **access)
+            )
+        # By the address alone nobody is asked for rights at a host (seen with 26.07).
+        self.assertNotIn("configure", await self.said_to(RUNNING_26_07))
+
+    async def test_own_invites(self) -> None:
+        """That the server makes invitations of its own is seen by a command that it has."""
+        missing = response('{"status":"error","code":40,"message":"Endpoint not found."}', 404)
+        for answer, number in ((FORBIDDEN, 1), (response("[]"), 1), (missing, 0)):
+            self.api.answer = lambda _command, answer=answer: answer  # type: ignore[misc]
+            found = await self.server.doubts()
+            self.assertEqual(len(found), number)
+            self.assertTrue(all("mod_invites" in one for one in found))
+
     async def test_groups(self) -> None:
         """Where groups are to be a list, they are given as one from then on."""
         first = response('"Request have unknown arguments: [group]"', 400)
         answers = [first]
-        self.api.answer = lambda c: (
-            answers.pop() if c == "add_rosteritem" and answers else well(c)
-        )
         for _ in range(2):
+            kind = WellServer()
+            self.api.answer = lambda c, well=kind: (  # type: ignore[misc]
+                answers.pop() if c == "add_rosteritem" and answers else well(c)
+            )
             await self.server.make_contacts("juliet", "romeo")
         self.assertEqual(self.api.commands.count("add_rosteritem"), 5)

@@ -15,6 +15,7 @@ from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Task
 from invitereg.model import Invite, Kind, Status, Use, token_digest
 from invitereg.server import NotThere, OutcomeUnknown, ServerRefused, ServerUnreachable
+from invitereg.serverchecks import ServerChecks
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from tests.contracts.backend_contract import SERVED
 from tests.contracts.servers import MemoryServer
@@ -35,7 +36,8 @@ class Town:
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, self.now, lambda *_: Deferred()
         )
-        self.errands = Errands(self.remote, self.store, "node", self.now, SERVED)
+        checks = ServerChecks(self.server, self.remote.faults, by_component=False)
+        self.errands = Errands(self.remote, self.store, "node", self.now, SERVED, checks)
         for username in ("juliet", "romeo"):
             self.server.passwords[username] = "wherefore"
             if known or username == "romeo":

@@ -14,6 +14,7 @@ from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTake
 from invitereg.interfaces import IAccounts
 from invitereg.leases import Task
 from invitereg.server import IServer, ServerUnreachable
+from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import memory_store
@@ -56,7 +57,10 @@ class ContactsTests(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
+        checks = ServerChecks(self.server, self.remote.faults, by_component=False)
+        self.errands = Errands(
+            self.remote, self.store, "node", lambda: self.now, SERVED, checks
+        )
         self.remote.making.carry_out = partial(self.errands.promptly, self.clock)
 
     def redeem(self):
@@ -131,7 +135,10 @@ class CommandCase(StoreCase):
         self.remote = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
-        self.errands = Errands(self.remote, self.store, "node", lambda: self.now, SERVED)
+        checks = ServerChecks(self.server, self.remote.faults, by_component=False)
+        self.errands = Errands(
+            self.remote, self.store, "node", lambda: self.now, SERVED, checks
+        )
         self.accounts = PostedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
         self.slept = 0.0
 

@@ -42,8 +42,10 @@ class PlayedLine:
 
     def __init__(self, *answers):
         self._answers = list(answers)
+        self.asked = []
 
-    def ask(self, _iq, _seconds):
+    def ask(self, iq, _seconds):
+        self.asked.append(iq)
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         element = parseXml(answer.encode())
         return (
@@ -76,6 +78,34 @@ class StrangeAnswerTests(SynchronousTestCase):
         for strange in STRANGE:
             asked = self.server(FORM, strange).create("juliet", "secret")
             self.failureResultOf(asked, OutcomeUnknown)
+
+    def test_crashed(self):
+        """What ejabberd 26.07 says of nobody, and of a crash, is decided by its list."""
+        unprocessed = (
+            "<iq type='error'><error type='cancel'><item-not-found "
+            "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text>No hook has processed this "
+            "command</text></error></iq>"
+        )
+        form = FORM.replace("'accountjid'", "'accountjids'")
+        for listed, there in ((("romeo",), False), (("juliet", "romeo"), True)):
+            answer = self.listed(*(f"{name}@{DOMAIN}" for name in listed))
+            server = self.server(form, unprocessed, answer)
+            self.assertEqual(self.successResultOf(server.exists("juliet")), there)
+        for strange in (*STRANGE, unprocessed):
+            server = self.server(form, unprocessed, strange)
+            fault = self.failureResultOf(server.exists("juliet"))
+            fault.trap(ServerUnreachable, ServerRefused)
+
+    def test_form_decides(self):
+        """A form is filled in by the names of its own fields, whichever of the two it has."""
+        done = f"<iq type='result'><command xmlns='{COMMANDS}' status='completed'/></iq>"
+        for name in ("accountjid", "accountjids"):
+            line = PlayedLine(FORM.replace("'accountjid'", f"'{name}'"), done)
+            server = XMPPServer(DOMAIN, line, Clock())
+            server.end_sessions("juliet")
+            self.assertIn(
+                f"var='{name}'><value>juliet@{DOMAIN}</value>", line.asked[-1].toXml()
+            )
 
     def test_list(self):
         """A list of accounts that is none says of nobody that he is not there."""

@@ -17,6 +17,7 @@ from invitereg.errors import (
 from invitereg.interfaces import Findings
 from invitereg.model import Kind
 from invitereg.policy.values import Domain, Policy
+from invitereg.serverchecks import ServerChecks
 from invitereg.testing import memory_store
 from tests.contracts.servers import KILLS, UNKNOWN, Fault, FaultyServer
 from tests.contracts.store_case import DOMAIN, StoreCase, counter
@@ -46,7 +47,10 @@ class BackendContract(StoreCase):
         self.accounts = RemoteAccounts(
             self.server, self.store, self.clock, lambda: self.now, lambda *_: Deferred()
         )
-        self.errands = Errands(self.accounts, self.store, "node", lambda: self.now, SERVED)
+        checks = ServerChecks(self.server, self.accounts.faults, by_component=False)
+        self.errands = Errands(
+            self.accounts, self.store, "node", lambda: self.now, SERVED, checks
+        )
 
     async def settle(self, seconds: int = 30) -> None:
         """What the service does in that time."""

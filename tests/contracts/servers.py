@@ -84,6 +84,9 @@ class MemoryServer:
     def contacts_problem(self):
         return succeed(self.problem)
 
+    def doubts(self):
+        return succeed(())
+
     def try_privileges(self):
         return succeed(())
 
@@ -128,6 +131,9 @@ class FaultyServer:
 
     def contacts_problem(self):
         return self._ask("contacts_problem")
+
+    def doubts(self):
+        return self._ask("doubts")
 
     def try_privileges(self):
         return self._ask("try_privileges")

@@ -215,7 +215,7 @@ class EjabberdComponentTests(Registering):
         words = ("invite", "create", "--inviter", username, "--contact")
         refused = await asyncio.to_thread(command, self.service, *words)
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
-        why = "fails to set them (a fault of ejabberd 23.01): use accounts: {backend: ejabberd}"
+        why = "fails to set them (as ejabberd 23.01 does): use accounts: {backend: ejabberd}"
         self.assertIn(f"Nobody can be made a contact at {DOMAIN}: ", refused.stderr)
         self.assertIn(why, refused.stderr)
         checked = await asyncio.to_thread(command, self.service, "check", "--online")

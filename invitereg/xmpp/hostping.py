@@ -1,0 +1,75 @@
+"""Whether the server of a domain answers the component that it has let in (XEP-0199).
+
+https://xmpp.org/extensions/xep-0199.html
+
+A handshake is no proof. ejabberd before 25.03 drops every request of a component to its host
+where mod_privilege is loaded, and its log alone says so.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+from wokkel.ping import NS_PING
+from wokkel.subprotocols import XMPPHandler
+
+from invitereg.logs import FaultLog
+from invitereg.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
+from invitereg.xmpp.componentstream import ComponentStream
+
+_UNANSWERED = (
+    "{domain} answers no request of its component {jid}. ejabberd before 25.03, with "
+    '"IQ not forwarded" in its log: remove mod_privilege from modules, and restart it. '
+    "Another server: see its log"
+)
+
+
+class HostPing(XMPPHandler):
+    """Asks the server of a domain for a sign of life, on each connection of its component."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        line: ComponentStream,
+        domain: str,
+        answered: Callable[[], Coroutine[Any, Any, None]],
+        seconds: Callable[[], float],
+    ) -> None:
+        """``answered`` is called when it has answered; ``seconds`` never jumps."""
+        super().__init__()
+        self._line = line
+        self._domain = domain
+        self._answered = answered
+        self._faults = FaultLog(self._log, f"requests of component {line.jid}", seconds)
+
+    def connectionInitialized(self) -> None:
+        """Ask, so that the log tells before somebody waits for an answer in vain."""
+        asking = Deferred.fromCoroutine(self._ask())
+        asking.addErrback(lambda failure: self._log.failure("a ping failed", failure))
+
+    async def _ask(self) -> None:
+        problem = await self.problem()
+        if problem is None:
+            self._faults.worked()
+            await self._answered()
+        else:
+            self._faults.failed(problem)
+
+    async def problem(self) -> str | None:
+        """Return why the server does not answer, for the operator; None if it does."""
+        iq = domish.Element((None, "iq"))
+        iq["type"], iq["to"] = "get", self._domain
+        iq.addElement((NS_PING, "ping"))
+        try:
+            await self._line.ask(iq, PATIENCE_SECONDS)
+        except StanzaError:
+            pass  # An answer as well.
+        except OutcomeUnknown:
+            return _UNANSWERED.format(domain=self._domain, jid=self._line.jid)
+        except ServerFault as fault:
+            return fault.text
+        return None
