@@ -74,6 +74,7 @@ def page(domain: Domain, made: Sequence[Issued], advance: Callable[[int], None])
         '<meta name="viewport" content="width=device-width">\n'
         f"<title>Invitations to {name}</title>\n<style>{_STYLE}</style>\n"
         f'<body class="{kind}">\n'
+        f'<h1 class="hint">Invitations to {name}</h1>\n'
         '<p class="hint">Print this page on A4 or Letter paper, at 100&nbsp;%. Then delete the '
         "file: whoever has it can use the invitations.</p>\n"
         f"{sheets}</body>\n</html>\n"

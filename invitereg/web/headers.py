@@ -26,9 +26,16 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
     "X-Robots-Tag": "noindex, nofollow",
     # Tokens and passwords are in most answers: what may be kept says so itself.
-    "Cache-Control": "no-store",
+    # Some proxies rewrite pages otherwise, and what looks like an email address in them.
+    "Cache-Control": "no-store, no-transform",
 }
 _ONLY_HTTPS = "max-age=31536000"
+
+
+def let_scripts_read(headers: Headers, *names: str) -> None:
+    """Let scripts of other sites read an answer, and its headers ``names``, without cookies."""
+    headers.setRawHeaders("Access-Control-Allow-Origin", ["*"])
+    headers.setRawHeaders("Access-Control-Expose-Headers", [", ".join(names)])
 
 
 def secure(headers: Headers, *, https: bool) -> None:

@@ -17,6 +17,7 @@ from invitereg.registrar import Registrar
 from invitereg.web.answers import Answers
 from invitereg.web.formpages import Attempt, FormPages
 from invitereg.web.forms import NoForm
+from invitereg.web.headers import let_scripts_read
 from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import is_embedded, is_scripted
 from invitereg.web.static import StaticFiles
@@ -88,6 +89,7 @@ class Pages:
         """What an invitation is for, and how to use it; for a reset, the form itself."""
         request.route = "invite"
         _require_reader(request)
+        let_scripts_read(request.responseHeaders, "Link")  # web apps resolve links by it
         domain, scripted = request.served.domain, is_scripted(request)
         try:
             grant = await self._registrar.preview(

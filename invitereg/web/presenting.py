@@ -68,7 +68,7 @@ class Opened:
             quoted_uri=quote(uri or url, safe=""),
             url=url,
             until=date(end) if end else "",
-            ends=end.isoformat() if end else "",
+            ends=end.isoformat(timespec="seconds") if end else "",
         )
 
     @property

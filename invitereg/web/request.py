@@ -1,5 +1,6 @@
 """A request to the site: its limits, and how it is begun and fails."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from invitereg.model import generate_invite_id
 from invitereg.policy.networks import Address, Share
 from invitereg.web.settings import SiteSettings
 
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
 MAX_BODY = 64 * 1024
 MAX_BODY_PIECES = 1024
 """In so many pieces a body may come, of which each costs as much as hundreds of bytes."""
@@ -77,7 +79,18 @@ class WebRequest(Request):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Wait for a turn, as the request is complete."""
+        path = self._origin_form(path)
         self.channel.enqueue(partial(super().requestReceived, command, path, version))
+
+    def _origin_form(self, target: bytes) -> bytes:
+        """Return a target as its path; a whole address names the host (RFC 9112 §3.2.2)."""
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            return target
+        authority, path = absolute.groups()
+        if len(self.requestHeaders.getRawHeaders(b"host", [])) == 1:
+            self.requestHeaders.setRawHeaders(b"Host", [authority])
+        return path if path.startswith(b"/") else b"/" + path
 
     def begin(self, begin: Callable[[], None]) -> bool:
         """Begin with the answer; False if the client has gone meanwhile."""

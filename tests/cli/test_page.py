@@ -87,6 +87,13 @@ class PageTests(PageCase):
         self.assertIn('<body class="cards">', text)
         self.register("juliet", made[18]["token"])
 
+    def test_headings(self) -> None:
+        """The page begins with its one heading of the first level."""
+        for count in ("1", "2"):
+            text = self.create("--count", count)
+            self.assertEqual(re.findall("<h([1-6])", text), ["1", *"2" * int(count)])
+            self.path.unlink()
+
     def test_said(self) -> None:
         """For people, it says what was made and where, and no link."""
         said = self.done("invite", "create", "--page", str(self.path), "--count", "9")

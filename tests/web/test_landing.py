@@ -105,6 +105,25 @@ class LinkTests(LandingCase):
                 if method == "GET":
                     self.assertEqual(answer.length, len(answer.body.encode()))
 
+    async def test_scripts_of_others(self) -> None:
+        """A web app of another site reads the link of an invitation, and of no other page."""
+        _invite, token = await self.invite()
+        for path in (f"/invite/{token}", "/invite/nosuch"):
+            for method in ("GET", "HEAD"):
+                answer = await self.ask(method, path, headers={"Origin": "https://x.example"})
+                self.assertEqual(self.header(answer, "access-control-allow-origin"), "*")
+                self.assertEqual(self.header(answer, "access-control-expose-headers"), "Link")
+                self.assertIsNone(self.header(answer, "access-control-allow-credentials"))
+        for path in ("/", f"/invite/{token}/register", f"/invite/{token}/done", "/nosuch"):
+            answer = await self.get(path, headers={"Origin": "https://x.example"})
+            self.assertIsNone(self.header(answer, "access-control-allow-origin"), path)
+
+    async def test_moment(self) -> None:
+        """The end of an invitation is written as HTML allows it, in whole seconds."""
+        self.clock.advance(0.123456)
+        page, _token = await self.landing()
+        self.assertIn('<time datetime="2026-01-08T00:00:00+00:00">', page)
+
     async def test_play_referrer(self) -> None:
         """Google Play is told the whole URI, percent-encoded, and hands it to the app."""
         page, token = await self.landing(PHONE)

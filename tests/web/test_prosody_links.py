@@ -20,7 +20,7 @@ class ProsodyLinkTests(WebCase):
             where = self.header(moved, "location") or ""
             self.assertEqual(where, f"{EXTERNAL}invite/{token}")
             self.assertEqual(self.header(moved, "access-control-allow-origin"), "*")
-            self.assertEqual(self.header(moved, "cache-control"), "no-store")
+            self.assertEqual(self.header(moved, "cache-control"), "no-store, no-transform")
             page = await self.ask(method, urlsplit(where).path)
             self.assertEqual(page.code, 200)
             self.assertIn(token, self.header(page, "link") or "")

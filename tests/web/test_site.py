@@ -78,7 +78,7 @@ class HeaderTests(WebCase):
         """Pages are never kept; files that are named by their digest are, for ever."""
         *pages, style = await self.pages()
         for page in pages:
-            self.assertEqual(self.header(page, "cache-control"), "no-store")
+            self.assertEqual(self.header(page, "cache-control"), "no-store, no-transform")
         self.assertEqual(self.header(style, "cache-control"), "no-cache")
         address = pages[0].body.partition('stylesheet" href="')[2].partition('"')[0]
         named = await self.get(address)
@@ -359,12 +359,44 @@ class SeveralTests(WebCase):
             self.assertEqual(page.code, 200)
             self.assertIn(f"<title>{site}</title>", page.body)
 
+    async def test_described(self) -> None:
+        """The start page has a description, as previews of links show it."""
+        page = await self.at("chat.example.com")
+        text = "This is where people chat whose addresses end in @example.com."
+        self.assertIn(f'<meta name="description" content="{text}">', page.body)
+
     async def test_prefix(self) -> None:
         """Below a path, links lead below it as well."""
         page = await self.at("shared.example", "/edu/")
         self.assertIn('href="/edu/static/style.css?', page.body)
         style = await self.at("shared.example", "/edu/static/style.css")
         self.assertEqual(style.code, 200)
+
+    async def test_absolute_form(self) -> None:
+        """A request for a whole address is answered as one for its path, at its host."""
+        for target, site in (
+            ("http://chat.example.com/", "Example Chat"),
+            ("HTTPS://Chat.Example.ORG/", "Site of example.org"),
+            ("https://shared.example/net/?lang=en", "Site of example.net"),
+            ("https://shared.example/edu", "Site of example.edu"),
+            ("http://chat.example.com", "Example Chat"),
+            ("http://chat.example.com?lang=en", "Example Chat"),
+        ):
+            head = f"GET {target} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+            client = await connectProtocol(
+                TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), Raw()
+            )
+            client.transport.write(head.encode())
+            await client.ended
+            self.assertIn(f"<title>{site}</title>".encode(), client.received, target)
+        for hosts in ("", "Host: a\r\nHost: b\r\n"):
+            head = f"GET http://chat.example.com/ HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"
+            client = await connectProtocol(
+                TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), Raw()
+            )
+            client.transport.write(head.encode())
+            await client.ended
+            self.assertIn(b" 400 Bad Request", client.received)
 
     async def test_no_such_site(self) -> None:
         """A name that is none of ours is refused."""

@@ -58,7 +58,10 @@ class Use(Answer):
     username: str
     at: Moment
     door: str
-    address: str | None
+    address: str | None = Field(
+        description="The IP address it was done from; null where there was none, or it is "
+        "removed by now."
+    )
 
 
 class InviteWithHistory(StoredInvite):

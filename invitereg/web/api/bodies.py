@@ -13,6 +13,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.config import JsonDict
 
 from invitereg.config import duration_or_never
 from invitereg.model import MAX_PASSWORD_BYTES, Kind, Status
@@ -66,7 +67,13 @@ Timestamp = Annotated[
 ]
 Uses = Annotated[int, Field(ge=1, le=_MOST_USES)]
 ClientAddress = Annotated[
-    str, Field(max_length=64, examples=["192.0.2.1"]), AfterValidator(_address)
+    str,
+    Field(
+        max_length=64,
+        examples=["192.0.2.1", "2001:db8::1"],
+        json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+    ),
+    AfterValidator(_address),
 ]
 InviteKind = Literal["account", "contact", "account-and-contact"]
 DOMAIN = "May be left out where the key, or the service, is for one domain only."
@@ -75,8 +82,12 @@ PER_NETWORK = (
     "often as that limit says. For an invite with several uses, as for an event."
 )
 CLIENT_ADDRESS = (
-    "Of whom this is done for, by which the limits judge; otherwise the caller's own."
+    "The IP address (IPv4, or IPv6 without brackets; no port) of whom this is done for, by "
+    "which the limits judge; otherwise the caller's own."
 )
+
+
+_NOT_BOTH: JsonDict = {"not": {"required": ["expires", "expires_at"]}}
 
 
 class Body(BaseModel):
@@ -92,11 +103,15 @@ class Nothing(Body):
 class Expiring(Body):
     """How long, from now or until when."""
 
+    model_config = ConfigDict(json_schema_extra=dict(_NOT_BOTH))
+
     expires: Duration | None = Field(
-        None, description="From now, as 12h or 7d, or never; default: as configured."
+        None,
+        description="From now, as 12h or 7d, or never; default: as configured. Excludes "
+        "`expires_at`.",
     )
     expires_at: Timestamp | None = Field(
-        None, description="The moment, instead of `expires`; null is never."
+        None, description="The moment; null is never. Excludes `expires`."
     )
 
     @model_validator(mode="after")
@@ -139,7 +154,7 @@ class NewInviteBody(Expiring):
 class InviteChangesBody(Expiring):
     """What to change; what is left out stays as it is."""
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra={**_NOT_BOTH, "minProperties": 1})
 
     uses_allowed: Uses | None = Field(None, description="How often; null is without limit.")
     per_network_allowed: Uses | None = Field(None, description=PER_NETWORK)

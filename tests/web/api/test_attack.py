@@ -53,7 +53,7 @@ class PathTests(ApiCase):
         for path in ("/invites", "/nothing", "/openapi.json"):
             response = await self.call("GET", path)
             self.assertEqual(self.header(response, "X-Content-Type-Options"), "nosniff")
-            self.assertEqual(self.header(response, "Cache-Control"), "no-store")
+            self.assertEqual(self.header(response, "Cache-Control"), "no-store, no-transform")
 
 
 class BodyTests(ApiCase):

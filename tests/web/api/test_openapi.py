@@ -1,5 +1,6 @@
 """The document that describes the API."""
 
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from invitereg.keys import Scope
@@ -51,3 +52,21 @@ class DocumentTests(ApiCase):
         for name, schema in schemas.items():
             if schema["type"] == "object" and name != "ProblemDocument":
                 self.assertIs(schema["additionalProperties"], False, name)
+
+    async def test_exclusive(self):
+        """It says what may not be said together, and what an address is."""
+        schemas = (await self.described())["components"]["schemas"]
+        for name in ("NewInviteBody", "InviteChangesBody", "NewResetBody"):
+            schema = Draft202012Validator(schemas[name])
+            body = {"username": "juliet", "expires": "7d"}
+            if name == "InviteChangesBody":
+                del body["username"]
+            self.assertTrue(schema.is_valid(body), name)
+            both = {**body, "expires_at": "2026-11-29T12:00:00Z"}
+            self.assertFalse(schema.is_valid(both), name)
+            self.assertIn("Excludes `expires`", str(schemas[name]))
+        self.assertEqual(schemas["InviteChangesBody"]["minProperties"], 1)
+        address = str(schemas["PreviewBody"]["properties"]["client_address"])
+        for text in ("IPv4", "ipv4", "ipv6", "2001:db8::1"):
+            self.assertIn(text, address)
+        self.assertIn("IP address", schemas["Use"]["properties"]["address"]["description"])

@@ -34,7 +34,7 @@ class ProsodyTests(ApiCase):
         response = await self.get(f"/invites_api?key={self.secret}&redirect=true")
         self.assertEqual(response.code, 303)
         self.assertTrue(self.header(response, "Location").startswith(f"{EXTERNAL}invite/"))
-        self.assertEqual(self.header(response, "Cache-Control"), "no-store")
+        self.assertEqual(self.header(response, "Cache-Control"), "no-store, no-transform")
 
     async def test_refused(self):
         """Without a good key, and by a method that only looks, nothing is made."""
