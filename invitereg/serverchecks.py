@@ -67,4 +67,6 @@ class ServerChecks:
         """Do nothing more when the server has answered its component."""
 
     def _warn(self, text: str) -> None:
-        self._log.warn("{domain}: {text}", domain=self._server.domain, text=text)
+        self._log.warn(
+            "look at the server of {domain}: {text}", domain=self._server.domain, text=text
+        )

@@ -21,7 +21,8 @@ BOUNDS = {
     "the configuration, or the code": """
         behind.ServersBehind._apis behind.ServersBehind._errands behind.ServersBehind._tellers
         behind.ServersBehind._register_from behind.ServersBehind.accounts
-        behind.ServersBehind.components ports.Ports._open tap.InviteregService._watches
+        behind.ServersBehind.checks behind.ServersBehind.components
+        ports.Ports._open tap.InviteregService._watches
         tap.InviteregService._domains xmpp/c2s.C2SFactory._features
         threads.Threads._batches upkeep.Upkeep._calls web/site.WebDoor._everywhere
         web/site.WebDoor._parts

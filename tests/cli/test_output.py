@@ -141,7 +141,7 @@ class LostTests(OutputCase):
         _, told = process.communicate(timeout=SECONDS)
         self.assertEqual(process.returncode, 1)
         revoked = self.objects("invite", "list", "--status", "revoked", "--limit", "9999")
-        self.assertIn(f"{len(revoked)} invites were revoked, as their links were", told)
+        self.assertIn(f"{len(revoked):,} invites were revoked, as their links were", told)
         stay = self.objects("invite", "list", "--limit", "9999")
         # What has left may lie in the pipe: it takes 64 KiB, on Linux.
         self.assertTrue(0 < len(stay) < 3000)

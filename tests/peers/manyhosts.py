@@ -123,9 +123,9 @@ class Kind:
 
 
 KINDS = (
-    Kind(ManyProsody, "xmpp", 12, 16),
+    Kind(ManyProsody, "xmpp", 12, 20),
     Kind(ManyEjabberd, "xmpp", 12, 0),
-    Kind(ManyEjabberd, "ejabberd", 4, 12),
+    Kind(ManyEjabberd, "ejabberd", 4, 16),
 )
 
 

@@ -157,7 +157,7 @@ class ComponentTests(ComponentCase):
         self.assertRegex(uri, rf"^xmpp:juliet@{DOMAIN}\?roster;preauth=\w+$")
 
         said = self.run_command("account", "role", "juliet", "--add", "team")
-        self.assertEqual(said, f"juliet@{DOMAIN}\tteam\n")
+        self.assertEqual(said, f"juliet@{DOMAIN}\tteam\t-\t-\n")
         self.assertIn(CREATE_ACCOUNT, await juliet.commands())
         made = await juliet.perform(INVITE)
         self.assertRegex(made["form"].get_values()["uri"], rf"^xmpp:juliet@{DOMAIN}\?.*;ibr=y$")

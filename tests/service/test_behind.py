@@ -50,14 +50,14 @@ class BehindTests(IsolatedAsyncioTestCase):
         self.peer.register("paris", "pass word 1")
         start(self.service)
         given = command(self.service, "account", "role", "paris", "--add", "team")
-        self.assertEqual((given.returncode, given.stdout), (0, f"paris@{DOMAIN}\tteam\n"))
+        self.assertEqual((given.returncode, given.stdout), (0, f"paris@{DOMAIN}\tteam\t-\t-\n"))
         nobody = command(self.service, "account", "role", "nobody", "--add", "team")
         self.assertEqual((nobody.returncode, nobody.stdout), (1, ""))
         self.assertIn(f"There is no account nobody@{DOMAIN}.", nobody.stderr)
         # Whoever is known here can be changed without the service.
         self.service.stop()
         taken = command(self.service, "account", "role", "paris", "--remove", "team")
-        self.assertEqual((taken.returncode, taken.stdout), (0, f"paris@{DOMAIN}\t-\n"))
+        self.assertEqual((taken.returncode, taken.stdout), (0, f"paris@{DOMAIN}\t-\t-\t-\n"))
 
     async def test_told_in_the_end(self):
         """A watcher is told of a registration although the server crashes right after it."""
