@@ -29,8 +29,9 @@ class RosterProbe:
         self._clock = clock
         # What was granted when it was tried: another connection has a grant of its own.
         self._tried_with: Granted | None = None
-        self._problem: str | None = None
         self._tried_at = 0.0
+        self._problem: str | None = None
+        self._left = ""
 
     async def problem(self, deadline: Deadline) -> str | None:
         """Return why contacts cannot be made, for the operator; None if they can.
@@ -43,23 +44,33 @@ class RosterProbe:
             return missing
         granted = self._rosters.granted
         if self._tried_with is not granted or self._is_doubtful():
-            self._problem = await self._try(deadline)
+            self._left = ""
+            try:
+                self._problem = await self._try(deadline)
+            except ServerFault:
+                if not self._left:
+                    raise  # The next who asks tries again: nothing stays of it.
             self._tried_with, self._tried_at = granted, self._clock.seconds()
+        if self._left:
+            raise ServerUnreachable(self._left)
         return self._problem
 
     def _is_doubtful(self) -> bool:
         since = self._clock.seconds() - self._tried_at
-        return self._problem is not None and since >= DOUBT_SECONDS
+        return bool(self._problem or self._left) and since >= DOUBT_SECONDS
 
     async def _try(self, deadline: Deadline) -> str | None:
         name = f"invitereg-check-{secrets.token_hex(8)}"
         try:
             await self._give("add-user", name, deadline)
+        except OutcomeUnknown as fault:
+            await self._remove(name, deadline)  # Nobody knows whether it was made.
+            raise ServerUnreachable(fault.text) from None
+        try:
             return await self._set(name, deadline)
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
         finally:
-            # Also where nobody knows whether it was made.
             await self._remove(name, deadline)
 
     async def _set(self, name: str, deadline: Deadline) -> str | None:
@@ -74,8 +85,7 @@ class RosterProbe:
         try:
             await self._give("delete-user", name, deadline)
         except ServerFault as fault:
-            text = f"{fault.text}; an account may be left of a trial: {name}: remove it"
-            raise ServerUnreachable(text) from None
+            self._left = f"{fault.text}; an account may be left of a trial: {name}: remove it"
 
     async def _give(self, command: str, name: str, deadline: Deadline) -> None:
         password = secrets.token_urlsafe(24)

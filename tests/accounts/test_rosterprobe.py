@@ -32,6 +32,7 @@ class Peer:
         kept: the subscription that an item has in the end; None for what was asked.
         refusal: the condition with which it refuses to set a roster, if any.
         deaf: the commands that it does not answer.
+        forbidden: the commands that it does not let us give.
         accounts: those that are there.
         asked: how many requests came.
     """
@@ -40,7 +41,7 @@ class Peer:
 
     def __init__(self, kept=None, refusal=None):
         self.kept, self.refusal = kept, refusal
-        self.deaf = set()
+        self.deaf, self.forbidden = set(), set()
         self.accounts = set()
         self.rosters = {}
         self.asked = 0
@@ -58,6 +59,8 @@ class Peer:
         command = payload["node"].partition("#")[2]
         if command in self.deaf:
             return fail(OutcomeUnknown("no answer within 4.0 seconds"))
+        if command in self.forbidden:
+            return fail(StanzaError("forbidden"))
         if payload["action"] == "complete":
             return self._command(command, payload)
         return succeed(parseXml(FORM.encode()))
@@ -151,6 +154,21 @@ class RosterProbeTests(SynchronousTestCase):
         fault = self.failureResultOf(self.server.contacts_problem(), ServerUnreachable)
         (left,) = self.peer.accounts
         self.assertIn(left.partition("@")[0], fault.value.text)
+
+    def test_left_over_once(self):
+        """Who asks again and again does not fill such a server with accounts."""
+        self.make()
+        self.peer.deaf = {"delete-user"}
+        for _ in range(20):
+            self.failureResultOf(self.server.contacts_problem(), ServerUnreachable)
+        self.assertEqual(len(self.peer.accounts), 1)
+
+    def test_may_make_none(self):
+        """Where no account may be made, that is said, and not that one is left."""
+        self.make()
+        self.peer.forbidden = {"add-user", "delete-user"}
+        fault = self.failureResultOf(self.server.contacts_problem(), MissingPrivilege)
+        self.assertNotIn("may be left", fault.value.text)
 
     def test_not_tried(self):
         """What could not be tried is tried by the next who asks."""
