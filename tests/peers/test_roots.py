@@ -1,0 +1,43 @@
+"""The roots of other releases: one that could not be made whole is no root."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOTS = Path(__file__).parent / "roots"
+PROGRAMS = {
+    "id": "echo 0",
+    "debootstrap": 'mkdir -p "$3/usr/sbin" && exit ${FAILS_AT_SYSTEM:-0}',
+    "unshare": "exit ${FAILS_AT_PACKAGES:-0}",
+}
+
+
+class RootsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory(dir="/tmp")
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        for name, script in PROGRAMS.items():
+            program = self.folder / name
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    def make(self, **failures: str) -> int:
+        roots = str(self.folder / "roots")
+        path = f"{self.folder}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "INVITEREG_ROOTS": roots, **failures}
+        done = subprocess.run([ROOTS, "trixie"], env=environment, capture_output=True)
+        return done.returncode
+
+    def test_failed(self) -> None:
+        """Whatever step fails, nothing is left that the next call takes for whole."""
+        root = self.folder / "roots" / "trixie"
+        for step in ("SYSTEM", "PACKAGES"):
+            self.assertEqual(self.make(**{f"FAILS_AT_{step}": "1"}), 1)
+            self.assertFalse(root.exists(), step)
+        self.assertEqual(self.make(), 0)
+        self.assertTrue(root.exists())
