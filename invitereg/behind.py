@@ -20,7 +20,7 @@ from invitereg.accounts.httpapi import Access
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
-from invitereg.config.backendkeys import Accounts, secret_in
+from invitereg.config.backendkeys import Accounts, Component, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.interfaces import IStore
 from invitereg.policy.values import Domain
@@ -80,22 +80,27 @@ class ServersBehind:
         # No two processes are named alike, ever.
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         for domain, backend in backends.items():
-            component = backend.component
-            if component is not None:
-                secret = _secret(component.secret_file, f"component of {domain}")
-                self.components[domain] = ComponentStream(
-                    reactor, component.connect, component.jid, secret, domain
-                )
-                self._register_from[domain] = component.register_from
-            server = self._server(domain, backend.accounts, reactor)
+            if backend.component is not None:
+                self._add_component(domain, backend.component)
+            server = self._server(domain, backend.accounts)
             if server is not None:
                 check = _password_check(domain, upstreams.get(domain), reactor, work)
-                accounts = RemoteAccounts(server, store, reactor, now, check)
-                self.accounts[domain] = accounts
-                checks = self._checks(domain, accounts)
-                errands = Errands(accounts, store, node, now, domains, checks)
-                accounts.making.carry_out = partial(errands.promptly, reactor)
-                self._errands.append(errands)
+                self._add_accounts(RemoteAccounts(server, store, reactor, now, check), node)
+
+    def _add_component(self, domain: str, keys: Component) -> None:
+        secret = _secret(keys.secret_file, f"component of {domain}")
+        self._register_from[domain] = keys.register_from
+        self.components[domain] = ComponentStream(
+            self._reactor, keys.connect, keys.jid, secret, domain
+        )
+
+    def _add_accounts(self, accounts: RemoteAccounts, node: str) -> None:
+        domain = accounts.domain
+        self.accounts[domain] = accounts
+        checks = self.checks[domain] = self._checks(domain, accounts)
+        errands = Errands(accounts, self._store, node, self._now, self._domains, checks)
+        accounts.making.carry_out = partial(errands.promptly, self._reactor)
+        self._errands.append(errands)
 
     def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
         by_component = isinstance(accounts.server, XMPPServer)
@@ -104,16 +109,15 @@ class ServersBehind:
         if component is not None:
             answered = checks.start if by_component else checks.nothing
             checks.ping = HostPing(component, domain, answered, self._reactor.seconds)
-        self.checks[domain] = checks
         return checks
 
-    def _server(self, domain: str, keys: Accounts, reactor: Any) -> IServer | None:
+    def _server(self, domain: str, keys: Accounts) -> IServer | None:
         if keys.backend == "ejabberd":
-            api = Ejabberd(domain, _access(domain, keys), reactor)
+            api = Ejabberd(domain, _access(domain, keys), self._reactor)
             self._apis.append(api)
             return api
         if keys.backend == "xmpp":
-            return XMPPServer(domain, self.components[domain], reactor)
+            return XMPPServer(domain, self.components[domain], self._reactor)
         return None
 
     def chores(self) -> Iterator[Chore]:
