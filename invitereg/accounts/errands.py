@@ -52,7 +52,7 @@ class Errands:
         node: str,
         now: Callable[[], datetime],
         domains: Mapping[str, Domain],
-        checks: "Checks",
+        checks: Checks,
     ) -> None:
         """``node`` names this process as no other is named; ``checks`` try the server."""
         self._checks = checks

@@ -102,7 +102,7 @@ def _about_certificates(config: Config) -> Iterator[str]:
 
 def _about_components(config: Config) -> Iterator[str]:
     for domain, backend in config.backends.items():
-        if backend.component is not None and backend.accounts.backend == "embedded":
+        if backend.component is not None and backend.accounts.embedded:
             yield (
                 f"{domain} has a component at another server, and keeps its accounts itself: "
                 "is accounts: {backend: xmpp} missing?"

@@ -43,7 +43,7 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
     log = ServerLog()
     with Desk.open(path) as desk:
         for domain, backend in config.backends.items():
-            if backend.accounts.backend == "embedded":
+            if backend.accounts.embedded:
                 continue
             posted = PostedAccounts(domain, desk.store, desk.now, time.sleep, SERVICE_SECONDS)
             try:

@@ -50,7 +50,7 @@ def _complain_of_no_door(document: Document, domains: Keys) -> None:
         if keys is None:
             continue
         missing = {
-            "accounts at another server (accounts)": keys.accounts.backend == "embedded",
+            "accounts at another server (accounts)": keys.accounts.embedded,
             "a site (web.external_url)": not keys.web.external_url,
         }
         if any(missing.values()):
@@ -64,7 +64,7 @@ def _complain_of_gateways(document: Document, named: Iterable[Named], domains: K
     """Behind a gateway, accounts of our own would be known to nobody who checks passwords."""
     for domain in named:
         keys = domains[domain.name]
-        if keys and keys.c2s.upstream and keys.accounts.backend == "embedded":
+        if keys and keys.c2s.upstream and keys.accounts.embedded:
             text = (
                 "clients would log in at that server, and accounts be made elsewhere: add "
                 "accounts: {backend: xmpp} or {backend: ejabberd}, or take upstream out"
@@ -111,7 +111,7 @@ def _complain_of_recipients(document: Document, named: Iterable[Named], domains:
 
 
 def _is_mute(keys: DomainKeys) -> bool:
-    return keys.accounts.backend != "embedded" and keys.component is None
+    return not keys.accounts.embedded and keys.component is None
 
 
 def _needed(domain: str, whom: str) -> str:

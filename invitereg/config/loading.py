@@ -225,7 +225,7 @@ def _config(
             {
                 name: Backend(keys.accounts, keys.component)
                 for name, keys in domains.items()
-                if keys.accounts.backend != "embedded" or keys.component is not None
+                if not keys.accounts.embedded or keys.component is not None
             }
         ),
         connections=limits.connections.limit(),
@@ -290,7 +290,7 @@ def _domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Dom
 def _is_website_only(own: DomainKeys, c2s: C2s) -> bool:
     """Return whether apps connect to another server, and people register on the site."""
     gateway = c2s.listens and own.c2s.upstream is not None
-    elsewhere = own.accounts.backend != "embedded"
+    elsewhere = not own.accounts.embedded
     return elsewhere and not gateway and bool(own.web.external_url)
 
 

@@ -47,7 +47,7 @@ class Answers:
         link = (
             f'<{opened.uri}>; rel="alternate"'
             if opened.uri
-            else (f'<{opened.url}>; rel="canonical"')
+            else f'<{opened.url}>; rel="canonical"'
         )
         request.setHeader("Link", link)
         return opened
