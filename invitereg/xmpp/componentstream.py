@@ -27,7 +27,8 @@ from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.componentparser import SkippingElementStream
 from invitereg.xmpp.privilege import Privileges
-from invitereg.xmpp.pulse import Pulse, QuietClientService
+from invitereg.xmpp.pulse import Pulse
+from invitereg.xmpp.quietclient import QuietClientService
 from invitereg.xmpp.routing import parse_jid
 from invitereg.xmpp.unreadable import UNREADABLE
 

@@ -6,10 +6,6 @@ A line that is dead, or a program that hangs, closes no connection: TCP would go
 from collections.abc import Callable
 from typing import Any
 
-from twisted.application.internet import ClientService
-from twisted.logger import ILogObserver, LogEvent, Logger
-from zope.interface import implementer
-
 SILENCE_SECONDS = 60.0
 """After so long without a word it is asked for one."""
 ANSWER_SECONDS = 5.0
@@ -53,17 +49,3 @@ class Pulse:
         self._doubted = True
         self._timer = self._clock.callLater(ANSWER_SECONDS, self._dead)
         self._ask()
-
-
-@implementer(ILogObserver)
-class _Nowhere:
-    """Passes nothing on."""
-
-    def __call__(self, event: LogEvent) -> None:
-        """See ILogObserver."""
-
-
-class QuietClientService(ClientService):
-    """Twisted's, without its lines in the log, which name objects by their addresses."""
-
-    _log = Logger(observer=_Nowhere())
