@@ -15,9 +15,10 @@ PATIENCE_SECONDS = 4.0
 
 
 OWN_INVITES = (
-    "the server makes invitations of its own, and nobody can use them: the gateway and the "
-    "site know no token but ours. ejabberd: remove mod_invites from modules. Prosody: remove "
-    "invites and all modules that begin with invites_ from modules_enabled"
+    "the server makes invitations of its own: through the gateway nobody can use them, as it "
+    "knows no token but ours, and beside the site they let people register past its rules. "
+    "ejabberd: remove mod_invites from modules. Prosody: remove invites and all modules that "
+    "begin with invites_ from modules_enabled"
 )
 """About a server that has a command for it (XEP-0401)."""
 
