@@ -9,7 +9,7 @@ from unittest import IsolatedAsyncioTestCase
 
 from tests.peers.servers import COMPONENT, SECRET, Ejabberd, Server, started
 from tests.service.running import SECONDS, Service, free_ports, wait_until
-from tests.service.wire import Wire
+from tests.service.wire import Wire, can_login
 
 CONNECTED = f"component {COMPONENT} connected"
 
@@ -148,6 +148,15 @@ class BehindCase(IsolatedAsyncioTestCase):
         wire = await Wire.connect(self.service)
         self.addCleanup(wire.close)
         return wire
+
+    async def assert_reset(self, username: str, old: str) -> None:
+        """A link sets another password, and it alone is good then."""
+        link = await asyncio.to_thread(made, self.service, "reset", "create", username)
+        new, wire = self.service.secret(), await self.wire()
+        self.assertEqual(await wire.preauth(in_link(self.service, link["uri"])), "result")
+        self.assertEqual(await wire.register(username, new), "result")
+        self.assertFalse(await can_login(self.service, username, old))
+        self.assertTrue(await can_login(self.service, username, new))
 
     async def register(self) -> tuple[str, str]:
         """Somebody who was invited: name and password."""

@@ -103,12 +103,7 @@ class Registering(Browsing, BehindCase):
         """Who forgot a password sets another by a link, and it alone is good then."""
         before, registered = self.account(), await self.register()
         for username, old in (before, registered):
-            link = await asyncio.to_thread(made, self.service, "reset", "create", username)
-            new, wire = self.service.secret(), await self.wire()
-            self.assertEqual(await wire.preauth(in_link(self.service, link["uri"])), "result")
-            self.assertEqual(await wire.register(username, new), "result")
-            self.assertFalse(await can_login(self.service, username, old))
-            self.assertTrue(await can_login(self.service, username, new))
+            await self.assert_reset(username, old)
 
     async def test_website(self) -> None:
         """Who registers in the browser logs in through the gateway, and may come back."""

@@ -128,13 +128,7 @@ class ReleaseCase(Browsing, BehindCase):
     async def test_reset(self, possible: bool) -> None:
         """Who forgot a password sets another by a link, and it alone is good then."""
         self.assertTrue(possible)
-        username, old = self.account()
-        link = await asyncio.to_thread(made, self.service, "reset", "create", username)
-        new, wire = self.service.secret(), await self.wire()
-        self.assertEqual(await wire.preauth(in_link(self.service, link["uri"])), "result")
-        self.assertEqual(await wire.register(username, new), "result")
-        self.assertFalse(await can_login(self.service, username, old))
-        self.assertTrue(await can_login(self.service, username, new))
+        await self.assert_reset(*self.account())
 
     @row(DELETION)
     async def test_deletion(self, possible: bool) -> None:
