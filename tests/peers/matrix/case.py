@@ -268,12 +268,16 @@ class GatewayCase(ReleaseCase):
 
     @row(PROXY)
     async def test_proxy_protocol(self, possible: bool) -> None:
-        """The server sees the client's address in place of the gateway's."""
+        """The server sees the client's address and not the gateway's, or takes nobody so."""
         if not possible:
+            wire = await Wire.connect_only(self.behind_proxy_protocol("v1", self.server.port))
+            self.addCleanup(wire.close)
+            wire.send(wire.header)
+            self.assertEqual(await wire.goodbye(), "remote-connection-failed")
             return
         me = self.account()
         for version in ("v1", "v2"):
-            service = self.behind_proxy_protocol(version)
+            service = self.behind_proxy_protocol(version, self.server.proxied_port)
             wire = await Wire.connect(service)
             self.addCleanup(wire.close)
             self.assertEqual(await wire.login(*me), "success")
@@ -283,9 +287,9 @@ class GatewayCase(ReleaseCase):
                 f"never logged: {told}",
             )
 
-    def behind_proxy_protocol(self, version: str) -> Service:
-        """Start another gateway, which tells each client's address."""
-        connect = f"tcp:127.0.0.1:{self.server.proxied_port}"
+    def behind_proxy_protocol(self, version: str, port: int) -> Service:
+        """Start another gateway, which tells each client's address to a port of the server."""
+        connect = f"tcp:127.0.0.1:{port}"
         keys = {**self.server.keys, "connect": connect, "proxy_protocol": version}
         # It makes no accounts.
         settings = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}"

@@ -4,6 +4,7 @@ import json
 from http.client import HTTPConnection
 from typing import Any
 
+from invitereg.accounts.ejabberdrights import COMMANDS
 from tests.peers import servers
 from tests.peers.matrix import case
 from tests.peers.matrix.table import COMPONENT, EJABBERD
@@ -13,16 +14,6 @@ from tests.service.running import DOMAIN, SECONDS
 US, OUR_PASSWORD = "invitereg", "the password of invitereg"
 OPERATOR = "127.0.0.9"
 PLUS = [f"SCRAM-SHA-{number}-PLUS" for number in (1, 256, 512)]
-ALLOWED = [
-    "check_account",
-    "register",
-    "unregister",
-    "change_password",
-    "get_roster",
-    "add_rosteritem",
-    "delete_rosteritem",
-    "kick_user",
-]
 
 
 class Ejabberd(servers.Ejabberd):
@@ -48,7 +39,7 @@ class Ejabberd(servers.Ejabberd):
             "invitereg": {
                 "from": "mod_http_api",
                 "who": {"user": f"{US}@{DOMAIN}"},
-                "what": ALLOWED,
+                "what": list(COMMANDS),
             },
         }
         if version >= "24":
