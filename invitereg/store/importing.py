@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, exists, insert, select, update
+from sqlalchemy import Select, Table, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_if_new
 from sqlalchemy.engine import Connection
 
@@ -78,6 +78,7 @@ _GET = {
     "api_keys": _get(api_keys, "id"),
 }
 _USES = _get(uses, "domain", "username", "at")
+_LAST_USE = select(func.coalesce(func.max(uses.c.seq), 0))
 
 
 def import_all(
@@ -185,6 +186,7 @@ class _Adding:
             connection.scalar(select(exists().select_from(table)))
             for table in (names_table, invites, uses)
         )
+        self._last_use: int = connection.scalars(_LAST_USE).one()
 
     def add(self, line: _Thing) -> bool:
         """Add what a line says; False if it is there already. Raises Refused."""
@@ -263,6 +265,7 @@ class _Adding:
         return True
 
     def _add_notice(self, line: NoticeLine) -> bool:
+        """Only with its registration: a notice that is gone since was told, or given up."""
         about = {
             "domain": line.about_domain,
             "username": line.about_username,
@@ -272,6 +275,8 @@ class _Adding:
         if use is None:
             who = f"{line.about_username}@{line.about_domain}"
             raise InvalidRequest(f"there is no registration of {who} at that time")
+        if use.seq <= self._last_use:
+            return False
         row = {
             "domain": line.domain,
             "username": line.username,

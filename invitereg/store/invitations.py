@@ -12,10 +12,19 @@ from invitereg.store.invites import OPEN
 from invitereg.store.rows import use_row
 from invitereg.store.tables import Time, invites, uses
 
+_later = uses.alias("later")
+# By the order of the history, as a clock may be set back.
+_HAS_ANOTHER_BEARER = exists().where(
+    _later.c.domain == uses.c.domain,
+    _later.c.username == uses.c.username,
+    _later.c.kind.in_([Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT]),
+    _later.c.seq > uses.c.seq,
+)
 _USED_BY_IT = exists().where(
     uses.c.domain == invites.c.domain,
     uses.c.invite_id == invites.c.id,
     uses.c.username == bindparam("of_username"),
+    ~_HAS_ANOTHER_BEARER,
 )
 _ITS = and_(
     invites.c.domain == bindparam("of_domain"),
@@ -46,7 +55,8 @@ def take(connection: Connection, asked: Subscribing, contacts_item: RosterItem |
     """Whether the contact has invited the account; if need be, takes a use.
 
     An account that was made with the invitation has taken its use with that. But once the
-    inviter has removed it from the roster, it does not let it in again.
+    inviter has removed it from the roster, it does not let it in again. What a deleted account
+    of the same name has used counts for nothing.
 
     Args:
         connection: to the database.

@@ -222,6 +222,38 @@ class RoundTripTests(TransferCase):
             self.assertEqual(counts, NOTHING | {"unchanged": 16})
             self.assertEqual(self.exported(), text)
 
+    def tell(self) -> int:
+        """Tell romeo all that waits for them; returns how much that was."""
+        with Desk.open(self.config) as desk:
+            found = desk.run(desk.store.notices_of("example.com", "romeo"))
+            desk.run(desk.store.remove_notices([notice.number for notice in found]))
+        return len(found)
+
+    def test_again_after_it_was_told(self) -> None:
+        """The same file again brings back no notice that was told, there or where it is from."""
+        self.go_there()
+        self.done("import", str(self.file))
+        for config in (self.there, self.here):
+            self.config = config
+            self.assertEqual(self.tell(), 1)
+            counts = self.object("import", str(self.file))
+            self.assertEqual(counts, NOTHING | {"unchanged": 16})
+            self.assertEqual(self.tell(), 0)
+
+    def test_newer_file(self) -> None:
+        """A later export brings the notices of registrations that are new, and no others."""
+        self.go_there()
+        self.done("import", str(self.file))
+        self.tell()
+        self.config = self.here
+        self.make_account("mercutio")
+        self.go_there()
+        added = {"accounts": 1, "uses": 1, "notices": 1}
+        self.assertEqual(
+            self.object("import", str(self.file)), NOTHING | added | {"unchanged": 16}
+        )
+        self.assertEqual(self.tell(), 1)
+
     def test_standard_input(self) -> None:
         """One store can be piped into another."""
         text = self.go_there()

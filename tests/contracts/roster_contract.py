@@ -382,6 +382,37 @@ class InvitationContract(RosterCase):
         await self.assertMutual("nurse", "romeo")
         await self.assertUses(invite, "juliet", "nurse")
 
+    async def next_bearer(self, username: str) -> None:
+        """Delete an account; somebody else gets its name."""
+        await self.store.delete_account(DOMAIN, username, self.now)
+        await self.redeem(username, operator=True)
+
+    async def test_next_bearer(self) -> None:
+        """Who gets the name of a deleted account takes a use of their own, if one is left."""
+        await self.people()
+        invite = await self.contact_invite()
+        await self.send("juliet", "romeo", token="token")
+        await self.next_bearer("juliet")
+        for _ in range(2):
+            await self.send("juliet", "romeo", token="token")
+            await self.assertMutual("juliet", "romeo")
+            await self.assertUses(invite, "juliet", "juliet")
+        await self.next_bearer("juliet")
+        await self.send("juliet", "romeo", token="token")
+        self.assertIs(await self.subscription("romeo", "juliet"), NONE)
+        await self.assertUses(invite, "juliet", "juliet")
+
+    async def test_next_bearer_of_a_name_made_with_it(self) -> None:
+        """Nor does the token that made an account open the inviter to who has its name next."""
+        await self.people("romeo")
+        invite = await self.contact_invite(kind=Kind.ACCOUNT_AND_CONTACT, uses_allowed=1)
+        await self.redeem("juliet", invite, contact="romeo")
+        await self.next_bearer("juliet")
+        await self.set_item("romeo", "juliet")
+        await self.send("juliet", "romeo", token="token")
+        self.assertIs(await self.subscription("romeo", "juliet"), NONE)
+        await self.assertUses(invite, "juliet")
+
     async def test_expired_meanwhile(self) -> None:
         """Expiry counts when the request comes."""
         await self.people()
