@@ -230,7 +230,7 @@ class RoundTripTests(TransferCase):
         return len(found)
 
     def test_again_after_it_was_told(self) -> None:
-        """The same file again brings back no notice that was told, there or where it is from."""
+        """The same file again brings back no notice that was told, here or there."""
         self.go_there()
         self.done("import", str(self.file))
         for config in (self.there, self.here):
