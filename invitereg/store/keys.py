@@ -42,7 +42,9 @@ def _first() -> Insert:
 
 _FIRST = _first()
 _EARLIER = select(api_requests).where(
-    api_requests.c.key_id == bindparam("key_id"), api_requests.c.name == bindparam("name")
+    api_requests.c.key_id == bindparam("key_id"),
+    api_requests.c.name == bindparam("name"),
+    api_requests.c.at > bindparam("since", type_=Time),
 )
 _NAME = tuple_(api_requests.c.key_id, api_requests.c.name)
 _PURGE = delete(api_requests).where(
@@ -107,6 +109,21 @@ def revoke(
     return key, revoking.revoke_of_key(connection, source, now, with_invites=with_invites)
 
 
+def find_request(connection: Connection, once: Once, now: datetime) -> tuple[str, str] | None:
+    """Return which invite a request has made, as domain and id; None if it is no repeat.
+
+    Raises:
+        OtherRequest: something else was asked for under that name.
+    """
+    asked = {"key_id": once.key_id, "name": once.name, "since": now - REPEATABLE}
+    earlier = connection.execute(_EARLIER, asked).one_or_none()
+    if earlier is None:
+        return None
+    if earlier.request != once.request:
+        raise OtherRequest
+    return earlier.domain, earlier.invite_id
+
+
 def create_invite_once(
     connection: Connection, invite: Invite, digest: bytes, once: Once
 ) -> Invite:
@@ -121,31 +138,22 @@ def create_invite_once(
         InvalidRequest: a repeat, and the invite of the first is not pending any more.
         Refused: as `invites.create`.
     """
+    now = invite.created_at
     row: dict[str, Any] = {
         "key_id": once.key_id,
         "name": once.name,
         "request": once.request,
         "domain": invite.domain,
         "invite_id": invite.id,
-        "at": invite.created_at,
+        "at": now,
+        "since": now - REPEATABLE,
     }
-    if (
-        connection.execute(_FIRST, {**row, "since": invite.created_at - REPEATABLE}).rowcount
-        == 1
-    ):
+    connection.execute(_FIRST, row)
+    made = find_request(connection, once, now)
+    if made is None or made == (invite.domain, invite.id):
         invites.create(connection, invite, digest)
         return invite
-    earlier = connection.execute(_EARLIER, {"key_id": once.key_id, "name": once.name}).one()
-    if earlier.request != once.request:
-        raise OtherRequest
-    return invites.renew(
-        connection,
-        earlier.domain,
-        earlier.invite_id,
-        digest,
-        invite.created_at,
-        invite.source,
-    )
+    return invites.renew(connection, *made, digest, now, invite.source)
 
 
 def purge_repeats(connection: Connection, before: datetime, at_most: int) -> int:

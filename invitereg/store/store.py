@@ -142,5 +142,6 @@ class Store:
     find_key = read(keys.find)
     list_keys = read(keys.list_all)
     revoke_key = write(keys.revoke)
+    find_request = read(keys.find_request)
     create_invite_once = write(keys.create_invite_once)
     purge_repeats = write(keys.purge_repeats)

@@ -90,6 +90,21 @@ class KeyContract(StoreCase):
         ]
         self.assertNotIn(first.id, [other.id for other in others])
 
+    async def test_find_request(self):
+        """A request is known for a day, with what it has made, and for its key alone."""
+        self.assertIsNone(await self.store.find_request(ONCE, self.now))
+        first = await self.once("one")
+        self.advance(REPEATABLE - timedelta(seconds=1))
+        found = await self.store.find_request(ONCE, self.now)
+        self.assertEqual(found, (DOMAIN, first.id))
+        for other in (replace(ONCE, name=b"o" * 32), replace(ONCE, key_id="other")):
+            self.assertIsNone(await self.store.find_request(other, self.now))
+        other = replace(ONCE, request=b"s" * 32)
+        await self.refused(self.store.find_request(other, self.now), OtherRequest)
+        self.advance(timedelta(seconds=1))
+        for one in (ONCE, other):
+            self.assertIsNone(await self.store.find_request(one, self.now))
+
     async def test_once_other_request(self):
         """The same name for something else is refused, and changes nothing."""
         first = await self.once("one")

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     WithJsonSchema,
     model_validator,
 )
@@ -60,7 +60,7 @@ Duration = Annotated[
 ]
 Timestamp = Annotated[
     datetime,
-    PlainValidator(_moment),
+    BeforeValidator(_moment),
     WithJsonSchema(
         {"type": "string", "pattern": _RFC_3339, "examples": ["2026-11-29T12:00:00Z"]}
     ),

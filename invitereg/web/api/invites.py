@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from invitereg.interfaces import IInviteStore, InviteChanges
+from invitereg.interfaces import InviteChanges, IStore
 from invitereg.issuer import Issuer
 from invitereg.keys import Scope
 from invitereg.model import Invite, Status, prepare_localpart
@@ -29,9 +29,7 @@ _ONE = ("invites", "{id}")
 class Invites:
     """Carries out what is asked about invites."""
 
-    def __init__(
-        self, issuer: Issuer, store: IInviteStore, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, issuer: Issuer, store: IStore, now: Callable[[], datetime]) -> None:
         self._issuer = issuer
         self._store = store
         self._now = now
@@ -65,7 +63,8 @@ class Invites:
             groups=tuple(dict.fromkeys(body.groups)),
             note=body.note,
         )
-        return _issued(await self._issuer.create(new, call.once), domain, status=201)
+        made = await self._repeated(call) or await self._issuer.create(new, call.once)
+        return _issued(made, domain, status=201)
 
     @operation(
         "POST",
@@ -82,10 +81,15 @@ class Invites:
         """Make a link that sets a new password for an account."""
         body: NewResetBody = call.body
         domain = call.domain(body.domain)
-        made = await self._issuer.create_reset(
+        made = await self._repeated(call) or await self._issuer.create_reset(
             domain.name, body.username, call.key.authority, body.expiry, call.once
         )
         return _issued(made, domain, status=201)
+
+    async def _repeated(self, call: Call) -> tuple[Invite, str] | None:
+        """Renew what a request has made before, which is not judged anew; None for a first."""
+        made = call.once and await self._store.find_request(call.once, self._now())
+        return await self._issuer.renew(*made, call.key.authority) if made else None
 
     @operation(
         "GET",

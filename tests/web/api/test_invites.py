@@ -1,10 +1,12 @@
 """Invites and resets through the API."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from invitereg.model import Kind, token_digest
+from invitereg.policy.values import UsernameRules
 from invitereg.testing import START
 from tests.web.api.case import ApiCase
 from tests.web.door import DOMAIN, EXTERNAL
@@ -279,6 +281,70 @@ class RepeatTests(ApiCase):
         first = (await self.repeat(body, path="/resets", status=201)).content
         again = (await self.repeat(body, path="/resets", status=201)).content
         self.assertEqual(first["id"], again["id"])
+
+    async def register(self, token, username="juliet"):
+        body = {"token": token, "username": username, "password": "correct horse"}
+        return await self.call("POST", "/registrations", body)
+
+    async def test_used(self):
+        """Once the invite is used, a repeat is refused alike, whatever was asked for."""
+        await self.account("nurse")
+        for path, body, username in (
+            ("/invites", {}, "tybalt"),
+            ("/invites", {"username": "juliet"}, "juliet"),
+            ("/invites", {"kind": "account-and-contact", "inviter": "nurse"}, "mercutio"),
+            ("/resets", {"username": "nurse"}, "nurse"),
+        ):
+            await self.repeat(body, username, path, status=201)
+            made = (await self.repeat(body, username, path, status=201)).content
+            used = await self.register(made["token"], username)
+            self.assertIn(used.code, (200, 201), used.content)
+            for _ in range(2):
+                refused = await self.repeat(body, username, path, status=422)
+                self.assertProblem(refused, "invalid-request", f"{made['id']} is used up")
+
+    async def test_expired(self):
+        """So it is once the invite has expired, though the request names the moment itself."""
+        body = {"expires_at": "2026-01-01T00:00:01Z"}
+        made = (await self.repeat(body, status=201)).content
+        self.clock.advance(1)
+        refused = await self.repeat(body, status=422)
+        self.assertProblem(refused, "invalid-request", f"{made['id']} has expired")
+        self.assertEqual(self.flushWarnings(), [])
+
+    async def test_revoked(self):
+        """So it is when the invite was revoked, or its inviter or account is gone."""
+        await self.account("nurse")
+        await self.account("juliet")
+        one = (await self.repeat({"username": "paris"}, "1", status=201)).content
+        await self.call("POST", f"/invites/{one['id']}/revoke", {}, status=200)
+        contact = {"kind": "contact", "inviter": "nurse"}
+        await self.repeat(contact, "2", status=201)
+        await self.repeat({"username": "juliet"}, "3", "/resets", status=201)
+        for username in ("nurse", "juliet"):
+            await self.registrar.delete_account(DOMAIN, username)
+        for body, name, path in (
+            ({"username": "paris"}, "1", "/invites"),
+            (contact, "2", "/invites"),
+            ({"username": "juliet"}, "3", "/resets"),
+        ):
+            refused = await self.repeat(body, name, path, status=422)
+            self.assertProblem(refused, "invalid-request", "revoked")
+
+    async def test_policy_changed(self):
+        """A repeat is answered as the first was, though the policy has changed since."""
+        body = {"username": "juliet", "expires": "30d"}
+        first = (await self.repeat(body, status=201)).content
+        rules = UsernameRules(reserved=frozenset({"juliet"}))
+        policy = replace(self.domains[DOMAIN].policy, usernames=rules)
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], policy=policy)
+        again = (await self.repeat(body, status=201)).content
+        token, uri, page = again.pop("token"), again.pop("uri"), again.pop("landing_url")
+        self.assertIn(token, uri)
+        self.assertIn(token, page)
+        self.assertEqual(again, {key: first[key] for key in again})
+        refused = await self.repeat(body, "other")
+        self.assertProblem(refused, "username-reserved")
 
     async def test_name(self):
         """A name that cannot be one is refused."""
