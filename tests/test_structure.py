@@ -18,7 +18,7 @@ MAX_LINES = 320
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "_version _wokkelcompat translations",
+        "_version _wokkelcompat translations moments",
         "errors fairness logs logguard metrics preparation",
         "model",
         "policy roster",

@@ -4,7 +4,7 @@ A service may run beside it on the same database; nothing here listens or needs 
 """
 
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
@@ -60,6 +60,7 @@ class Desk:
         )
         self._domains = config.domains
         self._kept = config.accounts
+        self._sites = config.sites
         self._errors: list[str] = []
 
     @classmethod
@@ -113,6 +114,11 @@ class Desk:
     def is_remote(self, domain: str) -> bool:
         """Whether another server keeps a domain's accounts."""
         return not self._kept[domain].embedded
+
+    def headline(self, domain: str) -> Mapping[str, str]:
+        """The operator's headline for a domain's site, by language; empty if there is none."""
+        site = self._sites.get(domain)
+        return {} if site is None else site.texts.headline
 
     def domains(self) -> Iterable[Domain]:
         """All that are served."""

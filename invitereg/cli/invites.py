@@ -70,6 +70,11 @@ def command() -> None:
     type=click.Path(path_type=Path),
     help="Write them to a new HTML file to print, with their QR codes and notes.",
 )
+@click.option(
+    "--language",
+    metavar="TAG",
+    help="In which language the page is, as de, or de-AT for its dates; default: en.",
+)
 @qr_option
 @json_option
 @pass_desk
@@ -80,13 +85,16 @@ def create(
     as_json: bool,
     count: int | None,
     page: Path | None,
+    language: str | None,
     **options: Any,
 ) -> None:
     """Make an invite and print its link, which is shown only now."""
     refuse_qr_in_json(qr, as_json)
+    if language is not None and page is None:
+        raise click.UsageError("--language is for what --page FILE writes.")
     new = _new_invite(desk, **options)
     if count is not None or page is not None:
-        _create_many(desk, new, count or 1, page, qr, as_json)
+        _create_many(desk, new, count or 1, page, qr, as_json, language)
     else:
         with revoked_if_unseen(desk) as made:
             made.append(desk.run(desk.issuer.create(new)))
@@ -95,7 +103,13 @@ def create(
 
 
 def _create_many(
-    desk: Desk, new: NewInvite, count: int, page: Path | None, qr: bool, as_json: bool
+    desk: Desk,
+    new: NewInvite,
+    count: int,
+    page: Path | None,
+    qr: bool,
+    as_json: bool,
+    language: str | None,
 ) -> None:
     if new.username is not None and (page is None or count > 1):
         raise click.UsageError("Only one invite can be for a username: leave out --count.")
@@ -107,7 +121,7 @@ def _create_many(
     if page is not None:
         from invitereg.cli.paper import create_page
 
-        create_page(desk, new, count, page, as_json)
+        create_page(desk, new, count, page, as_json, language)
         return
     from invitereg.cli.many import create_many
 

@@ -5,14 +5,18 @@ sheet, be it A4 or US Letter.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import segno
+from babel.numbers import format_decimal
 
 from invitereg.errors import InvalidRequest
 from invitereg.links import link
 from invitereg.model import Invite, Kind
+from invitereg.moments import locale_of, moment_text
 from invitereg.policy.values import Domain
+from invitereg.translations import SOURCE_LANGUAGE, translator
 
 Issued = tuple[Invite, str]
 """An invite and its token."""
@@ -57,50 +61,80 @@ svg { width: 100%; max-height: 100%; align-self: center; shape-rendering: crispE
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(domain: Domain, made: Sequence[Issued], advance: Callable[[int], None]) -> str:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """In which language the cards are, and what they are headed by.
+
+    Attributes:
+        language: a tag of a language that there are texts in, as ``de`` or ``de-AT``: dates
+            and numbers are written as in that region.
+        headline: what the operator has for that language; "" for the name of the site.
+    """
+
+    language: str = SOURCE_LANGUAGE
+    headline: str = ""
+
+    @property
+    def translate(self) -> Callable[[str], str]:
+        """What turns an English text into the language."""
+        return translator([self.language])
+
+
+def page(
+    domain: Domain, made: Sequence[Issued], advance: Callable[[int], None], words: Words
+) -> str:
     """The whole document; ``advance`` is told of each invite that is done.
 
     Raises:
         InvalidRequest: a link is too long for a QR code.
     """
-    name = escape(domain.site_name or domain.name)
+    _ = words.translate
+    title = _("Invitations to %(site)s") % {"site": _site(domain)}
+    hint = _(
+        "Print this page on A4 or Letter paper, at its full size. Then delete the file: "
+        "whoever has it can use the invitations."
+    )
     parts = (made[i : i + PER_SHEET] for i in range(0, len(made), PER_SHEET))
-    sheets = "".join(_sheet(domain, part, advance) for part in parts)
+    sheets = "".join(_sheet(domain, part, advance, words) for part in parts)
     kind = "poster" if len(made) == 1 else "cards"
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f'<!DOCTYPE html>\n<html lang="{escape(words.language)}">\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="robots" content="noindex">\n'
         '<meta name="viewport" content="width=device-width">\n'
-        f"<title>Invitations to {name}</title>\n<style>{_STYLE}</style>\n"
-        f'<body class="{kind}">\n'
-        f'<h1 class="hint">Invitations to {name}</h1>\n'
-        '<p class="hint">Print this page on A4 or Letter paper, at 100&nbsp;%. Then delete the '
-        "file: whoever has it can use the invitations.</p>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n"
+        f'<body class="{kind}">\n<h1 class="hint">{escape(title)}</h1>\n'
+        f'<p class="hint">{escape(hint)}</p>\n'
         f"{sheets}</body>\n</html>\n"
     )
 
 
-def _sheet(domain: Domain, made: Sequence[Issued], advance: Callable[[int], None]) -> str:
+def _site(domain: Domain) -> str:
+    return domain.site_name or domain.name
+
+
+def _sheet(
+    domain: Domain, made: Sequence[Issued], advance: Callable[[int], None], words: Words
+) -> str:
     cards = []
     for invite, token in made:
-        cards.append(_card(domain, invite, token))
+        cards.append(_card(domain, invite, token, words))
         advance(1)
     return f'<section class="sheet">\n{"".join(cards)}</section>\n'
 
 
-def _card(domain: Domain, invite: Invite, token: str) -> str:
+def _card(domain: Domain, invite: Invite, token: str, words: Words) -> str:
     url = link(domain, invite, token)
     lines = [
-        f'<p class="invitation">{escape(_invitation(domain, invite))}</p>',
-        f'<p class="small">{_what_to_do(domain)}</p>',
-        f'<p class="small">{escape(_terms(invite))}</p>',
+        f'<p class="invitation">{escape(_invitation(domain, invite, words))}</p>',
+        f'<p class="small">{escape(_what_to_do(domain, words))}</p>',
+        f'<p class="small">{escape(_terms(domain, invite, words))}</p>',
     ]
     if invite.note:
         lines.append(f'<p class="small note" dir="auto">{escape(invite.note)}</p>')
-    text, name = "\n".join(lines), escape(domain.site_name or domain.name)
+    text, head = "\n".join(lines), escape(words.headline or _site(domain))
     return (
-        f'<article class="card">\n<h2 dir="auto">{name}</h2>\n'
+        f'<article class="card">\n<h2 dir="auto">{head}</h2>\n'
         f'{_code(url)}\n<div class="text">\n{text}\n</div>\n'
         f'<p class="link">{escape(url)}</p>\n</article>\n'
     )
@@ -114,31 +148,45 @@ def _code(link: str) -> str:
     return code.svg_inline(border=4, omitsize=True, svgclass=None, lineclass=None)
 
 
-def _invitation(domain: Domain, invite: Invite) -> str:
-    """Who invites to what."""
+def _invitation(domain: Domain, invite: Invite, words: Words) -> str:
+    """Return who invites to what."""
+    _ = words.translate
+    names = {
+        "inviter": invite.inviter,
+        "site": _site(domain),
+        "address": f"{invite.inviter}@{domain.name}",
+        "account": f"{invite.username}@{domain.name}",
+    }
     if invite.kind is Kind.CONTACT:
-        return f"{invite.inviter}@{domain.name} would like to be your contact."
-    account = "an account"
+        return _("%(address)s would like to be your contact.") % names
+    if invite.username and invite.inviter:
+        return _("%(inviter)s invites you to the account %(account)s.") % names
     if invite.username:
-        account = f"the account {invite.username}@{domain.name}"
-    elif domain.site_name:
-        account = f"an account at {domain.name}"
-    inviter = f"{invite.inviter} invites you" if invite.inviter else "You are invited"
-    return f"{inviter} to {account}."
+        return _("You are invited to the account %(account)s.") % names
+    if invite.inviter:
+        return _("%(inviter)s invites you to an account at %(site)s.") % names
+    return _("You are invited to an account at %(site)s.") % names
 
 
-def _what_to_do(domain: Domain) -> str:
+def _what_to_do(domain: Domain, words: Words) -> str:
+    _ = words.translate
     if domain.landing_url:
-        return "Scan the code, or open the link."
-    return "Get an XMPP app, such as Conversations or Monal, and scan the code."
+        return _("Scan the code, or open the link.")
+    return _("Get an XMPP app, such as Conversations or Monal, and scan the code.")
 
 
-def _terms(invite: Invite) -> str:
-    """For how many, and for how long."""
-    uses = invite.uses_allowed
-    people = {1: "For one person", None: "For any number of people"}.get(uses)
-    people = people or f"For up to {uses:,} people"
+def _terms(domain: Domain, invite: Invite, words: Words) -> str:
+    """Return for how many it is, and for how long."""
+    _ = words.translate
+    if invite.uses_allowed is None:
+        people = _("For any number of people.")
+    elif invite.uses_allowed == 1:
+        people = _("For one person.")
+    else:
+        number = format_decimal(invite.uses_allowed, locale=locale_of(words.language))
+        people = _("For up to %(number)s people.") % {"number": number}
     if invite.expires_at is None:
-        return f"{people}."
-    end = invite.expires_at
-    return f"{people}, until {end.day} {end:%B %Y, %H:%M} UTC."
+        return people
+    until = moment_text(invite.expires_at, words.language, domain.time_zone)
+    valid = _("Valid until %(moment)s.") % {"moment": until}
+    return f"{people} {valid}"

@@ -277,6 +277,7 @@ def _domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Dom
         name=name,
         policy=policy,
         site_name=own.site_name or name,
+        time_zone=own.time_zone,
         instructions=keys.registration_instructions,
         watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
         welcome=own.welcome_message,

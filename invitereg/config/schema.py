@@ -23,6 +23,7 @@ from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
+from invitereg.config.timezones import UTC_ZONE, TimeZone
 from invitereg.config.upstreamkeys import DomainC2s
 from invitereg.config.values import (
     Admin,
@@ -59,6 +60,7 @@ class DomainKeys(Section):
     """What one domain has; at the top level, what each has that says nothing else."""
 
     site_name: Title = ""  # the domain, then
+    time_zone: TimeZone = UTC_ZONE
     admins: tuple[Admin, ...] = ()
     contact_addresses: ContactAddresses = ContactAddresses()
     registration_watchers: tuple[LocalAddress, ...] = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -265,6 +265,7 @@ class Domain:
         welcome: what newcomers are told, with the placeholders of `invitereg.notices`; empty
             for nothing.
         contact_addresses: URIs by role, as XEP-0157 names the roles: ``abuse`` and so on.
+        time_zone: in which people are told times where nobody knows their own.
     """
 
     name: str
@@ -277,3 +278,4 @@ class Domain:
     watchers: tuple[tuple[str, str], ...] = ()
     welcome: str = ""
     contact_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    time_zone: tzinfo = UTC

@@ -1,6 +1,7 @@
 """Whole pages as answers, also where something is wrong."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,7 +43,9 @@ class Answers:
     def opened(self, request: WebRequest, invite: Invite, token: str) -> Opened:
         """An invitation that a page is about; apps that are given the address find it, too."""
         site, domain = request.served, self.domain(request)
-        opened = Opened.at(site, domain, invite, token, reader(request).date)
+        opened = Opened.at(
+            site, domain, invite, token, partial(reader(request).date, zone=domain.time_zone)
+        )
         # RFC 6596 names a page's own address.
         link = (
             f'<{opened.uri}>; rel="alternate"'

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from babel import Locale
-from babel.dates import format_date, format_time
 from babel.support import NullTranslations
 from jinja2 import (
     ChoiceLoader,
@@ -21,6 +19,7 @@ from jinja2 import (
 )
 
 from invitereg.config.apps import in_language
+from invitereg.moments import locale_of, moment_text
 from invitereg.policy.values import Domain
 from invitereg.translations import chosen_language, languages, translations
 from invitereg.web.keeping import KeptPages
@@ -58,11 +57,9 @@ class Reader:
         """Their texts."""
         return translations([self.language])
 
-    def date(self, moment: datetime) -> str:
-        """A moment as they write it."""
-        locale, utc = _locale(self.language), moment.astimezone(UTC)
-        day = format_date(utc.date(), "long", locale=locale)
-        return f"{day}, {format_time(utc.time(), 'short', locale=locale)} UTC"
+    def date(self, moment: datetime, zone: tzinfo) -> str:
+        """A moment as they write it; a script of the page tells it in their own zone."""
+        return moment_text(moment, self.language, zone)
 
     @property
     def query(self) -> dict[str, str]:
@@ -151,7 +148,7 @@ class Renderer:
             "static": self._addresses(site),
             "link": linker(site, who),
             "languages": {tag: _own_name(tag) for tag in languages()},
-            "direction": _locale(who.language).text_direction,
+            "direction": locale_of(who.language).text_direction,
             "platforms": NAMES,
             "stores": stores,
             "login_link": login_link,
@@ -173,13 +170,8 @@ def linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
 
 
 @lru_cache(maxsize=64)
-def _locale(tag: str) -> Locale:
-    return Locale.parse(tag, sep="-")
-
-
-@lru_cache(maxsize=64)
 def _own_name(tag: str) -> str:
-    name = _locale(tag).display_name or tag
+    name = locale_of(tag).display_name or tag
     return name[:1].upper() + name[1:]
 
 

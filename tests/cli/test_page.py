@@ -3,8 +3,10 @@
 import os
 import re
 import stat
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import segno
 
@@ -77,8 +79,10 @@ class PageTests(PageCase):
         self.assertEqual(len(cards), 19)
         for card, one in zip(cards, made, strict=True):
             self.assertEqual(card[0], SITE)
-            self.assertEqual(card[1], "You are invited to an account at example.com.")
-            self.assertRegex(card[3], r"^For one person, until \d+ \w+ \d{4}, \d\d:\d\d UTC\.$")
+            self.assertEqual(card[1], f"You are invited to an account at {SITE}.")
+            self.assertRegex(
+                card[3], r"^For one person\. Valid until \w+ \d+, \d{4}, \d+:\d\d\s[AP]M UTC\.$"
+            )
             self.assertEqual(card[4:], [note, one["uri"]])
             drawn = re.search('d="([^"]+)"', segno.make_qr(one["uri"]).svg_inline(border=4))
             assert drawn
@@ -130,13 +134,82 @@ class PageTests(PageCase):
         """Where there is a page for each invite, that is what the code leads to."""
         domain = Domain(name="example.com", landing_url="https://example.com/i/")
         done: list[int] = []
-        text = page.page(domain, [(make_invite(), "T" * 24)] * 9, done.append)
+        text = page.page(domain, [(make_invite(), "T" * 24)] * 9, done.append, page.Words())
         card = Document(text).cards[0]
         self.assertEqual(card[0], "example.com")
-        self.assertEqual(card[1], "You are invited to an account.")
+        self.assertEqual(card[1], "You are invited to an account at example.com.")
         self.assertEqual(card[2], "Scan the code, or open the link.")
         self.assertEqual(card[-1], "https://example.com/i/" + "T" * 24)
         self.assertEqual(sum(done), 9)
+
+    def test_time_zone(self) -> None:
+        """The end is told in the operator's time zone, with its name, winter and summer."""
+        link = "https://example.com/i/"
+        for zone, month, shown in (
+            ("Europe/Berlin", 1, "13:00 CET"),
+            ("Europe/Berlin", 7, "14:00 CEST"),
+            ("America/Sao_Paulo", 7, "09:00 UTC-03:00"),
+            ("UTC", 7, "12:00 UTC"),
+        ):
+            domain = Domain(name="x.example", landing_url=link, time_zone=ZoneInfo(zone))
+            end = datetime(2026, month, 31, 12, tzinfo=UTC)
+            made = [(make_invite(expires_at=end), "T" * 24)]
+            text = page.page(domain, made, lambda _done: None, page.Words("de"))
+            self.assertIn(f"2026, {shown}.", Document(text).cards[0][3])
+
+    def test_configured_zone(self) -> None:
+        """Each domain has the zone that the file names, and a wrong name is a mistake."""
+        text = self.config.read_text()
+        self.config.write_text(f"{text}time_zone: Asia/Tokyo\n")
+        self.assertIn(" JST.", self.create())
+        self.path.unlink()
+        for zone, says in (("Tokio", "did you mean Asia/Tokyo?"), ("berlin", "Europe/Berlin")):
+            self.config.write_text(f"{text}time_zone: {zone}\n")
+            self.assertMisused("invite", "list", says=f'"{zone}" is no time zone: did you mean')
+            self.assertMisused("invite", "list", says=says)
+        for zone in ("../../etc/passwd", "/etc/localtime", "''", "7", "Europe"):
+            self.config.write_text(f"{text}time_zone: {zone}\n")
+            self.assertMisused("invite", "list", says="time_zone: ")
+
+    def test_language(self) -> None:
+        """Cards are in the language that is asked for, with the operator's headline in it."""
+        headline = "{de: 'Komm zum Verein!', en: 'Join the club!'}"
+        web = f"{{external_url: 'https://example.com/', texts: {{headline: {headline}}}}}"
+        self.config.write_text(f"{self.config.read_text()}web: {web}\n")
+        self.make_account()
+        invitations = {
+            "de": "romeo lädt dich zu einem Konto bei",
+            "fr": "romeo vous invite",
+            "es": "romeo te invita",
+            "en": "romeo invites you",
+        }
+        for language, invitation in invitations.items():
+            text = self.create("--language", language, "--inviter", "romeo", "--uses", "2")
+            self.assertIn(f'<html lang="{language}">', text)
+            (card,) = Document(text).cards
+            german = "Komm zum Verein!"
+            self.assertEqual(card[0], german if language == "de" else "Join the club!")
+            self.assertTrue(card[1].startswith(invitation), card)
+            self.path.unlink()
+        nothing = ("invite", "create", "--page", str(self.path), "--language", "tlh")
+        self.assertMisused(*nothing, says="There are no texts in 'tlh', only in en, de, es, fr")
+        self.assertMisused("invite", "create", "--language", "de", says="--page FILE")
+
+    def test_region(self) -> None:
+        """A language may have a region, by which its dates and numbers are written."""
+        for tag, terms in (
+            ("de-AT", r"bis zu 1[\s.]000 Personen\. Gültig bis \d+\. \w+ \d{4}, \d\d:\d\d UTC"),
+            ("en-GB", r"up to 1,000 people\. Valid until \d+ \w+ \d{4}, \d\d:\d\d UTC"),
+            ("EN-us", r"up to 1,000 people\. Valid until \w+ \d+, \d{4}, \d+:\d\d\s[AP]M UTC"),
+        ):
+            text = self.create("--language", tag, "--uses", "1000", "--per-network", "9")
+            (card,) = Document(text).cards
+            self.assertRegex(card[3], terms)
+            self.assertIn(f'<html lang="{tag}">', text)
+            self.path.unlink()
+        for tag in ("", "de_AT", "de-QQ", "pt-BR", "e", '"><b>', "../de", "d" * 5000):
+            arguments = ("invite", "create", "--page", str(self.path), "--language", tag)
+            self.assertMisused(*arguments, says="There are no texts in ")
 
     def test_alone(self) -> None:
         """Whoever opens the page asks nobody for anything."""

@@ -189,10 +189,10 @@ class KeyTests(ConfigCase):
         (mistake,) = self.mistakes_with("zzz: {}")
         self.assertTrue(
             mistake.endswith(
-                "known here are site_name, admins, contact_addresses, registration_watchers, "
-                "welcome_message, tls, trusted_networks, c2s, policy, component, accounts, "
-                "web, domain, domains, data_dir, store, keep_addresses, keep_invites, "
-                "keep_names"
+                "known here are site_name, time_zone, admins, contact_addresses, "
+                "registration_watchers, welcome_message, tls, trusted_networks, c2s, policy, "
+                "component, accounts, web, domain, domains, data_dir, store, keep_addresses, "
+                "keep_invites, keep_names"
             )
         )
 

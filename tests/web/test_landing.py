@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from weakref import ref
+from zoneinfo import ZoneInfo
 
 from invitereg.config.webkeys import AppChoice
 from invitereg.model import Invite, Kind
@@ -123,6 +124,15 @@ class LinkTests(LandingCase):
         self.clock.advance(0.123456)
         page, _token = await self.landing()
         self.assertIn('<time datetime="2026-01-08T00:00:00+00:00">', page)
+
+    async def test_time_zone(self) -> None:
+        """Without a script, its end is told in the domain's time zone, which is named."""
+        zone = ZoneInfo("Asia/Tokyo")
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], time_zone=zone)
+        _invite, token = await self.invite()
+        for language, shown in (("de", "8. Januar 2026, 09:00 JST"), ("fr", "8 janvier 2026")):
+            page = await self.get(f"/invite/{token}?lang={language}")
+            self.assertIn(f'<time datetime="2026-01-08T00:00:00+00:00">{shown}', page.body)
 
     async def test_play_referrer(self) -> None:
         """Google Play is told the whole URI, percent-encoded, and hands it to the app."""
