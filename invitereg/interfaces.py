@@ -45,10 +45,7 @@ __all__ = [
     "LoginAttempt",
     "Query",
     "Redemption",
-    "RosterChange",
     "SessionEnd",
-    "Subscribing",
-    "Traces",
 ]
 
 
@@ -99,6 +96,8 @@ class IInviteStore(Interface):
     def redeem(redemption: Redemption) -> Deferred[None]: ...
 
     def reset(use: Use, credentials: Credentials) -> Deferred[None]: ...
+
+    def has_open_reset(domain: str, now: datetime) -> Deferred[bool]: ...
 
     def list_uses(domain: str, invite_id: str | None = None) -> Deferred[Sequence[Use]]: ...
 

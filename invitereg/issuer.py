@@ -33,7 +33,7 @@ from invitereg.newinvites import (
     require_free_choice,
     wish_of,
 )
-from invitereg.policy.authority import Authority, refuse_handling, refuse_opening
+from invitereg.policy.authority import Authority, refuse_handling, refuse_link, refuse_opening
 from invitereg.policy.counters import quota
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import decide_invite, default_expiry, is_admin
@@ -82,7 +82,7 @@ class Issuer:
             InvalidRequest: what is asked for makes no sense; the text says why.
             NotFound: the inviter has no account.
             InvalidUsername, UsernameTaken, UsernameReserved: the name that it would fix.
-            Refused: the policy does not let the requestor make it.
+            Refused: the policy lets nobody make it, or not the requestor.
         """
         return await self._create(await self._template(new), new.requestor, once)
 
@@ -139,7 +139,7 @@ class Issuer:
             uses_allowed=new.uses,
             per_network_allowed=new.per_network,
         )
-        self._require_opening(invite, Authority(new.source, resets=False))
+        self._require_new_link(invite, Authority(new.source, resets=False))
         if invite.username and await self._accounts.exists(new.domain, invite.username):
             raise UsernameTaken(f"The account {invite.username}@{new.domain} exists already.")
         return invite
@@ -170,7 +170,7 @@ class Issuer:
             expires_at=end_of(now, expiry),
             username=prepare_localpart(username),
         )
-        self._require_opening(invite, by)
+        self._require_new_link(invite, by)
         if not await self._accounts.recognise(domain, invite.username or ""):
             raise NotFound(f"There is no account {invite.username}@{domain}.")
         return await self._create(invite, once=once)
@@ -256,9 +256,9 @@ class Issuer:
 
         Raises:
             NotFound, InvalidRequest: see `store.invites.renew`.
-            MayNotReset, UsernameReserved: ``by`` may not, as the invite is what it is.
+            MayNotReset, UsernameReserved, RegistrationClosed: ``by`` may not.
         """
-        self._require_opening(await self._store.get_invite(domain, invite_id), by)
+        self._require_new_link(await self._store.get_invite(domain, invite_id), by)
         token = generate_token()
         invite = await self._store.renew_invite(
             domain, invite_id, token_digest(token), self.now(), by.source
@@ -277,7 +277,7 @@ class Issuer:
             MayNotReset, UsernameReserved: ``by`` may not, as the invite is what it is.
         """
         before = await self._store.get_invite(domain, invite_id)
-        self._require_opening(before, by)
+        self._require(refuse_opening(self.domains[domain].policy, before, by), before, by)
         require_changes(before, changes)
         invite = await self._store.edit_invite(
             domain, invite_id, changes, self.now(), by.source
@@ -297,10 +297,9 @@ class Issuer:
         self._log_done("revoked", invite, by.source)
         return invite
 
-    def _require_opening(self, invite: Invite, by: Authority) -> None:
+    def _require_new_link(self, invite: Invite, by: Authority) -> None:
         # What is judged of an invite never changes, so it may be read before the change.
-        policy = self.domains[invite.domain].policy
-        self._require(refuse_opening(policy, invite, by), invite, by)
+        self._require(refuse_link(self.domains[invite.domain].policy, invite, by), invite, by)
 
     def _require(self, refusal: Refused | None, invite: Invite, by: Authority) -> None:
         if refusal is None:

@@ -40,6 +40,11 @@ class Kind(StrEnum):
     ACCOUNT_AND_CONTACT = "account-and-contact"
     RESET = "reset"
 
+    @property
+    def registers(self) -> bool:
+        """Whether an account can be made with it."""
+        return self in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
+
 
 class Status(StrEnum):
     """Where an invite is in its life; exactly one holds at any time."""
@@ -214,7 +219,7 @@ class Use:
     @property
     def registers(self) -> bool:
         """Whether it made an account: it is neither a reset nor a contact."""
-        return self.kind in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
+        return self.kind.registers
 
 
 def generate_token() -> str:

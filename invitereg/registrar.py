@@ -102,6 +102,10 @@ class Registrar:
         if decision.refusal is not None:
             raise decision.refusal
 
+    async def has_open_reset(self, domain: str) -> bool:
+        """Return whether some account's password can be set by a token now."""
+        return await self._store.has_open_reset(domain, self._now())
+
     async def _grant(self, request: Request, token: str) -> Grant:
         domain, address = request.domain, request.address
         digest = token_digest(token)

@@ -30,7 +30,7 @@ from invitereg.model import Invite, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, use_object
 from invitereg.policy.authority import COMMAND_LINE, OPERATOR
-from invitereg.policy.values import Limit
+from invitereg.policy.values import Limit, Policy
 
 ALL = "all"
 
@@ -99,7 +99,10 @@ def create(
         with revoked_if_unseen(desk) as made:
             made.append(desk.run(desk.issuer.create(new)))
             print_issued(desk, *made[0], as_json, qr)
-    _warn_of_one_network(desk.domain(new.domain).policy.limits.shared_invite, new)
+    policy = desk.domain(new.domain).policy
+    if new.registration:
+        _warn_if_closed(policy, new.domain)
+    _warn_of_one_network(policy.limits.shared_invite, new)
 
 
 def _create_many(
@@ -158,6 +161,16 @@ def _new_invite(
         groups=tuple(dict.fromkeys(group)),
         note=note,
     )
+
+
+def _warn_if_closed(policy: Policy, domain: str) -> None:
+    """Say that a link to register is good for nobody, as long as nobody may register."""
+    if not policy.allow_registration:
+        say(
+            f"warning: registration is closed at {domain} (policy.allow_registration is "
+            "false): nobody can register with it until you open it.",
+            err=True,
+        )
 
 
 def _warn_of_one_network(limit: Limit, new: NewInvite) -> None:
@@ -282,6 +295,8 @@ def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: boo
 
     def show(invite: Invite, token: str) -> None:
         print_issued(desk, invite, token, as_json, qr)
+        if invite.kind.registers:
+            _warn_if_closed(desk.domain(name).policy, name)
 
     renew_shown(desk, name, invite_id, show)
 

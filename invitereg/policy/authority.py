@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from invitereg.errors import MayNotReset, Refused, UsernameReserved
+from invitereg.errors import MayNotReset, Refused, RegistrationClosed, UsernameReserved
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Domain, Policy
 
@@ -55,6 +55,18 @@ def refuse_opening(policy: Policy, invite: Invite, by: Authority) -> Refused | N
     Whoever gives it a token, or a longer life, can let somebody in by it.
     """
     return refuse_handling(invite, by) or refuse_admins_name(policy, invite, by.source)
+
+
+def refuse_link(policy: Policy, invite: Invite, by: Authority) -> Refused | None:
+    """Return why ``by`` may make no link for an invite; None if they may.
+
+    While registration is closed, a link to register would open nothing. The operator, who is
+    told, may prepare some for later; who reads the answers of a program, nobody knows.
+    """
+    closed = not policy.allow_registration and by.source != COMMAND_LINE
+    if closed and invite.kind.registers:
+        return RegistrationClosed()
+    return refuse_opening(policy, invite, by)
 
 
 def refuse_admins_name(policy: Policy, invite: Invite, source: str) -> Refused | None:

@@ -22,10 +22,10 @@ _columns = [column for column in invites.c if column.name not in ("seq", "digest
 _THIS = (invites.c.domain == bindparam("of_domain")) & (invites.c.id == bindparam("of_id"))
 _USES_LEFT = or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed)
 _EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
-_UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
+UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
 OPEN = invites.c.revoked_at.is_(None) & _USES_LEFT
 """An invite that nobody has revoked and that has uses left."""
-_EDITABLE = OPEN & ((invites.c.kind != Kind.RESET) | _UNEXPIRED)
+_EDITABLE = OPEN & ((invites.c.kind != Kind.RESET) | UNEXPIRED)
 UNDECIDED = exists().where(
     leases.c.domain == invites.c.domain,
     leases.c.redemption["use"]["invite_id"].as_string() == invites.c.id,
@@ -35,7 +35,7 @@ REVOCABLE = OPEN | (invites.c.revoked_at.is_(None) & UNDECIDED)
 """An invite that is open, or may be again."""
 
 _STATUS: dict[Status, ColumnElement[bool]] = {
-    Status.PENDING: OPEN & _UNEXPIRED,
+    Status.PENDING: OPEN & UNEXPIRED,
     Status.USED: invites.c.revoked_at.is_(None) & not_(_USES_LEFT),
     Status.EXPIRED: OPEN & _EXPIRED,
     Status.REVOKED: invites.c.revoked_at.is_not(None),
@@ -60,7 +60,7 @@ _REVOKE = (
 )
 _RENEW = (
     update(invites)
-    .where(_THIS, OPEN, _UNEXPIRED)
+    .where(_THIS, OPEN, UNEXPIRED)
     .values(digest=bindparam("new_digest"), source=bindparam("new_source"))
     .returning(*_columns)
 )

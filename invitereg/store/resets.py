@@ -1,15 +1,15 @@
-"""Ends the links that set an account's password.
+"""Finds and ends the links that set an account's password.
 
 Every function takes a connection within a transaction.
 """
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.model import Kind
-from invitereg.store.invites import REVOCABLE
+from invitereg.store.invites import OPEN, REVOCABLE, UNEXPIRED
 from invitereg.store.tables import Time, invites
 
 # Expired ones too: they must not open the account that has the name later.
@@ -23,6 +23,20 @@ _REVOKE = (
     )
     .values(revoked_at=bindparam("now", type_=Time))
 )
+_HAS_OPEN = select(
+    exists().where(
+        invites.c.domain == bindparam("of_domain"),
+        invites.c.username.is_not(None),  # always so: by this their index is used
+        invites.c.kind == Kind.RESET,
+        OPEN,
+        UNEXPIRED,
+    )
+)
+
+
+def has_open(connection: Connection, domain: str, now: datetime) -> bool:
+    """Return whether some account of a domain has a reset that can be used now."""
+    return bool(connection.scalar(_HAS_OPEN, {"of_domain": domain, "now": now}))
 
 
 def end_resets(connection: Connection, domain: str, username: str, now: datetime) -> int:

@@ -83,6 +83,7 @@ class Store:
     revoke_source = write(revoking.revoke_source)
     redeem = write(redeeming.redeem)
     reset = write(redeeming.reset)
+    has_open_reset = read(resets.has_open)
     list_uses = read(redeeming.list_uses)
     forget_addresses = write(redeeming.forget_addresses)
     list_domains = read(purging.list_domains)

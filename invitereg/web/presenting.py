@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from invitereg.config.apps import App, StoreButton
 from invitereg.links import app_uri
-from invitereg.model import Invite, Kind
+from invitereg.model import Invite
 from invitereg.policy.values import Domain
 from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings
@@ -74,7 +74,7 @@ class Opened:
     @property
     def registers(self) -> bool:
         """Whether an account can be made with it."""
-        return self.invite.kind in (Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT)
+        return self.invite.kind.registers
 
     @property
     def code(self) -> Markup:

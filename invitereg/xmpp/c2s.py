@@ -22,6 +22,7 @@ from wokkel.ping import PingHandler
 from invitereg._version import __version__
 from invitereg.domain.embedded import EmbeddedDomain
 from invitereg.domain.sessions import Session
+from invitereg.errors import Refused
 from invitereg.fairness import TimeBudgets
 from invitereg.interfaces import IAccounts
 from invitereg.jobs import Client
@@ -29,13 +30,14 @@ from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
-from invitereg.xmpp import bind, preauth, register, roster, sasl, starttls
+from invitereg.xmpp import bind, roster, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
 from invitereg.xmpp.adhoc import AdHocCommands
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.commands import CommandsHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
+from invitereg.xmpp.gatewayfeatures import registration_features
 from invitereg.xmpp.gatewaystream import GatewayStream
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.outbox import UnreadLedger
@@ -133,7 +135,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         super().__init__()
         self._door = door
         self._first_phase = first_phase
-        self._features: dict[tuple[Phase, tuple[str, ...]], str] = {}
+        self._features: dict[tuple[Phase, tuple[str, ...], bool], str] = {}
         self.addBootstrap(STREAM_CONNECTED_EVENT, self._connected)
         self.reactor = door.reactor
         self.budgets = door.budgets
@@ -158,12 +160,27 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The server behind a domain, if there is one."""
         return self._door.behind.get(domain)
 
-    def features(self, phase: Phase, domain: str) -> str:
-        """Return the stream features of a phase at a domain, serialized."""
-        mechanisms = tuple(self._door.mechanisms(domain))
-        if (phase, mechanisms) not in self._features:
-            self._features[phase, mechanisms] = _features(phase, mechanisms)
-        return self._features[phase, mechanisms]
+    async def greet(self, stream: ClientStream) -> None:
+        """Answer the header of a stream with ours, and with the features of its phase."""
+        phase, domain = stream.phase, stream.domain
+        registers = phase is Phase.SECURED and await self.registers(domain)
+        key = phase, tuple(self._door.mechanisms(domain.name)), registers
+        if key not in self._features:
+            self._features[key] = _features(*key)
+        stream.sendHeader()
+        stream.send(self._features[key])
+
+    async def registers(self, domain: Domain) -> bool:
+        """Return whether ``iq-register`` is announced: also where only resets are open.
+
+        Some apps look for it before they send the token of a reset.
+        """
+        if domain.policy.allow_registration:
+            return True
+        try:
+            return await self._door.registrar.has_open_reset(domain.name)
+        except Refused:
+            return True  # Nobody knows; what the client asks for then, gets its own answer.
 
     @property
     def router(self) -> Router:
@@ -239,13 +256,13 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         handlers.lost(reason)
 
 
-def _features(phase: Phase, mechanisms: Sequence[str]) -> str:
+def _features(phase: Phase, mechanisms: Sequence[str], registers: bool) -> str:
     features = domish.Element((NS_STREAMS, "features"))
     if phase is Phase.CLEAR:
         features.addChild(starttls.stream_feature())
     elif phase is Phase.SECURED:
-        offered = [sasl.stream_feature(mechanisms), register.stream_feature()]
-        for element in (*offered, *preauth.stream_features()):
+        features.addChild(sasl.stream_feature(mechanisms))
+        for element in registration_features(registers=registers):
             features.addChild(element)
     elif phase is Phase.AUTHENTICATED:
         for element in (*bind.stream_features(), roster.stream_feature()):

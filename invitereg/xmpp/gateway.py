@@ -5,7 +5,6 @@ not about registration, bytes go both ways as they come. What the server says is
 meanwhile, until a login has succeeded: so long the stream is a stranger's.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -17,7 +16,11 @@ from zope.interface import implementer
 from invitereg.xmpp import preauth, register
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.deadlines import SECONDS
-from invitereg.xmpp.gatewayfeatures import announces_registration, offered_features
+from invitereg.xmpp.gatewayfeatures import (
+    announces_registration,
+    offered_features,
+    registration_features,
+)
 from invitereg.xmpp.hangup import hang_up
 from invitereg.xmpp.loginwatch import Login, LoginWatch
 from invitereg.xmpp.phases import NS_CLIENT
@@ -38,11 +41,6 @@ def is_about_registration(element: domish.Element) -> bool:
         return False
     (payload,) = element.elements()
     return (payload.uri, payload.name) in _OURS
-
-
-def own_features() -> Sequence[domish.Element]:
-    """What we offer beside the server's features (XEP-0077 §8, XEP-0445 §3)."""
-    return [register.stream_feature(), *preauth.stream_features()]
 
 
 class HeaderRefused(Exception):
@@ -95,7 +93,9 @@ class Gateway:
             HeaderRefused: it is the client's fault.
         """
         opened = await self._connect()
-        features = offered_features(opened.features, own_features())
+        registers = await self._client.factory.registers(self._client.domain)
+        own = registration_features(registers=registers)
+        features = offered_features(opened.features, own)
         self._client.transport.write(opened.header + features)
 
     async def reopen(self) -> None:

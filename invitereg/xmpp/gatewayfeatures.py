@@ -1,9 +1,10 @@
 """What a client is offered of what the server behind offers (RFC 6120 §4.3.2)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from twisted.words.xish import domish
 
+from invitereg.xmpp import preauth, register
 from invitereg.xmpp.phases import NS_XMPP_SASL, NS_XMPP_TLS
 from invitereg.xmpp.preauth import NS_IBR_TOKEN, NS_LEGACY_INVITE
 from invitereg.xmpp.register import NS_REGISTER_FEATURE
@@ -39,6 +40,16 @@ def offered_features(features: domish.Element, own: Iterable[domish.Element]) ->
     for element in own:
         features.addChild(element)
     return in_bytes(features)
+
+
+def registration_features(*, registers: bool) -> Sequence[domish.Element]:
+    """Return what we offer ourselves (XEP-0445 §3, XEP-0077 §8).
+
+    Args:
+        registers: whether anything can be done by ``jabber:iq:register`` at all.
+    """
+    tokens = preauth.stream_features()
+    return [register.stream_feature(), *tokens] if registers else tokens
 
 
 def announces_registration(features: domish.Element) -> bool:

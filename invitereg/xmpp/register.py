@@ -11,7 +11,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
 
-from invitereg.errors import Refused
+from invitereg.errors import Refused, RegistrationClosed
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
@@ -73,9 +73,14 @@ class RegistrationForm:
 
         Who needs an invite and has none is sent to the site, where there is one: it says
         where invites come from, and a form that is refused in the end does not.
+
+        Raises:
+            RegistrationClosed: nobody may register at all.
         """
         if invite is not None and invite.kind is Kind.RESET:
             return cls("Choose a new password.", {}, invite.username)
+        if not domain.policy.allow_registration:
+            raise RegistrationClosed
         needed = invite is None and domain.policy.registration_invite_only
         if needed and domain.web_url and domain.web_url.startswith("https:"):
             return cls(_BY_INVITATION, {}, redirect=domain.web_url)
@@ -91,7 +96,7 @@ class RegistrationForm:
             return query
         fields = {"username": True, "password": True, **self.fields}
         for name in fields:
-            query.addElement(name)
+            query.addElement(name, content=self._value(name))
         form = Form("form", instructions=[self.instructions], formNamespace=NS_REGISTER)
         for name, required in fields.items():
             form.addField(self._form_field(name, required))
@@ -100,8 +105,10 @@ class RegistrationForm:
 
     def _form_field(self, name: str, required: bool) -> Field:
         kind = "text-private" if name == "password" else "text-single"
-        value = self.username if name == "username" else None
-        return Field(kind, name, value, label=FIELD_LABELS[name], required=required)
+        return Field(kind, name, self._value(name), label=FIELD_LABELS[name], required=required)
+
+    def _value(self, name: str) -> str | None:
+        return self.username if name == "username" else None
 
 
 @dataclass(frozen=True, slots=True)

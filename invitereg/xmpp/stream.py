@@ -227,8 +227,8 @@ class ClientStream(XmlStream):
         self._answer_header()
 
     def _answer_header(self) -> None:
-        self.sendHeader()
-        self.send(self.factory.features(self.phase, self.domain.name))
+        with on_behalf_of(self.factory.client(self.address)):
+            self.hold(Deferred.fromCoroutine(self.factory.greet(self)))
 
     def sendHeader(self) -> None:
         """Open our direction of the stream (RFC 6120 §4.7)."""

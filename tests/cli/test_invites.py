@@ -1,5 +1,6 @@
 """`invitereg invite …` and `invitereg reset …`."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,36 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def moment(text: str) -> datetime:
     assert TIME.fullmatch(text), text
     return datetime.fromisoformat(text)
+
+
+class ClosedTests(CommandCase):
+    """Invites that are made while nobody may register."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        closed = "policy: {allow_registration: false, "
+        self.config.write_text(self.config.read_text().replace("policy: {", closed))
+
+    def test_warning(self) -> None:
+        """The operator may prepare invites, and is told that they open nothing now."""
+        single = self.call("invite", "create", "--json")
+        made = json.loads(single.stdout)["id"]
+        for told in (
+            single,
+            self.call("invite", "renew", made),
+            self.call("invite", "create", "--count", "2"),
+            self.call("invite", "create", "--page", str(self.folder / "page.html")),
+        ):
+            self.assertEqual((told.exit_code, told.stderr.count("\n")), (0, 1), told.output)
+            self.assertIn("warning: registration is closed at example.com", told.stderr)
+            self.assertIn("policy.allow_registration", told.stderr)
+
+    def test_no_warning(self) -> None:
+        """Nothing is said of links that are good for something."""
+        self.make_account()
+        contact = ("invite", "create", "--inviter", "romeo", "--no-registration")
+        for made in (self.object(*contact), self.object("reset", "create", "romeo")):
+            self.object("invite", "renew", made["id"])
 
 
 class EventTests(CommandCase):

@@ -444,6 +444,19 @@ class ClosedTests(LandingCase):
         await self.landing(inviter="romeo", contact=True, registration=False)
 
 
+class ClosedHomeTests(WebCase):
+    policy = Policy(allow_registration=False, registration_invite_only=False)
+
+    async def test_home(self) -> None:
+        """Nobody is led to a form that would be refused; who finds it reads why."""
+        page = await self.get("/")
+        self.assertIn("No new accounts are made here at present.", page.body)
+        self.assertNotIn("/register", page.body)
+        form = await self.get("/register")
+        self.assertEqual(form.code, 403)
+        self.assertIn("No new accounts are made here at present.", form.body)
+
+
 class HomeTests(WebCase):
     async def test_by_invitation(self) -> None:
         """Who comes without an invitation reads where they come from."""

@@ -14,6 +14,7 @@ from wokkel.generic import VersionHandler, parseXml
 from invitereg import behind
 from invitereg.errors import Throttled
 from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
+from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import NS_COMMANDS
@@ -147,6 +148,22 @@ class ComponentDoorTests(ComponentCase):
         self.assertEqual(self.register("nurse"), "forbidden")
         [use] = self.successResultOf(self.store.list_uses(DOMAIN))
         self.assertEqual((use.door, use.address), ("component", None))
+
+    def test_closed(self):
+        """Where nobody may register, neither the form is shown nor sent, but for a reset."""
+        self.account("romeo")
+        _invite, token = self.invite()
+        self.preauth(token)
+        domain = self.registrar.domains[DOMAIN]
+        closed = replace(domain, policy=replace(domain.policy, allow_registration=False))
+        self.registrar.domains[DOMAIN] = closed
+        for ask in (self.form, lambda: self.register("juliet"), lambda: self.preauth(token)):
+            self.assertEqual(ask(), "not-allowed")
+            self.assertIn("This server takes no new accounts.", self.answer.toXml())
+        _reset, token = self.done(self.issuer.create_reset(DOMAIN, "romeo", OPERATOR))
+        self.assertEqual(self.preauth(token), "result")
+        self.assertEqual(self.form(), "result")
+        self.assertEqual(self.register("romeo"), "result")
 
     def test_doubled(self):
         """What is said twice is not done."""

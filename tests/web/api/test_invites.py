@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from invitereg.model import Kind, token_digest
-from invitereg.policy.values import UsernameRules
+from invitereg.policy.values import Policy, UsernameRules
 from invitereg.testing import START
 from tests.web.api.case import ApiCase
 from tests.web.door import DOMAIN, EXTERNAL
@@ -362,3 +362,27 @@ class RepeatTests(ApiCase):
         self.assertNotIn(b"secret-name", stored)
         self.assertEqual(START, self.now())
         self.assertIsNone(await self.store.find_key(token_digest("x")))
+
+
+class ClosedTests(ApiCase):
+    policy = Policy(allow_registration=False)
+
+    async def test_closed(self):
+        """A key gets no link to register that would open nothing, nor a new one for an old."""
+        await self.account("juliet")
+        invite, _token = await self.invite()
+        for path in ("/invites", f"/invites/{invite.id}/renew"):
+            refused = await self.call("POST", path, {}, status=403)
+            self.assertProblem(refused, "registration-closed", "takes no new accounts")
+        prosody = await self.get(f"/invites_api?key={self.secret}")
+        self.assertEqual(prosody.code, 403)
+        self.assertEqual(await self.ids(), [invite.id])
+
+    async def test_others(self):
+        """Contacts and resets are made as ever; and old invites are edited and revoked."""
+        await self.account("juliet")
+        invite, _token = await self.invite()
+        await self.made(kind="contact", inviter="juliet")
+        await self.call("POST", "/resets", {"username": "juliet"}, status=201)
+        await self.call("PATCH", f"/invites/{invite.id}", {"note": "x"}, status=200)
+        await self.call("POST", f"/invites/{invite.id}/revoke", status=200)

@@ -1,0 +1,140 @@
+"""Where no new accounts are taken, and only passwords are set by tokens (contract, point 1)."""
+
+from datetime import timedelta
+from unittest import mock
+
+from twisted.internet.defer import fail
+
+from invitereg.errors import Unavailable
+from invitereg.model import Kind
+from invitereg.xmpp.phases import Phase
+from tests.xmpp.door import DoorTestCase, Listener
+from tests.xmpp.gatewaydoor import FEATURES, SERVER_HEADER, GatewayListener
+from tests.xmpp.messages import (
+    GET,
+    NS_SASL,
+    STARTTLS,
+    TOKEN,
+    children,
+    error_of,
+    form_fields,
+    form_registration,
+    header,
+    preauth,
+    registration,
+)
+
+IQ_REGISTER = ("http://jabber.org/features/iq-register", "register")
+TOKENS = {("urn:xmpp:ibr-token:0", "register"), ("urn:xmpp:invite", "register")}
+CLOSED = ("cancel", "not-allowed", "This server takes no new accounts.")
+
+
+class ClosedTests(DoorTestCase):
+    def setUp(self):
+        self.listener = Listener(policy={"allow_registration": False})
+        self.listener.add_account()
+
+    def offered(self, listener=None):
+        """What a stream offers after TLS, the mechanisms apart."""
+        features = (listener or self.listener).connect().open()
+        found = {(child.uri, child.name) for child in features.elements()}
+        self.assertIn((NS_SASL, "mechanisms"), found)
+        return found - {(NS_SASL, "mechanisms")}
+
+    def test_point_01_closed(self):
+        """Registration is not announced, but what a token can do always is."""
+        self.listener.add_invite()
+        self.assertEqual(self.offered(), TOKENS)
+
+    def test_point_01_open_reset(self):
+        """While a password can be set by a token it is, for the apps that look for it first."""
+        reset = self.listener.add_reset()
+        self.assertEqual(self.offered(), {IQ_REGISTER, *TOKENS})
+        self.listener.revoke(reset)
+        self.assertEqual(self.offered(), TOKENS)
+
+    def test_point_01_over(self):
+        """A reset that is used up or has expired announces nothing."""
+        self.listener.add_reset()
+        self.listener.preauthorised().ask(registration())
+        self.assertEqual(self.offered(), TOKENS)
+        end = self.listener.now() + timedelta(hours=1)
+        token = "Another"
+        self.listener.add_invite(token, kind=Kind.RESET, username="juliet", expires_at=end)
+        self.assertEqual(self.offered(), {IQ_REGISTER, *TOKENS})
+        self.listener.wait(hours=1)
+        self.assertEqual(self.offered(), TOKENS)
+
+    def test_point_01_after_starttls(self):
+        """The same after STARTTLS as with direct TLS; pipelined requests are kept in order."""
+        client = self.listener.connect(Phase.CLEAR)
+        client.send(header() + STARTTLS)
+        client.receive()
+        client.finish_handshake()
+        features = client.open()
+        found = {(child.uri, child.name) for child in features.elements()}
+        self.assertEqual(found & {IQ_REGISTER, *TOKENS}, TOKENS)
+        client = self.listener.connect()
+        client.send(header() + GET)
+        self.assertEqual([one.name for one in client.receive()], ["features", "iq"])
+
+    def test_store_fails(self):
+        """Nobody is kept out by a store that does not answer."""
+        failing = mock.Mock(return_value=fail(Unavailable("e1")))
+        with mock.patch.object(self.listener.store, "has_open_reset", failing):
+            self.assertEqual(self.offered(), {IQ_REGISTER, *TOKENS})
+
+    def test_open_asks_nothing(self):
+        """An open domain's streams cost no look into the store."""
+        listener = Listener()
+        with mock.patch.object(listener.store, "has_open_reset") as asked:
+            self.assertEqual(self.offered(listener), {IQ_REGISTER, *TOKENS})
+        asked.assert_not_called()
+
+    def test_refused(self):
+        """Get and set say that it is closed, with an invite or an open reset, or not."""
+        self.listener.add_reset(token="OfJuliet")
+        self.listener.add_invite()
+        client = self.listener.opened()
+        for request in (GET, registration("romeo"), form_registration(username="romeo")):
+            self.assertEqual(error_of(client.ask(request)), CLOSED)
+        self.assertEqual(error_of(client.ask(preauth(TOKEN))), CLOSED)
+        for request in (GET, registration("romeo")):
+            self.assertEqual(error_of(client.ask(request)), CLOSED)
+        self.assertIsNone(self.listener.account("romeo"))
+
+    def test_closed_after_preauth(self):
+        """Who was let in before it was closed is refused, too."""
+        listener = Listener()
+        listener.add_invite()
+        client = listener.preauthorised()
+        listener.domains.update(self.listener.domains)
+        for request in (GET, registration()):
+            self.assertEqual(error_of(client.ask(request)), CLOSED)
+
+    def test_reset(self):
+        """With a reset's token the form is shown, and the password set."""
+        self.listener.add_reset()
+        client = self.listener.preauthorised()
+        query = client.ask(GET).query
+        self.assertEqual(children(query)[:3], ["instructions", "username", "password"])
+        self.assertEqual(str(query.username), "juliet")
+        self.assertIn(("username", "text-single", "juliet", True), form_fields(query))
+        self.assertResult(client.ask(registration()))
+
+
+class ClosedGatewayTests(DoorTestCase):
+    def test_features(self):
+        """In front of a server it is the same: its features, and ours beside them."""
+        listener = GatewayListener(policy={"allow_registration": False})
+        listener.add_account()
+        listener.checked()
+        for expected in (TOKENS, {IQ_REGISTER, *TOKENS}):
+            client = listener.connect()
+            client.send(header())
+            listener.accept().say(SERVER_HEADER, FEATURES)
+            (features,) = client.receive()
+            found = {(child.uri, child.name) for child in features.elements()}
+            self.assertEqual(found - {(NS_SASL, "mechanisms")}, expected)
+            if expected is TOKENS:
+                listener.add_reset()
