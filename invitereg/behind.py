@@ -20,10 +20,10 @@ from invitereg.accounts.httpapi import Access
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
-from invitereg.config.backendkeys import Accounts, Component, secret_in
+from invitereg.config.backendkeys import Component, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.interfaces import IStore
-from invitereg.policy.values import Domain
+from invitereg.policy.values import Domain, Network
 from invitereg.registrar import Registrar
 from invitereg.server import IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
@@ -81,17 +81,20 @@ class ServersBehind:
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         for domain, backend in backends.items():
             if backend.component is not None:
-                self._add_component(domain, backend.component)
-            server = self._server(domain, backend.accounts)
+                self._add_component(domain, backend.component, backend.trusted)
+            server = self._server(domain, backend)
             if server is not None:
-                check = _password_check(domain, upstreams.get(domain), reactor, work)
+                upstream = upstreams.get(domain)
+                check = _password_check(domain, upstream, backend.trusted, reactor, work)
                 self._add_accounts(RemoteAccounts(server, store, reactor, now, check), node)
 
-    def _add_component(self, domain: str, keys: Component) -> None:
+    def _add_component(
+        self, domain: str, keys: Component, trusted: tuple[Network, ...]
+    ) -> None:
         secret = _secret(keys.secret_file, f"component of {domain}")
         self._register_from[domain] = keys.register_from
         self.components[domain] = ComponentStream(
-            self._reactor, keys.connect, keys.jid, secret, domain
+            self._reactor, keys.connect, keys.jid, secret, domain, trusted
         )
 
     def _add_accounts(self, accounts: RemoteAccounts, node: str) -> None:
@@ -111,9 +114,10 @@ class ServersBehind:
             checks.ping = HostPing(component, domain, answered, self._reactor.seconds)
         return checks
 
-    def _server(self, domain: str, keys: Accounts) -> IServer | None:
+    def _server(self, domain: str, configured: Backend) -> IServer | None:
+        keys = configured.accounts
         if keys.backend == "ejabberd":
-            api = Ejabberd(domain, _access(domain, keys), self._reactor)
+            api = Ejabberd(domain, _access(domain, configured), self._reactor)
             self._apis.append(api)
             return api
         if keys.backend == "xmpp":
@@ -188,14 +192,15 @@ class ServersBehind:
         return DeferredList(closing, consumeErrors=True)
 
 
-def _access(domain: str, keys: Accounts) -> Access:
-    where = f"accounts of {domain}"
+def _access(domain: str, configured: Backend) -> Access:
+    keys, where = configured.accounts, f"accounts of {domain}"
     return Access(
         url=keys.url,
         user=keys.user or None,
         password=_secret(keys.password_file, where) if keys.password_file else None,
         token=_secret(keys.token_file, where) if keys.token_file else None,
         ca=keys.ca,
+        trusted=configured.trusted,
     )
 
 
@@ -207,17 +212,21 @@ def _secret(path: Path, where: str) -> str:
 
 
 def _password_check(
-    domain: str, keys: UpstreamKeys | None, reactor: Any, work: Any
+    domain: str,
+    keys: UpstreamKeys | None,
+    trusted: tuple[Network, ...],
+    reactor: Any,
+    work: Any,
 ) -> Callable[[str, str], Deferred[bool]]:
     """What tells whether a password is right, by a login where clients log in."""
     if keys is None:
         return partial(_unchecked, domain)
-    upstream = upstream_of(domain, keys)
+    upstream = upstream_of(domain, keys, trusted)
 
     def open_stream(header: bytes) -> ServerStream:
         return ServerStream(upstream, header, reactor)
 
-    # What is not TLS has been found safe by the configuration's check.
+    # What is not TLS leads to this machine, or into a network that is trusted.
     return PasswordCheck(domain, open_stream, reactor, work, secured=True).check
 
 

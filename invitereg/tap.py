@@ -266,7 +266,7 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
-            behind=servers_behind(self._config.gateways, self._reactor),
+            behind=servers_behind(self._config, self._reactor),
         )
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:

@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "notices questions tree interfaces keys objects submissions newinvites leases server",
         "registrar issuer inviters userinvites logins tokens",
         "jobs",
-        "config store accounts threads selfsigned tls prosody",
+        "config store accounts threads selfsigned tls prosody trustedendpoint",
         "testing",
         "domain xmpp web",
         "upkeep notify connections proxied ports behind serverchecks",

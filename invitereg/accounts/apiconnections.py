@@ -14,6 +14,8 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from invitereg.accounts.apianswer import MAX_ROSTER_BYTES, TooMuch
+from invitereg.policy.values import Network, parse_address
+from invitereg.trustedendpoint import TrustedNameEndpoint
 
 MAX_RESPONSE_BYTES = 2 * MAX_ROSTER_BYTES
 """How much is read for one request, with headers, and with what divides a body into chunks."""
@@ -74,18 +76,34 @@ class Connections:
     At once, as ejabberd leaves a TLS connection open whose other end has said good-bye.
     """
 
-    def __init__(self, reactor: Any, policy: BrowserLikePolicyForHTTPS) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        policy: BrowserLikePolicyForHTTPS,
+        trusted: tuple[Network, ...] = (),
+    ) -> None:
+        """``trusted`` are networks in which a host may be that is reached in clear text."""
         self._reactor = reactor
         self._policy = policy
+        self._trusted = trusted
         self._open: WeakSet[BoundedConnection] = WeakSet()
 
     def endpointForURI(self, uri: URI) -> Any:
         """See IAgentEndpointFactory."""
         host = uri.host.decode("ascii")
-        endpoint: Any = HostnameEndpoint(self._reactor, host, uri.port, _CONNECT_SECONDS)
+
+        def at(host: str) -> IStreamClientEndpoint:
+            there: IStreamClientEndpoint = HostnameEndpoint(
+                self._reactor, host, uri.port, _CONNECT_SECONDS
+            )
+            return there
+
+        endpoint = at(host)
         if uri.scheme == b"https":
             creator = self._policy.creatorForNetloc(uri.host, uri.port)
             endpoint = wrapClientTLS(creator, endpoint)
+        elif parse_address(host) is None:
+            endpoint = TrustedNameEndpoint(self._reactor, host, self._trusted, at)
         return _BoundedEndpoint(endpoint, self._open)
 
     def abort(self) -> None:

@@ -40,6 +40,7 @@ from invitereg.accounts.apianswer import (
 )
 from invitereg.accounts.apiconnections import Connections
 from invitereg.logs import escaped
+from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 _KEPT_SECONDS = 30
@@ -56,6 +57,7 @@ class Access:
         token: an OAuth bearer token; with neither, it is our address that is trusted.
         ca: what is trusted to certify the server, in PEM form, in place of the system's
             authorities.
+        trusted: networks in which ``http:`` may lead to the host that is named.
     """
 
     url: str
@@ -63,6 +65,7 @@ class Access:
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     ca: Path | None = None
+    trusted: tuple[Network, ...] = ()
 
     def headers(self, domain: str) -> Headers:
         """Return the headers of every request about a domain."""
@@ -104,7 +107,7 @@ class HTTPAPI:
         self._access = access
         self._headers = access.headers(domain)
         self._policy = access.policy()
-        self._kept = Connections(reactor, self._policy)
+        self._kept = Connections(reactor, self._policy, access.trusted)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
         self._pool.cachedConnectionTimeout = _KEPT_SECONDS
@@ -143,7 +146,7 @@ class HTTPAPI:
             ServerUnreachable: it was not sent.
             OutcomeUnknown: it was sent, and there was no answer, or none that could be read.
         """
-        line = Connections(self._reactor, self._policy)
+        line = Connections(self._reactor, self._policy, self._access.trusted)
         client = self._client(line, HTTPConnectionPool(self._reactor, persistent=False))
         try:
             return await self._call(client, command, arguments, until)

@@ -1,7 +1,7 @@
 """Finds out what the servers behind do not let us do: by way of the service, or directly."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,7 @@ from invitereg.accounts.posted import PostedAccounts
 from invitereg.behind import ServersBehind
 from invitereg.cli.desk import Desk
 from invitereg.cli.serverlog import ServerLog
-from invitereg.config import load
-from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.config import Config, load
 from invitereg.errors import InvalidRequest
 from invitereg.leases import Task
 from invitereg.server import ServerFault
@@ -56,7 +55,7 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
             for text in doubts:
                 doubt(f"{domain}: {text}")
     if left or config.upstreams:
-        yield from _ask_directly(left, config.upstreams, doubt)
+        yield from _ask_directly(left, config, doubt)
     if any(one.accounts.backend == "ejabberd" for one in config.backends.values()):
         for text in log.complaints():
             doubt(text)
@@ -64,7 +63,7 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
 
 def _ask_directly(
     left: dict[str, Any],
-    upstreams: Mapping[str, UpstreamKeys],
+    config: Config,
     doubt: Callable[[str], None],
 ) -> Iterator[str]:
     """What is wrong with backends whose service does not run, and with servers behind."""
@@ -89,9 +88,10 @@ def _ask_directly(
             for text in await _doubts(checks):
                 doubt(f"{domain}: {text}")
         await behind.stop()
-        for domain, keys in upstreams.items():
+        for domain, keys in config.upstreams.items():
+            upstream = upstream_of(domain, keys, config.trusted_networks[domain])
             try:
-                await check_registration(upstream_of(domain, keys), reactor_)
+                await check_registration(upstream, reactor_)
             except UpstreamFailure as failure:
                 found.append(
                     f"{domain}: the server at {keys.connect} cannot be used: {failure}"

@@ -13,6 +13,7 @@ _FIXED_OF_DOMAINS = {
     "accounts": "accounts",
     "backends": "component",
     "upstreams": "c2s.upstream",
+    "trusted_networks": "trusted_networks",
 }
 Of = TypeVar("Of")
 

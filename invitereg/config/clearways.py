@@ -1,39 +1,63 @@
-"""What passwords cross in clear: this machine, or networks that are named as trusted."""
+"""Where passwords may go in clear: to this machine, or to networks that are trusted."""
 
+import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from invitereg.policy.values import Address, Network, parse_address
+
+_COLON = re.compile(r"(?<!\\):")
 
 
-def require_safe(text: str, host: str, networks: Iterable[IPv4Network | IPv6Network]) -> None:
-    """Raises ValueError unless what goes in clear to ``host`` is safe there.
+def require_safe(text: str, host: str, networks: Iterable[Network]) -> None:
+    """Raises ValueError unless what goes in clear to ``host`` may be safe there.
 
     Args:
         text: the key that names the host.
-        host: a name or an address; a name is looked up by whoever answers, so it is not safe.
+        host: an address; or a name, of which only the addresses are safe or not, and they are
+            judged at each connection (`invitereg.trustedendpoint`).
         networks: those that are trusted.
     """
-    try:
-        address = ip_address(host)
-    except ValueError:
-        if host == "localhost":
-            return
-        raise ValueError(
-            f"{text}: passwords would go in clear to {host}: write its address, and have that "
-            "in trusted_networks; or use TLS"
-        ) from None
-    if address.is_loopback or any(address in network for network in networks):
+    address, networks = parse_address(host), tuple(networks)
+    if address is None and (host == "localhost" or networks):
         return
-    raise ValueError(
-        f"{text}: passwords would go in clear to {host}: use TLS, or add the network to "
-        "trusted_networks"
+    if not is_trusted(address, networks):
+        network = "the network" if address is not None else "the network of its addresses"
+        raise ValueError(
+            f"{text}: passwords would go in clear to {host}: use TLS, or add {network} to "
+            "trusted_networks"
+        )
+
+
+def is_trusted(address: Address | None, networks: Iterable[Network]) -> bool:
+    """Return whether an address is this machine's, or lies in one of ``networks``."""
+    return address is not None and (
+        address.is_loopback or any(address in network for network in networks)
     )
 
 
 def host_of(endpoint: str) -> str:
     """Where a ``tcp:`` endpoint leads to; a colon in an IPv6 address has a backslash."""
-    parts = endpoint.replace(r"\:", "\0").split(":")[1:]
-    named = [part.removeprefix("host=") for part in parts if part.startswith("host=")]
-    return (named or parts or [""])[0].replace("\0", ":")
+    _kind, *parts = _COLON.split(endpoint)
+    if not parts:
+        return ""
+    return parts[_host_place(parts)].removeprefix("host=").replace(r"\:", ":")
+
+
+def with_host(endpoint: str, host: str) -> str:
+    """Return a ``tcp:`` endpoint that leads to another host, and is else the same."""
+    kind, *parts = _COLON.split(endpoint)
+    place = _host_place(parts)
+    key = "host=" if parts[place].startswith("host=") else ""
+    parts[place] = key + host.replace(":", r"\:")
+    return ":".join((kind, *parts))
+
+
+def _host_place(parts: list[str]) -> int:
+    """Return which of an endpoint's arguments has the host; one by its place goes first."""
+    by_place = [number for number, part in enumerate(parts) if "=" not in part]
+    named = [number for number, part in enumerate(parts) if part.startswith("host=")]
+    places = by_place if len(by_place) > 1 or not named else named
+    return places[0] if places else 0
 
 
 def given(value: object) -> object:

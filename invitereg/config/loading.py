@@ -1,7 +1,7 @@
 """From a file to what the service runs with."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -42,10 +42,16 @@ class WebListeners:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What is configured about a domain's server: who keeps the accounts, and a component."""
+    """What is configured about a domain's server: who keeps the accounts, and a component.
+
+    Attributes:
+        accounts, component: see there.
+        trusted: networks in which the server may be reached in clear text.
+    """
 
     accounts: Accounts
     component: Component | None
+    trusted: tuple[Network, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,11 @@ class Config:
     sites: Mapping[str, WebKeys]
     trusted_proxies: tuple[Network, ...]
     api_rate: Limit
+
+    @property
+    def trusted_networks(self) -> Mapping[str, tuple[Network, ...]]:
+        """The networks in which passwords may go in clear to the server behind each domain."""
+        return {name: backend.trusted for name, backend in self.backends.items()}
 
     @property
     def gateways(self) -> Mapping[str, UpstreamKeys]:
@@ -223,7 +234,7 @@ def _config(
         accounts=MappingProxyType({name: keys.accounts for name, keys in domains.items()}),
         backends=MappingProxyType(
             {
-                name: Backend(keys.accounts, keys.component)
+                name: Backend(keys.accounts, keys.component, keys.trusted_networks)
                 for name, keys in domains.items()
                 if not keys.accounts.embedded or keys.component is not None
             }

@@ -39,8 +39,11 @@ class UpstreamKeys(Section):
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
         """Raises ValueError if passwords would go in clear beyond ``networks``."""
-        if self.tls == "none" and not self.connect.startswith("unix:"):
-            require_safe("upstream: connect", host_of(self.connect), networks)
+        if self.tls != "none" or self.connect.startswith("unix:"):
+            return
+        if not self.connect.startswith("tcp:"):
+            raise ValueError("upstream: connect: must be tcp: or unix: where tls is none")
+        require_safe("upstream: connect", host_of(self.connect), networks)
 
 
 class DomainC2s(Section):

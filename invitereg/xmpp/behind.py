@@ -5,15 +5,16 @@ is handed over; so it is asked, before the first client and after every failure.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.xish import domish
 
+from invitereg.config import Config
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
+from invitereg.policy.values import Network
 from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
@@ -155,7 +156,7 @@ class Behind:
             )
 
 
-def upstream_of(domain: str, keys: UpstreamKeys) -> Upstream:
+def upstream_of(domain: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> Upstream:
     """How the server behind a domain is reached, as it is configured."""
     return Upstream(
         domain=domain,
@@ -163,9 +164,14 @@ def upstream_of(domain: str, keys: UpstreamKeys) -> Upstream:
         tls=keys.tls,
         ca=keys.ca,
         proxy_protocol=keys.proxy_protocol,
+        trusted=trusted,
     )
 
 
-def servers_behind(upstreams: Mapping[str, UpstreamKeys], reactor: Any) -> dict[str, Behind]:
-    """The server behind each domain that is configured to have one, by its name."""
-    return {name: Behind(upstream_of(name, keys), reactor) for name, keys in upstreams.items()}
+def servers_behind(config: Config, reactor: Any) -> dict[str, Behind]:
+    """The server to which each domain's clients are handed over, by the domain's name."""
+    trusted = config.trusted_networks
+    return {
+        name: Behind(upstream_of(name, keys, trusted[name]), reactor)
+        for name, keys in config.gateways.items()
+    }

@@ -7,7 +7,6 @@ import secrets
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.protocol import connectionDone
@@ -23,13 +22,15 @@ from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
 from invitereg.logs import FaultLog, named, quoted
+from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
+from invitereg.trustedendpoint import trusted_client
 from invitereg.xmpp.admission import Admission
 from invitereg.xmpp.componentparser import SkippingElementStream
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.quietclient import QuietClientService
-from invitereg.xmpp.routing import parse_jid
+from invitereg.xmpp.routing import is_same_jid
 from invitereg.xmpp.unreadable import UNREADABLE
 
 HANDSHAKE_SECONDS = 10.0
@@ -62,7 +63,15 @@ class ComponentStream(StreamManager):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, endpoint: str, jid: str, secret: str, domain: str) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: str,
+        jid: str,
+        secret: str,
+        domain: str,
+        trusted: tuple[Network, ...] = (),
+    ) -> None:
         """Connect to nothing yet.
 
         Args:
@@ -71,6 +80,7 @@ class ComponentStream(StreamManager):
             jid: the component's address.
             secret: what the server knows it by.
             domain: the one that it is for, which that server serves.
+            trusted: networks in which a host may be that is reached in clear text.
         """
         factory = componentFactory(jid, secret)
         factory.protocol = _Connection
@@ -88,7 +98,7 @@ class ComponentStream(StreamManager):
         # By the id of the request: who waits, and for whose answer.
         self._asked: dict[str, tuple[str, Deferred[domish.Element]]] = {}
         self._service = QuietClientService(
-            clientFromString(reactor, endpoint),
+            trusted_client(reactor, endpoint, trusted),
             factory,
             retryPolicy=self._pause,
             clock=reactor,
@@ -209,7 +219,7 @@ class ComponentStream(StreamManager):
     def _onIQResponse(self, iq: domish.Element) -> None:
         stanza_id = iq.getAttribute("id") or ""
         whom, asked = self._asked.get(stanza_id, ("", None))
-        if asked is None or not _is_of(iq.getAttribute("from") or whom, whom):
+        if asked is None or not is_same_jid(iq.getAttribute("from") or whom, whom):
             return
         del self._asked[stanza_id]
         iq.handled = True  # type: ignore[attr-defined]  # read by wokkel
@@ -299,14 +309,6 @@ class _Connection(XmlStream):
         EventDispatcher.__init__(self)
         self.authenticator.xmlstream = None
         self.initializers: list[Any] = []
-
-
-def _is_of(sender: str, whom: str) -> bool:
-    """Whether one address is the other, however it is spelt."""
-    try:
-        return bool(parse_jid(sender) == parse_jid(whom))
-    except ValueError:
-        return False
 
 
 def _error_in(iq: domish.Element) -> StanzaError:

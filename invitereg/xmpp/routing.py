@@ -35,6 +35,14 @@ def parse_jid(text: str) -> JID:
     return _remembered_jid(text) if len(text) <= REMEMBERED_CHARACTERS else _parse_jid(text)
 
 
+def is_same_jid(one: str, other: str) -> bool:
+    """Return whether two texts are one JID, however it is spelt."""
+    try:
+        return bool(parse_jid(one) == parse_jid(other))
+    except ValueError:
+        return False
+
+
 def _parse_jid(text: str) -> JID:
     bare, slash, resource = text.partition("/")
     localpart, at, domain = bare.rpartition("@")

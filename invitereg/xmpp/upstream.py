@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -95,7 +94,7 @@ class ServerStream(Protocol):
 
     def connect(self, reactor: Any) -> "Deferred[Opened]":
         """Begin; returns ``opened``, which may be cancelled to give up."""
-        connecting = clientFromString(reactor, self._upstream.connect).connect(_Only(self))
+        connecting = self._upstream.endpoint(reactor).connect(_Only(self))
         self.opened.addBoth(self._give_up, connecting)
         # Its result is ourselves, which Twisted's circles would keep.
         connecting.addCallbacks(_ignore, self._unreachable)

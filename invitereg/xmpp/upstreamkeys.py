@@ -7,8 +7,12 @@ from typing import Any, Literal
 
 from cryptography import x509
 from OpenSSL.crypto import X509
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
+from invitereg.policy.values import Network
+from invitereg.trustedendpoint import trusted_client
 from invitereg.xmpp.proxyheader import Version
 
 
@@ -22,6 +26,7 @@ class Upstream:
         tls: ``none`` is for a server on this machine.
         ca: what is trusted to certify it, in PEM form, in place of the system's authorities.
         proxy_protocol: how it is told the client's address.
+        trusted: networks in which it may be without TLS, besides this machine.
     """
 
     domain: str
@@ -29,6 +34,14 @@ class Upstream:
     tls: Literal["starttls", "direct", "none"] = "starttls"
     ca: Path | None = None
     proxy_protocol: Version = "off"
+    trusted: tuple[Network, ...] = ()
+
+    def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
+        """Return what connects to the server."""
+        if self.tls == "none":
+            return trusted_client(reactor, self.connect, self.trusted)
+        client: IStreamClientEndpoint = clientFromString(reactor, self.connect)
+        return client
 
     def tls_options(self) -> Any:
         """What a connection to the server is secured with.

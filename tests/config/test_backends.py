@@ -1,8 +1,10 @@
 """The keys about a server that keeps the accounts."""
 
 from invitereg.config import ConfigError, load
+from invitereg.config.changes import fixed_changes
 from tests.config.case import ConfigCase
 
+TRUSTED = "trusted_networks: [172.20.0.0/16]\n"
 COMPONENT = (
     "component: {connect: 'tcp:127.0.0.1:5347', "
     "jid: invites.example.com, secret_file: secret}\n"
@@ -74,6 +76,35 @@ class BackendTests(ConfigCase):
             self.loaded(f"domain: example.com\n{text}")
         api = "accounts: {backend: ejabberd, url: 'http://example.net/api'}"
         self.assertIn("passwords would go in clear to example.net", self.mistakes_with(api)[0])
+
+    def test_in_clear_to_a_name(self):
+        """A name is taken where networks are trusted; its addresses are judged later."""
+        for where in ("tcp:prosody:5347", "tcp:host=prosody:port=5347"):
+            text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
+            self.assert_mistake(
+                text,
+                "2: component: connect: passwords would go in clear to prosody: use TLS, or "
+                "add the network of its addresses to trusted_networks",
+            )
+            config = self.loaded(f"domain: example.com\n{text}{TRUSTED}")
+            [network] = config.trusted_networks["example.com"]
+            self.assertEqual(str(network), "172.20.0.0/16")
+        api = "accounts: {backend: ejabberd, url: 'http://ejabberd:5281/api'}\n"
+        self.loaded(f"domain: example.com\n{api}{TRUSTED}")
+
+    def test_changed_networks(self):
+        """Networks that are trusted from now on count after a restart, which is said."""
+        text = COMPONENT.replace("127.0.0.1", "prosody")
+        before = self.loaded(f"domain: example.com\n{text}{TRUSTED}")
+        after = self.loaded(f"domain: example.com\n{text}{TRUSTED.replace('16', '24')}")
+        changed = fixed_changes(before, after, ["example.com"])
+        self.assertEqual(changed, ["trusted_networks"])
+
+    def test_host_by_its_place(self):
+        """Of two hosts in an endpoint the one counts that Twisted connects to."""
+        text = COMPONENT.replace("tcp:127.0.0.1:5347", "tcp:192.0.2.1:5347:host=127.0.0.1")
+        [mistake] = self.mistakes_with(text)
+        self.assertIn("in clear to 192.0.2.1", mistake)
 
     def test_no_endpoint(self):
         """What leads nowhere is told."""

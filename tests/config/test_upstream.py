@@ -71,6 +71,9 @@ class UpstreamTests(ConfigCase):
         named = self.upstream("{connect: 'tcp:xmpp.lan:1', tls: none}")
         self.assertIn("in clear to xmpp.lan", self.only_mistake(named))
         self.loaded("trusted_networks: [10.1.0.0/16]" + remote)
+        self.loaded("trusted_networks: [10.1.0.0/16]" + named)
+        odd = self.upstream("{connect: 'UNIX:/run/x', tls: none}")
+        self.assertIn("must be tcp: or unix:", self.only_mistake(odd))
         self.loaded(remote.replace("none", "starttls"))
 
     def test_mistakes(self) -> None:

@@ -1,0 +1,135 @@
+"""Endpoints for what goes in clear text: to this machine, or to networks that are trusted.
+
+What a name leads to is known at a connection only: a container has another address after each
+start. So the addresses are judged then, and it is they that are connected to: the name is not
+looked up once more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostResolution,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from zope.interface import implementer
+
+from invitereg.config.clearways import host_of, is_trusted, with_host
+from invitereg.logs import escaped
+from invitereg.policy.values import Network, parse_address
+
+
+class NotTrusted(ConnectError):
+    """A name leads to none but addresses that passwords must not go to in clear text."""
+
+    def __init__(self, name: str, hosts: list[str]) -> None:
+        self.name = name
+        self.hosts = hosts
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __str__(self) -> str:
+        return (
+            f"passwords would go in clear to {self.name}, which is {', '.join(self.hosts)}: "
+            "add the network to trusted_networks, or use TLS"
+        )
+
+
+@implementer(IStreamClientEndpoint)
+class TrustedNameEndpoint:
+    """Connects to a name's addresses, one after the other, but to none that is not trusted."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        networks: tuple[Network, ...],
+        at: Callable[[str], IStreamClientEndpoint],
+    ) -> None:
+        """Look nothing up yet.
+
+        Args:
+            reactor: what resolves the name.
+            name: of a host.
+            networks: those that are trusted besides this machine.
+            at: returns the endpoint at an address.
+        """
+        self._reactor = reactor
+        self._name = name
+        self._networks = networks
+        self._at = at
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """See IStreamClientEndpoint.
+
+        Raises:
+            DNSLookupError: the name has no address.
+            NotTrusted: it has none that may be connected to.
+        """
+        return Deferred.fromCoroutine(self._connect(factory))
+
+    async def _connect(self, factory: Any) -> Any:
+        hosts = await _hosts(self._reactor, self._name)
+        if not hosts:
+            raise DNSLookupError(f"no address is known for {escaped(self._name)}")
+        trusted = [host for host in hosts if is_trusted(parse_address(host), self._networks)]
+        if not trusted:
+            raise NotTrusted(escaped(self._name), hosts)
+        for host in trusted[:-1]:
+            try:
+                return await self._at(host).connect(factory)
+            except ConnectError:
+                continue
+        return await self._at(trusted[-1]).connect(factory)
+
+
+def trusted_client(
+    reactor: Any, endpoint: str, networks: tuple[Network, ...]
+) -> IStreamClientEndpoint:
+    """Return what connects to ``endpoint``, as Twisted writes it, in clear text.
+
+    An address in it has been judged when the configuration was read.
+    """
+    name = host_of(endpoint)
+    if endpoint.partition(":")[0].lower() != "tcp" or parse_address(name) is not None:
+        client: IStreamClientEndpoint = clientFromString(reactor, endpoint)
+        return client
+    return TrustedNameEndpoint(
+        reactor,
+        name,
+        networks,
+        lambda host: clientFromString(reactor, with_host(endpoint, host)),
+    )
+
+
+@implementer(IResolutionReceiver)
+class _Receiver:
+    """Gathers what a name is resolved to."""
+
+    def __init__(self) -> None:
+        self.hosts: Deferred[list[str]] = Deferred()
+        self._found: list[str] = []
+
+    def resolutionBegan(self, _resolution: IHostResolution) -> None:
+        """See IResolutionReceiver."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        """See IResolutionReceiver."""
+        host = str(getattr(address, "host", ""))
+        if host not in self._found:
+            self._found.append(host)
+
+    def resolutionComplete(self) -> None:
+        """See IResolutionReceiver."""
+        self.hosts.callback(self._found)
+
+
+def _hosts(reactor: Any, name: str) -> Deferred[list[str]]:
+    """Return the addresses of a name, as the system has them."""
+    receiver = _Receiver()
+    reactor.nameResolver.resolveHostName(receiver, name)
+    return receiver.hosts
