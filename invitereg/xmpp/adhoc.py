@@ -6,8 +6,9 @@ A `Command` says who may execute it, and what comes after the answers given so f
 `Stage`, or its `Outcome`. `AdHocCommands` makes requests of it, and sessions, and errors.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from twisted.words.protocols.jabber.error import StanzaError
@@ -121,13 +122,22 @@ def _error(
 class AdHocCommands:
     """The commands of a service, and the sessions of those who execute them."""
 
-    def __init__(self, commands: Iterable[Command], sessions: CommandSessions) -> None:
+    def __init__(
+        self,
+        commands: Iterable[Command],
+        sessions: CommandSessions,
+        aliases: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``aliases`` are other nodes, not listed, at which a command is found by its own."""
         self._commands = {command.node: command for command in commands}
+        self._found = self._commands | {
+            alias: self._commands[node] for alias, node in aliases.items()
+        }
         self._sessions = sessions
 
     def has(self, node: str) -> bool:
         """Whether there is something at a node for service discovery."""
-        return node == NS_COMMANDS or node in self._commands
+        return node == NS_COMMANDS or node in self._found
 
     async def items(self, asker: Asker, address: str) -> domish.Element:
         """The commands that ``asker`` may execute at ``address``, as disco#items (§2.2)."""
@@ -189,7 +199,7 @@ class AdHocCommands:
             raise
 
     async def _find(self, asker: Asker, node: str) -> Command:
-        command = self._commands.get(node)
+        command = self._found.get(node)
         if command is None:
             raise _error(asker, "cancel", "item-not-found", None, _NO_COMMAND)
         if not await command.is_allowed(asker):

@@ -25,6 +25,8 @@ _EXPIRIES = {
     "365d": N_("one year"),
     "never": N_("for ever"),
 }
+# By which apps ask that were written for mod_invites_adhoc of Prosody.
+_ALIASES = {"xmpp:prosody.im/mod_invites_adhoc#password-reset": "invitereg#password-reset"}
 _UNLIMITED = "unlimited"
 _MOST_USES_DIGITS = 9
 
@@ -39,7 +41,7 @@ def invite_commands(invites: UserInvites, seconds: Callable[[], float]) -> AdHoc
         RenewInvite(invites),
         RevokeInvite(invites),
     )
-    return AdHocCommands(commands, CommandSessions(seconds))
+    return AdHocCommands(commands, CommandSessions(seconds), _ALIASES)
 
 
 class Invite(InviteCommand):

@@ -446,9 +446,11 @@ class CreateAccountTests(InviteCase):
 class ResetTests(InviteCase):
     """A link for somebody who has forgotten their password."""
 
+    node = RESET
+
     def test_reset(self):
         """The admin makes it for an account, whose owner sets a new password by it."""
-        made = self.completed(self.romeo, RESET, form(accountjid=f"Juliet@{DOMAIN}"))
+        made = self.completed(self.romeo, self.node, form(accountjid=f"Juliet@{DOMAIN}"))
         token = self.token(made)
         self.assertEqual(
             values(made)["uri"], [f"xmpp:juliet@{DOMAIN}?register;preauth={token}"]
@@ -459,12 +461,35 @@ class ResetTests(InviteCase):
     def test_refused(self):
         """There must be such an account, at this domain; and only admins do it."""
         for jid in (f"nobody@{DOMAIN}", "juliet@example.org", DOMAIN):
-            self.refused("cancel/item-not-found", self.romeo, RESET, form(accountjid=jid))
+            self.refused("cancel/item-not-found", self.romeo, self.node, form(accountjid=jid))
         for jid in ("", "@", "a@b@c d"):
             bad = "modify/bad-request/bad-payload"
-            self.refused(bad, self.romeo, RESET, form(accountjid=jid))
-        self.refused("cancel/forbidden", self.juliet, RESET)
+            self.refused(bad, self.romeo, self.node, form(accountjid=jid))
+        self.refused("cancel/forbidden", self.juliet, self.node)
         self.assertEqual(self.stored(), [])
+
+
+class ProsodysResetTests(ResetTests):
+    """Who asks by the node of Prosody's module gets the same."""
+
+    node = "xmpp:prosody.im/mod_invites_adhoc#password-reset"
+
+    def test_answers(self):
+        """Each answer names the node that was asked for."""
+        answer = self.romeo.ask(command(self.node))
+        self.assertEqual(
+            (answer.command["node"], actions(answer.command)[0]), (self.node, "complete")
+        )
+        made = self.completed(self.romeo, self.node, form(accountjid=f"juliet@{DOMAIN}"))
+        self.assertEqual(made["node"], self.node)
+
+    def test_found(self):
+        """The node is described to those who may use it, and not listed a second time."""
+        answer = self.info(self.romeo, self.node)
+        self.assertEqual(answer.query["node"], self.node)
+        self.assertEqual(answer.query.identity["name"], "Create a link to set a new password")
+        self.assertError(self.info(self.juliet, self.node), "cancel", "forbidden")
+        self.assertNotIn(self.node, [one["node"] for one in self.items(self.romeo)])
 
 
 class OwnTests(InviteCase):
