@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers lint types messages bench bench-sessions clean
+.PHONY: help demo test test-servers test-suites lint types messages bench bench-sessions clean
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
@@ -26,6 +26,7 @@ help:
 	@echo 'make test    all tests (ARGS="-k invites" for some)'
 	@echo 'make test-servers  those with the servers of Debian 12, 13 and the next one, each in a'
 	@echo '             root of its own (as root; SERVERS="trixie" for some)'
+	@echo 'make test-suites  what other projects test servers, pages and clients with'
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
 	@echo 'make messages  bring the catalogues of translations up to date with the code'
@@ -49,6 +50,11 @@ test-servers: $(VENV)/.work
 	@tests/peers/roots $(SERVERS)
 	@INVITEREG_REQUIRE_PEERS=1 INVITEREG_SERVERS="$(SERVERS)" \
 		$(BIN)/python -m pytest tests/peers/matrix $(ARGS)
+
+test-suites: $(VENV)/.work
+	@$(PIP) install $(EDITABLE) '.[suites]'
+	@tests/suites/install build/suites
+	@$(BIN)/python -m pytest tests/suites/suite_*.py $(ARGS)
 
 lint: $(VENV)/.work
 	@$(BIN)/ruff format --check .
