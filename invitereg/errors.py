@@ -81,13 +81,29 @@ class UsernameReserved(Refused):
 
 
 class InvalidUsername(Refused):
-    """The name is no valid localpart."""
+    """The name is no valid localpart.
+
+    Attributes:
+        character: the first that cannot be used; "" where it is too long, or mixes directions.
+    """
 
     text = "That is not a valid username."
 
+    def __init__(self, text: str | None = None, *, character: str = "") -> None:
+        self.character = character
+        super().__init__(text)
+
 
 class UnacceptableUsername(Refused):
-    """The name breaks the operator's rule about length or pattern; the text names the rule."""
+    """The name breaks the operator's rule about length or pattern; the text names the rule.
+
+    Attributes:
+        pattern: that it does not match; "" where its length is wrong.
+    """
+
+    def __init__(self, text: str | None = None, *, pattern: str = "") -> None:
+        self.pattern = pattern
+        super().__init__(text)
 
 
 class FieldMissing(Refused):

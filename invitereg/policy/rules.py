@@ -27,6 +27,7 @@ from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
+from invitereg.preparation import invalid_username
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,10 @@ def _field_unacceptable(case: Case) -> Refused | None:
 
 
 def _username_invalid(case: Case) -> Refused | None:
-    if case.request.username is None or case.localpart is not None:
+    username = case.request.username
+    if username is None or case.localpart is not None:
         return None
-    return InvalidUsername()
+    return invalid_username(username)
 
 
 def _username_length(case: Case) -> Refused | None:
@@ -200,7 +202,8 @@ def _username_pattern(case: Case) -> Refused | None:
     if matches(pattern, localpart):
         return None
     shown = "" if "ip" in pattern.lower() else f": {pattern}"
-    return UnacceptableUsername(f"The username does not match this server's pattern{shown}")
+    text = f"The username does not match this server's pattern{shown}"
+    return UnacceptableUsername(text, pattern=pattern)
 
 
 def _username_reserved(case: Case) -> Refused | None:

@@ -85,7 +85,7 @@ class FormPages:
         refusal: Refused,
     ) -> bytes:
         """Answer with the form and what is wrong, or with what it has done before."""
-        before = await self._before(request, token, browser)
+        before = await self._before(request, token, browser, fields.get("app", ""))
         if before is not None and _is_over(refusal, before, fields):
             await self._prove(request, token, before)  # its first answer may have got lost
             request.setResponseCode(409)
@@ -99,13 +99,13 @@ class FormPages:
         return await self.form(request, invite, token, Attempt(fields, problem))
 
     async def _before(
-        self, request: WebRequest, token: str | None, browser: forms.Browser
+        self, request: WebRequest, token: str | None, browser: forms.Browser, app: str
     ) -> forms.Proof | None:
         """Return what this browser has done with this form, in its cookie or on its way."""
         outcome = self._forms.last(Entry(request.served.domain, token), browser)
         if outcome is None:
             return await self.proof(request, token)
-        return _proof(request, outcome, "")
+        return _proof(request, outcome, app)
 
     async def form(
         self, request: WebRequest, invite: Invite | None, token: str | None, attempt: Attempt
@@ -150,6 +150,7 @@ class FormPages:
             page=_page(token, "done"),
             address=proof.address,
             resets=proof.kind is Kind.RESET,
+            contact=proof.contact,
             app=request.served.app(proof.app),
             fitting=fitting,
             others=others,
@@ -197,7 +198,7 @@ class FormPages:
 
 def _proof(request: WebRequest, outcome: forms.Outcome, app: str) -> forms.Proof:
     address = f"{outcome.username}@{request.served.domain}"
-    return forms.Proof(address, outcome.kind, app)
+    return forms.Proof(address, outcome.kind, app, outcome.contact)
 
 
 def _is_over(refusal: Refused, before: forms.Proof, fields: Mapping[str, str]) -> bool:

@@ -109,19 +109,26 @@ class Proof:
         address: the account's.
         kind: RESET where a new password was set.
         app: the one that was chosen before; "" if none was.
+        contact: the username of whom a new account has as its first contact; "" for nobody.
     """
 
     address: str
     kind: Kind
     app: str
+    contact: str
 
 
 def proof(signer: Signer, request: WebRequest, form: str) -> Proof | None:
     """Return what the browser has done with a form, as its cookie proves; None if nothing."""
     text = request.getCookie(DONE_COOKIE.encode())
     match signer.read(f"done {form}", text) if text else None:
-        case {"address": str(address), "kind": str(kind), "app": str(app)} if kind in _KINDS:
-            return Proof(address, Kind(kind), app)
+        case {
+            "address": str(address),
+            "kind": str(kind),
+            "app": str(app),
+            "contact": str(contact),
+        } if kind in _KINDS:
+            return Proof(address, Kind(kind), app, contact)
     return None
 
 
@@ -138,10 +145,12 @@ class Outcome:
     Attributes:
         username: the account's.
         kind: RESET where a new password was set.
+        contact: the username of whom a new account has as its first contact; "" for nobody.
     """
 
     username: str
     kind: Kind
+    contact: str
 
 
 class Once:

@@ -36,6 +36,10 @@ class Visitor:
         """Whether it is a phone, which cannot take a picture of its own screen."""
         return self.platform in ("android", "ios")
 
+    def may_be(self, platform: str) -> bool:
+        """Whether it is that device, or nobody knows."""
+        return self.platform in (platform, "")
+
 
 def visitor(user_agent: str, chosen: str) -> Visitor:
     """Who a User-Agent header speaks of, unless the visitor has chosen otherwise."""

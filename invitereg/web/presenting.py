@@ -1,7 +1,7 @@
 """What a page shows of an invitation: its links, its apps, its code for a camera."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,8 +18,9 @@ from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings
 
 _DARK = re.compile("1+")
+_PLAY = "google-play"
 SHOP_NAMES = {
-    "google-play": "Google Play",
+    _PLAY: "Google Play",
     "app-store": "App Store",
     "f-droid": "F-Droid",
     "flathub": "Flathub",
@@ -129,12 +130,19 @@ def stores(app: App, visitor: Visitor, quoted_uri: str) -> Iterator[tuple[str, s
         if button.platforms and visitor.platform and not _fits(button, visitor):
             continue
         url = button.url
-        if button.shop == "google-play" and quoted_uri and app.preauth:
+        if button.shop == _PLAY and quoted_uri and app.preauth:
             url += f"{'&' if urlsplit(url).query else '?'}referrer={quoted_uri}"
         name = SHOP_NAMES[button.shop]
         if button.platforms and not visitor.platform:
             name += f" ({', '.join(NAMES.get(one, one) for one in button.platforms)})"
         yield name, url
+
+
+def hands_on(apps: Iterable[App]) -> bool:
+    """Whether Google Play hands the invitation to one of the apps, which then opens it."""
+    return any(
+        app.preauth and any(button.shop == _PLAY for button in app.stores) for app in apps
+    )
 
 
 def _fits(button: StoreButton, visitor: Visitor) -> bool:

@@ -91,7 +91,8 @@ class FormRegistrar:
                 grant=grant,
             )
         )
-        return Outcome(username, kind)
+        contact = grant.invite.inviter if grant and grant.invite.subscribe else None
+        return Outcome(username, kind, contact or "")
 
 
 def _form(entry: Entry, browser: Browser) -> tuple[str, ...]:

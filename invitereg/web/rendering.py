@@ -1,13 +1,15 @@
 """From templates to pages, in the visitor's language."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from babel import UnknownLocaleError
 from babel.support import NullTranslations
 from jinja2 import (
     ChoiceLoader,
@@ -26,6 +28,7 @@ from invitereg.web.keeping import KeptPages
 from invitereg.web.platforms import NAMES, Visitor, visitor
 from invitereg.web.presenting import (
     Opened,
+    hands_on,
     login_link,
     magic_link,
     sorted_apps,
@@ -37,6 +40,7 @@ from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles
 
 _MAX_TAGS = 10
+_TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z]{4})?-([A-Za-z]{2}|[0-9]{3})")
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,13 @@ class Reader:
     Attributes:
         language: a tag that there are texts for.
         chosen: the same if they have chosen it, else "".
+        region: a tag of that language with their region, by which dates are written.
     """
 
     language: str
     chosen: str
     visitor: Visitor
+    region: str = field(default="", compare=False)  # pages that are kept have no dates
 
     @property
     def catalogue(self) -> NullTranslations:
@@ -59,7 +65,7 @@ class Reader:
 
     def date(self, moment: datetime, zone: tzinfo) -> str:
         """A moment as they write it; a script of the page tells it in their own zone."""
-        return moment_text(moment, self.language, zone)
+        return moment_text(moment, self.region or self.language, zone)
 
     @property
     def query(self) -> dict[str, str]:
@@ -74,9 +80,24 @@ def reader(request: WebRequest) -> Reader:
     """Who asks, by what they chose in the address, and else by what their browser says."""
     wanted = argument(request, "lang")
     chosen = wanted if wanted in languages() else ""
-    tags = [chosen] if chosen else accepted(header(request, "accept-language"))
-    agent = header(request, "user-agent")
-    return Reader(chosen_language(tags), chosen, visitor(agent, argument(request, "platform")))
+    spoken = accepted(header(request, "accept-language"))
+    language = chosen_language([chosen] if chosen else spoken)
+    device = visitor(header(request, "user-agent"), argument(request, "platform"))
+    return Reader(language, chosen, device, region_of(language, spoken))
+
+
+def region_of(language: str, tags: Iterable[str]) -> str:
+    """Return the first of the tags that is ``language`` in a region; "" if none is known."""
+    regional = (tag for tag in tags if tag.lower().startswith(f"{language.lower()}-"))
+    return next(filter(_is_locale, regional), "")
+
+
+@lru_cache(maxsize=256)
+def _is_locale(tag: str) -> bool:
+    try:
+        return _TAG.fullmatch(tag) is not None and bool(locale_of(tag))
+    except (ValueError, UnknownLocaleError):
+        return False
 
 
 def argument(request: WebRequest, name: str) -> str:
@@ -126,8 +147,13 @@ class Renderer:
 
         def make(one: Opened) -> str:
             fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
-            apps = {"fitting": fitting, "others": others}
-            return self.page("landing.html", site, domain, who, opened=one, **apps)
+            ways = {
+                "fitting": fitting,
+                "others": others,
+                "opening": any(app.preauth for app in fitting),
+                "handed_on": who.visitor.may_be("android") and hands_on(fitting),
+            }
+            return self.page("landing.html", site, domain, who, opened=one, **ways)
 
         if site.templates is not None:  # which may show anything
             return make(opened)

@@ -43,7 +43,7 @@ class WayTests(BrowserCase):
         browser = self.browser(size, scripts=scripts)
         password = self.service.secret()
         browser.open(f"{self.site}invite/{self.service.invite()}")
-        self.assertIn("You are invited to Capulet", browser.text("h1"))
+        self.assertIn("You are invited to chat at Capulet", browser.text("h1"))
         browser.follow(".devices a[href*='platform=linux']")
         browser.follow("a[href*='app=dino']")
         self.assertIn("log in with Dino", browser.text())

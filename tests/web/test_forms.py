@@ -130,7 +130,7 @@ class RegistrationTests(FormCase):
         name, paths = Entry(DOMAIN, token).name, ("/done", "", "/register")
         key = hashlib.sha256(f"done {name}".encode()).digest()
         real = Signer(await self.store.signing_key())
-        good = {"address": f"juliet@{DOMAIN}", "kind": "account", "app": ""}
+        good = {"address": f"juliet@{DOMAIN}", "kind": "account", "app": "", "contact": ""}
         values: list[Any] = [[], {}, None, 0, "x", [good], {**good, "kind": "king"},
                              {**good, "address": 1}, {"address": "x"}]  # fmt: skip
         texts = [Signer(by).write(f"done {name}", good) for by in (key, b"", token.encode())]
@@ -232,7 +232,26 @@ class ErrorTests(FormCase):
             ({"username": "adrnin"}, 403, "username", "This username is reserved."),
             ({"username": "a b c"}, 422, "username", "A username cannot have spaces"),
             ({"username": "ab"}, 422, "username", "A username here has 3 to 64 characters."),
-            ({"username": "4711"}, 422, "username", "A username here has"),
+            ({"username": "4711"}, 422, "username", "A username here must match this pattern"),
+            (
+                {"username": "juliet\U0001f600"},
+                *(
+                    422,
+                    "username",
+                    "A username cannot have this character: \U0001f600 (U+1F600)",
+                ),
+            ),
+            (
+                {"username": "ju\ue000"},
+                422,
+                "username",
+                "A username cannot have this character",
+            ),
+            (
+                {"username": "\u05e9\u05dc\u05d5\u05ddromeo"},
+                *(422, "username", "This username is too long, or mixes letters"),
+            ),
+            ({"username": "j" * 1100}, 422, "username", "This username is too long, or mixes"),
             ({"username": ""}, 422, "username", "Please fill this in."),
             ({"password": ""}, 422, "password", "Please fill this in."),
             (
@@ -374,7 +393,7 @@ class OnceTests(FormCase):
             page = await person.open(self.header(answer, "location"))
             self.assertIn(f"{name}<wbr>@example.com", page.body)
             landing = await person.open(path.removesuffix("/register"))
-            known = "Welcome to" if name == "tybalt" else "You are invited to"
+            known = "Welcome to" if name == "tybalt" else "You are invited to chat at"
             self.assertIn(f"<h1>{known} Example Chat", landing.body)
             code = (await person.open(path)).code
             self.assertEqual(code, 303 if name == "tybalt" else 200)

@@ -35,7 +35,7 @@ class KindTests(LandingCase):
         """It says to what one is invited, until when, and that it is for one person."""
         page, token = await self.landing()
         for text in (
-            "You are invited to Example Chat",
+            "You are invited to chat at Example Chat",
             "@example.com",
             "January 8, 2026",
             "one person: you",
@@ -55,7 +55,7 @@ class KindTests(LandingCase):
         """Who gets an account and a contact reads who that will be."""
         await self.account("romeo")
         page, token = await self.landing(inviter="romeo", contact=True)
-        self.assertIn("Your first contact", page)
+        self.assertIn("romeo will be your first contact.", page)
         self.assertIn(f"xmpp:romeo@example.com?roster;preauth={token};ibr=y", page)
 
     async def test_contact_only(self) -> None:
@@ -413,21 +413,22 @@ class LanguageTests(LandingCase):
     async def test_accepted(self) -> None:
         """The browser's languages count, by their weight; English otherwise."""
         for accept, title in (
-            ("de-AT,de;q=0.9,en;q=0.8", "Du bist zu Example Chat eingeladen"),
-            ("tlh,fr;q=0.5,es;q=0.9", "Tienes una invitación a Example Chat"),
-            ("fr-CA", "Vous avez une invitation pour Example Chat"),
-            ("tlh", "You are invited to Example Chat"),
-            (";;q=x,,=;q=0", "You are invited to Example Chat"),
+            ("de-AT,de;q=0.9,en;q=0.8", "Du bist eingeladen, bei Example Chat zu chatten"),
+            ("tlh,fr;q=0.5,es;q=0.9", "Tienes una invitación para chatear en Example Chat"),
+            ("fr-CA", "Vous avez une invitation à discuter sur Example Chat"),
+            ("tlh", "You are invited to chat at Example Chat"),
+            (";;q=x,,=;q=0", "You are invited to chat at Example Chat"),
         ):
             self.assertEqual(await self.title(accept=accept), title, accept)
 
     async def test_chosen(self) -> None:
         """The visitor may choose another language, and stays with it."""
         self.assertEqual(
-            await self.title("?lang=de", "fr"), "Du bist zu Example Chat eingeladen"
+            await self.title("?lang=de", "fr"),
+            "Du bist eingeladen, bei Example Chat zu chatten",
         )
         self.assertEqual(
-            await self.title("?lang=../x", "en"), "You are invited to Example Chat"
+            await self.title("?lang=../x", "en"), "You are invited to chat at Example Chat"
         )
 
 

@@ -15,9 +15,12 @@ if (devices && !here.searchParams.has("platform")) {
   }
 }
 
+// Moments, as the visitor's region writes them in the page's language, in the visitor's own time.
+const { lang } = document.documentElement;
+const region = navigator.languages.find((tag) => tag.toLowerCase().startsWith(`${lang}-`)) ?? lang;
 for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+  const format = new Intl.DateTimeFormat(region, { dateStyle: "long", timeStyle: "short" });
   if (!Number.isNaN(moment.getTime())) time.textContent = format.format(moment);
 }
 
