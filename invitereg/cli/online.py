@@ -21,6 +21,7 @@ from invitereg.store.database import open_memory
 from invitereg.store.store import Store
 from invitereg.threads import Inline
 from invitereg.xmpp.behind import upstream_of
+from invitereg.xmpp.logincheck import LoginProblems, login_problems
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
 
@@ -62,9 +63,7 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
 
 
 def _ask_directly(
-    left: dict[str, Any],
-    config: Config,
-    doubt: Callable[[str], None],
+    left: dict[str, Any], config: Config, doubt: Callable[[str], None]
 ) -> Iterator[str]:
     """What is wrong with backends whose service does not run, and with servers behind."""
     from twisted.internet import reactor
@@ -88,14 +87,12 @@ def _ask_directly(
             for text in await _doubts(checks):
                 doubt(f"{domain}: {text}")
         await behind.stop()
-        for domain, keys in config.upstreams.items():
-            upstream = upstream_of(domain, keys, config.trusted_networks[domain])
-            try:
-                await check_registration(upstream, reactor_)
-            except UpstreamFailure as failure:
-                found.append(
-                    f"{domain}: the server at {keys.connect} cannot be used: {failure}"
-                )
+        for domain in config.upstreams:
+            problems = await _upstream_problems(domain, config, reactor_)
+            where = f"{domain}: the server at {config.upstreams[domain].connect}"
+            found.extend(f"{where} {text}" for text in problems.faults)
+            for text in problems.doubts:
+                doubt(f"{where} {text}")
 
     def run() -> None:
         asked = Deferred.fromCoroutine(ask())
@@ -113,6 +110,26 @@ async def _doubts(checks: ServerChecks) -> Sequence[str]:
         return await checks.doubts()
     except ServerFault:
         return []
+
+
+async def _upstream_problems(domain: str, config: Config, reactor: Any) -> LoginProblems:
+    """Return why the server behind a domain cannot be used, or keeps some clients out."""
+    upstream = upstream_of(domain, config.upstreams[domain], config.trusted_networks[domain])
+    try:
+        await check_registration(upstream, reactor)
+        if domain not in config.gateways:
+            return LoginProblems()
+        return await login_problems(upstream, _usernames(domain, config), reactor)
+    except UpstreamFailure as failure:
+        return LoginProblems(faults=(f"cannot be used: {failure}",))
+
+
+def _usernames(domain: str, config: Config) -> list[str]:
+    """Return the names of accounts that may be at a domain's server."""
+    username, _at, host = config.backends[domain].accounts.user.rpartition("@")
+    own = [username] if host == domain else []
+    told = [who for where, who in config.domains[domain].watchers if where == domain]
+    return list(dict.fromkeys([*own, *sorted({*config.domains[domain].policy.admins, *told})]))
 
 
 def _now() -> datetime:

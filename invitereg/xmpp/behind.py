@@ -4,7 +4,6 @@ Where it registers by itself, every rule of ours could be walked around through 
 is handed over; so it is asked, before the first client and after every failure.
 """
 
-import re
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,15 +14,11 @@ from invitereg.config import Config
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
 from invitereg.policy.values import Network
-from invitereg.xmpp.gatewayfeatures import announces_registration, channel_bound
+from invitereg.xmpp.gatewayfeatures import announces_registration
+from invitereg.xmpp.logincheck import switch_off, unwanted_mechanisms
 from invitereg.xmpp.registrationcheck import check_registration
 from invitereg.xmpp.upstreamhints import UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream
-
-MOST_MECHANISMS = 20
-"""How many of the mechanisms that a server should not offer are named in the log."""
-_MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
-"""The name of a mechanism (RFC 4422 §3.1). No client knows another one."""
 
 
 class Behind:
@@ -142,17 +137,14 @@ class Behind:
         self._checked = True
         self._announces = announces_registration(features)
         self.reached()
-        bound = list(filter(_MECHANISM.fullmatch, dict.fromkeys(channel_bound(features))))
-        del bound[MOST_MECHANISMS:]
-        if bound and self._lines.one_more():
+        unwanted = unwanted_mechanisms(features)
+        if unwanted is not None and self._lines.one_more():
             self._log.warn(
                 "the server of {domain} offers {mechanisms}, which cannot pass a gateway; "
-                "clients that know them may take that for an attack. Switch them off. "
-                "Prosody: disable_sasl_mechanisms = {{ {quoted} }}. "
-                "ejabberd: disable_sasl_mechanisms: [{mechanisms}]",
+                "{remedy}",
                 domain=self.upstream.domain,
-                mechanisms=", ".join(bound),
-                quoted=", ".join(f'"{name}"' for name in bound),
+                mechanisms=unwanted,
+                remedy=switch_off(unwanted),
             )
 
 

@@ -76,6 +76,20 @@ def channel_bound(features: domish.Element) -> list[str]:
     return found
 
 
+def mechanisms(features: domish.Element) -> list[str]:
+    """Return what a server offers for a login by SASL (RFC 6120 §6), in its order."""
+    return [
+        str(mechanism).strip()
+        for offer in features.elements(NS_XMPP_SASL, "mechanisms")
+        for mechanism in offer.elements(NS_XMPP_SASL, "mechanism")
+    ]
+
+
+def offered_mechanisms(features: domish.Element) -> list[str]:
+    """Return those of a server's `mechanisms` that clients of the gateway see."""
+    return [name for name in mechanisms(features) if not name.endswith(_CHANNEL_BOUND)]
+
+
 def _is_channel_bound(element: domish.Element) -> bool:
     # In SASL (RFC 6120 §6) and inside SASL2 (XEP-0388) alike.
     return element.name == "mechanism" and str(element).strip().endswith(_CHANNEL_BOUND)
