@@ -46,7 +46,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.work
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-servers: $(VENV)/.work
+test-servers: $(VENV)/.work build/nbxmpp
 	@tests/peers/roots $(SERVERS)
 	@INVITEREG_REQUIRE_PEERS=1 INVITEREG_SERVERS="$(SERVERS)" \
 		$(BIN)/python -m pytest tests/peers/matrix $(ARGS)
@@ -55,6 +55,10 @@ test-suites: $(VENV)/.work
 	@$(PIP) install $(EDITABLE) '.[suites]'
 	@tests/suites/install build/suites
 	@$(BIN)/python -m pytest tests/suites/suite_*.py $(ARGS)
+
+# Gajim's library, for Debian's own Python, whose GLib it uses: no environment has that.
+build/nbxmpp: | $(VENV)/.work
+	@$(PIP) install --no-deps --target $@ nbxmpp precis-i18n packaging idna
 
 lint: $(VENV)/.work
 	@$(BIN)/ruff format --check .

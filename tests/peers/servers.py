@@ -282,10 +282,14 @@ class Ejabberd(Server):
             more["max_stanza_size"] = 262144
         return {"port": port, "ip": "127.0.0.1", "module": module, **more}
 
-    def start(self) -> None:
-        """See `Server`."""
+    def write(self) -> None:
+        """Write its configuration, which it reads at its start, or with ``reload_config``."""
         # JSON is YAML.
         (self.folder / "ejabberd.yml").write_text(json.dumps(self.settings, indent=1))
+
+    def start(self) -> None:
+        """See `Server`."""
+        self.write()
         (self.folder / "ejabberdctl.cfg").write_text(
             f"ERLANG_NODE=ejabberd{self.port}@localhost\n"
             # With a port of its own it needs no epmd, which would stay behind.

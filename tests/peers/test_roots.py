@@ -12,7 +12,8 @@ ROOTS = Path(__file__).parent / "roots"
 PROGRAMS = {
     "id": "echo 0",
     "debootstrap": 'mkdir -p "$3/usr/sbin" && exit ${FAILS_AT_SYSTEM:-0}',
-    "unshare": "exit ${FAILS_AT_PACKAGES:-0}",
+    "unshare": 'echo "$@" >>"$INVITEREG_ROOTS/calls"; exit ${FAILS_AT_PACKAGES:-0}',
+    "dpkg-query": "exit ${LACKS_PACKAGES:-0}",
 }
 
 
@@ -41,3 +42,13 @@ class RootsTests(SynchronousTestCase):
             self.assertFalse(root.exists(), step)
         self.assertEqual(self.make(), 0)
         self.assertTrue(root.exists())
+
+    def test_packages(self) -> None:
+        """One of before, to whose packages others have come, gets those, and once."""
+        self.assertEqual(self.make(), 0)
+        (self.folder / "roots" / "calls").unlink()
+        self.assertEqual(self.make(LACKS_PACKAGES="1", FAILS_AT_PACKAGES="1"), 1)
+        self.assertEqual(self.make(LACKS_PACKAGES="1"), 0)
+        self.assertEqual(self.make(), 0)
+        calls = (self.folder / "roots" / "calls").read_text()
+        self.assertEqual(calls.count("go-sendxmpp"), 2, calls)

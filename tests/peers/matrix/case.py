@@ -3,12 +3,15 @@
 import asyncio
 import base64
 import functools
+import hashlib
 from typing import Any, ClassVar
+from xml.etree.ElementTree import Element
 
 from scramp import ScramClient
 
 from tests.peers.behind import BehindCase, command, in_link, made, start, upstream
 from tests.peers.matrix.table import (
+    BOUND,
     CONTACTS,
     DELETION,
     LOGIN,
@@ -20,6 +23,7 @@ from tests.peers.matrix.table import (
     RESUMPTION,
     SASL2,
     UNBOUND,
+    UNSIGNED,
     Table,
     row,
 )
@@ -33,7 +37,13 @@ from tests.service.wire import NS_REGISTER, NS_SASL, Wire, can_login
 
 NS_SM = "urn:xmpp:sm:3"
 NS_SASL2 = "urn:xmpp:sasl:2"
+NS_CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind>"
+
+
+def mechanisms(features: Element) -> list[str]:
+    """List what a server offers for a login by SASL (RFC 6120 §6)."""
+    return [found.text or "" for found in features.iter(f"{{{NS_SASL}}}mechanism")]
 
 
 class ReleaseCase(Browsing, BehindCase):
@@ -213,6 +223,36 @@ class GatewayCase(ReleaseCase):
         text = base64.b64encode(client.get_client_final().encode()).decode()
         answer = await wire.ask(f"<response xmlns='{NS_SASL}'>{text}</response>")
         return answer.tag == f"{{{NS_SASL}}}success"
+
+    @row(UNSIGNED)
+    async def test_unsigned(self, possible: bool) -> None:
+        """What the server has signed, if anything, is what the client was offered."""
+        wire = await Wire.connect_only(self.service)
+        self.addCleanup(wire.close)
+        offered = sorted(mechanisms(await wire.open()))
+        username, _password = self.account()
+        text = base64.b64encode(f"n,,n={username},r=nonce".encode()).decode()
+        answer = await wire.ask(
+            f"<auth xmlns='{NS_SASL}' mechanism='SCRAM-SHA-1'>{text}</auth>"
+        )
+        said = dict(
+            part.split("=", 1)
+            for part in base64.b64decode(answer.text or "").decode().split(",")
+        )
+        own = hashlib.sha1("\x1e".join(offered).encode()).digest()
+        self.assertEqual(base64.b64decode(said.get("h", "")) in (b"", own), possible)
+
+    @row(BOUND)
+    async def test_bound(self, possible: bool) -> None:
+        """Nothing that is bound to one TLS connection is offered, as there are two."""
+        wire = await Wire.connect_only(self.service)
+        self.addCleanup(wire.close)
+        features = await wire.open()
+        bound = [name for name in mechanisms(features) if name.endswith("-PLUS")]
+        bound += [
+            child.tag for child in features.iter(f"{{{NS_CHANNEL_BINDING}}}channel-binding")
+        ]
+        self.assertEqual(bool(bound), possible)
 
     @row(RESUMPTION)
     async def test_resumption(self, possible: bool) -> None:

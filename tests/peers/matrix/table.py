@@ -13,6 +13,8 @@ OWN_ACCOUNT = "password change, and deletion by the user, in the app"
 NOTICES = "welcome message, messages to watchers"
 LOGIN = "log-in by SCRAM and PLAIN, STARTTLS and direct TLS"
 UNBOUND = "log-in of clients that miss channel binding"
+UNSIGNED = "log-in of clients that check for a downgrade (XEP-0474)"
+BOUND = "channel binding itself (SCRAM-…-PLUS)"
 RESUMPTION = "stream resumption (XEP-0198)"
 SASL2 = "SASL2 (XEP-0388)"
 PROXY = "the client's address by PROXY protocol"
@@ -59,6 +61,8 @@ PROSODY = Table(
         NOTICES: _ALL,
         LOGIN: _ALL,
         UNBOUND: _ALL,
+        UNSIGNED: _ALL,
+        BOUND: _NONE,
         RESUMPTION: _ALL,
         SASL2: (False, True, True),
         PROXY: (False, True, True),
@@ -78,6 +82,8 @@ EJABBERD = Table(
         NOTICES: _ALL,
         LOGIN: _ALL,
         UNBOUND: _ALL,
+        UNSIGNED: _ALL,
+        BOUND: _NONE,
         RESUMPTION: _ALL,
         SASL2: (False, True, True),
         PROXY: _ALL,

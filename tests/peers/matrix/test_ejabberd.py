@@ -47,7 +47,7 @@ class Ejabberd(servers.Ejabberd):
         if version.startswith("24."):
             # With it, no request of a component's to the host is answered.
             del settings["modules"]["mod_privilege"]
-            # Within TLS it offers channel binding, whatever is set.
+            # Within TLS it refuses whoever misses channel binding, whatever is set.
             self.keys = {"tls": "none"}
             for listener in settings["listen"]:
                 if listener["module"] == "ejabberd_c2s" and not listener.get("tls"):
