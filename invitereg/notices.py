@@ -5,7 +5,7 @@ whichever process registers. It has no text: that is made when it is told, of wh
 still knows then, so an address that was forgotten is not told either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from string import Formatter
@@ -13,8 +13,11 @@ from string import Formatter
 from invitereg.model import Use
 from invitereg.policy.values import Domain
 
-PLACEHOLDERS = ("username", "domain", "site_name")
-"""What a welcome may have in braces."""
+NEWCOMER = ("username", "domain", "site_name")
+"""What a text for newcomers may have in braces."""
+WATCHER = (*NEWCOMER, "inviter", "invite", "door", "address")
+"""What a text for watchers may have in braces."""
+_NONE = "-"  # in texts of any language
 
 
 class NoticeKind(StrEnum):
@@ -51,9 +54,9 @@ def notices_about(domain: Domain, use: Use) -> Iterator[Notice]:
             yield Notice(domain=host, username=watcher, kind=NoticeKind.REGISTRATION, use=use)
 
 
-def check_welcome(text: str) -> None:
-    """Raise ValueError, which says what is wrong, if ``text`` is no template of a welcome."""
-    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+def check_template(text: str, placeholders: Sequence[str]) -> None:
+    """Raise ValueError, which says what is wrong, if ``text`` has others than these."""
+    known = ", ".join(f"{{{name}}}" for name in placeholders)
     try:
         parts = list(Formatter().parse(text))
     except ValueError:
@@ -61,16 +64,34 @@ def check_welcome(text: str) -> None:
             f"has a brace alone: write {{{{ or }}}} for a brace; placeholders are {known}"
         ) from None
     for _text, name, form, conversion in parts:
-        if name is not None and (name not in PLACEHOLDERS or form or conversion):
+        if name is not None and (name not in placeholders or form or conversion):
             raise ValueError(f"has no placeholder {{{name}}}: they are {known}")
 
 
 def text_of(notice: Notice, domain: Domain) -> str:
     """What a notice says about a registration at ``domain``; empty for nothing any more."""
-    if notice.kind is NoticeKind.REGISTRATION:
-        return _registration(notice.use)
-    values = (notice.use.username, domain.name, domain.site_name or domain.name)
-    return domain.welcome.format_map(dict(zip(PLACEHOLDERS, values, strict=True)))
+    use = notice.use
+    values = {
+        "username": use.username,
+        "domain": domain.name,
+        "site_name": domain.site_name or domain.name,
+    }
+    if notice.kind is NoticeKind.WELCOME:
+        return domain.welcome.format_map(values)
+    if not domain.watcher_notice.text:
+        return _registration(use)
+    facts = {
+        "inviter": f"{use.inviter}@{use.domain}" if use.inviter else _NONE,
+        "invite": use.invite_id or _NONE,
+        "door": use.door,
+        "address": use.address or _NONE,
+    }
+    return domain.watcher_notice.text.format_map(values | facts)
+
+
+def type_of(notice: Notice, domain: Domain) -> str:
+    """Return the type of the message that tells a notice (RFC 6121 §5.2.2)."""
+    return "chat" if notice.kind is NoticeKind.WELCOME else domain.watcher_notice.type
 
 
 def _registration(use: Use) -> str:

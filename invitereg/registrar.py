@@ -195,7 +195,7 @@ class Registrar:
             await self._accounts.reset(use, password)
         else:
             redemption = Redemption(
-                account=account_of(submission, invite, use, policy.fields),
+                account=account_of(submission, invite, use, policy),
                 use=use,
                 counters=registration_counters(policy, submission.address, invite),
                 contact=invite.inviter if invite and invite.subscribe else None,
@@ -224,6 +224,8 @@ class Registrar:
     ) -> str:
         """Make an account as the operator, whom no rule but validity binds.
 
+        Without ``roles`` it gets those of the policy for accounts without an invite.
+
         Raises:
             InvalidUsername, UsernameTaken: the name.
             UnacceptablePassword: empty, over 1,023 bytes, or impossible to prepare.
@@ -235,6 +237,7 @@ class Registrar:
             prepare_password(password)
         except ValueError:
             raise unusable_password(password) from None
+        roles = roles or self.domains[domain].policy.default_roles
         account = Account(domain=domain, username=localpart, created_at=now, roles=roles)
         use = Use(domain=domain, username=localpart, kind=Kind.ACCOUNT, at=now, door="cli")
         redemption = Redemption(

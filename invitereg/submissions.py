@@ -1,11 +1,11 @@
 """What newcomers send, and what their tokens were found good for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from invitereg.model import Account, Invite, Kind, Use, prepare_localpart
-from invitereg.policy.values import Origin, Sender
+from invitereg.policy.values import Origin, Policy, Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,14 @@ def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
 
 
 def account_of(
-    submission: Submission, invite: Invite | None, use: Use, fields: Iterable[str]
+    submission: Submission, invite: Invite | None, use: Use, policy: Policy
 ) -> Account:
-    """The account that is asked for; of what was filled in, only ``fields`` are kept."""
+    """The account that is asked for; of what was filled in, only the policy's fields."""
     return Account(
         domain=use.domain,
         username=use.username,
         created_at=use.at,
-        roles=invite.roles if invite else (),
+        roles=invite.roles if invite else policy.default_roles,
         groups=invite.groups if invite else (),
-        details={name: submission.fields.get(name, "") for name in fields},
+        details={name: submission.fields.get(name, "") for name in policy.fields},
     )

@@ -48,6 +48,32 @@ class RedeemTests(UseCase):
             ("juliet", "c2s", str(HOME), self.now()),
         )
 
+    def test_default_roles(self) -> None:
+        """Who has an invite gets its roles, and none of those for people without one."""
+        roles = ("guest", "team:new")
+        policy = replace(self.policy, registration_invite_only=False, default_roles=roles)
+        self.registrar.domains[DOMAIN] = replace(self.registrar.domains[DOMAIN], policy=policy)
+        for asked in ({}, {"roles": ("member",)}):
+            grant = self.preauthorise(self.invite(**asked)[1])
+            name = f"invited{len(asked)}"
+            self.done(self.registrar.redeem(self.submission(name, grant=grant)))
+        for door in ("c2s", "web", "api", "component"):
+            self.done(self.registrar.redeem(self.submission(f"by-{door}", door=door)))
+        self.account("made")
+        making = self.registrar.create_account(DOMAIN, "lead", PASSWORD, ("team:lead",))
+        self.done(making)
+        accounts = self.successResultOf(self.store.list_accounts(DOMAIN))
+        self.assertEqual(
+            {account.username: account.roles for account in accounts},
+            {
+                "invited0": (),
+                "invited1": ("member",),
+                **{f"by-{door}": roles for door in ("c2s", "web", "api", "component")},
+                "made": roles,
+                "lead": ("team:lead",),
+            },
+        )
+
     def test_contacts(self) -> None:
         """An invite to be contacts makes them, within the limit of the inviter's domain."""
         self.account("nurse")

@@ -1,6 +1,6 @@
 """From a file to what the service runs with."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from invitereg.config.agreement import complain_of_disagreement
 from invitereg.config.backendkeys import Accounts, Component
-from invitereg.config.commonpasswords import common_passwords as common_list
 from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.listening import Tls
@@ -20,12 +19,13 @@ from invitereg.config.policykeys import StreamLimits, WebLimits
 from invitereg.config.reading import why_unreadable
 from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.section import Section, key_tree
+from invitereg.config.served import served_domain
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.config.values import Surroundings
 from invitereg.config.webkeys import WebKeys
 from invitereg.config.wording import worded
 from invitereg.config.yamlnodes import Document, NotYaml, parse
-from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy
+from invitereg.policy.values import Domain, Limit, Network
 
 _MAX_BYTES = 2**20
 Keys = TypeVar("Keys", bound=Section)
@@ -216,7 +216,7 @@ def _config(
         path=path,
         domains=MappingProxyType(
             {
-                name: _domain(name, keys, file.c2s, common_passwords)
+                name: served_domain(name, keys, file.c2s, common_passwords)
                 for name, keys in domains.items()
             }
         ),
@@ -260,61 +260,3 @@ def _web_listeners(file: File, domains: Mapping[str, DomainKeys]) -> WebListener
     if not any(keys.web.external_url for keys in domains.values()):
         return WebListeners(metrics_listen=metrics)
     return WebListeners(file.web.listen, file.web.listen_tls, metrics)
-
-
-def _domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Domain:
-    keys = own.policy
-    passwords = keys.passwords
-    listed = common_passwords and passwords.forbid_common
-    policy = Policy(
-        allow_registration=keys.allow_registration,
-        registration_invite_only=keys.registration_invite_only,
-        fields=MappingProxyType(
-            {
-                name.removesuffix("+"): name.endswith("+")
-                for name in keys.additional_registration_fields
-            }
-        ),
-        admins=frozenset(_at(name, own.admins)),
-        invites=keys.invites.rules(),
-        usernames=keys.usernames.rules(),
-        passwords=PasswordRules(
-            min_length=passwords.min_length,
-            common=common_list(passwords.min_length) if listed else frozenset(),
-        ),
-        limits=keys.limits.limits(),
-    )
-    return Domain(
-        name=name,
-        policy=policy,
-        site_name=own.site_name or name,
-        time_zone=own.time_zone,
-        instructions=keys.registration_instructions,
-        watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
-        welcome=own.welcome_message,
-        contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
-        web_url=own.web.external_url or None,
-        landing_url=f"{own.web.external_url}invite/" if own.web.external_url else None,
-        website_only=_is_website_only(own, c2s),
-    )
-
-
-def _is_website_only(own: DomainKeys, c2s: C2s) -> bool:
-    """Return whether apps connect to another server, and people register on the site."""
-    gateway = c2s.listens and own.c2s.upstream is not None
-    elsewhere = not own.accounts.embedded
-    return elsewhere and not gateway and bool(own.web.external_url)
-
-
-def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
-    """The localparts of the addresses at ``domain``."""
-    for admin in admins:
-        host, username = _parts(admin)
-        if host == domain:
-            yield username
-
-
-def _parts(address: str) -> tuple[str, str]:
-    """The domain and the localpart of an address."""
-    username, _, host = address.rpartition("@")
-    return host, username

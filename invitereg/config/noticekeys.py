@@ -2,19 +2,25 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from invitereg.config.section import Section
 from invitereg.config.urls import CONTACT, split_url
-from invitereg.notices import check_welcome
+from invitereg.notices import NEWCOMER, WATCHER, check_template
+from invitereg.policy.values import WatcherNotice
 
-_LONGEST_WELCOME = 10_000
+_LONGEST = 10_000
 
 
 def _welcome(text: str) -> str:
-    check_welcome(text)
+    check_template(text, NEWCOMER)
+    return text
+
+
+def _watcher_text(text: str) -> str:
+    check_template(text, WATCHER)
     return text
 
 
@@ -24,8 +30,20 @@ def _uri(text: str) -> str:
     return text
 
 
-Welcome = Annotated[str, Field(max_length=_LONGEST_WELCOME), AfterValidator(_welcome)]
+Welcome = Annotated[str, Field(max_length=_LONGEST), AfterValidator(_welcome)]
+WatcherText = Annotated[str, Field(max_length=_LONGEST), AfterValidator(_watcher_text)]
 Uri = Annotated[str, AfterValidator(_uri)]
+
+
+class WatcherNoticeKeys(Section):
+    """What watchers are told of a registration, and by which type of message."""
+
+    text: WatcherText = ""
+    type: Literal["chat", "normal"] = "chat"
+
+    def notice(self) -> WatcherNotice:
+        """As notices are made by it."""
+        return WatcherNotice(text=self.text, type=self.type)
 
 
 class ContactAddresses(Section):

@@ -222,8 +222,10 @@ class PolicyKeys(Section):
 
     allow_registration: bool = True
     registration_invite_only: bool = True
+    registration_title: Annotated[str, Field(max_length=200)] = ""
     registration_instructions: str = "Choose a username and password for use with this service."
     additional_registration_fields: tuple[RegistrationField, ...] = ()
+    default_roles: tuple[Role, ...] = ()
     invites: InviteKeys = InviteKeys()
     usernames: UsernameKeys = UsernameKeys()
     passwords: PasswordKeys = PasswordKeys()

@@ -20,7 +20,7 @@ from pydantic import (
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.clearways import given
 from invitereg.config.listening import Endpoint, Tls
-from invitereg.config.noticekeys import ContactAddresses, Welcome
+from invitereg.config.noticekeys import ContactAddresses, WatcherNoticeKeys, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
 from invitereg.config.section import Section
 from invitereg.config.timezones import UTC_ZONE, TimeZone
@@ -64,6 +64,7 @@ class DomainKeys(Section):
     admins: tuple[Admin, ...] = ()
     contact_addresses: ContactAddresses = ContactAddresses()
     registration_watchers: tuple[LocalAddress, ...] = ()
+    watcher_notice: WatcherNoticeKeys = WatcherNoticeKeys()
     welcome_message: Welcome = ""
     tls: Tls = Field(
         default={"certificate": "fullchain.pem", "private_key": "privkey.pem"},

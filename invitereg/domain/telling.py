@@ -15,7 +15,7 @@ from twisted.words.xish import domish
 
 from invitereg.errors import Refused
 from invitereg.interfaces import INoticeStore
-from invitereg.notices import Notice, text_of
+from invitereg.notices import Notice, text_of, type_of
 from invitereg.policy.values import Domain
 
 NS_CLIENT = "jabber:client"
@@ -143,13 +143,12 @@ def message_about(
     ``namespace`` is the stream's.
     """
     domain = domains.get(notice.use.domain)
-    text = "" if domain is None else text_of(notice, domain)
-    if not text:
+    if domain is None or not (text := text_of(notice, domain)):
         return None
     message = domish.Element((namespace, "message"))
     message["from"] = sender
     message["to"] = f"{notice.username}@{notice.domain}"
-    message["type"] = "chat"
+    message["type"] = type_of(notice, domain)
     message["id"] = f"notice-{notice.number}"
     message.addElement("body", content=text)
     if now - notice.use.at > LATE:

@@ -181,12 +181,14 @@ class Policy:
 
     Attributes:
         fields: what is asked for besides username and password: name to required.
+        default_roles: what an account gets that is made without an invite.
         admins: localparts of the domain's admins, which only the operator gives away.
     """
 
     allow_registration: bool = True
     registration_invite_only: bool = True
     fields: Mapping[str, bool] = field(default_factory=dict)
+    default_roles: tuple[str, ...] = ()
     admins: frozenset[str] = frozenset()
     invites: InviteRules = InviteRules()
     usernames: UsernameRules = UsernameRules()
@@ -251,11 +253,25 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatcherNotice:
+    """What watchers are told of a registration.
+
+    Attributes:
+        text: with the placeholders of `invitereg.notices`; empty for ours.
+        type: of the message: ``chat`` or ``normal``.
+    """
+
+    text: str = ""
+    type: str = "chat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """One XMPP domain that is served, with what its operator decided.
 
     Attributes:
         name: after nameprep.
+        title: of a registration form; empty for none.
         instructions: what a registration form says first.
         web_url: its site; ends with a slash. None without a web.
         landing_url: what a token is appended to for a link to its page; None without a web.
@@ -271,11 +287,13 @@ class Domain:
     name: str
     policy: Policy = Policy()
     site_name: str = ""
+    title: str = ""
     instructions: str = "Choose a username and password for use with this service."
     web_url: str | None = None
     landing_url: str | None = None
     website_only: bool = False
     watchers: tuple[tuple[str, str], ...] = ()
+    watcher_notice: WatcherNotice = WatcherNotice()
     welcome: str = ""
     contact_addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     time_zone: tzinfo = UTC

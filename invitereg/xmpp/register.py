@@ -60,12 +60,14 @@ class RegistrationForm:
         fields: name to required, besides username and password.
         username: the name that the invite fixes, shown in the form; else None.
         redirect: a page that says how to register, in place of all fields; else None.
+        title: of the data form, as legacy fields have none; "" for none.
     """
 
     instructions: str
     fields: Mapping[str, bool]
     username: str | None = None
     redirect: str | None = None
+    title: str = ""
 
     @classmethod
     def for_invite(cls, domain: Domain, invite: Invite | None) -> "RegistrationForm":
@@ -85,7 +87,7 @@ class RegistrationForm:
         if needed and domain.web_url and domain.web_url.startswith("https:"):
             return cls(_BY_INVITATION, {}, redirect=domain.web_url)
         username = invite.username if invite else None
-        return cls(domain.instructions, domain.policy.fields, username)
+        return cls(domain.instructions, domain.policy.fields, username, title=domain.title)
 
     def toElement(self) -> domish.Element:
         """The payload of the answer to a get."""
@@ -97,7 +99,7 @@ class RegistrationForm:
         fields = {"username": True, "password": True, **self.fields}
         for name in fields:
             query.addElement(name, content=self._value(name))
-        form = Form("form", instructions=[self.instructions], formNamespace=NS_REGISTER)
+        form = Form("form", self.title or None, [self.instructions], NS_REGISTER)
         for name, required in fields.items():
             form.addField(self._form_field(name, required))
         query.addChild(form.toElement())

@@ -1,5 +1,6 @@
 """The keys about what people are told."""
 
+from invitereg.policy.values import WatcherNotice
 from tests.config.case import ConfigCase
 
 
@@ -15,8 +16,20 @@ welcome_message: |
 contact_addresses:
   abuse: ["mailto:abuse@example.com", "xmpp:romeo@example.com?message"]
   status: [https://status.example.com/]
+watcher_notice:
+  text: "{username}@{domain} at {site_name}: {door}, {address}, {invite} of {inviter}. {{x}}"
+  type: normal
 """
         ).domains["example.com"]
+        notice = domain.watcher_notice
+        self.assertEqual(
+            (notice.text, notice.type),
+            (
+                "{username}@{domain} at {site_name}: {door}, {address}, {invite} of {inviter}. "
+                "{{x}}",
+                "normal",
+            ),
+        )
         watchers = (("example.com", "romeo"), ("example.com", "juliet"))
         self.assertEqual(domain.watchers, watchers)
         welcome = "Welcome, {username}!\n{{This}} is {site_name} at {domain}.\n"
@@ -34,6 +47,7 @@ contact_addresses:
         domain = self.loaded("domain: example.com").domains["example.com"]
         self.assertEqual((domain.watchers, domain.welcome), ((), ""))
         self.assertEqual(domain.contact_addresses, {})
+        self.assertEqual(domain.watcher_notice, WatcherNotice(text="", type="chat"))
 
     def test_welcome(self) -> None:
         """A placeholder that there is not, or half of one, is found when it is read."""
@@ -54,6 +68,48 @@ contact_addresses:
             ),
         ):
             self.assert_mistake(f"welcome_message: '{text}'", f"2: welcome_message: {mistake}")
+
+    def test_watcher_notice(self) -> None:
+        """So is one in the text for watchers; and what is no type of a message."""
+        known = "{username}, {domain}, {site_name}, {inviter}, {invite}, {door}, {address}"
+        for notice, *mistakes in (
+            (
+                '{text: "{user}"}',
+                f"watcher_notice.text: has no placeholder {{user}}: they are {known}",
+            ),
+            (
+                '{text: "a {"}',
+                "watcher_notice.text: has a brace alone: write {{ or }} for a brace; "
+                f"placeholders are {known}",
+            ),
+            ("{type: headline}", "watcher_notice.type: must be chat or normal"),
+            ("{txt: x}", "watcher_notice.txt: unknown key; did you mean text?"),
+            ("Hello", "watcher_notice: must be a section, with keys of its own"),
+        ):
+            self.assert_mistake(
+                f"watcher_notice: {notice}", *(f"2: {mistake}" for mistake in mistakes)
+            )
+        longest = f"watcher_notice: {{text: {'x' * 10_001}}}"
+        (mistake,) = self.mistakes_with(longest)
+        self.assertIn("watcher_notice.text: ", mistake)
+
+    def test_newcomers_are_told_less(self) -> None:
+        """A welcome has no placeholder for what is about who invites, or where from."""
+        for name in ("inviter", "invite", "door", "address"):
+            (mistake,) = self.mistakes_with(f"welcome_message: '{{{name}}}'")
+            self.assertIn(f"has no placeholder {{{name}}}", mistake)
+
+    def test_watcher_notice_of_one_domain(self) -> None:
+        """A domain has a text of its own, and what it does not say from the top level."""
+        domains = self.loaded(
+            """domains:
+  example.com: {}
+  example.org: {watcher_notice: {text: "{inviter}"}}
+watcher_notice: {text: Hello, type: normal}
+"""
+        ).domains
+        found = [(one.watcher_notice.text, one.watcher_notice.type) for one in domains.values()]
+        self.assertEqual(found, [("Hello", "normal"), ("{inviter}", "normal")])
 
     def test_watchers(self) -> None:
         """A watcher is an address at the domain."""

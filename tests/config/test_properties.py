@@ -37,6 +37,7 @@ VALID["component"] = {
 }
 VALID["accounts"]["backend"] = "xmpp"
 VALID["policy"]["additional_registration_fields"] = ["email+", "nick"]
+VALID["policy"]["default_roles"] = ["guest"]
 VALID["policy"]["invites"]["allow_user_invites_by_roles"] = ["team:lead"]
 VALID["policy"]["invites"]["deny_user_invites_by_roles"] = ["guest"]
 VALID["policy"]["limits"]["allowlist"] = ["192.0.2.0/24"]

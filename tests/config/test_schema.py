@@ -66,7 +66,9 @@ keep_addresses: never
 policy:
   allow_registration: false
   registration_invite_only: false
+  registration_title: Join
   registration_instructions: Hello
+  default_roles: [guest, "team:new", guest]
   additional_registration_fields: [email+, nick]
   invites: {expiry: never, reset_expiry: 2w, allow_user_invites: true,
     allow_contact_invites: false, allow_user_invites_by_roles: ["team:lead"],
@@ -92,7 +94,8 @@ policy:
         )
         domain = config.domains["example.com"]
         self.assertEqual(domain.site_name, "Example")
-        self.assertEqual(domain.instructions, "Hello")
+        self.assertEqual((domain.title, domain.instructions), ("Join", "Hello"))
+        self.assertEqual(domain.policy.default_roles, ("guest", "team:new"))
         self.assertIsNone(config.keep_addresses)
         self.assertEqual((config.streams.unauthenticated, config.work_queue), (6, 7))
         self.assertEqual(config.connections, Limit(max=3, period=timedelta(seconds=2)))
@@ -190,9 +193,9 @@ class KeyTests(ConfigCase):
         self.assertTrue(
             mistake.endswith(
                 "known here are site_name, time_zone, admins, contact_addresses, "
-                "registration_watchers, welcome_message, tls, trusted_networks, c2s, policy, "
-                "component, accounts, web, domain, domains, data_dir, store, keep_addresses, "
-                "keep_invites, keep_names"
+                "registration_watchers, watcher_notice, welcome_message, tls, "
+                "trusted_networks, c2s, policy, component, accounts, web, domain, domains, "
+                "data_dir, store, keep_addresses, keep_invites, keep_names"
             )
         )
 

@@ -55,6 +55,21 @@ class FormTests(DoorTestCase):
         said = self.listener.domains[DOMAIN].instructions
         self.assertEqual((str(query.instructions), str(query.x.instructions)), (said, said))
 
+    def test_title(self):
+        """The data form has the operator's title, if there is one; that of a reset has none."""
+        domains = self.listener.domains
+        self.listener.add_account("juliet")
+        self.listener.add_invite("A" * 24)
+        self.listener.add_reset()
+        for title in ("", "Join <us> & ☃"):
+            domains[DOMAIN] = replace(domains[DOMAIN], title=title)
+            form = self.listener.preauthorised("A" * 24).ask(GET).query.x
+            self.assertEqual(
+                [str(one) for one in form.elements(NS_X_DATA, "title")], [title][: bool(title)]
+            )
+            reset = self.listener.preauthorised().ask(GET).query.x
+            self.assertIsNone(reset.title)
+
     def test_point_12_web_redirect(self):
         """Where there is a site and a token is needed, it is named; the set is refused."""
         self.set_site("https://chat.example.com/")

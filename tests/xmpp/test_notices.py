@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from invitereg.domain.telling import Teller
 from invitereg.errors import Unavailable
+from invitereg.policy.values import WatcherNotice
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, children, registration
 
@@ -128,6 +129,62 @@ class WatcherTests(NoticeCase):
         (message,) = romeo.receive()
         text = f"benvolio@{DOMAIN} has registered; door: cli; without invite"
         self.assertEqual(str(message.body), text)
+
+    def say(self, text, kind="chat"):
+        """Write the text for watchers, as a reload does."""
+        self.change(self.listener, watcher_notice=WatcherNotice(text=text, type=kind))
+
+    def told(self, romeo):
+        """Type and text of what romeo is told within a second."""
+        self.tell_new()
+        return [(one["type"], str(one.body)) for one in romeo.receive()]
+
+    def test_own_words(self):
+        """The operator's text can name who registered, through what, and who invited them."""
+        self.say("{username}@{domain} ({site_name}): {door} {address} {invite} {inviter} {{x}}")
+        romeo = self.available()
+        self.listener.add_invite(id="abc", inviter="mercutio")
+        self.register("juliet", "K7dJq2mZx9RtYw4LbN8vHc3P")
+        said = f"juliet@{DOMAIN} (Example Chat): c2s 192.0.2.1 abc mercutio@{DOMAIN} {{x}}"
+        self.assertEqual(self.told(romeo), [("chat", said)])
+
+    def test_nothing_to_name(self):
+        """What there is not is a dash: the inviter of the operator's invite, or any invite."""
+        self.say("{username} {door} {address} {invite} {inviter}", "normal")
+        romeo = self.available()
+        self.listener.add_invite(id="abc")
+        self.register("juliet", "K7dJq2mZx9RtYw4LbN8vHc3P")
+        self.register("nurse")
+        making = self.listener.door.registrar.create_account(DOMAIN, "benvolio", "x" * 9)
+        self.successResultOf(Deferred.fromCoroutine(making))
+        self.assertEqual(
+            self.told(romeo),
+            [
+                ("normal", "juliet c2s 192.0.2.1 abc -"),
+                ("normal", "nurse c2s 192.0.2.1 - -"),
+                ("normal", "benvolio cli - - -"),
+            ],
+        )
+
+    def test_names_with_braces(self):
+        """What people call themselves is text, whatever it looks like."""
+        self.say("{username}")
+        romeo = self.available()
+        for name in ("{domain}", "{0.__class__}", "{{", "%s"):
+            self.register(name)
+            self.assertEqual(self.told(romeo), [("chat", name)])
+
+    def test_own_type_of_our_words(self):
+        """The type of the message can be changed alone; a welcome stays one of a chat."""
+        self.change(self.listener, welcome="Hello {username}")
+        self.say("", "normal")
+        romeo = self.available()
+        self.register("juliet")
+        ((kind, said),) = self.told(romeo)
+        self.assertEqual(kind, "normal")
+        self.assertTrue(said.startswith(f"juliet@{DOMAIN} has registered; "))
+        (welcome,) = self.available("juliet").receive()
+        self.assertEqual((welcome["type"], str(welcome.body)), ("chat", "Hello juliet"))
 
     def test_operators_invite(self):
         """An invite that nobody else has made is the operator's."""
