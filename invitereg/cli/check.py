@@ -31,9 +31,9 @@ def command(path: Path, schema: bool, online: bool) -> None:
     Prints nothing if it can be used, otherwise every mistake on a line. What is doubtful is
     named as well, and is no mistake, as the service runs: a certificate that has expired, or
     is for another name; a component at a server whose accounts are not used; a pattern for
-    usernames that means less than it seems to; a data_dir that is not there yet, and
-    registration_watchers without an account; what others may write, of the files that it
-    names and itself, and secrets that they may read.
+    usernames that means less than it seems to; keys that are set and have no effect; a data_dir
+    that is not there yet, and registration_watchers without an account; what others may write,
+    of the files that it names and itself, and secrets that they may read.
     With --online, the servers that keep accounts are asked as well: accounts are made there
     and removed again. So are servers behind the gateway, whether they leave registration to us.
     """
@@ -51,6 +51,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
         _about_certificates,
         _about_components,
         _about_policy,
+        _about_idle_keys,
         open_to_others,
     )
     for complaint in chain.from_iterable(about(config) for about in doubtful):
@@ -107,6 +108,10 @@ def _about_components(config: Config) -> Iterator[str]:
                 f"{domain} has a component at another server, and keeps its accounts itself: "
                 "is accounts: {backend: xmpp} missing?"
             )
+
+
+def _about_idle_keys(config: Config) -> Iterator[str]:
+    return (mistake.located(config.path) for mistake in config.idle)
 
 
 def _about_policy(config: Config) -> Iterator[str]:

@@ -13,6 +13,7 @@ from invitereg.config.agreement import complain_of_disagreement
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
+from invitereg.config.idle import idle_keys
 from invitereg.config.listening import Tls
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits, WebLimits
@@ -74,6 +75,7 @@ class Config:
         sites: of each domain that has one, by its name.
         trusted_proxies: whose word counts for who a request of the web is from.
         api_rate: how much each key of the HTTP API may.
+        idle: keys that are set and have no effect; no mistakes.
     """
 
     path: Path
@@ -96,6 +98,7 @@ class Config:
     sites: Mapping[str, WebKeys]
     trusted_proxies: tuple[Network, ...]
     api_rate: Limit
+    idle: tuple[Mistake, ...]
 
     @property
     def trusted_networks(self) -> Mapping[str, tuple[Network, ...]]:
@@ -158,8 +161,8 @@ def _content(path: Path) -> bytes:
 
 def _checked(
     document: Document, around: Surroundings
-) -> tuple[File, dict[str, DomainKeys]] | None:
-    """The file's content and what it means for each domain.
+) -> tuple[File, dict[str, DomainKeys], tuple[Mistake, ...]] | None:
+    """The file's content, what it means for each domain, and what of it has no effect.
 
     None where ``document`` has mistakes: all are noted there then.
     """
@@ -177,7 +180,8 @@ def _checked(
     complain_of_disagreement(document, named, file, domains)
     if file is None or document.mistakes:
         return None
-    return file, {name: keys for name, keys in domains.items() if keys is not None}
+    known = {name: keys for name, keys in domains.items() if keys is not None}
+    return file, known, tuple(idle_keys(document, named, file, known, around.folder))
 
 
 def _domain_keys(
@@ -209,7 +213,11 @@ def _judged(
 
 
 def _config(
-    path: Path, file: File, domains: Mapping[str, DomainKeys], common_passwords: bool
+    path: Path,
+    file: File,
+    domains: Mapping[str, DomainKeys],
+    idle: tuple[Mistake, ...],
+    common_passwords: bool,
 ) -> Config:
     limits = file.policy.limits
     return Config(
@@ -252,6 +260,7 @@ def _config(
         ),
         trusted_proxies=file.web.trusted_proxies,
         api_rate=file.web.api.rate.limit(),
+        idle=idle,
     )
 
 

@@ -51,6 +51,17 @@ class CheckTests(CommandCase):
         self.config.write_text(text + "accounts: {backend: xmpp}\n")
         self.assertEqual(self.call("check").output, "")
 
+    def test_idle_keys(self) -> None:
+        """A key that has no effect is named with its line; the service runs."""
+        write_certificate(self.folder, "example.com")
+        self.config.write_text(
+            "domain: example.com\ndata_dir: data\nweb:\n  webchat_url: 'https://c.example/'\n"
+        )
+        result = self.call("check")
+        told = "4: web.webchat_url: has no effect: there is no site without web.external_url"
+        expected = (0, f"warning: {self.config}:{told}\n")
+        self.assertEqual((result.exit_code, result.output), expected)
+
     def test_patterns(self) -> None:
         """A pattern that an operator may not have meant so is named; the service runs."""
         write_certificate(self.folder, "example.com")
