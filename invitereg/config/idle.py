@@ -46,9 +46,13 @@ def _api_has_tls(_file: File, keys: DomainKeys) -> bool:
     return keys.accounts.url.startswith("https:")
 
 
-_OF_ACCOUNTS = ("accounts.scram_iterations", "accounts.scram_sha_1") + tuple(
-    f"policy.limits.{name}"
-    for name in ("roster", "roster_groups", "roster_requests", "password_changes")
+_OF_ACCOUNTS = (
+    "accounts.scram_iterations",
+    "accounts.scram_sha_1",
+    "policy.limits.roster",
+    "policy.limits.roster_groups",
+    "policy.limits.roster_requests",
+    "policy.limits.password_changes",
 )
 _OF_SITES = tuple(
     f"web.{name}" for name in WebKeys.model_fields if name not in ("external_url", "tls")
