@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors fairness logs logguard metrics preparation",
         "model",
         "policy roster",
-        "links subscriptions",
+        "links registrationtexts subscriptions",
         "exchange",
         "notices questions tree interfaces keys objects submissions newinvites leases server",
         "registrar issuer inviters userinvites logins tokens",

@@ -7,6 +7,7 @@ from typing import Any
 from invitereg.errors import InvalidInvite, Refused, UsernameTaken
 from invitereg.model import Invite, Kind, localpart_or_none
 from invitereg.registrar import Registrar
+from invitereg.registrationtexts import FIELD_LABELS, password_hint
 from invitereg.web import forms
 from invitereg.web.answers import Answers
 from invitereg.web.presenting import sorted_apps
@@ -16,7 +17,7 @@ from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import is_scripted
 from invitereg.web.signing import Signer
 from invitereg.web.statuses import say_when, status_of
-from invitereg.web.wording import AUTOFILL, FIELD_LABELS, Complaint, complaint, password_rule
+from invitereg.web.wording import AUTOFILL, Complaint, complaint
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class FormPages:
             app=request.served.app(name),
             fields={} if resets else policy.fields,
             least=policy.passwords.min_length,
-            password_rule=password_rule(policy, reader(request).catalogue.gettext),
+            password_hint=password_hint(policy, reader(request).catalogue.gettext),
             labels=FIELD_LABELS,
             autofill=AUTOFILL,
         )

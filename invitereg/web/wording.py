@@ -1,33 +1,12 @@
 """What a page says to a refusal, and beside which field."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from invitereg import errors
 from invitereg.policy.values import Policy
-from invitereg.translations import N_
+from invitereg.registrationtexts import Translate
 
-Translate = Callable[[str], str]
-
-# XEP-0077 §14.1.
-FIELD_LABELS: Mapping[str, str] = {
-    "username": N_("Username"),
-    "password": N_("Password"),
-    "nick": N_("Nickname"),
-    "name": N_("Full name"),
-    "first": N_("First name"),
-    "last": N_("Last name"),
-    "email": N_("Email address"),
-    "address": N_("Street address"),
-    "city": N_("City"),
-    "state": N_("State or region"),
-    "zip": N_("Postal code"),
-    "phone": N_("Telephone number"),
-    "url": N_("Web page"),
-    "date": N_("Date"),
-    "misc": N_("Other information"),
-    "text": N_("Message"),
-}
 # What a browser may fill in by itself (HTML, autofill), and which keyboard it shows.
 AUTOFILL: Mapping[str, tuple[str, str]] = {
     "nick": ("nickname", "text"),
@@ -74,17 +53,6 @@ def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
     ):
         return Complaint("username", _username(refusal, policy, translate))
     return Complaint("", reason(refusal, translate))
-
-
-def password_rule(policy: Policy, translate: Translate) -> str:
-    """What a password must be, in one sentence."""
-    _ = translate
-    least = {"least": policy.passwords.min_length}
-    if policy.passwords.common:
-        return _(
-            "At least %(least)s characters, not your username, and none that many people use."
-        ) % least  # fmt: skip
-    return _("At least %(least)s characters, and not your username.") % least
 
 
 def password_problem(refusal: errors.UnacceptablePassword, translate: Translate) -> str:

@@ -26,9 +26,9 @@ from invitereg.xmpp.commandsessions import (
     UnknownSession,
 )
 from invitereg.xmpp.forms import Answers, Form, Result, WrongForm
+from invitereg.xmpp.languages import LANGUAGE
 
 NS_COMMANDS = "http://jabber.org/protocol/commands"
-LANGUAGE = ("http://www.w3.org/XML/1998/namespace", "lang")
 
 ACTIONS = ("execute", "next", "prev", "complete", "cancel")
 _LIST_NAME = N_("Commands")

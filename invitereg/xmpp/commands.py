@@ -8,8 +8,9 @@ from wokkel import disco
 from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
-from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
+from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
 from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.languages import asked_languages
 from invitereg.xmpp.routing import parse_jid
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
@@ -50,29 +51,28 @@ class CommandsHandler(RequestHandler):
 
     def _on_command(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq):
-            asker = self._asker(iq, iq.command)
+            asker = self._asker(iq)
             self.answer(iq, self._commands.perform(asker, iq.command))
 
     def _on_info(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq) and self._commands.has(iq.query["node"]):
-            asker = self._asker(iq, iq.query)
+            asker = self._asker(iq)
             self.answer(iq, self._commands.info(asker, iq.query["node"]))
 
     def _on_items(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq) and iq.query["node"] == NS_COMMANDS:
-            asker = self._asker(iq, iq.query)
+            asker = self._asker(iq)
             self.answer(iq, self._commands.items(asker, asker.domain.name))
 
     def _is_for_domain(self, iq: domish.Element) -> bool:
         to = iq.getAttribute("to")
         return to is not None and parse_jid(to).user is None
 
-    def _asker(self, iq: domish.Element, payload: domish.Element) -> Asker:
+    def _asker(self, iq: domish.Element) -> Asker:
         stream = self.xmlstream
         assert stream.session is not None  # noqa: S101 - the phase says so
-        tags = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE))
-        said = [tag for tag in (*tags, stream.stream.language) if tag]
-        return Asker.speaking(stream.session.jid, stream.domain, said[:1])
+        tags = asked_languages(iq, stream.stream.language)
+        return Asker.speaking(stream.session.jid, stream.domain, tags)
 
 
 def about_command(iq: domish.Element) -> list[domish.Element]:

@@ -25,11 +25,12 @@ from invitereg.errors import Refused, Unavailable
 from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
 from invitereg.registrar import Registrar, Submission
-from invitereg.xmpp.adhoc import LANGUAGE, NS_COMMANDS, AdHocCommands, Asker
+from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
 from invitereg.xmpp.admission import refusal_of, site_of
 from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.grants import RememberedGrants
+from invitereg.xmpp.languages import asked_languages
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.rate import UnderWay
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
@@ -202,11 +203,11 @@ class ComponentDoor(XMPPHandler):
         )
         self._grants(sender).remember(sender, grant)
 
-    async def _form(self, sender: JID, _iq: domish.Element) -> domish.Element:
+    async def _form(self, sender: JID, iq: domish.Element) -> domish.Element:
         self._require_known(sender)
         grant = self._grants(sender).get(sender)
         form = RegistrationForm.for_invite(self._domain(), grant.invite if grant else None)
-        return form.toElement()
+        return form.toElement(asked_languages(iq))
 
     async def _register(self, sender: JID, iq: domish.Element) -> None:
         self._require_known(sender)
@@ -243,9 +244,7 @@ class ComponentDoor(XMPPHandler):
         domain = self._domain()
         if sender.host != domain.name or sender.user is None:
             raise StanzaError("forbidden", "auth")
-        payload = next(iq.elements())
-        said = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE))
-        return Asker.speaking(sender, domain, [tag for tag in said if tag][:1])
+        return Asker.speaking(sender, domain, asked_languages(iq))
 
 
 def _require_prepared(sender: JID, written: str) -> None:

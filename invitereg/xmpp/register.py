@@ -3,7 +3,7 @@
 https://xmpp.org/extensions/xep-0077.html
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,38 +13,22 @@ from wokkel.data_form import NS_X_DATA, Field, Form
 
 from invitereg.errors import Refused, RegistrationClosed
 from invitereg.model import Invite, Kind
-from invitereg.policy.values import Domain
+from invitereg.policy.values import Domain, Policy
 from invitereg.registrar import Registrar, Submission
+from invitereg.registrationtexts import FIELD_LABELS, Translate, password_rule
+from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
 from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.languages import LANGUAGE, asked_languages
 from invitereg.xmpp.phases import Phase
 
 NS_REGISTER = "jabber:iq:register"
 NS_OOB = "jabber:x:oob"  # XEP-0066
-_BY_INVITATION = "You need an invitation to register here: see the web page."
+_BY_INVITATION = N_("You need an invitation to register here: see the web page.")
+_NEW_PASSWORD = N_("Choose a new password.")
 NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
 
 GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
 SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
-
-# XEP-0077 §14.1; the order is the one in which a form shows them.
-FIELD_LABELS = {
-    "username": "Username",
-    "password": "Password",
-    "nick": "Nickname",
-    "name": "Full name",
-    "first": "Given name",
-    "last": "Family name",
-    "email": "Email address",
-    "address": "Street address",
-    "city": "City",
-    "state": "State",
-    "zip": "Postal code",
-    "phone": "Telephone number",
-    "url": "Web page",
-    "date": "Date",
-    "misc": "Other information",
-    "text": "Text",
-}
 
 
 def stream_feature() -> domish.Element:
@@ -57,14 +41,17 @@ class RegistrationForm:
     """What is asked for: both as legacy fields and as a data form.
 
     Attributes:
+        instructions: what to do, in English or as the operator says it.
         fields: name to required, besides username and password.
+        policy: what is said of passwords.
         username: the name that the invite fixes, shown in the form; else None.
         redirect: a page that says how to register, in place of all fields; else None.
         title: of the data form, as legacy fields have none; "" for none.
     """
 
     instructions: str
-    fields: Mapping[str, bool]
+    policy: Policy
+    fields: Mapping[str, bool] = field(default_factory=dict)
     username: str | None = None
     redirect: str | None = None
     title: str = ""
@@ -79,35 +66,48 @@ class RegistrationForm:
         Raises:
             RegistrationClosed: nobody may register at all.
         """
+        policy = domain.policy
         if invite is not None and invite.kind is Kind.RESET:
-            return cls("Choose a new password.", {}, invite.username)
-        if not domain.policy.allow_registration:
+            return cls(_NEW_PASSWORD, policy, username=invite.username)
+        if not policy.allow_registration:
             raise RegistrationClosed
-        needed = invite is None and domain.policy.registration_invite_only
+        needed = invite is None and policy.registration_invite_only
         if needed and domain.web_url and domain.web_url.startswith("https:"):
-            return cls(_BY_INVITATION, {}, redirect=domain.web_url)
+            return cls(_BY_INVITATION, policy, redirect=domain.web_url)
         username = invite.username if invite else None
-        return cls(domain.instructions, domain.policy.fields, username, title=domain.title)
+        return cls(domain.instructions, policy, policy.fields, username, title=domain.title)
 
-    def toElement(self) -> domish.Element:
-        """The payload of the answer to a get."""
+    def toElement(self, languages: Sequence[str] = ()) -> domish.Element:
+        """Return the payload of the answer to a get, in the first language that there is."""
+        gettext = translator(languages)
         query = domish.Element((NS_REGISTER, "query"))
-        query.addElement("instructions", content=self.instructions)
+        if (language := chosen_language(languages)) != SOURCE_LANGUAGE:
+            query[LANGUAGE] = language
+        instructions = self._instructions(gettext)
+        query.addElement("instructions", content=instructions)
         if self.redirect is not None:
             query.addElement((NS_OOB, "x")).addElement("url", content=self.redirect)
             return query
         fields = {"username": True, "password": True, **self.fields}
         for name in fields:
             query.addElement(name, content=self._value(name))
-        form = Form("form", self.title or None, [self.instructions], NS_REGISTER)
+        form = Form("form", self.title or None, [instructions], NS_REGISTER)
         for name, required in fields.items():
-            form.addField(self._form_field(name, required))
+            form.addField(self._form_field(name, required, gettext(FIELD_LABELS[name])))
         query.addChild(form.toElement())
         return query
 
-    def _form_field(self, name: str, required: bool) -> Field:
+    def _instructions(self, gettext: Translate) -> str:
+        # Of "", gettext returns the head of its catalogue.
+        told = [gettext(self.instructions)] if self.instructions else []
+        if self.redirect is None:
+            # Errors are in English, and name no number: clients compare their text.
+            told.append(password_rule(self.policy, gettext))
+        return " ".join(told)
+
+    def _form_field(self, name: str, required: bool, label: str) -> Field:
         kind = "text-private" if name == "password" else "text-single"
-        return Field(kind, name, self._value(name), label=FIELD_LABELS[name], required=required)
+        return Field(kind, name, self._value(name), label=label, required=required)
 
     def _value(self, name: str) -> str | None:
         return self.username if name == "username" else None
@@ -179,12 +179,12 @@ class RegistrationHandler(RequestHandler):
 
     def _on_get(self, iq: domish.Element) -> None:
         if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._get())
+            self.answer(iq, self._get(asked_languages(iq, self.xmlstream.stream.language)))
 
-    async def _get(self) -> domish.Element:
+    async def _get(self, languages: Sequence[str]) -> domish.Element:
         stream = self.xmlstream
         invite = stream.grant.invite if stream.grant else None
-        return RegistrationForm.for_invite(stream.domain, invite).toElement()
+        return RegistrationForm.for_invite(stream.domain, invite).toElement(languages)
 
     def _on_set(self, iq: domish.Element) -> None:
         if self.xmlstream.phase is Phase.SECURED:

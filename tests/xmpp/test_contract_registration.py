@@ -50,9 +50,12 @@ class FormTests(DoorTestCase):
         self.assertForm(self.listener.preauthorised().ask(GET))
 
     def test_point_09_instructions(self):
-        """The form says what the operator says."""
+        """The form says what the operator says, and the rule that errors do not name."""
         query = self.listener.opened().ask(GET).query
-        said = self.listener.domains[DOMAIN].instructions
+        said = (
+            f"{self.listener.domains[DOMAIN].instructions} The password needs at least 8 "
+            "characters, and must not be your username."
+        )
         self.assertEqual((str(query.instructions), str(query.x.instructions)), (said, said))
 
     def test_title(self):
