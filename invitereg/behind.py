@@ -23,7 +23,7 @@ from invitereg.config import Backend
 from invitereg.config.backendkeys import Component, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.interfaces import IStore
-from invitereg.policy.values import Domain, Network
+from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.server import IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
@@ -81,20 +81,17 @@ class ServersBehind:
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         for domain, backend in backends.items():
             if backend.component is not None:
-                self._add_component(domain, backend.component, backend.trusted)
+                self._add_component(domain, backend.component, backend)
             server = self._server(domain, backend)
             if server is not None:
-                upstream = upstreams.get(domain)
-                check = _password_check(domain, upstream, backend.trusted, reactor, work)
+                check = _password_check(backend, upstreams.get(domain), reactor, work)
                 self._add_accounts(RemoteAccounts(server, store, reactor, now, check), node)
 
-    def _add_component(
-        self, domain: str, keys: Component, trusted: tuple[Network, ...]
-    ) -> None:
+    def _add_component(self, domain: str, keys: Component, backend: Backend) -> None:
         secret = _secret(keys.secret_file, f"component of {domain}")
         self._register_from[domain] = keys.register_from
         self.components[domain] = ComponentStream(
-            self._reactor, keys.connect, keys.jid, secret, domain, trusted
+            self._reactor, keys.connect, keys.jid, secret, backend.host, backend.trusted
         )
 
     def _add_accounts(self, accounts: RemoteAccounts, node: str) -> None:
@@ -111,17 +108,17 @@ class ServersBehind:
         component = self.components.get(domain)
         if component is not None:
             answered = checks.start if by_component else checks.nothing
-            checks.ping = HostPing(component, domain, answered, self._reactor.seconds)
+            checks.ping = HostPing(component, answered, self._reactor.seconds)
         return checks
 
     def _server(self, domain: str, configured: Backend) -> IServer | None:
-        keys = configured.accounts
+        keys, host = configured.accounts, configured.host
         if keys.backend == "ejabberd":
-            api = Ejabberd(domain, _access(domain, configured), self._reactor)
+            api = Ejabberd(host, _access(domain, configured), self._reactor)
             self._apis.append(api)
             return api
         if keys.backend == "xmpp":
-            return XMPPServer(domain, self.components[domain], self._reactor)
+            return XMPPServer(host, self.components[domain], self._reactor)
         return None
 
     def chores(self) -> Iterator[Chore]:
@@ -153,11 +150,11 @@ class ServersBehind:
             for handler in (door, SessionDiscoHandler(), PingHandler(), version):
                 handler.setHandlerParent(component)
             if name in self.accounts:
-                self._let_tell(name, component)
+                self._let_tell(component)
 
-    def _let_tell(self, domain: str, component: ComponentStream) -> None:
+    def _let_tell(self, component: ComponentStream) -> None:
         teller = ComponentTeller(
-            domain,
+            component.host,
             component.jid,
             component.ask,
             self._domains,
@@ -212,22 +209,19 @@ def _secret(path: Path, where: str) -> str:
 
 
 def _password_check(
-    domain: str,
-    keys: UpstreamKeys | None,
-    trusted: tuple[Network, ...],
-    reactor: Any,
-    work: Any,
+    backend: Backend, keys: UpstreamKeys | None, reactor: Any, work: Any
 ) -> Callable[[str, str], Deferred[bool]]:
     """What tells whether a password is right, by a login where clients log in."""
+    host = backend.host
     if keys is None:
-        return partial(_unchecked, domain)
-    upstream = upstream_of(domain, keys, trusted)
+        return partial(_unchecked, host)
+    upstream = upstream_of(host, keys, backend.trusted)
 
     def open_stream(header: bytes) -> ServerStream:
         return ServerStream(upstream, header, reactor)
 
     # What is not TLS leads to this machine, or into a network that is trusted.
-    return PasswordCheck(domain, open_stream, reactor, work, secured=True).check
+    return PasswordCheck(host, open_stream, reactor, work, secured=True).check
 
 
 def _unchecked(domain: str, _username: str, _password: str) -> Deferred[bool]:

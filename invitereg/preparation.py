@@ -14,6 +14,7 @@ from scramp import ScramException
 from scramp.utils import saslprep
 from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep, resourceprep
 
+from invitereg.domainnames import unicode_label
 from invitereg.errors import InvalidUsername, PasswordRule, UnacceptablePassword
 
 MAX_LOCALPART_BYTES = 1023
@@ -80,7 +81,10 @@ def localpart_or_none(text: str | None) -> str | None:
 
 @lru_cache(maxsize=1024)
 def prepare_domain(text: str) -> str:
-    """Return ``text`` after nameprep, as domains are stored and compared.
+    """Return a domain's normal form, as it is stored and compared.
+
+    That is in U-labels (RFC 7622 §3.2.1) after nameprep (RFC 3491), as Twisted's addresses
+    know no other preparation; without a dot at its end.
 
     Raises:
         ValueError: it is empty, has more than 1,023 bytes, or is no domain name.
@@ -88,7 +92,8 @@ def prepare_domain(text: str) -> str:
     try:
         if is_too_long(text.removesuffix(".")):
             raise ValueError("not a domain name")
-        prepared: str = nameprep.prepare(text).removesuffix(".")
+        labels = nameprep.prepare(text).removesuffix(".").split(".")
+        prepared = ".".join(map(unicode_label, labels))
         too_long = is_too_long(prepared)
     except (UnicodeError, IndexError):  # the latter is Twisted's word for an empty label
         raise ValueError("not a domain name") from None

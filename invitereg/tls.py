@@ -17,6 +17,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from invitereg.config import Tls
+from invitereg.domainnames import ascii_domain
 
 WATCH_SECONDS = 60.0
 
@@ -80,8 +81,8 @@ def _names_of(domain: str) -> set[str]:
 def _ascii(domain: str) -> str | None:
     """A domain as the DNS and TLS have it."""
     try:
-        return domain.encode("idna").decode()
-    except UnicodeError:  # such as for a label of more than 63 characters
+        return ascii_domain(domain)
+    except ValueError:  # such as for a label of more than 63 characters
         return None
 
 

@@ -7,11 +7,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber import jid
 
+from invitereg.domain import addresses
 from invitereg.domain.addresses import bare_jid
 from invitereg.errors import Throttled
 from invitereg.registrar import Grant
 from invitereg.testing import make_invite
-from invitereg.xmpp import routing
 from invitereg.xmpp.grants import MOST_REMEMBERED, REMEMBERED_SECONDS, RememberedGrants
 from invitereg.xmpp.rate import FairRate, Rate, UnderWay
 from tests.test_structure import MODULES, PACKAGE
@@ -148,14 +148,16 @@ class ListTests(SynchronousTestCase):
 class AddressTests(SynchronousTestCase):
     def test_parsed(self) -> None:
         """Of addresses that are parsed, short ones are remembered, and so many."""
-        cache = routing._remembered_jid
+        cache = addresses._remembered_jid
         cache.cache_clear()
-        for number in range(routing.REMEMBERED_JIDS + 100):
-            routing.parse_jid(f"u{number}@example.com/x")
-        self.assertEqual(cache.cache_info().currsize, routing.REMEMBERED_JIDS)
+        for number in range(addresses.REMEMBERED_JIDS + 100):
+            addresses.parse_jid(f"u{number}@example.com/x")
+        self.assertEqual(cache.cache_info().currsize, addresses.REMEMBERED_JIDS)
         cache.cache_clear()
         for number in range(100):
-            routing.parse_jid(f"u@example.com/{number}" + "x" * routing.REMEMBERED_CHARACTERS)
+            addresses.parse_jid(
+                f"u@example.com/{number}" + "x" * addresses.REMEMBERED_CHARACTERS
+            )
         self.assertEqual(cache.cache_info().currsize, 0)
 
     def test_bare(self) -> None:
@@ -163,7 +165,7 @@ class AddressTests(SynchronousTestCase):
         interned = jid.__dict__["__internJIDs"]
         before = len(interned)
         for number in range(100):
-            full = routing.parse_jid(f"u{number}@example.com/x")
+            full = addresses.parse_jid(f"u{number}@example.com/x")
             self.assertEqual(bare_jid(full), jid.JID(f"u{number}@example.com"))
         self.assertEqual(len(interned), before)
 
@@ -200,17 +202,17 @@ class RateTests(SynchronousTestCase):
         """One account's sessions take one place, and all accounts so many."""
         grants = RememberedGrants(self.clock.seconds)
         grant = Grant("example.com", make_invite())
-        first = routing.parse_jid("romeo@example.com/x")
+        first = addresses.parse_jid("romeo@example.com/x")
         for number in range(100):
-            grants.remember(routing.parse_jid(f"romeo@example.com/{number}"), grant)
+            grants.remember(addresses.parse_jid(f"romeo@example.com/{number}"), grant)
         self.assertEqual(len(grants), 1)
         grants.remember(first, grant)
         self.assertIs(grants.get(first), grant)
         for number in range(2 * MOST_REMEMBERED):
-            grants.remember(routing.parse_jid(f"u{number}@example.com/x"), grant)
+            grants.remember(addresses.parse_jid(f"u{number}@example.com/x"), grant)
         self.assertEqual(len(grants), MOST_REMEMBERED)
         self.assertIsNone(grants.get(first))
-        last = routing.parse_jid(f"u{2 * MOST_REMEMBERED - 1}@example.com/x")
+        last = addresses.parse_jid(f"u{2 * MOST_REMEMBERED - 1}@example.com/x")
         self.assertIs(grants.get(last), grant)
         self.clock.advance(REMEMBERED_SECONDS)
         self.assertIsNone(grants.get(last))

@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "_version _wokkelcompat translations moments",
-        "errors fairness logs logguard metrics preparation",
+        "domainnames errors fairness logs logguard metrics preparation",
         "model",
         "policy roster",
         "links registrationtexts subscriptions",
@@ -42,8 +42,8 @@ APART = {
     "config": {"threads"},
 }
 PURE = {
-    *("errors", "preparation", "model", "policy", "roster", "links", "subscriptions"),
-    "exchange",
+    *("domainnames", "errors", "preparation", "model", "policy", "roster", "links"),
+    *("subscriptions", "exchange"),
 }
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}

@@ -16,6 +16,7 @@ from invitereg.accounts.httpapi import HTTPAPI, Access
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
 from invitereg.logs import quoted
+from invitereg.preparation import prepare_domain
 from invitereg.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,
@@ -57,27 +58,28 @@ class Ejabberd:
     """The ejabberd that serves one domain.
 
     Attributes:
-        domain: its name, a virtual host there.
+        domain: its name, in the normal form.
         reactor: what connects, and tells the time.
     """
 
-    def __init__(self, domain: str, access: Access, reactor: Any) -> None:
-        """Connect to nothing yet.
+    def __init__(self, host: str, access: Access, reactor: Any) -> None:
+        """Connect to nothing yet; ``host`` is the domain as ejabberd spells it.
 
         Raises:
             OSError, ValueError: as `Access.policy`.
         """
-        self.domain = domain
+        self.domain = prepare_domain(host)
+        self._host = host
         self.reactor = reactor
         self._access = access
-        self._api = HTTPAPI(reactor, access, domain)
+        self._api = HTTPAPI(reactor, access, host)
         self._groups_as_list = False
 
     @property
     def own_username(self) -> str | None:
         """See `IServer`: the account of this domain by which we use the API."""
         username, _, domain = (self._access.user or "").partition("@")
-        return username if domain == self.domain else None
+        return username if domain in (self._host, self.domain) else None
 
     def close(self) -> Deferred[Any]:
         """Close the connections that are kept; fires when they are."""
@@ -163,7 +165,7 @@ class Ejabberd:
     @_method
     async def doubts(self, until: float) -> Sequence[str]:
         """See `IServer`. A command that it does not have is 404, and 403 if it is not ours."""
-        arguments = {"host": self.domain}
+        arguments = {"host": self._host}
         answer = await self._api.ask("list_invites", arguments, until)
         return [OWN_INVITES] if answer.status in (200, 403) else []
 
@@ -190,7 +192,7 @@ class Ejabberd:
     async def _entry(self, until: float, owner: str, other: str) -> Entry:
         answer = await self._ask(until, "get_roster", owner)
         entry = (
-            entry_for(answer.body, f"{other}@{self.domain}") if answer.status == 200 else None
+            entry_for(answer.body, f"{other}@{self._host}") if answer.status == 200 else None
         )
         if entry is None:
             raise ServerUnreachable(_unexpected("get_roster", answer))
@@ -228,9 +230,9 @@ class Ejabberd:
         groups = entry.groups_argument(as_list=self._groups_as_list)
         arguments = {
             "localuser": owner,
-            "localhost": self.domain,
+            "localhost": self._host,
             "user": other,
-            "host": self.domain,
+            "host": self._host,
             "nick": entry.nick,
             "subs": "both",
         }
@@ -238,12 +240,12 @@ class Ejabberd:
         return await self._allowed(until, "add_rosteritem", answer)
 
     async def _ask(self, until: float, command: str, username: str) -> Answer:
-        arguments = {"user": username, "host": self.domain}
+        arguments = {"user": username, "host": self._host}
         answer = await self._api.ask(command, arguments, until)
         return await self._allowed(until, command, answer)
 
     async def _change(self, until: float, command: str, username: str, **more: str) -> Answer:
-        arguments = {"user": username, "host": self.domain, **more}
+        arguments = {"user": username, "host": self._host, **more}
         answer = await self._api.change(command, arguments, until)
         return await self._allowed(until, command, answer)
 
@@ -257,7 +259,7 @@ class Ejabberd:
         if answer.status == 403:
             raise MissingPrivilege(
                 f"ejabberd does not let us call {command} ({answer.quoted}): it needs\n"
-                + needed(self._access, self.domain, await self._version(until))
+                + needed(self._access, self._host, await self._version(until))
             )
         if answer.status == 404 and answer.code is not None:
             raise MissingPrivilege(

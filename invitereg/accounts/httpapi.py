@@ -39,6 +39,7 @@ from invitereg.accounts.apianswer import (
     read,
 )
 from invitereg.accounts.apiconnections import Connections
+from invitereg.domainnames import ascii_domain
 from invitereg.logs import escaped
 from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
@@ -72,7 +73,7 @@ class Access:
         headers = Headers({"Content-Type": ["application/json"]})
         if _is_nameless(urlsplit(self.url).hostname or ""):
             # ejabberd writes a line in its log for each request to a host that it has not.
-            headers.addRawHeader("Host", domain)
+            headers.addRawHeader("Host", ascii_domain(domain))
         if self.token is not None:
             headers.addRawHeader("Authorization", f"Bearer {self.token}")
         elif self.user is not None:

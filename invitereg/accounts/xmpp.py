@@ -23,6 +23,7 @@ from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.rosterprobe import RosterProbe
 from invitereg.accounts.trials import try_all
 from invitereg.logs import quoted
+from invitereg.preparation import prepare_domain
 from invitereg.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,
@@ -51,16 +52,17 @@ class XMPPServer:
 
     own_username: str | None = None  # We act by a component.
 
-    def __init__(self, domain: str, line: Line, clock: IReactorTime) -> None:
-        """``clock`` is one of Twisted's."""
-        self.domain = domain
+    def __init__(self, host: str, line: Line, clock: IReactorTime) -> None:
+        """``host`` is the domain as its server spells it; ``clock`` is one of Twisted's."""
+        self.domain = prepare_domain(host)
+        self._host = host
         self._clock = clock
-        self._commands = AdminCommands(line, domain)
-        self.rosters = RosterAccess(line, domain)
+        self._commands = AdminCommands(line, host)
+        self.rosters = RosterAccess(line, host)
         self._probe = RosterProbe(self._commands, self.rosters, clock)
 
     def _jid(self, username: str) -> str:
-        return f"{username}@{self.domain}"
+        return f"{username}@{self._host}"
 
     def _account(self, username: str) -> dict[str, str]:
         return account_fields(self._jid(username))

@@ -23,7 +23,8 @@ from invitereg.cli.parameters import ADDRESS
 from invitereg.cli.ports import check_ports, free_port
 from invitereg.cli.printing import print_lines, say
 from invitereg.cli.wording import print_qr
-from invitereg.model import prepare_domain
+from invitereg.config.domainvalues import domain_name
+from invitereg.domainnames import ascii_domain
 from invitereg.policy.values import Address
 from invitereg.selfsigned import write_certificate
 
@@ -69,10 +70,10 @@ class Demo:
 
 def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
     try:
-        name = prepare_domain(value)
-        name.encode("idna")  # as the certificate writes it
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no domain name.", ctx, param) from None
+        name = domain_name(value)
+        ascii_domain(name)  # as the certificate has it
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", ctx, param) from None
     return name
 
 
@@ -203,7 +204,7 @@ def _write_files(demo: Demo) -> None:
     try:
         if not (certificate.exists() and key.exists()):  # apps may trust it from last time
             tls.mkdir(mode=0o700, exist_ok=True)
-            write_certificate(tls, demo.domain.encode("idna").decode(), days=365)
+            write_certificate(tls, ascii_domain(demo.domain), days=365)
         demo.config.write_text(MARK + yaml.safe_dump(content, sort_keys=False), "utf-8")
     except OSError as error:
         raise Failed(f"{demo.folder} cannot be used: {error}") from None

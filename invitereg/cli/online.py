@@ -114,7 +114,8 @@ async def _doubts(checks: ServerChecks) -> Sequence[str]:
 
 async def _upstream_problems(domain: str, config: Config, reactor: Any) -> LoginProblems:
     """Return why the server behind a domain cannot be used, or keeps some clients out."""
-    upstream = upstream_of(domain, config.upstreams[domain], config.trusted_networks[domain])
+    host, trusted = config.hosts[domain], config.trusted_networks[domain]
+    upstream = upstream_of(host, config.upstreams[domain], trusted)
     try:
         await check_registration(upstream, reactor)
         if domain not in config.gateways:
@@ -127,7 +128,7 @@ async def _upstream_problems(domain: str, config: Config, reactor: Any) -> Login
 def _usernames(domain: str, config: Config) -> list[str]:
     """Return the names of accounts that may be at a domain's server."""
     username, _at, host = config.backends[domain].accounts.user.rpartition("@")
-    own = [username] if host == domain else []
+    own = [username] if host in (domain, config.hosts[domain]) else []
     told = [who for where, who in config.domains[domain].watchers if where == domain]
     return list(dict.fromkeys([*own, *sorted({*config.domains[domain].policy.admins, *told})]))
 

@@ -1,8 +1,8 @@
 """The configuration file: `load` it, and get a `Config` or every mistake in it at once."""
 
 from invitereg.config.backendkeys import Accounts, Component
-from invitereg.config.listening import Tls
-from invitereg.config.loading import Backend, Config, WebListeners, json_schema, load
+from invitereg.config.listening import Tls, WebListeners
+from invitereg.config.loading import Backend, Config, json_schema, load
 from invitereg.config.mistakes import ConfigError, Mistake
 from invitereg.config.policykeys import StreamLimits
 from invitereg.config.schema import C2s

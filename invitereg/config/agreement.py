@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from invitereg.config.domains import Named
 from invitereg.config.schema import DomainKeys, File
 from invitereg.config.yamlnodes import Document
+from invitereg.preparation import prepare_domain
 
 _NOWHERE = 'must name at least one endpoint, as in listen: ["tcp:5222"]'
 Keys = Mapping[str, DomainKeys | None]
@@ -79,7 +80,7 @@ def _complain_of_components(document: Document, named: Iterable[Named], domains:
         keys = domains[domain.name]
         if keys is None or keys.component is None:
             continue
-        jid = keys.component.jid
+        jid = prepare_domain(keys.component.jid)
         owner = owners.setdefault(jid, domain.name)
         place = domain.place(document, ("component",))
         if jid in domains:

@@ -19,10 +19,11 @@ from pydantic import (
 )
 
 from invitereg.config.clearways import given, host_of, require_safe
+from invitereg.config.domainvalues import DomainName, HostName
 from invitereg.config.reading import why_unreadable
 from invitereg.config.section import Section
 from invitereg.config.urls import split_url
-from invitereg.config.values import DomainName, FilePath, surroundings
+from invitereg.config.values import FilePath, surroundings
 
 LEAST_ITERATIONS = 4096  # RFC 7677 §4
 MOST_ITERATIONS = 1_000_000  # a second or so for each login
@@ -90,7 +91,7 @@ class Component(Section):
     """The component that invitereg is at a server (XEP-0114)."""
 
     connect: Annotated[str, AfterValidator(_client_endpoint)]
-    jid: DomainName
+    jid: HostName
     secret_file: SecretFile
     register_from: tuple[DomainName | Literal["*"], ...] = ()
 

@@ -7,9 +7,9 @@ of them below its name; there it wins. Sections are put together key by key, lis
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from invitereg.config.domainvalues import domain_name, host_name
 from invitereg.config.mistakes import KeyPath, quoted
 from invitereg.config.section import KeyTree
-from invitereg.config.values import domain_name
 from invitereg.config.yamlnodes import Document
 
 DOMAIN, DOMAINS = "domain", "domains"
@@ -20,7 +20,8 @@ class Named:
     """A domain that the file names.
 
     Attributes:
-        name: after nameprep.
+        name: in its normal form.
+        host: the same as the file spells it, in U-labels or in A-labels.
         path: where its own keys are, or would be.
         own: its own keys as they are in the file.
     """
@@ -28,6 +29,7 @@ class Named:
     name: str
     path: KeyPath
     own: Mapping[str, object]
+    host: str
 
     def place(self, document: Document, path: KeyPath) -> KeyPath:
         """Where to look for what is wrong with the value of ``path``, a key about a domain.
@@ -61,7 +63,7 @@ def _single(document: Document) -> Iterator[Named]:
     domain = document.value.get(DOMAIN)
     if isinstance(domain, str):
         try:
-            yield Named(domain_name(domain), (), {})
+            yield Named(domain_name(domain), (), {}, host_name(domain))
         except ValueError:
             return  # said by the model, as anything else that is wrong with it
 
@@ -81,7 +83,7 @@ def _several(document: Document, domains: Mapping[str, object]) -> Iterator[Name
             document.complain(path, "must be a section, with keys of its own")
         elif not document.is_spoiled(path):
             known.add(name)
-            yield Named(name, path, own or {})
+            yield Named(name, path, own or {}, host_name(key))
 
 
 def merged(shared: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Where the service listens, and with which certificate: values of several sections."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -49,3 +50,12 @@ class Tls(Section):
 
             check_private_key(path, info.data.get("certificate"))
         return path
+
+
+@dataclass(frozen=True, slots=True)
+class WebListeners:
+    """Where the site, and the metrics, are served; all empty where there is no site."""
+
+    listen: tuple[str, ...] = ()
+    listen_tls: tuple[str, ...] = ()
+    metrics_listen: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
 from invitereg.config.idle import idle_keys
-from invitereg.config.listening import Tls
+from invitereg.config.listening import Tls, WebListeners
 from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
 from invitereg.config.policykeys import StreamLimits, WebLimits
 from invitereg.config.reading import why_unreadable
@@ -30,28 +30,23 @@ from invitereg.policy.values import Domain, Limit, Network
 
 _MAX_BYTES = 2**20
 Keys = TypeVar("Keys", bound=Section)
-
-
-@dataclass(frozen=True, slots=True)
-class WebListeners:
-    """Where the site, and the metrics, are served; all empty where there is no site."""
-
-    listen: tuple[str, ...] = ()
-    listen_tls: tuple[str, ...] = ()
-    metrics_listen: tuple[str, ...] = ()
+_Checked = tuple[File, dict[str, DomainKeys], dict[str, str], tuple[Mistake, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What is configured about a domain's server: who keeps the accounts, and a component.
+    """What is configured about a domain's server.
 
     Attributes:
-        accounts, component: see there.
+        accounts: who keeps the accounts.
+        component: what we are there, if anything.
+        host: the domain as the server spells it, which is how the file does.
         trusted: networks in which the server may be reached in clear text.
     """
 
     accounts: Accounts
     component: Component | None
+    host: str
     trusted: tuple[Network, ...] = field(default=(), compare=False)
 
 
@@ -61,7 +56,8 @@ class Config:
 
     Attributes:
         path: the file it was read from; absolute, as the other paths are.
-        domains: by name after nameprep, in the order of the file.
+        domains: by name, in the order of the file.
+        hosts: how the file spells each domain, by its name: its server does, too.
         tls: the certificate of each domain, by its name; unused, it need not exist.
         upstreams: how clients' streams get to the server behind each domain that has one; used
             by `gateways`, and to check passwords.
@@ -80,6 +76,7 @@ class Config:
 
     path: Path
     domains: Mapping[str, Domain]
+    hosts: Mapping[str, str]
     tls: Mapping[str, Tls]
     upstreams: Mapping[str, UpstreamKeys]
     data_dir: Path
@@ -142,7 +139,7 @@ def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> 
     if checked is None:
         in_order = sorted(document.mistakes, key=lambda mistake: mistake.line or 0)
         raise ConfigError(path, tuple(in_order))
-    return _config(absolute, *checked, common_passwords)
+    return _config(absolute, checked, common_passwords)
 
 
 def json_schema() -> dict[str, Any]:
@@ -159,10 +156,8 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _checked(
-    document: Document, around: Surroundings
-) -> tuple[File, dict[str, DomainKeys], tuple[Mistake, ...]] | None:
-    """The file's content, what it means for each domain, and what of it has no effect.
+def _checked(document: Document, around: Surroundings) -> _Checked | None:
+    """The file's content, what it means for each domain, how it spells each, and what is idle.
 
     None where ``document`` has mistakes: all are noted there then.
     """
@@ -181,7 +176,8 @@ def _checked(
     if file is None or document.mistakes:
         return None
     known = {name: keys for name, keys in domains.items() if keys is not None}
-    return file, known, tuple(idle_keys(document, named, file, known, around.folder))
+    hosts = {domain.name: domain.host for domain in named}
+    return file, known, hosts, tuple(idle_keys(document, named, file, known, around.folder))
 
 
 def _domain_keys(
@@ -212,13 +208,8 @@ def _judged(
         return None
 
 
-def _config(
-    path: Path,
-    file: File,
-    domains: Mapping[str, DomainKeys],
-    idle: tuple[Mistake, ...],
-    common_passwords: bool,
-) -> Config:
+def _config(path: Path, checked: _Checked, common_passwords: bool) -> Config:
+    file, domains, hosts, idle = checked
     limits = file.policy.limits
     return Config(
         path=path,
@@ -228,6 +219,7 @@ def _config(
                 for name, keys in domains.items()
             }
         ),
+        hosts=MappingProxyType(dict(hosts)),
         tls=MappingProxyType({name: keys.tls for name, keys in domains.items()}),
         upstreams=MappingProxyType(
             {
@@ -242,7 +234,7 @@ def _config(
         accounts=MappingProxyType({name: keys.accounts for name, keys in domains.items()}),
         backends=MappingProxyType(
             {
-                name: Backend(keys.accounts, keys.component, keys.trusted_networks)
+                name: Backend(keys.accounts, keys.component, hosts[name], keys.trusted_networks)
                 for name, keys in domains.items()
                 if not keys.accounts.embedded or keys.component is not None
             }

@@ -22,9 +22,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from invitereg.config.domainvalues import domain_name
 from invitereg.config.mistakes import quoted
 from invitereg.errors import InvalidUsername
-from invitereg.model import prepare_domain, prepare_localpart
+from invitereg.model import prepare_localpart
 from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.values import Network
 
@@ -153,21 +154,6 @@ def _wrong_with_network(text: str) -> str:
         return f"{quoted(text)} is no network, such as 192.0.2.0/24 or 2001:db8::/32"
     alone = ip_address(text.partition("/")[0])
     return f"is an address within a network: did you mean {meant}, or {alone} alone?"
-
-
-def domain_name(text: str) -> str:
-    """A domain's name after nameprep.
-
-    Raises:
-        ValueError: it is none; the text says so.
-    """
-    try:
-        name = prepare_domain(text)
-    except ValueError:
-        name = ""
-    if not all(name.split(".")):
-        raise ValueError(f"{quoted(text)} is no domain name, such as example.com")
-    return name
 
 
 def _username(text: str) -> str:
@@ -301,7 +287,6 @@ CountOrUnlimited = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "unlimited"}]}),
 ]
 CidrNetwork = Annotated[Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
-DomainName = Annotated[str, AfterValidator(domain_name)]
 Username = Annotated[str, AfterValidator(_username)]
 Admin = Annotated[str, AfterValidator(_admin)]
 LocalAddress = Annotated[str, AfterValidator(_local_address)]

@@ -14,7 +14,7 @@ from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
 from invitereg.domain import rosterxml
-from invitereg.domain.addresses import bare_jid
+from invitereg.domain.addresses import bare_jid, parse_jid
 from invitereg.domain.pars import Invitations
 from invitereg.domain.sessions import Session
 from invitereg.exchange import Deliver, Effect, Exchange, Hide, Push, Show, Side
@@ -146,7 +146,7 @@ class Contacts:
         self, sender: JID, stanza: domish.Element, address: Address | None = None
     ) -> None:
         """See `ContactBook`."""
-        contact = bare_jid(JID(stanza["to"]))
+        contact = bare_jid(parse_jid(stanza["to"]))
         self._check(sender, contact)
         request = rosterxml.stamp(stanza, sender.userhost(), contact.userhost())
         digest = None

@@ -10,12 +10,13 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 
+from invitereg.domain.addresses import parse_jid
 from invitereg.errors import Throttled
 from invitereg.preparation import is_too_long
 from invitereg.xmpp.commands import about_command
 from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.rate import MINUTE, FairRate, Rate, add_to_all
-from invitereg.xmpp.routing import is_request, parse_jid
+from invitereg.xmpp.routing import is_request
 
 PER_ACCOUNT = 30
 """How many stanzas of one bare JID are looked at in a minute."""

@@ -148,10 +148,10 @@ class Behind:
             )
 
 
-def upstream_of(domain: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> Upstream:
-    """How the server behind a domain is reached, as it is configured."""
+def upstream_of(host: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> Upstream:
+    """How the server behind a domain is reached; ``host`` is the domain as it spells it."""
     return Upstream(
-        domain=domain,
+        domain=host,
         connect=keys.connect,
         tls=keys.tls,
         ca=keys.ca,
@@ -162,8 +162,8 @@ def upstream_of(domain: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -
 
 def servers_behind(config: Config, reactor: Any) -> dict[str, Behind]:
     """The server to which each domain's clients are handed over, by the domain's name."""
-    trusted = config.trusted_networks
+    hosts, trusted = config.hosts, config.trusted_networks
     return {
-        name: Behind(upstream_of(name, keys, trusted[name]), reactor)
+        name: Behind(upstream_of(hosts[name], keys, trusted[name]), reactor)
         for name, keys in config.gateways.items()
     }

@@ -8,10 +8,10 @@ from wokkel import disco
 from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
+from invitereg.domain.addresses import parse_jid
 from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.languages import asked_languages
-from invitereg.xmpp.routing import parse_jid
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
 _INFO = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_INFO}'][@node]"

@@ -21,6 +21,7 @@ from wokkel.iwokkel import IDisco
 from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
+from invitereg.domain.addresses import parse_jid
 from invitereg.errors import Refused, Unavailable
 from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
@@ -34,7 +35,6 @@ from invitereg.xmpp.languages import asked_languages
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.rate import UnderWay
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
-from invitereg.xmpp.routing import parse_jid
 
 AT_ONCE, AT_ONCE_PER_ACCOUNT = 100, 4
 AT_ONCE_OF_SERVERS, AT_ONCE_PER_SITE = 25, 10

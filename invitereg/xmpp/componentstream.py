@@ -21,6 +21,7 @@ from twisted.words.xish.utility import EventDispatcher
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
+from invitereg.domain.addresses import is_same_jid
 from invitereg.logs import FaultLog, named, quoted
 from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
@@ -30,7 +31,6 @@ from invitereg.xmpp.componentparser import SkippingElementStream
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.quietclient import QuietClientService
-from invitereg.xmpp.routing import is_same_jid
 from invitereg.xmpp.unreadable import UNREADABLE
 
 HANDSHAKE_SECONDS = 10.0
@@ -57,6 +57,7 @@ class ComponentStream(StreamManager):
 
     Attributes:
         jid: the component's address.
+        host: the domain that it is for, as its server spells it.
         ready: the handshake is done; stanzas can be sent.
         privileges: what the server has announced on this connection (XEP-0356).
     """
@@ -79,14 +80,14 @@ class ComponentStream(StreamManager):
             endpoint: a Twisted client endpoint, as ``tcp:127.0.0.1:5347``.
             jid: the component's address.
             secret: what the server knows it by.
-            domain: the one that it is for, which that server serves.
+            domain: the one that it is for, as that server spells it.
             trusted: networks in which a host may be that is reached in clear text.
         """
         factory = componentFactory(jid, secret)
         factory.protocol = _Connection
         factory.noisy = False
         super().__init__(factory, reactor)
-        self.jid = jid
+        self.jid, self.host = jid, domain
         self.privileges = Privileges(domain)
         self._admission = Admission(domain, reactor.seconds, self.send)
         self.faults = FaultLog(self._log, f"component {jid}", reactor.seconds)

@@ -13,6 +13,8 @@ from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 from zope.interface import implementer
 
+from invitereg.domainnames import spelled_like
+from invitereg.preparation import prepare_domain
 from invitereg.xmpp import preauth, register
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.deadlines import SECONDS
@@ -22,6 +24,7 @@ from invitereg.xmpp.gatewayfeatures import (
     registration_features,
 )
 from invitereg.xmpp.hangup import hang_up
+from invitereg.xmpp.headerspelling import HeaderSpelling
 from invitereg.xmpp.loginwatch import Login, LoginWatch
 from invitereg.xmpp.phases import NS_CLIENT
 from invitereg.xmpp.routing import is_request
@@ -62,12 +65,19 @@ class Gateway:
         handed_over: whether bytes go through as they come.
     """
 
-    def __init__(self, client: Any, behind: Behind, header: bytes) -> None:
-        """Prepare for ``client``, a `GatewayStream`, which has sent a ``header``."""
+    def __init__(self, client: Any, behind: Behind, header: bytes, spelling: str) -> None:
+        """Prepare for ``client``, a `GatewayStream`, which has sent a ``header``.
+
+        ``spelling`` is how that spells the domain.
+        """
         self.handed_over = False
         self._client = client
         self._behind = behind
-        self._header = header
+        host = behind.upstream.domain
+        asked = spelled_like(prepare_domain(host), spelling)
+        self._to_server = HeaderSpelling("to", host if asked != host else None)
+        self._to_client = HeaderSpelling("from", asked if asked != host else None)
+        self._header = self._to_server.respell(header)
         self._reactor = client.factory.reactor
         self._server: ServerStream | None = None
         self._opening: Deferred[Opened] | None = None
@@ -96,7 +106,8 @@ class Gateway:
         registers = await self._client.factory.registers(self._client.domain)
         own = registration_features(registers=registers)
         features = offered_features(opened.features, own)
-        self._client.transport.write(opened.header + features)
+        self._say(opened.header)
+        self._client.transport.write(features)
 
     async def reopen(self) -> None:
         """Open it again where the server has not waited for a client that takes its time.
@@ -189,11 +200,11 @@ class Gateway:
             self._before_login(bytes(self._held))
             self._held.clear()
         if not self._client.closing:
-            server.transport.write(data)
+            self.from_client(data)
 
     def _before_login(self, data: bytes) -> None:
         """Pass on what the server says, and see what that means."""
-        self._client.transport.write(data)
+        self._say(data)
         if self._login is None or self._client.closing:
             return
         try:
@@ -208,18 +219,24 @@ class Gateway:
         elif login is Login.SUCCEEDED:
             self._logged_in()
 
+    def _say(self, data: bytes) -> None:
+        self._client.transport.write(self._to_client.respell(data))
+
     def _logged_in(self) -> None:
         """From now on look at nothing, and let the server's own limits hold."""
         assert self._server is not None  # noqa: S101 - it has just said so
         self._login = None
-        self._server.received = self._client.transport.write
+        self._to_server.logged_in()
+        self._to_client.logged_in()
+        active = self._to_client.active
+        self._server.received = self._say if active else self._client.transport.write
         self._behind.readable()
         self._client.logged_in()
 
     def from_client(self, data: bytes) -> None:
         """Pass on what the client has sent after the hand-over."""
         if self._server is not None:
-            self._server.transport.write(data)
+            self._server.transport.write(self._to_server.respell(data))
 
     def client_lost(self) -> None:
         """Close the stream to the server once it has got everything."""

@@ -75,7 +75,7 @@ class GatewayStream(ClientStream):
             super()._answer_header()
             return
         end = self._raw.start_tag_end(self.stream.parser.CurrentByteIndex)
-        self._gateway = Gateway(self, behind, self._raw.since(0)[:end])
+        self._gateway = Gateway(self, behind, self._raw.since(0)[:end], self._spelling)
         self.hold(Deferred.fromCoroutine(self._try(behind, self._open(self._gateway))))
 
     async def _open(self, gateway: Gateway) -> None:

@@ -2,12 +2,14 @@
 
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from xml.sax.saxutils import quoteattr
 
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
+from invitereg.domainnames import ascii_domain, spelled_like
 from invitereg.policy.values import Domain
 from invitereg.preparation import is_too_long, prepare_domain
 from invitereg.xmpp.phases import NS_CLIENT
@@ -42,8 +44,8 @@ def _domain_named(text: str, domains: Mapping[str, Domain]) -> Domain | None:
     """
     if text in domains:
         return domains[text]
-    most = max(len(name) for name in domains) + len(".")
     try:
+        most = _most(tuple(domains))
         if is_too_long(text) or len(unicodedata.normalize("NFKC", text)) > most:
             return None
         return domains.get(prepare_domain(text))
@@ -51,11 +53,23 @@ def _domain_named(text: str, domains: Mapping[str, Domain]) -> Domain | None:
         return None
 
 
-def write_header(domain: str, stream_id: str) -> str:
-    """The server's header, with exactly what clients look for."""
+@lru_cache(maxsize=1)
+def _most(names: tuple[str, ...]) -> int:
+    """Return how many characters a name of these domains has at most, however it is spelt."""
+    spelled = (*names, *(ascii_domain(name) for name in names if not name.isascii()))
+    return max(map(len, spelled)) + len(".")
+
+
+def write_header(domain: str, stream_id: str, spelling: str = "") -> str:
+    """Return the server's header, with exactly what clients look for.
+
+    ``spelling`` is the domain as the client has spelt it: some clients compare the answer with
+    that, as text.
+    """
+    name = spelled_like(domain, spelling or domain)
     return (
         f"<?xml version='1.0'?><stream:stream xmlns='{NS_CLIENT}' "
-        f"xmlns:stream='{NS_STREAMS}' from={quoteattr(domain)} id='{stream_id}' "
+        f"xmlns:stream='{NS_STREAMS}' from={quoteattr(name)} id='{stream_id}' "
         "version='1.0' xml:lang='en'>"
     )
 

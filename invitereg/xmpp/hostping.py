@@ -35,14 +35,12 @@ class HostPing(XMPPHandler):
     def __init__(
         self,
         line: ComponentStream,
-        domain: str,
         answered: Callable[[], Coroutine[Any, Any, None]],
         seconds: Callable[[], float],
     ) -> None:
         """``answered`` is called when it has answered; ``seconds`` never jumps."""
         super().__init__()
         self._line = line
-        self._domain = domain
         self._answered = answered
         self._faults = FaultLog(self._log, f"requests of component {line.jid}", seconds)
 
@@ -62,14 +60,14 @@ class HostPing(XMPPHandler):
     async def problem(self) -> str | None:
         """Return why the server does not answer, for the operator; None if it does."""
         iq = domish.Element((None, "iq"))
-        iq["type"], iq["to"] = "get", self._domain
+        iq["type"], iq["to"] = "get", self._line.host
         iq.addElement((NS_PING, "ping"))
         try:
             await self._line.ask(iq, PATIENCE_SECONDS)
         except StanzaError:
             pass  # An answer as well.
         except OutcomeUnknown:
-            return _UNANSWERED.format(domain=self._domain, jid=self._line.jid)
+            return _UNANSWERED.format(domain=self._line.host, jid=self._line.jid)
         except ServerFault as fault:
             return fault.text
         return None

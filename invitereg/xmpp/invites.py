@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from invitereg.config import duration_or_never, role_name
+from invitereg.domain.addresses import parse_jid
 from invitereg.errors import NotFound
 from invitereg.issuer import DEFAULT_EXPIRY
 from invitereg.translations import N_
@@ -16,7 +17,6 @@ from invitereg.xmpp.commandsessions import CommandSessions
 from invitereg.xmpp.forms import Answers, Field, Form
 from invitereg.xmpp.invitation import InviteCommand, invitation
 from invitereg.xmpp.ownedinvites import ListInvites, RenewInvite, RevokeInvite
-from invitereg.xmpp.routing import parse_jid
 
 _EXPIRIES = {
     "1d": N_("one day"),

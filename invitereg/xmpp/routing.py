@@ -5,58 +5,16 @@ else is for the sessions of this process; what can reach nobody comes back.
 """
 
 from collections.abc import Container
-from functools import lru_cache
 from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.domain.addresses import bare_jid, prepared_jid
+from invitereg.domain.addresses import bare_jid, parse_jid, prepared_jid
 from invitereg.domain.delivery import Delivery
 from invitereg.domain.embedded import EmbeddedDomain
-from invitereg.errors import InvalidUsername
-from invitereg.preparation import prepare_domain, prepare_localpart, prepare_resource
 from invitereg.xmpp.presence import PresenceRouter
-
-REMEMBERED_JIDS, REMEMBERED_CHARACTERS = 4096, 256
-
-
-# Preparing the parts of a JID takes longer than all else that is done for a message. Unlike
-# Twisted's `internJID` this forgets, and keeps nothing long.
-def parse_jid(text: str) -> JID:
-    """The JID that ``text`` is, not to be changed; Twisted alone takes parts that are empty.
-
-    Source: RFC 6122 §2.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return _remembered_jid(text) if len(text) <= REMEMBERED_CHARACTERS else _parse_jid(text)
-
-
-def is_same_jid(one: str, other: str) -> bool:
-    """Return whether two texts are one JID, however it is spelt."""
-    try:
-        return bool(parse_jid(one) == parse_jid(other))
-    except ValueError:
-        return False
-
-
-def _parse_jid(text: str) -> JID:
-    bare, slash, resource = text.partition("/")
-    localpart, at, domain = bare.rpartition("@")
-    if slash and not resource:
-        raise ValueError("empty resource")
-    try:
-        user = prepare_localpart(localpart) if at else None
-    except InvalidUsername as error:
-        raise ValueError(str(error)) from None
-    host = prepare_domain(domain)
-    return prepared_jid(user, host, prepare_resource(resource) if slash else None)
-
-
-_remembered_jid = lru_cache(maxsize=REMEMBERED_JIDS)(_parse_jid)
 
 
 def is_request(iq: domish.Element) -> bool:

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
+from invitereg.domain.addresses import is_same_jid
 from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle
@@ -103,7 +104,7 @@ class PlainExchange:
         except ValueError:
             raise SaslFailure("malformed-request") from None
         username = _localpart(authcid)
-        if authzid not in ("", f"{username}@{self._login.domain}"):
+        if authzid and not is_same_jid(authzid, f"{username}@{self._login.domain}"):
             raise SaslFailure("invalid-authzid")
         return await self._login.attempt(username, lambda: self._verify(username, password))
 

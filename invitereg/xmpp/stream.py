@@ -70,6 +70,7 @@ class ClientStream(XmlStream):
         self.phase = phase
         self.address: Address | None = None
         self._domain: str | None = None
+        self._spelling = ""  # as the client spells it
         self.grant: Grant | None = None
         self.username: str | None = None
         self.credentials_set_at: datetime | None = None
@@ -222,7 +223,7 @@ class ClientStream(XmlStream):
         except StreamError as error:
             self.end(error.condition, error.text)
             return
-        self._domain = domain
+        self._domain, self._spelling = domain, root["to"]
         self._deadlines.cancel("header")
         self._answer_header()
 
@@ -234,7 +235,7 @@ class ClientStream(XmlStream):
         """Open our direction of the stream (RFC 6120 §4.7)."""
         self.sid = secrets.token_hex(8)
         self._headerSent = True
-        self.send(write_header(self.domain.name, self.sid))
+        self.send(write_header(self.domain.name, self.sid, self._spelling))
 
     # --- login
 
@@ -277,10 +278,7 @@ class ClientStream(XmlStream):
             # Nothing can be said while the handshake is under way.
             self.abort()
             return
-        if not self._headerSent:
-            self.sendHeader()
-        self.send(StreamError(condition, text).getElement())
-        self._close()
+        self._close(StreamError(condition, text).getElement())
 
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
@@ -288,9 +286,11 @@ class ClientStream(XmlStream):
         self.outbox.close()
         self.transport.abortConnection()
 
-    def _close(self) -> None:
+    def _close(self, error: domish.Element | None = None) -> None:
         if not self._headerSent:
             self.sendHeader()
+        if error is not None:
+            self.send(error)
         self.sendFooter()
         # A peer that closes its side must be heard, as TLS waits for it; but not for long.
         self._deadlines.start("close")

@@ -24,6 +24,7 @@ from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog, named
 from invitereg.notices import Notice
 from invitereg.policy.values import Domain
+from invitereg.preparation import prepare_domain
 from invitereg.server import PATIENCE_SECONDS, ServerFault
 
 AT_ONCE = 100
@@ -42,7 +43,7 @@ class ComponentTeller(XMPPHandler):
 
     def __init__(
         self,
-        domain: str,
+        host: str,
         component: str,
         ask: Ask,
         domains: Mapping[str, Domain],
@@ -50,15 +51,15 @@ class ComponentTeller(XMPPHandler):
         now: Callable[[], datetime],
         seconds: Callable[[], float],
     ) -> None:
-        """``domain`` is whose accounts are told; ``component``, who tells them."""
+        """``host`` is whose accounts are told, as it spells itself; ``component``, who does."""
         super().__init__()
-        self._domain = domain
+        self._host, self._domain = host, prepare_domain(host)
         self._component = component
         self._ask = ask
         self._domains = domains
         self._store = store
         self._now = now
-        self._refusals = FaultLog(self._log, f"notices at {domain}", seconds)
+        self._refusals = FaultLog(self._log, f"notices at {self._domain}", seconds)
         self._line: Any = None
         self._last = 0
         self._sent: set[int] = set()
@@ -115,6 +116,7 @@ class ComponentTeller(XMPPHandler):
         self._sent.add(notice.number)
         if message is None:
             return
+        message["to"] = f"{notice.username}@{self._host}"
         self._awaited[message["id"]] = message["to"]
         if len(self._awaited) > AT_ONCE:
             self._awaited.popitem(last=False)
@@ -122,7 +124,7 @@ class ComponentTeller(XMPPHandler):
 
     async def _confirm(self, line: Any, numbers: Sequence[int]) -> None:
         ping = domish.Element((None, "iq"))
-        ping["type"], ping["to"] = "get", self._domain
+        ping["type"], ping["to"] = "get", self._host
         ping.addElement((NS_PING, "ping"))
         try:
             await self._ask(ping, PATIENCE_SECONDS)

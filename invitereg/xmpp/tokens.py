@@ -91,6 +91,12 @@ class WholeTokens:
         self._place -= end
         return whole
 
+    def rest(self) -> bytes:
+        """Return what is kept back, as whoever asks wants no whole tokens any more."""
+        rest = bytes(self._kept)
+        self._kept.clear()
+        return rest
+
     def _begin(self, start: int) -> None:
         """Set what ends the token that begins at ``start``."""
         head = bytes(self._kept[start : start + _LONGEST_START])

@@ -185,7 +185,7 @@ class ServerStream(Protocol):
 
     def _is_served(self, name: str) -> bool:
         try:  # ejabberd gives a name back as the client has spelt it.
-            return prepare_domain(name) == self._upstream.domain
+            return prepare_domain(name) == prepare_domain(self._upstream.domain)
         except ValueError:
             return False
 

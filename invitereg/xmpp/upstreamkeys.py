@@ -21,7 +21,7 @@ class Upstream:
     """The server behind one domain, and how it is reached.
 
     Attributes:
-        domain: the XMPP domain, which its certificate must be for.
+        domain: the XMPP domain as the server spells it; its certificate must be for it.
         connect: a Twisted client endpoint, such as ``tcp:127.0.0.1:15222``.
         tls: ``none`` is for a server on this machine.
         ca: what is trusted to certify it, in PEM form, in place of the system's authorities.

@@ -183,3 +183,33 @@ class MistakeTests(ConfigCase):
         """The JSON schema knows what a domain may have."""
         schema = json_schema()
         self.assertIn("DomainKeys", json.dumps(schema["properties"]["domains"]))
+
+
+class InternationalTests(ConfigCase):
+    """A domain with other letters than those of English."""
+
+    def test_one_domain(self) -> None:
+        """Written in A-labels it is the same domain, for admins and below domains as well."""
+        for written in ("xn--mnchen-3ya.example", "XN--Mnchen-3ya.example.", "MÜNCHEN.example"):
+            config = self.loaded(f"domain: {written}\nadmins: [romeo@xn--mnchen-3ya.example]")
+            (domain,) = config.domains.values()
+            self.assertEqual(domain.name, "münchen.example")
+            self.assertEqual(domain.policy.admins, {"romeo"})
+        self.assertEqual(
+            self.mistakes("domains:\n  münchen.example:\n  xn--mnchen-3ya.example:"),
+            ['3: domains."xn--mnchen-3ya.example": "münchen.example" is given twice: keep one'],
+        )
+
+    def test_two_meanings(self) -> None:
+        """What is one domain for IDNA 2008 and another for nameprep is a mistake."""
+        for written, reason in (
+            ("straße.example", "nameprep (RFC 3491) makes strasse of it"),
+            ("xn--strae-oqa.example", "IDNA 2008 keeps U+00DF LATIN SMALL LETTER SHARP S"),
+            ("βόλος.example", "IDNA 2008 keeps U+03C2 GREEK SMALL LETTER FINAL SIGMA"),
+            ('"نامه\\u200cای.example"', "IDNA 2008 keeps U+200C ZERO WIDTH NON-JOINER"),
+            ("xn--n3h.example", "IDNA 2008 does not allow it: Codepoint U+2603"),
+        ):
+            for text in (f"domain: {written}", f"domains:\n  {written}:"):
+                (mistake,) = self.mistakes(text)
+                self.assertIn("is not the same domain for every server and client", mistake)
+                self.assertIn(reason, mistake)

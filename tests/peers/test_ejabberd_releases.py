@@ -123,7 +123,7 @@ class ComponentTests(ReleaseCase):
         """Nothing answers."""
 
     def ping(self, line: ComponentStream) -> HostPing:
-        return HostPing(line, DOMAIN, self.answers, reactor.seconds)
+        return HostPing(line, self.answers, reactor.seconds)
 
     async def test_without_privileges(self) -> None:
         """Accounts come and go; contacts cannot be made, which is said beforehand."""

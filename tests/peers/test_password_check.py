@@ -173,7 +173,9 @@ class BackendTests(TestCase):
     def accounts(self, **upstream: Any) -> RemoteAccounts:
         """The accounts, as the service has them."""
         backend = Backend(
-            Accounts(backend="ejabberd", url="http://127.0.0.1:9/api"), component=None
+            Accounts(backend="ejabberd", url="http://127.0.0.1:9/api"),
+            component=None,
+            host=DOMAIN,
         )
         keys = UpstreamKeys.model_construct(
             **{"connect": f"tcp:127.0.0.1:{self.server.port}", **upstream}

@@ -16,7 +16,7 @@ class HostPingTests(ComponentStreamCase):
     def setUp(self):
         super().setUp()
         self.answered = 0
-        self.ping = HostPing(self.line, DOMAIN, self.on_answer, self.reactor.seconds)
+        self.ping = HostPing(self.line, self.on_answer, self.reactor.seconds)
         self.ping.setHandlerParent(self.line)
         self.said = []
         globalLogPublisher.addObserver(self.said.append)

@@ -1,0 +1,80 @@
+"""Respell a domain in the stream headers that pass a gateway (RFC 6120 §4.7, RFC 7622 §3.2.1).
+
+A server may know its domain by one spelling only, U-labels or A-labels, and clients may use the
+other. The server is asked for its own, and the client is answered with the one that it asked
+for. Stanzas pass as they are: after the login, addresses are the server's.
+"""
+
+import html
+import re
+from xml.sax.saxutils import quoteattr
+
+from invitereg.preparation import prepare_domain
+from invitereg.xmpp.tokens import WholeTokens, end_of_token
+from invitereg.xmpp.toplevel import MAX_TOKEN
+
+_HEADER = re.compile(rb"<(?:[^\s:/<>!?]+:)?stream\s")
+_TAG = re.compile(rb"<[^\s/!?>]")
+_ATTRIBUTE = re.compile(rb"""(\s)([^\s='"<>]+)(\s*=\s*)('[^']*'|"[^"]*")""")
+
+
+class HeaderSpelling:
+    """Writes a domain as it is to be spelt into the stream headers of one direction.
+
+    That ends with the first tag after the login: it is the last header, or there is none
+    (SASL2). It also ends with what no header can be.
+
+    Attributes:
+        active: whether it has something to do, still.
+    """
+
+    def __init__(self, attribute: str, name: str | None) -> None:
+        """Prepare to write ``name`` into an attribute; None lets everything pass as it is."""
+        self._attribute = attribute.encode()
+        self._name = name
+        self._tokens = WholeTokens()
+        self._logged_in = False
+
+    @property
+    def active(self) -> bool:  # noqa: D102 - described above
+        return self._name is not None
+
+    def logged_in(self) -> None:
+        """Note that the login has succeeded."""
+        self._logged_in = True
+
+    def respell(self, data: bytes) -> bytes:
+        """Take the next bytes; return those that can be passed on."""
+        if self._name is None:
+            return data
+        whole = self._tokens.take(data)
+        if self._tokens.kept > MAX_TOKEN:
+            self._name = None  # That is no header.
+        passed, place = bytearray(), 0
+        while self._name is not None and place < len(whole):
+            end = end_of_token(whole, place) or len(whole)
+            passed += self._token(whole[place:end], self._name)
+            place = end
+        rest = b"" if self._name is not None else whole[place:] + self._tokens.rest()
+        return bytes(passed) + rest
+
+    def _token(self, token: bytes, name: str) -> bytes:
+        if self._logged_in and _TAG.match(token):
+            self._name = None
+        if not _HEADER.match(token):
+            return token
+        return _ATTRIBUTE.sub(lambda found: self._attribute_as(found, name), token)
+
+    def _attribute_as(self, found: re.Match[bytes], name: str) -> bytes:
+        space, attribute, equals, value = found.groups()
+        if attribute != self._attribute or not _is_domain(value[1:-1], name):
+            return found.group()
+        return space + attribute + equals + quoteattr(name).encode()
+
+
+def _is_domain(value: bytes, name: str) -> bool:
+    """Return whether the value of an attribute is a domain, however it is spelt."""
+    try:
+        return prepare_domain(html.unescape(value.decode())) == prepare_domain(name)
+    except ValueError:
+        return False
