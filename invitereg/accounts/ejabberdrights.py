@@ -29,12 +29,17 @@ api_permissions:
 _ADMIN = """\
 acl:
   invitereg: {{user: "{user}"}}
+  blocked: {{user: "{user}"}}
 host_config:
   "{domain}":
     access_rules:
       configure: [{{allow: admin}}, {{allow: invitereg}}]"""
 _ASKS_ADMINS: Version = (26, 7)
-"""Since then a command with a host is for accounts that ``configure`` allows at that host."""
+"""Since then a command with a host is for accounts that ``configure`` allows at that host.
+
+That allows commands over XMPP, too, so the account is kept from logging in there: ``c2s``
+denies ``blocked`` in the file that it comes with.
+"""
 _RUNNING = re.compile(r"ejabberd ([0-9]{2})\.([0-9]{2})")
 
 

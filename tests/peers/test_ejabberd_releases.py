@@ -57,7 +57,6 @@ class APITests(ReleaseCase):
         """Let nobody do anything but the operator, who comes from an address of their own."""
         self.peer.settings["hosts"].append(OTHER)
         self.peer.settings["access_rules"]["c2s"] = {"deny": "blocked", "allow": "all"}
-        self.peer.settings["acl"]["blocked"] = {"user": BOT}
         self.peer.settings["listen"][0]["access"] = "c2s"
         self.peer.settings["api_permissions"] = {
             "console": {"from": ["ejabberd_ctl"], "who": "all", "what": "*"},
