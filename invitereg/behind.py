@@ -82,9 +82,10 @@ class ServersBehind:
         for domain, backend in backends.items():
             if backend.component is not None:
                 self._add_component(domain, backend.component, backend)
-            server = self._server(domain, backend)
+            keys = upstreams.get(domain)
+            server = self._server(domain, backend, checks_passwords=keys is None)
             if server is not None:
-                check = _password_check(backend, upstreams.get(domain), reactor, work)
+                check = _password_check(server, backend, keys, reactor, work)
                 self._add_accounts(RemoteAccounts(server, store, reactor, now, check), node)
 
     def _add_component(self, domain: str, keys: Component, backend: Backend) -> None:
@@ -111,10 +112,13 @@ class ServersBehind:
             checks.ping = HostPing(component, answered, self._reactor.seconds)
         return checks
 
-    def _server(self, domain: str, configured: Backend) -> IServer | None:
+    def _server(
+        self, domain: str, configured: Backend, *, checks_passwords: bool
+    ) -> IServer | None:
         keys, host = configured.accounts, configured.host
         if keys.backend == "ejabberd":
-            api = Ejabberd(host, _access(domain, configured), self._reactor)
+            access = _access(domain, configured)
+            api = Ejabberd(host, access, self._reactor, checks_passwords=checks_passwords)
             self._apis.append(api)
             return api
         if keys.backend == "xmpp":
@@ -209,11 +213,13 @@ def _secret(path: Path, where: str) -> str:
 
 
 def _password_check(
-    backend: Backend, keys: UpstreamKeys | None, reactor: Any, work: Any
+    server: IServer, backend: Backend, keys: UpstreamKeys | None, reactor: Any, work: Any
 ) -> Callable[[str, str], Deferred[bool]]:
-    """What tells whether a password is right, by a login where clients log in."""
+    """Return what checks a password: a login where clients log in, or ejabberd's API."""
     host = backend.host
     if keys is None:
+        if isinstance(server, Ejabberd):
+            return server.check_password
         return partial(_unchecked, host)
     upstream = upstream_of(host, keys, backend.trusted)
 

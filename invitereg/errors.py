@@ -189,6 +189,12 @@ class Throttled(Refused):
         super().__init__(text)
 
 
+class LoginThrottled(Throttled):
+    """An account, or a network, has had too many logins that failed."""
+
+    text = "Too many failed logins. Wait a bit."
+
+
 class TooManyGuests(Throttled):
     """An invite with several uses was used as often from one network as it may be for now."""
 

@@ -1,13 +1,17 @@
 """How many failed logins are let through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
+from invitereg.errors import LoginThrottled
 from invitereg.interfaces import IAccountStore, LoginAttempt
 from invitereg.policy.counters import account_counter, login_counters
 from invitereg.policy.networks import neighbourhood
 from invitereg.policy.values import Address, Domain
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class CountedLogin:
 
 
 class LoginThrottle:
-    """Counts logins that fail, in the store, before any password is hashed.
+    """Counts logins that fail, in the store, before any password is hashed or sent to a server.
 
     Every attempt is counted before it is made and forgotten when it succeeds: so a hundred
     attempts at once are no better than one after the other. A crash in between leaves one
@@ -38,10 +42,39 @@ class LoginThrottle:
         self._store = store
         self._now = now
 
-    async def count(
+    async def attempt(
+        self,
+        domain: str,
+        address: Address | None,
+        username: str,
+        verify: Callable[[], Awaitable[T | None]],
+    ) -> T | None:
+        """Count an attempt, verify it, and forget that it was counted if it succeeds.
+
+        Args:
+            domain: the account's.
+            address: the client's; None counts for the account only.
+            username: the account's.
+            verify: checks what the client knows; None is a failure.
+
+        Returns:
+            What ``verify`` does.
+
+        Raises:
+            LoginThrottled: there were too many failures; nothing was verified.
+        """
+        counted = await self._count(domain, address, username)
+        if counted is None:
+            raise LoginThrottled
+        verified = await verify()
+        if verified is not None and counted.attempt is not None:
+            await self._store.login_succeeded(counted.attempt, counted.numbers, self._now())
+        return verified
+
+    async def _count(
         self, domain: str, address: Address | None, username: str
     ) -> CountedLogin | None:
-        """Count an attempt; returns what `succeeded` takes, or None if it must be refused."""
+        """Count an attempt; None if it must be refused."""
         policy = self.domains[domain].policy
         counters = login_counters(policy, address, username)
         if not counters:
@@ -55,8 +88,3 @@ class LoginThrottle:
         )
         numbers = await self._store.count_login(attempt, self._now())
         return None if numbers is None else CountedLogin(attempt, numbers)
-
-    async def succeeded(self, counted: CountedLogin) -> None:
-        """Note that a counted attempt is no failure."""
-        if counted.attempt is not None:
-            await self._store.login_succeeded(counted.attempt, counted.numbers, self._now())

@@ -5,7 +5,7 @@ done, it was refused, it certainly was not done, or nobody can tell. The last th
 failures below; an `IServer` fails with nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
@@ -21,6 +21,9 @@ OWN_INVITES = (
     "begin with invites_ from modules_enabled"
 )
 """About a server that has a command for it (XEP-0401)."""
+
+PasswordCheck = Callable[[str, str], Deferred[bool]]
+"""Whether a password, the second, is that of the username, the first; fails as `IServer`."""
 
 
 class ServerFault(Exception):

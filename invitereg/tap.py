@@ -241,13 +241,12 @@ class InviteregService(Service):
         self._domains.update(as_served(self._config, config))
 
     def _mechanisms(self, domain: str) -> list[str]:
-        return [*scram_mechanisms(self._config.accounts[domain]), PLAIN]
+        keys = self._config.accounts[domain]
+        # Where another server keeps the accounts, SCRAM fails and says so; nobody logs in.
+        return [*scram_mechanisms(keys), *([PLAIN] if keys.embedded else [])]
 
     def _make_door(
-        self,
-        store: Store,
-        accounts: AccountsByDomain,
-        registrar: Registrar,
+        self, store: Store, accounts: AccountsByDomain, registrar: Registrar
     ) -> C2SDoor:
         streams = self._config.streams
         refusals = registrar.refusals

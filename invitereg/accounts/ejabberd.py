@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from invitereg.accounts.apianswer import NO_JSON, Answer
-from invitereg.accounts.ejabberdrights import Version, needed, version_in
+from invitereg.accounts.ejabberdrights import CHECK_PASSWORD, Version, needed, version_in
 from invitereg.accounts.httpapi import HTTPAPI, Access
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
@@ -62,8 +62,16 @@ class Ejabberd:
         reactor: what connects, and tells the time.
     """
 
-    def __init__(self, host: str, access: Access, reactor: Any) -> None:
-        """Connect to nothing yet; ``host`` is the domain as ejabberd spells it.
+    def __init__(
+        self, host: str, access: Access, reactor: Any, *, checks_passwords: bool = False
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            host: the domain as ejabberd spells it.
+            access: where its API is.
+            reactor: see above.
+            checks_passwords: it must let us do that, too.
 
         Raises:
             OSError, ValueError: as `Access.policy`.
@@ -74,6 +82,7 @@ class Ejabberd:
         self._access = access
         self._api = HTTPAPI(reactor, access, host)
         self._groups_as_list = False
+        self._checks_passwords = checks_passwords
 
     @property
     def own_username(self) -> str | None:
@@ -89,6 +98,16 @@ class Ejabberd:
     async def exists(self, until: float, username: str) -> bool:
         """See `IServer`."""
         return await self._exists(until, username)
+
+    @_method
+    async def check_password(self, until: float, username: str, password: str) -> bool:
+        """Whether it is the password of an account; False if there is no such account.
+
+        Raises:
+            ServerRefused, ServerUnreachable: the server does not tell.
+        """
+        answer = await self._ask(until, CHECK_PASSWORD, username, password=password)
+        return _verdict(CHECK_PASSWORD, answer)
 
     @_method
     async def create(self, until: float, username: str, password: str) -> None:
@@ -171,7 +190,8 @@ class Ejabberd:
 
     def try_privileges(self) -> Deferred[Sequence[str]]:
         """See `IServer`."""
-        return Deferred.fromCoroutine(try_all(self))
+        check = self.check_password if self._checks_passwords else None
+        return Deferred.fromCoroutine(try_all(self, check))
 
     async def _version(self, until: float) -> Version | None:
         try:
@@ -180,10 +200,7 @@ class Ejabberd:
             return None
 
     async def _exists(self, until: float, username: str) -> bool:
-        answer = await self._ask(until, "check_account", username)
-        if answer.status == 200 and type(answer.body) is int and answer.body in (0, 1):
-            return answer.body == 0
-        raise ServerUnreachable(_unexpected("check_account", answer))
+        return _verdict("check_account", await self._ask(until, "check_account", username))
 
     async def _must_exist(self, until: float, username: str) -> None:
         if not await self._exists(until, username):
@@ -239,8 +256,8 @@ class Ejabberd:
         answer = await self._api.change("add_rosteritem", {**arguments, **groups}, until)
         return await self._allowed(until, "add_rosteritem", answer)
 
-    async def _ask(self, until: float, command: str, username: str) -> Answer:
-        arguments = {"user": username, "host": self._host}
+    async def _ask(self, until: float, command: str, username: str, **more: str) -> Answer:
+        arguments = {"user": username, "host": self._host, **more}
         answer = await self._api.ask(command, arguments, until)
         return await self._allowed(until, command, answer)
 
@@ -259,7 +276,12 @@ class Ejabberd:
         if answer.status == 403:
             raise MissingPrivilege(
                 f"ejabberd does not let us call {command} ({answer.quoted}): it needs\n"
-                + needed(self._access, self._host, await self._version(until))
+                + needed(
+                    self._access,
+                    self._host,
+                    await self._version(until),
+                    checks_passwords=self._checks_passwords,
+                )
             )
         if answer.status == 404 and answer.code is not None:
             raise MissingPrivilege(
@@ -269,6 +291,13 @@ class Ejabberd:
         if answer.status in (301, 302, 307, 308):
             raise ServerRefused(f"{self._access.url} redirects elsewhere: name the API itself")
         return answer
+
+
+def _verdict(command: str, answer: Answer) -> bool:
+    """Return what a command says that answers 0 for yes, and 1 for no."""
+    if answer.status == 200 and type(answer.body) is int and answer.body in (0, 1):
+        return answer.body == 0
+    raise ServerUnreachable(_unexpected(command, answer))
 
 
 def _unexpected(command: str, answer: Answer) -> str:

@@ -17,6 +17,8 @@ COMMANDS = (
     "status",
 )
 """The commands that ejabberd must let us call; the last tells its version."""
+CHECK_PASSWORD = "check_password"  # noqa: S105 - a command
+"""Another one, where nothing else checks passwords."""
 
 Version = tuple[int, int]
 
@@ -49,12 +51,16 @@ def version_in(status: Answer) -> Version | None:
     return None if found is None else (int(found[1]), int(found[2]))
 
 
-def needed(access: Access, domain: str, version: Version | None) -> str:
+def needed(
+    access: Access, domain: str, version: Version | None, *, checks_passwords: bool = False
+) -> str:
     """Return the lines that let us call the commands at a domain.
 
-    ``version`` is the server's, and None where it is not known.
+    ``version`` is the server's, and None where it is not known; ``checks_passwords``: these are
+    checked by the API, too.
     """
-    lines = _PERMISSIONS.format(who=_who(access), commands=", ".join(COMMANDS))
+    commands = (*COMMANDS, *([CHECK_PASSWORD] if checks_passwords else []))
+    lines = _PERMISSIONS.format(who=_who(access), commands=", ".join(commands))
     user = "USER@DOMAIN" if access.token is not None else access.user
     # Whom it knows by the address alone is nobody's account, and needs no rights of one.
     if user is None or (version is not None and version < _ASKS_ADMINS):

@@ -14,7 +14,7 @@ from invitereg.accounts.making import Making
 from invitereg.errors import NotFound, UsernameReserved
 from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.model import Account, ScramKeys, Use
-from invitereg.server import IServer, ServerUnreachable
+from invitereg.server import IServer, PasswordCheck, ServerUnreachable
 
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LOGIN = (
@@ -27,9 +27,6 @@ _DOUBT = (
     "there, so it may be wrong. Nothing was changed here. See whether that server works, and "
     "try again when somebody has registered or logged in there"
 )
-
-PasswordCheck = Callable[[str, str], Deferred[bool]]
-"""Whether a password, the second, is that of the username, the first; fails as `IServer`."""
 
 
 @implementer(IAccounts)

@@ -5,12 +5,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from invitereg.server import IServer, ServerFault
+from invitereg.server import IServer, PasswordCheck, ServerFault
 
 
-async def try_all(server: IServer) -> list[str]:
-    """See `IServer.try_privileges`."""
-    trial = _Trial(server)
+async def try_all(server: IServer, check: PasswordCheck | None = None) -> list[str]:
+    """See `IServer.try_privileges`; ``check`` is how its passwords are, if it is asked that."""
+    trial = _Trial(server, check)
     await trial.run()
     return list(dict.fromkeys(trial.found))
 
@@ -22,9 +22,10 @@ class _Trial:
         found: that, as texts.
     """
 
-    def __init__(self, server: IServer) -> None:
+    def __init__(self, server: IServer, check: PasswordCheck | None) -> None:
         self.found: list[str] = []
         self._server = server
+        self._check = check
         self._names = [f"invitereg-check-{secrets.token_hex(8)}" for _ in range(2)]
         self._password = secrets.token_urlsafe(24)
 
@@ -46,6 +47,8 @@ class _Trial:
 
     async def _use(self, one: str, other: str) -> None:
         await self._attempt(self._server.set_password(one, self._password[::-1]))
+        if self._check is not None:
+            await self._attempt(self._check(one, self._password[::-1]))
         await self._attempt(self._server.end_sessions(one))
         await self._attempt(self._server.make_contacts(one, other))
 

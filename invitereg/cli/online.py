@@ -72,7 +72,9 @@ def _ask_directly(
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(left, {}, {}, Store(open_memory()), reactor_, _now, Inline())
+        behind = ServersBehind(
+            left, config.upstreams, {}, Store(open_memory()), reactor_, _now, Inline()
+        )
         behind.connect()
         for domain, component in behind.components.items():
             try:

@@ -8,6 +8,11 @@ from invitereg.config.yamlnodes import Document
 from invitereg.preparation import prepare_domain
 
 _NOWHERE = 'must name at least one endpoint, as in listen: ["tcp:5222"]'
+_NOBODY = (
+    "opens ports at which nobody could log in, as {names} has its accounts at another server: "
+    "name where clients are handed over to (upstream: {{connect: …}}); or open none, to "
+    "register people on the site only: c2s: {{listen: [], listen_tls: []}}"
+)
 Keys = Mapping[str, DomainKeys | None]
 """Of each domain, None where its own keys have mistakes already."""
 
@@ -17,8 +22,9 @@ def complain_of_disagreement(
 ) -> None:
     """Note in ``document`` what contradicts itself between sections or between domains."""
     named = tuple(named)
-    if file is not None and not file.c2s.listens:
-        _complain_of_no_door(document, domains)
+    if file is not None:
+        complain = _complain_of_doors if file.c2s.listens else _complain_of_no_door
+        complain(document, domains)
     _complain_of_sites(document, named, domains)
     _complain_of_recipients(document, named, domains)
     _complain_of_gateways(document, named, domains)
@@ -59,6 +65,12 @@ def _complain_of_no_door(document: Document, domains: Keys) -> None:
             text = f"{_NOWHERE}; to register people on the site only, {name} needs {lacking}"
             document.complain(("c2s",), text)
             return
+
+
+def _complain_of_doors(document: Document, domains: Keys) -> None:
+    """A port at which clients of no domain could log in is one that was forgotten."""
+    if domains and all(keys and keys.is_website_only(ports=True) for keys in domains.values()):
+        document.complain(("c2s",), _NOBODY.format(names=", ".join(domains)))
 
 
 def _complain_of_gateways(document: Document, named: Iterable[Named], domains: Keys) -> None:

@@ -77,6 +77,14 @@ class DomainKeys(Section):
     accounts: Accounts = Accounts()
     web: WebKeys = Field(default_factory=WebKeys)
 
+    def is_website_only(self, *, ports: bool) -> bool:
+        """Return whether apps connect to another server, and people register on the site.
+
+        ``ports`` is whether there are any for clients here.
+        """
+        gateway = ports and self.c2s.upstream is not None
+        return not self.accounts.embedded and not gateway and bool(self.web.external_url)
+
     @field_validator("c2s")
     @classmethod
     def _safe_upstream(cls, keys: DomainC2s, info: ValidationInfo) -> DomainC2s:

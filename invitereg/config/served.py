@@ -48,15 +48,8 @@ def served_domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) 
         contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
         web_url=own.web.external_url or None,
         landing_url=f"{own.web.external_url}invite/" if own.web.external_url else None,
-        website_only=_is_website_only(own, c2s),
+        website_only=own.is_website_only(ports=c2s.listens),
     )
-
-
-def _is_website_only(own: DomainKeys, c2s: C2s) -> bool:
-    """Return whether apps connect to another server, and people register on the site."""
-    gateway = c2s.listens and own.c2s.upstream is not None
-    elsewhere = not own.accounts.embedded
-    return elsewhere and not gateway and bool(own.web.external_url)
 
 
 def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:

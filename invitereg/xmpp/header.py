@@ -19,7 +19,7 @@ def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
     """The domain that a client's header asks for.
 
     Raises:
-        StreamError: the header is not what it should be, or the domain is not served.
+        StreamError: the header is not what it should be, or the domain is not served here.
     """
     if root.uri != NS_STREAMS:
         raise StreamError("invalid-namespace")
@@ -28,7 +28,7 @@ def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
     if root.defaultUri != NS_CLIENT:
         raise StreamError("invalid-namespace")
     domain = _domain_named(root.getAttribute("to") or "", domains)
-    if domain is None:
+    if domain is None or domain.website_only:
         raise StreamError("host-unknown")
     major = (root.getAttribute("version") or "0").split(".")[0]
     if not major.isdecimal() or not major.strip("0"):

@@ -77,15 +77,11 @@ class Login:
     async def attempt(
         self, username: str, verify: Callable[[], Awaitable[Success | None]]
     ) -> Success:
-        """Count an attempt, verify it, and forget that it was counted if it succeeds."""
+        """Verify an attempt that may be made; see `LoginThrottle.attempt`."""
         address = self.stream.address
-        counted = await self.throttle.count(self.domain, address, username)
-        if counted is None:
-            raise SaslFailure("temporary-auth-failure", "Too many failed logins. Wait a bit.")
-        success = await verify()
+        success = await self.throttle.attempt(self.domain, address, username, verify)
         if success is None:
             raise SaslFailure("not-authorized")
-        await self.throttle.succeeded(counted)
         return success
 
 

@@ -68,11 +68,27 @@ class WebsiteOnlyTests(ConfigCase):
             self.assertIn("must name at least one endpoint", " ".join(mistakes))
         elif upstream and not remote:
             self.assertIn("accounts be made elsewhere", " ".join(mistakes))
+        elif listens and site and remote and not upstream:
+            self.assertIn("opens ports at which nobody could log in", " ".join(mistakes))
         else:
             self.assertEqual(mistakes, [])
             domain = self.loaded(text).domains["example.com"]
-            gateway = listens and upstream
-            self.assertIs(domain.website_only, remote and site and not gateway)
+            self.assertIs(domain.website_only, remote and site and not listens)
+
+    def test_forgotten_ports(self) -> None:
+        """Ports at which nobody could log in are a mistake, also those that open by default."""
+        for c2s in ("", "c2s: {listen: ['tcp:5222']}\n"):
+            [mistake] = self.mistakes_with(c2s + SITE + EJABBERD)
+            self.assertIn("c2s: opens ports at which nobody could log in, as", mistake)
+            self.assertIn("c2s: {listen: [], listen_tls: []}", mistake)
+
+    def test_beside_others(self) -> None:
+        """A domain may be on the site only beside one whose clients connect here."""
+        own = f"{{{EJABBERD.strip()}, {SITE.strip()}}}"
+        domains = f"domains:\n  example.com: {own}\n  example.org: {{}}\n"
+        config = self.loaded(f"{domains}c2s: {{listen: ['tcp:5222']}}\n")
+        self.assertTrue(config.domains["example.com"].website_only)
+        self.assertFalse(config.domains["example.org"].website_only)
 
     def test_reload(self) -> None:
         """Ports open at a restart only, and until then no link is made that needs them."""

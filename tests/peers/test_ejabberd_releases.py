@@ -73,7 +73,8 @@ class APITests(ReleaseCase):
 
     def connect(self, domain: str = DOMAIN) -> Ejabberd:
         url = f"http://127.0.0.1:{self.peer.http_port}/api"
-        server = Ejabberd(domain, Access(url=url, user=BOT, password=PASSWORD), reactor)
+        access = Access(url=url, user=BOT, password=PASSWORD)
+        server = Ejabberd(domain, access, reactor, checks_passwords=True)
         self.addCleanup(server.close)
         return server
 
@@ -93,7 +94,9 @@ class APITests(ReleaseCase):
         (self.peer.folder / "ejabberd.yml").write_text(json.dumps(self.peer.settings))
         self.assertEqual(self.as_operator("reload_config"), 200)
         log = ServerLog(self.peer.log)
-        self.assertEqual(await self.connect().try_privileges(), [])
+        mine = self.connect()
+        self.assertEqual(await mine.try_privileges(), [])
+        await self.assert_passwords(mine)
         # Before 26.07 the API knows no limit to one host; since then it has the one we ask for.
         other = self.connect(OTHER)
         if self.version >= (26, 7):
@@ -104,6 +107,21 @@ class APITests(ReleaseCase):
         self.assertNotIn("Using module mod_http_api for host 127.0.0.1", text)
         self.assertEqual(len(list(log.complaints())), int(self.version < (26, 7)))
         self.assertEqual(await self.connect().doubts(), [])
+
+    async def assert_passwords(self, server: Ejabberd) -> None:
+        """A password is right or wrong; nobody's is wrong, whatever it is."""
+        await server.create("jülïet", "cörrect \\ <&>")
+        for username, password, right in (
+            ("jülïet", "cörrect \\ <&>", True),
+            ("jülïet", "wrong", False),
+            ("jülïet", "", False),
+            ("jülïet", "a\x07b", False),
+            ("jülïet", "x" * 5000, False),
+            ("nobody", "cörrect \\ <&>", False),
+            ("nobody", "", False),
+        ):
+            verdict = await server.check_password(username, password)
+            self.assertIs(verdict, right, (username, password))
 
     def add(self, settings: dict[str, Any]) -> None:
         """Add settings as their operator does."""

@@ -215,7 +215,7 @@ class BackendTests(TestCase):
             failing = accounts.check_password(DOMAIN, "jülïet", PASSWORD)
             await self.assertFailure(failing, Unavailable)
         self.assertIn("its certificate is not trusted", self.said[0])
-        self.assertIn("is c2s.upstream: configure it", self.said[1])
+        self.assertIn("ejabberd's API at http://127.0.0.1:9/api: Connection", self.said[1])
         self.assertIn("it cannot be reached: Connection was refused", self.said[2])
 
 

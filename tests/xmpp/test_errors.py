@@ -20,6 +20,7 @@ TABLE = {
     errors.UnacceptablePassword("It is too long."): "modify/not-acceptable",
     errors.Throttled(60): "wait/resource-constraint",
     errors.TooManyGuests(60): "wait/resource-constraint",
+    errors.LoginThrottled(): "wait/resource-constraint",
     errors.Overloaded(): "wait/resource-constraint",
     errors.AddressRefused(): "auth/forbidden",
     errors.Unavailable("4711"): "wait/resource-constraint",

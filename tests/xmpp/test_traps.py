@@ -1,5 +1,7 @@
 """The known traps of Twisted's XML streams (house style, traps 1 to 7 and 12)."""
 
+from dataclasses import replace
+
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (
@@ -76,6 +78,14 @@ class HeaderTests(DoorTestCase):
                 client.send(header(to=to))
                 self.assertEnded(client, "host-unknown")
                 self.assertEqual(client.header["from"], DOMAIN)
+
+    def test_website_only(self):
+        """Clients of a domain that is on its site only are told that it is not here."""
+        domain = self.listener.domains[DOMAIN]
+        self.listener.domains[DOMAIN] = replace(domain, website_only=True)
+        client = self.listener.connect()
+        client.send(header())
+        self.assertEnded(client, "host-unknown")
 
     def test_trap_2_other_spelling(self):
         """The domain is compared after nameprep, and may end with a dot."""
