@@ -5,13 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from invitereg.config.durations import Duration, DurationOrNever, DurationOrNone
 from invitereg.config.section import Count, Section
 from invitereg.config.values import (
     CidrNetwork,
     CountOrUnlimited,
-    Duration,
-    DurationOrNever,
-    DurationOrNone,
     Pattern,
     RegistrationField,
     Role,

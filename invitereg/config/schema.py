@@ -20,6 +20,7 @@ from pydantic import (
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.clearways import given
 from invitereg.config.domainvalues import DomainName
+from invitereg.config.durations import DurationOrNever
 from invitereg.config.listening import Endpoint, Tls
 from invitereg.config.noticekeys import ContactAddresses, WatcherNoticeKeys, Welcome
 from invitereg.config.policykeys import PolicyKeys, ServicePolicyKeys
@@ -29,7 +30,6 @@ from invitereg.config.upstreamkeys import DomainC2s
 from invitereg.config.values import (
     Admin,
     CidrNetwork,
-    DurationOrNever,
     FolderPath,
     LocalAddress,
     Title,

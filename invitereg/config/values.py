@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -29,16 +28,6 @@ from invitereg.model import prepare_localpart
 from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.values import Network
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_LONGEST = timedelta(days=36525)
-_DURATION = re.compile(r"([0-9]{1,12})([smhdw])")
-_WRITTEN = "30s, 15m, 12h, 7d, 2w"
-_LIKE_DURATION = re.compile(
-    r"\s*([0-9]{1,12})\s*"
-    r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|mo|months?"
-    r"|y|yrs?|years?|)\s*"
-)
-_LONG_UNITS = {"mo": (30, "d"), "y": (365, "d"), "yr": (365, "d"), "ye": (365, "d")}
 _ROLE = re.compile(r"[a-z0-9:_-]+")
 
 # XEP-0077 §14.1, without what every registration has and what invitereg sets itself.
@@ -75,55 +64,6 @@ def surroundings(info: ValidationInfo) -> Surroundings:
     if not isinstance(info.context, Surroundings):
         raise TypeError("validate with context=Surroundings(…)")
     return info.context
-
-
-def _duration(value: object) -> timedelta:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"{_wrong_with_duration(value)}durations are written {_WRITTEN}")
-    seconds = int(match[1]) * _UNITS[match[2]]
-    if seconds == 0:
-        raise ValueError(f"must be longer than nothing: durations are written {_WRITTEN}")
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError("must be at most 36525d, which is 100 years")
-    return timedelta(seconds=seconds)
-
-
-def _wrong_with_duration(value: object) -> str:
-    """Return what was written, and what may have been meant, before how it is written."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    text = quoted(str(value))
-    like = _LIKE_DURATION.fullmatch(str(value).lower())
-    if like is None:
-        return f"{text} is no duration: "
-    number, unit = int(like[1]), like[2] or "d"
-    times, unit = _LONG_UNITS.get(unit[:2], (1, unit[0]))
-    return f"{text} is no duration (did you mean {number * times}{unit}?): "
-
-
-def duration_or_never(value: object) -> timedelta | None:
-    """What ``30s``, ``15m``, ``12h``, ``7d``, ``2w`` or ``never`` means; never is None.
-
-    Raises:
-        ValueError: it is something else; the text says how durations are written.
-    """
-    if value == "never":
-        return None
-    try:
-        return _duration(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, never") from None
-
-
-def _duration_or_none(value: object) -> timedelta:
-    """A duration; ``none`` is no time at all."""
-    if value == "none":
-        return timedelta()
-    try:
-        return _duration(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, none") from None
 
 
 def _count_or_unlimited(value: object) -> int | None:
@@ -253,33 +193,6 @@ def _text_by(read: Callable[[str, ValidationInfo], Path]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-def duration_text(duration: timedelta | None) -> str:
-    """A duration as the file writes it, in its largest unit that is exact."""
-    if duration is None:
-        return "never"
-    seconds = int(duration.total_seconds())
-    unit = next(unit for unit in "dhms" if seconds % _UNITS[unit] == 0)
-    return f"{seconds // _UNITS[unit]}{unit}"
-
-
-Duration = Annotated[
-    timedelta,
-    PlainValidator(_duration),
-    PlainSerializer(duration_text),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]+[smhdw]$"}),
-]
-DurationOrNever = Annotated[
-    timedelta | None,
-    PlainValidator(duration_or_never),
-    PlainSerializer(duration_text),
-    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|never)$"}),
-]
-DurationOrNone = Annotated[
-    timedelta,
-    PlainValidator(_duration_or_none),
-    PlainSerializer(lambda duration: duration_text(duration) if duration else "none"),
-    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|none)$"}),
-]
 CountOrUnlimited = Annotated[
     int | None,
     PlainValidator(_count_or_unlimited),

@@ -13,7 +13,7 @@ from invitereg.policy.values import InviteRules, Limit, Limits, Policy, Username
 from tests.config.case import ConfigCase
 
 DURATIONS = "durations are written 30s, 15m, 12h, 7d, 2w"
-NEVER = f"{DURATIONS}, never"
+NEVER = f"{DURATIONS}, or never"
 
 
 class DefaultTests(ConfigCase):
@@ -367,12 +367,18 @@ class BoundTests(ConfigCase):
             ("1 year", "365d"),
             ("90min", "90m"),
             ("12 hours", "12h"),
+            ("1h30m", "90m"),
+            ("1d12h", "36h"),
+            ("1 day, 12 hours", "36h"),
+            ("1.5d", "36h"),
+            ("0.5 weeks", "84h"),
+            ("7D", "7d"),
         ):
             (mistake,) = self.mistakes_at("keep_addresses", value)
             self.assertEqual(
                 mistake, f'"{value}" is no duration (did you mean {meant}?): {NEVER}'
             )
-        for value in ("soon", "1h30m", "P7D", "-1d"):
+        for value in ("soon", "P7D", "-1d", "1x", "1d 2x", "9" * 12 + ".5y"):
             (mistake,) = self.mistakes_at("keep_addresses", value)
             self.assertEqual(mistake, f'"{value}" is no duration: {NEVER}')
         self.assertEqual(self.mistakes_at("keep_addresses", "2w"), [])

@@ -60,4 +60,4 @@ class UserInviteTests(ConfigCase):
             (mistake,) = self.mistakes_with(
                 f"policy: {{invites: {{users: {{min_account_age: {value}}}}}}}"
             )
-            self.assertTrue(mistake.endswith(f"{DURATION}, none"), mistake)
+            self.assertTrue(mistake.endswith(f"{DURATION}, or none"), mistake)
