@@ -23,6 +23,7 @@ MAX_PASSWORD_BYTES = 1023
 
 # What nodeprep allows of ASCII: all that can be seen but "&'/:<>@ (RFC 6122 §A.5).
 _ASCII_LOCALPART = re.compile(r"[!#-%(-.0-9;=?A-~]+")
+_WITH_A_LABEL = re.compile(r"[\w.-]*xn--[\w.-]+")
 
 
 def is_too_long(text: str, most: int = MAX_LOCALPART_BYTES) -> bool:
@@ -170,3 +171,15 @@ def _is_preparable(character: str) -> bool:
     except (ScramException, UnicodeEncodeError):
         return False
     return True
+
+
+def in_unicode(text: str) -> str:
+    """Return a text with the domains that are in it in U-labels (RFC 7622 §3.2.1)."""
+    return _WITH_A_LABEL.sub(lambda found: _normal_form(found[0]), text)
+
+
+def _normal_form(domain: str) -> str:
+    try:
+        return prepare_domain(domain)
+    except ValueError:
+        return domain

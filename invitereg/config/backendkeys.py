@@ -22,7 +22,7 @@ from invitereg.config.clearways import given, host_of, require_safe
 from invitereg.config.domainvalues import DomainName, HostName
 from invitereg.config.reading import why_unreadable
 from invitereg.config.section import Section
-from invitereg.config.urls import split_url
+from invitereg.config.urls import split_url, with_ascii_host
 from invitereg.config.values import FilePath, surroundings
 
 LEAST_ITERATIONS = 4096  # RFC 7677 §4
@@ -49,6 +49,7 @@ def _api_url(url: str) -> str:
     """Check that all of an address is used: other parts would be lost, or be in the log."""
     if url:
         try:
+            url = with_ascii_host(url)
             parts = split_url(url)
         except ValueError:
             parts = None

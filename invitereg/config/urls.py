@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator
 
 from invitereg.config.mistakes import quoted
+from invitereg.domainnames import ascii_domain
 
 WEB = ("https", "http")
 APP = (*WEB, "xmpp")
@@ -60,9 +61,33 @@ def split_url(
 
 
 def web_url(text: str) -> str:
-    """Return ``text`` if it is an address of the web; raises as `split_url`."""
+    """Return an address of the web, with its host in A-labels; raises as `split_url`."""
+    text = with_ascii_host(text)
     split_url(text)
     return text
+
+
+def with_ascii_host(text: str) -> str:
+    """Return an address with an internationalised host as browsers ask for it: in A-labels.
+
+    What has no such host is returned as it is.
+
+    Source: RFC 3987 §3.1.
+
+    Raises:
+        ValueError: the host has no A-labels; the text says why.
+    """
+    try:
+        netloc = urlsplit(text).netloc
+    except ValueError:
+        return text
+    host, colon, port = netloc.partition(":")
+    if host.isascii() or "@" in netloc:
+        return text
+    try:
+        return text.replace(netloc, f"{ascii_domain(host)}{colon}{port}", 1)
+    except ValueError as error:
+        raise ValueError(f"{quoted(text)} has no host that the DNS knows: {error}") from None
 
 
 def _link(text: str) -> str:

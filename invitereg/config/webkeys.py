@@ -21,7 +21,7 @@ from invitereg.config.mistakes import quoted
 from invitereg.config.policykeys import RateKeys
 from invitereg.config.reading import why_unreadable
 from invitereg.config.section import Section
-from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url
+from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url, with_ascii_host
 from invitereg.config.values import CidrNetwork, FilePath, FolderPath, surroundings
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -117,6 +117,7 @@ _LOCAL = re.compile(r"localhost|.*\.localhost|127(\.[0-9]+){3}|::1|.*\.onion")
 def _external_url(url: str) -> str:
     if not url:
         return url
+    url = with_ascii_host(url)
     parts = split_url(url)
     if parts.query or parts.fragment:
         raise ValueError("must have no ? and no # and no @")

@@ -24,6 +24,7 @@ from invitereg.errors import InvalidUsername
 from invitereg.keys import MAX_NAME, Scope
 from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
 from invitereg.notices import NoticeKind
+from invitereg.preparation import in_unicode
 from invitereg.roster import Subscription, owner_of
 from invitereg.store.linewords import worded
 from invitereg.subscriptions import State
@@ -36,6 +37,7 @@ _MOST = 2**31 - 1  # what PostgreSQL's INTEGER holds
 
 
 def _domain(text: str) -> str:
+    text = in_unicode(text)
     if prepare_domain(text) != text:
         raise ValueError(f"write it {prepare_domain(text)}")
     return text
@@ -60,6 +62,7 @@ def _scram(text: str) -> str:
 
 
 def _bare_jid(text: str) -> str:
+    text = in_unicode(text)
     domain, username = owner_of(text)
     prepared = prepare_domain(domain)
     if "@" in text:
@@ -74,7 +77,7 @@ def _stanza(text: str) -> str:
         ParserCreate().Parse(text, True)
     except ExpatError:
         raise ValueError("that is no XML") from None
-    return text
+    return in_unicode(text)
 
 
 def _shown(text: str) -> str:
@@ -86,6 +89,7 @@ def _shown(text: str) -> str:
 DomainName = Annotated[str, AfterValidator(_domain)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Shown = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_shown)]
+Source = Annotated[Shown, AfterValidator(in_unicode)]
 Username = Annotated[str, AfterValidator(_localpart)]
 Secret = Annotated[bytes, Field(min_length=32, max_length=32)]
 Words = tuple[Shown, ...]
@@ -183,7 +187,7 @@ class InviteLine(_Line):
     id: Id
     digest: Secret
     kind: Kind
-    source: Shown
+    source: Source
     inviter: Username | None
     username: Username | None
     roles: Words
@@ -217,7 +221,7 @@ class UseLine(_Line):
     door: Shown
     invite_id: Id | None
     inviter: Username | None = None
-    address: Shown | None
+    address: Source | None
 
 
 class NoticeLine(_Line):

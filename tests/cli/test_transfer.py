@@ -128,6 +128,19 @@ class RoundTripTests(TransferCase):
         self.assertEqual(counts, ALL | {"unchanged": 0})
         self.assertEqual(self.exported(), text)
 
+    def test_a_labels(self) -> None:
+        """An older export of an international domain, in A-labels, is of the same domain."""
+        text = self.go_there()
+        written = text.replace("example.com", "xn--mnchen-3ya.example")
+        self.file.write_text(written)
+        served = self.config.read_text()
+        self.config.write_text(served.replace("example.com", "münchen.example"))
+        counts = self.object("import", str(self.file))
+        self.assertEqual(counts, ALL | {"unchanged": 0})
+        exported = [json.loads(line) for line in self.exported().splitlines()]
+        expected = text.replace("example.com", "münchen.example")
+        self.assertEqual(exported, [json.loads(line) for line in expected.splitlines()])
+
     def test_names_kept_for_a_while(self) -> None:
         """A deleted account's name becomes free there when it would have here."""
         text = self.config.read_text()

@@ -52,6 +52,23 @@ class UrlTests(ConfigCase):
                 mistakes = self.mistakes_with(text % url)
                 self.assertTrue(any(key in one for one in mistakes), (key, url, mistakes))
 
+    def test_international_host(self) -> None:
+        """A host may be written with its own letters, and is what browsers ask for."""
+        for written in ("https://münchen.example:8443/ü", "https://münchen.example:8443/"):
+            mistakes = self.mistakes_with(f"web: {{external_url: '{written}'}}")
+            self.assertEqual(bool(mistakes), written.endswith("ü"))
+        for written in ("https://MÜNCHEN.example/c/", "https://xn--mnchen-3ya.example/c/"):
+            keys = f"external_url: '{written}', webchat_url: '{written}'"
+            config = self.loaded(f"domain: example.com\nweb: {{{keys}}}")
+            (site,), (domain,) = config.sites.values(), config.domains.values()
+            expected = "https://xn--mnchen-3ya.example/c/"
+            self.assertEqual({site.external_url, site.webchat_url, domain.web_url}, {expected})
+        for key, text in WEB_KEYS.items():
+            self.assertEqual(self.mistakes_with(text % "https://münchen.example/"), [], key)
+            for host in ("\u2603.example", f"{'ü' * 64}.example"):
+                mistakes = self.mistakes_with(text % f"https://{host}/")
+                self.assertTrue(any(key in one for one in mistakes), (key, host))
+
     def test_controls(self) -> None:
         """Nor one with characters that a browser would drop or change."""
         for key, text in {**WEB_KEYS, **LINK_KEYS, **CONTACT_KEYS}.items():
