@@ -105,7 +105,12 @@ class ServersBehind:
 
     def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
         by_component = isinstance(accounts.server, XMPPServer)
-        checks = ServerChecks(accounts.server, accounts.faults, by_component=by_component)
+        checks = ServerChecks(
+            accounts.server,
+            accounts.faults,
+            by_component=by_component,
+            seconds=self._reactor.seconds,
+        )
         component = self.components.get(domain)
         if component is not None:
             answered = checks.start if by_component else checks.nothing
@@ -131,6 +136,9 @@ class ServersBehind:
             yield accounts.making.settle
         for errands in self._errands:
             yield errands.carry_out
+        for checks in self.checks.values():
+            if not checks.by_component:  # Else the server says by itself when it is there.
+                yield checks.look
         for teller in self._tellers:
             yield teller.tell_new
 
@@ -171,20 +179,15 @@ class ServersBehind:
 
     def start(self) -> None:
         """Connect the components, and let the log tell what the servers do not let us do."""
-        self._check()
+        for domain, checks in self.checks.items():
+            if checks.ping is not None:
+                checks.ping.setHandlerParent(self.components[domain])
         self.connect()
 
     def connect(self) -> None:
         """Connect the components, and keep them connected."""
         for component in self.components.values():
             component.start()
-
-    def _check(self) -> None:
-        for domain, checks in self.checks.items():
-            if checks.ping is not None:
-                checks.ping.setHandlerParent(self.components[domain])
-            if not checks.by_component:
-                Deferred.fromCoroutine(checks.start())
 
     def stop(self) -> Deferred[Any]:
         """Close all connections; fires when they are."""

@@ -1,12 +1,16 @@
 """Looks at the server behind a domain: when the service starts, and when its operator asks."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
 from invitereg.logs import FaultLog
 from invitereg.server import IServer, ServerFault
 from invitereg.xmpp.hostping import HostPing
+
+LOOK_SECONDS = 10.0
+"""How long a server that was not there is left alone."""
 
 
 class ServerChecks:
@@ -19,19 +23,29 @@ class ServerChecks:
 
     _log = Logger()
 
-    def __init__(self, server: IServer, faults: FaultLog, *, by_component: bool) -> None:
+    def __init__(
+        self,
+        server: IServer,
+        faults: FaultLog,
+        *,
+        by_component: bool,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Ask nothing yet.
 
         Args:
             server: whose accounts are used.
             faults: where it is noted that it cannot be asked.
             by_component: see above.
+            seconds: a clock that never jumps.
         """
         self.ping: HostPing | None = None
         self._server = server
         self._faults = faults
         self.by_component = by_component
         self._looked = False
+        self._seconds = seconds
+        self._next_look = seconds()
 
     async def faults(self) -> Sequence[str]:
         """List what the server does not let us do, tried on accounts that are made for it."""
@@ -46,6 +60,12 @@ class ServerChecks:
         found: Sequence[str] = await self._server.doubts()
         return found
 
+    async def look(self) -> None:
+        """Do what `start` does, until the server is there; to be called every second."""
+        if not self._looked and self._seconds() >= self._next_look:
+            self._next_look = self._seconds() + LOOK_SECONDS
+            await self.start()
+
     async def start(self) -> None:
         """Tell the log what is known to be missing, once; later is for who asks."""
         if self._looked:
@@ -58,6 +78,7 @@ class ServerChecks:
             self._looked = False
             self._faults.failed(fault.text)
             return
+        self._faults.worked()
         if problem is not None:
             self._warn(f"nobody can be made a contact by an invitation: {problem}")
         for doubt in doubts:
