@@ -16,7 +16,9 @@ CONNECTED = f"component {COMPONENT} connected"
 
 def upstream(server: Server, **keys: str) -> str:
     """How a gateway reaches a server, as a mapping in YAML; ``keys`` win."""
-    keys = {"connect": f"tcp:127.0.0.1:{server.port}", "ca": str(server.certificate)} | keys
+    keys = {"connect": f"tcp:127.0.0.1:{server.port}"} | keys
+    if keys.get("tls") != "none":
+        keys = {"ca": str(server.certificate)} | keys
     return "{" + ", ".join(f'{name}: "{value}"' for name, value in keys.items()) + "}"
 
 
