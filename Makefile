@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 EDITABLE := --config-settings editable_mode=compat --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers test-suites lint types messages bench bench-sessions clean
+.PHONY: help demo test test-servers test-suites lint types messages screenshots bench bench-sessions clean
 
 help:
 	@echo 'make demo    try it: a domain on this computer, and an invite to it'
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint    ruff: format and rules'
 	@echo 'make types   mypy'
 	@echo 'make messages  bring the catalogues of translations up to date with the code'
+	@echo 'make screenshots  take the pictures of the manual anew (with Chromium and pngquant)'
 	@echo 'make bench   how many registrations a second (ARGS="--registrations 500")'
 	@echo "             (BENCH=commands: how fast commands answer; ARGS=\"--pending 1000000\")"
 	@echo '             (BENCH=gateway: what the gateway costs, with Prosody and HAProxy)'
@@ -74,6 +75,9 @@ messages: $(VENV)/.work
 		--output-file build/invitereg.pot .
 	@$(BIN)/pybabel -q update -D invitereg -d invitereg/locale -i build/invitereg.pot \
 		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+
+screenshots: $(VENV)/.work
+	@INVITEREG_REQUIRE_PEERS=1 $(BIN)/python -m tests.peers.screenshots
 
 bench: $(VENV)/.work
 	@$(BIN)/python bench/$(BENCH).py $(ARGS)

@@ -24,9 +24,12 @@ SCREENSHOTS = os.environ.get("INVITEREG_SCREENSHOTS")
 """A folder to keep pictures of the pages in; by default none are taken."""
 
 PHONE, DESKTOP, NARROW = (390, 844), (1280, 800), (320, 700)
-_AGENTS = {
-    True: "Mozilla/5.0 (Linux; Android 15; Pixel 9) Chrome/140.0 Mobile Safari/537.36",
-    False: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36",
+AGENTS = {
+    "android": "Mozilla/5.0 (Linux; Android 15; Pixel 9) Chrome/140.0 Mobile Safari/537.36",
+    "ios": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 "
+    "Safari/604.1",
+    "windows": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/140.0 Safari/537.36",
+    "linux": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0 Safari/537.36",
 }
 
 if not (CHROMIUM and DRIVER and shutil.which("zbarimg") and AXE.exists()) and not REQUIRED:
@@ -53,7 +56,10 @@ class Browser:
         scripts: bool = True,
         dark: bool = False,
         language: str = "en",
+        device: str = "",
     ) -> None:
+        """Open it; ``device`` is one of `AGENTS`, by default Android or Linux, by the size."""
+        agent = AGENTS[device or ("android" if size[0] < 800 else "linux")]
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         for argument in (
@@ -62,7 +68,7 @@ class Browser:
             "--disable-dev-shm-usage",
             "--disable-gpu",
             "--hide-scrollbars",
-            f"--user-agent={_AGENTS[size[0] < 800]}",
+            f"--user-agent={agent}",
             f"--accept-lang={language}",
         ):
             options.add_argument(argument)
@@ -107,6 +113,17 @@ class Browser:
         """What somebody reads there."""
         text: str = self.find(selector).text
         return text
+
+    def seen(self, selector: str) -> list[str]:
+        """What somebody reads on each element that is in sight, as after scrolling to it."""
+        found = self.driver.find_elements("css selector", selector)
+        return [one.text for one in found if one.is_displayed()]
+
+    def bottom(self, selector: str) -> float:
+        """Where an element ends, in pixels from the top of the page."""
+        place = self.find(selector).rect
+        end: float = place["y"] + place["height"]
+        return end
 
     def fill(self, **values: str) -> None:
         """Type into the fields of a form, in place of what is there."""
@@ -168,18 +185,21 @@ class Browser:
             for node in found["nodes"]
         ]
 
-    def picture(self, name: str) -> None:
-        """Take a picture of the whole page, where pictures are wanted."""
-        if not SCREENSHOTS:
-            return
+    def whole_page(self) -> bytes:
+        """A picture of the page from its top to its end, as PNG."""
         size = self._tell("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "scale": 1, "width": size["width"], "height": size["height"]}
         taken = self._tell("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        return base64.b64decode(taken["data"])
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of the whole page, where pictures are wanted."""
+        if not SCREENSHOTS:
+            return
         look = (
             f"{'phone' if self.size == PHONE else 'desktop'}-{'dark' if self.dark else 'light'}"
         )
-        file = Path(SCREENSHOTS) / f"{name}-{look}.png"
-        file.write_bytes(base64.b64decode(taken["data"]))
+        (Path(SCREENSHOTS) / f"{name}-{look}.png").write_bytes(self.whole_page())
 
 
 def _is_gone(element: Any) -> bool:

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
-from tests.peers.browser import DESKTOP, NARROW, PHONE, Browser, seen_by_camera
+from tests.peers.browser import AGENTS, DESKTOP, NARROW, PHONE, Browser, seen_by_camera
 from tests.peers.test_slixmpp import Client
-from tests.service.running import DOMAIN, ServiceCase, free_ports
+from tests.service.running import DOMAIN, ServiceCase, free_ports, outcome
 
 
 class BrowserCase(ServiceCase):
@@ -27,6 +27,16 @@ class BrowserCase(ServiceCase):
     def reset(self, username: str) -> str:
         with self.service.operator() as operator:
             return operator.reset(username)
+
+    def invited(self, **asked: Any) -> str:
+        """Return the address of an invitation of anna's."""
+        with self.service.operator() as operator:
+            if "anna" not in operator.usernames():
+                created = operator.registrar.create_account(
+                    DOMAIN, "anna", self.service.secret()
+                )
+                outcome(created)
+            return f"{self.site}invite/{operator.invite(inviter='anna', **asked)}"
 
     async def login(self, username: str, password: str) -> str:
         """How it ends when somebody logs in with an app."""
@@ -79,6 +89,59 @@ class WayTests(BrowserCase):
     async def test_desktop_without_scripts(self) -> None:
         """On a desktop that runs no scripts."""
         await self.assertWay("tybalt", DESKTOP, scripts=False)
+
+
+class DeviceTests(BrowserCase):
+    """What somebody with each device has before their eyes, invited by anna."""
+
+    async def test_next_step(self) -> None:
+        """One button stands out: on phones it opens the app, where none does, the form."""
+        for device in AGENTS:
+            mobile = device in ("android", "ios")
+            browser = self.browser(PHONE if mobile else DESKTOP, device=device)
+            browser.open(self.invited())
+            self.assertEqual(browser.text("h1"), "anna invites you to chat at Capulet")
+            (button,) = browser.seen("a.button:not(.quiet)")
+            self.assertEqual(button, "Open it in the app" if mobile else "Create my account")
+            self.assertIn(f"anna@{DOMAIN}", browser.text())
+            self.assertEqual(browser.complaints(), [])
+
+    async def test_from_windows_to_contact(self) -> None:
+        """On Windows the one button leads to an account, the way to log in, and to anna."""
+        for scripts in (True, False):
+            browser = self.browser(device="windows", scripts=scripts)
+            browser.open(self.invited(contact=True))
+            browser.follow("a.button:not(.quiet)")
+            name, password = f"juliet{int(scripts)}", self.service.secret()
+            browser.fill(username=name, password=password, email="j@example.net")
+            browser.follow("[type=submit]")
+            self.assertIn("anna is in your contacts: say hello!", browser.text())
+            self.assertIn("Open it, and log in with your address", browser.text(".app"))
+            self.assertEqual(await self.login(name, password), "session_start")
+            browser.follow(".devices a[href*='platform=ios']")
+            self.assertIn("Monal", browser.text(".app"))
+
+    async def test_contact_without_account(self) -> None:
+        """Without scrolling, who has no account reads what to ask for, on each device."""
+        for device in AGENTS:
+            size = PHONE if device in ("android", "ios") else DESKTOP
+            browser = self.browser(size, device=device)
+            browser.open(self.invited(contact=True, registration=False))
+            self.assertIn("ask anna for an invitation", browser.text("#no-account"))
+            self.assertLess(browser.bottom("#no-account"), size[1])
+
+    async def test_dates(self) -> None:
+        """Scripts write moments in the order of the visitor's region, as the page does."""
+        for language, order in (
+            ("en-US", r"[A-Z][a-z]+ [0-9]+, 20[0-9]{2}"),
+            ("en-GB", r"[0-9]+ [A-Z][a-z]+ 20[0-9]{2}"),
+            ("de-AT", r"[0-9]+\. [A-Z]\w+ 20[0-9]{2}"),
+        ):
+            for scripts in (True, False):
+                browser = self.browser(language=language, scripts=scripts)
+                browser.open(self.invited())
+                self.assertRegex(browser.text("time"), f"^{order}")
+                self.assertEqual("UTC" in browser.text("time"), not scripts)
 
 
 class PageTests(BrowserCase):
@@ -148,7 +211,7 @@ class EveryPageTests(BrowserCase):
         for page, path in (
             ("home", ""),
             ("landing", f"invite/{token}"),
-            ("all-apps", f"invite/{self.service.invite()}?platform=windows"),
+            ("windows", f"invite/{self.service.invite()}?platform=windows"),
             ("gone", "invite/nosuch"),
             ("refused", "register"),
             ("mistaken", "nosuch"),
@@ -162,6 +225,15 @@ class EveryPageTests(BrowserCase):
         browser.fill(username=name, password=self.service.secret())
         browser.follow("[type=submit]")
         yield "done"
+        browser.open(self.invited(contact=True, registration=False))
+        yield "contact"
+        form = self.invited(contact=True, uses=2) + "/register"
+        for page in ("done-contact", "already"):
+            browser.open(form)
+            password = self.service.secret()
+            browser.fill(username=f"{name}b", password=password, email="b@example.net")
+            browser.follow("[type=submit]")
+            yield page
         browser.open(f"{self.site}invite/{self.reset(name)}")
         yield "reset"
         browser.fill(password=self.service.secret())

@@ -363,6 +363,18 @@ class OnceTests(FormCase):
         self.assertIn("Welcome to Example Chat!", page.body)
         self.assertIn(f"{name}<wbr>@example.com", page.body)
 
+    async def test_app_kept(self) -> None:
+        """The app that was chosen is still known on the way onward."""
+        person, path = await self.at_form()
+        await person.open(f"{path}?app=gajim")
+        form = person.page
+        for name in ("juliet", "nurse"):
+            person.page = form
+            answer = await person.send(path, username=name, password=PASSWORD)
+        self.assertEqual(answer.code, 409)
+        page = await person.open(path.removesuffix("register") + "done")
+        self.assertIn("Go on with Gajim", page.body)
+
     async def test_after_a_restart(self) -> None:
         """A service that remembers nothing says the same, by the cookie."""
         person, path = await self.at_form()

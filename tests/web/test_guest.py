@@ -240,7 +240,11 @@ class ContactTests(GuestCase):
         """Who has no account reads first that they need one, and what to ask for."""
         token = await self.from_anna(contact=True, registration=False)
         for language, none, ask in (
-            ("en", "You need an account", "ask anna for an invitation with which you also get"),
+            (
+                "en",
+                "You need an account for it: this invitation makes none. If you",
+                "ask anna for an invitation with which you also get",
+            ),
             (
                 "de",
                 "Du brauchst dafür ein Konto",
@@ -380,6 +384,7 @@ class DateTests(GuestCase):
             page = await self.get(f"/invite/{token}{query}", headers=headers)
             self.assertIn(day, read(page.body), (spoken, query))
             page = await self.get(f"/invite/{reset}{query}", headers=headers)
+            self.assertIn('<time datetime="2026-01-02T00:00:00+00:00">', page.body)
             self.assertIn(day.replace("8", "2", 1).partition(",")[0], read(page.body))
 
 
