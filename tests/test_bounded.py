@@ -29,7 +29,7 @@ BOUNDS = {
         """,
     "one call, or one object that is soon gone": """
         accounts/trials._Trial.found domain/stanzaxml._Writer.parts exchange._Work._effects
-        tree.Tree._bearers tree.Tree.roots
+        tree.Tree._bearers tree.Tree.roots trustedendpoint._Receiver._found
         """,
     "connections that are open, which are limited": """
         accounts/apiconnections.Connections._open domain/sessions.Sessions._sessions
