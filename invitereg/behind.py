@@ -142,11 +142,6 @@ class ServersBehind:
         for teller in self._tellers:
             yield teller.tell_new
 
-    def old_errands(self) -> Iterator[Callable[[int], Deferred[int]]]:
-        """What removes answers that nobody has come for, so many at a time."""
-        for errands in self._errands:
-            yield errands.forget_old
-
     def open_doors(self, registrar: Registrar, commands: AdHocCommands) -> None:
         """Let people register, give commands, and be told, by the components."""
         seconds = self._reactor.seconds

@@ -183,7 +183,7 @@ class InviteregService(Service):
             self._domains,
             keep_of(self._config),
             [*door.logs, self._gate.refusals, self._web.access_log, self._guard],
-            [door.embedded.teller.forget_old, *behind.old_errands()],
+            [door.embedded.teller.forget_old],
         )
 
     def stopService(self) -> Deferred[Any]:

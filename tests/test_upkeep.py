@@ -3,7 +3,7 @@
 from datetime import timedelta
 from ipaddress import ip_address
 
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +12,8 @@ from invitereg.domain.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces import Query, Redemption
 from invitereg.keys import Once
+from invitereg.leases import Errand, Task
+from invitereg.logins import LoginThrottle
 from invitereg.model import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counters, periods
 from invitereg.policy.values import Domain, Policy
@@ -125,6 +127,40 @@ class UpkeepTests(SynchronousTestCase):
         self.assertIsNone(use.address)
         left = self.successResultOf(self.store.list_invites(former, self.now(), None, limit=9))
         self.assertEqual(list(left), [])
+
+    def test_names_networks_and_counts_of_former_domains(self):
+        """So do its reserved names, its counts, and the networks of its logins."""
+        self.start(invites=DAY)
+        former = "former.example"
+        over = make_invite(domain=former, expires_at=self.now() + HOUR, username="nurse")
+        self.successResultOf(self.store.create_invite(over, b"d" * 32))
+        address = ip_address("192.0.2.1")
+        counters = guess_counters(self.policy, address)
+        self.successResultOf(self.store.hit(former, counters, self.now()))
+        throttle = LoginThrottle({former: Domain(name=former)}, self.store, self.now)
+        login = Deferred.fromCoroutine(throttle.count(former, address, "juliet"))
+        succeeding = throttle.succeeded(self.successResultOf(login))
+        self.successResultOf(Deferred.fromCoroutine(succeeding))
+        self.assertEqual(self.successResultOf(self.store.list_domains()), [former])
+        self.wait(timedelta(hours=50))
+        self.assertEqual(self.successResultOf(self.store.list_domains()), [])
+
+    def test_errands_of_former_domains(self):
+        """What a command asked of a server goes, with what is secret in it, at any domain."""
+        self.start()
+        for domain in (DOMAIN, "former.example"):
+            asked = Errand(
+                domain=domain,
+                username="juliet",
+                task=Task.CREATE,
+                at=self.now(),
+                expires=self.now() + timedelta(seconds=10),
+                details={"password": "sealed"},
+            )
+            self.successResultOf(self.store.add_errand(asked))
+        self.wait(timedelta(hours=3))
+        for number in (1, 2):
+            self.assertIsNone(self.successResultOf(self.store.get_errand(number)))
 
     def test_requests_are_forgotten(self):
         """A request that may not be repeated any more is forgotten."""

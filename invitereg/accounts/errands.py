@@ -95,10 +95,6 @@ class Errands:
             else:
                 await self._try(errand)
 
-    def forget_old(self, at_most: int) -> Deferred[int]:
-        """Remove answers that nobody has come for; returns how many."""
-        return self._store.purge_errands(self._accounts.domain, self._now(), at_most)
-
     async def _try(self, errand: Errand) -> None:
         """Do what has to be done in the end, or put it off."""
         try:

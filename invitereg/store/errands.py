@@ -54,10 +54,7 @@ _FORGET_CONTACTS = delete(errands).where(
 _PURGE = delete(errands).where(
     errands.c.number.in_(
         select(errands.c.number)
-        .where(
-            errands.c.domain == bindparam("of_domain"),
-            errands.c.expires <= bindparam("before", type_=Time),
-        )
+        .where(errands.c.expires <= bindparam("before", type_=Time))
         .limit(bindparam("most", type_=Integer))
     )
 )
@@ -117,9 +114,12 @@ def withdraw(connection: Connection, number: int) -> bool:
     return connection.execute(_WITHDRAW, {"of_number": number}).rowcount == 1
 
 
-def purge(connection: Connection, domain: str, now: datetime, at_most: int) -> int:
-    """Forget those that expired an hour ago; returns as `purging.purge_invites`."""
-    which = {"of_domain": domain, "before": now - KEPT, "most": at_most}
+def purge(connection: Connection, now: datetime, at_most: int) -> int:
+    """Forget those that expired an hour ago, also of domains that are served no longer.
+
+    Returns as `purging.purge_invites`.
+    """
+    which = {"before": now - KEPT, "most": at_most}
     return connection.execute(_PURGE, which).rowcount
 
 

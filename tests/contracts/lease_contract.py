@@ -263,10 +263,10 @@ class ErrandContract(StoreCase):
         self.assertEqual((found.answer, found.details), ("done", {}))
         self.advance(HOUR)
         self.assertEqual(await self.take(), [])
-        self.assertEqual(await self.store.purge_errands(DOMAIN, self.now, 9), 0)
+        self.assertEqual(await self.store.purge_errands(self.now, 9), 0)
         self.assertEqual((await self.store.get_errand(number)).answer, "done")
         self.advance(SECOND)
-        self.assertEqual(await self.store.purge_errands(DOMAIN, self.now, 9), 1)
+        self.assertEqual(await self.store.purge_errands(self.now, 9), 1)
         self.assertIsNone(await self.store.get_errand(number))
 
     async def test_of_the_deleted(self):
