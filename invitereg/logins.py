@@ -53,7 +53,7 @@ class LoginThrottle:
 
         Args:
             domain: the account's.
-            address: the client's; None counts for the account only.
+            address: the client's; without one, as at a UNIX socket, nothing is counted.
             username: the account's.
             verify: checks what the client knows; None is a failure.
 

@@ -51,9 +51,9 @@ class NestedTests(SynchronousTestCase):
         self.assertEqual(neighbourhood(None), "local")
 
     def test_no_network(self) -> None:
-        """Who comes by a UNIX socket or an XMPP server is counted as one."""
+        """Who comes by an XMPP server is counted as one, and by a UNIX socket not at all."""
         limits, sender = Limits(), Sender("romeo@example.org", "example.org")
-        self.assertEqual(limits.shares(None), (Share("local"),))
+        self.assertEqual(limits.shares(None), ())
         self.assertEqual(limits.shares(sender), (Share("xmpp:romeo@example.org"),))
 
     def test_configured(self) -> None:

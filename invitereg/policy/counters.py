@@ -127,8 +127,6 @@ def _nested(
 
     ``limit`` is that of a single network; ``prefix`` says of what in a network.
     """
-    if origin is None:
-        return ()
     return tuple(
         Counter(
             name=name,

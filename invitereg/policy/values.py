@@ -100,14 +100,17 @@ class Limits:
         return within(address, self.allowlist)
 
     def shares(self, origin: Origin | None) -> tuple[Share, ...]:
-        """Return the networks in which ``origin`` is counted, the narrowest first."""
+        """Return the networks in which ``origin`` is counted, the narrowest first.
+
+        None, as at a UNIX socket, is counted in none.
+        """
         if origin is None:
-            return (Share("local"),)
+            return ()
         if isinstance(origin, Sender):
             return (Share(str(origin)),)
         return nested_shares(origin, self.ipv4_prefix, self.ipv6_prefix)
 
-    def network(self, origin: Origin | None) -> str:
+    def network(self, origin: Origin) -> str:
         """Return the narrowest network in which ``origin`` is counted."""
         return self.shares(origin)[0].network
 

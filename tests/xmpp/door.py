@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -54,12 +54,19 @@ class CountingWork(Inline):
         return super().run(function, *args)
 
 
+def peer(address):
+    """The other end of a connection, as Twisted names it; without an address, a UNIX socket."""
+    if address is None:
+        return UNIXAddress(None)
+    kind = IPv6Address if ":" in address else IPv4Address
+    return kind("TCP", address, 40000)
+
+
 class ServerSide(StringTransport):
     """The server's end of a connection; records what is done to it."""
 
     def __init__(self, address):
-        kind = IPv6Address if ":" in address else IPv4Address
-        super().__init__(peerAddress=kind("TCP", address, 40000))
+        super().__init__(peerAddress=peer(address))
         self.tls = None
         self.aborted = False
 

@@ -151,8 +151,14 @@ class GuessTests(DoorTestCase):
         self.listener.wait(minutes=10, seconds=1)
         self.assertEqual(self.guess(1), [("cancel", "item-not-found")])
 
+    def test_local_socket(self):
+        """Through a socket without addresses nobody waits for what others guess there."""
+        self.listener.add_invite()
+        self.assertEqual(set(self.guess(25, None)), {("cancel", "item-not-found")})
+        self.listener.preauthorised(address=None)
+
     def test_whose_work(self):
-        """The work that a client causes counts as that of its network."""
+        """The work that a client causes counts as that of its network, if it has an address."""
         clients, look_up = [], self.listener.store.look_up
 
         def note(query):
@@ -160,11 +166,11 @@ class GuessTests(DoorTestCase):
             return look_up(query)
 
         self.patch(self.listener.store, "look_up", note)
-        for address in (HERE, THERE):
+        for address in (HERE, THERE, None):
             self.listener.opened(address=address).ask(preauth("wrong"))
-        self.assertEqual([one.door for one in clients], ["c2s", "c2s"])
-        networks = [one.shares[0].network for one in clients]
-        self.assertEqual(networks, [f"{HERE}/32", f"{THERE}/32"])
+        self.assertEqual([one.door for one in clients], ["c2s"] * 3)
+        networks = [[share.network for share in one.shares] for one in clients]
+        self.assertEqual(networks, [[f"{HERE}/32"], [f"{THERE}/32"], []])
 
     def test_known_tokens_are_no_guesses(self):
         """Trying an expired token again and again keeps nobody out."""
@@ -236,6 +242,20 @@ class LoginTests(DoorTestCase):
         self.listener.opened(address=THERE).log_in()
         self.listener.wait(minutes=10, seconds=1)
         self.listener.opened().log_in()
+
+    def test_local_socket(self):
+        """Failures through a socket without addresses keep nobody out, there or elsewhere."""
+        for _ in range(35):
+            self.assertFails(self.attempt(address=None), "not-authorized")
+        for address in (None, HERE):
+            self.listener.opened(address=address).log_in()
+
+    def test_elsewhere_and_a_local_socket(self):
+        """Failures elsewhere keep nobody out who comes through a socket without addresses."""
+        for number in range(40):
+            self.attempt(address=f"192.0.{number}.1")
+        self.assertFails(self.attempt(address=THERE), "temporary-auth-failure")
+        self.listener.opened(address=None).log_in()
 
     def test_scram(self):
         """SCRAM counts together with PLAIN."""
