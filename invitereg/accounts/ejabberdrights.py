@@ -32,7 +32,7 @@ _ADMIN = """\
 acl:
   invitereg: {{user: "{user}"}}
   blocked: {{user: "{user}"}}
-host_config:
+append_host_config:
   "{domain}":
     access_rules:
       configure: [{{allow: admin}}, {{allow: invitereg}}]"""

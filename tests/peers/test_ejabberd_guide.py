@@ -10,10 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
-from unittest import IsolatedAsyncioTestCase
+from unittest import IsolatedAsyncioTestCase, TestCase
 
 import yaml
 
+from invitereg.accounts.ejabberdrights import needed
+from invitereg.accounts.httpapi import Access
 from invitereg.cli.serverlog import ServerLog
 from tests.peers import servers
 from tests.peers.releases import Release, for_each_release
@@ -55,6 +57,15 @@ def blocks(number: int) -> list[Any]:
     return [yaml.safe_load(block.replace("example.com", DOMAIN)) for block in found]
 
 
+class HintTests(TestCase):
+    def test_same_lines(self) -> None:
+        """Where something is not allowed, invitereg says the very lines of the guide."""
+        access = Access(url="http://127.0.0.1:5281/api", user=f"invitereg@{DOMAIN}")
+        *_others, permissions, rights = blocks(4)
+        said = yaml.safe_load(needed(access, DOMAIN, (26, 7)))
+        self.assertEqual(said, {**permissions, **rights})
+
+
 @for_each_release
 class GuideTests(IsolatedAsyncioTestCase):
     release: Release
@@ -88,7 +99,7 @@ class GuideTests(IsolatedAsyncioTestCase):
         }
         if self.is_newest:
             settings["acl"].update(rights["acl"])
-            settings["host_config"] = rights["host_config"]
+            settings["append_host_config"] = rights["append_host_config"]
             settings |= unsigned
         self.assertEqual(settings["access_rules"]["c2s"], {"deny": "blocked", "allow": "all"})
         self.assertTrue(
@@ -118,22 +129,24 @@ class GuideTests(IsolatedAsyncioTestCase):
         return path
 
     async def test_followed(self) -> None:
-        """All is allowed then by the API, and nothing by a login with the same password."""
+        """All is allowed by the API, nothing else to that account, and people log in as ever."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         config = self.write_config(Path(folder.name))
         self.peer.start()
-        self.peer.api("register", user="invitereg", host=DOMAIN, password=PASSWORD)
+        for username in ("invitereg", "romeo"):
+            self.peer.api("register", user=username, host=DOMAIN, password=PASSWORD)
         self.follow()
         self.peer.api("reload_config")
         log = ServerLog(self.peer.log)
         done = self.check(config)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(list(log.complaints()), [])
-        self.assertEqual(await self.can_log_in(), not self.is_newest)
+        self.assertTrue(await self.can_log_in("romeo"))
+        self.assertEqual(await self.can_log_in("invitereg"), not self.is_newest)
 
-    async def can_log_in(self) -> bool:
-        """Whether invitereg's own account gets a session over XMPP."""
+    async def can_log_in(self, username: str) -> bool:
+        """Whether an account gets a session over XMPP."""
         context = ssl.create_default_context(cafile=self.peer.certificate)
         line = asyncio.open_connection(
             "127.0.0.1", self.ports[2], ssl=context, server_hostname=DOMAIN
@@ -141,7 +154,7 @@ class GuideTests(IsolatedAsyncioTestCase):
         wire = Wire(*await within_bounds(line))
         self.addCleanup(wire.close)
         await wire.open()
-        secret = base64.b64encode(f"\0invitereg\0{PASSWORD}".encode()).decode()
+        secret = base64.b64encode(f"\0{username}\0{PASSWORD}".encode()).decode()
         await wire.ask(f"<auth xmlns='{NS_SASL}' mechanism='PLAIN'>{secret}</auth>")
         await wire.open()
         return await wire.iq(BIND) == "result"
