@@ -71,7 +71,7 @@ def makeService(options: Options, reactor: Any) -> IService:
     try:
         return InviteregService(load(Path(path)), reactor)
     except ConfigError as error:
-        raise SystemExit(str(error)) from None
+        raise SystemExit(error.told_by("twistd invitereg")) from None
 
 
 class InviteregService(Service):

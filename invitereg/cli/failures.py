@@ -61,7 +61,6 @@ def cleaned(error: click.ClickException) -> click.ClickException:
 
 
 FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
-    (ConfigError, Misconfigured),
     (StoreError, Failed),
     (NotPrinted, Failed),
     (Refused, Failed),
@@ -79,10 +78,8 @@ def failure_of(error: Exception) -> Failed:
             "There is no invite of that id. It looks like a token: "
             "invitereg policy explain --token TOKEN names the id of its invite."
         )
-    if isinstance(error, ConfigError) and not error.path.exists():
-        return Misconfigured(
-            f"{error}. Say where it is: invitereg --config FILE, or INVITEREG_CONFIG=FILE"
-        )
+    if isinstance(error, ConfigError):
+        return Misconfigured(error.told_by("invitereg"))
     if isinstance(error, OSError) and error.filename is None:
         error = NotPrinted.because(error)  # of click's own, such as a help text
     if isinstance(error, NotPrinted) and error.by_reader:

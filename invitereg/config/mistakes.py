@@ -52,6 +52,12 @@ class ConfigError(Exception):
     def __str__(self) -> str:
         return "\n".join(mistake.located(self.path) for mistake in self.mistakes)
 
+    def told_by(self, program: str) -> str:
+        """Return the text; where there is no file, with how ``program`` is told of another."""
+        if self.path.exists():
+            return str(self)
+        return f"{self}. Say where it is: {program} --config FILE, or INVITEREG_CONFIG=FILE"
+
 
 def dotted(path: KeyPath) -> str:
     """A path of keys and indexes as text: ``a.b[0].c``."""

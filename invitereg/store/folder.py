@@ -1,6 +1,7 @@
 """The folder that the database lies in; free of imports that take time."""
 
 import os
+import pwd
 from pathlib import Path
 
 from invitereg.errors import StoreError
@@ -10,8 +11,10 @@ def make_folder(data_dir: Path) -> None:
     """Make a folder that only its owner may enter, if there is none.
 
     Raises:
-        StoreError: it cannot be made, or written.
+        StoreError: it cannot be made, or written; or see `require_owner`.
     """
+    if not os.path.lexists(data_dir) and data_dir.parent.exists():
+        require_owner(data_dir.parent)
     try:
         data_dir.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -32,6 +35,25 @@ def check_folder(data_dir: Path) -> None:
     if not os.access(written, os.W_OK | os.X_OK):
         missing = not there and not written.exists()
         raise _unusable(data_dir, f"no {written}" if missing else "Permission denied")
+
+
+def require_owner(folder: Path) -> None:
+    """See that root makes no database that the owner of its folder could not write.
+
+    Raises:
+        StoreError: it would.
+    """
+    owner = folder.stat().st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    raise StoreError(
+        f"{folder} is the user {name}'s, who could not write a database that root makes there. "
+        f"Run this as {name}: runuser -u {name} -- COMMAND"
+    )
 
 
 def _unusable(data_dir: Path, reason: str) -> StoreError:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import pwd
 import sqlite3
 import weakref
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from twisted.logger import Logger
 
 from invitereg.errors import StoreError
 from invitereg.store import schema
-from invitereg.store.folder import make_folder
+from invitereg.store.folder import make_folder, require_owner
 
 _log = Logger()
 
@@ -35,7 +34,7 @@ def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
     path = data_dir / FILE_NAME
     make_folder(data_dir)
     if not path.exists():
-        _require_owner(data_dir)
+        require_owner(data_dir)
     _make_file(path)
     engine = _make_engine(path, busy_seconds)
     try:
@@ -159,25 +158,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _require_owner(folder: Path) -> None:
-    """See that root makes no database that the owner of its folder could not write.
-
-    Raises:
-        StoreError: it would.
-    """
-    owner = folder.stat().st_uid
-    if os.geteuid() != 0 or owner == 0:
-        return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = str(owner)
-    raise StoreError(
-        f"{folder} is the user {name}'s, who could not write a database that root makes there. "
-        f"Run this as {name}: runuser -u {name} -- COMMAND"
-    )
 
 
 def _make_file(path: Path) -> None:

@@ -53,21 +53,21 @@ class InstallTests(TestCase):
         """The command for /usr/local/bin runs as the service's user, with its configuration."""
         tools = self.folder / "tools"
         tools.mkdir()
-        for name, script in (("runuser", 'echo "$@"'), ("id", "echo root")):
+        for name, script in (("runuser", 'printf "%s|" "$@"'), ("id", "echo root")):
             (tools / name).write_text(f"#!/bin/sh\n{script}\n")
             (tools / name).chmod(0o755)
         called = subprocess.run(
-            [str(ROOT / "contrib/invitereg"), "invite", "create", "--note", "summer fair"],
+            [str(ROOT / "contrib/invitereg"), "invite", "create", "--note", "summer  fair"],
             capture_output=True,
             text=True,
             check=True,
             timeout=SECONDS,
-            env={"PATH": f"{tools}:/usr/bin:/bin"},
+            env={"PATH": f"{tools}:/usr/bin:/bin", "INVITEREG_CONFIG": "/srv/my chat.yaml"},
         )
         self.assertEqual(
             called.stdout,
-            "-u invitereg -- env INVITEREG_CONFIG=/etc/invitereg/config.yaml "
-            "/opt/invitereg/bin/invitereg invite create --note summer fair\n",
+            "-u|invitereg|--|env|INVITEREG_CONFIG=/srv/my chat.yaml|"
+            "/opt/invitereg/bin/invitereg|invite|create|--note|summer  fair|",
         )
 
     def test_make_asks_for_venv(self) -> None:

@@ -61,10 +61,14 @@ class StartTests(ProcessCase):
         self.assertFalse(service.data.exists())
 
     async def test_no_configuration(self) -> None:
-        """A file that is not there is named."""
+        """A file that is not there is named, with how to name another."""
         service = self.service()
         service.config.unlink()
-        self.assertRefuses(service, f"{service.config}: cannot be read: No such file")
+        told = (
+            f"{service.config}: cannot be read: No such file",
+            "twistd invitereg --config FILE",
+        )
+        self.assertRefuses(service, *told)
 
     async def test_file_in_place_of_data_dir(self) -> None:
         """A data_dir that cannot be one is named."""

@@ -67,6 +67,7 @@ class OpeningTests(DatabaseCase):
         text = self.refusal()
         self.assertIn("Run this as ", text)
         self.assertIn("runuser -u", text)
+        self.assertIn("Run this as ", self.refusal(self.data_dir / "new"))
         self.assertEqual(list(self.data_dir.iterdir()), [])
 
     def test_settings(self):
