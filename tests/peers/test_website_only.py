@@ -35,7 +35,7 @@ class WebsiteOnlyCase(IsolatedAsyncioTestCase):
         (port,) = free_ports(1)
         cls.site = f"http://localhost:{port}/"
         web = f"{{external_url: '{cls.site}', listen: ['tcp:{port}:interface=127.0.0.1']}}"
-        cls.service = Service(f"{accounts(cls.server, cls.backend)}\nweb: {web}\n")
+        cls.service = Service(f"{cls.accounts()}\nweb: {web}\n")
         cls.addClassCleanup(cls.service.remove)
         text = cls.service.config.read_text()
         text = re.sub(r"(?m)^c2s: .*$", cls.c2s(), text)
@@ -43,6 +43,11 @@ class WebsiteOnlyCase(IsolatedAsyncioTestCase):
         for file in ("fullchain.pem", "privkey.pem"):
             (cls.service.folder / file).unlink()
         start(cls.service)
+
+    @classmethod
+    def accounts(cls) -> str:
+        """The keys of the backend."""
+        return accounts(cls.server, cls.backend)
 
     @classmethod
     def c2s(cls) -> str:
@@ -142,3 +147,19 @@ class ProsodyWithChecksTests(ProsodyTests):
     @classmethod
     def c2s(cls) -> str:
         return f"c2s: {{upstream: {upstream(cls.server)}}}"
+
+
+class ProsodyByNameTests(ProsodyTests):
+    """The server has a name, as in another container, whose addresses are judged."""
+
+    @classmethod
+    def accounts(cls) -> str:
+        return accounts(cls.server).replace("tcp:127.0.0.1:", "tcp:localhost:")
+
+
+class EjabberdByNameTests(EjabberdTests):
+    """And so by its API."""
+
+    @classmethod
+    def accounts(cls) -> str:
+        return accounts(cls.server).replace("//127.0.0.1:", "//localhost:")

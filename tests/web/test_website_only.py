@@ -108,3 +108,8 @@ class AnswerTests(ApiCase):
         self.assertEqual(made["uri"], f"xmpp:romeo@{DOMAIN}?roster")
         made = await self.call("POST", "/resets", {"username": "juliet"}, status=201)
         self.assertEqual(made.content["uri"], "")
+
+    async def test_address_of_prosody(self) -> None:
+        """What was written for Prosody's API gets the page."""
+        made = await self.get(f"/invites_api?key={self.secret}")
+        self.assertRegex(self.header(made, "location"), rf"^{EXTERNAL}invite/[A-Za-z0-9]+$")
