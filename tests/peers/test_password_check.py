@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
@@ -28,6 +29,7 @@ from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.passwordcheck import PasswordCheck
 from tests.peers import servers
 from tests.service.running import DOMAIN, free_ports
+from tests.test_structure import ROOT
 
 reactor: Any = real_reactor
 PASSWORD = "cörrect horse \\ <&"
@@ -223,6 +225,39 @@ class EjabberdBackendTests(BackendTests):
     """And to ejabberd."""
 
     kind = servers.Ejabberd
+
+
+class BannedTests(CheckCase):
+    """An ejabberd that bans addresses whose logins fail."""
+
+    def setUp(self) -> None:
+        self.server = servers.Ejabberd()
+        self.addCleanup(self.server.remove)
+        for listener in self.server.settings["listen"]:
+            listener.pop("starttls_required", None)
+        self.server.settings["modules"]["mod_fail2ban"] = {"c2s_max_auth_failures": 2}
+
+    async def guess(self) -> bool | None:
+        """What is said of the right password after some that are wrong."""
+        self.server.start()
+        self.server.register("juliet", PASSWORD)
+        check = self.checking(self.server.port).check
+        for _ in range(4):
+            await verdict(check("juliet", "wrong"))
+        return await verdict(check("juliet", PASSWORD))
+
+    async def test_banned(self) -> None:
+        """Whoever guesses at our door bans us, and keeps everybody out."""
+        self.assertIs(await self.guess(), CANNOT_TELL)
+
+    async def test_exempt(self) -> None:
+        """With the lines of the guide, we are never banned."""
+        guide = (ROOT / "docs" / "website-only.md").read_text(encoding="utf-8")
+        text = guide.partition("```yaml\nacl:\n")[2].partition("```")[0]
+        for section, keys in yaml.safe_load(f"acl:\n{text}").items():
+            for name, value in keys.items():
+                self.server.settings[section].setdefault(name, {}).update(value or {})
+        self.assertIs(await self.guess(), RIGHT)
 
 
 class FaultTests(CheckCase):
