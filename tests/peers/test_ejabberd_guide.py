@@ -129,7 +129,7 @@ class GuideTests(IsolatedAsyncioTestCase):
         return path
 
     async def test_followed(self) -> None:
-        """All is allowed by the API, nothing else to that account, and people log in as ever."""
+        """All is allowed by the API, and no more than that; people log in as ever."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         config = self.write_config(Path(folder.name))
