@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved
-from invitereg.interfaces import Findings
+from invitereg.interfaces import Findings, LoginAttempt, Redemption
 from invitereg.model import Kind, Status, token_digest
-from invitereg.testing import make_invite
+from invitereg.testing import make_account, make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase, counter
 
 ENOUGH = 100
@@ -24,6 +24,31 @@ class BulkContract(StoreCase):
     async def purge(self, before=None, at_most=ENOUGH):
         before = before or self.now
         return await self.store.purge_invites(DOMAIN, before, at_most)
+
+    async def test_domains(self):
+        """Each domain is named of which anything is kept that goes in the end, once."""
+        self.assertEqual(await self.store.list_domains(), [])
+        await self.invite(domain="invite.example")
+        use = self.use("juliet", domain="use.example")
+        account = make_account(domain="use.example", username="juliet")
+        await self.store.redeem(Redemption(account=account, use=use))
+        await self.store.hit("hit.example", (counter(),), self.now)
+        attempt = LoginAttempt(
+            domain="network.example",
+            username="juliet",
+            network="192.0.2.0/24",
+            counters=(counter(),),
+            elsewhere=counter(),
+        )
+        numbers = await self.store.count_login(attempt, self.now)
+        await self.store.login_succeeded(attempt, numbers, self.now)
+        await self.store.learn(make_account(domain="name.example", username="romeo"))
+        for domain in ("hit.example", "invite.example"):
+            await self.invite(f"{domain} again", id="again", domain=domain)
+        self.assertEqual(
+            await self.store.list_domains(),
+            [f"{kept}.example" for kept in ("hit", "invite", "name", "network", "use")],
+        )
 
     async def test_count(self):
         """Invites are counted by state, those of one domain."""

@@ -1,6 +1,7 @@
 """What monitoring is told."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import treq
@@ -81,6 +82,17 @@ class MetricsTests(MetricsCase):
             self.assertEqual(number, 1, outcome)
         for rule in ("invite-used-up", "password-length"):
             self.assertEqual(await self.value("refusals_total", rule=rule), 1, rule)
+
+    def test_documented_doors(self):
+        """The manual names each door by which registrations are counted."""
+        manual = Path(__file__).parents[2] / "docs" / "operations.md"
+        (row,) = (
+            line
+            for line in manual.read_text().splitlines()
+            if line.startswith("| `invitereg_registrations_total` |")
+        )
+        for door in ("c2s", "component", "web", "api"):
+            self.assertIn(f"`{door}`", row)
 
     async def test_latencies(self):
         """Hashing and the database are timed."""

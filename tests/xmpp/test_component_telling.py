@@ -11,7 +11,7 @@ from invitereg.interfaces import Redemption
 from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.model import Account, Kind, Use
 from invitereg.notices import notices_about
-from invitereg.policy.values import Domain, Policy
+from invitereg.policy.values import Domain, Policy, WatcherNotice
 from invitereg.testing import memory_store
 from invitereg.xmpp import telling
 from invitereg.xmpp.telling import ComponentTeller
@@ -93,6 +93,18 @@ class ComponentTellerTests(ComponentStreamCase):
         self.assertEqual(self.left(OTHER), ["escalus"])
         self.successResultOf(self.second())
         self.assertEqual(self.sent(), [])
+
+    def test_own_words(self):
+        """What watchers are told, and by which type of message, is the operator's to say."""
+        notice = WatcherNotice(text="{username}, {inviter}, {door}", type="normal")
+        self.domains[DOMAIN] = replace(self.domains[DOMAIN], watcher_notice=notice)
+        self.ready()
+        self.register()
+        self.second()
+        welcome, watched = self.sent()
+        self.assertIn("type='chat'", welcome)
+        self.assertIn("type='normal'", watched)
+        self.assertIn("<body>juliet, -, c2s</body>", watched)
 
     def test_server_is_away(self):
         """What happens while the server is away is told when it is back, with its time."""

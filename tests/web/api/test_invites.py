@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from invitereg.model import Kind, token_digest
@@ -134,6 +134,22 @@ class CreateTests(ApiCase):
                 body = {**body, "expires_at": moment}
                 refused = await self.call(method, path, body, status=422)
                 self.assertProblem(refused, "invalid-request", "valid for some time")
+
+    async def test_moments_elsewhere(self):
+        """A moment is the same in whichever zone it was written, and however exactly."""
+        for moment, told in (
+            ("2026-02-01T02:00:00+02:00", "2026-02-01T00:00:00Z"),
+            ("2026-01-31T14:00:00.25-10:00", "2026-02-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59Z"),
+        ):
+            made = await self.made(expires_at=moment)
+            self.assertEqual(made["expires_at"], told)
+            kept = await self.store.get_invite(DOMAIN, made["id"])
+            self.assertEqual(kept.expires_at, datetime.fromisoformat(moment))
+        refused = await self.call(
+            "POST", "/invites", {"expires_at": "9999-12-31T23:59:59-01:00"}, status=422
+        )
+        self.assertProblem(refused, "invalid-request", "too far away")
 
     async def test_reset(self):
         """A reset is for an account that exists."""
