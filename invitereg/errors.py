@@ -175,6 +175,12 @@ class WeakPassword(UnacceptablePassword):
     text = "The password is too weak"
 
 
+class WrongPassword(Refused):
+    """The old password, which was said beside the new one, is not the account's."""
+
+    text = "The old password is wrong."
+
+
 class Throttled(Refused):
     """Too much of something, for now.
 

@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 
 from twisted.logger import Logger
 
-from invitereg.errors import InvalidInvite, Refused, Throttled, UnacceptablePassword
+from invitereg.errors import (
+    InvalidInvite,
+    Refused,
+    Throttled,
+    UnacceptablePassword,
+    WrongPassword,
+)
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
@@ -247,9 +253,11 @@ class Registrar:
         return localpart
 
     async def change_password(
-        self, domain: str, username: str, password: str, since: datetime
+        self, domain: str, username: str, password: str, since: datetime, old: str | None = None
     ) -> datetime:
         """Set another password for who has logged in with what was set at ``since``.
+
+        Who says the ``old`` one, too, must be right.
 
         Returns:
             When the new one was set.
@@ -257,6 +265,7 @@ class Registrar:
         Raises:
             UnacceptablePassword: a rule of the policy about passwords.
             Throttled: the account has asked for others too often.
+            WrongPassword: it is not ``old``.
             NotFound: the account has another password by now, or is gone.
         """
         policy, now = self.domains[domain].policy, self._now()
@@ -267,6 +276,8 @@ class Registrar:
         counter = password_change_counter(policy, username)
         if await self._store.hit(domain, (counter,), now) is None:
             raise Throttled(text="The password was changed too often. Please try again later.")
+        if old and await self._accounts.check_password(domain, username, old) is None:
+            raise WrongPassword
         changed = await self._accounts.change_password(domain, username, password, since)
         self._log.info(
             "{username}@{domain} has changed the password", username=username, domain=domain

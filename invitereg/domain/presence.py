@@ -18,10 +18,11 @@ from twisted.words.xish import domish
 from invitereg.domain.contacts import ContactBook
 from invitereg.domain.copies import Copies, unavailable
 from invitereg.domain.delivery import Delivery
-from invitereg.domain.rosterxml import parse_request
+from invitereg.domain.rosterxml import parse_request, subscription
 from invitereg.domain.sessions import Session, Sessions
 from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
 from invitereg.roster import RosterItem
+from invitereg.subscriptions import Stanza
 
 PRIORITIES = range(-128, 128)
 PRESENCE_LENGTH = 16 * 1024
@@ -135,12 +136,21 @@ class Presence:
             if theirs.presence is not None and session.account in theirs.audience:
                 session.send(theirs.presence.to(session.account))
 
-    def probe(self, session: Session, to: JID) -> None:
+    async def probe(self, session: Session, to: JID) -> None:
         """Show a session the presence of a contact, if it may see it (§4.3.2).
 
-        If not, nothing comes, as if nobody were there.
+        If not, it is told that it has no subscription, as if there were no such account.
+
+        Raises:
+            Unavailable: the store cannot be read.
         """
-        self._answer_probe(session, to.userhost())
+        contact = to.userhost()
+        item = (await self._contacts.roster(session.domain, session.username)).get(contact)
+        if item is not None and item.sees:
+            self._answer_probe(session, contact)
+        elif to.user is not None and contact != session.account:
+            told = subscription(Stanza.UNSUBSCRIBED, contact, session.account)
+            session.send(Copies(told).to(session.account))
 
     def directed(self, session: Session, presence: domish.Element, to: JID) -> None:
         """Deliver presence to somebody by name, and remember whom to take it back (§4.6)."""

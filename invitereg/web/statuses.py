@@ -19,6 +19,7 @@ _STATUSES: tuple[tuple[type[errors.Refused], int], ...] = (
     (errors.FieldMissing, 422),
     (errors.UnacceptableField, 422),
     (errors.UnacceptablePassword, 422),
+    (errors.WrongPassword, 403),
     (errors.Throttled, 429),
     (errors.Unavailable, 503),
     (errors.NotFound, 404),

@@ -20,7 +20,14 @@ from invitereg.model import prepare_localpart
 from invitereg.registrar import Registrar
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase
-from invitereg.xmpp.register import GET, NS_REGISTER, SET, RegistrationRequest
+from invitereg.xmpp.register import (
+    GET,
+    NS_CHANGE_PASSWORD,
+    NS_REGISTER,
+    OLD_PASSWORD,
+    SET,
+    RegistrationRequest,
+)
 
 
 @implementer(IDisco)
@@ -69,7 +76,8 @@ class AccountHandler(RequestHandler):
 
     def _on_set(self, iq: domish.Element) -> None:
         if self.xmlstream.phase is Phase.BOUND:
-            request = RegistrationRequest.fromElement(iq.query)
+            forms = (NS_REGISTER, NS_CHANGE_PASSWORD)
+            request = RegistrationRequest.fromElement(iq.query, forms)
             if request.remove:
                 self.answer(iq, self._remove(iq.query))
             else:
@@ -85,7 +93,11 @@ class AccountHandler(RequestHandler):
         session, since = self._begin()
         try:
             session.credentials_set_at = await self._registrar.change_password(
-                session.domain, session.username, password, since
+                session.domain,
+                session.username,
+                password,
+                since,
+                old=request.values.get(OLD_PASSWORD),
             )
         except NotFound:
             raise _outdated() from None

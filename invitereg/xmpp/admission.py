@@ -16,7 +16,7 @@ from invitereg.preparation import is_too_long
 from invitereg.xmpp.commands import about_command
 from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.rate import MINUTE, FairRate, Rate, add_to_all
-from invitereg.xmpp.routing import is_request
+from invitereg.xmpp.routing import is_request, require_id
 
 PER_ACCOUNT = 30
 """How many stanzas of one bare JID are looked at in a minute."""
@@ -122,6 +122,7 @@ def _require_payload(stanza: domish.Element) -> None:
     if stanza.name == "iq" and not is_request(stanza):
         text = "An iq has a type, and a request has one payload."
         raise StanzaError("bad-request", "modify", text, "en")
+    require_id(stanza)
 
 
 def _require_prepared(stanza: domish.Element) -> None:

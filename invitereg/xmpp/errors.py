@@ -17,6 +17,7 @@ CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
     (errors.FieldMissing, "modify", "not-acceptable"),
     (errors.UnacceptableField, "modify", "not-acceptable"),
     (errors.UnacceptablePassword, "modify", "not-acceptable"),
+    (errors.WrongPassword, "auth", "not-authorized"),
     (errors.Throttled, "wait", "resource-constraint"),
     (errors.Unavailable, "wait", "resource-constraint"),
     (errors.RosterFull, "wait", "resource-constraint"),

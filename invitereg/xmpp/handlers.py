@@ -12,6 +12,7 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg.errors import Refused, Unavailable
 from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.routing import require_id
 from invitereg.xmpp.stream import ClientStream
 
 
@@ -65,6 +66,12 @@ class RequestHandler(XMPPHandler):
     ) -> None:
         """Send what ``working`` returns as the result's payload, or what it raises as error."""
         mark_handled(iq)
+        try:
+            require_id(iq)
+        except StanzaError as error:
+            working.close()
+            self.xmlstream.send(self._error(iq, error))
+            return
         self.xmlstream.hold(Deferred.fromCoroutine(self._answer(iq, working)))
 
     def echo(self, _iq: domish.Element) -> list[domish.Element]:

@@ -45,7 +45,7 @@ class PresenceRouter:
             if to.user is not None:
                 self._presence.directed(session, stanza, to)
         elif kind == "probe" and to is not None:
-            self._presence.probe(session, to)
+            stream.hold(self._in_turn(self._presence.probe(session, to), stanza, stream))
         elif kind == "error":
             if to is not None and to.resource is not None:
                 self._delivery.presence(stanza, to)

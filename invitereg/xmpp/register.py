@@ -3,7 +3,15 @@
 https://xmpp.org/extensions/xep-0077.html
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -25,8 +33,10 @@ NS_REGISTER = "jabber:iq:register"
 NS_OOB = "jabber:x:oob"  # XEP-0066
 _BY_INVITATION = N_("You need an invitation to register here: see the web page.")
 _NEW_PASSWORD = N_("Choose a new password.")
+NS_CHANGE_PASSWORD = "jabber:iq:register:changepassword"  # noqa: S105 - a form's type
 NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
 
+OLD_PASSWORD = "old_password"  # noqa: S105 - a field's name
 GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
 SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
 
@@ -128,15 +138,20 @@ class RegistrationRequest:
     doubled: str = ""
 
     @classmethod
-    def fromElement(cls, query: domish.Element) -> "RegistrationRequest":
-        """Read a submitted query; a field in a data form counts more than a legacy one."""
+    def fromElement(
+        cls, query: domish.Element, form_types: Container[str] = (NS_REGISTER,)
+    ) -> "RegistrationRequest":
+        """Read a submitted query; a field in a data form counts more than a legacy one.
+
+        Other forms than of ``form_types`` say nothing (XEP-0068).
+        """
         legacy = [
             (child.name, str(child)) for child in query.elements() if child.uri == NS_REGISTER
         ]
         values, doubled = _filled_in(legacy)
         for form in query.elements(NS_X_DATA, "x"):
             submitted, twice = _filled_in(_form_values(form))
-            if submitted.pop("FORM_TYPE", NS_REGISTER) == NS_REGISTER:
+            if submitted.pop("FORM_TYPE", NS_REGISTER) in form_types:
                 values.update(submitted)
                 doubled = doubled or twice
         remove = any(True for _ in query.elements(NS_REGISTER, "remove"))
@@ -220,7 +235,7 @@ def _filled_in(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], str]:
     values: dict[str, str] = {}
     doubled = ""
     for name, value in fields:
-        if value and name in values and name in FIELD_LABELS:
+        if value and name in values and (name in FIELD_LABELS or name == OLD_PASSWORD):
             doubled = name
         elif value:
             values[name] = value

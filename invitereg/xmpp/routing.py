@@ -23,6 +23,15 @@ def is_request(iq: domish.Element) -> bool:
     return one_payload and iq.getAttribute("type") in ("get", "set")
 
 
+def require_id(iq: domish.Element) -> None:
+    """Raise StanzaError if a request has no ``id``, without which no answer is known by it.
+
+    Source: RFC 6120 §8.1.3, §8.2.3.
+    """
+    if iq.name == "iq" and is_request(iq) and not iq.getAttribute("id"):
+        raise StanzaError("bad-request", "modify", "An iq has an id.", "en")
+
+
 def may_send_as(stanza: domish.Element, jid: JID) -> bool:
     """Whether a stanza of the session with this JID says no other ``from`` (§8.1.2.1)."""
     claimed = stanza.getAttribute("from")
@@ -61,6 +70,7 @@ class Router:
         if stanza.name == "iq" and not answer and not is_request(stanza):
             text = "An iq has a type, and a request has one payload."
             raise StanzaError("bad-request", "modify", text, "en")
+        require_id(stanza)
         to = self._recipient(stanza)
         if stanza.name == "presence":
             self._presence.take(stanza, to, stream)

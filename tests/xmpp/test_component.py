@@ -172,6 +172,14 @@ class ComponentDoorTests(ComponentCase):
         self.assertEqual(self.register("juliet</username><username>romeo"), "bad-request")
         self.assertEqual(self.usernames(), [])
 
+    def test_no_id(self):
+        """A request whose answer nobody could tell from others is refused (RFC 6120)."""
+        attributes = f"from='{ROMEO}' to='{COMPONENT}' type='get'"
+        self.stub.write(f"<iq {attributes}><query xmlns='{NS_REGISTER}'/></iq>")
+        [answer] = self.stub.output
+        self.assertEqual(answer.error.firstChildElement().name, "bad-request")
+        self.assertIsNone(answer.query)
+
     def test_token_is_one_sessions(self):
         """A token holds for who sent it, from there, for ten minutes."""
         _invite, token = self.invite()

@@ -18,6 +18,7 @@ TABLE = {
     errors.UnacceptableField("email"): "modify/not-acceptable",
     errors.WeakPassword(): "modify/not-acceptable",
     errors.UnacceptablePassword("It is too long."): "modify/not-acceptable",
+    errors.WrongPassword(): "auth/not-authorized",
     errors.Throttled(60): "wait/resource-constraint",
     errors.TooManyGuests(60): "wait/resource-constraint",
     errors.LoginThrottled(): "wait/resource-constraint",

@@ -131,7 +131,9 @@ class ResetTests(DoorTestCase):
         """Whoever is logged in with the old password is logged out; others are not."""
         session, other = self.listener.opened(), self.listener.logged_in("romeo")
         session.log_in(password="the old password")
-        session.ask("<iq type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+        session.ask(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        )
         self.carry_out_ends()
         self.listener.wait(seconds=1)
         resetting = self.listener.preauthorised()
@@ -139,7 +141,7 @@ class ResetTests(DoorTestCase):
         resetting.log_in()
         self.assertResult(
             resetting.ask(
-                "<iq type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+                "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
             )
         )
         self.carry_out_ends()
@@ -153,7 +155,9 @@ class ResetTests(DoorTestCase):
         session.log_in(password="the old password")
         self.listener.wait(seconds=1)
         self.listener.preauthorised().ask(registration())
-        session.send("<iq type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+        session.send(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        )
         self.assertEnded(session, "not-authorized")
 
     def carry_out_ends(self):

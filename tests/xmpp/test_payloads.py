@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.commands import NS_INFO, NS_ITEMS
 from tests.xmpp.door import DoorTestCase
-from tests.xmpp.messages import DOMAIN, NS_REGISTER
+from tests.xmpp.messages import (
+    BIND,
+    DOMAIN,
+    NS_REGISTER,
+    PASSWORD,
+    TOKEN,
+    preauth,
+    registration,
+)
 
 PAYLOADS = st.lists(
     st.sampled_from(
@@ -65,3 +73,57 @@ class PayloadTests(DoorTestCase):
         self.assertEqual(len(replies), 1)
         self.assertEqual(self.flushLoggedErrors(), [])
         client.lose()
+
+
+class IdTests(DoorTestCase):
+    """Requests without an ``id``, whose answers nobody could tell (RFC 6120 §8.1.3)."""
+
+    def assertRefused(self, client, request):
+        for text in (request.replace(" id='x'", ""), request.replace(" id='x'", " id=''")):
+            reply = client.ask(text)
+            self.assertError(reply, "modify", "bad-request")
+            self.assertFalse(reply.hasAttribute("id"))
+            self.assertNotIn(PASSWORD, reply.toXml())
+
+    def test_before_login(self):
+        """Nothing is done for them; with an id, the same stream goes on."""
+        invite = self.listener.add_invite()
+        client = self.listener.opened()
+        register = registration().replace("id='set'", "id='x'")
+        for request in (
+            f"<iq type='set' id='x'><preauth xmlns='urn:xmpp:pars:0' token='{TOKEN}'/></iq>",
+            f"<iq type='get' id='x'><query xmlns='{NS_REGISTER}'/></iq>",
+            register,
+        ):
+            self.assertRefused(client, request)
+            self.assertEqual(self.listener.invite(invite).uses, 0)
+        self.assertResult(client.ask(preauth()))
+        self.assertResult(client.ask(register))
+        client.log_in()
+        self.assertRefused(client, BIND.format("r").replace("id='bind'", "id='x'"))
+        self.assertResult(client.ask(BIND.format("r")))
+
+    @given(KINDS, RECIPIENTS, PAYLOADS)
+    def test_session(self, kind, to, payloads):
+        """So it is in a session, whatever is asked, and of whom."""
+        assume(len(payloads) == 1)
+        client = self.listener.logged_in()
+        self.assertRefused(client, request(kind, to, payloads).replace("id='1'", "id='x'"))
+        client.lose()
+
+    def test_to_others(self):
+        """None reaches another session; answers go as they are."""
+        juliet, romeo = self.listener.logged_in(), self.listener.logged_in("romeo", "orchard")
+        to = f" to='romeo@{DOMAIN}/orchard'"
+        for client in (juliet, romeo):
+            client.send(
+                f"<presence to='{'romeo' if client is juliet else 'juliet'}@{DOMAIN}'/>"
+            )
+            client.receive()
+        romeo.receive()
+        self.assertRefused(
+            juliet, f"<iq type='get' id='x'{to}><ping xmlns='urn:xmpp:ping'/></iq>"
+        )
+        self.assertSilent(romeo)
+        juliet.send(f"<message{to}/>", f"<presence{to}/>")
+        self.assertEqual([one.name for one in romeo.receive()], ["message", "presence"])

@@ -227,16 +227,34 @@ class DirectedTests(PeopleTestCase):
         self.assertEqual(self.juliet.stream.session.directed, set())
 
     def test_probe(self):
-        """A client's own probe is answered for whom it may see, and for nobody else."""
+        """A client's own probe is answered for whom it may see; else, that it may not."""
         self.book.befriend(JULIET, NURSE, "from")
         self.juliet.send("<presence type='unavailable'/><presence/>")
         self.nurse.receive()
         self.nurse.send(f"<presence type='probe' to='{JULIET}'/>")
         self.assertEqual(told(self.nurse), [(f"{JULIET}/r", "", "")])
         self.juliet.receive()
-        self.juliet.send(f"<presence type='probe' to='{NURSE}'/>")
-        self.juliet.send(f"<presence type='probe' to='nobody@{DOMAIN}'/>")
+        for contact in (NURSE, f"nobody@{DOMAIN}"):
+            for resource in ("", "/x"):
+                self.juliet.send(f"<presence type='probe' to='{contact}{resource}'/>")
+                (answer,) = self.juliet.receive()
+                self.assertEqual((answer["from"], answer["to"]), (contact, JULIET))
+                self.assertEqual(answer["type"], "unsubscribed")
+        self.assertSilent(self.nurse)
+
+    def test_probe_nobody_there(self):
+        """Nothing comes of a contact who is not there, and none for oneself or the domain."""
+        self.book.befriend(JULIET, ROMEO)
+        for to in (ROMEO, JULIET, f"{JULIET}/r", DOMAIN):
+            self.juliet.send(f"<presence type='probe' to='{to}'/>")
         self.assertAllSilent(self.juliet, self.nurse)
+
+    def test_probe_directed(self):
+        """Who was only sent presence by name has no subscription, and is told so (§4.3.2)."""
+        self.juliet.send(f"<presence to='{NURSE}'/>")
+        self.nurse.receive()
+        self.nurse.send(f"<presence type='probe' to='{JULIET}/r'/>")
+        self.assertEqual(told(self.nurse), [(JULIET, "unsubscribed", "")])
 
     def test_error(self):
         """An error reaches the session that it answers, and nobody else."""
