@@ -57,6 +57,18 @@ def blocks(number: int) -> list[Any]:
     return [yaml.safe_load(block.replace("example.com", DOMAIN)) for block in found]
 
 
+def check_online(config: Path) -> "subprocess.CompletedProcess[str]":
+    """What ``invitereg check --online`` says and returns."""
+    words = [sys.executable, "-m", "invitereg", "--config", str(config)]
+    return subprocess.run(
+        [*words, "check", "--online"],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
 class HintTests(TestCase):
     def test_same_lines(self) -> None:
         """Where something is not allowed, invitereg says the very lines of the guide."""
@@ -139,7 +151,7 @@ class GuideTests(IsolatedAsyncioTestCase):
         self.follow()
         self.peer.api("reload_config")
         log = ServerLog(self.peer.log)
-        done = self.check(config)
+        done = check_online(config)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(list(log.complaints()), [])
         self.assertTrue(await self.can_log_in("romeo"))
@@ -158,13 +170,3 @@ class GuideTests(IsolatedAsyncioTestCase):
         await wire.ask(f"<auth xmlns='{NS_SASL}' mechanism='PLAIN'>{secret}</auth>")
         await wire.open()
         return await wire.iq(BIND) == "result"
-
-    def check(self, config: Path) -> "subprocess.CompletedProcess[str]":
-        words = [sys.executable, "-m", "invitereg", "--config", str(config)]
-        return subprocess.run(
-            [*words, "check", "--online"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
