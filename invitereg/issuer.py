@@ -118,7 +118,7 @@ class Issuer:
         if new.requestor is not None:
             await self._require_allowed(new)
         require_free_choice(self.domains[new.domain].policy, new, self.now())
-        inviter = new.inviter and prepare_localpart(new.inviter)
+        inviter = _prepared(new.inviter)
         if inviter and not await self._accounts.exists(new.domain, inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
         if new.contact and new.registration:
@@ -132,7 +132,7 @@ class Issuer:
             created_at=now,
             expires_at=end_of(now, self._expiry(new)),
             inviter=inviter,
-            username=new.username and prepare_localpart(new.username),
+            username=_prepared(new.username),
             roles=new.roles,
             groups=new.groups,
             note=new.note,
@@ -313,3 +313,7 @@ class Issuer:
             rule=type(refusal).__name__,
         )
         raise refusal
+
+
+def _prepared(username: str | None) -> str | None:
+    return None if username is None else prepare_localpart(username)

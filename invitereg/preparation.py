@@ -56,22 +56,6 @@ def prepare_localpart(text: str) -> str:
     return prepared
 
 
-def invalid_username(text: str) -> InvalidUsername:
-    """Return the refusal of ``text``, which `prepare_localpart` refuses, and its character."""
-    if is_too_long(text.encode("utf-8", "replace").decode()):
-        return InvalidUsername()
-    # By itself, a character breaks no rule about the direction of others.
-    return InvalidUsername(character=next((one for one in text if not _fits_name(one)), ""))
-
-
-def _fits_name(character: str) -> bool:
-    try:
-        nodeprep.prepare(character)
-    except UnicodeError:
-        return False
-    return True
-
-
 def localpart_or_none(text: str | None) -> str | None:
     """Return what `prepare_localpart` does; None if ``text`` is empty, or no localpart."""
     try:

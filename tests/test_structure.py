@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "_version _wokkelcompat translations moments",
         "domainnames errors fairness logs logguard metrics preparation",
-        "model",
+        "model typednames",
         "policy roster",
         "links registrationtexts subscriptions",
         "exchange",
@@ -42,6 +42,7 @@ APART = {
     "config": {"threads"},
 }
 PURE = {
+    "typednames",
     *("domainnames", "errors", "preparation", "model", "policy", "roster", "links"),
     *("subscriptions", "exchange"),
 }

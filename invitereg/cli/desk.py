@@ -30,6 +30,7 @@ from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
 from invitereg.threads import Inline
+from invitereg.typednames import strip_blanks
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -152,7 +153,7 @@ class Desk:
             NotFound: the domain is not served, or another one.
             InvalidUsername: the rest is no username.
         """
-        found, username = self.typed_user(name, domain)
+        found, username = self.typed_user(strip_blanks(name), domain)
         return found, prepare_localpart(username)
 
     def typed_user(self, name: str, domain: str | None = None) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
-from invitereg.preparation import invalid_username
+from invitereg.typednames import wrong_username
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,7 @@ def _field_unacceptable(case: Case) -> Refused | None:
 
 def _username_invalid(case: Case) -> Refused | None:
     username = case.request.username
-    if username is None or case.localpart is not None:
-        return None
-    return invalid_username(username)
+    return None if username is None else wrong_username(username, case.request.domain)
 
 
 def _username_length(case: Case) -> Refused | None:

@@ -8,6 +8,7 @@ from invitereg.errors import InvalidInvite, Refused, UsernameTaken
 from invitereg.model import Invite, Kind, localpart_or_none
 from invitereg.registrar import Registrar
 from invitereg.registrationtexts import FIELD_LABELS, password_hint
+from invitereg.typednames import typed_username
 from invitereg.web import forms
 from invitereg.web.answers import Answers
 from invitereg.web.presenting import sorted_apps
@@ -205,8 +206,8 @@ def _proof(request: WebRequest, outcome: forms.Outcome, app: str) -> forms.Proof
 def _is_over(refusal: Refused, before: forms.Proof, fields: Mapping[str, str]) -> bool:
     """Whether a form is refused because of what the same browser has done with it before."""
     if isinstance(refusal, UsernameTaken):
-        username = before.address.rpartition("@")[0]
-        return localpart_or_none(fields.get("username", "").strip()) == username
+        username, _at, domain = before.address.rpartition("@")
+        return localpart_or_none(typed_username(fields.get("username", ""), domain)) == username
     return isinstance(refusal, InvalidInvite)
 
 

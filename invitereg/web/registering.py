@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from invitereg.model import Kind
 from invitereg.policy.values import Address
 from invitereg.registrar import Grant, Registrar, Submission
+from invitereg.typednames import typed_username
 from invitereg.web.forms import Browser, Once, Outcome
 
 _ASIDE = ("form", "app")
@@ -85,7 +86,7 @@ class FormRegistrar:
                 domain=entry.domain,
                 door="web",
                 address=address,
-                username=fixed or values.pop("username", "").strip(),
+                username=fixed or typed_username(values.pop("username", ""), entry.domain),
                 password=values.pop("password", ""),
                 fields=values,
                 grant=grant,

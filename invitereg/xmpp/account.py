@@ -18,6 +18,7 @@ from invitereg.domain.sessions import Session, Sessions
 from invitereg.errors import InvalidUsername, NotFound
 from invitereg.model import prepare_localpart
 from invitereg.registrar import Registrar
+from invitereg.typednames import typed_username
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.register import (
@@ -124,7 +125,8 @@ class AccountHandler(RequestHandler):
 
     def _require_own(self, username: str) -> None:
         try:
-            localpart = prepare_localpart(username.strip())
+            own = self.xmlstream.domain.name
+            localpart = prepare_localpart(typed_username(username, own))
         except InvalidUsername:
             localpart = ""
         if localpart != self.xmlstream.username:

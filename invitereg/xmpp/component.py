@@ -222,7 +222,7 @@ class ComponentDoor(XMPPHandler):
                 domain=self._domain().name,
                 door="component",
                 address=self._origin(sender),
-                username=values.pop("username", "").strip(),
+                username=values.pop("username", ""),
                 password=values.pop("password", ""),
                 fields=values,
                 grant=self._grants(sender).get(sender),

@@ -11,6 +11,7 @@ from invitereg.domain.addresses import parse_jid
 from invitereg.errors import NotFound
 from invitereg.issuer import DEFAULT_EXPIRY
 from invitereg.translations import N_
+from invitereg.typednames import typed_username
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import AdHocCommands, Asker, Outcome, Stage
 from invitereg.xmpp.commandsessions import CommandSessions
@@ -77,7 +78,7 @@ class CreateAccount(InviteCommand):
         given = answers[0]
         invite, token = await self.invites.create(
             self.user(asker),
-            username=given["username"],
+            username=_username(asker, given["username"]),
             contact=bool(given.get("roster-subscription")),
             expiry=_expiry(given.get("expiry")),
             uses=_uses(given.get("uses") or "1"),
@@ -151,6 +152,10 @@ def _fields_for_admins(gettext: Callable[[str], str]) -> list[Field]:
         ),
         Field(var="note", label=gettext("Note for admins")),
     ]
+
+
+def _username(asker: Asker, text: str | None) -> str | None:
+    return None if text is None else typed_username(text, asker.domain.name)
 
 
 def _expiry(text: str | None) -> timedelta | None:

@@ -216,7 +216,7 @@ class RegistrationHandler(RequestHandler):
                 domain=stream.domain.name,
                 door="c2s",
                 address=stream.address,
-                username=values.pop("username", "").strip(),
+                username=values.pop("username", ""),
                 password=values.pop("password", ""),
                 fields=values,
                 grant=stream.grant,

@@ -203,10 +203,18 @@ class RegistrationTests(FormCase):
 
     async def test_prepared_name(self) -> None:
         """The address is shown as it is stored, whatever was typed."""
-        person, path = await self.at_form()
-        await person.send(path, username=" Júliet ", password=PASSWORD)
-        page = await person.open(self.header(person.page, "location"))
-        self.assertIn("júliet<wbr>@example.com", page.body)
+        for number, typed in enumerate(
+            (
+                " Júliet{} ",
+                "\u00a0júliet{}\u3000",
+                "júliet{}@EXAMPLE.com ",
+                "xmpp:júliet{}@example.com",
+            )
+        ):
+            person, path = await self.at_form()
+            await person.send(path, username=typed.format(number), password=PASSWORD)
+            page = await person.open(self.header(person.page, "location"))
+            self.assertIn(f"júliet{number}<wbr>@example.com", page.body)
 
 
 class ErrorTests(FormCase):

@@ -362,7 +362,7 @@ class CreateAccountTests(InviteCase):
             ("аdmin", "cancel/not-allowed"),
         ):
             self.refused(expected, self.juliet, CREATE_ACCOUNT, form(username=name))
-        self.completed(self.juliet, CREATE_ACCOUNT, form(username="nurse"))
+        self.completed(self.juliet, CREATE_ACCOUNT, form(username=" nurse@example.com"))
         self.refused("cancel/not-allowed", self.juliet, CREATE_ACCOUNT, form(username="nurse"))
         self.assertEqual(len(self.stored()), 1)
 

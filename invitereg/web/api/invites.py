@@ -12,6 +12,7 @@ from invitereg.model import Invite, Status, prepare_localpart
 from invitereg.newinvites import NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.values import Domain
+from invitereg.typednames import typed_username
 from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
 from invitereg.web.api.bodies import (
     DomainQuery,
@@ -52,10 +53,10 @@ class Invites:
         new = NewInvite(
             domain=domain.name,
             source=call.key.authority.source,
-            inviter=body.inviter,
+            inviter=body.inviter and typed_username(body.inviter, domain.name),
             contact=body.kind != "account",
             registration=body.kind != "contact",
-            username=body.username,
+            username=body.username and typed_username(body.username, domain.name),
             expiry=body.expiry,
             uses=body.uses_allowed,
             per_network=body.per_network_allowed,
@@ -81,8 +82,9 @@ class Invites:
         """Make a link that sets a new password for an account."""
         body: NewResetBody = call.body
         domain = call.domain(body.domain)
+        username = typed_username(body.username, domain.name)
         made = await self._repeated(call) or await self._issuer.create_reset(
-            domain.name, body.username, call.key.authority, body.expiry, call.once
+            domain.name, username, call.key.authority, body.expiry, call.once
         )
         return _issued(made, domain, status=201)
 

@@ -5,6 +5,7 @@ from invitereg.model import Invite, Kind
 from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
+from invitereg.typednames import typed_username
 from invitereg.web.api.answers import Preview, Registered
 from invitereg.web.api.bodies import PreviewBody, RegistrationBody
 from invitereg.web.api.operations import Answer, Call, operation
@@ -60,7 +61,7 @@ class Registrations:
                 domain=domain.name,
                 door=DOOR,
                 address=address,
-                username=body.username,
+                username=typed_username(body.username, domain.name),
                 password=body.password,
                 fields=body.fields,
                 grant=grant,

@@ -94,6 +94,20 @@ class RegisterTests(ApiCase):
         self.assertEqual(await self.accounts_made(), ["tybalt"])
         await self.register(token, status=201)
 
+    async def test_typed(self):
+        """What a person has typed is taken for the name that it means."""
+        for name, typed in (("juliet", " juliet\u3000"), ("nurse", f"xmpp:nurse@{DOMAIN}")):
+            token = (await self.made(username=f"{name}@{DOMAIN} "))["token"]
+            done = await self.register(token, typed, status=201)
+            self.assertEqual(done.content["username"], name)
+            reset = await self.call("POST", "/resets", {"username": f" {typed}"}, status=201)
+            self.assertEqual(reset.content["username"], name)
+        for name in (" ", f"@{DOMAIN}", "juliet@example.org"):
+            body = {"kind": "account", "username": name}
+            refused = await self.call("POST", "/invites", body, status=422)
+            self.assertProblem(refused, "invalid-username")
+        self.assertEqual(await self.accounts_made(), ["juliet", "nurse"])
+
     async def test_reset(self):
         """A reset's token sets a new password."""
         await self.account("romeo")
