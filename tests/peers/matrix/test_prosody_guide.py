@@ -8,13 +8,13 @@ import yaml
 
 from tests.peers import servers
 from tests.peers.behind import start
+from tests.peers.matrix.test_ejabberd_guide import check_online
 from tests.peers.releases import Release, for_each_release
 from tests.peers.servers import COMPONENT, DOMAIN, SECRET
-from tests.peers.test_ejabberd_guide import check_online
 from tests.service.running import Service, until
 from tests.service.wire import Wire
 
-GUIDE = Path(__file__).parents[2] / "docs/prosody.md"
+GUIDE = Path(__file__).parents[3] / "docs/prosody.md"
 TEXT = (
     GUIDE.read_text(encoding="utf-8")
     .replace("invites.example.com", COMPONENT)

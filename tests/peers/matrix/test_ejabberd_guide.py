@@ -23,7 +23,7 @@ from tests.peers.servers import DOMAIN
 from tests.service.running import SECONDS, free_ports, within_bounds
 from tests.service.wire import NS_SASL, Wire
 
-GUIDE = Path(__file__).parents[2] / "docs/ejabberd.md"
+GUIDE = Path(__file__).parents[3] / "docs/ejabberd.md"
 PASSWORD = "a password of invitereg's own"
 BIND = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
 KEPT_PERMISSIONS = ("console commands", "webadmin commands", "adhoc commands")
