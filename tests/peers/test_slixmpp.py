@@ -38,7 +38,10 @@ class Client(ClientXMPP):
 
     Attributes:
         answers: what each token and each form was answered: "result" or a condition.
+        served: the domain as this client spells it.
     """
+
+    served = DOMAIN
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Client(ClientXMPP):
     ) -> None:
         username, password = login
         plugins = {"feature_mechanisms": {"use_mech": mechanism}}
-        super().__init__(f"{username}@{DOMAIN}", password, plugin_config=plugins)
+        super().__init__(f"{username}@{self.served}", password, plugin_config=plugins)
         self._always_send_everything = True
         self._port = service.tls_port if direct else service.port
         self.enable_direct_tls, self.enable_starttls = direct, not direct
@@ -85,7 +88,7 @@ class Client(ClientXMPP):
     async def _preauthorise(self, _features: Any) -> bool:
         for token in self._tokens:
             iq = self.make_iq_set()
-            iq["to"] = DOMAIN
+            iq["to"] = self.served
             iq["preauth"]["token"] = token
             await self._send(iq)
         return False

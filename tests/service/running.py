@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import load
+from invitereg.domainnames import ascii_domain
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model import Invite, Status
 from invitereg.policy.authority import OPERATOR
@@ -61,8 +62,10 @@ class Service:
     Attributes:
         secrets: tokens and passwords that must never be in the log.
         program: the command that runs it as twistd.
+        domain: what it serves; its certificate is for that.
     """
 
+    domain = DOMAIN
     program: tuple[str, ...] = (TWISTD,)
 
     def __init__(
@@ -85,12 +88,12 @@ class Service:
         self.secrets: list[str] = beside.secrets if beside else []
         self._process: subprocess.Popen[bytes] | None = None
         if beside is None:
-            write_certificate(self.folder, DOMAIN)
+            write_certificate(self.folder, ascii_domain(self.domain))
         endpoints = [
             f'["tcp:{port}:interface=127.0.0.1"]' for port in (self.port, self.tls_port)
         ]
         self.config.write_text(
-            f"domain: {DOMAIN}\ndata_dir: data\n"
+            f"domain: {self.domain}\ndata_dir: data\n"
             "tls: {certificate: fullchain.pem, private_key: privkey.pem}\n"
             f"c2s: {{listen: {endpoints[0]}, listen_tls: {endpoints[1]}"
             + (f", upstream: {upstream}" if upstream else "")
@@ -238,6 +241,7 @@ class Operator:
         config = load(service.config, serving=False, common_passwords=False)
         work = Inline()
         self._secrets = service.secrets
+        self.domain = next(iter(config.domains))
         self.database = open_database(config.data_dir, work)
         self.store = Store(self.database)
         keys = next(iter(config.accounts.values()))
@@ -252,12 +256,12 @@ class Operator:
 
     def invite(self, **details: Any) -> str:
         """A new invite's token; see `NewInvite` for ``details``."""
-        new = NewInvite(domain=DOMAIN, source="cli", **details)
+        new = NewInvite(domain=self.domain, source="cli", **details)
         return self._token(outcome(self.issuer.create(new)))
 
     def reset(self, username: str) -> str:
         """The token of a new invite to set an account's password."""
-        return self._token(outcome(self.issuer.create_reset(DOMAIN, username, OPERATOR)))
+        return self._token(outcome(self.issuer.create_reset(self.domain, username, OPERATOR)))
 
     def _token(self, made: tuple[Any, str]) -> str:
         _invite, token = made
@@ -267,13 +271,13 @@ class Operator:
     def pending_invites(self) -> Sequence[Invite]:
         """The invites that are good now, a thousand of them at most."""
         pending: Sequence[Invite] = outcome(
-            self.store.list_invites(DOMAIN, self.now(), Status.PENDING, limit=1000)
+            self.store.list_invites(self.domain, self.now(), Status.PENDING, limit=1000)
         )
         return pending
 
     def usernames(self) -> list[str]:
         """The names of all accounts."""
-        return [account.username for account in outcome(self.store.list_accounts(DOMAIN))]
+        return [account.username for account in outcome(self.store.list_accounts(self.domain))]
 
 
 def outcome(working: Any) -> Any:
@@ -338,14 +342,16 @@ class ServiceCase(IsolatedAsyncioTestCase):
 
     Attributes:
         settings: what its configuration has besides names and places.
+        kind: of the service.
     """
 
     settings = ""
+    kind = Service
     service: Service
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.service = Service(cls.settings)
+        cls.service = cls.kind(cls.settings)
         cls.addClassCleanup(cls.service.remove)
         cls.service.start()
 
