@@ -37,9 +37,10 @@ class Forms(Group):
 def command() -> None:
     """Add what `invitereg export` has written to FILE; - is standard input.
 
-    What is there already stays as it is, so the same file can be read in again. If anything
-    in it differs from what is there, or a line cannot be read, nothing at all is added. So
-    it is if something is for a domain that the configuration does not name, unless
+    What is there already stays as it is, so the same file can be read in again. A contact,
+    or an invite, that was removed since comes back by that; a notice that was told does not.
+    If anything in it differs from what is there, or a line cannot be read, nothing at all is
+    added. So it is if something is for a domain that the configuration does not name, unless
     --any-domain says to add that as well. A store with anything in it keeps its own server
     key. A large file keeps a service that runs beside waiting: stop it before.
 
