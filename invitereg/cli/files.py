@@ -10,6 +10,8 @@ from typing import IO
 
 import click
 
+from invitereg.config.reading import why_unreadable
+
 STANDARD_OUTPUT = Path("-")
 """What commands that write a file take for standard output."""
 
@@ -37,7 +39,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 os.unlink(file.name)
                 raise
     except OSError as error:
-        raise click.FileError(str(path), error.strerror) from None
+        raise click.FileError(str(path), why_unreadable(error)) from None
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     except FileExistsError:
         raise click.FileError(str(path), "it exists already; nothing was done") from None
     except OSError as error:
-        raise click.FileError(str(path), error.strerror) from None
+        raise click.FileError(str(path), why_unreadable(error)) from None
     try:
         with replacing(path) as file:
             yield file

@@ -32,8 +32,8 @@ body { margin: 0; color: #000; background: #fff; font: 8.5pt/1.35 system-ui, san
   display: grid; grid-template: auto minmax(0, 1fr) auto / 38mm minmax(0, 1fr); column-gap: 2mm;
   border: 0.25mm dashed #999; margin: 0 -0.25mm -0.25mm 0 }
 h2, .link { grid-column: 1 / -1; margin: 0; overflow-wrap: anywhere }
-h2 { font-size: 13pt; line-height: 1.25; white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis }
+h2 { font-size: 13pt; line-height: 1.2; display: -webkit-box; overflow: hidden;
+  -webkit-box-orient: vertical; -webkit-line-clamp: 2 }
 svg { width: 100%; max-height: 100%; align-self: center; shape-rendering: crispEdges }
 .text { align-self: center; max-height: 100%; overflow: hidden; overflow-wrap: anywhere }
 .text p { margin: 0 0 1.6mm }
@@ -47,7 +47,7 @@ svg { width: 100%; max-height: 100%; align-self: center; shape-rendering: crispE
 .poster svg { width: 120mm; flex: none }
 .poster .text { display: contents }
 .poster .card p, .poster h2 { max-width: 160mm; margin: 0 0 4mm; overflow-wrap: anywhere }
-.poster h2 { order: -2; font-size: 34pt; white-space: normal }
+.poster h2 { order: -2; font-size: 34pt; display: block }
 .poster .invitation { order: -1 }
 .poster .link { font-size: 11pt }
 .poster .small { font-size: 12pt }

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import segno
 
 from invitereg.cli import files, page
+from invitereg.config.reading import user_name
 from invitereg.policy.values import Domain
 from invitereg.testing import make_invite
 from tests.cli.case import LONGEST, CommandCase
@@ -220,6 +221,20 @@ class PageTests(PageCase):
         self.assertNotIn("url(", text)
         self.assertNotIn("@import", text)
         self.assertIn("default-src 'none'", text)
+
+    def test_no_permission(self) -> None:
+        """Where the command's user may not write, that user is named, and nothing is made."""
+        with mock.patch("os.open", side_effect=PermissionError(13, "Permission denied")):
+            result = self.call("invite", "create", "--page", str(self.path))
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn(f"Permission denied for the user {user_name()}", result.stderr)
+        self.assertEqual(self.objects("invite", "list"), [])
+
+    def test_long_headline(self) -> None:
+        """A headline has two lines on a card, and as many as it needs on a poster."""
+        text = self.create("--count", "2")
+        self.assertRegex(text, r"\nh2 \{[^}]*-webkit-line-clamp: 2")
+        self.assertRegex(text, r"\.poster h2 \{[^}]*display: block")
 
     def test_secret(self) -> None:
         """Nobody else can read the file, at no time, whatever the umask."""

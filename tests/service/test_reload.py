@@ -95,6 +95,15 @@ class ReloadTests(ProcessCase):
         await self.register(service, "juliet", service.invite())
         self.assertStops(service)
 
+    async def test_first_site(self) -> None:
+        """That a site is served only after a restart is told, as long as there was none."""
+        service = self.service("policy: {allow_registration: true}")
+        service.start()
+        self.edit(service, "policy:", "web: {external_url: 'http://localhost/'}\npolicy:")
+        self.hang_up(service)
+        await service.logged(r"restart to change web \(no site is served yet\)")
+        self.assertStops(service)
+
     async def test_server_behind(self) -> None:
         """That a server behind is not there delays nothing; to change it needs a restart."""
         service = self.service(f"accounts: {BACKEND}", upstream="{connect: 'tcp:127.0.0.1:9'}")
