@@ -42,7 +42,12 @@ def accounts(server: Server, backend: str = "", port: int = 0) -> str:
 
 
 def in_front(
-    server: Server, backend: str = "", settings: str = "", port: int = 0, **keys: str
+    server: Server,
+    backend: str = "",
+    settings: str = "",
+    port: int = 0,
+    kind: type[Service] = Service,
+    **keys: str,
 ) -> Service:
     """A service that is a server's gateway and makes its accounts; not started yet.
 
@@ -51,10 +56,11 @@ def in_front(
         backend: see `accounts`.
         settings: other lines of the configuration.
         port: see `accounts`.
+        kind: of the service.
         **keys: see `upstream`.
     """
     lines = f"{accounts(server, backend, port)}\n{settings}"
-    return Service(lines, upstream=upstream(server, **keys))
+    return kind(lines, upstream=upstream(server, **keys))
 
 
 def start(service: Service) -> None:

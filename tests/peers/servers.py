@@ -18,6 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from invitereg.domainnames import ascii_domain
 from invitereg.selfsigned import write_certificate
 from tests.peers.releases import INSTALLED, Release
 from tests.service.running import DOMAIN, SECONDS, free_ports, wait_until
@@ -37,8 +38,10 @@ class Server:
         component_port: XEP-0114.
         certificate: what it shows, and what is to be trusted for it.
         log: what it says.
+        domain: its virtual host, as it spells it.
     """
 
+    domain = DOMAIN
     user: str
 
     def __init__(self, registration: bool = False, release: Release = INSTALLED) -> None:
@@ -55,7 +58,7 @@ class Server:
         self.certificate = self.folder / "fullchain.pem"
         self.log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        write_certificate(self.folder, DOMAIN)
+        write_certificate(self.folder, ascii_domain(self.domain))
         (self.folder / "data").mkdir()
         self._configure()
 
@@ -185,7 +188,7 @@ class Prosody(Server):
             f'ssl = {{ certificate = "{self.certificate}"; '
             f'key = "{self.folder / "privkey.pem"}" }}',
             *self.settings,
-            f'VirtualHost "{DOMAIN}"',
+            f'VirtualHost "{self.domain}"',
             f"modules_enabled = {{ {_quoted(modules)} }}",
             *self.host,
             f'Component "{COMPONENT}"',
@@ -203,11 +206,11 @@ class Prosody(Server):
 
     def register(self, username: str, password: str) -> None:
         """See `Server`."""
-        self.control("register", username, DOMAIN, password)
+        self.control("register", username, self.domain, password)
 
     def unregister(self, username: str) -> None:
         """See `Server`."""
-        self.control("deluser", f"{username}@{DOMAIN}")
+        self.control("deluser", f"{username}@{self.domain}")
 
     def control(self, *arguments: str) -> str:
         """What prosodyctl prints for these arguments, which has to succeed."""
@@ -238,7 +241,7 @@ class Ejabberd(Server):
         self.http_port, self._distribution_port, *_others = self._other_ports
         self._program = self.release.program("ejabberdctl", "ejabberd")
         self.settings: dict[str, Any] = {
-            "hosts": [DOMAIN],
+            "hosts": [self.domain],
             "loglevel": "info",
             "certfiles": [str(self.certificate), str(self.folder / "privkey.pem")],
             "listen": [
@@ -321,11 +324,11 @@ class Ejabberd(Server):
 
     def register(self, username: str, password: str) -> None:
         """See `Server`."""
-        self.api("register", user=username, host=DOMAIN, password=password)
+        self.api("register", user=username, host=self.domain, password=password)
 
     def unregister(self, username: str) -> None:
         """See `Server`."""
-        self.api("unregister", user=username, host=DOMAIN)
+        self.api("unregister", user=username, host=self.domain)
 
     def api(self, command: str, **arguments: Any) -> Any:
         """What a command of its HTTP API answers.

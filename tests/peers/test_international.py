@@ -6,8 +6,11 @@ import ssl
 import subprocess
 import urllib.request
 from typing import Any
+from unittest import IsolatedAsyncioTestCase
 
 from tests.cli.terminal import command_line, environment
+from tests.peers.behind import command, in_front, made, start
+from tests.peers.servers import Ejabberd, Prosody, Server
 from tests.peers.test_slixmpp import Client
 from tests.service.running import Service, ServiceCase, free_ports, within_bounds
 
@@ -90,3 +93,68 @@ class InternationalTests(ServiceCase):
                 return str(answer.read().decode())
 
         self.assertIn(UNICODE, await asyncio.to_thread(page))
+
+
+class AsciiMunich(Service):
+    domain = ASCII
+
+
+class UnicodeProsody(Prosody):
+    domain = UNICODE
+
+
+class AsciiProsody(Prosody):
+    domain = ASCII
+
+
+class UnicodeEjabberd(Ejabberd):
+    domain = UNICODE
+
+
+class AsciiEjabberd(Ejabberd):
+    domain = ASCII
+
+
+class BehindTests(IsolatedAsyncioTestCase):
+    """A server behind knows the domain as it is written in its own configuration."""
+
+    async def registered(self, service: Service, kind: type[Client], *how: str) -> Client:
+        """Somebody who registers through the gateway, and logs in."""
+        token = made(service, "invite", "create", *how)["token"]
+        name = kind.__name__.lower()
+        me = (name, service.secret())
+        client = kind(service, me, tokens=[token], forms=[me])
+        self.addAsyncCleanup(client.leave)
+        self.assertEqual(
+            (await client.run(), client.answers), ("session_start", ["result"] * 2)
+        )
+        return client
+
+    async def try_behind(self, kind: type[Server], front: type[Service]) -> None:
+        server = kind()
+        self.addCleanup(server.remove)
+        server.start()
+        service = in_front(server, kind=front)
+        self.addCleanup(service.remove)
+        start(service)
+        done = await asyncio.to_thread(command, service, "check", "--online")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        juliet = await self.registered(service, UnicodeClient)
+        invite = ("--inviter", juliet.boundjid.user, "--contact")
+        romeo = await self.registered(service, AsciiClient, *invite)
+        self.assertEqual({juliet.boundjid.host, romeo.boundjid.host}, {server.domain})
+        roster = await romeo.get_roster()
+        self.assertEqual(list(roster["roster"]["items"]), [juliet.boundjid.bare])
+        for client in (juliet, romeo):
+            await client.plugin["xep_0199"].send_ping(server.domain)
+        service.check_log()
+
+    async def test_prosody(self) -> None:
+        """Prosody, over its component."""
+        await self.try_behind(UnicodeProsody, Munich)
+        await self.try_behind(AsciiProsody, AsciiMunich)
+
+    async def test_ejabberd(self) -> None:
+        """ejabberd, by its API."""
+        await self.try_behind(UnicodeEjabberd, Munich)
+        await self.try_behind(AsciiEjabberd, AsciiMunich)
