@@ -5,6 +5,7 @@ import re
 import stat
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
@@ -224,7 +225,14 @@ class PageTests(PageCase):
 
     def test_no_permission(self) -> None:
         """Where the command's user may not write, that user is named, and nothing is made."""
-        with mock.patch("os.open", side_effect=PermissionError(13, "Permission denied")):
+        allowed = os.open
+
+        def refusing(path: str | os.PathLike[str], *rest: Any, **options: Any) -> int:
+            if path == self.path:
+                raise PermissionError(13, "Permission denied")
+            return allowed(path, *rest, **options)
+
+        with mock.patch("os.open", refusing):
             result = self.call("invite", "create", "--page", str(self.path))
         self.assertEqual(result.exit_code, 1)
         self.assertIn(f"Permission denied for the user {user_name()}", result.stderr)
