@@ -35,7 +35,8 @@ def command(path: Path, schema: bool, online: bool) -> None:
     that is not there yet, and registration_watchers without an account; what others may write,
     of the files that it names and itself, and secrets that they may read.
     With --online, the servers that keep accounts are asked as well: accounts are made there
-    and removed again. So are servers behind the gateway, whether they leave registration to us.
+    and removed again. So are servers behind the gateway: whether they leave registration to us,
+    and whether they let in clients that know channel binding, which cannot pass.
     """
     if schema:
         print_lines([json.dumps(json_schema(), indent=2)])
