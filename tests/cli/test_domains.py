@@ -46,6 +46,22 @@ class DomainTests(CommandCase):
         reset = self.object("reset", "create", "romeo", "--domain", "example.org")
         self.assertEqual(reset["domain"], "example.org")
 
+    def test_spelled(self) -> None:
+        """An internationalised domain may be named in both ways, also in an address."""
+        name, spelling = "m\u00fcnchen.example", "xn--mnchen-3ya.example"
+        self.config.write_text(f"data_dir: data\ndomains: {{example.com: , {spelling}: }}\n")
+        self.done("account", "create", f" romeo@{spelling}", stdin="correct horse\n")
+        for domain in (name, spelling, spelling.upper()):
+            (account,) = self.objects("account", "list", "--domain", domain)
+            self.assertEqual((account["username"], account["domain"]), ("romeo", name))
+            inviter = ("--inviter", f"romeo@{domain}", "--contact")
+            made = self.object("invite", "create", *inviter)
+            self.assertTrue(made["uri"].startswith("xmpp:romeo@m%C3%BCnchen.example?roster;"))
+            self.assertRefused(
+                "account", "create", f"romeo@{domain}", stdin="x\n", says="taken"
+            )
+        self.done("account", "delete", f"romeo@{spelling}")
+
     NAMING = (
         ("account", "create", "romeo@example.org"),
         ("account", "role", "romeo@example.org", "--add", "x"),

@@ -106,6 +106,22 @@ class SpellingTests(DoorTestCase):
             self.assertEqual(arrived["from"], f"juliet@{UNICODE}/r")
             self.assertEqual(arrived["to"], f"romeo@{UNICODE}")
 
+    def test_requests_to_the_domain(self):
+        """The domain answers by whichever name it was asked, and offers the same commands."""
+        self.add_account("juliet")
+        client = self.session("juliet", ASCII)
+        for spelling in SPELLINGS:
+            for query in (
+                "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+                "<query xmlns='http://jabber.org/protocol/disco#items' "
+                "node='http://jabber.org/protocol/commands'/>",
+                "<ping xmlns='urn:xmpp:ping'/>",
+            ):
+                to = spelling.removesuffix(".")
+                answer = client.ask(f"<iq type='get' id='q' to='{to}'>{query}</iq>")
+                self.assertResult(answer)
+                self.assertEqual(answer["from"], to)
+
     def test_contacts(self):
         """A contact that is added in both spellings is one, and is asked once."""
         for name in ("juliet", "romeo"):

@@ -164,6 +164,18 @@ class DomainTests(ApiCase):
         await self.call("GET", f"/invites/{made['id']}?domain={DOMAIN}", status=404)
         await self.call("GET", f"/invites/{made['id']}?domain={OTHER}", status=200)
 
+    async def test_spelled(self):
+        """An internationalised domain may be said in A-labels, and is told in U-labels."""
+        name, spelling = "m\u00fcnchen.example", "XN--mnchen-3ya.example"
+        self.domains[name] = Domain(name=name, landing_url="https://chat.example.org/invite/")
+        made = await self.made(domain=spelling)
+        self.assertEqual(made["domain"], name)
+        self.assertTrue(made["uri"].startswith("xmpp:m%C3%BCnchen.example?register;preauth="))
+        self.assertEqual(await self.ids(f"?domain={spelling}"), [made["id"]])
+        body = {"token": made["token"], "domain": spelling}
+        shown = await self.call("POST", "/previews", body, status=200)
+        self.assertEqual(shown.content["domain"], name)
+
     async def test_bound(self):
         """A key for one domain is for no other, and needs not say which."""
         theirs = await self.made(domain=DOMAIN)
