@@ -26,7 +26,7 @@ from invitereg.cli.unseen import renew as renew_shown
 from invitereg.cli.wording import print_changed, print_invite, print_invites
 from invitereg.config import duration_text
 from invitereg.interfaces import InviteChanges
-from invitereg.model import Invite, Status
+from invitereg.model import Invite, Kind, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, use_object
 from invitereg.policy.authority import COMMAND_LINE, OPERATOR
@@ -102,7 +102,7 @@ def create(
     policy = desk.domain(new.domain).policy
     if new.registration:
         _warn_if_closed(policy, new.domain)
-    _warn_of_one_network(policy.limits.shared_invite, new)
+        _warn_of_one_network(policy.limits.shared_invite, new.uses, new.per_network)
 
 
 def _create_many(
@@ -173,12 +173,12 @@ def _warn_if_closed(policy: Policy, domain: str) -> None:
         )
 
 
-def _warn_of_one_network(limit: Limit, new: NewInvite) -> None:
+def _warn_of_one_network(limit: Limit, uses: int | None, per_network: int | None) -> None:
     """Say that guests of an event may not all get in, as they share a network."""
-    is_enough = new.uses is not None and new.uses <= limit.max
-    if is_enough or new.per_network is not None or not new.registration:
+    is_enough = uses is not None and uses <= limit.max
+    if is_enough or per_network is not None:
         return
-    most = new.uses or 10 * limit.max
+    most = uses or 10 * limit.max
     say(
         f"warning: from one network, as the Wi-Fi of an event, only {limit.max} people can "
         f"register with it within {duration_text(limit.period)}. "
@@ -277,9 +277,12 @@ def edit(
     if not values:
         text = "Say what to change: --expires, --uses, --per-network or --note."
         raise click.UsageError(text)
-    changes = InviteChanges(values=values)
-    invite = desk.run(desk.issuer.edit(desk.domain(domain).name, invite_id, changes, OPERATOR))
+    changes, served = InviteChanges(values=values), desk.domain(domain)
+    invite = desk.run(desk.issuer.edit(served.name, invite_id, changes, OPERATOR))
     print_changed(invite, desk.now(), as_json)
+    if "uses_allowed" in values and invite.kind is not Kind.CONTACT:
+        limit = served.policy.limits.shared_invite
+        _warn_of_one_network(limit, invite.uses_allowed, invite.per_network_allowed)
 
 
 @command.command()

@@ -57,6 +57,23 @@ class EventTests(CommandCase):
             self.assertIn("only 30 people can register with it within 1h", made.stderr)
             self.assertIn(f"--per-network {most}.", made.stderr)
 
+    def test_edited(self) -> None:
+        """So is who lets more people in with one that there is."""
+        made = self.object("invite", "create")["id"]
+        self.done("invite", "edit", made, "--uses", "30")
+        edited = self.call("invite", "edit", made, "--uses", "50")
+        self.assertEqual((edited.exit_code, edited.stderr.count("\n")), (0, 1))
+        self.assertIn("--per-network 50.", edited.stderr)
+        self.done("invite", "edit", made, "--per-network", "50")
+        self.done("invite", "edit", made, "--uses", "60")
+        self.done("invite", "edit", made, "--note", "fair")
+
+    def test_edited_contact(self) -> None:
+        """Nor is it said of an invite by which nobody registers."""
+        self.make_account()
+        contact = ("invite", "create", "--inviter", "romeo", "--no-registration")
+        self.done("invite", "edit", self.object(*contact)["id"], "--uses", "50")
+
     def test_no_warning(self) -> None:
         """Nothing is said where all get in, where it was said how many, or nobody registers."""
         self.make_account()
@@ -369,7 +386,8 @@ class StoredTests(CommandCase):
         made = self.make()
         changed = self.object("invite", "edit", made["id"], "--expires", "never")
         self.assertEqual((changed["expires_at"], changed["uses_allowed"]), (None, 1))
-        changed = self.object("invite", "edit", made["id"], "--uses", "unlimited")
+        of_event = "--uses", "unlimited", "--per-network", "99"
+        changed = self.object("invite", "edit", made["id"], *of_event)
         self.assertEqual((changed["expires_at"], changed["uses_allowed"]), (None, None))
         changed = self.object("invite", "edit", made["id"], "--uses", "3", "--note", "new")
         self.assertEqual((changed["uses_allowed"], changed["note"]), (3, "new"))
