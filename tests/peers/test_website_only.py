@@ -11,6 +11,7 @@ from unittest import IsolatedAsyncioTestCase
 
 from tests.peers import servers
 from tests.peers.behind import accounts, command, made, start, upstream
+from tests.peers.releases import INSTALLED, Release, for_each_release
 from tests.peers.test_people import Person
 from tests.service.running import DOMAIN, Service, free_ports
 from tests.web.person import inputs
@@ -26,12 +27,13 @@ class WebsiteOnlyCase(IsolatedAsyncioTestCase):
     """
 
     kind: ClassVar[type[servers.Server]]
+    release: ClassVar[Release] = INSTALLED
     backend = ""
     names: ClassVar = iter(range(1_000_000))
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.server = servers.started(cls.kind)
+        cls.server = servers.started(cls.kind, cls.release)
         (port,) = free_ports(1)
         cls.site = f"http://localhost:{port}/"
         web = f"{{external_url: '{cls.site}', listen: ['tcp:{port}:interface=127.0.0.1']}}"
@@ -131,18 +133,20 @@ class Tests(WebsiteOnlyCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
 
+@for_each_release
 class ProsodyTests(Tests):
-    __test__ = True
     kind = servers.Prosody
 
 
+@for_each_release
 class EjabberdTests(Tests):
-    __test__ = True
     kind = servers.Ejabberd
 
 
 class ProsodyWithChecksTests(ProsodyTests):
     """And passwords are checked by a login at the server, which leads nobody there."""
+
+    __test__ = True
 
     @classmethod
     def c2s(cls) -> str:
@@ -152,6 +156,8 @@ class ProsodyWithChecksTests(ProsodyTests):
 class ProsodyByNameTests(ProsodyTests):
     """The server has a name, as in another container, whose addresses are judged."""
 
+    __test__ = True
+
     @classmethod
     def accounts(cls) -> str:
         return accounts(cls.server).replace("tcp:127.0.0.1:", "tcp:localhost:")
@@ -159,6 +165,8 @@ class ProsodyByNameTests(ProsodyTests):
 
 class EjabberdByNameTests(EjabberdTests):
     """And so by its API."""
+
+    __test__ = True
 
     @classmethod
     def accounts(cls) -> str:
