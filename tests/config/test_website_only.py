@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from invitereg.config.changes import as_served
 from tests.config.case import ConfigCase
+from tests.test_structure import ROOT
 
 NOWHERE = "c2s: {listen: [], listen_tls: []}\n"
 SITE = "web: {external_url: 'https://chat.example.com/'}\n"
 EJABBERD = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:5281/api'}\n"
 UPSTREAM = "upstream: {connect: 'tcp:127.0.0.1:5222'}"
+GUIDE = ROOT / "docs" / "website-only.md"
 MISTAKE = (
     'c2s: must name at least one endpoint, as in listen: ["tcp:5222"]; to register people on '
     "the site only, example.com needs "
@@ -30,6 +32,23 @@ class WebsiteOnlyTests(ConfigCase):
         ):
             for nowhere in (NOWHERE, "c2s: {}\n"):
                 self.assert_mistake(nowhere + keys, f"2: {MISTAKE}{missing}")
+
+    def test_guide(self) -> None:
+        """What the guide has for each server can be used as it is."""
+        text = GUIDE.read_text(encoding="utf-8")
+        blocks = [part.partition("```")[0] for part in text.split("```yaml\n")[1:]]
+        prosody = next(block for block in blocks if "backend: xmpp" in block)
+        ejabberd = next(block for block in blocks if "backend: ejabberd" in block)
+        upstream = next(block for block in blocks if "upstream:" in block)
+        networks = next(block for block in blocks if "trusted_networks:" in block)
+        shared = prosody.partition("component:")[0]
+        for file in ("component", "ejabberd-password"):
+            (self.folder / file).write_text("a secret\n")
+        own_port = shared.replace("c2s: {listen: [], listen_tls: []}\n", "") + upstream
+        contained = f"{shared}{networks}accounts: {{backend: xmpp}}\n"
+        for keys in (prosody, shared + ejabberd, own_port + ejabberd, contained):
+            config = self.loaded(keys)
+            self.assertTrue(config.domains["example.com"].website_only)
 
     def test_each_domain(self) -> None:
         """Every domain needs both, as nobody could get to it otherwise."""
