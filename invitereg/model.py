@@ -106,12 +106,17 @@ class Invite:
         return self.expires_at is not None and now >= self.expires_at
 
     def status(self, now: datetime) -> Status:
-        """The one status that describes it at ``now``."""
-        if self.revoked_at is not None:
+        """The one status that describes it at ``now``.
+
+        One that is revoked after it had expired stays expired: so it was over for everybody but
+        who had shown its token before (XEP-0445 §4).
+        """
+        if self.revoked_at is not None and not self.expired(self.revoked_at):
             return Status.REVOKED
         if self.used_up:
             return Status.USED
-        return Status.EXPIRED if self.expired(now) else Status.PENDING
+        over = self.revoked_at is not None or self.expired(now)
+        return Status.EXPIRED if over else Status.PENDING
 
     def uri(self, token: str) -> str:
         """The ``xmpp:`` URI that hands ``token`` to a client (XEP-0401 §3, XEP-0445 §3)."""

@@ -172,6 +172,15 @@ class StatusTests(SynchronousTestCase):
         self.assertIs(invite(uses=1).status(late), Status.USED)
         self.assertIs(invite().status(late), Status.EXPIRED)
 
+    def test_revoked_after_expiry(self) -> None:
+        """What had expired before it was revoked stays expired, or used."""
+        end = invite().expires_at
+        moment = timedelta(microseconds=1)
+        for now in (end, end + timedelta(days=9)):
+            self.assertIs(invite(revoked_at=end).status(now), Status.EXPIRED)
+            self.assertIs(invite(revoked_at=end, uses=1).status(now), Status.USED)
+            self.assertIs(invite(revoked_at=end - moment).status(now), Status.REVOKED)
+
     def test_subscribe(self) -> None:
         """Only account-and-contact invites make contacts at registration."""
         kinds = [kind for kind in Kind if invite(kind).subscribe]

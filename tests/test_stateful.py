@@ -76,19 +76,25 @@ class Entry:
     expires: object
     inviter: str | None = None
     uses: int = 0
-    revoked: bool = False
+    revoked: object = None
     registered: list = field(default_factory=list)
 
     def status(self, now):
-        if self.revoked:
+        if self.revoked and not self.expired(self.revoked):
             return Status.REVOKED
         if self.allowed is not None and self.uses >= self.allowed:
             return Status.USED
-        expired = self.expires is not None and self.expires <= now
-        return Status.EXPIRED if expired else Status.PENDING
+        return Status.EXPIRED if self.revoked or self.expired(now) else Status.PENDING
+
+    def expired(self, now):
+        return self.expires is not None and self.expires <= now
 
     def open(self, now):
-        return self.status(now) in (Status.PENDING, Status.EXPIRED)
+        return not self.revoked and self.status(now) in (Status.PENDING, Status.EXPIRED)
+
+    def revoke(self, now):
+        if self.open(now):
+            self.revoked = now
 
     def reserves(self, now):
         name = self.username if self.kind is not Kind.RESET else None
@@ -252,7 +258,7 @@ class Town(RuleBasedStateMachine):
         self.expect(
             InvalidRequest if used else None, self.issuer.revoke(DOMAIN, entry.id, OPERATOR)
         )
-        entry.revoked = entry.revoked or not used
+        entry.revoke(self.now())
 
     @precondition(lambda self: len(self.accounts) < 2)
     @rule(username=VALID)
@@ -278,7 +284,7 @@ class Town(RuleBasedStateMachine):
             for entry in self.entries:
                 of_reset = entry.kind is Kind.RESET and entry.username == name
                 if of_reset or entry.inviter == name:
-                    entry.revoked = entry.revoked or entry.open(self.now())
+                    entry.revoke(self.now())
 
     @rule(duration=st.sampled_from([1, 600, 1800, 3600, 86400]))
     def time_passes(self, duration):
@@ -335,7 +341,7 @@ class Town(RuleBasedStateMachine):
         if entry.kind is Kind.RESET:
             for other in self.entries:
                 if other.kind is Kind.RESET and other.username == name:
-                    other.revoked = other.revoked or other.open(self.now())
+                    other.revoke(self.now())
         self.accounts[name] = password
         self.history.append((name, entry.kind, entry.id, "c2s"))
         checked = outcome(self.backend.check_password(DOMAIN, name, password))

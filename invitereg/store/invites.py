@@ -34,11 +34,14 @@ UNDECIDED = exists().where(
 REVOCABLE = OPEN | (invites.c.revoked_at.is_(None) & UNDECIDED)
 """An invite that is open, or may be again."""
 
+# As `Invite.status`: what is revoked after it had expired stays expired.
+_EXPIRED_BEFORE = invites.c.expires_at <= invites.c.revoked_at
 _STATUS: dict[Status, ColumnElement[bool]] = {
     Status.PENDING: OPEN & UNEXPIRED,
-    Status.USED: invites.c.revoked_at.is_(None) & not_(_USES_LEFT),
-    Status.EXPIRED: OPEN & _EXPIRED,
-    Status.REVOKED: invites.c.revoked_at.is_not(None),
+    Status.USED: or_(invites.c.revoked_at.is_(None), _EXPIRED_BEFORE) & not_(_USES_LEFT),
+    Status.EXPIRED: or_(OPEN & _EXPIRED, _EXPIRED_BEFORE & _USES_LEFT),
+    Status.REVOKED: invites.c.revoked_at.is_not(None)
+    & or_(invites.c.expires_at.is_(None), not_(_EXPIRED_BEFORE)),
 }
 
 _state = case(*((holds, status.value) for status, holds in _STATUS.items()))
@@ -261,6 +264,9 @@ def renew(
 
 def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -> Invite:
     """Revoke an invite and free its name; one that is revoked already stays as it is.
+
+    One that has expired stays expired, and is over for those, too, who had shown its token
+    before; nobody opens it again.
 
     Raises:
         NotFound: no such invite.

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 from twisted.internet.defer import Deferred
 
@@ -16,6 +17,8 @@ from invitereg.interfaces import Findings, InviteChanges
 from invitereg.model import Kind, Status, token_digest
 from invitereg.policy.values import Tally
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase, counter
+
+TICK = timedelta(microseconds=1)
 
 
 def changes(**values) -> InviteChanges:
@@ -303,11 +306,47 @@ class InviteContract(StoreCase):
         self.assertEqual(again, revoked)
 
     async def test_revoke_expired(self):
-        """An expired invite can be revoked, and cannot come back then."""
+        """An expired invite can be revoked: it stays expired, and cannot come back then."""
         invite = await self.invite(expires_at=self.now + HOUR)
-        self.advance(HOUR)
-        revoked = await self.store.revoke_invite(DOMAIN, invite.id, self.now)
-        self.assertEqual(revoked.status(self.now), Status.REVOKED)
+        other = await self.invite(expires_at=self.now + HOUR)
+        await self.store.revoke_invite(DOMAIN, other.id, self.now + HOUR - TICK)
+        for time in (HOUR, HOUR, 1000 * WEEK):
+            self.advance(time)
+            revoked = await self.store.revoke_invite(DOMAIN, invite.id, self.now)
+            self.assertIs(revoked.status(self.now), Status.EXPIRED)
+            self.assertEqual(
+                await self._ids_by_status(),
+                {
+                    Status.PENDING: [],
+                    Status.USED: [],
+                    Status.EXPIRED: [invite.id],
+                    Status.REVOKED: [other.id],
+                },
+            )
+            counted = await self.store.count_invites(DOMAIN, self.now)
+            self.assertEqual(counted, {Status.EXPIRED: 1, Status.REVOKED: 1})
+        # A stream that has shown its token in time is stopped all the same.
+        await self.refused(self.redeem("romeo", invite), InvalidInvite)
+        endless = changes(expires_at=None)
+        await self.refused(
+            self.store.edit_invite(DOMAIN, invite.id, endless, self.now, "cli"), InvalidRequest
+        )
+
+    async def test_status_is_one(self):
+        """Whatever has become of an invite, lists find it where it says itself that it is."""
+        moments = (None, self.now, self.now + HOUR, self.now + 2 * HOUR)
+        for expires_at, revoked_at in product(moments, moments):
+            for uses in (0, 1):
+                await self.invite(expires_at=expires_at, revoked_at=revoked_at, uses=uses)
+        for _ in range(4):
+            everything = await self.store.list_invites(DOMAIN, self.now, limit=99)
+            expected = {status: [] for status in Status}
+            for invite in everything:
+                expected[invite.status(self.now)].append(invite.id)
+            self.assertEqual(await self._ids_by_status(), expected)
+            counted = {status: len(ids) for status, ids in expected.items() if ids}
+            self.assertEqual(await self.store.count_invites(DOMAIN, self.now), counted)
+            self.advance(HOUR)
 
     async def test_revoke_refused(self):
         """There is nothing to revoke about an invite that is used up or unknown."""

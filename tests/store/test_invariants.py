@@ -318,7 +318,7 @@ class Workings(RuleBasedStateMachine):
         for invite in self.ask("list_invites", DOMAIN, self.now):
             theirs = invite.kind is Kind.RESET and invite.username == username
             if theirs or invite.inviter == username:
-                assert invite.status(self.now) in (Status.REVOKED, Status.USED)
+                assert invite.revoked_at or invite.status(self.now) is Status.USED
 
     @rule(username=USERNAMES, known=st.booleans())
     def set_credentials(self, username, known):
