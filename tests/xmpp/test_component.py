@@ -143,6 +143,9 @@ class ComponentDoorTests(ComponentCase):
         self.assertEqual(self.preauth(token), "result")
         self.assertEqual(self.form(), "result")
         self.assertIn("juliet", self.answer.toXml())
+        for typed in ("juliet ", "juliet\u3000", f"juliet@{DOMAIN}"):
+            self.assertEqual(self.register(typed), "jid-malformed")
+            self.assertTrue(str(self.answer.error.text).endswith(": juliet"))
         self.assertEqual(self.register("juliet"), "result")
         self.assertEqual(self.usernames(), ["juliet"])
         self.assertEqual(self.register("nurse"), "forbidden")
