@@ -180,6 +180,8 @@ def _from_marked(error: yaml.MarkedYAMLError, text: str) -> NotYaml:
     problem = " ".join((error.problem or error.context or "unreadable").split())
     if "'\\t'" in problem:
         problem += "; indent with spaces, not with tabs"
+    elif problem.startswith("mapping values") or "cannot start any token" in problem:
+        problem += "; is it a text, which needs quotes?"
     if error.context and error.context_mark is not None and error.problem:
         problem += f" ({error.context} that begins on line {error.context_mark.line + 1})"
     if mark is not None and (quote := _quote_before(text, mark)) is not None:

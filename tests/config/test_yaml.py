@@ -92,6 +92,13 @@ class StructureTests(ConfigCase):
             (mistake,) = self.mistakes(text)
             self.assertIn(f"the quotation mark that opens on line {line} closed", mistake)
 
+    def test_quotes_needed(self) -> None:
+        """A text that YAML takes for something else is told to need quotes."""
+        for value in ("Bob: the site", "@bob", "`bob`", "50 %: off"):
+            (mistake,) = self.mistakes(f"domain: example.com\nsite_name: {value}\n")
+            self.assertTrue(mistake.startswith("2: not valid YAML at column "), mistake)
+            self.assertTrue(mistake.endswith("; is it a text, which needs quotes?"), mistake)
+
     def test_several_documents(self) -> None:
         """A second document is refused where it begins, not ignored."""
         self.assertEqual(
