@@ -76,7 +76,7 @@ def from_file(desk: Desk, file: IO[bytes], any_domain: bool, as_json: bool) -> N
 
 
 @command.command("prosody")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, readable=False))
 @domain_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @json_option

@@ -81,7 +81,7 @@ class Root(Group):
     default="config.yaml",
     show_envvar=True,
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # whoever reads it says why it cannot
     help="The configuration file.",
 )
 @click.version_option(__version__, message="invitereg %(version)s")

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+from invitereg.config.reading import why_unreadable
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.prosody.invites import Found, NotAnInvite, account_invite, contact_invite
 from invitereg.prosody.lua import NotData, read_value
@@ -42,7 +43,7 @@ def find_invites(folder: Path, domain: str, now: datetime) -> list[Found]:
         if hosts[domain].is_dir():
             stored = [*_from_files(hosts[domain]), *stored]
     except OSError as error:
-        raise InvalidRequest(f"{error.filename or folder}: {error.strerror}") from None
+        raise InvalidRequest(f"{error.filename or folder}: {why_unreadable(error)}") from None
     found: dict[bytes, Found] = {}
     for one in _understood(stored, domain, now):
         found.setdefault(one.digest, one)

@@ -4,6 +4,7 @@ import os
 import pwd
 from pathlib import Path
 
+from invitereg.config.reading import user_name, why_unreadable
 from invitereg.errors import StoreError
 
 
@@ -18,7 +19,7 @@ def make_folder(data_dir: Path) -> None:
     try:
         data_dir.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise _unusable(data_dir, str(error.strerror)) from None
+        raise _unusable(data_dir, why_unreadable(error)) from None
     check_folder(data_dir)
 
 
@@ -34,7 +35,10 @@ def check_folder(data_dir: Path) -> None:
     written = data_dir if there else data_dir.parent
     if not os.access(written, os.W_OK | os.X_OK):
         missing = not there and not written.exists()
-        raise _unusable(data_dir, f"no {written}" if missing else "Permission denied")
+        raise _unusable(
+            data_dir,
+            f"no {written}" if missing else f"Permission denied for the user {user_name()}",
+        )
 
 
 def require_owner(folder: Path) -> None:

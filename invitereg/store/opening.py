@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from twisted.logger import Logger
 
+from invitereg.config.reading import user_name
 from invitereg.errors import StoreError
 from invitereg.store import schema
 from invitereg.store.folder import make_folder, require_owner
@@ -168,7 +169,7 @@ def _make_file(path: Path) -> None:
     except FileExistsError:
         if not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(
-                f"{path} cannot be written (Permission denied): "
+                f"{path} cannot be written (Permission denied for the user {user_name()}): "
                 "give it to the user that runs invitereg"
             ) from None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from unittest import mock
 
 from click.testing import CliRunner
@@ -10,6 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from invitereg import __version__
 from invitereg.cli.root import COMMANDS, command
+from invitereg.config import loading
+from invitereg.config.reading import user_name
 from invitereg.selfsigned import write_certificate
 from invitereg.store.store import Store, read
 from tests.cli.case import CommandCase
@@ -326,6 +329,22 @@ class ErrorTests(CommandCase):
         self.config.unlink()
         self.assertMisused("invite", "list", says="INVITEREG_CONFIG=FILE")
         self.assertMisused("check", says="invitereg --config FILE")
+
+    def test_no_permission(self) -> None:
+        """What may not be read or written is told with the user who may not."""
+        denied = PermissionError(13, "Permission denied")
+        says = f"Permission denied for the user {user_name()}"
+        (self.folder / "prosody").mkdir()
+        with mock.patch("os.access", return_value=False):  # as click asks before
+            with mock.patch.object(loading, "_content", side_effect=denied):
+                self.assertMisused("invite", "list", says=f"cannot be read: {says}")
+            self.assertRefused("invite", "list", says=says)
+        with (
+            mock.patch.object(Path, "iterdir", side_effect=denied),
+            mock.patch("os.access", lambda path, *_: "prosody" not in str(path)),
+        ):
+            folder = str(self.folder / "prosody")
+            self.assertRefused("import", "prosody", folder, says=f"{folder}: {says}")
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends a command with 130 and no words."""
