@@ -157,6 +157,14 @@ def _is_preparable(character: str) -> bool:
     return True
 
 
+def is_domain(text: str, domain: str) -> bool:
+    """Return whether ``text`` is a ``domain`` that is prepared, however it is spelt."""
+    try:
+        return prepare_domain(text) == domain
+    except ValueError:
+        return False
+
+
 def in_unicode(text: str) -> str:
     """Return a text with the domains that are in it in U-labels (RFC 7622 §3.2.1)."""
     return _WITH_A_LABEL.sub(lambda found: _normal_form(found[0]), text)

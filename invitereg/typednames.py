@@ -9,7 +9,7 @@ import unicodedata
 from twisted.words.protocols.jabber.xmpp_stringprep import nodeprep
 
 from invitereg.errors import InvalidUsername
-from invitereg.preparation import is_too_long, localpart_or_none, prepare_domain
+from invitereg.preparation import is_domain, is_too_long, localpart_or_none
 
 _SCHEME = "xmpp:"  # RFC 5122
 # Spaces and separators of all kinds, control characters, and what is not even seen.
@@ -41,14 +41,7 @@ def typed_username(text: str, domain: str) -> str:
     if bare[: len(_SCHEME)].lower() == _SCHEME:
         bare = bare[len(_SCHEME) :]
     localpart, at, host = bare.rpartition("@")
-    return strip_blanks(localpart) if at and _is_domain(host, domain) else name
-
-
-def _is_domain(host: str, domain: str) -> bool:
-    try:
-        return prepare_domain(host) == domain
-    except ValueError:
-        return False
+    return strip_blanks(localpart) if at and is_domain(host, domain) else name
 
 
 def wrong_username(text: str, domain: str) -> InvalidUsername | None:

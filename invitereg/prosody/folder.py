@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from invitereg.config.reading import why_unreadable
 from invitereg.errors import InvalidRequest, NotFound
+from invitereg.preparation import is_domain
 from invitereg.prosody.invites import Found, NotAnInvite, account_invite, contact_invite
 from invitereg.prosody.lua import NotData, read_value
 
@@ -36,12 +38,13 @@ def find_invites(folder: Path, domain: str, now: datetime) -> list[Found]:
     try:
         hosts = {unquote(path.name): path for path in folder.iterdir() if path.is_dir()}
         stored = _from_database(folder / DATABASE, domain, hosts)
-        if domain not in hosts:
+        if not any(is_domain(host, domain) for host in hosts):
             there = ", ".join(sorted(set(hosts) - {"_global"}))
             hint = f"only of {there}" if there else "is it Prosody's data_path?"
             raise NotFound(f"{folder} has nothing of {domain}: {hint}")
-        if hosts[domain].is_dir():
-            stored = [*_from_files(hosts[domain]), *stored]
+        for host, path in hosts.items():
+            if is_domain(host, domain) and path.is_dir():
+                stored = [*_from_files(path), *stored]
     except OSError as error:
         raise InvalidRequest(f"{error.filename or folder}: {why_unreadable(error)}") from None
     found: dict[bytes, Found] = {}
@@ -84,14 +87,20 @@ def _from_database(path: Path, domain: str, hosts: dict[str, Path]) -> list[_Sto
         with closing(
             sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         ) as database:
-            for (host,) in database.execute(_HOSTS):
-                hosts.setdefault(str(host), path)
-            for user, key, kind, value in database.execute(_ROWS, (domain, _STORE)):
+            known = [str(host) for (host,) in database.execute(_HOSTS)]
+            hosts.update({host: path for host in known if host not in hosts})
+            own = [host for host in known if is_domain(host, domain)]
+            for user, key, kind, value in _rows(database, own):
                 where = f"{path}: user {user!r}" if user else str(path)
                 tables.setdefault(str(user or ""), {}).update(_row(where, key, kind, value))
     except sqlite3.Error as error:
         raise InvalidRequest(f"{path}: {error}") from None
     return [(user, str(path), tables[user]) for user in sorted(tables)]
+
+
+def _rows(database: sqlite3.Connection, hosts: list[str]) -> Iterator[tuple[Any, ...]]:
+    for host in hosts:
+        yield from database.execute(_ROWS, (host, _STORE))
 
 
 def _row(where: str, key: str, kind: str, value: str) -> dict[str, object]:

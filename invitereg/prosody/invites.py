@@ -20,8 +20,9 @@ from pydantic import (
 )
 
 from invitereg.errors import InvalidUsername
-from invitereg.model import Invite, Kind, prepare_domain, prepare_localpart, token_digest
+from invitereg.model import Invite, Kind, prepare_localpart, token_digest
 from invitereg.policy.authority import PROSODY
+from invitereg.preparation import is_domain
 
 _ID_LENGTH = 10
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -188,11 +189,7 @@ def _localpart(text: str) -> str:
 def _user(domain: str, jid: str) -> str | None:
     """The localpart in a JID of this domain."""
     username, at, host = jid.rpartition("@")
-    try:
-        known = prepare_domain(host) == domain
-    except ValueError:
-        known = False
-    if not known:
+    if not is_domain(host, domain):
         raise NotAnInvite(f"jid: is not at {domain}")
     return _localpart(username) if at else None
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -126,12 +127,38 @@ class MeaningTests(FolderCase):
         self.assertNotIn(first, TOKEN.lower())
 
 
+SPELLINGS = ("m\u00fcnchen.example", "xn--mnchen-3ya.example")
+
+
+class SpellingTests(FolderCase):
+    def test_files(self) -> None:
+        """A host is found by the domain's other spelling, in files and in the database."""
+        for number, host in enumerate(SPELLINGS):
+            self.host = self.folder / quote(host, safe="").replace("-", "%2d")
+            self.host.mkdir()
+            self.write({f"{TOKEN}{number}": {**ACCOUNT, "jid": host}})
+        found = self.found(SPELLINGS[0])
+        self.assertEqual([one.invite.domain for one in found], [SPELLINGS[0]] * 2)
+        for host in SPELLINGS:
+            self.assertRaises(NotFound, self.found, f"chat.{host}")
+
+
 class DatabaseTests(FolderCase):
+    host_name = "example.org"
+
+    def test_spelling(self) -> None:
+        """A host is found by the domain's other spelling."""
+        self.host_name = SPELLINGS[1]
+        stored = json.dumps({**ACCOUNT, "jid": f"romeo@{SPELLINGS[1]}", "type": "roster"})
+        self.store(("", "invite_token", TOKEN, "json", stored))
+        (found,) = self.found(SPELLINGS[0])
+        self.assertEqual(found.invite.domain, SPELLINGS[0])
+
     def store(self, *rows: tuple[str | None, str, str, str, str]) -> None:
         with closing(sqlite3.connect(self.folder / "prosody.sqlite")) as database:
             columns = "host TEXT, user TEXT, store TEXT, key TEXT, type TEXT, value TEXT"
             database.execute(f"CREATE TABLE prosody ({columns})")
-            values = [("example.org", user, store, *more) for user, store, *more in rows]
+            values = [(self.host_name, user, store, *more) for user, store, *more in rows]
             database.executemany("INSERT INTO prosody VALUES (?,?,?,?,?,?)", values)
             database.commit()
 
