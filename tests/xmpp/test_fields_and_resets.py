@@ -81,6 +81,15 @@ class FieldTests(DoorTestCase):
         )
 
 
+class FixedNameTests(DoorTestCase):
+    def test_form(self):
+        """A name that the invite fixes is filled in, in both forms; other fields are empty."""
+        self.listener.add_invite(username="juliet")
+        query = self.listener.preauthorised().ask(GET).query
+        self.assertEqual((str(query.username), str(query.password)), ("juliet", ""))
+        self.assertIn(("username", "text-single", "juliet", True), form_fields(query))
+
+
 class ResetTests(DoorTestCase):
     def setUp(self):
         super().setUp()

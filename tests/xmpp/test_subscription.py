@@ -6,6 +6,14 @@ from tests.xmpp.messages import DOMAIN
 from tests.xmpp.rostered import JULIET, NURSE, ROMEO, RosterTestCase, presence, roster_set
 
 LANGUAGE = ("http://www.w3.org/XML/1998/namespace", "lang")
+PEOPLE = (JULIET, ROMEO)
+
+
+def states(client):
+    """The states that have been pushed to a client: subscription, and ask."""
+    pushes = [one for one in client.receive() if one.name == "iq"]
+    pushed = [next(push.query.elements()) for push in pushes]
+    return [(item["subscription"], item.getAttribute("ask")) for item in pushed]
 
 
 class SubscriptionTests(RosterTestCase):
@@ -80,12 +88,36 @@ class SubscriptionTests(RosterTestCase):
         later = self.listener.logged_in("romeo")
         later.send("<presence/>")
         for request in (live, later.receive()[-1]):
-            self.assertEqual(request["id"], "i1")
-            self.assertEqual(request[LANGUAGE], "en")
+            self.assertEqual((request["id"], request[LANGUAGE]), ("i1", "en"))
+            self.assertEqual((request["from"], request["to"]), (JULIET, ROMEO))
             self.assertEqual([one.name for one in request.elements()], ["status", "x", "nick"])
             self.assertEqual(request.status[LANGUAGE], "de")
             x = next(request.elements("urn:a", "x"))
             self.assertEqual((x[("urn:b", "c")], str(x), x.y.uri), ("d", "t<", "urn:a"))
+
+    def test_asked_again(self):
+        """Who asks again with other words is one request: who logs in is asked once."""
+        juliet = self.session(JULIET)
+        for content in ("<status>Hi</status>", "<status>It is me</status>"):
+            juliet.send(presence("subscribe", ROMEO, content))
+        romeo = self.listener.logged_in("romeo")
+        romeo.send("<presence/>")
+        kinds = [one.getAttribute("type") for one in romeo.receive()]
+        self.assertEqual(kinds.count("subscribe"), 1)
+
+    def test_every_push(self):
+        """All who have the roster see each state in turn, the asking first (§3.1.2)."""
+        sessions = {jid: [self.session(f"{jid}/{end}") for end in "ab"] for jid in PEOPLE}
+        silent = self.session(f"{JULIET}/c", texts=("<presence/>",))
+        sessions[ROMEO][0].send(presence("subscribed", JULIET))
+        for client in (*sessions[JULIET], *sessions[ROMEO], silent):
+            client.receive()
+        sessions[JULIET][0].send(presence("subscribe", ROMEO))
+        expected = {JULIET: [("none", "subscribe"), ("to", None)], ROMEO: [("from", None)]}
+        for jid, clients in sessions.items():
+            for client in clients:
+                self.assertEqual(states(client), expected[jid])
+        self.assertEqual(states(silent), [])
 
     def test_request_kept(self):
         """Who is not there is asked at every login until the request is answered."""
