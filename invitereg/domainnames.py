@@ -40,7 +40,9 @@ def ascii_domain(domain: str) -> str:
     Raises:
         ValueError: it has no such form (RFC 5891 §4.2); the text says why.
     """
-    return ".".join(map(_ascii_label, idna2003.dots.split(domain)))
+    *labels, last = idna2003.dots.split(domain)
+    root = bool(labels) and not last  # a dot at the end
+    return ".".join((*map(_ascii_label, labels), "" if root else _ascii_label(last)))
 
 
 def spelled_like(domain: str, spelling: str) -> str:
@@ -85,7 +87,7 @@ def _named(char: str) -> str:
 def _ascii_label(label: str) -> str:
     """Return a label as an A-label; one of ASCII as it is, in small letters."""
     if label.isascii():
-        if len(label) > _MOST_OF_LABEL:
-            raise ValueError("Label too long")
+        if not 0 < len(label) <= _MOST_OF_LABEL:
+            raise ValueError("Label too long" if label else "Empty Label")
         return label.lower()
     return idna.alabel(idna.uts46_remap(label, std3_rules=False)).decode("ascii")

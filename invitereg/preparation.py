@@ -23,7 +23,8 @@ MAX_PASSWORD_BYTES = 1023
 
 # What nodeprep allows of ASCII: all that can be seen but "&'/:<>@ (RFC 6122 §A.5).
 _ASCII_LOCALPART = re.compile(r"[!#-%(-.0-9;=?A-~]+")
-_WITH_A_LABEL = re.compile(r"[\w.-]*xn--[\w.-]+")
+# Only from where a domain begins: from each of its characters on, a long text would take long.
+_WITH_A_LABEL = re.compile(r"(?<![\w.-])[\w.-]*xn--[\w.-]+")
 
 
 def is_too_long(text: str, most: int = MAX_LOCALPART_BYTES) -> bool:

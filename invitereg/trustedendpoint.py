@@ -6,6 +6,7 @@ looked up once more.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -22,6 +23,9 @@ from zope.interface import implementer
 from invitereg.config.clearways import host_of, is_trusted, with_host
 from invitereg.logs import escaped
 from invitereg.policy.values import Network, parse_address
+
+LOOKUP_SECONDS = 30.0
+"""How long a name is looked up: a resolver may answer late, or never."""
 
 
 class NotTrusted(ConnectError):
@@ -67,7 +71,7 @@ class TrustedNameEndpoint:
         """See IStreamClientEndpoint.
 
         Raises:
-            DNSLookupError: the name has no address.
+            DNSLookupError: the name has no address, or nobody tells it in time.
             NotTrusted: it has none that may be connected to.
         """
         return Deferred.fromCoroutine(self._connect(factory))
@@ -132,4 +136,8 @@ def _hosts(reactor: Any, name: str) -> Deferred[list[str]]:
     """Return the addresses of a name, as the system has them."""
     receiver = _Receiver()
     reactor.nameResolver.resolveHostName(receiver, name)
-    return receiver.hosts
+    return receiver.hosts.addTimeout(LOOKUP_SECONDS, reactor, partial(_unanswered, name))
+
+
+def _unanswered(name: str, _result: object, seconds: float) -> list[str]:
+    raise DNSLookupError(f"{escaped(name)} was not looked up within {seconds:.0f} seconds")

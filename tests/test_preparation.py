@@ -14,6 +14,7 @@ from invitereg import preparation
 from invitereg.errors import InvalidUsername
 from invitereg.preparation import (
     MAX_LOCALPART_BYTES,
+    in_unicode,
     prepare_domain,
     prepare_localpart,
     prepare_password,
@@ -79,6 +80,22 @@ def outcome(prepare: Prepare, text: str) -> str:
         return prepare(text)
     except REFUSALS:
         return ""
+
+
+class UnicodeTests(SynchronousTestCase):
+    def test_domains_in_texts(self) -> None:
+        """The domains in a text get their own letters, wherever they stand in it."""
+        for text, expected in (
+            ("<a to='juliet@xn--mnchen-3ya.example/x'/>", "<a to='juliet@münchen.example/x'/>"),
+            ("im.xn--mnchen-3ya.example", "im.münchen.example"),
+            ("xn--", "xn--"),
+        ):
+            self.assertEqual(in_unicode(text), expected)
+
+    def test_long(self) -> None:
+        """A text of somebody else's takes no longer than its length, as at an import."""
+        text = "a" * 2_000_000  # looked at anew from each character, this takes hours
+        self.assertEqual(in_unicode(text), text)
 
 
 class SameTests(SynchronousTestCase):

@@ -18,7 +18,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
 from invitereg.server import ServerUnreachable
-from invitereg.trustedendpoint import NotTrusted, TrustedNameEndpoint, trusted_client
+from invitereg.trustedendpoint import (
+    LOOKUP_SECONDS,
+    NotTrusted,
+    TrustedNameEndpoint,
+    trusted_client,
+)
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.upstream import ServerStream
 from invitereg.xmpp.upstreamhints import UpstreamFailure
@@ -126,6 +131,20 @@ class EndpointTests(NamesCase):
         self.failureResultOf(connecting)
         held[0].resolutionComplete()
         self.assertEqual(self.connections(), [])
+
+    def test_no_answer(self) -> None:
+        """A resolver that never answers ends the attempt, and one that is late is not heard."""
+        held: list[Any] = []
+        self.reactor.nameResolver.resolveHostName = lambda receiver, _name: held.append(
+            receiver
+        )
+        connecting = self.connect()
+        self.reactor.advance(LOOKUP_SECONDS)
+        failed = self.failureResultOf(connecting, DNSLookupError)
+        self.assertIn("prosody was not looked up within 30 seconds", str(failed.value))
+        held[0].addressResolved(IPv4Place("TCP", INSIDE, 0))
+        held[0].resolutionComplete()
+        self.assertEqual((self.connections(), self.reactor.getDelayedCalls()), ([], []))
 
     @given(st.lists(st.ip_addresses(), max_size=6), st.booleans())
     def test_any_addresses(self, addresses: list[Any], mapped: bool) -> None:

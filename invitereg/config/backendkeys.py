@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from invitereg.config.clearways import given, host_of, require_safe
+from invitereg.config.clearways import check_host, given, host_of, require_safe
 from invitereg.config.domainvalues import DomainName, HostName
 from invitereg.config.reading import why_unreadable
 from invitereg.config.section import Section
@@ -38,7 +38,9 @@ def _client_endpoint(text: str, info: ValidationInfo) -> str:
         numbers = [part.partition("=")[2] or part for part in rest.split(":")]
         if not any(number.isdecimal() and 0 < int(number) < 65536 for number in numbers[1:]):
             raise ValueError("must end with a port, such as tcp:127.0.0.1:5347")
-    if kind != "tls" and surroundings(info).serving:
+    if kind == "tls":
+        check_host(host_of(text))
+    elif surroundings(info).serving:
         from invitereg.config.endpoints import check_client_endpoint
 
         check_client_endpoint(text)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from invitereg.config.mistakes import quoted
+from invitereg.domainnames import ascii_domain
 from invitereg.policy.values import Address, Network, parse_address
 
 _COLON = re.compile(r"(?<!\\):")
@@ -41,6 +43,18 @@ def host_of(endpoint: str) -> str:
     if not parts:
         return ""
     return parts[_host_place(parts)].removeprefix("host=").replace(r"\:", ":")
+
+
+def check_host(host: str) -> None:
+    """Raise ValueError unless ``host`` is an address, or a name that can be looked up.
+
+    Of any other name no resolver says that there is none: whoever asks would wait for ever.
+    """
+    if parse_address(host) is None:
+        try:
+            ascii_domain(host)
+        except ValueError:
+            raise ValueError(f"{quoted(host)} is no name of a host") from None
 
 
 def with_host(endpoint: str, host: str) -> str:

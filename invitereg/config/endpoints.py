@@ -4,6 +4,8 @@ import re
 
 from twisted.internet.endpoints import clientFromString, serverFromString
 
+from invitereg.config.clearways import check_host, host_of
+
 EXAMPLES = (
     "tcp:5222, tcp:5222:interface=127.0.0.1, haproxy:tcp:5222 or systemd:domain=INET:index=0"
 )
@@ -39,6 +41,8 @@ def check_client_endpoint(text: str) -> None:
         raise ValueError(
             "is no Twisted client endpoint, such as tcp:127.0.0.1:15222 or unix:/run/xmpp"
         ) from None
+    if text.partition(":")[0].lower() == "tcp":
+        check_host(host_of(text))
 
 
 def fixed_endpoint(text: str) -> str | None:

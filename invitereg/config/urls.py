@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
+from invitereg.config.clearways import check_host
 from invitereg.config.mistakes import quoted
 from invitereg.domainnames import ascii_domain
 
@@ -44,6 +45,8 @@ def split_url(
     try:
         parts = urlsplit(text)
         named = bool(parts.hostname) and parts.port != 0
+        if parts.scheme in WEB and parts.hostname:
+            check_host(parts.hostname)
     except ValueError:
         raise ValueError(wrong) from None
     if parts.scheme not in schemes:

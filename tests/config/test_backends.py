@@ -113,6 +113,8 @@ class BackendTests(ConfigCase):
             ("tcp:127.0.0.1", "must end with a port, such as tcp:127.0.0.1:5347"),
             ("tcp:127.0.0.1:timeout=5", NO_ENDPOINT),
             ("tcp:127.0.0.1:5347:colour=5", NO_ENDPOINT),
+            ("tcp:prosody..lan:5347", '"prosody..lan" is no name of a host'),
+            ("tls:.lan:5347", '".lan" is no name of a host'),
         ):
             text = COMPONENT.replace("tcp:127.0.0.1:5347", where)
             self.assert_mistake(text, f"2: component.connect: {why}")

@@ -83,6 +83,8 @@ class UpstreamTests(ConfigCase):
             "{connect: here}": "is no Twisted client endpoint",
             "{connect: 'tls:127.0.0.1:5223'}": "tls: direct",
             "{connect: 'tcp:127.0.0.1:1', tls: maybe}": "tls",
+            "{connect: 'tcp:xmpp..lan:1'}": '"xmpp..lan" is no name of a host',
+            f"{{connect: 'tcp:{64 * 'x'}:1'}}": "is no name of a host",
             "{connect: 'tcp:127.0.0.1:1', proxy_protocol: v3}": "proxy_protocol",
             "{connect: 'tcp:127.0.0.1:1', ca: nowhere.pem}": "nowhere.pem",
             "{connect: 'tcp:127.0.0.1:1', ca: privkey.pem}": "no usable certificate",

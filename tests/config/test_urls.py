@@ -65,7 +65,7 @@ class UrlTests(ConfigCase):
             self.assertEqual({site.external_url, site.webchat_url, domain.web_url}, {expected})
         for key, text in WEB_KEYS.items():
             self.assertEqual(self.mistakes_with(text % "https://münchen.example/"), [], key)
-            for host in ("\u2603.example", f"{'ü' * 64}.example"):
+            for host in ("\u2603.example", f"{'ü' * 64}.example", "a..example", "x" * 64):
                 mistakes = self.mistakes_with(text % f"https://{host}/")
                 self.assertTrue(any(key in one for one in mistakes), (key, host))
 

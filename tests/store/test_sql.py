@@ -98,6 +98,7 @@ class SQLTests(DatabaseCase):
         await self.store.set_item(DOMAIN, "juliet", "a@example.org", "", (), 9)
         await self.store.get_roster(DOMAIN, "juliet")
         await self.store.roster_changes(0)
+        await self.store.has_open_reset(DOMAIN, self.now)
         await self.store.end_resets(DOMAIN, "juliet", self.now)
         await self.store.traces(DOMAIN, "juliet")
         await self.store.revoke_source(DOMAIN, "api:key", self.now)
@@ -106,7 +107,7 @@ class SQLTests(DatabaseCase):
         await self.store.purge_names(DOMAIN, self.now, 10)
         await self.store.purge_hits(DOMAIN, "registration", self.now, 10)
         self.assertTrue([step for step in steps if step.startswith("SEARCH invites")])
-        for index in ("expiry", "revocation", "used_up"):
+        for index in ("expiry", "revocation", "used_up", "open_resets"):
             used = [step for step in steps if f"INDEX invites_{index} " in step]
             self.assertEqual(len(used), 1, index)
         slow = re.compile("TEMP B-TREE|SCAN (" + "|".join(metadata.tables) + ")")
