@@ -1,6 +1,6 @@
 """Writes moments as people read them: in their language, and in a time zone that is named."""
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
 from babel import Locale
@@ -22,9 +22,16 @@ def moment_text(moment: datetime, language: str, zone: tzinfo) -> str:
 
     So it is ``6 December 2026, 13:00 CET``.
     """
-    there, locale = moment.astimezone(zone), locale_of(language)
+    there, locale = _moved(moment, zone), locale_of(language)
     day = format_date(there.date(), "long", locale=locale)
     return f"{day}, {format_time(there.time(), 'short', locale=locale)} {_zone_name(there)}"
+
+
+def _moved(moment: datetime, zone: tzinfo) -> datetime:
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:  # The last day of the year 9999 has ended there.
+        return moment.astimezone(UTC)
 
 
 def _zone_name(there: datetime) -> str:

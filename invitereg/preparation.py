@@ -23,6 +23,8 @@ MAX_PASSWORD_BYTES = 1023
 
 # What nodeprep allows of ASCII: all that can be seen but "&'/:<>@ (RFC 6122 §A.5).
 _ASCII_LOCALPART = re.compile(r"[!#-%(-.0-9;=?A-~]+")
+# What has nothing in it that no localpart has (RFC 6122 §A.5); with an @, it is one.
+_WORD = re.compile(r"[^\s\"&'/:<>@]+(@?)")
 # Only from where a domain begins: from each of its characters on, a long text would take long.
 _WITH_A_LABEL = re.compile(r"(?<![\w.-])[\w.-]*xn--[\w.-]+")
 
@@ -167,7 +169,14 @@ def is_domain(text: str, domain: str) -> bool:
 
 
 def in_unicode(text: str) -> str:
-    """Return a text with the domains that are in it in U-labels (RFC 7622 §3.2.1)."""
+    """Return a text with the domains that are in it in U-labels (RFC 7622 §3.2.1).
+
+    A localpart stays as it is, whatever it looks like: changed, it would be somebody else.
+    """
+    return _WORD.sub(lambda word: word[0] if word[1] else _unicode_domains(word[0]), text)
+
+
+def _unicode_domains(text: str) -> str:
     return _WITH_A_LABEL.sub(lambda found: _normal_form(found[0]), text)
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.address import HostnameAddress
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.interfaces import (
     IAddress,
     IHostResolution,
@@ -72,12 +73,16 @@ class TrustedNameEndpoint:
 
         Raises:
             DNSLookupError: the name has no address, or nobody tells it in time.
+            ConnectingCancelledError: it was cancelled meanwhile.
             NotTrusted: it has none that may be connected to.
         """
         return Deferred.fromCoroutine(self._connect(factory))
 
     async def _connect(self, factory: Any) -> Any:
-        hosts = await _hosts(self._reactor, self._name)
+        try:
+            hosts = await _hosts(self._reactor, self._name)
+        except CancelledError:  # so that it is known that nothing was sent
+            raise ConnectingCancelledError(HostnameAddress(self._name.encode(), 0)) from None
         if not hosts:
             raise DNSLookupError(f"no address is known for {escaped(self._name)}")
         trusted = [host for host in hosts if is_trusted(parse_address(host), self._networks)]

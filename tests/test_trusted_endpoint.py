@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
-from invitereg.server import ServerUnreachable
+from invitereg.server import PATIENCE_SECONDS, ServerUnreachable
 from invitereg.trustedendpoint import (
     LOOKUP_SECONDS,
     NotTrusted,
@@ -220,6 +220,14 @@ class UseTests(NamesCase):
             else:
                 self.reactor.advance(10)
                 self.failureResultOf(asked, ServerUnreachable)
+
+    def test_never_sent(self) -> None:
+        """What was not sent, as the name was still looked up, is known not to be done."""
+        self.reactor.nameResolver.resolveHostName = lambda _receiver, _name: None
+        access = Access(url="http://prosody:5281/api", trusted=TRUSTED)
+        asked = Ejabberd("example.com", access, self.reactor).create("juliet", "secret")
+        self.reactor.advance(PATIENCE_SECONDS)
+        self.failureResultOf(asked, ServerUnreachable)
 
     def test_name_endpoint(self) -> None:
         """Without networks, a name may lead to this machine."""

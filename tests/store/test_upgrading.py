@@ -189,6 +189,19 @@ class DomainTests(ReleaseCase):
             self.assertEqual(self.read(f"SELECT domain FROM {table}"), [(NEW,)])
         self.assertEqual(self.read("SELECT key FROM hits"), [(f"juliet@{NEW}",)])
 
+    def test_usernames(self) -> None:
+        """A contact is never somebody else afterwards, whatever the username looks like."""
+        jid = f"{OLD}@example.com"
+        self.write(
+            *self.account(OLD, "juliet"),
+            *self.account("example.com", "nurse"),
+            self.contact("example.com", "nurse", jid),
+            self.invite(OLD, "made", f"adhoc:{OLD}+x@example.com"),
+        )
+        self.assertEqual(self.read("SELECT jid FROM roster_items"), [(jid,)])
+        source = f"adhoc:{OLD}+x@example.com"
+        self.assertEqual(self.read("SELECT source FROM invites"), [(source,)])
+
     def test_lease(self) -> None:
         """A registration that was under way is settled at the domain by its name."""
         use = Use(domain=OLD, username="romeo", kind=Kind.ACCOUNT, at=THEN, door="c2s")

@@ -31,6 +31,8 @@ _TEXTS = (
     *(("roster_changes", "jid"), ("leases", "redemption")),
 )
 _DOMAIN = re.compile(r"[\w.-]+")
+# What has nothing in it that no localpart has; with an @, it is one, and stays as it is.
+_WORD = re.compile(r"[^\s\"&'/:<>@]+(@?)")
 _WEIGHTS = {"deleted": 1, "reserved": 2, "leased": 3, "account": 3}
 _MOST_NAMED = 10
 
@@ -145,4 +147,9 @@ def _rename_within(column: Any, renamed: Mapping[str, str]) -> None:
 
 
 def _respelled(text: str, renamed: Mapping[str, str]) -> str:
-    return _DOMAIN.sub(lambda found: renamed.get(found[0], found[0]), text)
+    def respelled(word: re.Match[str]) -> str:
+        if word[1]:
+            return word[0]
+        return _DOMAIN.sub(lambda found: renamed.get(found[0], found[0]), word[0])
+
+    return _WORD.sub(respelled, text)
