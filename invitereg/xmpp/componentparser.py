@@ -33,7 +33,10 @@ class SkippingElementStream(ElementStream):
         self._skips = False
 
     def _onStartElement(self, name: str, attrs: dict[str, str]) -> None:
-        if self._depth == _STANZA:
+        if self._depth < _STANZA:
+            # Nobody asks for it, and Twisted raises an error where it is no JID.
+            attrs.pop("from", None)
+        elif self._depth == _STANZA:
             self._left = MAX_EXPECTED_ELEMENTS if self.is_expected(attrs) else MAX_ELEMENTS
         self._left -= self._depth >= _STANZA
         if not self._skips and (self._left < 0 or self._depth > MAX_DEPTH):

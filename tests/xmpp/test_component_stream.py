@@ -139,6 +139,15 @@ class ComponentStreamTests(ComponentStreamCase):
         self.reactor.advance(1.0)
         self.assertEqual(len(self.reactor.tcpClients), attempts + 2)
 
+    def test_odd_header(self):
+        """A server that names itself by what is no JID may go on, without a traceback."""
+        for name in ("", "@", "a_b.example", "e\x85", "a" * 2000):
+            header = OPENED.decode().replace(JID, name).encode()
+            self.connect(header, b"<handshake/>")
+            self.assertTrue(self.line.ready, name)
+            self.lose()
+            self.reactor.advance(LONGEST_PAUSE)
+
     def test_silent_server(self):
         """A port on which nobody speaks is left, and told."""
         self.connect()
