@@ -225,11 +225,11 @@ class ClientStream(XmlStream):
             return
         self._domain, self._spelling = domain, root["to"]
         self._deadlines.cancel("header")
-        self._answer_header()
+        with on_behalf_of(self.factory.client(self.address)):
+            self._answer_header()
 
     def _answer_header(self) -> None:
-        with on_behalf_of(self.factory.client(self.address)):
-            self.hold(Deferred.fromCoroutine(self.factory.greet(self)))
+        self.hold(Deferred.fromCoroutine(self.factory.greet(self)))
 
     def sendHeader(self) -> None:
         """Open our direction of the stream (RFC 6120 §4.7)."""

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from unittest import mock
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import fail, succeed
 
 from invitereg.errors import Unavailable
+from invitereg.jobs import current_client
 from invitereg.model import Kind
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.door import DoorTestCase, Listener
@@ -138,3 +139,23 @@ class ClosedGatewayTests(DoorTestCase):
             self.assertEqual(found - {(NS_SASL, "mechanisms")}, expected)
             if expected is TOKENS:
                 listener.add_reset()
+
+    def test_whose_work(self):
+        """The look into the store counts as the work of who opens the stream, at each door."""
+        clients = []
+
+        def note(_domain, _now):
+            clients.append(current_client())
+            return succeed(False)
+
+        for kind in (Listener, GatewayListener):
+            listener = kind(policy={"allow_registration": False})
+            client = listener.connect(address="192.0.2.1")
+            with mock.patch.object(listener.store, "has_open_reset", note):
+                client.send(header())
+                if kind is GatewayListener:
+                    listener.behind.start()
+                    listener.check()
+                    listener.accept().say(SERVER_HEADER, FEATURES)
+        networks = [[share.network for share in one.shares] for one in clients]
+        self.assertEqual(networks, [["192.0.2.1/32"]] * 2)
