@@ -52,7 +52,7 @@ test-servers: $(VENV)/.work build/nbxmpp
 	@INVITEREG_REQUIRE_PEERS=1 INVITEREG_SERVERS="$(SERVERS)" \
 		$(BIN)/python -m pytest tests/peers/matrix $(ARGS)
 
-test-suites: $(VENV)/.work
+test-suites: $(VENV)/.work build/nbxmpp
 	@$(PIP) install $(EDITABLE) '.[suites]'
 	@tests/suites/install build/suites
 	@$(BIN)/python -m pytest tests/suites/suite_*.py $(ARGS)

@@ -147,7 +147,7 @@ def fetched(*parts: str) -> Path:
     return path
 
 
-def debian_module(name: str) -> None:
-    """Skip the test where Debian's Python has no such module."""
+def debian_module(name: str, package: str) -> None:
+    """Skip the test where Debian's Python has no such module, which ``package`` has."""
     if subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True).returncode:
-        raise SkipTest(f"{name} is not installed: apt-get install python3-{name}")
+        raise SkipTest(f"{name} is not installed: apt-get install {package}")

@@ -10,8 +10,6 @@ from typing import Any
 from gi.repository import GLib
 from nbxmpp.client import Client
 from nbxmpp.const import ConnectionProtocol, ConnectionType, Mode
-from nbxmpp.protocol import Iq
-from nbxmpp.simplexml import Node
 
 DOMAIN = "localhost"
 SECONDS = 30
@@ -57,14 +55,13 @@ class Newcomer:
             sys.exit(f"the connection ended: {client.get_error()}")
 
     def _preauthorise(self, client: Any, _signal: str) -> None:
-        iq = Iq("set", to=DOMAIN)
-        iq.addChild(node=Node("urn:xmpp:pars:0 preauth", attrs={"token": self._token}))
-        client.SendAndCallForResponse(iq, self._ask_form)
+        register = client.get_module("Register")
+        register.send_preauth(self._token, callback=self._ask_form)
 
-    def _ask_form(self, client: Any, answer: Iq) -> None:
-        if answer.isError():
-            sys.exit(f"the token was refused: {answer.getError()}")
-        client.get_module("Register").request_register_form(callback=self._fill_in)
+    def _ask_form(self, task: Any) -> None:
+        task.finish()  # raises what was refused
+        register = self._client.get_module("Register")
+        register.request_register_form(callback=self._fill_in)
 
     def _fill_in(self, task: Any) -> None:
         form = task.finish().form
@@ -75,7 +72,7 @@ class Newcomer:
         register.submit_register_form(form, callback=self._log_in)
 
     def _log_in(self, task: Any) -> None:
-        task.finish()  # raises what was refused
+        task.finish()
         registered, self._client = self._client, None
         registered.disconnect()
         self._connect(Mode.CLIENT, self._ask_roster)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pexpect
 
-from tests.service.running import SECONDS
+from tests.service.running import ROOT, SECONDS
 from tests.suites.demo import DOMAIN, PYTHON, SuiteCase, debian_module, fetched, program, run
 
 HERE = Path(__file__).parent
@@ -22,8 +22,11 @@ class ClientTests(SuiteCase):
         token = self.demo.token("--contact", "--inviter", "gajim-friend")
         login = (token, "gajim", secrets.token_hex(12))
         script = str(HERE / "nbxmpp_client.py")
-        debian_module("nbxmpp")
-        said = run([PYTHON, script, str(self.demo.port), *login])
+        debian_module("gi", "python3-gi gir1.2-soup-3.0 glib-networking")
+        said = run(
+            [PYTHON, script, str(self.demo.port), *login],
+            PYTHONPATH=str(ROOT / "build/nbxmpp"),
+        )
         self.assertEqual(said, f"gajim-friend@{DOMAIN} both\n")
 
     def test_xmpp_js(self) -> None:
