@@ -200,6 +200,8 @@ def _source(domain: str, jid: str | None) -> tuple[str, str | None]:
         return PROSODY, None
     bare = jid.partition("/")[0]
     try:
-        return f"adhoc:{bare}", _user(domain, bare)
+        user = _user(domain, bare)
     except NotAnInvite:
         return f"adhoc:{bare}", None
+    # As we spell it: by that, what somebody has made is revoked together.
+    return f"adhoc:{user}@{domain}", user

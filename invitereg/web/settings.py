@@ -14,6 +14,7 @@ from invitereg.config.webkeys import (
     Texts,
     WebKeys,
 )
+from invitereg.domainnames import ascii_domain
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,6 +78,14 @@ class SiteSettings:
     def hostname(self) -> str:
         """The same without a port, as a certificate names it."""
         return urlsplit(self.external_url).hostname or ""
+
+    @cached_property
+    def own_host(self) -> str:
+        """What a browser's Host header is for the XMPP domain itself: in A-labels."""
+        try:
+            return ascii_domain(self.domain)
+        except ValueError:  # as for a label of more than 63 characters
+            return self.domain
 
     @cached_property
     def prefix(self) -> tuple[bytes, ...]:

@@ -84,8 +84,9 @@ class WebDoor:
         host = header(request, "host").lower()
         path = tuple(request.postpath or ())
         fitting = [site for site in self.sites.values() if site.host == host]
-        if not fitting and (own := self.sites.get(host.partition(":")[0])):
-            fitting = [own]  # links to Prosody's own pages are to the domain itself
+        if not fitting:  # links to Prosody's own pages are to the domain itself
+            own = host.partition(":")[0]
+            fitting = [site for site in self.sites.values() if site.own_host == own]
         within = [site for site in fitting if path[: len(site.prefix)] == site.prefix]
         # A proxy may have removed the prefix.
         return max(within or fitting[:1], key=lambda site: len(site.prefix), default=None)

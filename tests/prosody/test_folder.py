@@ -106,6 +106,7 @@ class MeaningTests(FolderCase):
         """Who made it is its inviter, if it was one of the domain's users."""
         for source, expected in (
             ("admin@example.com/x", ("adhoc:admin@example.com", "admin")),
+            ("Admin@EXAMPLE.com./x", ("adhoc:admin@example.com", "admin")),
             ("admin@example.net/x", ("adhoc:admin@example.net", None)),
             ("api/token/abc", ("prosody", None)),
         ):

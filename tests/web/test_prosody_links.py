@@ -88,3 +88,11 @@ class SeveralTests(WebCase):
         ):
             self.assertEqual(await self.at(host), f"{url}invite/{TOKEN}")
         self.assertIsNone(await self.at("example.net"))
+
+    async def test_international(self) -> None:
+        """A domain with its own letters is asked for as browsers do, in A-labels."""
+        name, url = "m\u00fcnchen.example", f"{EXTERNAL}m/"
+        self.domains[name] = Domain(name=name)
+        self.sites[name] = SiteSettings(domain=name, external_url=url)
+        for host in ("xn--mnchen-3ya.example", "XN--MNCHEN-3YA.example:5281"):
+            self.assertEqual(await self.at(host), f"{url}invite/{TOKEN}")
