@@ -8,6 +8,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import Engine, event
 
 from invitereg.errors import StoreError
 from invitereg.model import Kind, Use
@@ -247,6 +248,32 @@ class DomainTests(ReleaseCase):
         self.assertEqual(
             self.read("SELECT domain, state FROM names WHERE domain <> '{new}'"), []
         )
+
+    def test_three_spellings(self) -> None:
+        """Of one contact in several spellings the item with more stays, whichever it was."""
+        one, other = "xn--mnchen-3ya", "m\u00fcnchen"
+        both, none = self.contact, lambda *who: self.contact(*who).replace("'both'", "'none'")
+        self.write(
+            *self.account(OLD, "juliet"),
+            none(OLD, "juliet", f"a@{other}.{other}"),
+            none(OLD, "juliet", f"a@{one}.{other}"),
+            both(OLD, "juliet", f"a@{other}.{one}"),
+            none(OLD, "juliet", f"a@{one}.{one}"),
+        )
+        found = self.read("SELECT jid, subscription FROM roster_items")
+        self.assertEqual(found, [(f"a@{other}.{other}", "both")])
+
+    def test_many(self) -> None:
+        """A big database is not asked about each contact: that takes minutes."""
+        contacts = (self.contact(OLD, "juliet", f"c{number}@{OLD}") for number in range(500))
+        self.write(*self.account(OLD, "juliet"), *contacts)
+        statements: list[str] = []
+        event.listen(
+            Engine, "before_cursor_execute", note := lambda *a: statements.append(a[2])
+        )
+        self.addCleanup(event.remove, Engine, "before_cursor_execute", note)
+        self.assertEqual(len(self.read("SELECT * FROM roster_items")), 500)
+        self.assertLess(len(statements), 300)
 
     def test_one_name_of_two(self) -> None:
         """Two accounts with one name stay two: the upgrade is refused, and changes nothing."""
