@@ -143,7 +143,8 @@ class RegistrationRequest:
     ) -> "RegistrationRequest":
         """Read a submitted query; a field in a data form counts more than a legacy one.
 
-        Other forms than of ``form_types`` say nothing (XEP-0068).
+        Other forms than of ``form_types`` say nothing (XEP-0068), nor does one that was
+        cancelled (XEP-0004 §3.2).
         """
         legacy = [
             (child.name, str(child)) for child in query.elements() if child.uri == NS_REGISTER
@@ -151,7 +152,8 @@ class RegistrationRequest:
         values, doubled = _filled_in(legacy)
         for form in query.elements(NS_X_DATA, "x"):
             submitted, twice = _filled_in(_form_values(form))
-            if submitted.pop("FORM_TYPE", NS_REGISTER) in form_types:
+            is_ours = submitted.pop("FORM_TYPE", NS_REGISTER) in form_types
+            if is_ours and form.getAttribute("type") != "cancel":
                 values.update(submitted)
                 doubled = doubled or twice
         remove = any(True for _ in query.elements(NS_REGISTER, "remove"))

@@ -40,6 +40,17 @@ class PasswordFormTests(DoorTestCase):
         self.assertResult(self.client.ask(change(old_password=NEW, password=f"{NEW}r")))
         self.assertTrue(self.fits(f"{NEW}r"))
 
+    def test_cancelled(self):
+        """A form that was cancelled changes nothing, whatever is in it (XEP-0004 §3.2)."""
+        cancelled = change().replace("type='submit'", "type='cancel'")
+        self.assertError(self.client.ask(cancelled), "modify", "bad-request")
+        self.assertTrue(self.fits(PASSWORD))
+        self.listener.add_invite()
+        cancelled = form_registration(username="nurse").replace("='submit'", "='cancel'")
+        reply = self.listener.preauthorised().ask(cancelled)
+        self.assertError(reply, "modify", "not-acceptable")
+        self.assertIsNone(self.listener.account("nurse"))
+
     def test_wrong_old_password(self):
         """Who says a wrong old password is refused; nothing changes, or is repeated."""
         for old in ("another password", "\ue000", PASSWORD.upper()):
