@@ -13,6 +13,8 @@ from invitereg.preparation import prepare_domain
 from invitereg.xmpp.tokens import WholeTokens, end_of_token
 from invitereg.xmpp.toplevel import MAX_TOKEN
 
+MOST_HEADERS = 4
+"""How many headers of one direction are looked at: a stream has two, and a stranger many."""
 _HEADER = re.compile(rb"<(?:[^\s:/<>!?]+:)?stream\s")
 _TAG = re.compile(rb"<[^\s/!?>]")
 _ATTRIBUTE = re.compile(rb"""(\s)([^\s='"<>]+)(\s*=\s*)('[^']*'|"[^"]*")""")
@@ -22,7 +24,7 @@ class HeaderSpelling:
     """Writes a domain as it is to be spelt into the stream headers of one direction.
 
     That ends with the first tag after the login: it is the last header, or there is none
-    (SASL2). It also ends with what no header can be.
+    (SASL2). It also ends with what no header can be, and after `MOST_HEADERS`.
 
     Attributes:
         active: whether it has something to do, still.
@@ -33,6 +35,7 @@ class HeaderSpelling:
         self._attribute = attribute.encode()
         self._name = name
         self._tokens = WholeTokens()
+        self._headers_left = MOST_HEADERS
         self._logged_in = False
 
     @property
@@ -63,13 +66,21 @@ class HeaderSpelling:
             self._name = None
         if not _HEADER.match(token):
             return token
-        return _ATTRIBUTE.sub(lambda found: self._attribute_as(found, name), token)
+        self._headers_left -= 1
+        if not self._headers_left:
+            self._name = None
+        # The first only: nothing well-formed has it twice, and a stranger may.
+        for found in _ATTRIBUTE.finditer(token):
+            if found[2] == self._attribute:
+                start, end = found.span(4)
+                spelt = _spelt(token[start:end], name)
+                return token[:start] + spelt + token[end:]
+        return token
 
-    def _attribute_as(self, found: re.Match[bytes], name: str) -> bytes:
-        space, attribute, equals, value = found.groups()
-        if attribute != self._attribute or not _is_domain(value[1:-1], name):
-            return found.group()
-        return space + attribute + equals + quoteattr(name).encode()
+
+def _spelt(value: bytes, name: str) -> bytes:
+    """Return the value of an attribute, in its quotes, as ``name`` if it means that."""
+    return quoteattr(name).encode() if _is_domain(value[1:-1], name) else value
 
 
 def _is_domain(value: bytes, name: str) -> bool:

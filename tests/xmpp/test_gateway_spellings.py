@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.policy.values import Domain, Policy
+from invitereg.preparation import prepare_domain
+from invitereg.xmpp import headerspelling
 from invitereg.xmpp.behind import Behind
-from invitereg.xmpp.headerspelling import HeaderSpelling
+from invitereg.xmpp.headerspelling import MOST_HEADERS, HeaderSpelling
 from invitereg.xmpp.toplevel import MAX_TOKEN
 from invitereg.xmpp.upstreamkeys import Upstream
 from tests.xmpp.door import DoorTestCase
@@ -134,3 +136,20 @@ class RespellTests(SynchronousTestCase):
         passed = b"".join(spelling.respell(b"<a " + b"x" * 1000) for _ in range(100))
         self.assertGreater(len(passed), MAX_TOKEN)
         self.assertFalse(spelling.active and spelling.respell(b"<b") == b"")
+
+    def test_many_headers(self) -> None:
+        """Who sends one header after the other has few of them read, and all passed on."""
+        read: list[str] = []
+
+        def prepare(text: str) -> str:
+            read.append(text)
+            return prepare_domain(text)
+
+        self.patch(headerspelling, "prepare_domain", prepare)
+        spelling = HeaderSpelling("to", UNICODE)
+        others = [f" to='{n}.{ASCII}'" for n in range(500)]
+        many = "".join(f"<stream:stream{one}>" for one in others)
+        sent = f"<stream:stream{''.join(others)}>{many}".encode()
+        self.assertEqual(spelling.respell(sent), sent)
+        self.assertFalse(spelling.active)
+        self.assertLessEqual(len(read), 2 * MOST_HEADERS)
