@@ -168,8 +168,7 @@ def _checked(document: Document, around: Surroundings) -> _Checked | None:
         around = replace(around, domains=names, home=names)
     complain_of_doubles(document, [domain.path for domain in named], around.serving)
     file = _judged(document, File, document.value, around)
-    if file is not None:
-        around = replace(around, secures=file.c2s.listens or bool(file.web.listen_tls))
+    around = replace(around, secures=_ends_tls(file, document.value))
     shared = within(key_tree(DomainKeys), document.value)
     domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
     complain_of_disagreement(document, named, file, domains)
@@ -178,6 +177,21 @@ def _checked(document: Document, around: Surroundings) -> _Checked | None:
     known = {name: keys for name, keys in domains.items() if keys is not None}
     hosts = {domain.name: domain.host for domain in named}
     return file, known, hosts, tuple(idle_keys(document, named, file, known, around.folder))
+
+
+def _ends_tls(file: File | None, value: Mapping[str, object]) -> bool:
+    """Whether the service ends TLS anywhere, so that a certificate must be there.
+
+    Where ``file`` has mistakes, it is what ``value`` has, as far as that can be read.
+    """
+    if file is not None:
+        return file.c2s.listens or bool(file.web.listen_tls)
+    written = (("c2s", "listen"), ("c2s", "listen_tls"), ("web", "listen_tls"))
+    sections = [(value.get(section), key) for section, key in written]
+    # Without the section, ports open by default.
+    return "c2s" not in value or any(
+        isinstance(section, Mapping) and section.get(key) for section, key in sections
+    )
 
 
 def _domain_keys(

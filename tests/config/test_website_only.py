@@ -73,6 +73,24 @@ class WebsiteOnlyTests(ConfigCase):
         [mistake] = self.mistakes_with(NOWHERE + secured + EJABBERD)
         self.assertIn("privkey.pem", mistake)
 
+    def test_no_certificate_beside_mistakes(self) -> None:
+        """Who mistypes another key is not told of a certificate that nobody needs."""
+        (self.folder / "privkey.pem").unlink()
+        broken = SITE.replace("https:", "http:")
+        for keys in (
+            NOWHERE + SITE + EJABBERD + "sitename: Example\n",
+            NOWHERE + broken + EJABBERD,
+            NOWHERE + "web: nothing\n" + EJABBERD,
+            NOWHERE + SITE + "accounts: {backend: xmmp}\n",
+            "c2s: {listen: [], listen_tsl: []}\n" + SITE + EJABBERD,
+            "c2s: nowhere\n" + SITE + EJABBERD,
+        ):
+            mistakes = self.mistakes_with(keys)
+            self.assertTrue(mistakes)
+            self.assertNotIn("privkey.pem", " ".join(mistakes))
+        for keys in ("sitename: Example\n", "c2s: {listen: ['tpc:5222']}\n"):
+            self.assertIn("privkey.pem", " ".join(self.mistakes_with(keys)))
+
     @given(st.booleans(), st.booleans(), st.booleans(), st.booleans())
     def test_who_opens_invitations(
         self, listens: bool, upstream: bool, site: bool, remote: bool
