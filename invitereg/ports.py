@@ -4,6 +4,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterable
+from socket import IPPORT_RESERVED
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -26,6 +27,10 @@ PAUSE_SECONDS = 0.1
 """How long a port rests that has found no descriptor for what has come."""
 YIELDING_SHARE = 0.75
 """Of all open files; past it, ports that yield to others take no connections."""
+_RESERVED = (
+    f"ports below {IPPORT_RESERVED} are root's: let systemd hold it (docs/operations.md, "
+    '"Low ports"), or another program pass its connections on'
+)
 
 
 class StartFailure(SystemExit, Exception):
@@ -175,6 +180,10 @@ def _queue_many(port: Any) -> Any:
 def _reason(failure: Failure) -> object:
     reason: object = failure.value
     if isinstance(reason, CannotListenError):
+        # Of a UNIX socket, the port is its path.
+        reserved = isinstance(reason.port, int) and reason.port < IPPORT_RESERVED
+        if reserved and isinstance(reason.socketError, PermissionError):
+            return f"{reason.socketError}: {_RESERVED}"
         return reason.socketError
     if isinstance(reason, LookupError):
         return "systemd has handed over no such socket (see systemd.socket(5))"

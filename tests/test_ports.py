@@ -1,5 +1,6 @@
 """Ports of a process that has few descriptors left; these and the network are real."""
 
+import errno
 import os
 import resource
 from contextlib import ExitStack
@@ -8,13 +9,20 @@ from typing import Any
 from twisted.internet import reactor, tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from invitereg.ports import KEPT_DESCRIPTORS, PAUSE_SECONDS, Ports, next_descriptor
+from invitereg.ports import (
+    KEPT_DESCRIPTORS,
+    PAUSE_SECONDS,
+    Ports,
+    StartFailure,
+    next_descriptor,
+)
 
 SPARE = 300
 
@@ -52,6 +60,27 @@ class Client(Protocol):
         if not self.told.called:
             self.told.callback(False)
         self.lost.callback(None)
+
+
+class Forbidden(Clocked):
+    """A network in which nobody but root may open a port."""
+
+    @staticmethod
+    def listenTCP(port: int, *_rest: object, **_more: object) -> Any:
+        error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise CannotListenError(None, port, error)
+
+
+class RefusedTests(SynchronousTestCase):
+    def test_reserved_port(self) -> None:
+        """Who has no right to a low port is told who may open it, and with others nothing."""
+        for port, is_reserved in ((443, True), (1023, True), (1024, False)):
+            ports = Ports(Forbidden())
+            with self.assertRaises(StartFailure) as refused:
+                ports.listen([(f"tcp:{port}", Factory())])
+            text = str(refused.exception)
+            self.assertIn(f"cannot listen on tcp:{port}: [Errno 13] Permission denied", text)
+            self.assertEqual("let systemd hold it (docs/operations.md" in text, is_reserved)
 
 
 class DescriptorTests(TestCase):
