@@ -41,6 +41,7 @@ class KindTests(LandingCase):
             "one person: you",
             f'href="xmpp:example.com?register;preauth={token}"',
             f"/invite/{token}/register",
+            "You only choose a name and a password.",
         ):
             self.assertIn(text, page)
         self.assertNotIn("From", page)
@@ -50,6 +51,8 @@ class KindTests(LandingCase):
         page, token = await self.landing(username="juliet")
         self.assertIn("juliet@example.com", page)
         self.assertIn(f"xmpp:juliet@example.com?register;preauth={token}", page)
+        self.assertIn("You only choose a password.", page)
+        self.assertNotIn("name and a password", page)
 
     async def test_contact(self) -> None:
         """Who gets an account and a contact reads who that will be."""
