@@ -27,7 +27,7 @@ class LogGuardTests(SynchronousTestCase):
     def lines(self):
         return self.written.getvalue().splitlines()
 
-    def fail(self, log, message="oops"):
+    def log_failure(self, log, message="oops"):
         try:
             raise ValueError(message)
         except ValueError:
@@ -47,14 +47,14 @@ class LogGuardTests(SynchronousTestCase):
         """An error that strangers can bring about fills no log, and others are told still."""
         for log in (self.ours, self.framework):
             for number in range(1000):
-                self.fail(log, f"another text {number}")
+                self.log_failure(log, f"another text {number}")
         self.assertEqual(self.tracebacks(), 2 * ERRORS_PER_PLACE)
         self.fail_elsewhere(self.ours, 1)
         self.assertEqual(self.tracebacks(), 2 * ERRORS_PER_PLACE + 1)
         self.guard.sum_up()
         left_out = f"{1000 - ERRORS_PER_PLACE} more lines of invitereg.x left out"
         self.assertIn(left_out, self.written.getvalue())
-        self.fail(self.ours)
+        self.log_failure(self.ours)
         self.assertEqual(self.tracebacks(), 2 * ERRORS_PER_PLACE + 2)
 
     def test_many_places(self):
@@ -93,7 +93,7 @@ class LogGuardTests(SynchronousTestCase):
         self.publisher.addObserver(later.append)
         self.guard.end()
         for _ in range(1000):
-            self.fail(self.ours)
+            self.log_failure(self.ours)
         self.assertEqual((self.tracebacks(), len(later)), (1000, 1000))
 
     @given(st.text(), st.text())
@@ -101,7 +101,7 @@ class LogGuardTests(SynchronousTestCase):
         """No text in a line, and no error's, begins a line or commands a terminal."""
         before = len(self.written.getvalue())
         self.ours.info("it says {text}", text=text)
-        self.fail(self.framework, message)
+        self.log_failure(self.framework, message)
         self.guard.sum_up()
         written = self.written.getvalue()[before:]
         for line in written.split("\n"):

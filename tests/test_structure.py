@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "invitereg"
 PLUGINS = ROOT / "twisted" / "plugins"
 MAX_LINES = 320
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # From the ground up; a unit (a module or folder of the package) imports lower layers and, where
 # `APART` does not forbid it, its neighbours, but never in a circle. What is not there yet is
@@ -199,3 +200,19 @@ class PackagingTests(SynchronousTestCase):
             for path in MODULES
         }
         self.assertEqual({name: n for name, n in sizes.items() if n > MAX_LINES}, {})
+
+
+class TestCaseTests(SynchronousTestCase):
+    """A test that cannot fail is found nowhere else."""
+
+    HOOKS = ("setUp", "setUpClass", "tearDown", "tearDownClass", "run", "runTest", "id")
+
+    def test_nothing_hidden(self) -> None:
+        """No test case has a method of its own where assertions look for theirs."""
+        theirs = {name for name in dir(SynchronousTestCase) if not name.startswith("_")}
+        for path in (ROOT / "tests").rglob("*.py"):
+            for cls in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(cls, ast.ClassDef) and cls.bases:
+                    own = {part.name for part in cls.body if isinstance(part, FUNCTIONS)}
+                    hidden = own & theirs - set(self.HOOKS)
+                    self.assertEqual(hidden, set(), f"{path.name}: {cls.name}")

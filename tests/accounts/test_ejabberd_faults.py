@@ -112,7 +112,7 @@ class FaultCase(TestCase):
             reactor.callLater(0.01, turned.callback, None)
             await turned
 
-    def fail(self, which: str, how: bytes | str) -> None:  # type: ignore[override]
+    def answer_with(self, which: str, how: bytes | str) -> None:
         self.api.answer = lambda command: how if command == which else well(command)
 
     async def fault_of(self, work: Deferred[Any]) -> type[ServerFault]:
@@ -144,24 +144,24 @@ class OutcomeTests(FaultCase):
     async def test_cut(self) -> None:
         """A line that is cut after a change was asked for leaves it unknown."""
         for command, work in CHANGES:
-            self.fail(command, CUT)
+            self.answer_with(command, CUT)
             self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, command)
             self.assertEqual(self.api.commands.count(command), 1, "it was asked twice")
 
     async def test_question_cut(self) -> None:
         """A line that is cut while something is asked changes nothing; it is asked again."""
         for command, work in QUESTIONS:
-            self.fail(command, CUT)
+            self.answer_with(command, CUT)
             self.assertIs(await self.fault_of(work(self.server)), ServerUnreachable, command)
 
     async def test_page_of_a_proxy(self) -> None:
         """Of what answers 200 in the server's place nobody knows what it has done."""
         for page in ("<html>We are back soon</html>", ""):
             for command, work in CHANGES:
-                self.fail(command, response(page))
+                self.answer_with(command, response(page))
                 self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, command)
             for command, work in QUESTIONS:
-                self.fail(command, response(page))
+                self.answer_with(command, response(page))
                 fault = await self.fault_of(work(self.server))
                 self.assertIs(fault, ServerUnreachable, command)
         self.assertIn("answered 200 with no JSON", self.said)
@@ -170,9 +170,9 @@ class OutcomeTests(FaultCase):
         """What cannot be understood says nothing about a change, and nothing about a name."""
         for nonsense in ("[1", "<html>", "", "nine", "7", "true", '{"status": "x"}'):
             for command, work in CHANGES[:2]:
-                self.fail(command, response(nonsense, 502))
+                self.answer_with(command, response(nonsense, 502))
                 self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, nonsense)
-            self.fail("check_account", response(nonsense))
+            self.answer_with("check_account", response(nonsense))
             fault = await self.fault_of(self.server.exists("juliet"))
             self.assertIs(fault, ServerUnreachable, nonsense)
 
@@ -188,7 +188,7 @@ class OutcomeTests(FaultCase):
         for status, hint in hints.items():
             for command, work in (*CHANGES, *QUESTIONS):
                 for body in (page, ""):
-                    self.fail(command, response(body, status))
+                    self.answer_with(command, response(body, status))
                     await self.fault_of(work(self.server))
                     self.assertIn(hint.format(command), self.said)
                     self.assertNotIn("<html>", self.said)
@@ -196,7 +196,7 @@ class OutcomeTests(FaultCase):
 
     async def test_no_http(self) -> None:
         """A server that speaks something else is not taken for one that has done nothing."""
-        self.fail("register", b"SSH-2.0-OpenSSH\r\n" + b"x" * 99999)
+        self.answer_with("register", b"SSH-2.0-OpenSSH\r\n" + b"x" * 99999)
         fault = await self.fault_of(self.server.create("juliet", "correct horse"))
         self.assertIs(fault, OutcomeUnknown)
 
@@ -205,7 +205,7 @@ class OutcomeTests(FaultCase):
         for question, how in ((True, ServerUnreachable), (False, OutcomeUnknown)):
             for command, work in QUESTIONS if question else CHANGES:
                 if command == which:
-                    self.fail(command, answer)
+                    self.answer_with(command, answer)
                     self.api.commands.clear()
                     self.assertIs(await self.fault_of(work(self.server)), how, command)
                     self.assertIn(said, self.said)
@@ -259,7 +259,7 @@ class OutcomeTests(FaultCase):
     async def test_long_errors(self) -> None:
         """Of what an error says, only the beginning is looked at."""
         for body in ('"' + "x " * 30_000 + '"', '{"message": ' + "[" * 99 + "]" * 99 + "}"):
-            self.fail("register", response(body, 500))
+            self.answer_with("register", response(body, 500))
             await self.fault_of(self.server.create("juliet", "correct horse"))
             self.assertLess(len(self.said), 400)
 
@@ -292,11 +292,11 @@ class OutcomeTests(FaultCase):
         self.patch(self.server, "reactor", _Hasty(reactor))
         for half in (HANG, response("0", length=9)):
             for command, work in CHANGES:
-                self.fail(command, half)
+                self.answer_with(command, half)
                 self.assertIs(await self.fault_of(work(self.server)), OutcomeUnknown, command)
                 self.assertIn("in time", self.said)
             for command, work in QUESTIONS:
-                self.fail(command, half)
+                self.answer_with(command, half)
                 fault = await self.fault_of(work(self.server))
                 self.assertIs(fault, ServerUnreachable, command)
                 self.assertIn("in time", self.said)
@@ -332,7 +332,7 @@ class PatienceTests(FaultCase):
 
 class JudgementTests(FaultCase):
     async def answered(self, body: str, status: int) -> type[ServerFault]:
-        self.fail("register", response(body, status))
+        self.answer_with("register", response(body, status))
         return await self.fault_of(self.server.create("juliet", "correct horse"))
 
     async def test_register(self) -> None:

@@ -66,7 +66,7 @@ class APITests(PasswordCase):
         """The API's word counts where no upstream is named, and is asked for each time."""
         check = self.accounts().check_password
         for answer, right in ((RIGHT, True), (WRONG, False), (RIGHT, True)):
-            self.fail("check_password", answer)
+            self.answer_with("check_password", answer)
             self.assertIs(await check(DOMAIN, "juliet", "pass word") is not None, right)
         self.assertEqual(self.api.commands, ["check_password"] * 3)
 
@@ -77,7 +77,7 @@ class APITests(PasswordCase):
         failing: list[bytes | str] = [response(body) for body in strange]
         failing += [response("0", 500), response("0", 404), FORBIDDEN, FaultyAPI.CUT]
         for answer in failing:
-            self.fail("check_password", answer)
+            self.answer_with("check_password", answer)
             await self.assertFailure(check(DOMAIN, "juliet", "pass word"), Unavailable)
 
     async def test_rights(self) -> None:
@@ -139,21 +139,21 @@ class ThrottleTests(PasswordCase):
 
     async def test_too_many(self) -> None:
         """The server is not asked again once there were too many; others go on."""
-        self.fail("check_password", WRONG)
+        self.answer_with("check_password", WRONG)
         for _ in range(FAILURES):
             self.assertFalse(await self.attempt())
         for _ in range(FAILURES):
             with self.assertRaises(LoginThrottled):
                 await self.attempt()
         self.assertEqual(len(self.api.commands), FAILURES)
-        self.fail("check_password", RIGHT)
+        self.answer_with("check_password", RIGHT)
         self.assertTrue(await self.attempt("198.51.100.1"))
         self.now += timedelta(minutes=11)
         self.assertTrue(await self.attempt())
 
     async def test_right(self) -> None:
         """Who knows the password is never counted."""
-        self.fail("check_password", RIGHT)
+        self.answer_with("check_password", RIGHT)
         for _ in range(3 * FAILURES):
             self.assertTrue(await self.attempt())
         self.assertEqual(len(self.api.commands), 3 * FAILURES)

@@ -30,7 +30,13 @@ class EndingContract(StoreCase):
         return [*made, await self.invite(kind=Kind.RESET, username=username, **expired)]
 
     async def states(self, *invites: Invite) -> list[str]:
-        return [(await self.get(invite)).status(self.now).value for invite in invites]
+        """The status of each; "ended" is an expired one that was revoked since."""
+        return [self.state(await self.get(invite)) for invite in invites]
+
+    def state(self, invite: Invite) -> str:
+        status = invite.status(self.now)
+        is_ended = status is Status.EXPIRED and invite.revoked_at is not None
+        return "ended" if is_ended else status.value
 
     def make_key(self, key_id: str = "key") -> Deferred[None]:
         key = ApiKey(id=key_id, name="x", scopes=(Scope.RESETS_CREATE,), created_at=self.now)
@@ -44,7 +50,9 @@ class EndingContract(StoreCase):
         guest = await self.invite(username="nurse")
         self.advance(HOUR)
         await self.reset("romeo", used)
-        self.assertEqual(await self.states(used, *others), ["used"] + ["revoked"] * 5)
+        self.assertEqual(
+            await self.states(used, *others), ["used"] + ["revoked"] * 4 + ["ended"]
+        )
         self.assertEqual((await self.get(others[0])).revoked_at, self.now)
         self.assertNotIn("revoked", await self.states(*of_juliet, guest))
         for invite in others:
@@ -71,7 +79,7 @@ class EndingContract(StoreCase):
         await self.refused(wrong, NotFound)
         self.assertNotIn("revoked", await self.states(*mine))
         await self.store.set_credentials(DOMAIN, "romeo", self.credentials(), since)
-        self.assertEqual(await self.states(*mine), ["revoked"] * 6)
+        self.assertEqual(await self.states(*mine), ["revoked"] * 5 + ["ended"])
         self.assertNotIn("revoked", await self.states(*theirs))
 
     async def test_resets_end(self) -> None:
@@ -79,7 +87,7 @@ class EndingContract(StoreCase):
         await self.people("romeo")
         mine = await self.resets()
         self.assertEqual(await self.store.end_resets(DOMAIN, "romeo", self.now), 6)
-        self.assertEqual(await self.states(*mine), ["revoked"] * 6)
+        self.assertEqual(await self.states(*mine), ["revoked"] * 5 + ["ended"])
         self.assertEqual(await self.store.end_resets(DOMAIN, "romeo", self.now), 0)
 
     async def test_resets_at_once(self) -> None:
@@ -99,7 +107,9 @@ class EndingContract(StoreCase):
         lease = await self.store.reserve(self.redemption("romeo", used), self.now)
         self.assertNotIn("revoked", await self.states(*others))
         self.assertTrue(await self.store.complete(lease.number))
-        self.assertEqual(await self.states(used, *others), ["used"] + ["revoked"] * 5)
+        self.assertEqual(
+            await self.states(used, *others), ["used"] + ["revoked"] * 4 + ["ended"]
+        )
         for invite in others:
             reserving = self.store.reserve(self.redemption("romeo", invite), self.now)
             await self.refused(reserving, InvalidInvite)
@@ -313,7 +323,7 @@ class EndingContract(StoreCase):
         left = Traces(created_at=self.now)
         ended = await self.end_gone("boss", left)
         self.assertEqual([one.id for one in ended], [made[2].id, made[3].id, own.id])
-        self.assertEqual(await self.states(*of_boss), ["revoked"] * 6)
+        self.assertEqual(await self.states(*of_boss), ["revoked"] * 5 + ["ended"])
         self.assertEqual((await self.states(*made)).count("revoked"), 2)
         await self.end_gone("juliet", left)
         account = await self.account("juliet")

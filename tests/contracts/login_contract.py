@@ -23,7 +23,7 @@ class LoginContract(StoreCase):
             elsewhere=counter(username, MOST_ELSEWHERE, "logins_account"),
         )
 
-    async def fail(self, *args, **changes):
+    async def fail_login(self, *args, **changes):
         """Whether an attempt that fails may be made."""
         counted = self.store.count_login(self.attempt(*args, **changes), self.now)
         return await counted is not None
@@ -39,14 +39,14 @@ class LoginContract(StoreCase):
     async def guess(self, **changes):
         """Fail from ever new networks until no more is let through; returns how often."""
         for count in range(1000):
-            if not await self.fail(f"198.51.{count}.0/24", **changes):
+            if not await self.fail_login(f"198.51.{count}.0/24", **changes):
                 return count
         return None
 
     async def test_failures(self):
         """A network fails so often; each network does."""
         for network in ("192.0.2.0/24", "198.51.100.0/24"):
-            allowed = [await self.fail(network) for _ in range(3)]
+            allowed = [await self.fail_login(network) for _ in range(3)]
             self.assertEqual(allowed, [True, True, False])
 
     async def test_successes(self):
@@ -74,7 +74,7 @@ class LoginContract(StoreCase):
     async def test_guesses_in_a_used_network(self):
         """In a used network all hosts together fail so often, and shut out nobody else."""
         await self.log_in()
-        allowed = [await self.fail(host=str(number)) for number in range(10)]
+        allowed = [await self.fail_login(host=str(number)) for number in range(10)]
         self.assertEqual(sum(allowed), MOST_ELSEWHERE)
         self.assertTrue(await self.log_in("203.0.113.0/24"))
         self.assertEqual(await self.guess(), MOST_ELSEWHERE)
