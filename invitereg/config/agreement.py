@@ -22,13 +22,21 @@ def complain_of_disagreement(
 ) -> None:
     """Note in ``document`` what contradicts itself between sections or between domains."""
     named = tuple(named)
-    if file is not None:
-        complain = _complain_of_doors if file.c2s.listens else _complain_of_no_door
-        complain(document, domains)
+    if are_ports_forgotten(file, domains):
+        document.complain(("c2s",), _NOBODY.format(names=", ".join(domains)))
+    if file is not None and not file.c2s.listens:
+        _complain_of_no_door(document, domains)
     _complain_of_sites(document, named, domains)
     _complain_of_recipients(document, named, domains)
     _complain_of_gateways(document, named, domains)
     _complain_of_components(document, named, domains)
+
+
+def are_ports_forgotten(file: File | None, domains: Keys) -> bool:
+    """Return whether there are ports at which clients of no domain could log in."""
+    listens = file is not None and file.c2s.listens
+    remote = (keys and keys.is_website_only(ports=True) for keys in domains.values())
+    return listens and bool(domains) and all(remote)
 
 
 def _complain_of_sites(document: Document, named: Iterable[Named], domains: Keys) -> None:
@@ -65,12 +73,6 @@ def _complain_of_no_door(document: Document, domains: Keys) -> None:
             text = f"{_NOWHERE}; to register people on the site only, {name} needs {lacking}"
             document.complain(("c2s",), text)
             return
-
-
-def _complain_of_doors(document: Document, domains: Keys) -> None:
-    """A port at which clients of no domain could log in is one that was forgotten."""
-    if domains and all(keys and keys.is_website_only(ports=True) for keys in domains.values()):
-        document.complain(("c2s",), _NOBODY.format(names=", ".join(domains)))
 
 
 def _complain_of_gateways(document: Document, named: Iterable[Named], domains: Keys) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from invitereg.config.agreement import complain_of_disagreement
+from invitereg.config.agreement import are_ports_forgotten, complain_of_disagreement
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.domains import Named, merged, named_domains, within
 from invitereg.config.doubles import complain_of_doubles
@@ -168,10 +168,17 @@ def _checked(document: Document, around: Surroundings) -> _Checked | None:
         around = replace(around, domains=names, home=names)
     complain_of_doubles(document, [domain.path for domain in named], around.serving)
     file = _judged(document, File, document.value, around)
-    around = replace(around, secures=_ends_tls(file, document.value))
     shared = within(key_tree(DomainKeys), document.value)
-    domains = {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
+
+    def judged(around: Surroundings) -> dict[str, DomainKeys | None]:
+        return {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
+
+    domains = judged(replace(around, secures=False))
     complain_of_disagreement(document, named, file, domains)
+    # Certificates come last: of ports that should not be there, they are not missed.
+    needed = _ends_tls(file, document.value) and not are_ports_forgotten(file, domains)
+    if around.serving and needed:
+        domains = judged(replace(around, secures=True))
     if file is None or document.mistakes:
         return None
     known = {name: keys for name, keys in domains.items() if keys is not None}

@@ -113,7 +113,11 @@ class WebsiteOnlyTests(ConfigCase):
             self.assertIs(domain.website_only, remote and site and not listens)
 
     def test_forgotten_ports(self) -> None:
-        """Ports at which nobody could log in are a mistake, also those that open by default."""
+        """Ports at which nobody could log in are a mistake, also those that open by default.
+
+        It is said before a certificate is missed, which only these ports would need.
+        """
+        (self.folder / "privkey.pem").unlink()
         for c2s in ("", "c2s: {listen: ['tcp:5222']}\n"):
             [mistake] = self.mistakes_with(c2s + SITE + EJABBERD)
             self.assertIn("c2s: opens ports at which nobody could log in, as", mistake)
