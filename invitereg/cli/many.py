@@ -8,7 +8,7 @@ from invitereg.cli.printing import is_terminal, print_each
 from invitereg.cli.progress import bar
 from invitereg.cli.unseen import revoked_if_unseen
 from invitereg.issuer import NewInvite
-from invitereg.links import app_uri, page_url
+from invitereg.links import link
 from invitereg.model import Invite
 from invitereg.objects import issued_object
 
@@ -45,4 +45,4 @@ def _lines(desk: Desk, made: Iterable[tuple[Invite, str]], as_json: bool) -> Ite
         if as_json:
             yield json.dumps(issued_object(invite, token, domain))
         else:
-            yield app_uri(domain, invite, token) or page_url(domain, token)
+            yield link(domain, invite, token)

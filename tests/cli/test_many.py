@@ -35,6 +35,18 @@ class CountTests(CommandCase):
         for link in links:
             self.assertRegex(link, r"^xmpp:example\.com\?register;preauth=[A-Za-z0-9]{24}$")
 
+    def test_pages(self) -> None:
+        """Where there is a site, each link is the page of an invite, of whatever kind it is."""
+        with self.config.open("a") as file:
+            file.write("web: {external_url: 'https://example.com/'}\n")
+        self.make_account()
+        contact = ("--inviter", "romeo", "--contact", "--no-registration")
+        for kind in ((), contact):
+            links = self.done("invite", "create", "--count", "5", *kind).splitlines()
+            self.assertEqual(len(set(links)), 5)
+            for link in links:
+                self.assertRegex(link, r"^https://example\.com/invite/[A-Za-z0-9]{24}$")
+
     def test_one(self) -> None:
         """One is a number too."""
         self.assertEqual(len(self.done("invite", "create", "--count", "1").splitlines()), 1)
