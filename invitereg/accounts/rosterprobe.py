@@ -8,7 +8,13 @@ import secrets
 
 from twisted.internet.interfaces import IReactorTime
 
-from invitereg.accounts.admincommands import AdminCommands, Deadline, Granted, account_fields
+from invitereg.accounts.admincommands import (
+    NS_ADMIN,
+    AdminCommands,
+    Deadline,
+    Granted,
+    account_fields,
+)
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.logs import quoted
 from invitereg.server import OutcomeUnknown, ServerFault, ServerRefused, ServerUnreachable
@@ -41,6 +47,8 @@ class RosterProbe:
         """
         missing = self._rosters.missing()
         if missing is not None:
+            # Without a connection nothing is granted either, and that is to be said then.
+            await self._commands.knows(NS_ADMIN, deadline)
             return missing
         granted = self._rosters.granted
         if self._tried_with is not granted or self._is_doubtful():

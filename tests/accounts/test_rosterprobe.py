@@ -14,6 +14,7 @@ from invitereg.xmpp.privilege import Privileges
 
 DOMAIN = "example.com"
 COMMANDS = "http://jabber.org/protocol/commands"
+INFO = "http://jabber.org/protocol/disco#info"
 ROSTER = "jabber:iq:roster"
 FORM = (
     f"<iq type='result'><command xmlns='{COMMANDS}' status='executing' sessionid='1'>"
@@ -49,11 +50,20 @@ class Peer:
 
     def connect(self):
         """Grant the rosters, as on a new connection."""
+        self.connected = True
         self.privileges = Privileges(DOMAIN, {"roster": "both"}, "urn:xmpp:privilege:2")
+
+    def disconnect(self):
+        """Be away, with all that was granted."""
+        self.connected, self.privileges = False, Privileges(DOMAIN)
 
     def ask(self, iq, _seconds):
         self.asked += 1
+        if not self.connected:
+            return fail(ServerUnreachable("no component connection: it was refused"))
         payload = next(iq.elements())
+        if payload.uri == INFO:
+            return fail(StanzaError("item-not-found"))
         if payload.uri == ROSTER:
             return self._roster(iq, payload)
         command = payload["node"].partition("#")[2]
@@ -135,6 +145,22 @@ class RosterProbeTests(SynchronousTestCase):
             self.make(refusal=condition)
             self.assertIn(said, self.problem())
             self.assertEqual(self.peer.accounts, set())
+
+    def test_no_connection(self):
+        """While there is no connection, that is said, and not that nothing is granted."""
+        self.make()
+        self.peer.disconnect()
+        fault = self.failureResultOf(self.server.contacts_problem(), ServerUnreachable)
+        self.assertIn("no component connection", fault.value.text)
+        self.peer.connect()
+        self.assertIsNone(self.problem())
+
+    def test_not_granted(self):
+        """Where it is there and grants no rosters, that is said, and nothing is tried."""
+        self.make()
+        self.peer.privileges = Privileges(DOMAIN)
+        self.assertIn("privileged_entities", self.problem())
+        self.assertEqual(self.peer.accounts, set())
 
     def test_tried_again(self):
         """Where it did not hold, it is tried again after a while, and not for each invite."""
