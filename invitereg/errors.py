@@ -1,32 +1,44 @@
 """Why something is refused, as exceptions that carry data.
 
 Each door translates them by one map of its own; the texts are for the person who registers.
-Texts that become ``not-acceptable`` never contain the letters "ip": one client reads that as
-a block of its address.
+Texts that become ``not-acceptable`` never contain the letters "ip", in any language: one client
+reads that as a block of its address.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+
+from invitereg.translations import N_
 
 
 class Refused(Exception):
     """A registration, a reset or a command was refused; nothing was changed.
 
     Attributes:
-        text: the sentence to show.
+        text: the sentence to show, in English.
     """
 
-    text = "This request was refused."
+    text = N_("This request was refused.")
 
-    def __init__(self, text: str | None = None) -> None:
-        if text is not None:
-            self.text = text
+    def __init__(self, text: str | None = None, **gaps: object) -> None:
+        """``text`` has a place for each of ``gaps``, if there are any: ``%(name)s``."""
+        self._template = self.text if text is None else text
+        self._gaps = gaps
+        self.text = self._fill(self._template)
         super().__init__(self.text)
+
+    def told(self, translate: Callable[[str], str]) -> str:
+        """Return the sentence in the language that ``translate`` puts English texts into."""
+        return self._fill(translate(self._template))
+
+    def _fill(self, template: str) -> str:
+        return template % self._gaps if self._gaps else template
 
 
 class InvalidInvite(Refused):
     """The token is unknown, expired, used up or revoked; all four look alike from outside."""
 
-    text = (
+    text = N_(
         "This invitation is not valid (any more). If you have used it already, log in; "
         "otherwise ask for a new one."
     )
@@ -35,25 +47,25 @@ class InvalidInvite(Refused):
 class InviteRequired(Refused):
     """No valid token where one is needed."""
 
-    text = "This server is by invitation only: you need an invitation to register."
+    text = N_("This server is by invitation only: you need an invitation to register.")
 
 
 class RegistrationClosed(Refused):
     """The operator takes no new accounts at all."""
 
-    text = "This server takes no new accounts."
+    text = N_("This server takes no new accounts.")
 
 
 class AddressRefused(Refused):
     """The client's address is on the blocklist, or not on the allowlist."""
 
-    text = "Registration is not allowed from your network."
+    text = N_("Registration is not allowed from your network.")
 
 
 class UsernameTaken(Refused):
     """An account of that name exists."""
 
-    text = "That username is taken."
+    text = N_("That username is taken.")
 
 
 class UsernameReserved(Refused):
@@ -65,7 +77,7 @@ class UsernameReserved(Refused):
             and not in the text, which a stranger reads.
     """
 
-    text = "That username is reserved."
+    text = N_("That username is reserved.")
 
     def __init__(
         self,
@@ -76,8 +88,10 @@ class UsernameReserved(Refused):
         self.take = take
         self.reserved_for = reserved_for
         if take is not None:
-            text = f"This invitation is for the username {take}."
-        super().__init__(text)
+            wanted = N_("This invitation is for the username %(name)s.")
+            super().__init__(wanted, name=take)
+        else:
+            super().__init__(text)
 
 
 class InvalidUsername(Refused):
@@ -87,11 +101,11 @@ class InvalidUsername(Refused):
         character: the first that cannot be used; "" where it is too long, or mixes directions.
     """
 
-    text = "That is not a valid username."
+    text = N_("That is not a valid username.")
 
-    def __init__(self, text: str | None = None, *, character: str = "") -> None:
+    def __init__(self, text: str | None = None, *, character: str = "", **gaps: object) -> None:
         self.character = character
-        super().__init__(text)
+        super().__init__(text, **gaps)
 
 
 class UnacceptableUsername(Refused):
@@ -101,9 +115,9 @@ class UnacceptableUsername(Refused):
         pattern: that it does not match; "" where its length is wrong.
     """
 
-    def __init__(self, text: str | None = None, *, pattern: str = "") -> None:
+    def __init__(self, text: str | None = None, *, pattern: str = "", **gaps: object) -> None:
         self.pattern = pattern
-        super().__init__(text)
+        super().__init__(text, **gaps)
 
 
 class FieldMissing(Refused):
@@ -115,8 +129,10 @@ class FieldMissing(Refused):
 
     def __init__(self, field: str) -> None:
         self.field = field
-        named = _named(field)
-        super().__init__(f"{named} is required." if named else "A required field is missing.")
+        if _is_named(field):
+            super().__init__(N_("The field %(field)s is required."), field=_label(field))
+        else:
+            super().__init__(N_("A required field is missing."))
 
 
 class UnacceptableField(Refused):
@@ -128,8 +144,11 @@ class UnacceptableField(Refused):
 
     def __init__(self, field: str) -> None:
         self.field = field
-        named = _named(field) or "A field"
-        super().__init__(f"{named} has characters that cannot be used.")
+        if _is_named(field):
+            text = N_("The field %(field)s has characters that cannot be used.")
+            super().__init__(text, field=_label(field))
+        else:
+            super().__init__(N_("A field has characters that cannot be used."))
 
 
 class PasswordRule(StrEnum):
@@ -159,17 +178,18 @@ class UnacceptablePassword(Refused):
         rule: PasswordRule | None = None,
         number: int = 0,
         character: str = "",
+        **gaps: object,
     ) -> None:
         self.rule = rule
         self.number = number
         self.character = character
-        super().__init__(text)
+        super().__init__(text, **gaps)
 
 
 class WeakPassword(UnacceptablePassword):
     """The password is too short, too common, or the username.
 
-    Its text is a contract: clients match it.
+    Its text is a contract: clients match it, so it has no other language.
     """
 
     text = "The password is too weak"
@@ -178,7 +198,7 @@ class WeakPassword(UnacceptablePassword):
 class WrongPassword(Refused):
     """The old password, which was said beside the new one, is not the account's."""
 
-    text = "The old password is wrong."
+    text = N_("The old password is wrong.")
 
 
 class Throttled(Refused):
@@ -188,23 +208,25 @@ class Throttled(Refused):
         retry_after: seconds until it is worth trying again, or None where nobody knows.
     """
 
-    text = "Too many requests. Please try again later."
+    text = N_("Too many requests. Please try again later.")
 
-    def __init__(self, retry_after: float | None = None, text: str | None = None) -> None:
+    def __init__(
+        self, retry_after: float | None = None, text: str | None = None, **gaps: object
+    ) -> None:
         self.retry_after = retry_after
-        super().__init__(text)
+        super().__init__(text, **gaps)
 
 
 class LoginThrottled(Throttled):
     """An account, or a network, has had too many logins that failed."""
 
-    text = "Too many failed logins. Wait a bit."
+    text = N_("Too many failed logins. Wait a bit.")
 
 
 class TooManyGuests(Throttled):
     """An invite with several uses was used as often from one network as it may be for now."""
 
-    text = (
+    text = N_(
         "Too many people have registered with this invitation from your network. "
         "Use mobile data instead of this Wi-Fi, or try again later."
     )
@@ -219,14 +241,14 @@ class TooManyOpenInvites(Throttled):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        text = f"You have {most} open invitations, which is the most. Revoke one, or wait."
-        super().__init__(text=text)
+        text = N_("You have %(most)s open invitations, which is the most. Revoke one, or wait.")
+        super().__init__(text=text, most=most)
 
 
 class Overloaded(Throttled):
     """The queue of work that waits for a thread is full."""
 
-    text = "The server is busy. Please try again in a moment."
+    text = N_("The server is busy. Please try again in a moment.")
 
 
 class Unavailable(Refused):
@@ -240,27 +262,26 @@ class Unavailable(Refused):
     def __init__(self, error_id: str, cause: str = "") -> None:
         self.error_id = error_id
         self.cause = cause
-        super().__init__(
-            f"The server has a problem (error {error_id}). Please try again later."
-        )
+        text = N_("The server has a problem (error %(id)s). Please try again later.")
+        super().__init__(text, id=error_id)
 
 
 class RosterFull(Refused):
     """A roster, or what waits for its owner's answer, is at its limit."""
 
-    text = "There are too many contacts in the roster already, or their names are too long."
+    text = N_("There are too many contacts in the roster already, or their names are too long.")
 
 
 class MayNotInvite(Refused):
     """The policy does not let this user make such an invite."""
 
-    text = "You may not invite people to register on this server."
+    text = N_("You may not invite people to register on this server.")
 
 
 class MayNotReset(MayNotInvite):
     """The right to make and change invites does not extend to links that set a password."""
 
-    text = "You may not see, make or change links that set a new password."
+    text = N_("You may not see, make or change links that set a new password.")
 
 
 class NotFound(Refused):
@@ -282,13 +303,16 @@ class InvalidRequest(Refused):
 class OtherRequest(InvalidRequest):
     """A request has the name of an earlier one, and asks for something else."""
 
-    text = "Something else was asked for under this name before: choose another for this."
+    text = N_("Something else was asked for under this name before: choose another for this.")
 
 
-def _named(field: str) -> str:
-    """A field as texts name it; "" if they must not."""
-    label = "postal code" if field == "zip" else field
-    return "" if "ip" in label.lower() else f"The field {label}"
+def _label(field: str) -> str:
+    return "postal code" if field == "zip" else field
+
+
+def _is_named(field: str) -> bool:
+    """Whether texts may name a field."""
+    return "ip" not in _label(field).lower()
 
 
 class StoreError(Exception):

@@ -16,6 +16,7 @@ from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep, r
 
 from invitereg.domainnames import unicode_label
 from invitereg.errors import InvalidUsername, PasswordRule, UnacceptablePassword
+from invitereg.translations import N_
 
 MAX_LOCALPART_BYTES = 1023
 """The most bytes that each part of an address has in UTF-8 (RFC 6122 §2.1)."""
@@ -132,23 +133,27 @@ def unusable_password(text: str) -> UnacceptablePassword:
     """Return the rule by which `prepare_password` refuses ``text``, which it does."""
     if is_too_long(text.encode("utf-8", "replace").decode(), MAX_PASSWORD_BYTES):
         return UnacceptablePassword(
-            f"The password is too long: longer than {MAX_PASSWORD_BYTES:,} bytes.",
+            N_("The password is too long: longer than %(bytes)s bytes."),
             rule=PasswordRule.TOO_LONG,
             number=MAX_PASSWORD_BYTES,
+            bytes=f"{MAX_PASSWORD_BYTES:,}",
         )
     # By itself, a character breaks no rule about the direction of others.
     character = next((one for one in text if not _is_preparable(one)), "")
     if not character and any(map(in_table_d1, text)):
         return UnacceptablePassword(
-            "A password with letters that are written from right to left must begin and end "
-            "with one of them, and have none that are written from left to right.",
+            N_(
+                "A password with letters that are written from right to left must begin and "
+                "end with one of them, and have none that are written from left to right."
+            ),
             rule=PasswordRule.DIRECTION,
         )
     character = character or text[:1]
     return UnacceptablePassword(
-        f"The password has characters that cannot be used: U+{ord(character or chr(0)):04X}.",
+        N_("The password has characters that cannot be used: U+%(code)s."),
         rule=PasswordRule.CHARACTER,
         character=character,
+        code=f"{ord(character or chr(0)):04X}",
     )
 
 

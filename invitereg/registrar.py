@@ -38,6 +38,7 @@ from invitereg.policy.passwords import refuse_password
 from invitereg.policy.values import Domain, Facts, Origin, Request
 from invitereg.submissions import Grant, Submission, account_of, use_of
 from invitereg.tokens import TokenThrottle
+from invitereg.translations import N_
 
 __all__ = ["Grant", "Registrar", "Submission"]
 
@@ -238,7 +239,7 @@ class Registrar:
         """
         localpart, now = prepare_localpart(username), self._now()
         if not password:
-            raise UnacceptablePassword("The password is empty.")
+            raise UnacceptablePassword(N_("The password is empty."))
         try:
             prepare_password(password)
         except ValueError:
@@ -275,7 +276,9 @@ class Registrar:
             raise refusal
         counter = password_change_counter(policy, username)
         if await self._store.hit(domain, (counter,), now) is None:
-            raise Throttled(text="The password was changed too often. Please try again later.")
+            raise Throttled(
+                text=N_("The password was changed too often. Please try again later.")
+            )
         if old and await self._accounts.check_password(domain, username, old) is None:
             raise WrongPassword
         changed = await self._accounts.change_password(domain, username, password, since)

@@ -10,6 +10,7 @@ from twisted.words.protocols.jabber.xmpp_stringprep import nodeprep
 
 from invitereg.errors import InvalidUsername
 from invitereg.preparation import is_domain, is_too_long, localpart_or_none
+from invitereg.translations import N_
 
 _SCHEME = "xmpp:"  # RFC 5122
 # Spaces and separators of all kinds, control characters, and what is not even seen.
@@ -49,23 +50,25 @@ def wrong_username(text: str, domain: str) -> InvalidUsername | None:
 
     None if it is one, and nothing else.
     """
-    if localpart_or_none(text) is not None and typed_username(text, domain) == text:
+    name = typed_username(text, domain)
+    if localpart_or_none(text) is not None and name == text:
         return None
     if is_too_long(text.encode("utf-8", "replace").decode()):
         return InvalidUsername()
     # By itself, a character breaks no rule about the direction of others.
     character = next((one for one in text if not _fits_name(one)), "")
-    return InvalidUsername(_what_to_type(text, domain), character=character)
+    return InvalidUsername(
+        _what_to_type(text, name), character=character, name=name, domain=domain
+    )
 
 
-def _what_to_type(text: str, domain: str) -> str | None:
-    name = typed_username(text, domain)
+def _what_to_type(text: str, name: str) -> str | None:
     if name != text and localpart_or_none(name) is not None:
         if name == strip_blanks(text):
-            return f"Type the username without blanks around it: {name}"
-        return f"Type only the username, without @{domain}: {name}"
+            return N_("Type the username without blanks around it: %(name)s")
+        return N_("Type only the username, without @%(domain)s: %(name)s")
     if "@" in name:
-        return f"Addresses here end with @{domain}: type only what is to be before that."
+        return N_("Addresses here end with @%(domain)s: type only what is to be before that.")
     return None
 
 

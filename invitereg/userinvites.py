@@ -18,6 +18,7 @@ from invitereg.policy.inviting import (
     rights_of,
 )
 from invitereg.policy.values import Domain
+from invitereg.translations import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +195,4 @@ class UserInvites:
 
     def _require_admin(self, user: User) -> None:
         if not self.is_admin(user):
-            raise MayNotInvite("Only an admin can do that.")
+            raise MayNotInvite(N_("Only an admin can do that."))

@@ -78,7 +78,7 @@ class GuessTests(UseCase):
         calls = note_calls(self, self.store, "look_up", "hit")
         working = Deferred.fromCoroutine(self.doors[door](DOMAIN, address, token))
         refusal = self.failureResultOf(working, Refused).value
-        return type(refusal), tuple(sorted(vars(refusal).items())), tuple(calls)
+        return type(refusal), str(sorted(vars(refusal).items())), tuple(calls)
 
     def test_nothing_is_learnt(self) -> None:
         """A token that is over is answered as one that never was, with as much work."""

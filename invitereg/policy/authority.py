@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from invitereg.errors import MayNotReset, Refused, RegistrationClosed, UsernameReserved
 from invitereg.model import Invite, Kind
 from invitereg.policy.values import Domain, Policy
+from invitereg.translations import N_
 
 COMMAND_LINE = "cli"
 """The source of what the operator makes."""
@@ -80,7 +81,7 @@ def refuse_admins_name(policy: Policy, invite: Invite, source: str) -> Refused |
     return UsernameReserved(text=_ADMINS)
 
 
-_ADMINS = (
+_ADMINS = N_(
     "That is the name of an admin: invitations and password resets for it are made and changed "
     "by the operator only, on the command line."
 )

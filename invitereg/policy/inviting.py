@@ -19,6 +19,7 @@ from invitereg.errors import (
 from invitereg.policy.counters import user_invites_counter
 from invitereg.policy.decision import Decision, judge
 from invitereg.policy.values import Policy, Tally
+from invitereg.translations import N_
 
 _NONE = Tally()
 
@@ -125,36 +126,37 @@ def _registration_invites(case: _Case) -> Refused | None:
 def _contact_invites(case: _Case) -> Refused | None:
     if not case.wish.contact or case.policy.invites.allow_contact_invites:
         return None
-    return MayNotInvite("You may not invite contacts on this server.")
+    return MayNotInvite(N_("You may not invite contacts on this server."))
 
 
 def _grants(case: _Case) -> Refused | None:
     if not case.wish.grants:
         return None
-    return MayNotInvite("Only an admin can give roles or groups by an invitation.")
+    return MayNotInvite(N_("Only an admin can give roles or groups by an invitation."))
 
 
 def _account_too_young(case: _Case) -> Refused | None:
     created_at, age = case.inviter.created_at, case.policy.invites.users.min_account_age
     if created_at is None or case.inviter.now - created_at >= age:
         return None
-    return MayNotInvite("Your account is too new to invite others. Please try again later.")
+    text = N_("Your account is too new to invite others. Please try again later.")
+    return MayNotInvite(text)
 
 
 def _expiry_too_long(case: _Case) -> Refused | None:
     expiry, longest = case.wish.expiry, case.policy.invites.users.max_expiry
     if longest is None or (expiry is not None and expiry <= longest):
         return None
-    return InvalidRequest("The invitation would be valid for too long.")
+    return InvalidRequest(N_("The invitation would be valid for too long."))
 
 
 def _uses_too_many(case: _Case) -> Refused | None:
     uses, most = case.wish.uses, case.policy.invites.users.max_uses
     if most is None or (uses is not None and uses <= most):
         return None
-    return InvalidRequest(
-        f"An invitation can have {most} use{'s' if most > 1 else ''} at most."
-    )
+    if most == 1:
+        return InvalidRequest(N_("An invitation can have one use at most."))
+    return InvalidRequest(N_("An invitation can have %(most)s uses at most."), most=most)
 
 
 def _too_many_open(case: _Case) -> Refused | None:

@@ -27,6 +27,7 @@ from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
 from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
+from invitereg.translations import N_
 from invitereg.typednames import wrong_username
 
 
@@ -188,9 +189,8 @@ def _username_length(case: Case) -> Refused | None:
         return None
     if rules.min_length <= len(localpart) <= rules.max_length:
         return None
-    return UnacceptableUsername(
-        f"The username must have {rules.min_length} to {rules.max_length} characters."
-    )
+    text = N_("The username must have %(least)s to %(most)s characters.")
+    return UnacceptableUsername(text, least=rules.min_length, most=rules.max_length)
 
 
 def _username_pattern(case: Case) -> Refused | None:
@@ -199,9 +199,11 @@ def _username_pattern(case: Case) -> Refused | None:
         return None
     if matches(pattern, localpart):
         return None
-    shown = "" if "ip" in pattern.lower() else f": {pattern}"
-    text = f"The username does not match this server's pattern{shown}"
-    return UnacceptableUsername(text, pattern=pattern)
+    if "ip" in pattern.lower():
+        text = N_("The username does not match this server's pattern")
+        return UnacceptableUsername(text, pattern=pattern)
+    text = N_("The username does not match this server's pattern: %(shown)s")
+    return UnacceptableUsername(text, pattern=pattern, shown=pattern)
 
 
 def _username_reserved(case: Case) -> Refused | None:

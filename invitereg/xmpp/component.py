@@ -149,7 +149,7 @@ class ComponentDoor(XMPPHandler):
             with self._under_way.one_more(self._at_once(sender)):
                 payload = await answer(sender, iq)
         except Refused as refusal:
-            self._refuse(iq, stanza_error(refusal))
+            self._refuse(iq, stanza_error(refusal, asked_languages(iq)))
         except StanzaError as error:
             self._refuse(iq, error)
         except Exception:
@@ -157,7 +157,7 @@ class ComponentDoor(XMPPHandler):
             self._log.failure(
                 "a component's request failed (error {id})", id=unavailable.error_id
             )
-            self._refuse(iq, stanza_error(unavailable))
+            self._refuse(iq, stanza_error(unavailable, asked_languages(iq)))
         else:
             response = toResponse(iq, "result")
             if payload is not None:

@@ -1,8 +1,11 @@
 """How refusals are said in stanzas (RFC 6120 §8.3)."""
 
+from collections.abc import Sequence
+
 from twisted.words.protocols.jabber.error import StanzaError
 
 from invitereg import errors
+from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
 
 # The condition of each error; a subclass stands before its base.
 CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
@@ -27,9 +30,12 @@ CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
 )
 
 
-def stanza_error(refusal: errors.Refused) -> StanzaError:
-    """The stanza error that says ``refusal``; its text is in English."""
+def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> StanzaError:
+    """Return the stanza error that says ``refusal`` in the first language that there is."""
+    said, language = refusal.told(translator(languages)), chosen_language(languages)
+    if said == refusal.text:
+        language = SOURCE_LANGUAGE
     for error, kind, condition in CONDITIONS:
         if isinstance(refusal, error):
-            return StanzaError(condition, kind, refusal.text, "en")
-    return StanzaError("not-allowed", "cancel", refusal.text, "en")
+            return StanzaError(condition, kind, said, language)
+    return StanzaError("not-allowed", "cancel", said, language)

@@ -13,5 +13,6 @@ def asked_languages(iq: domish.Element, stream_language: str = "") -> Sequence[s
 
     It is the payload's own, else the IQ's, else the stream's.
     """
-    said = (next(iq.elements()).getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE))
-    return [tag for tag in (*said, stream_language) if tag][:1]
+    payload = next(iq.elements(), iq)
+    said = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE), stream_language)
+    return [tag for tag in said if tag][:1]
