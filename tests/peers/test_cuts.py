@@ -61,12 +61,16 @@ class CutTests(ManyHostsCase):
             front.line.plan(*(cut or (None,)))
         answers = await register(guests, PASSWORD)
         await self.settled()
+        slow = []
         for front, answer, (kind, cut) in zip(self.fronts, answers, PLAN, strict=True):
-            if cut is not None:
-                self.assertTrue(front.line.happened.is_set(), (front.name, cut))
-            else:
+            if cut is None:
                 self.assertEqual(front.line.pieces, kind.steps + kind.contact_steps)
                 self.assertEqual(answer, "result", front.name)
+            elif not front.line.happened.is_set():
+                # The server, which has all of them at once, was given up before that step.
+                self.assertEqual(answer, "resource-constraint", (front.name, cut))
+                slow.append(front.name)
+        self.assertLess(len(slow), len(PLAN) // 10, slow)
         await self.assert_once(guests, answers)
 
     async def test_account_before(self) -> None:
