@@ -16,7 +16,7 @@ from tests.xmpp.messages import (
     registration,
 )
 
-SECONDS = 1
+SECONDS = 0.5
 """What takes longer, of the processor, holds everybody up: a bound, not an expectation."""
 GROWING = "\ufdfa"
 """Three bytes of which preparation makes 33."""
