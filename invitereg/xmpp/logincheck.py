@@ -6,7 +6,6 @@ asked by the first steps of a login, with the flag of a client that knows channe
 """
 
 import base64
-import binascii
 import hashlib
 import re
 import secrets
@@ -194,7 +193,7 @@ class _Attempt:
 def _decoded(element: domish.Element) -> str:
     try:
         return base64.b64decode(str(element)).decode(errors="replace")
-    except binascii.Error:
+    except ValueError:  # no base64, or letters beyond ASCII
         return ""
 
 
