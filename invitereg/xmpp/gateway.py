@@ -102,8 +102,9 @@ class Gateway:
             UpstreamFailure: there is no stream to the server.
             HeaderRefused: it is the client's fault.
         """
-        opened = await self._connect()
+        # Before connecting, which ends by looking whether the client is still there.
         registers = await self._client.factory.registers(self._client.domain)
+        opened = await self._connect()
         own = registration_features(registers=registers)
         features = offered_features(opened.features, own)
         self._say(opened.header)

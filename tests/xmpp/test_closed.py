@@ -3,7 +3,7 @@
 from datetime import timedelta
 from unittest import mock
 
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
 from invitereg.errors import Unavailable
 from invitereg.jobs import current_client
@@ -139,6 +139,20 @@ class ClosedGatewayTests(DoorTestCase):
             self.assertEqual(found - {(NS_SASL, "mechanisms")}, expected)
             if expected is TOKENS:
                 listener.add_reset()
+
+    def test_leaves(self):
+        """A client that has gone while the store is asked is told nothing any more."""
+        listener = GatewayListener(policy={"allow_registration": False})
+        listener.checked()
+        client, looking = listener.connect(), Deferred()
+        with mock.patch.object(listener.store, "has_open_reset", return_value=looking):
+            client.send(header())
+        client.stream.end("connection-timeout")
+        told = client.transport.value()
+        looking.callback(False)
+        self.assertTrue(told.endswith(b"</stream:stream>"), told)
+        self.assertEqual(client.transport.value(), told)
+        self.assertEqual(listener.waiting, 0)
 
     def test_whose_work(self):
         """The look into the store counts as the work of who opens the stream, at each door."""
