@@ -9,7 +9,7 @@ import html
 import re
 from xml.sax.saxutils import quoteattr
 
-from invitereg.preparation import prepare_domain
+from invitereg.preparation import is_domain, prepare_domain
 from invitereg.xmpp.tokens import WholeTokens, end_of_token
 from invitereg.xmpp.toplevel import MAX_TOKEN
 
@@ -80,12 +80,5 @@ class HeaderSpelling:
 
 def _spelt(value: bytes, name: str) -> bytes:
     """Return the value of an attribute, in its quotes, as ``name`` if it means that."""
-    return quoteattr(name).encode() if _is_domain(value[1:-1], name) else value
-
-
-def _is_domain(value: bytes, name: str) -> bool:
-    """Return whether the value of an attribute is a domain, however it is spelt."""
-    try:
-        return prepare_domain(html.unescape(value.decode())) == prepare_domain(name)
-    except ValueError:
-        return False
+    text = html.unescape(value[1:-1].decode(errors="replace"))  # U+FFFD is in no domain
+    return quoteattr(name).encode() if is_domain(text, prepare_domain(name)) else value

@@ -16,7 +16,7 @@ from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.logs import quoted
-from invitereg.model import prepare_domain
+from invitereg.preparation import is_domain, prepare_domain
 from invitereg.xmpp import starttls
 from invitereg.xmpp.gatewayfeatures import offers_login, offers_starttls
 from invitereg.xmpp.header import client_header
@@ -184,10 +184,8 @@ class ServerStream(Protocol):
             self._fail(f"it answers for the domain {quoted(said)}{hint}")
 
     def _is_served(self, name: str) -> bool:
-        try:  # ejabberd gives a name back as the client has spelt it.
-            return prepare_domain(name) == prepare_domain(self._upstream.domain)
-        except ValueError:
-            return False
+        # ejabberd gives a name back as the client has spelt it.
+        return is_domain(name, prepare_domain(self._upstream.domain))
 
     def _on_clear_element(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
