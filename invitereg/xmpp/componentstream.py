@@ -70,7 +70,7 @@ class ComponentStream(StreamManager):
         endpoint: str,
         jid: str,
         secret: str,
-        domain: str,
+        host: str,
         trusted: tuple[Network, ...] = (),
     ) -> None:
         """Connect to nothing yet.
@@ -80,16 +80,16 @@ class ComponentStream(StreamManager):
             endpoint: a Twisted client endpoint, as ``tcp:127.0.0.1:5347``.
             jid: the component's address.
             secret: what the server knows it by.
-            domain: the one that it is for, as that server spells it.
+            host: the domain that it is for, as that server spells it.
             trusted: networks in which a host may be that is reached in clear text.
         """
         factory = componentFactory(jid, secret)
         factory.protocol = _Connection
         factory.noisy = False
         super().__init__(factory, reactor)
-        self.jid, self.host = jid, domain
-        self.privileges = Privileges(domain)
-        self._admission = Admission(domain, reactor.seconds, self.send)
+        self.jid, self.host = jid, host
+        self.privileges = Privileges(host)
+        self._admission = Admission(host, reactor.seconds, self.send)
         self.faults = FaultLog(self._log, f"component {jid}", reactor.seconds)
         self._cause = "not connected yet"
         self._endpoint = endpoint
