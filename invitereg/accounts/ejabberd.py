@@ -71,7 +71,7 @@ class Ejabberd:
             host: the domain as ejabberd spells it.
             access: where its API is.
             reactor: see above.
-            checks_passwords: it must let us do that, too.
+            checks_passwords: whether passwords are checked by the API, too.
 
         Raises:
             OSError, ValueError: as `Access.policy`.

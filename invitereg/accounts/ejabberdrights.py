@@ -56,8 +56,8 @@ def needed(
 ) -> str:
     """Return the lines that let us call the commands at a domain.
 
-    ``version`` is the server's, and None where it is not known; ``checks_passwords``: these are
-    checked by the API, too.
+    ``version`` is the server's, and None where it is not known; ``checks_passwords`` says that
+    passwords are checked by the API, too.
     """
     commands = (*COMMANDS, *([CHECK_PASSWORD] if checks_passwords else []))
     lines = _PERMISSIONS.format(who=_who(access), commands=", ".join(commands))

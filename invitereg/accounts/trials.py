@@ -9,7 +9,7 @@ from invitereg.server import IServer, PasswordCheck, ServerFault
 
 
 async def try_all(server: IServer, check: PasswordCheck | None = None) -> list[str]:
-    """See `IServer.try_privileges`; ``check`` is how its passwords are, if it is asked that."""
+    """See `IServer.try_privileges`; ``check``, where there is one, is tried as well."""
     trial = _Trial(server, check)
     await trial.run()
     return list(dict.fromkeys(trial.found))

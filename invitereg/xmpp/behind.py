@@ -149,7 +149,7 @@ class Behind:
 
 
 def upstream_of(host: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> Upstream:
-    """How the server behind a domain is reached; ``host`` is the domain as it spells it."""
+    """Return how the server behind a domain is reached; ``host``: as it spells the domain."""
     return Upstream(
         domain=host,
         connect=keys.connect,
@@ -161,7 +161,7 @@ def upstream_of(host: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> 
 
 
 def servers_behind(config: Config, reactor: Any) -> dict[str, Behind]:
-    """The server to which each domain's clients are handed over, by the domain's name."""
+    """Return the servers to which clients are handed over, by the names of their domains."""
     hosts, trusted = config.hosts, config.trusted_networks
     return {
         name: Behind(upstream_of(hosts[name], keys, trusted[name]), reactor)

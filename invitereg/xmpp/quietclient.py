@@ -1,4 +1,7 @@
-"""Keeps a connection to a server open, without a word: who uses it tells the log in ours."""
+"""Twisted's service that keeps a client connection open, without its lines in the log.
+
+Who uses it logs what happens to the connection in the project's own words.
+"""
 
 from twisted.application.internet import ClientService
 from twisted.logger import ILogObserver, LogEvent, Logger

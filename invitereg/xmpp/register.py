@@ -111,7 +111,7 @@ class RegistrationForm:
         # Of "", gettext returns the head of its catalogue.
         told = [gettext(self.instructions)] if self.instructions else []
         if self.redirect is None:
-            # Errors are in English, and name no number: clients compare their text.
+            # The error about a weak password names no number: clients compare its text.
             told.append(password_rule(self.policy, gettext))
         return " ".join(told)
 
