@@ -18,6 +18,7 @@ from twisted.words.xish import domish
 
 from invitereg.logs import named, quoted
 from invitereg.server import ServerUnreachable
+from invitereg.xmpp.gatewayfeatures import mechanisms
 from invitereg.xmpp.parser import BoundedElementStream
 
 NS_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -119,11 +120,7 @@ class PasswordCheck:
 
     async def _log_in(self, stream: ServerStream, username: str, password: str) -> bool:
         opened = await stream.connect(self._reactor)
-        offered = {
-            str(one)
-            for mechanisms in opened.features.elements(NS_SASL, "mechanisms")
-            for one in mechanisms.elements(NS_SASL, "mechanism")
-        }
+        offered = set(mechanisms(opened.features))
         answers = _Answers(stream, opened.header, opened.rest)
         for mechanism in _SCRAM:
             if mechanism in offered:
