@@ -86,7 +86,7 @@ class Demo:
         return password
 
     def _token(self, said: str) -> str:
-        """The token of the first link for browsers that a command has printed."""
+        """Return the token of the first link for browsers that a command has printed."""
         found = re.search(rf"{self.site}/invite/(\S+)", said)
         assert found is not None, said
         return found[1]
@@ -132,7 +132,7 @@ def run(words: list[str], *, stdin: str = "", folder: Path | None = None, **more
 
 
 def program(name: str, package: str) -> str:
-    """The path of a program of a Debian package; without it the test is skipped."""
+    """Return the path of a program of a Debian package; without it the test is skipped."""
     path = shutil.which(name)
     if path is None:
         raise SkipTest(f"{name} is not installed: apt-get install {package}")
@@ -140,7 +140,7 @@ def program(name: str, package: str) -> str:
 
 
 def fetched(*parts: str) -> Path:
-    """The path of something that `install` fetched; without it the test is skipped."""
+    """Return the path of something that `install` fetched; without it the test is skipped."""
     path = FETCHED.joinpath(*parts)
     if not path.exists():
         raise SkipTest(f"{path} is missing: tests/suites/install could not fetch it")
