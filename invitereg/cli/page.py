@@ -172,7 +172,7 @@ def _what_to_do(domain: Domain, words: Words) -> str:
     _ = words.translate
     if domain.landing_url:
         return _("Scan the code, or open the link.")
-    return _("Get an XMPP app, such as Conversations or Monal, and scan the code.")
+    return _("Get an app, such as Conversations or Monal, and scan the code.")
 
 
 def _terms(domain: Domain, invite: Invite, words: Words) -> str:

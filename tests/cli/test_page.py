@@ -173,6 +173,13 @@ class PageTests(PageCase):
             self.config.write_text(f"{text}time_zone: {zone}\n")
             self.assertMisused("invite", "list", says="time_zone: ")
 
+    def test_no_jargon(self) -> None:
+        """A card without a page says what to get, and not how that works."""
+        for language in ("en", "de", "es", "fr"):
+            text = self.create("--language", language)
+            self.assertIn("Conversations", text)
+            self.assertNotIn("XMPP", text)
+
     def test_language(self) -> None:
         """Cards are in the language that is asked for, with the operator's headline in it."""
         headline = "{de: 'Komm zum Verein!', en: 'Join the club!'}"
