@@ -179,6 +179,7 @@ class PageTests(PageCase):
             text = self.create("--language", language)
             self.assertIn("Conversations", text)
             self.assertNotIn("XMPP", text)
+            self.path.unlink()
 
     def test_language(self) -> None:
         """Cards are in the language that is asked for, with the operator's headline in it."""
