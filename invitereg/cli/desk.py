@@ -3,6 +3,7 @@
 A service may run beside it on the same database; nothing here listens or needs a reactor.
 """
 
+import os
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ class Desk:
         """
         config = load(path, serving=False, common_passwords=False)
         work = Inline()
-        was_there = config.data_dir.exists()
+        was_there = os.path.lexists(config.data_dir)
         database = open_database(config.data_dir, work)
         if not was_there:
             say(

@@ -24,9 +24,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         UsageError: there is something else than a file.
         FileError: it cannot be written.
     """
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise click.UsageError(f"{path} is not a regular file.")
     try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise click.UsageError(f"{path} is not a regular file.")
         with NamedTemporaryFile(  # which only its owner may read
             dir=path.resolve().parent, prefix=".invitereg-", delete=False
         ) as file:

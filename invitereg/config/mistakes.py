@@ -54,7 +54,11 @@ class ConfigError(Exception):
 
     def told_by(self, program: str) -> str:
         """Return the text; where there is no file, with how ``program`` is told of another."""
-        if self.path.exists():
+        try:
+            is_there = self.path.exists()
+        except OSError:  # such as in a folder that may not be entered
+            is_there = True
+        if is_there:
             return str(self)
         return f"{self}. Say where it is: {program} --config FILE, or INVITEREG_CONFIG=FILE"
 

@@ -14,7 +14,7 @@ def make_folder(data_dir: Path) -> None:
     Raises:
         StoreError: it cannot be made, or written; or see `require_owner`.
     """
-    if not os.path.lexists(data_dir) and data_dir.parent.exists():
+    if not os.path.lexists(data_dir) and os.path.exists(data_dir.parent):
         require_owner(data_dir.parent)
     try:
         data_dir.mkdir(mode=0o700, exist_ok=True)
@@ -34,11 +34,7 @@ def check_folder(data_dir: Path) -> None:
         raise _unusable(data_dir, "Not a directory")
     written = data_dir if there else data_dir.parent
     if not os.access(written, os.W_OK | os.X_OK):
-        missing = not there and not written.exists()
-        raise _unusable(
-            data_dir,
-            f"no {written}" if missing else f"Permission denied for the user {user_name()}",
-        )
+        raise _unusable(data_dir, _why_closed(written))
 
 
 def require_owner(folder: Path) -> None:
@@ -58,6 +54,17 @@ def require_owner(folder: Path) -> None:
         f"{folder} is the user {name}'s, who could not write a database that root makes there. "
         f"Run this as {name}: runuser -u {name} -- COMMAND"
     )
+
+
+def _why_closed(folder: Path) -> str:
+    """Return why nothing can be written into a folder, which is so."""
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        return f"no {folder}"
+    except OSError as error:  # such as within one that may not be entered
+        return why_unreadable(error)
+    return f"Permission denied for the user {user_name()}"
 
 
 def _unusable(data_dir: Path, reason: str) -> StoreError:

@@ -346,6 +346,18 @@ class ErrorTests(CommandCase):
             folder = str(self.folder / "prosody")
             self.assertRefused("import", "prosody", folder, says=f"{folder}: {says}")
 
+    def test_no_entry(self) -> None:
+        """A path that nobody can even look at, such as one too long, is told as any other."""
+        path = str(self.folder / ("x" * 300) / "data")
+        says = f"{path}: cannot be read: File name too long"
+        result = self.call("--config", path, "invite", "list")
+        self.assertEqual((result.exit_code, result.stderr), (2, f"{says}\n"))
+        write_certificate(self.folder, "example.com")
+        self.config.write_text(f"domain: example.com\ndata_dir: {path}\n")
+        says = f"data_dir {path} is not a folder that can be written (File name too long)"
+        self.assertRefused("invite", "list", says=says)
+        self.assertMisused("check", says=says)
+
     def test_interrupted(self) -> None:
         """Ctrl-C ends a command with 130 and no words."""
 

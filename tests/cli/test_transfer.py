@@ -499,6 +499,8 @@ class OutputTests(TransferCase):
         missing = str(self.folder / "missing" / "export")
         for force in ((), ("--force",)):
             self.assertRefused("export", "--output", missing, *force, says="No such file")
+            closed = ("export", "--output", str(self.folder / ("x" * 300)), *force)
+            self.assertRefused(*closed, says="File name too long")
         for option in ("--json", "--force"):
             self.assertMisused("export", option, says="--output")
         self.assertTrue(Path("/dev/null").is_char_device())
