@@ -26,8 +26,6 @@ FIELD_LABELS: Mapping[str, str] = {
     "misc": N_("Other information"),
     "text": N_("Message"),
 }
-# The default of `registration_instructions`.
-_INSTRUCTIONS = N_("Choose a username and password for use with this service.")
 
 
 def password_hint(policy: Policy, translate: Translate) -> str:

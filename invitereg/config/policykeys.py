@@ -17,6 +17,7 @@ from invitereg.config.values import (
 )
 from invitereg.policy.patterns import InvalidPattern, check_work
 from invitereg.policy.values import (
+    DEFAULT_INSTRUCTIONS,
     RESERVED,
     InviteRules,
     Limit,
@@ -221,7 +222,7 @@ class PolicyKeys(Section):
     allow_registration: bool = True
     registration_invite_only: bool = True
     registration_title: Annotated[str, Field(max_length=200)] = ""
-    registration_instructions: str = "Choose a username and password for use with this service."
+    registration_instructions: str = DEFAULT_INSTRUCTIONS
     additional_registration_fields: tuple[RegistrationField, ...] = ()
     default_roles: tuple[Role, ...] = ()
     invites: InviteKeys = InviteKeys()

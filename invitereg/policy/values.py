@@ -10,6 +10,9 @@ from invitereg.model import Invite
 from invitereg.policy.networks import IPV4_PREFIX, IPV6_PREFIX, Share, nested_shares
 from invitereg.policy.networks import Address as Address
 from invitereg.policy.networks import Network as Network
+from invitereg.translations import N_
+
+DEFAULT_INSTRUCTIONS = N_("Choose a username and password for use with this service.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +294,7 @@ class Domain:
     policy: Policy = Policy()
     site_name: str = ""
     title: str = ""
-    instructions: str = "Choose a username and password for use with this service."
+    instructions: str = DEFAULT_INSTRUCTIONS
     web_url: str | None = None
     landing_url: str | None = None
     website_only: bool = False
