@@ -25,7 +25,7 @@ from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.interfaces import IStore
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.server import IServer, ServerUnreachable
+from invitereg.server import CheckPassword, IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.xmpp.adhoc import AdHocCommands
 from invitereg.xmpp.behind import upstream_of
@@ -212,7 +212,7 @@ def _secret(path: Path, where: str) -> str:
 
 def _password_check(
     server: IServer, backend: Backend, keys: UpstreamKeys | None, reactor: Any, work: Any
-) -> Callable[[str, str], Deferred[bool]]:
+) -> CheckPassword:
     """Return what checks a password: a login where clients log in, or ejabberd's API."""
     host = backend.host
     if keys is None:

@@ -22,8 +22,8 @@ OWN_INVITES = (
 )
 """About a server that has a command for it (XEP-0401)."""
 
-PasswordCheck = Callable[[str, str], Deferred[bool]]
-"""Whether a password, the second, is that of the username, the first; fails as `IServer`."""
+CheckPassword = Callable[[str, str], Deferred[bool]]
+"""Takes a username and a password, and tells whether they fit; fails as `IServer`."""
 
 
 class ServerFault(Exception):

@@ -14,7 +14,7 @@ from invitereg.accounts.making import Making
 from invitereg.errors import NotFound, UsernameReserved
 from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.model import Account, ScramKeys, Use
-from invitereg.server import IServer, PasswordCheck, ServerUnreachable
+from invitereg.server import CheckPassword, IServer, ServerUnreachable
 
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LOGIN = (
@@ -39,7 +39,7 @@ class RemoteAccounts:
         store: IStore,
         clock: IReactorTime,
         now: Callable[[], datetime],
-        check: PasswordCheck,
+        check: CheckPassword,
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
         self._asking = asking = Asking(server, clock)

@@ -5,10 +5,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from invitereg.server import IServer, PasswordCheck, ServerFault
+from invitereg.server import CheckPassword, IServer, ServerFault
 
 
-async def try_all(server: IServer, check: PasswordCheck | None = None) -> list[str]:
+async def try_all(server: IServer, check: CheckPassword | None = None) -> list[str]:
     """See `IServer.try_privileges`; ``check``, where there is one, is tried as well."""
     trial = _Trial(server, check)
     await trial.run()
@@ -22,7 +22,7 @@ class _Trial:
         found: that, as texts.
     """
 
-    def __init__(self, server: IServer, check: PasswordCheck | None) -> None:
+    def __init__(self, server: IServer, check: CheckPassword | None) -> None:
         self.found: list[str] = []
         self._server = server
         self._check = check
