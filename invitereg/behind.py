@@ -131,7 +131,7 @@ class ServersBehind:
         return None
 
     def chores(self) -> Iterator[Chore]:
-        """What is to be done every second."""
+        """Yield what is to be done every second."""
         for accounts in self.accounts.values():
             yield accounts.making.settle
         for errands in self._errands:

@@ -106,7 +106,7 @@ class Invite:
         return self.expires_at is not None and now >= self.expires_at
 
     def status(self, now: datetime) -> Status:
-        """The one status that describes it at ``now``.
+        """Return the one status that the invite has at ``now``.
 
         One that is revoked after it had expired stays expired: so it was over for everybody but
         who had shown its token before (XEP-0445 §4).

@@ -55,7 +55,7 @@ def notices_about(domain: Domain, use: Use) -> Iterator[Notice]:
 
 
 def check_template(text: str, placeholders: Sequence[str]) -> None:
-    """Raise ValueError, which says what is wrong, if ``text`` has others than these."""
+    """Raise ValueError, which says what is wrong, if ``text`` has other placeholders."""
     known = ", ".join(f"{{{name}}}" for name in placeholders)
     try:
         parts = list(Formatter().parse(text))
@@ -69,7 +69,7 @@ def check_template(text: str, placeholders: Sequence[str]) -> None:
 
 
 def text_of(notice: Notice, domain: Domain) -> str:
-    """What a notice says about a registration at ``domain``; empty for nothing any more."""
+    """Return what a notice says about a registration at ``domain``; "" for nothing any more."""
     use = notice.use
     values = {
         "username": use.username,

@@ -58,7 +58,7 @@ def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
 def account_of(
     submission: Submission, invite: Invite | None, use: Use, policy: Policy
 ) -> Account:
-    """The account that is asked for; of what was filled in, only the policy's fields."""
+    """Return the account that is asked for; of what was filled in, only the policy's fields."""
     return Account(
         domain=use.domain,
         username=use.username,

@@ -118,7 +118,7 @@ class Desk:
         return not self._kept[domain].embedded
 
     def headline(self, domain: str) -> Mapping[str, str]:
-        """The operator's headline for a domain's site, by language; empty if there is none."""
+        """Return the operator's headline for a domain's site, by language; empty for none."""
         site = self._sites.get(domain)
         return {} if site is None else site.texts.headline
 

@@ -76,14 +76,14 @@ class Words:
 
     @property
     def translate(self) -> Callable[[str], str]:
-        """What turns an English text into the language."""
+        """Return what translates an English text into the language."""
         return translator([self.language])
 
 
 def page(
     domain: Domain, made: Sequence[Issued], advance: Callable[[int], None], words: Words
 ) -> str:
-    """The whole document; ``advance`` is told of each invite that is done.
+    """Return the HTML document of some invites; ``advance`` is told of each that is done.
 
     Raises:
         InvalidRequest: a link is too long for a QR code.

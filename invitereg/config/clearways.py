@@ -11,7 +11,7 @@ _COLON = re.compile(r"(?<!\\):")
 
 
 def require_safe(text: str, host: str, networks: Iterable[Network]) -> None:
-    """Raises ValueError unless what goes in clear to ``host`` may be safe there.
+    """Raise ValueError unless what goes in clear to ``host`` may be safe there.
 
     Args:
         text: the key that names the host.
@@ -38,7 +38,7 @@ def is_trusted(address: Address | None, networks: Iterable[Network]) -> bool:
 
 
 def host_of(endpoint: str) -> str:
-    """Where a ``tcp:`` endpoint leads to; a colon in an IPv6 address has a backslash."""
+    """Return the host of a ``tcp:`` endpoint, where IPv6 has backslashes before its colons."""
     _kind, *parts = _COLON.split(endpoint)
     if not parts:
         return ""

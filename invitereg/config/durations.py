@@ -1,6 +1,6 @@
 """Durations, from what the file and options say to what the program uses.
 
-Each raises ValueError with a text that says what is wrong and what would be right.
+Functions that read one raise ValueError, with what is wrong and what would be right.
 """
 
 import re
@@ -67,7 +67,7 @@ def _meant(text: str) -> str:
 
 
 def duration_or_never(value: object) -> timedelta | None:
-    """What ``30s``, ``15m``, ``12h``, ``7d``, ``2w`` or ``never`` means; never is None.
+    """Return what ``30s``, ``15m``, ``12h``, ``7d``, ``2w`` or ``never`` means; never is None.
 
     Raises:
         ValueError: it is something else; the text says how durations are written.
@@ -91,7 +91,7 @@ def _duration_or_none(value: object) -> timedelta:
 
 
 def duration_text(duration: timedelta | None) -> str:
-    """A duration as the file writes it, in its largest unit that is exact."""
+    """Return a duration as the file writes it, in its largest unit that is exact."""
     if duration is None:
         return "never"
     seconds = int(duration.total_seconds())

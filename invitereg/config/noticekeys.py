@@ -42,7 +42,7 @@ class WatcherNoticeKeys(Section):
     type: Literal["chat", "normal"] = "chat"
 
     def notice(self) -> WatcherNotice:
-        """As notices are made by it."""
+        """Return these keys as a value of the policy."""
         return WatcherNotice(text=self.text, type=self.type)
 
 

@@ -39,7 +39,7 @@ class _LimitKeys(Section):
     period: Duration
 
     def limit(self) -> Limit:
-        """As policy takes it."""
+        """Return these keys as a value of the policy."""
         return Limit(max=self.max, period=self.period)
 
 
@@ -60,7 +60,7 @@ class UserInviteKeys(Section):
     min_account_age: DurationOrNone = _USERS.min_account_age
 
     def limits(self) -> UserInviteLimits:
-        """As policy takes them."""
+        """Return these keys as a value of the policy."""
         return UserInviteLimits(
             max_open=self.max_open,
             made=self.made.limit(),
@@ -82,7 +82,7 @@ class InviteKeys(Section):
     users: UserInviteKeys = UserInviteKeys()
 
     def rules(self) -> InviteRules:
-        """As policy takes them."""
+        """Return these keys as a value of the policy."""
         return InviteRules(
             expiry=self.expiry,
             reset_expiry=self.reset_expiry,
@@ -128,7 +128,7 @@ class UsernameKeys(Section):
         return pattern
 
     def rules(self) -> UsernameRules:
-        """As policy takes them."""
+        """Return these keys as a value of the policy."""
         return UsernameRules(
             min_length=self.min_length,
             max_length=self.max_length,
@@ -198,7 +198,7 @@ class LimitKeys(Section):
     blocklist: tuple[CidrNetwork, ...] = ()
 
     def limits(self) -> Limits:
-        """As policy takes them."""
+        """Return these keys as a value of the policy."""
         return Limits(
             registration=self.registration.limit(),
             ipv4_prefix=self.registration.ipv4_prefix,
@@ -245,7 +245,7 @@ class ConnectionLimitKeys(Section):
         return period
 
     def limit(self) -> Limit:
-        """As the ports take it."""
+        """Return these keys as a value of the policy."""
         return Limit(max=self.per_network, period=self.period)
 
 

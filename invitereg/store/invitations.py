@@ -52,7 +52,7 @@ _ADD_USE = insert(uses).inline()
 
 
 def take(connection: Connection, asked: Subscribing, contacts_item: RosterItem | None) -> bool:
-    """Whether the contact has invited the account; if need be, takes a use.
+    """Return whether the contact has invited the account; if need be, take a use.
 
     An account that was made with the invitation has taken its use with that. But once the
     inviter has removed it from the roster, it does not let it in again. What a deleted account
