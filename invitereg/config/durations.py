@@ -58,12 +58,14 @@ def _meant(text: str) -> str:
     if not parts or "".join(part[0] for part in parts) != text:
         return ""
     amounts = [(float(part[1]), *_WORDS.get(part[2], (0, "s"))) for part in parts]
-    number, times, unit = amounts[0]
-    if len(amounts) == 1 and number.is_integer():
-        return f"{int(number) * times}{unit}" if times else ""
     seconds = round(sum(number * times * _UNITS[unit] for number, times, unit in amounts))
     known = all(times for _number, times, _unit in amounts)
-    return duration_text(timedelta(seconds=seconds)) if known and 0 < seconds < 10**10 else ""
+    if not known or not 0 < seconds <= _LONGEST.total_seconds():
+        return ""
+    number, times, unit = amounts[0]
+    if len(amounts) == 1 and number.is_integer():
+        return f"{int(number) * times}{unit}"
+    return duration_text(timedelta(seconds=seconds))
 
 
 def duration_or_never(value: object) -> timedelta | None:

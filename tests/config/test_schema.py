@@ -378,7 +378,8 @@ class BoundTests(ConfigCase):
             self.assertEqual(
                 mistake, f'"{value}" is no duration (did you mean {meant}?): {NEVER}'
             )
-        for value in ("soon", "P7D", "-1d", "1x", "1d 2x", "9" * 12 + ".5y"):
+        nothing = ("0", "0 days", "0.0h", "101 years", "9" * 12 + ".5y")
+        for value in ("soon", "P7D", "-1d", "1x", "1d 2x", *nothing):
             (mistake,) = self.mistakes_at("keep_addresses", value)
             self.assertEqual(mistake, f'"{value}" is no duration: {NEVER}')
         self.assertEqual(self.mistakes_at("keep_addresses", "2w"), [])
