@@ -79,7 +79,7 @@ class IServer(Interface):
     last: no answer is `ServerUnreachable` there.
     """
 
-    domain = Attribute("The domain's name, after nameprep.")
+    domain = Attribute("The domain's name, in its normal form.")
 
     own_username = Attribute(
         "Of an account there that is certainly there, as we act by it; None without one."

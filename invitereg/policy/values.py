@@ -276,7 +276,7 @@ class Domain:
     """One XMPP domain that is served, with what its operator decided.
 
     Attributes:
-        name: after nameprep.
+        name: in its normal form (`invitereg.preparation.prepare_domain`).
         title: of a registration form; empty for none.
         instructions: what a registration form says first.
         web_url: its site; ends with a slash. None without a web.
