@@ -15,6 +15,7 @@ from invitereg.errors import Throttled
 from invitereg.preparation import is_too_long
 from invitereg.xmpp.commands import about_command
 from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.languages import asked_languages
 from invitereg.xmpp.rate import MINUTE, FairRate, Rate, add_to_all
 from invitereg.xmpp.routing import is_request, require_id
 
@@ -65,7 +66,7 @@ class Admission:
             _require_payload(stanza)
             _require_prepared(stanza)
         except Throttled as refusal:
-            return self._refuse(stanza, stanza_error(refusal))
+            return self._refuse(stanza, stanza_error(refusal, asked_languages(stanza)))
         except StanzaError as error:
             return self._refuse(stanza, error)
         stanza.handled = False  # type: ignore[attr-defined]  # never a child of that name

@@ -1,11 +1,14 @@
 """How refusals are said in stanzas (RFC 6120 §8.3)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
 
 from invitereg import errors
 from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
+from invitereg.xmpp.languages import asked_languages
 
 # The condition of each error; a subclass stands before its base.
 CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
@@ -39,3 +42,9 @@ def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> Stan
         if isinstance(refusal, error):
             return StanzaError(condition, kind, said, language)
     return StanzaError("not-allowed", "cancel", said, language)
+
+
+def error_on(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> StanzaError:
+    """Return the stanza error that says ``refusal`` in a stanza's language, or its stream's."""
+    parser = stream.stream  # None once the stream has ended
+    return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))

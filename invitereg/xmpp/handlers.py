@@ -11,8 +11,7 @@ from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.errors import Refused, Unavailable
-from invitereg.xmpp.errors import stanza_error
-from invitereg.xmpp.languages import asked_languages
+from invitereg.xmpp.errors import error_on
 from invitereg.xmpp.routing import require_id
 from invitereg.xmpp.stream import ClientStream
 
@@ -89,13 +88,13 @@ class RequestHandler(XMPPHandler):
         try:
             payload = await working
         except Refused as refusal:
-            stream.send(self._error(iq, _said(refusal, iq, stream)))
+            stream.send(self._error(iq, error_on(stream, iq, refusal)))
         except StanzaError as error:
             stream.send(self._error(iq, error))
         except Exception:
             unavailable = Unavailable(stream.sid)
             self.log.failure("a request failed (error {id})", id=unavailable.error_id)
-            stream.send(self._error(iq, _said(unavailable, iq, stream)))
+            stream.send(self._error(iq, error_on(stream, iq, unavailable)))
         else:
             response = toResponse(iq, "result")
             if payload is not None:
@@ -110,8 +109,3 @@ class RequestHandler(XMPPHandler):
             response.addChild(element)
         response.addChild(error.getElement())
         return response
-
-
-def _said(refusal: Refused, iq: domish.Element, stream: ClientStream) -> StanzaError:
-    parser = stream.stream  # None once the stream has ended
-    return stanza_error(refusal, asked_languages(iq, parser.language if parser else ""))

@@ -11,7 +11,7 @@ from invitereg.domain.contacts import ContactBook
 from invitereg.domain.delivery import Delivery
 from invitereg.domain.presence import Presence
 from invitereg.errors import Refused
-from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.errors import error_on
 
 SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
@@ -59,6 +59,6 @@ class PresenceRouter:
         try:
             await working
         except Refused as refusal:
-            stream.send(stanza_error(refusal).toResponse(stanza))
+            stream.send(error_on(stream, stanza, refusal).toResponse(stanza))
         except StanzaError as error:
             stream.send(error.toResponse(stanza))

@@ -1,11 +1,14 @@
 """Why somebody is refused is told in the language of the app (RFC 6120 §8.3.2)."""
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.words.xish import domish
 
 from invitereg import errors
 from invitereg.preparation import unusable_password
 from invitereg.translations import languages, translator
 from invitereg.typednames import wrong_username
+from invitereg.xmpp.admission import PER_ACCOUNT, Admission
 from invitereg.xmpp.errors import stanza_error
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import DOMAIN, PASSWORD, header, preauth, registration
@@ -91,3 +94,30 @@ class StreamTests(DoorTestCase):
         ):
             reply = client.ask(request)
             self.assertEqual(reply.error.text[XML_LANG], language)
+
+    def test_presence(self):
+        """So it is with presence that cannot be answered for now."""
+        client = self.listener.logged_in()
+        self.listener.embedded.presence.probe = busy
+        reply = client.ask(f"<presence type='probe' to='nurse@{DOMAIN}' xml:lang='es'/>")
+        self.assertEqual(reply.error.text[XML_LANG], "es")
+
+
+async def busy(*_arguments):
+    """Do nothing, as there is too much to do."""
+    raise errors.Overloaded
+
+
+class ComponentTests(SynchronousTestCase):
+    def test_too_many(self):
+        """Who asks a component too much is told so in their language, too."""
+        sent = []
+        admission = Admission(DOMAIN, Clock().seconds, sent.append)
+        for _ in range(PER_ACCOUNT + 1):
+            iq = domish.Element(("jabber:component:accept", "iq"))
+            iq.attributes |= {"type": "get", "id": "1", "from": f"a@{DOMAIN}/r"}
+            iq["to"], iq[XML_LANG] = f"invites.{DOMAIN}", "fr"
+            iq.addElement(("jabber:iq:register", "query"))
+            admission.admits(iq)
+        (refused,) = sent
+        self.assertEqual(refused.error.text[XML_LANG], "fr")
