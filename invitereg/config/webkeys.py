@@ -157,8 +157,13 @@ def _read_logo(value: object, info: ValidationInfo) -> Path:
 
 def _read_folder(value: object, info: ValidationInfo) -> Path:
     folder = _FOLDER.validate_python(value, context=info.context)
-    if surroundings(info).serving and not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}")
+    if surroundings(info).serving:
+        try:
+            is_there = folder.is_dir()
+        except OSError as error:  # such as within a folder that may not be entered
+            raise ValueError(f"cannot be read: {why_unreadable(error)}") from None
+        if not is_there:
+            raise ValueError(f"there is no folder {folder}")
     return folder
 
 

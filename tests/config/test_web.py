@@ -110,6 +110,15 @@ class LookTests(ConfigCase):
             (mistake,) = self.mistakes_with(f"web: {{logo: {file}}}")
             self.assertIn(told, mistake)
 
+    def test_templates(self) -> None:
+        """Templates are in a folder that is there; one that cannot be reached is refused."""
+        for folder, why in (
+            ("missing", f"there is no folder {self.folder}/missing"),
+            ("x" * 300, "cannot be read: File name too long"),
+        ):
+            mistakes = self.mistakes_with(f"web: {{templates: {folder}}}")
+            self.assertEqual(mistakes, [f"2: web.templates: {why}"])
+
     def test_texts(self) -> None:
         """A text is one for everybody, or one for each language."""
         config = self.loaded(
