@@ -35,8 +35,12 @@ class ComponentTellerTests(ComponentStreamCase):
         }
         self.store = memory_store()
         self.now = AT
-        self.teller = ComponentTeller(
-            DOMAIN,
+        self.teller = self.make_teller(DOMAIN)
+
+    def make_teller(self, host):
+        """What tells the accounts of a server that spells itself so."""
+        teller = ComponentTeller(
+            host,
             JID,
             self.line.ask,
             self.domains,
@@ -44,12 +48,13 @@ class ComponentTellerTests(ComponentStreamCase):
             lambda: self.now,
             self.reactor.seconds,
         )
-        self.teller.setHandlerParent(self.line)
+        teller.setHandlerParent(self.line)
+        return teller
 
-    def register(self, username="juliet"):
-        use = Use(domain=DOMAIN, username=username, kind=Kind.ACCOUNT, at=AT, door="c2s")
-        account = Account(domain=DOMAIN, username=username, created_at=AT)
-        notices = tuple(notices_about(self.domains[DOMAIN], use))
+    def register(self, username="juliet", domain=DOMAIN):
+        use = Use(domain=domain, username=username, kind=Kind.ACCOUNT, at=AT, door="c2s")
+        account = Account(domain=domain, username=username, created_at=AT)
+        notices = tuple(notices_about(self.domains[domain], use))
         redemption = Redemption(account=account, use=use, notices=notices)
         self.successResultOf(self.store.redeem(redemption))
 
@@ -93,6 +98,32 @@ class ComponentTellerTests(ComponentStreamCase):
         self.assertEqual(self.left(OTHER), ["escalus"])
         self.successResultOf(self.second())
         self.assertEqual(self.sent(), [])
+
+    def test_spelling_of_the_server(self):
+        """A server that knows its domain by A-labels is written to by them, and understood."""
+        domain, host = "m\u00fcnchen.example", "xn--mnchen-3ya.example"
+        self.domains[domain] = replace(self.domains[DOMAIN], name=domain, watchers=())
+        spelt = self.make_teller(host)
+        self.ready()
+        self.register(domain=domain)
+        said = []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        telling = Deferred.fromCoroutine(spelt.tell_new())
+        ((welcome,), (ping,)) = self.sent(), self.sent("iq")
+        self.assertIn(f"to='juliet@{host}'", welcome)
+        self.assertIn(f"to='{host}'", ping)
+        self.protocol.dataReceived(
+            f"<message type='error' id='notice-1' to='{JID}' from='juliet@{host}'>"
+            "<error type='cancel'>"
+            "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+            "</message>".encode()
+        )
+        (text,) = [formatEvent(event) for event in said if "notices at" in formatEvent(event)]
+        self.assertIn(f"juliet@{host} was not told", text)
+        self.answer()
+        self.successResultOf(telling)
+        self.assertEqual(self.left(domain), [])
 
     def test_own_words(self):
         """What watchers are told, and by which type of message, is the operator's to say."""
