@@ -36,12 +36,14 @@ class Peer:
         forbidden: the commands that it does not let us give.
         accounts: those that are there.
         asked: how many requests came.
+        addressed: to which hosts, or accounts of which.
     """
 
     jid = f"invites.{DOMAIN}"
 
-    def __init__(self, kept=None, refusal=None):
-        self.kept, self.refusal = kept, refusal
+    def __init__(self, kept=None, refusal=None, host=DOMAIN):
+        self.kept, self.refusal, self.host = kept, refusal, host
+        self.addressed = set()
         self.deaf, self.forbidden = set(), set()
         self.accounts = set()
         self.rosters = {}
@@ -51,14 +53,15 @@ class Peer:
     def connect(self):
         """Grant the rosters, as on a new connection."""
         self.connected = True
-        self.privileges = Privileges(DOMAIN, {"roster": "both"}, "urn:xmpp:privilege:2")
+        self.privileges = Privileges(self.host, {"roster": "both"}, "urn:xmpp:privilege:2")
 
     def disconnect(self):
         """Be away, with all that was granted."""
-        self.connected, self.privileges = False, Privileges(DOMAIN)
+        self.connected, self.privileges = False, Privileges(self.host)
 
     def ask(self, iq, _seconds):
         self.asked += 1
+        self.addressed.add(iq["to"].rpartition("@")[2])
         if not self.connected:
             return fail(ServerUnreachable("no component connection: it was refused"))
         payload = next(iq.elements())
@@ -81,6 +84,7 @@ class Peer:
             for field in payload.x.elements("jabber:x:data", "field")
             if field["var"] == "accountjids"
         )
+        self.addressed.add(jid.rpartition("@")[2])
         if command == "add-user":
             self.accounts.add(jid)
         if command == "delete-user":
@@ -108,7 +112,7 @@ class Peer:
 class RosterProbeTests(SynchronousTestCase):
     def make(self, **settings):
         self.peer, self.clock = Peer(**settings), Clock()
-        self.server = XMPPServer(DOMAIN, self.peer, self.clock)
+        self.server = XMPPServer(self.peer.host, self.peer, self.clock)
 
     def problem(self):
         return self.successResultOf(self.server.contacts_problem())
@@ -125,6 +129,19 @@ class RosterProbeTests(SynchronousTestCase):
         self.peer.kept = "none"
         self.peer.connect()
         self.assertIn("subscription=none", self.problem())
+
+    def test_spelling(self):
+        """A server, its accounts and their contacts are named as it spells its domain."""
+        host = "xn--mnchen-3ya.example"
+        self.make(host=host)
+        self.peer.deaf = {"delete-user"}
+        self.failureResultOf(self.server.contacts_problem(), ServerUnreachable)
+        self.assertEqual(self.server.domain, "m\u00fcnchen.example")
+        self.assertEqual(self.peer.addressed, {host})
+        ((contact, _subscription),) = self.peer.rosters.values()
+        self.assertTrue(contact.endswith(f"@{host}"), contact)
+        self.successResultOf(self.server.create("juliet", "pass word"))
+        self.assertIn(f"juliet@{host}", self.peer.accounts)
 
     def test_not_held(self):
         """A server that answers `result` and sets less makes no contacts, whatever it sets."""
