@@ -13,6 +13,7 @@ class FaultyAPI(Factory):
     Attributes:
         answer: gets the command's name; returns bytes to send, or one of `HANG` and `CUT`.
         commands: what was asked for, in its order.
+        hosts: what the requests name as their host.
     """
 
     HANG, CUT = "hang", "cut"
@@ -20,6 +21,7 @@ class FaultyAPI(Factory):
     def __init__(self, answer: Callable[[str], bytes | str]) -> None:
         self.answer = answer
         self.commands: list[str] = []
+        self.hosts: list[str] = []
         self.open: list[Protocol] = []
 
     def buildProtocol(self, _address: Any) -> Protocol:
@@ -48,6 +50,11 @@ class _Faulty(Protocol):
         self._read = b""
         command = head.split()[1].rpartition(b"/")[2].decode()
         self._api.commands.append(command)
+        self._api.hosts += [
+            line.partition(b":")[2].strip().decode()
+            for line in head.split(b"\r\n")
+            if line.lower().startswith(b"host:")
+        ]
         answer = self._api.answer(command)
         if isinstance(answer, bytes):
             self.transport.write(answer)

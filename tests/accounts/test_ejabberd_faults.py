@@ -131,6 +131,22 @@ class OutcomeTests(FaultCase):
         for _command, work in (*CHANGES, *QUESTIONS):
             await work(self.server)
 
+    async def test_host(self) -> None:
+        """A request to a bare address names the domain: ejabberd's log has a line otherwise."""
+        port = self.port.getHost().port
+        for name, host, expected in (
+            ("127.0.0.1", "example.com", "example.com"),
+            ("localhost", "m\u00fcnchen.example", "xn--mnchen-3ya.example"),
+        ):
+            self.api.hosts.clear()
+            access = Access(url=f"http://{name}:{port}/api")
+            server = Ejabberd(host, access, reactor)
+            self.addCleanup(server.close)
+            self.assertTrue(await server.exists("juliet"))
+            self.assertEqual(self.api.hosts, [expected])
+        named = Access(url="http://ejabberd.example:5280/api").headers("example.com")
+        self.assertFalse(named.hasHeader("Host"), "its own name is the one to send")
+
     async def test_not_kept(self) -> None:
         """A contact of which nothing is read back was not made, whatever the server says."""
         making = self.server.make_contacts("juliet", "romeo")
