@@ -76,7 +76,8 @@ class TransferCase(CommandCase):
                 contact=contact,
                 roster_limit=9,
                 requests_limit=9,
-                request="<presence xmlns='jabber:client' type='subscribe'/>",
+                request="<presence xmlns='jabber:client' type='subscribe'"
+                f" from='{username}@example.com' to='{contact}'/>",
             )
             desk.run(desk.store.subscribe(asked))
 
