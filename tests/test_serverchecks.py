@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
-from twisted.logger import Logger, formatEvent, globalLogPublisher
+from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.logs import FaultLog
 from invitereg.server import OWN_INVITES, ServerUnreachable
 from invitereg.serverchecks import LOOK_SECONDS, ServerChecks
 from tests.contracts.servers import MemoryServer
+from tests.spying import logged
 
 DOMAIN = "example.com"
 
@@ -37,16 +38,11 @@ class LateServer(MemoryServer):
 class LookTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.server = Clock(), LateServer()
-        self.said: list[str] = []
-        globalLogPublisher.addObserver(self.hear)
-        self.addCleanup(globalLogPublisher.removeObserver, self.hear)
+        self.said = logged(self)
         faults = FaultLog(Logger(), f"the server of {DOMAIN}", self.clock.seconds)
         self.checks = ServerChecks(
             self.server, faults, by_component=False, seconds=self.clock.seconds
         )
-
-    def hear(self, event: dict[str, object]) -> None:
-        self.said.append(formatEvent(event))
 
     def wait(self, seconds: float) -> None:
         """What is done every second, for a while."""

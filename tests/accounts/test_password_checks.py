@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet import reactor as real_reactor
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import LogLevel
 
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.behind import ServersBehind
@@ -24,6 +24,7 @@ from invitereg.threads import Inline
 from tests.accounts.faultyapi import FaultyAPI, response
 from tests.accounts.test_ejabberd_faults import FORBIDDEN, FaultCase, WellServer
 from tests.contracts.store_case import DOMAIN
+from tests.spying import logged
 
 reactor: Any = real_reactor
 RIGHT, WRONG = response("0"), response("1")
@@ -38,14 +39,7 @@ class PasswordCase(FaultCase):
         super().setUp()
         self.store = memory_store()
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.said: list[str] = []
-        globalLogPublisher.addObserver(self.hear)
-        self.addCleanup(globalLogPublisher.removeObserver, self.hear)
-
-    def hear(self, event: Any) -> None:
-        """Keep the errors of the log."""
-        if event["log_level"] >= LogLevel.error:
-            self.said.append(formatEvent(event))
+        self.said = logged(self, LogLevel.error)
 
     def accounts(self, **upstreams: UpstreamKeys) -> RemoteAccounts:
         """The accounts; without upstreams, clients connect to the server and we do not."""

@@ -10,7 +10,7 @@ from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.words.xish import domish
@@ -29,6 +29,7 @@ from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.passwordcheck import PasswordCheck
 from tests.peers import servers
 from tests.service.running import DOMAIN, free_ports
+from tests.spying import logged
 from tests.test_structure import ROOT
 
 reactor: Any = real_reactor
@@ -163,14 +164,7 @@ class BackendTests(TestCase):
         self.server = servers.started(self.kind)
         self.server.register("jülïet", PASSWORD)
         self.addCleanup(self.server.unregister, "jülïet")
-        self.said: list[str] = []
-        globalLogPublisher.addObserver(self.hear)
-        self.addCleanup(globalLogPublisher.removeObserver, self.hear)
-
-    def hear(self, event: Any) -> None:
-        """Keep the errors of the log."""
-        if event["log_level"] >= LogLevel.error:
-            self.said.append(formatEvent(event))
+        self.said = logged(self, LogLevel.error)
 
     def accounts(self, **upstream: Any) -> RemoteAccounts:
         """The accounts, as the service has them."""

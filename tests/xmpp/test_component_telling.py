@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from twisted.internet.defer import Deferred
-from twisted.logger import formatEvent, globalLogPublisher
 
 from invitereg.interfaces import Redemption
 from invitereg.logs import FOREIGN_CHARACTERS
@@ -15,6 +14,7 @@ from invitereg.policy.values import Domain, Policy, WatcherNotice
 from invitereg.testing import memory_store
 from invitereg.xmpp import telling
 from invitereg.xmpp.telling import ComponentTeller
+from tests.spying import logged
 from tests.xmpp.test_component_stream import JID, ComponentStreamCase
 
 DOMAIN, OTHER = "example.com", "example.org"
@@ -106,9 +106,7 @@ class ComponentTellerTests(ComponentStreamCase):
         spelt = self.make_teller(host)
         self.ready()
         self.register(domain=domain)
-        said = []
-        globalLogPublisher.addObserver(said.append)
-        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        said = logged(self)
         telling = Deferred.fromCoroutine(spelt.tell_new())
         ((welcome,), (ping,)) = self.sent(), self.sent("iq")
         self.assertIn(f"to='juliet@{host}'", welcome)
@@ -119,7 +117,7 @@ class ComponentTellerTests(ComponentStreamCase):
             "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
             "</message>".encode()
         )
-        (text,) = [formatEvent(event) for event in said if "notices at" in formatEvent(event)]
+        (text,) = [text for text in said if "notices at" in text]
         self.assertIn(f"juliet@{host} was not told", text)
         self.answer()
         self.successResultOf(telling)
@@ -167,9 +165,7 @@ class ComponentTellerTests(ComponentStreamCase):
 
     def test_never_confirmed(self):
         """A server that answers no ping gets each notice three times, and no more."""
-        said = []
-        globalLogPublisher.addObserver(said.append)
-        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        said = logged(self)
         self.register()
         sent = []
         for _ in range(6):
@@ -185,7 +181,7 @@ class ComponentTellerTests(ComponentStreamCase):
         self.assertEqual(len(set(sent)), 2)
         self.assertEqual(self.left(), [])
         self.assertEqual(self.left(OTHER), ["escalus"])
-        texts = [formatEvent(event) for event in said if "gave up" in formatEvent(event)]
+        texts = [text for text in said if "gave up" in text]
         self.assertEqual(len(texts), 1, texts)
         self.assertIn(f"juliet@{DOMAIN}, romeo@{DOMAIN}", texts[0])
         self.assertIn("check --online", texts[0])
@@ -235,9 +231,7 @@ class ComponentTellerTests(ComponentStreamCase):
 
     def test_refused(self):
         """That the server keeps nothing for who is away is said, on its word alone."""
-        said = []
-        globalLogPublisher.addObserver(said.append)
-        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        said = logged(self)
         self.ready()
         self.register()
         self.second()
@@ -248,7 +242,7 @@ class ComponentTellerTests(ComponentStreamCase):
                 "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
                 "</message>".encode()
             )
-        texts = [formatEvent(event) for event in said if "notices at" in formatEvent(event)]
+        texts = [text for text in said if "notices at" in text]
         self.assertEqual(len(texts), 1)
         self.assertIn("juliet@example.com was not told", texts[0])
         self.assertIn("(service-unavailable)", texts[0])
@@ -256,9 +250,7 @@ class ComponentTellerTests(ComponentStreamCase):
 
     def test_refused_oddly(self):
         """Of a condition that somebody has made up, the log has a part, and in quotes."""
-        said = []
-        globalLogPublisher.addObserver(said.append)
-        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        said = logged(self)
         self.ready()
         self.register()
         self.second()
@@ -267,7 +259,7 @@ class ComponentTellerTests(ComponentStreamCase):
             f"<message type='error' id='notice-1' to='{JID}' from='juliet@{DOMAIN}'>"
             f"<error type='cancel'><{condition} xmlns='urn:x'/></error></message>".encode()
         )
-        (text,) = [formatEvent(event) for event in said if "notices at" in formatEvent(event)]
+        (text,) = [text for text in said if "notices at" in text]
         self.assertIn(f'("{condition[:FOREIGN_CHARACTERS]}…")', text)
         self.assertLess(len(text), 600)
 
