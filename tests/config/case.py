@@ -1,5 +1,6 @@
 """What the tests of the configuration share: a folder with a certificate and a file."""
 
+import copy
 import json
 import shutil
 import tempfile
@@ -53,6 +54,17 @@ def encrypted_key() -> bytes:
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"password")
     )
+
+
+def with_value(values: Mapping[str, Any], path: KeyPath, value: object) -> dict[str, Any]:
+    """A copy of ``values`` with another value at ``path``, whose sections there are."""
+    changed = copy.deepcopy(dict(values))
+    *sections, last = path
+    inner: Any = changed
+    for section in sections:
+        inner = inner[section]
+    inner[last] = value
+    return changed
 
 
 def yaml_lines(

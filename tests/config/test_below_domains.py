@@ -11,7 +11,7 @@ from invitereg.interfaces import Redemption
 from invitereg.model import Kind, Use
 from invitereg.testing import START, make_account, memory_store
 from invitereg.threads import Inline
-from tests.config.case import ConfigCase, KeyPath, yaml_lines
+from tests.config.case import ConfigCase, KeyPath, with_value, yaml_lines
 from tests.config.test_properties import SEVERAL
 
 OWN, OTHER = "example.com", "example.org"
@@ -82,17 +82,6 @@ def plain(keys: dict[str, Any], above: KeyPath = ()) -> dict[KeyPath, Any]:
             continue
         found.update(plain(value, path) if isinstance(value, dict) else {path: value})
     return found
-
-
-def with_value(keys: dict[str, Any], path: KeyPath, value: Any) -> dict[str, Any]:
-    """Return the keys of a domain with another value at a path."""
-    changed = copy.deepcopy(keys)
-    *sections, last = path
-    inner: Any = changed
-    for section in sections:
-        inner = inner[section]
-    inner[last] = value
-    return changed
 
 
 SECTIONS_OF_CONFIG = {

@@ -13,7 +13,7 @@ from invitereg.config.domains import within
 from invitereg.config.mistakes import dotted
 from invitereg.config.schema import DomainKeys
 from invitereg.config.section import key_tree
-from tests.config.case import ConfigCase, KeyPath, yaml_lines
+from tests.config.case import ConfigCase, KeyPath, with_value, yaml_lines
 from tests.config.test_example import EXAMPLE
 
 # The lists that the example leaves empty have something in them here: items can be wrong too.
@@ -128,13 +128,7 @@ SECTIONS: list[Place] = [
 def changed(place: Place, key: KeyPath, value: object) -> dict[str, Any]:
     """A valid file with another value at ``key``, below the path of ``place``."""
     file, path = place
-    values = copy.deepcopy(file)
-    inner: Any = values
-    *before, last = (*path, *key)
-    for part in before:
-        inner = inner[part]
-    inner[last] = value
-    return values
+    return with_value(file, (*path, *key), value)
 
 
 class PropertyTests(ConfigCase):
