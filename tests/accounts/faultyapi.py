@@ -1,5 +1,6 @@
 """An HTTP API that misbehaves: what no real server can be told to do at the right moment."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ class FaultyAPI(Factory):
     Attributes:
         answer: gets the command's name; returns bytes to send, or one of `HANG` and `CUT`.
         commands: what was asked for, in its order.
+        arguments: what came with each command.
         hosts: what the requests name as their host.
     """
 
@@ -21,6 +23,7 @@ class FaultyAPI(Factory):
     def __init__(self, answer: Callable[[str], bytes | str]) -> None:
         self.answer = answer
         self.commands: list[str] = []
+        self.arguments: list[dict[str, Any]] = []
         self.hosts: list[str] = []
         self.open: list[Protocol] = []
 
@@ -50,6 +53,7 @@ class _Faulty(Protocol):
         self._read = b""
         command = head.split()[1].rpartition(b"/")[2].decode()
         self._api.commands.append(command)
+        self._api.arguments.append(json.loads(body))
         self._api.hosts += [
             line.partition(b":")[2].strip().decode()
             for line in head.split(b"\r\n")

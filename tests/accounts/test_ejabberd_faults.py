@@ -147,6 +147,19 @@ class OutcomeTests(FaultCase):
         named = Access(url="http://ejabberd.example:5280/api").headers("example.com")
         self.assertFalse(named.hasHeader("Host"), "its own name is the one to send")
 
+    async def test_spelling(self) -> None:
+        """Each command has the domain as ejabberd spells it, and knows it."""
+        for host in ("m\u00fcnchen.example", "xn--mnchen-3ya.example"):
+            url = f"http://127.0.0.1:{self.port.getHost().port}/api"
+            server = Ejabberd(host, Access(url=url), reactor)
+            self.addCleanup(server.close)
+            self.api.arguments.clear()
+            self.assertTrue(await server.exists("juliet"))
+            await server.create("romeo", "pass word")
+            await server.end_sessions("juliet")
+            self.assertEqual(len(self.api.arguments), 3)
+            self.assertEqual({one["host"] for one in self.api.arguments}, {host})
+
     async def test_not_kept(self) -> None:
         """A contact of which nothing is read back was not made, whatever the server says."""
         making = self.server.make_contacts("juliet", "romeo")
