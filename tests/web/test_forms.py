@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
-from invitereg.web.forms import REMEMBERED_SECONDS
+from invitereg.web.forms import REMEMBERED_SECONDS, Once
 from invitereg.web.pages import Pages
 from invitereg.web.registering import Entry
 from invitereg.web.signing import Signer
@@ -56,6 +56,19 @@ class FormCase(WebCase):
 
         self.patch(self.accounts, "redeem", lambda *args: Deferred.fromCoroutine(slowly(*args)))
         return begun, going
+
+    def arrivals(self, number: int) -> list[Deferred[None]]:
+        """So many submissions are taken up, or wait for their turn: each fires the next."""
+        came: list[Deferred[None]] = [Deferred() for _ in range(number)]
+        waiting, do = iter(came), Once.done
+
+        async def noticed(*args: Any) -> Any:
+            doing = Deferred.fromCoroutine(do(*args))
+            next(waiting).callback(None)
+            return await doing
+
+        self.patch(Once, "done", noticed)
+        return came
 
     def restart(self) -> None:
         """Let another process answer, on the same store."""
@@ -419,15 +432,33 @@ class OnceTests(FormCase):
             self.assertEqual(code, 303 if name == "tybalt" else 200)
         self.assertEqual(sorted(await self.usernames()), ["juliet", "nurse", "tybalt"])
 
+    async def test_twice_while_it_is_made(self) -> None:
+        """Who presses the button again meanwhile gets the same answer, of one registration."""
+        person, path = await self.at_form()
+        begun, going = self.held_up()
+        form, answers = person.page, []
+        for came in self.arrivals(2):
+            person.page = form
+            sent = person.send(path, username="juliet", password=PASSWORD)
+            answers.append(Deferred.fromCoroutine(sent))
+            await came
+            await begun
+        going.callback(None)
+        done = path.removesuffix("register") + "done"
+        for answer in await gatherResults(answers):
+            self.assertEqual((answer.code, self.header(answer, "location")), (303, done))
+        self.assertEqual(await self.usernames(), ["juliet"])
+
     async def test_name_changed_while_it_is_made(self) -> None:
         """Who presses the button again with another name is told which account was made."""
         person, path = await self.at_form()
         begun, going = self.held_up()
         form, answers = person.page, []
-        for name in ("juliet", "nurse"):
+        for name, came in zip(("juliet", "nurse"), self.arrivals(2), strict=True):
             person.page = form
             sent = person.send(path, username=name, password=PASSWORD)
             answers.append(Deferred.fromCoroutine(sent))
+            await came
             await begun
         going.callback(None)
         first, second = await gatherResults(answers)
