@@ -7,7 +7,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from invitereg.errors import Unavailable
 from invitereg.jobs import current_client
-from invitereg.model import Kind
+from invitereg.model import Kind, token_digest
+from invitereg.testing import make_account, make_invite
 from invitereg.xmpp.phases import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.gatewaydoor import FEATURES, SERVER_HEADER, GatewayListener
@@ -52,6 +53,14 @@ class ClosedTests(DoorTestCase):
         reset = self.listener.add_reset()
         self.assertEqual(self.offered(), {IQ_REGISTER, *TOKENS})
         self.listener.revoke(reset)
+        self.assertEqual(self.offered(), TOKENS)
+
+    def test_point_01_reset_elsewhere(self):
+        """A reset of another domain opens nothing here."""
+        store, who = self.listener.store, {"domain": "example.org", "username": "juliet"}
+        self.successResultOf(store.learn(make_account(**who)))
+        elsewhere = make_invite(id="Elsewhere", kind=Kind.RESET, **who)
+        self.successResultOf(store.create_invite(elsewhere, token_digest("Elsewhere")))
         self.assertEqual(self.offered(), TOKENS)
 
     def test_point_01_over(self):
