@@ -30,6 +30,14 @@ class AsciiClient(Client):
     served = ASCII
 
 
+async def logged_in(case: IsolatedAsyncioTestCase, client: Client) -> Client:
+    """Let a client register and log in; returns it, until the end of the test."""
+    case.addAsyncCleanup(client.leave)
+    outcome = await client.run(), client.answers
+    case.assertEqual(outcome, ("session_start", ["result"] * 2))
+    return client
+
+
 class InternationalTests(ServiceCase):
     kind = Munich
     settings = (
@@ -54,11 +62,7 @@ class InternationalTests(ServiceCase):
         self.service.secrets.append(made["token"])
         me = (name, self.service.secret())
         client = kind(self.service, me, tokens=[made["token"]], forms=[me], direct=direct)
-        self.addAsyncCleanup(client.leave)
-        self.assertEqual(
-            (await client.run(), client.answers), ("session_start", ["result"] * 2)
-        )
-        return client
+        return await logged_in(self, client)
 
     async def test_both_spellings(self) -> None:
         """Each registers and logs in by its own spelling, and they write to each other."""
@@ -124,11 +128,7 @@ class BehindTests(IsolatedAsyncioTestCase):
         name = kind.__name__.lower()
         me = (name, service.secret())
         client = kind(service, me, tokens=[token], forms=[me])
-        self.addAsyncCleanup(client.leave)
-        self.assertEqual(
-            (await client.run(), client.answers), ("session_start", ["result"] * 2)
-        )
-        return client
+        return await logged_in(self, client)
 
     async def try_behind(self, kind: type[Server], front: type[Service]) -> None:
         server = kind()
