@@ -104,7 +104,7 @@ class WebsiteOnlyCase(IsolatedAsyncioTestCase):
         """Log in at the server itself, past us."""
         there: Any = self.server  # which has ports and a certificate, as a service has
         person = Person(there, me)
-        self.addAsyncCleanup(person.leave) if hasattr(person, "leave") else None
+        self.addAsyncCleanup(person.leave)
         await person.arrive()
         return person
 
