@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "invitereg"
 PLUGINS = ROOT / "twisted" / "plugins"
-MAX_LINES = 320
+MAX_LINES = 500
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # From the ground up; a unit (a module or folder of the package) imports lower layers and, where
