@@ -24,6 +24,8 @@ from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
 from invitereg.roster import RosterItem
 from invitereg.subscriptions import Stanza
 
+_log = Logger("invitereg.domain.presence.Presence")
+
 PRIORITIES = range(-128, 128)
 PRESENCE_LENGTH = 16 * 1024
 """The longest presence that is sent to all contacts, in bytes."""
@@ -34,8 +36,6 @@ Roster = Mapping[str, RosterItem]
 
 class Presence:
     """Keeps everybody informed of everybody whose presence they may see."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -125,9 +125,7 @@ class Presence:
             stanza = parse_request(request)
         except domish.ParserError:
             if self._lines.one_more():
-                self._log.error(
-                    "a stored request to {account} is no XML", account=session.account
-                )
+                _log.error("a stored request to {account} is no XML", account=session.account)
         else:
             session.send(Copies(stanza).to(session.account))
 

@@ -12,6 +12,8 @@ from invitereg.domain.copies import Copies
 from invitereg.errors import Refused
 from invitereg.interfaces import IAccountStore
 
+_log = Logger("invitereg.domain.sessions.Sessions")
+
 
 class Outgoing(Protocol):
     """Hold what is on its way to a client; `invitereg.xmpp.outbox.Outbox` is one."""
@@ -97,8 +99,6 @@ class Sessions:
     A new one too many ends the oldest. To refuse it instead would lock people out by their
     own connections that are dead, and that nobody has noticed yet.
     """
-
-    _log = Logger()
 
     def __init__(self, store: IAccountStore, per_account: int = 20) -> None:
         self._store = store
@@ -205,7 +205,7 @@ class Sessions:
                 continue
             if session in self._spared or session.credentials_set_at != credentials_set_at:
                 continue
-            self._log.info(
+            _log.info(
                 "session of {account} ended: password or account has changed",
                 account=session.account,
             )

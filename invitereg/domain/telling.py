@@ -18,6 +18,8 @@ from invitereg.interfaces import INoticeStore
 from invitereg.notices import Notice, text_of, type_of
 from invitereg.policy.values import Domain
 
+_log = Logger("invitereg.domain.telling.Teller")
+
 NS_CLIENT = "jabber:client"
 NS_DELAY = "urn:xmpp:delay"
 AT_ONCE = 100
@@ -42,8 +44,6 @@ class Deliverer(Protocol):
 
 class Teller:
     """Brings notices to the sessions of this process."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -70,9 +70,9 @@ class Teller:
             await self._turn.run(Deferred.fromCoroutine, self._tell_all(domain, username))
         except Refused as refusal:
             # The store has said in the log what is wrong; it waits for the next login.
-            self._log.debug("notices are put off: {refusal}", refusal=refusal)
+            _log.debug("notices are put off: {refusal}", refusal=refusal)
         except Exception:
-            self._log.failure("notices could not be told")
+            _log.failure("notices could not be told")
 
     async def _tell_all(self, domain: str, username: str) -> None:
         await self._tell(await self._store.notices_of(domain, username))
@@ -109,7 +109,7 @@ class Teller:
             await self._store.remove_notices(told)
         self._told.difference_update(told)
         if exhausted:
-            self._log.warn(GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint="")
+            _log.warn(GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint="")
 
     def _is_due(self, notice: Notice) -> bool:
         """Return whether one is to be told now: it was not yet, and somebody is there."""

@@ -35,6 +35,8 @@ from invitereg.xmpp.register import (
 class AccountHandler(RequestHandler):
     """Says who is registered, changes the password, and removes the account."""
 
+    origin = "invitereg.xmpp.account.AccountHandler"
+
     def __init__(self, registrar: Registrar, sessions: Sessions) -> None:
         super().__init__()
         self._registrar = registrar

@@ -28,6 +28,8 @@ def stream_features() -> list[domish.Element]:
 class BindHandler(RequestHandler):
     """Gives the stream its full JID, and so makes it a session."""
 
+    origin = "invitereg.xmpp.bind.BindHandler"
+
     def __init__(self, sessions: Sessions) -> None:
         super().__init__()
         self._sessions = sessions

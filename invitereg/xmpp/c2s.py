@@ -50,6 +50,8 @@ from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stream import ClientStream
 from invitereg.xmpp.streamcount import StreamCount
 
+_log = Logger("invitereg.xmpp.c2s.C2SDoor")
+
 ALPN = b"xmpp-client"  # XEP-0368
 
 
@@ -63,8 +65,6 @@ class C2SDoor:
         refusals: what the log is told about streams that are closed.
         unread: how much waits for the clients of all listeners.
     """
-
-    _log = Logger()
 
     domains: Mapping[str, Domain]
     registrar: Registrar
@@ -84,7 +84,7 @@ class C2SDoor:
     def __post_init__(self) -> None:
         self.router = make_router(self.embedded)
         self.budgets = TimeBudgets(self.reactor.seconds)
-        self.refusals = RefusalLog(self._log)
+        self.refusals = RefusalLog(_log)
         self.unread = UnreadLedger(self.reactor.seconds)
 
     @property

@@ -23,6 +23,8 @@ _BEFORE_OTHERS = 1  # who else answers service discovery leaves alone what is ha
 class CommandsHandler(RequestHandler):
     """Takes what is about commands and addressed to the domain."""
 
+    origin = "invitereg.xmpp.commands.CommandsHandler"
+
     def __init__(self, commands: AdHocCommands) -> None:
         super().__init__()
         self._commands = commands

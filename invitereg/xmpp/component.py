@@ -36,6 +36,8 @@ from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.rate import UnderWay
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
 
+_log = Logger("invitereg.xmpp.component.ComponentDoor")
+
 AT_ONCE, AT_ONCE_PER_ACCOUNT = 100, 4
 AT_ONCE_OF_SERVERS, AT_ONCE_PER_SITE = 25, 10
 """How many requests are worked on: of the domain's accounts, and of those of other servers."""
@@ -45,8 +47,6 @@ ANYBODY = "*"
 @implementer(IDisco)
 class ComponentDoor(XMPPHandler):
     """Answers what is sent to a component of one domain."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class ComponentDoor(XMPPHandler):
         with on_behalf_of(Client("component")):
             working = Deferred.fromCoroutine(self._reply(iq, answer))
         working.addErrback(
-            lambda failure: self._log.failure("a component's request failed", failure)
+            lambda failure: _log.failure("a component's request failed", failure)
         )
 
     async def _reply(self, iq: domish.Element, answer: Any) -> None:
@@ -154,9 +154,7 @@ class ComponentDoor(XMPPHandler):
             self._refuse(iq, error)
         except Exception:
             unavailable = Unavailable(secrets.token_hex(4))
-            self._log.failure(
-                "a component's request failed (error {id})", id=unavailable.error_id
-            )
+            _log.failure("a component's request failed (error {id})", id=unavailable.error_id)
             self._refuse(iq, stanza_error(unavailable, asked_languages(iq)))
         else:
             response = toResponse(iq, "result")

@@ -33,6 +33,8 @@ from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.quietclient import QuietClientService
 from invitereg.xmpp.unreadable import UNREADABLE
 
+_log = Logger("invitereg.xmpp.componentstream.ComponentStream")
+
 HANDSHAKE_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
@@ -62,8 +64,6 @@ class ComponentStream(StreamManager):
         privileges: what the server has announced on this connection (XEP-0356).
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -90,7 +90,7 @@ class ComponentStream(StreamManager):
         self.jid, self.host = jid, host
         self.privileges = Privileges(host)
         self._admission = Admission(host, reactor.seconds, self.send)
-        self.faults = FaultLog(self._log, f"component {jid}", reactor.seconds)
+        self.faults = FaultLog(_log, f"component {jid}", reactor.seconds)
         self._cause = "not connected yet"
         self._endpoint = endpoint
         self._attempts = 0
@@ -187,7 +187,7 @@ class ComponentStream(StreamManager):
         xs.rawDataInFn = lambda _data: self._heard()
         super()._authd(xs)
         self.faults.worked()
-        self._log.info("component {jid} connected to {to}", jid=self.jid, to=self._endpoint)
+        _log.info("component {jid} connected to {to}", jid=self.jid, to=self._endpoint)
 
     def _heard(self) -> None:
         if self._pulse is not None:
@@ -272,7 +272,7 @@ class ComponentStream(StreamManager):
         self._reactor.callLater(0, self._watch_attempt)
         pause = min(FIRST_PAUSE * _FACTOR**self._attempts, LONGEST_PAUSE)
         if not self._attempts:
-            self._log.info(
+            _log.info(
                 "component {jid} tries {endpoint} again, every few seconds",
                 jid=self.jid,
                 endpoint=self._endpoint,

@@ -23,6 +23,8 @@ from invitereg.policy.values import Domain
 from invitereg.xmpp.admission import refusal_of
 from invitereg.xmpp.handlers import mark_handled
 
+_log = Logger("invitereg.xmpp.disco.SessionDiscoHandler")
+
 NS_SERVER_INFO = "http://jabber.org/network/serverinfo"
 
 
@@ -32,8 +34,6 @@ class SessionDiscoHandler(disco.DiscoHandler):
     wokkel reads a request through Twisted's ``internJID``, which keeps every JID for ever;
     with a new resource at each login that would never stop growing.
     """
-
-    _log = Logger()
 
     def handleRequest(self, iq: domish.Element) -> None:
         """Answer, unless a handler has that knows more of the node."""
@@ -48,7 +48,7 @@ class SessionDiscoHandler(disco.DiscoHandler):
         except StanzaError as error:
             self.send(refusal_of(iq, error))
         except Exception:
-            self._log.failure("a request of service discovery failed")
+            _log.failure("a request of service discovery failed")
             self.send(refusal_of(iq, StanzaError("internal-server-error")))
         else:
             response = toResponse(iq, "result")

@@ -56,10 +56,13 @@ class RequestHandler(XMPPHandler):
 
     Unlike wokkel's `IQHandlerMixin` it holds the stream meanwhile, says refusals by the
     door's error map, and never echoes what a request carried unless told to.
+
+    Attributes:
+        origin: the namespace of its lines in the log.
     """
 
     xmlstream: ClientStream
-    log = Logger()
+    origin: str
 
     def answer(
         self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
@@ -93,7 +96,8 @@ class RequestHandler(XMPPHandler):
             stream.send(self._error(iq, error))
         except Exception:
             unavailable = Unavailable(stream.sid)
-            self.log.failure("a request failed (error {id})", id=unavailable.error_id)
+            log = Logger(self.origin)
+            log.failure("a request failed (error {id})", id=unavailable.error_id)
             stream.send(self._error(iq, error_on(stream, iq, unavailable)))
         else:
             response = toResponse(iq, "result")

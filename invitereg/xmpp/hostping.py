@@ -20,6 +20,8 @@ from invitereg.logs import FaultLog
 from invitereg.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
 from invitereg.xmpp.componentstream import ComponentStream
 
+_log = Logger("invitereg.xmpp.hostping.HostPing")
+
 _UNANSWERED = (
     "{domain} answers no request of its component {jid}. ejabberd before 25.03, with "
     '"IQ not forwarded" in its log: remove mod_privilege from modules, and restart it. '
@@ -29,8 +31,6 @@ _UNANSWERED = (
 
 class HostPing(XMPPHandler):
     """Asks the server of a domain for a sign of life, on each connection of its component."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -42,12 +42,12 @@ class HostPing(XMPPHandler):
         super().__init__()
         self._line = line
         self._answered = answered
-        self._faults = FaultLog(self._log, f"requests of component {line.jid}", seconds)
+        self._faults = FaultLog(_log, f"requests of component {line.jid}", seconds)
 
     def connectionInitialized(self) -> None:
         """Ask, so that the log tells before somebody waits for an answer in vain."""
         asking = Deferred.fromCoroutine(self._ask())
-        asking.addErrback(lambda failure: self._log.failure("a ping failed", failure))
+        asking.addErrback(lambda failure: _log.failure("a ping failed", failure))
 
     async def _ask(self) -> None:
         problem = await self.problem()

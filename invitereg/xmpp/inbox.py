@@ -11,6 +11,8 @@ from twisted.python.failure import Failure
 
 from invitereg.fairness import TimeBudgets
 
+_log = Logger("invitereg.xmpp.inbox.Inbox")
+
 PIECE = 8 * 1024
 """Bytes that are parsed at once: what is dense takes tens of milliseconds."""
 
@@ -26,8 +28,6 @@ class Inbox:
         transport: is told when to stop and to go on.
         whose: the account or network whose time is used.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Inbox:
 
     def _release(self, result: Any) -> None:
         if isinstance(result, Failure):
-            self._log.failure("a stream's handler failed", failure=result)
+            _log.failure("a stream's handler failed", failure=result)
             self._end("internal-server-error")
         self.held = False
         self.go_on()

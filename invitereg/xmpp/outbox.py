@@ -13,6 +13,8 @@ from zope.interface import implementer
 from invitereg.logs import FaultLog
 from invitereg.xmpp.deadlines import UNREAD, Deadlines
 
+_log = Logger("invitereg.xmpp.outbox.UnreadLedger")
+
 PIECE = 64 * 1024
 """The most bytes that a transport is given at once: so much read is a sign of life."""
 
@@ -32,13 +34,11 @@ MAX_UNREAD_TOGETHER = 128 * 1024 * 1024
 class UnreadLedger:
     """Knows how much waits for each client, and drops the one with most when it is too much."""
 
-    _log = Logger()
-
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         """``seconds`` is a clock that never jumps."""
         self._sizes: dict[Outbox, int] = {}
         self._total = 0
-        self._faults = FaultLog(self._log, "Unread", seconds)
+        self._faults = FaultLog(_log, "Unread", seconds)
 
     def __len__(self) -> int:
         """Return how many clients something waits for."""

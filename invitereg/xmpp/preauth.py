@@ -27,6 +27,8 @@ def stream_features() -> list[domish.Element]:
 class PreauthHandler(RequestHandler):
     """Takes a token and remembers on the stream what it is good for; uses nothing up."""
 
+    origin = "invitereg.xmpp.preauth.PreauthHandler"
+
     def __init__(self, registrar: Registrar) -> None:
         super().__init__()
         self._registrar = registrar

@@ -169,6 +169,8 @@ class RegistrationRequest:
 class RegistrationHandler(RequestHandler):
     """Shows the form, and registers or resets; only before login."""
 
+    origin = "invitereg.xmpp.register.RegistrationHandler"
+
     def __init__(
         self, registrar: Registrar, tell_contacts: Callable[[], Awaitable[None]]
     ) -> None:

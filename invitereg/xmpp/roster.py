@@ -25,6 +25,8 @@ def stream_feature() -> domish.Element:
 class RosterHandler(RequestHandler):
     """Answers for the roster of the stream's own account."""
 
+    origin = "invitereg.xmpp.roster.RosterHandler"
+
     def __init__(self, contacts: Contacts) -> None:
         super().__init__()
         self._contacts = contacts

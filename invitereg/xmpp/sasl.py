@@ -23,6 +23,8 @@ from invitereg.xmpp.handlers import mark_handled
 from invitereg.xmpp.phases import NS_XMPP_SASL
 from invitereg.xmpp.stream import ClientStream
 
+_log = Logger("invitereg.xmpp.sasl.SaslHandler")
+
 PLAIN = "PLAIN"
 MAX_FAILURES = 5
 # A name and a nonce. scramp prepares the name itself, however long it is: that takes long.
@@ -179,7 +181,6 @@ class SaslHandler(XMPPHandler):
     """Runs exchanges until one succeeds, or until too many have failed."""
 
     xmlstream: ClientStream
-    _log = Logger()
 
     def __init__(
         self,
@@ -199,7 +200,7 @@ class SaslHandler(XMPPHandler):
     @classmethod
     def failure_log(cls) -> RefusalLog:
         """What tells about failed logins on any number of streams."""
-        return RefusalLog(cls._log)
+        return RefusalLog(_log)
 
     def connectionMade(self) -> None:
         """Listen; the stream itself refuses SASL before TLS and after login."""
@@ -245,7 +246,7 @@ class SaslHandler(XMPPHandler):
         except Refused as refusal:
             self._fail(SaslFailure("temporary-auth-failure", refusal.text))
         except Exception:
-            self._log.failure("a login failed (error {id})", id=sid)
+            _log.failure("a login failed (error {id})", id=sid)
             self._fail(SaslFailure("temporary-auth-failure"))
         else:
             self._go_on(outcome)

@@ -13,7 +13,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import (
@@ -62,7 +61,6 @@ class ClientStream(XmlStream):
     stream: Any
     transport: Any
     sid: str = ""  # type: ignore[assignment]
-    _log = Logger()
 
     def __init__(self, phase: Phase) -> None:
         super().__init__(ListenAuthenticator())

@@ -27,6 +27,8 @@ from invitereg.policy.values import Domain
 from invitereg.preparation import prepare_domain
 from invitereg.server import PATIENCE_SECONDS, ServerFault
 
+_log = Logger("invitereg.xmpp.telling.ComponentTeller")
+
 AT_ONCE = 100
 """How many notices may be on their way, and the answers to how many are waited for."""
 
@@ -38,8 +40,6 @@ Ask = Callable[[domish.Element, float], Deferred[domish.Element]]
 
 class ComponentTeller(XMPPHandler):
     """Brings notices to the accounts of one domain, by its component."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ComponentTeller(XMPPHandler):
         self._domains = domains
         self._store = store
         self._now = now
-        self._refusals = FaultLog(self._log, f"notices at {self._domain}", seconds)
+        self._refusals = FaultLog(_log, f"notices at {self._domain}", seconds)
         self._line: Any = None
         self._last = 0
         self._sent: set[int] = set()
@@ -107,9 +107,7 @@ class ComponentTeller(XMPPHandler):
         exhausted = [one for one in notices if one.number not in allowed]
         if exhausted:
             await self._store.remove_notices([one.number for one in exhausted])
-            self._log.warn(
-                GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint=_HINT
-            )
+            _log.warn(GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint=_HINT)
 
     def _send(self, notice: Notice) -> None:
         message = message_about(notice, self._domains, self._component, self._now(), None)
