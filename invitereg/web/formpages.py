@@ -122,7 +122,7 @@ class FormPages:
             "reset.html" if resets else "register.html",
             opened=self._answers.opened(request, invite, token or "") if invite else None,
             action=_page(token, "reset" if resets else "register"),
-            stamp=forms.stamp(await self._signing(), forms.browser(request), entry.name),
+            csrf_token=forms.stamp(await self._signing(), forms.browser(request), entry.name),
             problem=attempt.problem,
             values=attempt.values,
             app=request.served.app(name),

@@ -39,6 +39,8 @@ from invitereg.web.requestheaders import header
 from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles
 
+ALIASES = {"password_rule": "password_hint", "stamp": "csrf_token"}
+"""Earlier names of variables, which operators' templates go on to use."""
 _MAX_TAGS = 10
 _TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z]{4})?-([A-Za-z]{2}|[0-9]{3})")
 
@@ -140,6 +142,9 @@ class Renderer:
         """A whole page."""
         environment = _environment(site.templates, who.language)
         known = self._known(site, domain, who)
+        for old, new in ALIASES.items():
+            if new in values:
+                known[old] = values[new]
         return environment.get_template(template).render(known, **values)
 
     def landing(self, site: SiteSettings, domain: Domain, who: Reader, opened: Opened) -> str:
