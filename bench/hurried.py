@@ -14,12 +14,12 @@ from types import FrameType
 
 from twisted.scripts.twistd import run
 
-import invitereg.domain
+import invitereg.embedded
 import invitereg.store
 from invitereg import upkeep
 
 MINUTE = timedelta(minutes=1)
-PACKAGES = (invitereg.store, invitereg.domain)
+PACKAGES = (invitereg.store, invitereg.embedded)
 """Whose modules say with ``KEPT`` how long something is kept."""
 
 

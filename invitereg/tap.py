@@ -22,7 +22,7 @@ from invitereg.config import Config, ConfigError, load
 from invitereg.config.changes import as_served, fixed_changes, without_waiting
 from invitereg.config.doubts import DOUBT, policy_doubts
 from invitereg.connections import ConnectionGate, ConnectionRate
-from invitereg.domain.embedded import EmbeddedDomain
+from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
 from invitereg.logguard import LogGuard

@@ -7,8 +7,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber import jid
 
-from invitereg.domain import addresses
-from invitereg.domain.addresses import bare_jid
+from invitereg.embedded import addresses
+from invitereg.embedded.addresses import bare_jid
 from invitereg.errors import Throttled
 from invitereg.registrar import Grant
 from invitereg.testing import make_invite
@@ -28,12 +28,12 @@ BOUNDS = {
         web/site.WebDoor._parts
         """,
     "one call, or one object that is soon gone": """
-        accounts/trials._Trial.found domain/stanzaxml._Writer.parts exchange._Work._effects
+        accounts/trials._Trial.found embedded/stanzaxml._Writer.parts exchange._Work._effects
         tree.Tree._bearers tree.Tree.roots trustedendpoint._Receiver._found
         """,
     "connections that are open, which are limited": """
-        accounts/apiconnections.Connections._open domain/sessions.Sessions._sessions
-        domain/sessions.Sessions._spared policy/networks.Occupancy._open
+        accounts/apiconnections.Connections._open embedded/sessions.Sessions._sessions
+        embedded/sessions.Sessions._spared policy/networks.Occupancy._open
         web/connections.WebConnections._open web/health.Ready._waiting
         web/turns.RoundRobin._groups web/turns.RoundRobin._items
         xmpp/behind.Behind._waiting xmpp/outbox.UnreadLedger._sizes
@@ -48,11 +48,11 @@ BOUNDS = {
         xmpp/tokens.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """
-        domain/sessions.Session.audience domain/sessions.Session.directed
+        embedded/sessions.Session.audience embedded/sessions.Session.directed
         """,
     "what is under way, which is limited": """
-        jobs.Backlog._of domain/contacts.Contacts._reading domain/contacts.Contacts._pushed
-        domain/telling.Teller._told xmpp/componentstream.ComponentStream._asked
+        jobs.Backlog._of embedded/contacts.Contacts._reading embedded/contacts.Contacts._pushed
+        embedded/notices.Teller._told xmpp/componentstream.ComponentStream._asked
         xmpp/rate.UnderWay._counts xmpp/telling.ComponentTeller._sent
         """,
     "registrations whose outcome is open": """

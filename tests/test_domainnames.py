@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.domain.addresses import parse_jid
 from invitereg.domainnames import ascii_domain, disagreement, spelled_like
+from invitereg.embedded.addresses import parse_jid
 from invitereg.preparation import prepare_domain
 
 PAIRS = {

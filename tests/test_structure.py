@@ -30,7 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "jobs",
         "config store accounts threads selfsigned tls prosody trustedendpoint",
         "testing",
-        "domain xmpp web",
+        "embedded xmpp web",
         "upkeep notify connections proxied ports behind serverchecks",
         "cli tap webservice __main__",
     )
@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 APART = {
     "xmpp": {"web", "store", "accounts", "threads"},
     "web": {"xmpp", "store", "accounts", "threads"},
-    "domain": {"threads"},
+    "embedded": {"threads"},
     "store": {"accounts"},
     "config": {"threads"},
 }
@@ -49,7 +49,7 @@ PURE = {
 }
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
-MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "domain", "tap", "_wokkelcompat"}
+MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "embedded", "tap", "_wokkelcompat"}
 MAY_IMPORT_REACTOR = {"cli"}
 
 

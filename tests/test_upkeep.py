@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.domain.sessions import Sessions
+from invitereg.embedded.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces import Query, Redemption
 from invitereg.keys import Once

@@ -14,7 +14,7 @@ from wokkel import disco
 from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
-from invitereg.domain.sessions import Session, Sessions
+from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import InvalidUsername, NotFound
 from invitereg.model import prepare_localpart
 from invitereg.registrar import Registrar

@@ -10,7 +10,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 
-from invitereg.domain.addresses import parse_jid
+from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Throttled
 from invitereg.preparation import is_too_long
 from invitereg.xmpp.commands import about_command

@@ -5,8 +5,8 @@ import secrets
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from invitereg.domain.addresses import prepared_jid
-from invitereg.domain.sessions import Session, Sessions
+from invitereg.embedded.addresses import prepared_jid
+from invitereg.embedded.sessions import Session, Sessions
 from invitereg.preparation import prepare_resource
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.phases import Phase

@@ -20,8 +20,8 @@ from wokkel.generic import VersionHandler
 from wokkel.ping import PingHandler
 
 from invitereg._version import __version__
-from invitereg.domain.embedded import EmbeddedDomain
-from invitereg.domain.sessions import Session
+from invitereg.embedded.domain import EmbeddedDomain
+from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
 from invitereg.fairness import TimeBudgets
 from invitereg.interfaces import IAccounts

@@ -8,7 +8,7 @@ from wokkel import disco
 from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
-from invitereg.domain.addresses import parse_jid
+from invitereg.embedded.addresses import parse_jid
 from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.languages import asked_languages

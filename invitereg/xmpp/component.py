@@ -21,7 +21,7 @@ from wokkel.iwokkel import IDisco
 from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
-from invitereg.domain.addresses import parse_jid
+from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Refused, Unavailable
 from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender

@@ -21,7 +21,7 @@ from twisted.words.xish.utility import EventDispatcher
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 
-from invitereg.domain.addresses import is_same_jid
+from invitereg.embedded.addresses import is_same_jid
 from invitereg.logs import FaultLog, named, quoted
 from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable

@@ -18,7 +18,7 @@ from wokkel.iwokkel import IDisco
 from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
-from invitereg.domain.addresses import parse_jid
+from invitereg.embedded.addresses import parse_jid
 from invitereg.policy.values import Domain
 from invitereg.xmpp.admission import refusal_of
 from invitereg.xmpp.handlers import mark_handled

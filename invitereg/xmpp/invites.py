@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from invitereg.config import duration_or_never, role_name
-from invitereg.domain.addresses import parse_jid
+from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import NotFound
 from invitereg.issuer import DEFAULT_EXPIRY
 from invitereg.translations import N_

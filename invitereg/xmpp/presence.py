@@ -7,9 +7,9 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.domain.contacts import ContactBook
-from invitereg.domain.delivery import Delivery
-from invitereg.domain.presence import Presence
+from invitereg.embedded.contacts import ContactBook
+from invitereg.embedded.delivery import Delivery
+from invitereg.embedded.presence import Presence
 from invitereg.errors import Refused
 from invitereg.xmpp.errors import error_on
 

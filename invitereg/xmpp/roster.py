@@ -3,11 +3,11 @@
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from invitereg.domain import rosterxml
-from invitereg.domain.addresses import parse_jid
-from invitereg.domain.contacts import Contacts
-from invitereg.domain.rosterxml import NS_ROSTER
-from invitereg.domain.sessions import Session
+from invitereg.embedded import rosterxml
+from invitereg.embedded.addresses import parse_jid
+from invitereg.embedded.contacts import Contacts
+from invitereg.embedded.rosterxml import NS_ROSTER
+from invitereg.embedded.sessions import Session
 from invitereg.xmpp.handlers import RequestHandler
 
 NS_PRE_APPROVAL = "urn:xmpp:features:pre-approval"

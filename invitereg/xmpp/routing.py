@@ -11,9 +11,9 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.domain.addresses import bare_jid, parse_jid, prepared_jid
-from invitereg.domain.delivery import Delivery
-from invitereg.domain.embedded import EmbeddedDomain
+from invitereg.embedded.addresses import bare_jid, parse_jid, prepared_jid
+from invitereg.embedded.delivery import Delivery
+from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.xmpp.presence import PresenceRouter
 
 

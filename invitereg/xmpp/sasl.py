@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
-from invitereg.domain.addresses import is_same_jid
+from invitereg.embedded.addresses import is_same_jid
 from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
-from invitereg.domain.stanzaxml import write_element
+from invitereg.embedded.stanzaxml import write_element
 
 _PREFIXES = {NS_STREAMS: "stream"}
 

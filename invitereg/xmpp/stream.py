@@ -24,7 +24,7 @@ from twisted.words.protocols.jabber.xmlstream import (
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from invitereg.domain.sessions import Session
+from invitereg.embedded.sessions import Session
 from invitereg.jobs import on_behalf_of
 from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Grant

@@ -19,7 +19,7 @@ from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
-from invitereg.domain.telling import GAVE_UP, message_about, recipients
+from invitereg.embedded.notices import GAVE_UP, message_about, recipients
 from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog, named
 from invitereg.notices import Notice

@@ -22,7 +22,7 @@ from twisted.plugins import invitereg_plugin  # noqa: F401 - imported once, for 
 from twisted.scripts import twistd
 
 # Likewise: all that takes long, but for Klein, which makes a reactor.
-import invitereg.domain.embedded
+import invitereg.embedded.domain
 import invitereg.store.store
 import invitereg.xmpp.c2s
 import invitereg.xmpp.invites  # noqa: F401

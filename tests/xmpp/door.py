@@ -13,7 +13,7 @@ from twisted.words.xish import domish
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.domain.embedded import EmbeddedDomain
+from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.interfaces import Redemption
 from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle

@@ -2,7 +2,7 @@
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.domain.rosterxml import NS_ROSTER
+from invitereg.embedded.rosterxml import NS_ROSTER
 from invitereg.interfaces import Redemption
 from invitereg.model import Account, Kind, Use, token_digest
 from invitereg.policy.values import Domain, Policy

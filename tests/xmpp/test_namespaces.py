@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twisted.words.protocols.jabber.error import StreamError
 
-from invitereg.domain import stanzaxml
+from invitereg.embedded import stanzaxml
 from invitereg.xmpp.parser import BoundedElementStream
 from tests.xmpp.messages import DOMAIN
 from tests.xmpp.people import PeopleTestCase

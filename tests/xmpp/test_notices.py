@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from invitereg.domain.telling import Teller
+from invitereg.embedded.notices import Teller
 from invitereg.errors import Unavailable
 from invitereg.policy.values import WatcherNotice
 from tests.xmpp.door import DoorTestCase, Listener

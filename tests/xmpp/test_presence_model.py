@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from twisted.internet.defer import Deferred
 
-from invitereg.domain.addresses import parse_jid
+from invitereg.embedded.addresses import parse_jid
 from tests.xmpp.book import Book
 from tests.xmpp.door import Listener
 from tests.xmpp.messages import DOMAIN

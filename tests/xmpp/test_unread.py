@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs, formatEvent
 
-from invitereg.domain.presence import PRESENCE_LENGTH
+from invitereg.embedded.presence import PRESENCE_LENGTH
 from invitereg.logs import CAUSES_PER_MINUTE, LINES_PER_ADDRESS
 from invitereg.xmpp import outbox
 from invitereg.xmpp.outbox import MAX_UNREAD, MAX_WAITING, PIECE

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.domain.copies import Copies, unavailable
-from invitereg.domain.sessions import Session, Sessions
+from invitereg.embedded.sessions import Session, Sessions
+from invitereg.embedded.stanzaxml import Copies, unavailable
 
 
 class Delivery:
@@ -103,7 +103,7 @@ class Delivery:
                 for session in sessions:
                     session.send(copy)
 
-    # --- what becomes of contacts; see `invitereg.domain.contacts.Delivery`
+    # --- what becomes of contacts; see `invitereg.embedded.contacts.Delivery`
 
     def to_interested(
         self, domain: str, username: str, make: Callable[[], domish.Element]

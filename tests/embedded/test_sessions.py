@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.jid import JID
 
-from invitereg.domain.sessions import Session, Sessions
+from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.model import Kind, Use

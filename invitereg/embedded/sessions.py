@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
 
-from invitereg.domain.copies import Copies
+from invitereg.embedded.stanzaxml import Copies
 from invitereg.errors import Refused
 from invitereg.interfaces import IAccountStore
 

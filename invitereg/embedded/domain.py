@@ -4,11 +4,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
-from invitereg.domain.contacts import Contacts
-from invitereg.domain.delivery import Delivery
-from invitereg.domain.presence import Presence
-from invitereg.domain.sessions import Sessions
-from invitereg.domain.telling import Teller
+from invitereg.embedded.contacts import Contacts
+from invitereg.embedded.delivery import Delivery
+from invitereg.embedded.notices import Teller
+from invitereg.embedded.presence import Presence
+from invitereg.embedded.sessions import Sessions
 from invitereg.interfaces import IStore
 from invitereg.policy.values import Domain
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from twisted.words.xish import domish
 from wokkel.generic import parseXml
 
-from invitereg.domain.stanzaxml import NS_CLIENT, write_element
+from invitereg.embedded.stanzaxml import NS_CLIENT, write_element
 from invitereg.roster import RosterItem
 from invitereg.subscriptions import Stanza
 

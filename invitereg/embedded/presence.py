@@ -15,11 +15,11 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.domain.contacts import ContactBook
-from invitereg.domain.copies import Copies, unavailable
-from invitereg.domain.delivery import Delivery
-from invitereg.domain.rosterxml import parse_request, subscription
-from invitereg.domain.sessions import Session, Sessions
+from invitereg.embedded.contacts import ContactBook
+from invitereg.embedded.delivery import Delivery
+from invitereg.embedded.rosterxml import parse_request, subscription
+from invitereg.embedded.sessions import Session, Sessions
+from invitereg.embedded.stanzaxml import Copies, unavailable
 from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
 from invitereg.roster import RosterItem
 from invitereg.subscriptions import Stanza
