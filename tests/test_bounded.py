@@ -40,12 +40,12 @@ BOUNDS = {
         xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
         """,
     "one connection's buffers, which are limited": """
-        xmpp/componentparser.SkippingElementStream.localPrefixes
+        xmpp/parser.SkippingElementStream.localPrefixes
         xmpp/componentstream._Connection.initializers
         xmpp/outbox.Outbox._pieces xmpp/outbox.Outbox._taken
         xmpp/deadlines.Deadlines._calls xmpp/gateway.Gateway._held xmpp/inbox.Inbox._elements
         xmpp/passwordcheck._Answers._waiting xmpp/rawbytes.RawBytes._kept
-        xmpp/tokens.WholeTokens._kept
+        xmpp/parser.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """
         embedded/sessions.Session.audience embedded/sessions.Session.directed

@@ -20,7 +20,6 @@ from invitereg.model import prepare_localpart
 from invitereg.registrar import Registrar
 from invitereg.typednames import typed_username
 from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.register import (
     GET,
     NS_CHANGE_PASSWORD,
@@ -29,6 +28,7 @@ from invitereg.xmpp.register import (
     SET,
     RegistrationRequest,
 )
+from invitereg.xmpp.stanzas import Phase
 
 
 @implementer(IDisco)

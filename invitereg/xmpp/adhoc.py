@@ -26,9 +26,7 @@ from invitereg.xmpp.commandsessions import (
     UnknownSession,
 )
 from invitereg.xmpp.forms import Answers, Form, Result, WrongForm
-from invitereg.xmpp.languages import LANGUAGE
-
-NS_COMMANDS = "http://jabber.org/protocol/commands"
+from invitereg.xmpp.stanzas import LANGUAGE, NS_COMMANDS
 
 ACTIONS = ("execute", "next", "prev", "complete", "cancel")
 _LIST_NAME = N_("Commands")

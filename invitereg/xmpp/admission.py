@@ -7,17 +7,19 @@ address as the server has stamped it on the stanza: preparing an address takes m
 from collections.abc import Callable
 
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Throttled
 from invitereg.preparation import is_too_long
-from invitereg.xmpp.commands import about_command
-from invitereg.xmpp.errors import stanza_error
-from invitereg.xmpp.languages import asked_languages
 from invitereg.xmpp.rate import MINUTE, FairRate, Rate, add_to_all
-from invitereg.xmpp.routing import is_request, require_id
+from invitereg.xmpp.stanzas import (
+    asked_languages,
+    is_request,
+    refusal_of,
+    require_id,
+    stanza_error,
+)
 
 PER_ACCOUNT = 30
 """How many stanzas of one bare JID are looked at in a minute."""
@@ -132,12 +134,3 @@ def _require_prepared(stanza: domish.Element) -> None:
         parse_jid(stanza["to"])
     except ValueError:
         raise StanzaError("jid-malformed", "modify") from None
-
-
-def refusal_of(stanza: domish.Element, error: StanzaError) -> domish.Element:
-    """Return the error for a stanza, without what was sent: that may be a password."""
-    response: domish.Element = toResponse(stanza, "error")
-    for element in about_command(stanza):
-        response.addChild(element)
-    response.addChild(error.getElement())
-    return response

@@ -9,7 +9,7 @@ from invitereg.embedded.addresses import prepared_jid
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.preparation import prepare_resource
 from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 
 NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"

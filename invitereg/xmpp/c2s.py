@@ -41,12 +41,12 @@ from invitereg.xmpp.gatewayfeatures import registration_features
 from invitereg.xmpp.gatewaystream import GatewayStream
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.outbox import UnreadLedger
-from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.preauth import PreauthHandler
 from invitereg.xmpp.register import RegistrationHandler
 from invitereg.xmpp.roster import RosterHandler
 from invitereg.xmpp.routing import Router, make_router
 from invitereg.xmpp.sasl import SaslHandler
+from invitereg.xmpp.stanzas import Phase
 from invitereg.xmpp.stream import ClientStream
 from invitereg.xmpp.streamcount import StreamCount
 

@@ -9,9 +9,9 @@ from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
-from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
+from invitereg.xmpp.adhoc import AdHocCommands, Asker
 from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.languages import asked_languages
+from invitereg.xmpp.stanzas import NS_COMMANDS, about_command, asked_languages
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
 _INFO = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_INFO}'][@node]"
@@ -75,14 +75,3 @@ class CommandsHandler(RequestHandler):
         assert stream.session is not None  # noqa: S101 - the phase says so
         tags = asked_languages(iq, stream.stream.language)
         return Asker.speaking(stream.session.jid, stream.domain, tags)
-
-
-def about_command(iq: domish.Element) -> list[domish.Element]:
-    """What of a command is repeated in an error: its names, and nothing that was filled in."""
-    if iq.command is None:
-        return []
-    about = domish.Element((NS_COMMANDS, "command"))
-    for name in ("node", "sessionid", "action"):
-        if iq.command.hasAttribute(name):
-            about[name] = iq.command[name]
-    return [about]

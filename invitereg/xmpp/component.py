@@ -26,15 +26,14 @@ from invitereg.errors import Refused, Unavailable
 from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
 from invitereg.registrar import Registrar, Submission
-from invitereg.xmpp.adhoc import NS_COMMANDS, AdHocCommands, Asker
-from invitereg.xmpp.admission import refusal_of, site_of
+from invitereg.xmpp.adhoc import AdHocCommands, Asker
+from invitereg.xmpp.admission import site_of
 from invitereg.xmpp.disco import contact_form
-from invitereg.xmpp.errors import stanza_error
 from invitereg.xmpp.grants import RememberedGrants
-from invitereg.xmpp.languages import asked_languages
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.rate import UnderWay
 from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
+from invitereg.xmpp.stanzas import NS_COMMANDS, asked_languages, refusal_of, stanza_error
 
 _log = Logger("invitereg.xmpp.component.ComponentDoor")
 

@@ -27,11 +27,11 @@ from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.trustedendpoint import trusted_client
 from invitereg.xmpp.admission import Admission
-from invitereg.xmpp.componentparser import SkippingElementStream
+from invitereg.xmpp.parser import SkippingElementStream
 from invitereg.xmpp.privilege import Privileges
 from invitereg.xmpp.pulse import Pulse
 from invitereg.xmpp.quietclient import QuietClientService
-from invitereg.xmpp.unreadable import UNREADABLE
+from invitereg.xmpp.stanzas import UNREADABLE
 
 _log = Logger("invitereg.xmpp.componentstream.ComponentStream")
 

@@ -20,8 +20,7 @@ from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.policy.values import Domain
-from invitereg.xmpp.admission import refusal_of
-from invitereg.xmpp.handlers import mark_handled
+from invitereg.xmpp.stanzas import mark_handled, refusal_of
 
 _log = Logger("invitereg.xmpp.disco.SessionDiscoHandler")
 

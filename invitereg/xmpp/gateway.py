@@ -26,8 +26,7 @@ from invitereg.xmpp.gatewayfeatures import (
 from invitereg.xmpp.hangup import hang_up
 from invitereg.xmpp.headerspelling import HeaderSpelling
 from invitereg.xmpp.loginwatch import Login, LoginWatch
-from invitereg.xmpp.phases import NS_CLIENT
-from invitereg.xmpp.routing import is_request
+from invitereg.xmpp.stanzas import NS_CLIENT, is_request
 from invitereg.xmpp.upstream import Opened, ServerStream
 from invitereg.xmpp.upstreamhints import Blame, UpstreamFailure
 

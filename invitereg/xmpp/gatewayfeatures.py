@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from twisted.words.xish import domish
 
 from invitereg.xmpp import preauth, register
-from invitereg.xmpp.phases import NS_XMPP_SASL, NS_XMPP_TLS
 from invitereg.xmpp.preauth import NS_IBR_TOKEN, NS_LEGACY_INVITE
 from invitereg.xmpp.register import NS_REGISTER_FEATURE
-from invitereg.xmpp.serializing import in_bytes
+from invitereg.xmpp.stanzas import NS_XMPP_SASL, NS_XMPP_TLS, in_bytes
 
 NS_COMPRESS = "http://jabber.org/features/compress"
 NS_CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"

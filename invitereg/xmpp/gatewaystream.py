@@ -12,8 +12,8 @@ from twisted.words.xish import domish
 
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.gateway import Gateway, HeaderRefused, is_about_registration
-from invitereg.xmpp.phases import Phase
 from invitereg.xmpp.rawbytes import RawBytes
+from invitereg.xmpp.stanzas import Phase
 from invitereg.xmpp.stream import ClientStream
 from invitereg.xmpp.upstreamhints import UpstreamFailure
 

@@ -11,14 +11,8 @@ from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.errors import Refused, Unavailable
-from invitereg.xmpp.errors import error_on
-from invitereg.xmpp.routing import require_id
+from invitereg.xmpp.stanzas import error_on, mark_handled, require_id
 from invitereg.xmpp.stream import ClientStream
-
-
-def mark_handled(element: domish.Element) -> None:
-    """Say that a handler has taken an element, so that nobody answers it again."""
-    element.handled = True  # type: ignore[attr-defined]
 
 
 class StreamHandlers(XMPPHandlerCollection):

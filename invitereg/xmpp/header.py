@@ -12,7 +12,7 @@ from twisted.words.xish import domish
 from invitereg.domainnames import ascii_domain, spelled_like
 from invitereg.policy.values import Domain
 from invitereg.preparation import is_too_long, prepare_domain
-from invitereg.xmpp.phases import NS_CLIENT
+from invitereg.xmpp.stanzas import NS_CLIENT
 
 
 def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:

@@ -10,7 +10,7 @@ import re
 from xml.sax.saxutils import quoteattr
 
 from invitereg.preparation import is_domain, prepare_domain
-from invitereg.xmpp.tokens import WholeTokens, end_of_token
+from invitereg.xmpp.parser import WholeTokens, end_of_token
 from invitereg.xmpp.toplevel import MAX_TOKEN
 
 MOST_HEADERS = 4

@@ -17,7 +17,7 @@ from typing import Any
 from twisted.words.xish import domish
 
 from invitereg.xmpp.gatewayfeatures import channel_bound, mechanisms, offered_mechanisms
-from invitereg.xmpp.phases import NS_XMPP_SASL
+from invitereg.xmpp.stanzas import NS_XMPP_SASL
 from invitereg.xmpp.upstreamdialogue import Dialogue, open_dialogue
 from invitereg.xmpp.upstreamkeys import Upstream
 

@@ -6,8 +6,8 @@ Source: RFC 6120 §6.4 (SASL), XEP-0388 (SASL2).
 from enum import Enum
 
 from invitereg.xmpp.gatewayfeatures import NS_SASL2
-from invitereg.xmpp.phases import NS_XMPP_SASL
 from invitereg.xmpp.sasl import MAX_FAILURES
+from invitereg.xmpp.stanzas import NS_XMPP_SASL
 from invitereg.xmpp.toplevel import TopLevelReader
 
 _NAMESPACES = (NS_XMPP_SASL, NS_SASL2)

@@ -9,7 +9,7 @@ from twisted.words.xish import domish
 from invitereg.errors import InvalidInvite
 from invitereg.registrar import Registrar
 from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 
 NS_PREAUTH = "urn:xmpp:pars:0"
 NS_IBR_TOKEN = "urn:xmpp:ibr-token:0"  # noqa: S105 - a namespace

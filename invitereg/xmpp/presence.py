@@ -11,7 +11,7 @@ from invitereg.embedded.contacts import ContactBook
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.presence import Presence
 from invitereg.errors import Refused
-from invitereg.xmpp.errors import error_on
+from invitereg.xmpp.stanzas import error_on
 
 SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 

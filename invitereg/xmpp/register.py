@@ -26,8 +26,7 @@ from invitereg.registrar import Registrar, Submission
 from invitereg.registrationtexts import FIELD_LABELS, Translate, password_rule
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
 from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.languages import LANGUAGE, asked_languages
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import LANGUAGE, Phase, asked_languages
 
 NS_REGISTER = "jabber:iq:register"
 NS_OOB = "jabber:x:oob"  # XEP-0066

@@ -15,21 +15,7 @@ from invitereg.embedded.addresses import bare_jid, parse_jid, prepared_jid
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.xmpp.presence import PresenceRouter
-
-
-def is_request(iq: domish.Element) -> bool:
-    """Whether an IQ asks for something, and for one thing (RFC 6120 §8.2.3)."""
-    one_payload = sum(1 for _ in iq.elements()) == 1
-    return one_payload and iq.getAttribute("type") in ("get", "set")
-
-
-def require_id(iq: domish.Element) -> None:
-    """Raise StanzaError if a request has no ``id``, without which no answer is known by it.
-
-    Source: RFC 6120 §8.1.3, §8.2.3.
-    """
-    if iq.name == "iq" and is_request(iq) and not iq.getAttribute("id"):
-        raise StanzaError("bad-request", "modify", "An iq has an id.", "en")
+from invitereg.xmpp.stanzas import is_request, require_id
 
 
 def may_send_as(stanza: domish.Element, jid: JID) -> bool:

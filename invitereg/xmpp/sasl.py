@@ -19,8 +19,7 @@ from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.preparation import is_too_long, prepare_localpart
-from invitereg.xmpp.handlers import mark_handled
-from invitereg.xmpp.phases import NS_XMPP_SASL
+from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled
 from invitereg.xmpp.stream import ClientStream
 
 _log = Logger("invitereg.xmpp.sasl.SaslHandler")

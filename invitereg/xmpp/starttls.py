@@ -3,7 +3,7 @@
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from invitereg.xmpp.phases import NS_XMPP_SASL, NS_XMPP_TLS
+from invitereg.xmpp.stanzas import NS_XMPP_SASL, NS_XMPP_TLS
 
 
 def stream_feature() -> domish.Element:

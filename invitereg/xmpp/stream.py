@@ -36,10 +36,16 @@ from invitereg.xmpp.inbox import Inbox
 from invitereg.xmpp.outbox import Outbox
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.peer import peer_address
-from invitereg.xmpp.phases import ACCEPTED, NS_CLIENT, STANZA_LIMITS, Phase
-from invitereg.xmpp.ping import ping
-from invitereg.xmpp.routing import is_request, may_send_as
-from invitereg.xmpp.serializing import in_bytes
+from invitereg.xmpp.routing import may_send_as
+from invitereg.xmpp.stanzas import (
+    ACCEPTED,
+    NS_CLIENT,
+    STANZA_LIMITS,
+    Phase,
+    in_bytes,
+    is_request,
+    ping,
+)
 
 
 @implementer(IHandshakeListener)

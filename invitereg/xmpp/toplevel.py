@@ -15,7 +15,7 @@ from xml.parsers import expat
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 
-from invitereg.xmpp.tokens import WholeTokens, end_of_token
+from invitereg.xmpp.parser import WholeTokens, end_of_token
 
 MAX_TOKEN = 64 * 1024
 """Bytes of one tag, or of another piece of markup."""

@@ -21,9 +21,9 @@ from invitereg.xmpp import starttls
 from invitereg.xmpp.gatewayfeatures import offers_login, offers_starttls
 from invitereg.xmpp.header import client_header
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.phases import NS_CLIENT, NS_XMPP_TLS
 from invitereg.xmpp.proxyheader import proxy_header
 from invitereg.xmpp.rawbytes import RawBytes
+from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS
 from invitereg.xmpp.upstreamhints import (
     OF_THE_HEADER,
     Blame,

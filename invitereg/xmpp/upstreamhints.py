@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.python.failure import Failure
 
 from invitereg.logs import named
-from invitereg.xmpp.unreadable import UNREADABLE
+from invitereg.xmpp.stanzas import UNREADABLE
 from invitereg.xmpp.upstreamkeys import Upstream
 
 # Stream errors that are about one header, whatever the server does with others (RFC 6120

@@ -25,7 +25,7 @@ from invitereg.threads import Inline
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.c2s import C2SDoor
 from invitereg.xmpp.invites import invite_commands
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from invitereg.xmpp.streamcount import StreamCount
 from tests.xmpp.messages import (
     BIND,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from hypothesis import HealthCheck, settings
 from twisted.logger import formatEvent, globalLogPublisher
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 
 FUZZ = settings(

@@ -7,7 +7,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from invitereg.xmpp.behind import Behind
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from invitereg.xmpp.upstreamkeys import Upstream
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, NS_SASL, NS_STREAMS, plain

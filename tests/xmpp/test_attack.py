@@ -5,7 +5,7 @@ import time
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.xmpp.c2s import end_all
 from invitereg.xmpp.outbox import MAX_UNREAD
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (
     BIND,

@@ -9,7 +9,7 @@ from invitereg.errors import Unavailable
 from invitereg.jobs import current_client
 from invitereg.model import Kind, token_digest
 from invitereg.testing import make_account, make_invite
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.gatewaydoor import FEATURES, SERVER_HEADER, GatewayListener
 from tests.xmpp.messages import (

@@ -17,7 +17,6 @@ from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
 from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
-from invitereg.xmpp.adhoc import NS_COMMANDS
 from invitereg.xmpp.admission import (
     MOST_OF_SERVERS,
     PER_ACCOUNT,
@@ -35,6 +34,7 @@ from invitereg.xmpp.grants import REMEMBERED_SECONDS
 from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.register import NS_REGISTER
+from invitereg.xmpp.stanzas import NS_COMMANDS
 from tests.usecases import DOMAIN, PASSWORD, UseCase
 from tests.xmpp.commands import NS_INFO, NS_ITEMS
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from invitereg.errors import WeakPassword
 from invitereg.testing import START
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (
     DOMAIN,

@@ -3,7 +3,7 @@
 from scramp import ScramClient
 
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import PASSWORD, auth, children, plain
 from tests.xmpp.scram import scram_login

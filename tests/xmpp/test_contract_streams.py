@@ -1,6 +1,6 @@
 """What clients need of the stream itself: the client contract's points 1 to 8 and 15."""
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import (
     DOMAIN,

@@ -9,7 +9,7 @@ from invitereg.preparation import unusable_password
 from invitereg.translations import languages, translator
 from invitereg.typednames import wrong_username
 from invitereg.xmpp.admission import PER_ACCOUNT, Admission
-from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.stanzas import stanza_error
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import DOMAIN, PASSWORD, header, preauth, registration
 

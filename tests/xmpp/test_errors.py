@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg import errors
-from invitereg.xmpp.errors import stanza_error
+from invitereg.xmpp.stanzas import stanza_error
 
 TABLE = {
     errors.InvalidInvite(): "cancel/item-not-found",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.fuzzing import FUZZ, FuzzCase, escaped
 from tests.xmpp.messages import (
     BIND,

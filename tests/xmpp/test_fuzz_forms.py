@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.model import Kind
-from invitereg.xmpp import phases
+from invitereg.xmpp import stanzas
 from invitereg.xmpp.register import FIELD_LABELS, NS_REGISTER
 from tests.xmpp.door import Listener
 from tests.xmpp.fuzzing import FUZZ, FuzzCase, escaped
@@ -174,7 +174,7 @@ class FormFuzzTests(FuzzCase):
             asked = [("set", f"<preauth xmlns='urn:xmpp:pars:0' token='{TOKEN}'/>"), *asked]
         texts = [header(), *(iq(number, *request) for number, request in enumerate(asked))]
         client, received, log = self.converse(
-            [text.encode() for text in texts], phases.Phase.SECURED
+            [text.encode() for text in texts], stanzas.Phase.SECURED
         )
         self.assertNotIn(SECRET, client.raw)
         self.assertNotIn(SECRET, "\n".join(log))
@@ -204,7 +204,7 @@ class LoginFuzzTests(FuzzCase):
         """Whatever a client logs in with: it is answered, and no password is logged."""
         texts = [header(), *steps]
         client, received, log = self.converse(
-            [text.encode() for text in texts], phases.Phase.SECURED
+            [text.encode() for text in texts], stanzas.Phase.SECURED
         )
         self.assertNotIn(SECRET, client.raw + "\n".join(log))
         self.assertIn(received[0].name, ("features", "error"))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invitereg.xmpp.gatewayfeatures import channel_bound
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.gatewaydoor import (
     CHECK_HEADER,
     FEATURES,

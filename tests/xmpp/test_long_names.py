@@ -7,7 +7,7 @@ from twisted.words.protocols.jabber import jid
 
 from invitereg import preparation
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.xmpp.phases import NS_XMPP_SASL
+from invitereg.xmpp.stanzas import NS_XMPP_SASL
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import BIND, header, plain, registration
 

@@ -3,7 +3,7 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.commands import NS_INFO, NS_ITEMS
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (

@@ -5,7 +5,7 @@ import socket
 from twisted.internet.interfaces import ITCPTransport
 from zope.interface import alsoProvides
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp import gatewaydoor
 from tests.xmpp.door import Listener, ScriptedClient, ServerSide
 from tests.xmpp.gatewaydoor import CHECK_HEADER, GatewayTestCase, Wire

@@ -5,7 +5,7 @@ import weakref
 
 from twisted.internet.defer import Deferred
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.gatewaydoor import CHECK_HEADER, FEATURES, LOGIN, SERVER_HEADER, GatewayTestCase
 from tests.xmpp.messages import GET, NS_SASL, plain, preauth, registration

@@ -7,7 +7,7 @@ from twisted.internet.defer import fail
 
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.errors import Overloaded
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import DOMAIN, GET, NS_SASL, PASSWORD, auth, children, plain, response
 from tests.xmpp.scram import scram_login, text_of

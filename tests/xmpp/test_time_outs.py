@@ -1,6 +1,6 @@
 """How long a stream may take for what."""
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import BIND, GET, STARTTLS, header, plain
 

@@ -8,8 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
-from invitereg.xmpp.parser import BoundedElementStream, ElementStream
-from invitereg.xmpp.tokens import WholeTokens
+from invitereg.xmpp.parser import BoundedElementStream, ElementStream, WholeTokens
 
 HEADER = (
     b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from invitereg.xmpp.phases import Phase
+from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (
     DOMAIN,

@@ -1,0 +1,196 @@
+"""Namespaces, what a stream accepts in each phase, and stanzas: checked, refused, written.
+
+Source: RFC 6120 §4 (streams), §8 (stanzas).
+"""
+
+import secrets
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.xmlstream import (
+    NS_STREAMS,
+    toResponse,
+)
+from twisted.words.xish import domish
+from wokkel.ping import NS_PING
+
+from invitereg import errors
+from invitereg.embedded.stanzaxml import write_element
+from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
+
+NS_CLIENT = "jabber:client"
+NS_COMMANDS = "http://jabber.org/protocol/commands"
+NS_XMPP_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+NS_XMPP_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+
+
+class Phase(Enum):
+    """How far a stream has come."""
+
+    CLEAR = "clear"
+    SECURED = "secured"
+    AUTHENTICATED = "authenticated"
+    BOUND = "bound"
+
+
+# What may arrive in each phase, and the method that takes it. Anything else ends the stream.
+ACCEPTED: dict[Phase, dict[tuple[str, str], str]] = {
+    Phase.CLEAR: {
+        (NS_XMPP_TLS, "starttls"): "_start_tls",
+        (NS_XMPP_SASL, "auth"): "_refuse_clear_auth",
+        (NS_CLIENT, "iq"): "_refuse_clear_iq",
+    },
+    Phase.SECURED: {
+        (NS_XMPP_SASL, "auth"): "_dispatch",
+        (NS_XMPP_SASL, "response"): "_dispatch",
+        (NS_XMPP_SASL, "abort"): "_dispatch",
+        (NS_CLIENT, "iq"): "_dispatch",
+    },
+    Phase.AUTHENTICATED: {(NS_CLIENT, "iq"): "_dispatch"},
+    Phase.BOUND: {
+        (NS_CLIENT, "iq"): "_dispatch_bound",
+        (NS_CLIENT, "message"): "_dispatch_bound",
+        (NS_CLIENT, "presence"): "_dispatch_bound",
+    },
+}
+# Bytes and levels that one stanza may have.
+STANZA_LIMITS: dict[Phase, tuple[int, int]] = {
+    Phase.CLEAR: (10 * 1024, 32),
+    Phase.SECURED: (10 * 1024, 32),
+    Phase.AUTHENTICATED: (10 * 1024, 32),
+    Phase.BOUND: (256 * 1024, 128),
+}
+
+
+# The condition of each error; a subclass stands before its base.
+CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
+    (errors.InvalidInvite, "cancel", "item-not-found"),
+    (errors.InviteRequired, "auth", "forbidden"),
+    (errors.RegistrationClosed, "cancel", "not-allowed"),
+    (errors.AddressRefused, "auth", "forbidden"),
+    (errors.UsernameTaken, "cancel", "conflict"),
+    (errors.UsernameReserved, "cancel", "not-allowed"),
+    (errors.InvalidUsername, "modify", "jid-malformed"),
+    (errors.UnacceptableUsername, "modify", "not-acceptable"),
+    (errors.FieldMissing, "modify", "not-acceptable"),
+    (errors.UnacceptableField, "modify", "not-acceptable"),
+    (errors.UnacceptablePassword, "modify", "not-acceptable"),
+    (errors.WrongPassword, "auth", "not-authorized"),
+    (errors.Throttled, "wait", "resource-constraint"),
+    (errors.Unavailable, "wait", "resource-constraint"),
+    (errors.RosterFull, "wait", "resource-constraint"),
+    (errors.MayNotInvite, "cancel", "forbidden"),
+    (errors.NotFound, "cancel", "item-not-found"),
+    (errors.InvalidRequest, "modify", "not-acceptable"),
+)
+
+
+def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> StanzaError:
+    """Return the stanza error that says ``refusal`` in the first language that there is."""
+    said, language = refusal.told(translator(languages)), chosen_language(languages)
+    if said == refusal.text:
+        language = SOURCE_LANGUAGE
+    for error, kind, condition in CONDITIONS:
+        if isinstance(refusal, error):
+            return StanzaError(condition, kind, said, language)
+    return StanzaError("not-allowed", "cancel", said, language)
+
+
+def error_on(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> StanzaError:
+    """Return the stanza error that says ``refusal`` in a stanza's language, or its stream's."""
+    parser = stream.stream  # None once the stream has ended
+    return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))
+
+
+LANGUAGE = ("http://www.w3.org/XML/1998/namespace", "lang")
+"""The attribute ``xml:lang``."""
+
+
+def asked_languages(iq: domish.Element, stream_language: str = "") -> Sequence[str]:
+    """Return the language of a request's payload, as one tag; no tag where nobody says any.
+
+    It is the payload's own, else the IQ's, else the stream's.
+    """
+    payload = next(iq.elements(), iq)
+    said = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE), stream_language)
+    return [tag for tag in said if tag][:1]
+
+
+def ping(domain: str, address: str) -> domish.Element:
+    """A request from the domain to a session's full JID; whatever it answers will do."""
+    iq = domish.Element((None, "iq"))
+    iq.attributes.update({"type": "get", "id": f"ping-{secrets.token_hex(4)}"})
+    iq.attributes.update({"from": domain, "to": address})
+    iq.addElement((NS_PING, "ping"))
+    return iq
+
+
+_PREFIXES = {NS_STREAMS: "stream"}
+
+
+def in_bytes(obj: Any) -> bytes:
+    """Return a child of the stream's root, or ready text or bytes, as it is written."""
+    if isinstance(obj, bytes):
+        return obj
+    if isinstance(obj, domish.Element):
+        obj = write_element(obj, prefixes=_PREFIXES)
+    data: bytes = obj.encode()
+    return data
+
+
+UNREADABLE = frozenset(
+    {
+        "bad-format",
+        "bad-namespace-prefix",
+        "invalid-namespace",
+        "invalid-xml",
+        "not-well-formed",
+        "restricted-xml",
+        "unsupported-encoding",
+        "unsupported-version",
+        "xml-not-well-formed",  # RFC 3920
+    }
+)
+"""Stream errors with which it may answer what was meant for another kind of port."""
+
+
+def is_request(iq: domish.Element) -> bool:
+    """Whether an IQ asks for something, and for one thing (RFC 6120 §8.2.3)."""
+    one_payload = sum(1 for _ in iq.elements()) == 1
+    return one_payload and iq.getAttribute("type") in ("get", "set")
+
+
+def require_id(iq: domish.Element) -> None:
+    """Raise StanzaError if a request has no ``id``, without which no answer is known by it.
+
+    Source: RFC 6120 §8.1.3, §8.2.3.
+    """
+    if iq.name == "iq" and is_request(iq) and not iq.getAttribute("id"):
+        raise StanzaError("bad-request", "modify", "An iq has an id.", "en")
+
+
+def mark_handled(element: domish.Element) -> None:
+    """Say that a handler has taken an element, so that nobody answers it again."""
+    element.handled = True  # type: ignore[attr-defined]
+
+
+def about_command(iq: domish.Element) -> list[domish.Element]:
+    """What of a command is repeated in an error: its names, and nothing that was filled in."""
+    if iq.command is None:
+        return []
+    about = domish.Element((NS_COMMANDS, "command"))
+    for name in ("node", "sessionid", "action"):
+        if iq.command.hasAttribute(name):
+            about[name] = iq.command[name]
+    return [about]
+
+
+def refusal_of(stanza: domish.Element, error: StanzaError) -> domish.Element:
+    """Return the error for a stanza, without what was sent: that may be a password."""
+    response: domish.Element = toResponse(stanza, "error")
+    for element in about_command(stanza):
+        response.addChild(element)
+    response.addChild(error.getElement())
+    return response
