@@ -9,7 +9,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command with this process's arguments, and exit with its status."""
     try:
-        from invitereg.cli.printing import print_in_any_encoding
+        from invitereg.cli.output import print_in_any_encoding
         from invitereg.cli.root import command
 
         print_in_any_encoding()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import ROLE, domain_option, json_option
-from invitereg.cli.printing import print_objects, say
-from invitereg.cli.suggesting import Group
-from invitereg.cli.wording import print_table
+from invitereg.cli.display import print_table
+from invitereg.cli.options import ROLE, domain_option, json_option
+from invitereg.cli.output import print_objects, say
+from invitereg.cli.root import Group
 from invitereg.errors import NotFound, UnacceptablePassword
 from invitereg.model import Account, Use
 from invitereg.objects import account_object, timestamp

@@ -1,7 +1,9 @@
 """``invitereg check``."""
 
 import json
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -9,11 +11,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from invitereg.cli.failures import Misconfigured
-from invitereg.cli.permissions import open_to_others
-from invitereg.cli.printing import print_lines, say
+from invitereg.cli.errors import Misconfigured
+from invitereg.cli.output import print_lines, say
 from invitereg.config import Config, Tls, json_schema, load
 from invitereg.config.doubts import policy_doubts
+from invitereg.config.section import Section
 from invitereg.errors import StoreError
 from invitereg.store.folder import check_folder
 from invitereg.store.peeking import has_account
@@ -58,7 +60,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
     for complaint in chain.from_iterable(about(config) for about in doubtful):
         say(f"warning: {complaint}", err=True)
     if online:
-        from invitereg.cli.online import problems
+        from invitereg.cli.onlinecheck import problems
 
         found = list(problems(path, lambda doubt: say(f"warning: {doubt}", err=True)))
         if found:
@@ -118,3 +120,117 @@ def _about_idle_keys(config: Config) -> Iterator[str]:
 def _about_policy(config: Config) -> Iterator[str]:
     """List what an operator may not have meant, as the service's log will say."""
     return policy_doubts(config.domains.values())
+
+
+# As many as Linux follows (path_resolution(7)).
+_MOST_LINKS = 40
+
+
+def open_to_others(config: Config) -> Iterator[str]:
+    """Yield what others than the service may write, and what is secret and they may read."""
+    yield from _written_by_others(config)
+    yield from _read_by_others(config)
+
+
+def _written_by_others(config: Config) -> Iterator[str]:
+    """Yield what others may write of what the configuration names, and of itself.
+
+    Whoever may write a folder may put another file in the place of one in it, unless the
+    folder is sticky, as /tmp is.
+    """
+    for path in _with_parents(_named(config)):
+        try:
+            is_open = _is_open(path.stat())
+        except OSError:
+            continue  # said elsewhere, where it is needed
+        if is_open:
+            yield f"{path} can be written by others than its owner: chmod go-w {path}"
+
+
+def _read_by_others(config: Config) -> Iterator[str]:
+    """Yield the keys and secrets that everybody may read; a group may, as the service's own."""
+    secrets = (path.resolve() for key, path in _keys(config) if _is_secret(key))
+    for path in dict.fromkeys(secrets):
+        try:
+            is_read = path.stat().st_mode & stat.S_IROTH
+            reached = all(above.stat().st_mode & stat.S_IXOTH for above in path.parents)
+        except OSError:
+            continue
+        if is_read and reached:
+            yield f"{path} is secret, and can be read by everybody: chmod o-r {path}"
+
+
+def _is_secret(key: str) -> bool:
+    return key == "private_key" or key.endswith("_file")
+
+
+def _is_open(status: os.stat_result) -> bool:
+    sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+    return bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) and not sticky
+
+
+def _named(config: Config) -> Iterator[Path]:
+    yield config.path
+    yield config.data_dir
+    yield from (path for _key, path in _keys(config))
+
+
+def _keys(config: Config) -> Iterator[tuple[str, Path]]:
+    """Yield the keys that have a path, each with it."""
+    backends = config.backends.values()
+    return _paths(
+        "",
+        [config.tls, config.sites, config.upstreams]
+        + [(backend.accounts, backend.component) for backend in backends],
+    )
+
+
+def _paths(key: str, value: object) -> Iterator[tuple[str, Path]]:
+    """Yield the paths of all keys in sections, however deep, each below its own key."""
+    if isinstance(value, Path):
+        yield key, value
+    elif isinstance(value, Section):
+        for name, below in value:
+            yield from _paths(name, below)
+    elif isinstance(value, Mapping):
+        for below in value.values():
+            yield from _paths(key, below)
+    elif isinstance(value, list | tuple):
+        for below in value:
+            yield from _paths(key, below)
+
+
+def _with_parents(paths: Iterable[Path]) -> Iterable[Path]:
+    """Return the paths with what is in those that are folders, and with all on the way."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        whole = path.resolve()
+        inside = sorted(whole.iterdir()) if whole.is_dir() and os.access(whole, os.R_OK) else []
+        found |= dict.fromkeys(step for each in (path, *inside) for step in _way(each))
+    return found
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Yield the folders on the way to a file, and the file: before and after each link.
+
+    Whoever may write the folder that a link is in may let it point elsewhere.
+    """
+    here, ahead, links = Path("/"), _steps(path.absolute()), _MOST_LINKS
+    yield here
+    while ahead:
+        step = here / ahead.pop()
+        if step.name == "..":
+            here = here.parent
+        elif links and os.path.islink(step):
+            target = step.readlink()
+            here = Path("/") if target.is_absolute() else here
+            ahead += _steps(target)
+            links -= 1
+        else:
+            here = step
+            yield here
+
+
+def _steps(path: Path) -> list[str]:
+    """Return the names that a path is made of, the last one first."""
+    return [name for name in reversed(path.parts) if name != path.anchor]

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.cli.printing import say
+from invitereg.cli.output import say
 from invitereg.config import Config, load
 from invitereg.config.reading import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable

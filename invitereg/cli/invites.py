@@ -1,5 +1,7 @@
-"""``invitereg invite …``: make invites, list them, change and revoke them."""
+"""``invitereg invite …`` and ``invitereg reset …``."""
 
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,15 @@ from typing import Any
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import (
+from invitereg.cli.display import (
+    bar,
+    print_changed,
+    print_counts,
+    print_invite,
+    print_invites,
+    summary,
+)
+from invitereg.cli.options import (
     ROLE,
     USES,
     domain_option,
@@ -17,19 +27,18 @@ from invitereg.cli.parameters import (
     qr_option,
     refuse_qr_in_json,
 )
-from invitereg.cli.printing import print_objects, say
-from invitereg.cli.revoke import revoke
-from invitereg.cli.suggesting import Group
+from invitereg.cli.output import is_terminal, print_each, print_lines, print_objects, say
+from invitereg.cli.root import Group
 from invitereg.cli.tree import command as tree
-from invitereg.cli.unseen import print_issued, revoked_if_unseen
-from invitereg.cli.unseen import renew as renew_shown
-from invitereg.cli.wording import print_changed, print_invite, print_invites
+from invitereg.cli.undo import print_issued, revoked_if_unseen
+from invitereg.cli.undo import renew as renew_shown
 from invitereg.config import duration_text
 from invitereg.interfaces import InviteChanges
+from invitereg.links import link
 from invitereg.model import Invite, Kind, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
-from invitereg.objects import invite_object, use_object
-from invitereg.policy.authority import COMMAND_LINE, OPERATOR
+from invitereg.objects import invite_object, issued_object, use_object
+from invitereg.policy.authority import COMMAND_LINE, OPERATOR, PROSODY
 from invitereg.policy.values import Limit, Policy
 
 ALL = "all"
@@ -126,7 +135,7 @@ def _create_many(
 
         create_page(desk, new, count, page, as_json, language)
         return
-    from invitereg.cli.many import create_many
+    from invitereg.cli.invites import create_many
 
     create_many(desk, new, count, as_json)
 
@@ -304,5 +313,138 @@ def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: boo
     renew_shown(desk, name, invite_id, show)
 
 
-command.add_command(revoke)
+CHUNK = 1000
+
+
+def create_many(desk: Desk, new: NewInvite, count: int, as_json: bool) -> None:
+    """Make and print ``count`` invites, an object or a link a line.
+
+    What is printed is stored, and what cannot be printed is revoked.
+
+    Raises as `Issuer.create_many`, and:
+        NotPrinted: standard output does not take them.
+    """
+    # Not where the invites themselves run over the screen.
+    with bar(count, shown=not is_terminal()) as progress:
+        for chunk in _chunks(count):
+            with revoked_if_unseen(desk) as made:
+                made += desk.run(desk.issuer.create_many(new, chunk))
+                # At once: to flush each line would take longer than all the rest.
+                print_each(_lines(desk, made, as_json))
+            progress.advance(chunk)
+
+
+def _chunks(count: int) -> Iterator[int]:
+    while count > 0:
+        yield min(CHUNK, count)
+        count -= CHUNK
+
+
+def _lines(desk: Desk, made: Iterable[tuple[Invite, str]], as_json: bool) -> Iterator[str]:
+    for invite, token in made:
+        domain = desk.domain(invite.domain)
+        if as_json:
+            yield json.dumps(issued_object(invite, token, domain))
+        else:
+            yield link(domain, invite, token)
+
+
+@command.command()
+@click.argument("invite_id", metavar="ID", required=False)
+@click.option(
+    "--branch",
+    metavar="USER",
+    help="Instead of one: all of this user, and of all who came through them.",
+)
+@click.option(
+    "--source",
+    metavar="SOURCE",
+    help="Instead of one: all invites and resets that were made by SOURCE, as api:KEYID, "
+    "adhoc:USER@DOMAIN or cli.",
+)
+@domain_option
+@json_option
+@pass_desk
+def revoke(
+    desk: Desk,
+    invite_id: str | None,
+    branch: str | None,
+    source: str | None,
+    domain: str | None,
+    as_json: bool,
+) -> None:
+    """End an invite: its link opens nothing any more, and its username is free.
+
+    With --branch, all open invites of a branch of the tree end at once, or none of them; the
+    resets that these users have made, too. With --source, all that one source has made; "invite
+    show" tells the source of an invite.
+    """
+    if sum(one is not None for one in (invite_id, branch, source)) != 1:
+        raise click.UsageError("Say which: an ID, --branch USER or --source SOURCE.")
+    if source is not None:
+        name, found = _source(desk, source, domain)
+        made = desk.run(desk.store.revoke_source(name, found, desk.now()))
+        _print_revoked(desk, made, as_json)
+    elif branch is not None:
+        name, user = desk.user(branch, None if domain is None else desk.domain(domain).name)
+        _print_revoked(
+            desk, desk.run(desk.store.revoke_branch(name, user, desk.now())), as_json
+        )
+    else:
+        one = desk.issuer.revoke(desk.domain(domain).name, invite_id or "", OPERATOR)
+        print_changed(desk.run(one), desk.now(), as_json)
+
+
+def _source(desk: Desk, text: str, domain: str | None) -> tuple[str, str]:
+    """Return the domain, and a source as invites there have it."""
+    door, _, maker = text.partition(":")
+    if text in (COMMAND_LINE, PROSODY) or (door == "api" and maker):
+        return desk.domain(domain).name, text
+    if door in ("adhoc", "web") and maker:
+        only = None if domain is None else desk.domain(domain).name
+        name, username = desk.user(maker, only)
+        return name, f"{door}:{username}@{name}"
+    raise click.UsageError(
+        "A source is cli, prosody, api:KEYID, adhoc:USER@DOMAIN or web:USER@DOMAIN, "
+        f"and {text!r} is none."
+    )
+
+
+def _print_revoked(desk: Desk, revoked: Sequence[Invite], as_json: bool) -> None:
+    now = desk.now()
+    if as_json:
+        print_lines(json.dumps(invite_object(invite, now)) for invite in revoked)
+    else:
+        print_lines(f"{invite.status(now)}: {summary(invite)}" for invite in revoked)
+        print_counts({"invites revoked": len(revoked)}, as_json)
+
+
+@click.group(cls=Group)
+def reset() -> None:
+    """Make links that set a new password."""
+
+
+@reset.command("create")
+@click.argument("user")
+@expires_option("as configured")
+@domain_option
+@qr_option
+@json_option
+@pass_desk
+def create_reset(
+    desk: Desk,
+    user: str,
+    expires: timedelta | None,
+    domain: str | None,
+    qr: bool,
+    as_json: bool,
+) -> None:
+    """Make a link with which USER, as romeo or romeo@example.com, sets a new password."""
+    refuse_qr_in_json(qr, as_json)
+    domain, username = desk.user(user, domain)
+    with revoked_if_unseen(desk) as made:
+        made.append(desk.run(desk.issuer.create_reset(domain, username, OPERATOR, expires)))
+        print_issued(desk, *made[0], as_json, qr)
+
+
 command.add_command(tree, "tree")

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import DURATION, json_option
-from invitereg.cli.printing import print_objects, say
-from invitereg.cli.suggesting import Group
-from invitereg.cli.unseen import undone_if_unseen
-from invitereg.cli.wording import print_table, summary
+from invitereg.cli.display import print_table, summary
+from invitereg.cli.options import DURATION, json_option
+from invitereg.cli.output import print_objects, say
+from invitereg.cli.root import Group
+from invitereg.cli.undo import undone_if_unseen
 from invitereg.keys import ApiKey, Scope, issue_key
 from invitereg.model import token_digest
 from invitereg.objects import issued_key_object, key_object, timestamp

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import ADDRESS, domain_option, json_option
-from invitereg.cli.printing import print_objects, say
-from invitereg.cli.suggesting import Group
+from invitereg.cli.options import ADDRESS, domain_option, json_option
+from invitereg.cli.output import print_objects, say
+from invitereg.cli.root import Group
 from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
 from invitereg.model import Invite, token_digest, token_in

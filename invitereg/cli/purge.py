@@ -8,8 +8,8 @@ import click
 from twisted.internet.defer import Deferred
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import DURATION, json_option
-from invitereg.cli.wording import print_counts
+from invitereg.cli.display import print_counts
+from invitereg.cli.options import DURATION, json_option
 from invitereg.policy.counters import periods
 from invitereg.policy.values import Policy
 

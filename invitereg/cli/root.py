@@ -3,7 +3,9 @@
 Modules are imported when their command is called: ``--version`` must not wait for a database.
 """
 
+import difflib
 import gc
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,21 +14,64 @@ import click
 
 from invitereg import __version__
 from invitereg.cli import INTERRUPTED
-from invitereg.cli.suggesting import Group
+from invitereg.cli.output import printable
 
 COMMANDS = {
-    "account": ("invitereg.cli.accounts", "Make, list and delete accounts; give them roles."),
-    "check": ("invitereg.cli.check", "Check the configuration file."),
-    "demo": ("invitereg.cli.demo", "Try it: a domain of its own that lasts until Ctrl-C."),
-    "export": ("invitereg.cli.exporting", "Print everything that is stored."),
-    "import": ("invitereg.cli.importing", "Add what was exported, here or elsewhere."),
-    "invite": ("invitereg.cli.invites", "Make invites, list them, change and revoke them."),
-    "key": ("invitereg.cli.keys", "Make and revoke keys for programs that use the HTTP API."),
-    "policy": ("invitereg.cli.policy", "Explain who may register, and who may invite."),
-    "purge": ("invitereg.cli.purge", "Remove invites that have long been over."),
-    "reset": ("invitereg.cli.resets", "Make links that set a new password."),
+    "account": (
+        "invitereg.cli.accounts:command",
+        "Make, list and delete accounts; give them roles.",
+    ),
+    "check": ("invitereg.cli.check:command", "Check the configuration file."),
+    "demo": (
+        "invitereg.cli.demo:command",
+        "Try it: a domain of its own that lasts until Ctrl-C.",
+    ),
+    "export": ("invitereg.cli.transfer:export", "Print everything that is stored."),
+    "import": ("invitereg.cli.transfer:import_", "Add what was exported, here or elsewhere."),
+    "invite": (
+        "invitereg.cli.invites:command",
+        "Make invites, list them, change and revoke them.",
+    ),
+    "key": (
+        "invitereg.cli.keys:command",
+        "Make and revoke keys for programs that use the HTTP API.",
+    ),
+    "policy": ("invitereg.cli.policy:command", "Explain who may register, and who may invite."),
+    "purge": ("invitereg.cli.purge:command", "Remove invites that have long been over."),
+    "reset": ("invitereg.cli.invites:reset", "Make links that set a new password."),
 }
-"""The module of each command, which has it as ``command``, and its line in the help."""
+"""Where each command is (module and name), and its line in the help."""
+
+
+class Group(click.Group):
+    """A group that knows what may have been meant by the name of no command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return what is called, with its arguments.
+
+        Raises:
+            UsageError: there is no such command; the text names the nearest.
+        """
+        name = args[0]
+        if name.startswith("-") or self.get_command(ctx, name) is not None:
+            return super().resolve_command(ctx, args)
+        meant = self._meant(ctx, name)
+        known = ", ".join(self.list_commands(ctx))
+        hint = f"Did you mean {' or '.join(meant)}?" if meant else f"There are {known}."
+        raise click.UsageError(f"No such command {printable(name)!r}. {hint}", ctx)
+
+    def _meant(self, ctx: click.Context, name: str) -> list[str]:
+        """Return the near names here; if there are none, who has such a command below."""
+        near = difflib.get_close_matches(name, self.list_commands(ctx), 2, 0.7)
+        return near or [path for path in self._below(ctx) if path.split()[-1] == name]
+
+    def _below(self, ctx: click.Context) -> Iterator[str]:
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if isinstance(command, click.Group):
+                yield from (f"{name} {below}" for below in command.list_commands(ctx))
 
 
 class Root(Group):
@@ -42,7 +87,8 @@ class Root(Group):
             return None
         gc.disable()  # so much is loaded that to look for garbage takes a sixth of the time
         try:
-            found: click.Command = import_module(COMMANDS[cmd_name][0]).command
+            module, _, name = COMMANDS[cmd_name][0].partition(":")
+            found: click.Command = getattr(import_module(module), name)
         finally:
             gc.enable()
         return found
@@ -96,7 +142,7 @@ def command(ctx: click.Context, config: Path) -> None:
 
 def _failed(error: Exception) -> click.ClickException:
     """Return what ends the command because of ``error``; raise it if it is a bug."""
-    from invitereg.cli.failures import cleaned, failure_of
+    from invitereg.cli.errors import cleaned, failure_of
 
     return cleaned(error) if isinstance(error, click.ClickException) else failure_of(error)
 

@@ -7,8 +7,8 @@ from itertools import chain
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import domain_option, json_option
-from invitereg.cli.printing import print_lines, printable
+from invitereg.cli.options import domain_option, json_option
+from invitereg.cli.output import print_lines, printable
 from invitereg.errors import NotFound
 from invitereg.objects import Object, timestamp
 from invitereg.tree import Member, Tree, ancestors, descendants

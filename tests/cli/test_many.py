@@ -4,8 +4,8 @@ import json
 import subprocess
 from unittest import mock
 
-from invitereg.cli import many
-from invitereg.store import invites
+from invitereg.cli import invites
+from invitereg.store import invites as stored
 from invitereg.store.store import Store, write
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, Terminal, command_line, environment
@@ -14,7 +14,7 @@ from tests.cli.terminal import SECONDS, Terminal, command_line, environment
 class CountTests(CommandCase):
     def setUp(self) -> None:
         super().setUp()
-        self.patch(many, "CHUNK", 4)
+        self.patch(invites, "CHUNK", 4)
 
     def test_objects(self) -> None:
         """A script gets an object a line, each an invite of its own that works."""
@@ -72,7 +72,7 @@ class CountTests(CommandCase):
 
     def test_interrupted(self) -> None:
         """After Ctrl-C, exactly what was printed exists."""
-        create, steps = invites.create_all, iter((None, None, KeyboardInterrupt))
+        create, steps = stored.create_all, iter((None, None, KeyboardInterrupt))
 
         def until_interrupted(*args: object) -> None:
             if (error := next(steps)) is not None:
@@ -106,8 +106,8 @@ class ProcessTests(CommandCase):
         """On a terminal, what takes long shows how far it is; Ctrl-C ends it with 130."""
         printed = self.folder / "invites"
         script = (
-            "import sys; from invitereg.cli import main, progress;"
-            "progress.PATIENCE_SECONDS = 0;"
+            "import sys; from invitereg.cli import display, main;"
+            "display.PATIENCE_SECONDS = 0;"
             f"sys.stdout = open({str(printed)!r}, 'w'); main()"
         )
         arguments = ("invite", "create", "--count", "1000000", "--json")
@@ -119,4 +119,4 @@ class ProcessTests(CommandCase):
         ids = [json.loads(line)["id"] for line in printed.read_text().splitlines()]
         listed = [one["id"] for one in self.objects("invite", "list", "--limit", "1000000")]
         self.assertEqual(ids, listed[: len(ids)])
-        self.assertLessEqual(len(listed) - len(ids), many.CHUNK)
+        self.assertLessEqual(len(listed) - len(ids), invites.CHUNK)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import segno
 
-from invitereg.cli import files, page
+from invitereg.cli import files, paper
 from invitereg.config.reading import user_name
 from invitereg.policy.values import Domain
 from invitereg.testing import make_invite
@@ -136,7 +136,7 @@ class PageTests(PageCase):
         """Where there is a page for each invite, that is what the code leads to."""
         domain = Domain(name="example.com", landing_url="https://example.com/i/")
         done: list[int] = []
-        text = page.page(domain, [(make_invite(), "T" * 24)] * 9, done.append, page.Words())
+        text = paper.page(domain, [(make_invite(), "T" * 24)] * 9, done.append, paper.Words())
         card = Document(text).cards[0]
         self.assertEqual(card[0], "example.com")
         self.assertEqual(card[1], "You are invited to an account at example.com.")
@@ -156,7 +156,7 @@ class PageTests(PageCase):
             domain = Domain(name="x.example", landing_url=link, time_zone=ZoneInfo(zone))
             end = datetime(2026, month, 31, 12, tzinfo=UTC)
             made = [(make_invite(expires_at=end), "T" * 24)]
-            text = page.page(domain, made, lambda _done: None, page.Words("de"))
+            text = paper.page(domain, made, lambda _done: None, paper.Words("de"))
             self.assertIn(f"2026, {shown}.", Document(text).cards[0][3])
 
     def test_configured_zone(self) -> None:
@@ -310,7 +310,7 @@ class RefusalTests(PageCase):
         full = OSError(28, "No space left on device")
         with mock.patch.object(files.os, "fsync", side_effect=full):
             self.assertRefused(*options, says="No space left on device")
-        with mock.patch.object(page, "_card", side_effect=KeyboardInterrupt):
+        with mock.patch.object(paper, "_card", side_effect=KeyboardInterrupt):
             self.assertEqual(self.call(*options).exit_code, 130)
         self.assertNothing()
         self.assertEqual(len(self.objects("invite", "list", "--status", "revoked")), 6)

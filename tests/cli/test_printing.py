@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 import invitereg.cli
-from invitereg.cli.printing import printable, printable_lines
+from invitereg.cli.output import printable, printable_lines
 from tests.cli.case import CommandCase
 
 EVIL = "a\x1b]0;pwned\x07\x1b[2J\x9b31m\u202eb\u2066c\u200fd\r\x08\x7f"
@@ -54,7 +54,7 @@ COMMANDS = (
     ("--config", f"/nowhere/{EVIL}", "check"),
     (f"--{EVIL}", "check"),
 )
-PRINTED_BY_RICH = ("wording.py", "console.print")
+PRINTED_BY_RICH = ("display.py", "console.print")
 
 
 class ArgumentTests(CommandCase):
@@ -155,6 +155,6 @@ class PrintingTests(SynchronousTestCase):
         for path in Path(invitereg.cli.__path__[0]).glob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 name = getattr(node, "attr", getattr(node, "id", ""))
-                if name in others and path.name != "printing.py":
+                if name in others and path.name != "output.py":
                     # Of rich, which is given what is printable.
                     self.assertEqual((path.name, ast.unparse(node)), PRINTED_BY_RICH)

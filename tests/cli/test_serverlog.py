@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.cli.serverlog import ServerLog
+from invitereg.cli.onlinecheck import ServerLog
 
 # Recorded of 24.12, without and with hide_sensitive_log_data; 26.07 hides it in any case.
 OPEN = (

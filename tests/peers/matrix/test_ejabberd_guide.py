@@ -16,7 +16,7 @@ import yaml
 
 from invitereg.accounts.ejabberdrights import needed
 from invitereg.accounts.httpapi import Access
-from invitereg.cli.serverlog import ServerLog
+from invitereg.cli.onlinecheck import ServerLog
 from tests.peers import servers
 from tests.peers.releases import Release, for_each_release
 from tests.peers.servers import DOMAIN

@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
 from invitereg.accounts.xmpp import XMPPServer
-from invitereg.cli.serverlog import ServerLog
+from invitereg.cli.onlinecheck import ServerLog
 from invitereg.server import MissingPrivilege
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.hostping import HostPing

@@ -1,5 +1,6 @@
-"""``invitereg import``."""
+"""``invitereg export`` and ``invitereg import``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -7,14 +8,52 @@ import click
 from sqlalchemy.engine import Connection
 
 from invitereg.cli.desk import Desk, pass_desk
-from invitereg.cli.parameters import domain_option, json_option
-from invitereg.cli.printing import printable, say
-from invitereg.cli.suggesting import Group
-from invitereg.cli.wording import print_counts
+from invitereg.cli.display import print_counts
+from invitereg.cli.files import STANDARD_OUTPUT, new_file, replacing
+from invitereg.cli.options import domain_option, json_option
+from invitereg.cli.output import printable, say, standard_output
+from invitereg.cli.root import Group
 from invitereg.errors import InvalidRequest
 from invitereg.prosody.folder import find_invites
 from invitereg.store.adopting import Adopted, adopt
+from invitereg.store.exporting import export_all
 from invitereg.store.importing import import_all
+
+
+@click.command()
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write it to this new file, readable by you alone, and print how much it is.",
+)
+@click.option("--force", is_flag=True, help="With --output: replace a file that is there.")
+@json_option
+@pass_desk
+def export(desk: Desk, output: Path | None, force: bool, as_json: bool) -> None:
+    """Print everything that is stored, as lines of JSON for `invitereg import`.
+
+    That is invites, accounts, rosters, the names of deleted accounts and the history, of all
+    domains, as of one moment; the service may run meanwhile.
+
+    KEEP IT SECRET: it holds the keys that passwords are checked with, the digests of the
+    invites' tokens, who is in contact with whom, and the server's own key.
+    """
+    if output is None or output == STANDARD_OUTPUT:
+        if as_json:
+            raise click.UsageError("--json is for the counts, which only --output prints.")
+        if force:
+            raise click.UsageError("--force is about a file: name it by --output.")
+        with standard_output() as file:
+            _export(desk, file)
+        return
+    with (replacing if force else new_file)(output) as file:
+        counts = _export(desk, file)
+    print_counts(counts, as_json)
+
+
+def _export(desk: Desk, file: IO[bytes]) -> Mapping[str, int]:
+    return desk.run(desk.store.database.read(lambda c: export_all(c, file.write)))
 
 
 class Forms(Group):
@@ -34,7 +73,7 @@ class Forms(Group):
     context_settings={"ignore_unknown_options": True},
     subcommand_metavar="FILE [--any-domain] [--json] | prosody DIR [OPTIONS]",
 )
-def command() -> None:
+def import_() -> None:
     """Add what `invitereg export` has written to FILE; - is standard input.
 
     What is there already stays as it is, so the same file can be read in again. A contact,
@@ -75,7 +114,7 @@ def from_file(desk: Desk, file: IO[bytes], any_domain: bool, as_json: bool) -> N
     print_counts(counts, as_json)
 
 
-@command.command("prosody")
+@import_.command("prosody")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, readable=False))
 @domain_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")

@@ -1,13 +1,16 @@
 """What commands print for people: tables and colours on a terminal, plain lines elsewhere."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
 
-from invitereg.cli.printing import (
+from invitereg.cli.output import (
     can_show,
     is_terminal,
     print_lines,
@@ -22,6 +25,8 @@ from invitereg.policy.values import Domain
 
 if TYPE_CHECKING:
     import segno
+    from rich.progress import Progress
+
 
 _BROKEN = ("note", "username", "inviter", "name", "roles", "scopes", "address", "joined")
 _LEAST = 10
@@ -233,3 +238,46 @@ def _expiry(invite: Invite) -> str:
 def _uses(invite: Invite) -> str:
     """Taken and allowed, as ``0/1``."""
     return f"{invite.uses}/{invite.uses_allowed or 'unlimited'}"
+
+
+PATIENCE_SECONDS = 1.0
+"""How long it may take before a bar shows how far it is."""
+
+
+class Bar:
+    """How far it is, on a terminal, once it has taken a while."""
+
+    def __init__(self, progress: "Progress", count: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("invites", total=count)
+        self._since = monotonic()
+        self._shown = False
+
+    def advance(self, made: int) -> None:
+        """So many more are made."""
+        self._progress.update(self._task, advance=made)
+        if not self._shown and monotonic() - self._since >= PATIENCE_SECONDS:
+            self._progress.start()
+            self._shown = True
+        if self._shown:
+            self._progress.refresh()
+
+
+@contextmanager
+def bar(count: int, *, shown: bool = True) -> Iterator[Bar]:
+    """A bar of ``count`` steps, on standard error if that is a terminal and it is ``shown``."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(
+        *columns,
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        disable=not shown or not sys.stderr.isatty(),
+    )
+    try:
+        yield Bar(progress, count)
+    finally:
+        progress.stop()

@@ -5,7 +5,7 @@ from typing import IO, Any
 
 import click
 
-from invitereg.cli.printing import NotPrinted, printable, printable_lines, say
+from invitereg.cli.output import NotPrinted, printable, printable_lines, say
 from invitereg.config import ConfigError
 from invitereg.errors import NotFound, Refused, StoreError, UsernameReserved
 from invitereg.model import is_like_token, token_in

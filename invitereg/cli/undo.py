@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from sqlalchemy.engine import Connection
 
 from invitereg.cli.desk import Desk
-from invitereg.cli.printing import NotPrinted, print_objects
-from invitereg.cli.wording import print_link
+from invitereg.cli.display import print_link
+from invitereg.cli.output import NotPrinted, print_objects
 from invitereg.errors import NotFound, Refused, StoreError
 from invitereg.model import Invite, token_digest
 from invitereg.objects import issued_object
