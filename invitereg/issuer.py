@@ -42,6 +42,8 @@ from invitereg.questions import InviteChanges
 
 __all__ = ["DEFAULT_EXPIRY", "Issuer", "NewInvite"]
 
+_log = Logger("invitereg.issuer.Issuer")  # operators' filters match on it
+
 
 class Issuer:
     """Makes, shows, edits, renews and revokes invites, whoever asks for it.
@@ -54,8 +56,6 @@ class Issuer:
         inviters: tells what is known about those who want to invite.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         domains: Mapping[str, Domain],
@@ -65,7 +65,7 @@ class Issuer:
         refusals: RefusalLog | None = None,
     ) -> None:
         """``refusals`` is what the log is told by about those who may not invite."""
-        self._refusals = refusals or RefusalLog(self._log)
+        self._refusals = refusals or RefusalLog(_log)
         self.domains = domains
         self._store = store
         self._accounts = accounts
@@ -103,7 +103,7 @@ class Issuer:
         ]
         digests = [(invite, token_digest(token)) for invite, token in made]
         await self._store.create_invites(digests)
-        self._log.info(
+        _log.info(
             "{count} invites ({kind}) made at {domain} by {source}",
             count=count,
             kind=new.kind,
@@ -231,7 +231,7 @@ class Issuer:
         return invite, token
 
     def _log_done(self, what: str, invite: Invite, source: str) -> None:
-        self._log.info(
+        _log.info(
             "invite {invite_id} ({kind}) {what} at {domain} by {source}",
             invite_id=invite.id,
             kind=invite.kind,

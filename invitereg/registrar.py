@@ -42,6 +42,8 @@ from invitereg.translations import N_
 
 __all__ = ["Grant", "Registrar", "Submission"]
 
+_log = Logger("invitereg.registrar.Registrar")  # operators' filters match on it
+
 
 class Registrar:
     """Decides and acts; the one way from every door to the store and the accounts.
@@ -52,8 +54,6 @@ class Registrar:
             be replaced while running.
         refusals: what the log is told about those who are refused.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Registrar:
     ) -> None:
         self.domains = domains
         self.keep_names = keep_names
-        self.refusals = RefusalLog(self._log)
+        self.refusals = RefusalLog(_log)
         self._meter = meter or Meter()
         self._store = store
         self._tokens = TokenThrottle(store)
@@ -216,7 +216,7 @@ class Registrar:
     def _carried_out(self, use: Use) -> None:
         is_reset = use.kind is Kind.RESET
         self._meter.registered(use.door, "reset" if is_reset else "registered")
-        self._log.info(
+        _log.info(
             "{what} {username}@{domain} through {door} from {address} (invite {invite_id})",
             what="password reset of" if is_reset else "registered",
             username=use.username,
@@ -282,7 +282,7 @@ class Registrar:
         if old and await self._accounts.check_password(domain, username, old) is None:
             raise WrongPassword
         changed = await self._accounts.change_password(domain, username, password, since)
-        self._log.info(
+        _log.info(
             "{username}@{domain} has changed the password", username=username, domain=domain
         )
         return changed
@@ -302,7 +302,7 @@ class Registrar:
         localpart, now = prepare_localpart(username), self._now()
         until = None if self.keep_names is None else now + self.keep_names
         await self._accounts.delete(domain, localpart, now, until=until, since=since)
-        self._log.info("deleted {username}@{domain}", username=localpart, domain=domain)
+        _log.info("deleted {username}@{domain}", username=localpart, domain=domain)
 
     def _notices(self, use: Use) -> tuple[Notice, ...]:
         return tuple(notices_about(self.domains[use.domain], use))
