@@ -23,7 +23,7 @@ from bench.clients import (
     request,
     trusting,
 )
-from invitereg.model import generate_token
+from invitereg.model.invites import generate_token
 
 ADDRESS = "127.0.66.1"
 """Where all attacks come from."""

@@ -29,8 +29,9 @@ from bench.registrations import Server
 from invitereg.accounts.scram import SCRAM_SHA_256, derive_keys
 from invitereg.config import load
 from invitereg.interfaces import Redemption
-from invitereg.model import Account, Credentials, Kind, Use
-from invitereg.roster import RosterItem, Subscription
+from invitereg.model.accounts import Account, Credentials
+from invitereg.model.invites import Kind, Use
+from invitereg.model.roster import RosterItem, Subscription
 from invitereg.store.database import open_database
 from invitereg.store.rows import roster_item_row
 from invitereg.store.store import Store

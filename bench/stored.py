@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invitereg.config import load
 from invitereg.keys import Scope, issue_key
-from invitereg.model import Kind, generate_invite_id, generate_token, token_digest
+from invitereg.model.invites import Kind, generate_invite_id, generate_token, token_digest
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.store.tables import invites

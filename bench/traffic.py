@@ -13,7 +13,7 @@ from typing import Any
 from bench.clients import DOMAIN, Client, RefusedError, address, fetch, request
 from bench.pacing import Paced
 from bench.sessions import PASSWORD, Person, chat, name_of
-from invitereg.model import generate_token
+from invitereg.model.invites import generate_token
 
 RESIDENTS = 20
 CONTACTS = 6

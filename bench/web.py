@@ -31,7 +31,7 @@ from bench.clients import address, connect, read_answer, request
 from bench.registrations import Server, load_server
 from bench.stored import make_key
 from invitereg.keys import Scope
-from invitereg.model import generate_token
+from invitereg.model.invites import generate_token
 
 WEB_PORT = 18080
 PROSODY_PORT = 15280

@@ -12,10 +12,12 @@ from datetime import datetime
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from invitereg.exchange import Exchange
 from invitereg.keys import ApiKey, Once
 from invitereg.leases import Errand, Lease
-from invitereg.model import Account, Credentials, Invite, ScramKeys, Status, Use
+from invitereg.model.accounts import Account, Credentials, ScramKeys
+from invitereg.model.invites import Invite, Status, Use
+from invitereg.model.roster import RosterItem
+from invitereg.model.subscribing import Exchange
 from invitereg.notices import Notice
 from invitereg.policy.counters import Counter, Quota
 from invitereg.questions import (
@@ -29,7 +31,6 @@ from invitereg.questions import (
     Subscribing,
     Traces,
 )
-from invitereg.roster import RosterItem
 
 __all__ = [
     "Findings",

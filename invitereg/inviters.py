@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from invitereg.interfaces import IAccounts, IStore
-from invitereg.model import prepare_localpart
+from invitereg.model.names import prepare_localpart
 from invitereg.policy.counters import user_invites_counter
 from invitereg.policy.inviting import Inviter
 from invitereg.policy.values import Domain

@@ -15,14 +15,14 @@ from invitereg.interfaces import IAccounts, IStore
 from invitereg.inviters import Inviters
 from invitereg.keys import Once
 from invitereg.logs import RefusalLog
-from invitereg.model import (
+from invitereg.model.invites import (
     Invite,
     Kind,
     generate_invite_id,
     generate_token,
-    prepare_localpart,
     token_digest,
 )
+from invitereg.model.names import prepare_localpart
 from invitereg.newinvites import (
     DEFAULT_EXPIRY,
     Expiry,

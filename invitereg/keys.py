@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from invitereg.errors import InvalidRequest
-from invitereg.model import generate_invite_id, generate_token
+from invitereg.model.invites import generate_invite_id, generate_token
 from invitereg.policy.authority import Authority
 
 REPEATABLE = timedelta(hours=24)
@@ -29,8 +29,8 @@ class Scope(StrEnum):
 class ApiKey:
     """A key, without the secret: of that, only the digest is stored.
 
-    The secret has 142 random bits (`invitereg.model.generate_token`): a plain SHA-256 keeps
-    it as safe as a slow hash would, which protects what people choose.
+    The secret has 142 random bits (`invitereg.model.invites.generate_token`): a plain SHA-256
+    keeps     it as safe as a slow hash would, which protects what people choose.
 
     Attributes:
         id: short public name, safe to log and to show.

@@ -4,7 +4,7 @@ Where a domain is `website_only <invitereg.policy.values.Domain>`, no app can us
 connect to a server that does not know it. The page is the only link of an invite there.
 """
 
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.values import Domain
 
 

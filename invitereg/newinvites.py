@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from invitereg.errors import InvalidRequest
-from invitereg.model import Invite, Kind
+from invitereg.model.fields import fits_xml
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.authority import COMMAND_LINE
 from invitereg.policy.inviting import Wish, is_admin
-from invitereg.policy.texts import fits_xml
 from invitereg.policy.usernames import refuse_username
 from invitereg.policy.values import Facts, Policy, Request
 from invitereg.questions import InviteChanges

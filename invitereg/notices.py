@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from string import Formatter
 
-from invitereg.model import Use
+from invitereg.model.invites import Use
 from invitereg.policy.values import Domain
 
 NEWCOMER = ("username", "domain", "site_name")

@@ -6,7 +6,8 @@ from typing import Any
 
 from invitereg.keys import ApiKey
 from invitereg.links import app_uri, page_url
-from invitereg.model import Account, Invite, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Invite, Use
 from invitereg.policy import Decision
 from invitereg.policy.inviting import Inviter
 from invitereg.policy.values import Domain, Policy

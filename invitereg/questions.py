@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from invitereg.model import Account, Invite, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Invite, Use
+from invitereg.model.subscribing import Stanza
 from invitereg.notices import Notice
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Tally
-from invitereg.subscriptions import Stanza
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,15 +16,12 @@ from invitereg.errors import (
 from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
-from invitereg.model import (
-    Account,
-    Invite,
-    Kind,
-    Use,
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Invite, Kind, Use, token_digest
+from invitereg.model.names import (
     localpart_or_none,
     prepare_localpart,
     prepare_password,
-    token_digest,
     unusable_password,
 )
 from invitereg.notices import Notice, notices_about

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from invitereg.model import Account, Invite, Kind, Use, prepare_localpart
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Invite, Kind, Use
+from invitereg.model.names import prepare_localpart
 from invitereg.policy.values import Origin, Policy, Sender
 
 
@@ -27,7 +29,7 @@ class Submission:
     """What somebody sent to register, or to set a new password.
 
     Attributes:
-        door: see `invitereg.model.Use`.
+        door: see `invitereg.model.invites.Use`.
         grant: what `Registrar.preauthorise` returned for their token, or None without one.
     """
 

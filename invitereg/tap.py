@@ -27,9 +27,9 @@ from invitereg.errors import StoreError
 from invitereg.issuer import Issuer
 from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle
+from invitereg.model.lookalikes import load_looks
 from invitereg.notify import ServiceManager
 from invitereg.policy.authority import FORMER_ADMIN, former_admins
-from invitereg.policy.lookalikes import load_looks
 from invitereg.policy.values import Domain
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar

@@ -6,14 +6,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from invitereg.model import (
-    Account,
-    Credentials,
-    Invite,
-    Kind,
-    ScramKeys,
-    generate_invite_id,
-)
+from invitereg.model.accounts import Account, Credentials, ScramKeys
+from invitereg.model.invites import Invite, Kind, generate_invite_id
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
 from invitereg.submissions import Submission

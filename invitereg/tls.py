@@ -17,7 +17,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from invitereg.config import Tls
-from invitereg.domainnames import ascii_domain
+from invitereg.model.names import ascii_domain
 
 WATCH_SECONDS = 60.0
 

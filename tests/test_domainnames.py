@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.domainnames import ascii_domain, disagreement, spelled_like
 from invitereg.embedded.addresses import parse_jid
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import ascii_domain, disagreement, prepare_domain, spelled_like
 
 PAIRS = {
     "xn--mnchen-3ya.example": "münchen.example",

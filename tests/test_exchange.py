@@ -6,9 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.exchange import Deliver, Hide, Pair, Push, Show, Side
-from invitereg.roster import RosterItem
-from invitereg.subscriptions import Stanza, State, inbound, outbound, state_of
+from invitereg.model.roster import RosterItem
+from invitereg.model.subscribing import (
+    Deliver,
+    Hide,
+    Pair,
+    Push,
+    Show,
+    Side,
+    Stanza,
+    State,
+    inbound,
+    outbound,
+    state_of,
+)
 
 USER, CONTACT = "juliet@example.com", "romeo@example.com"
 REQUEST = "<presence type='subscribe'/>"

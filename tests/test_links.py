@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.links import app_uri, link
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.values import Domain, Policy
 from tests.test_structure import MODULES, PACKAGE
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import InvalidUsername
-from invitereg.model import prepare_localpart
+from invitereg.model.lookalikes import is_listed, load_looks, looks_listed, skeleton
+from invitereg.model.names import prepare_localpart
 from invitereg.policy import decide
-from invitereg.policy.lookalikes import is_listed, load_looks, looks_listed, skeleton
 from invitereg.policy.values import RESERVED, Policy, Request
 from tests.test_policy import KNOWN
 

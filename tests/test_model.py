@@ -10,19 +10,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import InvalidUsername
-from invitereg.model import (
-    Account,
-    Credentials,
+from invitereg.model.accounts import Account, Credentials, ScramKeys
+from invitereg.model.invites import (
     Invite,
     Kind,
-    ScramKeys,
     Status,
     generate_invite_id,
     generate_token,
-    prepare_domain,
-    prepare_localpart,
     token_digest,
 )
+from invitereg.model.names import prepare_domain, prepare_localpart
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.moments import moment_text
+from invitereg.translations import moment_text
 
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 

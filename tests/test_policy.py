@@ -26,7 +26,7 @@ from invitereg.errors import (
     UsernameTaken,
     WeakPassword,
 )
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy import Decision, decide, rules
 from invitereg.policy.counters import (
     account_counter,

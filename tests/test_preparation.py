@@ -10,9 +10,9 @@ from scramp.utils import saslprep
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.xmpp_stringprep import nodeprep, resourceprep
 
-from invitereg import preparation
 from invitereg.errors import InvalidUsername
-from invitereg.preparation import (
+from invitereg.model import names
+from invitereg.model.names import (
     MAX_LOCALPART_BYTES,
     in_unicode,
     prepare_domain,
@@ -44,9 +44,9 @@ class LengthTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.read: list[int] = []  # characters
         for profile in ("nodeprep", "nameprep", "resourceprep"):
-            real = getattr(preparation, profile)
+            real = getattr(names, profile)
             self.patch(real, "prepare", self._counting(real.prepare))
-        self.patch(preparation, "saslprep", self._counting(preparation.saslprep))
+        self.patch(names, "saslprep", self._counting(names.saslprep))
         for cached in (prepare_localpart, prepare_domain, prepare_resource):
             cached.cache_clear()
 

@@ -27,7 +27,7 @@ from invitereg.errors import (
 )
 from invitereg.interfaces import InviteChanges
 from invitereg.issuer import Issuer
-from invitereg.model import Kind, Status
+from invitereg.model.invites import Kind, Status
 from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
 from invitereg.registrar import Registrar

@@ -19,13 +19,12 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "_version _wokkelcompat translations moments",
-        "domainnames errors fairness logs logguard metrics preparation",
-        "model typednames",
-        "policy roster",
-        "links registrationtexts subscriptions",
-        "exchange",
-        "notices questions tree interfaces keys objects submissions newinvites leases server",
+        "_version _wokkelcompat translations",
+        "errors fairness logs logguard metrics",
+        "model",
+        "policy",
+        "links registrationtexts",
+        "notices questions interfaces keys objects submissions newinvites leases server",
         "registrar issuer inviters userinvites logins tokens",
         "jobs",
         "config store accounts threads selfsigned tls prosody trustedendpoint",
@@ -42,11 +41,7 @@ APART = {
     "store": {"accounts"},
     "config": {"threads"},
 }
-PURE = {
-    "typednames",
-    *("domainnames", "errors", "preparation", "model", "policy", "roster", "links"),
-    *("subscriptions", "exchange"),
-}
+PURE = {"errors", "model", "policy", "links"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "embedded", "tap", "_wokkelcompat"}
@@ -144,7 +139,7 @@ class LayerTests(SynchronousTestCase):
         """This test sees imports of every form."""
         self.assertIn("invitereg.policy.rules.RULES", IMPORTS[PACKAGE / "policy/__init__.py"])
         found = {(unit, other) for _, unit, other in edges()}
-        self.assertLessEqual({("preparation", "errors"), ("policy", "model")}, found)
+        self.assertLessEqual({("model", "errors"), ("policy", "model")}, found)
         self.assertIn(("", "_wokkelcompat"), found)
 
 

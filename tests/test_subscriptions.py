@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.subscriptions import Stanza, State, inbound, outbound
+from invitereg.model.subscribing import Stanza, State, inbound, outbound
 
 # "yes" is MUST be routed or delivered, "no" is MUST NOT; "-" is no change of the state.
 OUTBOUND = {

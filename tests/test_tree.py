@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.model import Kind, Use
+from invitereg.model.invites import Kind, Use
+from invitereg.model.tree import Tree, ancestors, descendants
 from invitereg.testing import START
-from invitereg.tree import Tree, ancestors, descendants
 
 NAMES = st.sampled_from("abcdef")
 MANY = 20_000

@@ -4,8 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.preparation import localpart_or_none, prepare_localpart
-from invitereg.typednames import strip_blanks, typed_username, wrong_username
+from invitereg.model.names import (
+    localpart_or_none,
+    prepare_localpart,
+    strip_blanks,
+    typed_username,
+    wrong_username,
+)
 
 DOMAIN, ASCII_DOMAIN = "münchen.example", "xn--mnchen-3ya.example"
 BLANKS = st.text(st.characters(categories=["Zs", "Zl", "Zp", "Cc", "Cf"]), max_size=3)

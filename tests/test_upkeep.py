@@ -14,7 +14,7 @@ from invitereg.interfaces import Query, Redemption
 from invitereg.keys import Once
 from invitereg.leases import Errand, Task
 from invitereg.logins import LoginThrottle
-from invitereg.model import Kind, Use, token_digest
+from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counters, periods
 from invitereg.policy.values import Domain, Policy
 from invitereg.testing import clock_now, make_account, make_invite, memory_store

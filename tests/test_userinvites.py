@@ -14,7 +14,7 @@ from invitereg.errors import (
     UnacceptableUsername,
     UsernameReserved,
 )
-from invitereg.model import Invite, Kind, Status
+from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.values import Domain, InviteRules, Limit, Policy, UserInviteLimits
 from invitereg.testing import START
 from invitereg.userinvites import User, UserInvites

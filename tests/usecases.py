@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.issuer import Issuer, NewInvite
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain, Policy
 from invitereg.registrar import Grant, Registrar, Submission
 from invitereg.store.database import open_database

@@ -7,7 +7,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from invitereg.interfaces import IAccounts, Redemption
-from invitereg.model import ScramKeys, Use
+from invitereg.model.accounts import ScramKeys
+from invitereg.model.invites import Use
 
 
 @implementer(IAccounts)

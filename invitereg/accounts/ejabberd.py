@@ -16,7 +16,7 @@ from invitereg.accounts.httpapi import HTTPAPI, Access
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
 from invitereg.logs import quoted
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import prepare_domain
 from invitereg.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,

@@ -12,7 +12,8 @@ from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256, decoy_keys, der
 from invitereg.config.backendkeys import Accounts
 from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.metrics import Meter
-from invitereg.model import Credentials, ScramKeys, Use
+from invitereg.model.accounts import Credentials, ScramKeys
+from invitereg.model.invites import Use
 
 
 class Work(Protocol):

@@ -15,7 +15,8 @@ from invitereg.accounts.sealing import KeyPair
 from invitereg.errors import Refused, Unavailable
 from invitereg.interfaces import ILeaseStore, Redemption
 from invitereg.leases import Errand, Task
-from invitereg.model import Account, Kind, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Kind, Use
 from invitereg.notices import notices_about
 from invitereg.policy.values import Domain
 from invitereg.server import MissingPrivilege, NotThere, ServerFault

@@ -39,8 +39,8 @@ from invitereg.accounts.apianswer import (
     read,
 )
 from invitereg.accounts.apiconnections import Connections
-from invitereg.domainnames import ascii_domain
 from invitereg.logs import escaped
+from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 

@@ -25,7 +25,8 @@ from invitereg.accounts.gone import GoneAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
 from invitereg.interfaces import IStore, Redemption
 from invitereg.leases import Lease
-from invitereg.model import Account, Kind, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Kind, Use
 from invitereg.server import OutcomeUnknown, ServerFault
 
 LATE_SECONDS = 5.0

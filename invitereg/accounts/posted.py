@@ -17,7 +17,8 @@ from invitereg.accounts.sealing import seal
 from invitereg.errors import InvalidRequest, Refused
 from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.leases import Errand, Task
-from invitereg.model import ScramKeys, Use
+from invitereg.model.accounts import ScramKeys
+from invitereg.model.invites import Use
 
 WAIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1

@@ -13,7 +13,8 @@ from invitereg.accounts.gone import GoneAccounts
 from invitereg.accounts.making import Making
 from invitereg.errors import NotFound, UsernameReserved
 from invitereg.interfaces import IAccounts, IStore, Redemption
-from invitereg.model import Account, ScramKeys, Use
+from invitereg.model.accounts import Account, ScramKeys
+from invitereg.model.invites import Use
 from invitereg.server import CheckPassword, IServer, ServerUnreachable
 
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,8 @@ import secrets
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash, HashAlgorithm
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from invitereg.model import ScramKeys, prepare_password
+from invitereg.model.accounts import ScramKeys
+from invitereg.model.names import prepare_password
 
 SCRAM_SHA_256 = "SCRAM-SHA-256"
 SCRAM_SHA_1 = "SCRAM-SHA-1"

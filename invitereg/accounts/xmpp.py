@@ -23,7 +23,7 @@ from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.rosterprobe import RosterProbe
 from invitereg.accounts.trials import try_all
 from invitereg.logs import quoted
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import prepare_domain
 from invitereg.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,

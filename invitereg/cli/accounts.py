@@ -11,7 +11,8 @@ from invitereg.cli.options import ROLE, domain_option, json_option
 from invitereg.cli.output import print_objects, say
 from invitereg.cli.root import Group
 from invitereg.errors import NotFound, UnacceptablePassword
-from invitereg.model import Account, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Use
 from invitereg.objects import account_object, timestamp
 
 _MOST_BYTES = 2**16

@@ -25,7 +25,7 @@ from invitereg.cli.errors import Failed
 from invitereg.cli.options import ADDRESS
 from invitereg.cli.output import print_lines, say
 from invitereg.config.domainvalues import domain_name
-from invitereg.domainnames import ascii_domain
+from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address
 from invitereg.selfsigned import write_certificate
 

@@ -19,7 +19,7 @@ from invitereg.cli.output import (
     say,
 )
 from invitereg.links import app_uri, link, page_url
-from invitereg.model import Invite, Use
+from invitereg.model.invites import Invite, Use
 from invitereg.objects import invite_object, timestamp
 from invitereg.policy.values import Domain
 

@@ -8,7 +8,7 @@ import click
 from invitereg.cli.output import NotPrinted, printable, printable_lines, say
 from invitereg.config import ConfigError
 from invitereg.errors import NotFound, Refused, StoreError, UsernameReserved
-from invitereg.model import is_like_token, token_in
+from invitereg.model.invites import is_like_token, token_in
 
 
 class Failed(click.ClickException):

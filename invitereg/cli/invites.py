@@ -35,7 +35,7 @@ from invitereg.cli.undo import renew as renew_shown
 from invitereg.config import duration_text
 from invitereg.interfaces import InviteChanges
 from invitereg.links import link
-from invitereg.model import Invite, Kind, Status
+from invitereg.model.invites import Invite, Kind, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.authority import COMMAND_LINE, OPERATOR, PROSODY

@@ -21,11 +21,17 @@ from invitereg.config.apps import in_language
 from invitereg.errors import InvalidRequest
 from invitereg.issuer import NewInvite
 from invitereg.links import link
-from invitereg.model import Invite, Kind
-from invitereg.moments import locale_of, moment_text
+from invitereg.model.invites import Invite, Kind
 from invitereg.objects import issued_object
 from invitereg.policy.values import Domain
-from invitereg.translations import SOURCE_LANGUAGE, chosen_language, languages, translator
+from invitereg.translations import (
+    SOURCE_LANGUAGE,
+    chosen_language,
+    languages,
+    locale_of,
+    moment_text,
+    translator,
+)
 
 MOST = 1000
 """How many invites a file may hold: they are made in one transaction."""

@@ -11,7 +11,7 @@ from invitereg.cli.output import print_objects, say
 from invitereg.cli.root import Group
 from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
-from invitereg.model import Invite, token_digest, token_in
+from invitereg.model.invites import Invite, token_digest, token_in
 from invitereg.objects import Object, decision_object, quota_object
 from invitereg.policy import Decision
 from invitereg.policy.inviting import is_admin

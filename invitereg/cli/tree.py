@@ -10,8 +10,8 @@ from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.options import domain_option, json_option
 from invitereg.cli.output import print_lines, printable
 from invitereg.errors import NotFound
+from invitereg.model.tree import Member, Tree, ancestors, descendants
 from invitereg.objects import Object, timestamp
-from invitereg.tree import Member, Tree, ancestors, descendants
 
 DRAWN_LEVELS = 40
 """Deeper levels are not indented further, but numbered: a chain of thousands stays readable."""

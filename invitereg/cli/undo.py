@@ -9,7 +9,7 @@ from invitereg.cli.desk import Desk
 from invitereg.cli.display import print_link
 from invitereg.cli.output import NotPrinted, print_objects
 from invitereg.errors import NotFound, Refused, StoreError
-from invitereg.model import Invite, token_digest
+from invitereg.model.invites import Invite, token_digest
 from invitereg.objects import issued_object
 from invitereg.policy.authority import OPERATOR
 from invitereg.store import invites

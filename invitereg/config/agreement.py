@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from invitereg.config.domains import Named
 from invitereg.config.schema import DomainKeys, File
 from invitereg.config.yamlnodes import Document
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import prepare_domain
 
 _NOWHERE = 'must name at least one endpoint, as in listen: ["tcp:5222"]'
 _NOBODY = (

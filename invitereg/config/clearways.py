@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from invitereg.config.mistakes import quoted
-from invitereg.domainnames import ascii_domain
+from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address, Network, parse_address
 
 _COLON = re.compile(r"(?<!\\):")

@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from invitereg.config.mistakes import quoted
-from invitereg.domainnames import disagreement, spelled_like
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import disagreement, prepare_domain, spelled_like
 
 
 def domain_name(text: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from invitereg.config.clearways import check_host
 from invitereg.config.mistakes import quoted
-from invitereg.domainnames import ascii_domain
+from invitereg.model.names import ascii_domain
 
 WEB = ("https", "http")
 APP = (*WEB, "xmpp")

@@ -24,17 +24,12 @@ from pydantic_core import PydanticCustomError
 from invitereg.config.domainvalues import domain_name
 from invitereg.config.mistakes import quoted
 from invitereg.errors import InvalidUsername
-from invitereg.model import prepare_localpart
+from invitereg.model.fields import ADDITIONAL_FIELDS
+from invitereg.model.names import prepare_localpart
 from invitereg.policy.patterns import InvalidPattern, check_pattern
 from invitereg.policy.values import Network
 
 _ROLE = re.compile(r"[a-z0-9:_-]+")
-
-# XEP-0077 §14.1, without what every registration has and what invitereg sets itself.
-REGISTRATION_FIELDS = (
-    "nick", "name", "first", "last", "email", "address", "city", "state", "zip", "phone",
-    "url", "date", "misc", "text",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +139,9 @@ def role_name(text: str) -> str:
 
 def _field(text: str) -> str:
     name = text.removesuffix("+")
-    if name not in REGISTRATION_FIELDS:
-        near = difflib.get_close_matches(name, REGISTRATION_FIELDS, 1)
-        known = (
-            f"did you mean {near[0]}?" if near else f"one of {', '.join(REGISTRATION_FIELDS)}"
-        )
+    if name not in ADDITIONAL_FIELDS:
+        near = difflib.get_close_matches(name, ADDITIONAL_FIELDS, 1)
+        known = f"did you mean {near[0]}?" if near else f"one of {', '.join(ADDITIONAL_FIELDS)}"
         raise ValueError(f"{quoted(text)} is no field of a registration (XEP-0077): {known}")
     return text
 

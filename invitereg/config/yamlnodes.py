@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from invitereg.config.mistakes import KeyPath, Mistake, dotted, quoted
+from invitereg.model.fields import NOT_IN_XML
 
 MAX_DEPTH = 32
 _MAX_DIGITS = 18  # a 64-bit number, as a database takes it
@@ -36,8 +37,6 @@ _CORE = {
         r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
     ),
 }
-# What XML 1.0 cannot carry (§2.2): such text could never be sent, and hides in messages.
-_NOT_XML = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 
 
 class NotYaml(Exception):
@@ -257,7 +256,7 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode) and node.tag == _TEXT:
             if node.value == "<<":
                 text = "merge keys (<<) are not supported: write the keys out"
-            elif _NOT_XML.search(node.value):
+            elif NOT_IN_XML.search(node.value):
                 text = "a key has a control character in it"
             else:
                 return str(node.value)
@@ -295,7 +294,8 @@ def _wrong_with(node: yaml.Node) -> str | None:
         return f"{quoted(node.value)} is not of the type that is written before it"
     if node.tag == _INT and len(node.value) > _MAX_DIGITS:
         return "the number is too large"
-    wrong = _NOT_XML.search(node.value)
+    # Such text could never be sent, and hides in messages.
+    wrong = NOT_IN_XML.search(node.value)
     if wrong:
         return f"the character U+{ord(wrong[0]):04X} is not allowed in text"
     return None

@@ -5,7 +5,7 @@ from functools import lru_cache
 from twisted.words.protocols.jabber.jid import JID
 
 from invitereg.errors import InvalidUsername
-from invitereg.preparation import prepare_domain, prepare_localpart, prepare_resource
+from invitereg.model.names import prepare_domain, prepare_localpart, prepare_resource
 
 REMEMBERED_JIDS, REMEMBERED_CHARACTERS = 4096, 256
 

@@ -16,14 +16,22 @@ from twisted.words.xish import domish
 from invitereg.embedded import rosterxml
 from invitereg.embedded.addresses import bare_jid, parse_jid
 from invitereg.embedded.sessions import Session
-from invitereg.exchange import Deliver, Effect, Exchange, Hide, Push, Show, Side
 from invitereg.interfaces import IInviteStore, IStore, Query
-from invitereg.model import Kind, Use, token_digest
+from invitereg.model.invites import Kind, Use, token_digest
+from invitereg.model.roster import Owner, RosterItem, owner_of
+from invitereg.model.subscribing import (
+    Deliver,
+    Effect,
+    Exchange,
+    Hide,
+    Push,
+    Show,
+    Side,
+    Stanza,
+)
 from invitereg.policy.counters import guess_counters, stale_counters
 from invitereg.policy.values import Address, Domain
 from invitereg.questions import RosterChange, Subscribing
-from invitereg.roster import Owner, RosterItem, owner_of
-from invitereg.subscriptions import Stanza
 from invitereg.tokens import TokenThrottle
 
 REQUEST_BYTES = 4096

@@ -21,8 +21,8 @@ from invitereg.embedded.rosterxml import parse_request, subscription
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.embedded.stanzaxml import Copies, unavailable
 from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
-from invitereg.roster import RosterItem
-from invitereg.subscriptions import Stanza
+from invitereg.model.roster import RosterItem
+from invitereg.model.subscribing import Stanza
 
 _log = Logger("invitereg.domain.presence.Presence")
 

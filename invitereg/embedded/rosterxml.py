@@ -7,8 +7,8 @@ from twisted.words.xish import domish
 from wokkel.generic import parseXml
 
 from invitereg.embedded.stanzaxml import NS_CLIENT, write_element
-from invitereg.roster import RosterItem
-from invitereg.subscriptions import Stanza
+from invitereg.model.roster import RosterItem
+from invitereg.model.subscribing import Stanza
 
 NS_ROSTER = "jabber:iq:roster"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from invitereg.errors import MayNotReset, Refused, RegistrationClosed, UsernameReserved
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.values import Domain, Policy
 from invitereg.translations import N_
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from invitereg.errors import Throttled, TooManyGuests
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.values import Address, Limit, Limits, Origin, Policy, Sender, Tally
 
 SHARED_INVITE = "shared_invite"

@@ -20,15 +20,20 @@ from invitereg.errors import (
     UsernameTaken,
     WeakPassword,
 )
-from invitereg.model import Kind, prepare_localpart, prepare_password, unusable_password
+from invitereg.model.fields import fits_xml
+from invitereg.model.invites import Kind
+from invitereg.model.lookalikes import has_unseen, is_listed, looks_listed
+from invitereg.model.names import (
+    prepare_localpart,
+    prepare_password,
+    unusable_password,
+    wrong_username,
+)
 from invitereg.policy.authority import PROSODY, refuse_admins_name
 from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
-from invitereg.policy.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.policy.patterns import matches
-from invitereg.policy.texts import fits_xml
 from invitereg.policy.values import Facts, Policy, Request, within
 from invitereg.translations import N_
-from invitereg.typednames import wrong_username
 
 
 @dataclass(frozen=True)

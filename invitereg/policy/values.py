@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.policy.networks import IPV4_PREFIX, IPV6_PREFIX, Share, nested_shares
 from invitereg.policy.networks import Address as Address
 from invitereg.policy.networks import Network as Network
@@ -79,7 +79,7 @@ class Limits:
         logins: failures per account and network; ten times as many per network.
         shared_invite: registrations per invite with several uses, and network.
         password_changes: how often one account may set another password by itself.
-        roster: contacts of one account; `invitereg.roster` bounds their length by it, too.
+        roster: contacts of one account; `invitereg.model.roster` bounds their length, too.
         roster_groups: groups that one contact may be in.
         roster_requests: subscription requests that wait for one account's answer.
     """
@@ -276,7 +276,7 @@ class Domain:
     """One XMPP domain that is served, with what its operator decided.
 
     Attributes:
-        name: in its normal form (`invitereg.preparation.prepare_domain`).
+        name: in its normal form (`invitereg.model.names.prepare_domain`).
         title: of a registration form; empty for none.
         instructions: what a registration form says first.
         web_url: its site; ends with a slash. None without a web.

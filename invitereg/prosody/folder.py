@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from invitereg.config.reading import why_unreadable
 from invitereg.errors import InvalidRequest, NotFound
-from invitereg.preparation import is_domain
+from invitereg.model.names import is_domain
 from invitereg.prosody.invites import Found, NotAnInvite, account_invite, contact_invite
 from invitereg.prosody.lua import NotData, read_value
 

@@ -20,9 +20,9 @@ from pydantic import (
 )
 
 from invitereg.errors import InvalidUsername
-from invitereg.model import Invite, Kind, prepare_localpart, token_digest
+from invitereg.model.invites import Invite, Kind, token_digest
+from invitereg.model.names import is_domain, prepare_localpart
 from invitereg.policy.authority import PROSODY
-from invitereg.preparation import is_domain
 
 _ID_LENGTH = 10
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"

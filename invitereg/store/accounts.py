@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.model import Account, Credentials
+from invitereg.model.accounts import Account, Credentials
 from invitereg.store import (
     errands,
     names,

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound, UsernameReserved, UsernameTaken
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.store.invites import create
 from invitereg.store.tables import invites, uses
 

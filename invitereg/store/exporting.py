@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 from invitereg._version import __version__
 from invitereg.errors import InvalidRequest
 from invitereg.keys import Scope
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
+from invitereg.model.roster import Subscription
 from invitereg.notices import NoticeKind
-from invitereg.roster import Subscription
 from invitereg.store.leasetables import errands, leases
 from invitereg.store.lines import (
     COUNTED,

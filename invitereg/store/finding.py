@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces import Findings, Query
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.policy.values import Tally
 from invitereg.store import quotas
 from invitereg.store.names import State

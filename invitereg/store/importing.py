@@ -9,7 +9,8 @@ from sqlalchemy.dialects.sqlite import insert as insert_if_new
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, Refused, UsernameReserved, UsernameTaken
-from invitereg.model import Account, Invite, Kind
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Invite, Kind
 from invitereg.store import accounts, names
 from invitereg.store.lines import (
     COUNTED,

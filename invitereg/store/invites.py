@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.interfaces import InviteChanges
-from invitereg.model import Invite, Kind, Status
+from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import Quota
 from invitereg.store import names, quotas
 from invitereg.store.leasetables import leases

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest
 from invitereg.keys import REPEATABLE, ApiKey, Once, Scope
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.store import invites, revoking
 from invitereg.store.tables import Time, api_keys, api_requests
 

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Lease, Task
-from invitereg.model import Account, Kind, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Kind, Use
 from invitereg.store import accounts, errands, gone, hits, names, redeeming, resets, sessions
 from invitereg.store.leasetables import leases
 from invitereg.store.redemptions import redemption_of, redemption_text

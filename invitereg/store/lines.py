@@ -22,12 +22,13 @@ from pydantic import (
 
 from invitereg.errors import InvalidUsername
 from invitereg.keys import MAX_NAME, Scope
-from invitereg.model import Kind, ScramKeys, prepare_domain, prepare_localpart
+from invitereg.model.accounts import ScramKeys
+from invitereg.model.invites import Kind
+from invitereg.model.names import in_unicode, prepare_domain, prepare_localpart
+from invitereg.model.roster import Subscription, owner_of
+from invitereg.model.subscribing import State
 from invitereg.notices import NoticeKind
-from invitereg.preparation import in_unicode
-from invitereg.roster import Subscription, owner_of
 from invitereg.store.linewords import worded
-from invitereg.subscriptions import State
 
 T = TypeVar("T")
 

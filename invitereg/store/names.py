@@ -12,7 +12,8 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import Refused, UsernameReserved, UsernameTaken
-from invitereg.model import Account, Invite, Kind
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Invite, Kind
 from invitereg.store.tables import Time, names
 
 

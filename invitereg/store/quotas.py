@@ -20,7 +20,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound, TooManyOpenInvites
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.policy.counters import Quota, user_sources
 from invitereg.store import hits
 from invitereg.store.names import State

@@ -19,8 +19,9 @@ from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidInvite
 from invitereg.interfaces import Redemption
-from invitereg.model import Account, Credentials, Kind, Use
-from invitereg.roster import owner_of
+from invitereg.model.accounts import Account, Credentials
+from invitereg.model.invites import Kind, Use
+from invitereg.model.roster import owner_of
 from invitereg.store import hits, names, notices, resets, rosterchanges, rosters, sessions
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of

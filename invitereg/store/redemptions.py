@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from invitereg.interfaces import Redemption
-from invitereg.model import Account, Kind, Use
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Kind, Use
 from invitereg.notices import Notice, NoticeKind
 
 Text = dict[str, Any]

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Index, bindparam, exists, literal_column, select, update
 from sqlalchemy.engine import Connection
 
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.store.invites import OPEN, REVOCABLE, UNEXPIRED
 from invitereg.store.tables import Time, invites
 

@@ -8,7 +8,8 @@ from sqlalchemy import Row, Update, bindparam, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
+from invitereg.model.tree import Tree
 from invitereg.policy.counters import user_sources
 from invitereg.store import names
 from invitereg.store.invites import REVOCABLE
@@ -16,7 +17,6 @@ from invitereg.store.redeeming import list_uses
 from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, api_keys, invites
 from invitereg.store.tables import names as names_table
-from invitereg.tree import Tree
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 _NAMES_AT_ONCE = 500  # SQLite takes 32,766 parameters in a statement
@@ -89,7 +89,7 @@ def revoke_branch(
 
     The resets that they have made are among them.
 
-    Who came through whom is told by the history, as `invitereg.tree` reads it; so those
+    Who came through whom is told by the history, as `invitereg.model.tree` reads it; so those
     who came through accounts that are deleted by now are among them.
 
     Returns:

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from invitereg.model import Account, Credentials, Invite, Kind, ScramKeys, Use
-from invitereg.roster import RosterItem, Subscription
+from invitereg.model.accounts import Account, Credentials, ScramKeys
+from invitereg.model.invites import Invite, Kind, Use
+from invitereg.model.roster import RosterItem, Subscription
 from invitereg.store.tables import uses
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from invitereg.errors import InvalidInvite, Refused
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain
 from invitereg.web.presenting import Opened
 from invitereg.web.rendering import Reader, Renderer, linker, reader

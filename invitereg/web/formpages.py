@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from invitereg.errors import InvalidInvite, Refused, UsernameTaken
-from invitereg.model import Invite, Kind, localpart_or_none
+from invitereg.model.fields import FIELD_LABELS
+from invitereg.model.invites import Invite, Kind
+from invitereg.model.names import localpart_or_none, typed_username
 from invitereg.registrar import Registrar
-from invitereg.registrationtexts import FIELD_LABELS, password_hint
-from invitereg.typednames import typed_username
+from invitereg.registrationtexts import password_hint
 from invitereg.web import forms
 from invitereg.web.answers import Answers
 from invitereg.web.presenting import sorted_apps

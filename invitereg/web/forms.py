@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.web.request import WebRequest
 from invitereg.web.requestheaders import header
 from invitereg.web.signing import Signer

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from markupsafe import Markup, escape
 
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.web.presenting import Opened, qr_code
 from invitereg.web.settings import SiteSettings
 

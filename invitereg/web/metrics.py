@@ -28,7 +28,7 @@ from twisted.web.server import NOT_DONE_YET, Site
 from invitereg.errors import Refused
 from invitereg.interfaces import IInviteStore
 from invitereg.metrics import Meter
-from invitereg.model import Status
+from invitereg.model.invites import Status
 
 COUNT_EVERY = 60.0  # seconds
 """To count a million invites takes a while: how old the counts may be."""

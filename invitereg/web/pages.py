@@ -11,7 +11,7 @@ from twisted.web.resource import IResource, Resource
 from werkzeug.exceptions import Forbidden, HTTPException, MethodNotAllowed, NotFound
 
 from invitereg.errors import InvalidInvite, Refused, Unavailable
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.web.answers import Answers

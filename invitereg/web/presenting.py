@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from invitereg.config.apps import App, StoreButton
 from invitereg.links import app_uri
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain
 from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings

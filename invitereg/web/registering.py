@@ -4,10 +4,10 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
+from invitereg.model.names import typed_username
 from invitereg.policy.values import Address
 from invitereg.registrar import Grant, Registrar, Submission
-from invitereg.typednames import typed_username
 from invitereg.web.forms import Browser, Once, Outcome
 
 _ASIDE = ("form", "app")

@@ -21,9 +21,14 @@ from jinja2 import (
 )
 
 from invitereg.config.apps import in_language
-from invitereg.moments import locale_of, moment_text
 from invitereg.policy.values import Domain
-from invitereg.translations import chosen_language, languages, translations
+from invitereg.translations import (
+    chosen_language,
+    languages,
+    locale_of,
+    moment_text,
+    translations,
+)
 from invitereg.web.keeping import KeptPages
 from invitereg.web.platforms import NAMES, Visitor, visitor
 from invitereg.web.presenting import (

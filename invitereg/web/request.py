@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from invitereg.jobs import Client, on_behalf_of
-from invitereg.model import generate_invite_id
+from invitereg.model.invites import generate_invite_id
 from invitereg.policy.networks import Address, Share
 from invitereg.web.settings import SiteSettings
 

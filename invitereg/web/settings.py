@@ -14,7 +14,7 @@ from invitereg.config.webkeys import (
     Texts,
     WebKeys,
 )
-from invitereg.domainnames import ascii_domain
+from invitereg.model.names import ascii_domain
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

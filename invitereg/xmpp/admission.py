@@ -11,7 +11,7 @@ from twisted.words.xish import domish
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Throttled
-from invitereg.preparation import is_too_long
+from invitereg.model.names import is_too_long
 from invitereg.xmpp.rate import MINUTE, FairRate, Rate, add_to_all
 from invitereg.xmpp.stanzas import (
     asked_languages,

@@ -13,8 +13,7 @@ from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from invitereg.domainnames import spelled_like
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import prepare_domain, spelled_like
 from invitereg.xmpp import preauth, register
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.deadlines import SECONDS

@@ -9,9 +9,8 @@ from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
-from invitereg.domainnames import ascii_domain, spelled_like
+from invitereg.model.names import ascii_domain, is_too_long, prepare_domain, spelled_like
 from invitereg.policy.values import Domain
-from invitereg.preparation import is_too_long, prepare_domain
 from invitereg.xmpp.stanzas import NS_CLIENT
 
 

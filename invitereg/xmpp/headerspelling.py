@@ -9,7 +9,7 @@ import html
 import re
 from xml.sax.saxutils import quoteattr
 
-from invitereg.preparation import is_domain, prepare_domain
+from invitereg.model.names import is_domain, prepare_domain
 from invitereg.xmpp.parser import WholeTokens, end_of_token
 from invitereg.xmpp.toplevel import MAX_TOKEN
 

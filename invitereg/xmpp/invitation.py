@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from invitereg.links import app_uri, page_url
-from invitereg.model import Invite
+from invitereg.model.fields import shown
+from invitereg.model.invites import Invite
 from invitereg.policy.inviting import Rights
-from invitereg.policy.texts import shown
 from invitereg.userinvites import User, UserInvites
 from invitereg.xmpp.adhoc import Asker, Outcome
 from invitereg.xmpp.forms import Result, Told

@@ -10,8 +10,8 @@ from invitereg.config import duration_or_never, role_name
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import NotFound
 from invitereg.issuer import DEFAULT_EXPIRY
+from invitereg.model.names import typed_username
 from invitereg.translations import N_
-from invitereg.typednames import typed_username
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc import AdHocCommands, Asker, Outcome, Stage
 from invitereg.xmpp.commandsessions import CommandSessions

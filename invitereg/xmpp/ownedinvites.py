@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from invitereg.model import Invite, Kind, Status
-from invitereg.policy.texts import shown
+from invitereg.model.fields import shown
+from invitereg.model.invites import Invite, Kind, Status
 from invitereg.translations import N_
 from invitereg.xmpp.adhoc import Asker, Outcome, Stage
 from invitereg.xmpp.forms import Answers, Field, Form, Result

@@ -18,7 +18,7 @@ from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces import IAccounts
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
-from invitereg.preparation import is_too_long, prepare_localpart
+from invitereg.model.names import is_too_long, prepare_localpart
 from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled
 from invitereg.xmpp.stream import ClientStream
 

@@ -22,9 +22,9 @@ from wokkel.subprotocols import XMPPHandler
 from invitereg.embedded.notices import GAVE_UP, message_about, recipients
 from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog, named
+from invitereg.model.names import prepare_domain
 from invitereg.notices import Notice
 from invitereg.policy.values import Domain
-from invitereg.preparation import prepare_domain
 from invitereg.server import PATIENCE_SECONDS, ServerFault
 
 _log = Logger("invitereg.xmpp.telling.ComponentTeller")

@@ -16,7 +16,7 @@ from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.logs import quoted
-from invitereg.preparation import is_domain, prepare_domain
+from invitereg.model.names import is_domain, prepare_domain
 from invitereg.xmpp import starttls
 from invitereg.xmpp.gatewayfeatures import offers_login, offers_starttls
 from invitereg.xmpp.header import client_header

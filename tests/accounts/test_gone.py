@@ -13,7 +13,7 @@ from invitereg.accounts.remote import RemoteAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable
 from invitereg.interfaces import Redemption
 from invitereg.leases import Errand, Task
-from invitereg.model import Invite, Kind, Status, Use, token_digest
+from invitereg.model.invites import Invite, Kind, Status, Use, token_digest
 from invitereg.server import NotThere, OutcomeUnknown, ServerRefused, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.testing import clock_now, make_account, make_invite, memory_store

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256, decoy_keys, derive_keys, fits
-from invitereg.model import prepare_password
+from invitereg.model.names import prepare_password
 
 FAST = 4096
 

@@ -1,7 +1,7 @@
 """`invitereg key`."""
 
 from invitereg.cli.desk import Desk
-from invitereg.model import token_digest
+from invitereg.model.invites import token_digest
 from tests.cli.case import CommandCase
 
 

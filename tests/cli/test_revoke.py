@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invitereg.cli.desk import Desk
-from invitereg.model import generate_invite_id, generate_token, token_digest
+from invitereg.model.invites import generate_invite_id, generate_token, token_digest
 from invitereg.policy.authority import Authority
 from invitereg.testing import make_invite
 from tests.cli.case import CommandCase

@@ -11,11 +11,11 @@ from typing import Any
 from unittest import mock
 
 from invitereg.cli.desk import Desk
-from invitereg.model import token_digest
+from invitereg.model.invites import token_digest
+from invitereg.model.subscribing import Stanza
 from invitereg.questions import Subscribing
 from invitereg.store import exporting
 from invitereg.store.lines import FORMAT, Malformed, read_header, read_line
-from invitereg.subscriptions import Stanza
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
 

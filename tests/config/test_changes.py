@@ -6,7 +6,7 @@ from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.config import Config
 from invitereg.config.changes import fixed_changes, without_waiting
 from invitereg.interfaces import Redemption
-from invitereg.model import Kind, Use
+from invitereg.model.invites import Kind, Use
 from invitereg.testing import START, make_account
 from tests.config.case import ConfigCase
 

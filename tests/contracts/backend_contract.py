@@ -15,7 +15,7 @@ from invitereg.errors import (
     UsernameTaken,
 )
 from invitereg.interfaces import Findings
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain, Policy
 from invitereg.serverchecks import ServerChecks
 from invitereg.testing import memory_store

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from invitereg.errors import InvalidInvite, NotFound
-from invitereg.model import Invite, Kind, Status
+from invitereg.model.invites import Invite, Kind, Status
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
 

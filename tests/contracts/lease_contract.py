@@ -6,7 +6,7 @@ from datetime import timedelta
 from invitereg.errors import InvalidInvite, Throttled, UsernameReserved, UsernameTaken
 from invitereg.interfaces import Findings
 from invitereg.leases import Errand, Task
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -11,7 +11,7 @@ from invitereg.errors import (
     TooManyOpenInvites,
     UsernameReserved,
 )
-from invitereg.model import Kind, Status, token_digest
+from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.policy.counters import Counter, Quota
 from invitereg.policy.values import Limit
 from invitereg.testing import make_invite

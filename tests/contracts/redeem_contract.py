@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameReserved, UsernameTaken
 from invitereg.interfaces import Findings, SessionEnd
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
 
 

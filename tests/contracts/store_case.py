@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from invitereg.interfaces import Findings, LoginAttempt, Query, Redemption
-from invitereg.model import Account, Credentials, Invite, Kind, Use, token_digest
+from invitereg.model.accounts import Account, Credentials
+from invitereg.model.invites import Invite, Kind, Use, token_digest
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
 from invitereg.testing import clock_now, make_account, make_credentials, make_invite

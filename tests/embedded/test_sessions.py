@@ -9,7 +9,7 @@ from twisted.words.protocols.jabber.jid import JID
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
-from invitereg.model import Kind, Use
+from invitereg.model.invites import Kind, Use
 from invitereg.testing import START, make_account, make_credentials, memory_store
 
 

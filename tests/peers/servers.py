@@ -18,7 +18,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from invitereg.domainnames import ascii_domain
+from invitereg.model.names import ascii_domain
 from invitereg.selfsigned import write_certificate
 from tests.peers.releases import INSTALLED, Release
 from tests.service.running import DOMAIN, SECONDS, free_ports, wait_until

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import InvalidRequest, NotFound
-from invitereg.model import Kind, token_digest
+from invitereg.model.invites import Kind, token_digest
 from invitereg.prosody.folder import find_invites
 from invitereg.prosody.invites import Found
 from tests.prosody.test_lua import written

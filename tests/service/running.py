@@ -26,9 +26,9 @@ from twisted.python.failure import Failure
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import load
-from invitereg.domainnames import ascii_domain
 from invitereg.issuer import Issuer, NewInvite
-from invitereg.model import Invite, Status
+from invitereg.model.invites import Invite, Status
+from invitereg.model.names import ascii_domain
 from invitereg.policy.authority import OPERATOR
 from invitereg.registrar import Registrar
 from invitereg.selfsigned import write_certificate

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from invitereg.keys import Scope, issue_key
-from invitereg.model import token_digest
+from invitereg.model.invites import token_digest
 from tests.service.running import (
     DOMAIN,
     SECONDS,

@@ -6,8 +6,8 @@ import random
 from collections import Counter
 from xml.etree.ElementTree import Element
 
-from invitereg.model import Kind
-from invitereg.roster import RosterItem
+from invitereg.model.invites import Kind
+from invitereg.model.roster import RosterItem
 from tests.service.running import DOMAIN, ServiceCase, outcome
 from tests.service.wire import Wire
 

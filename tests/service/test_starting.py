@@ -7,7 +7,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config import load
-from invitereg.policy.lookalikes import load_looks
+from invitereg.model.lookalikes import load_looks
 from invitereg.ports import Ports, StartFailure
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import Database

@@ -20,10 +20,10 @@ from twisted.python.failure import Failure
 from invitereg.errors import Refused, Unavailable
 from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
-from invitereg.model import Invite, Kind, Status, Use, token_digest
+from invitereg.model.invites import Invite, Kind, Status, Use, token_digest
+from invitereg.model.subscribing import Stanza
 from invitereg.notices import Notice, NoticeKind
 from invitereg.questions import LoginAttempt, Subscribing
-from invitereg.subscriptions import Stanza
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 

@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import Unavailable
-from invitereg.model import Status
+from invitereg.model.invites import Status
 from invitereg.store import schema
 from invitereg.store.database import open_memory
 from invitereg.store.rows import account_row

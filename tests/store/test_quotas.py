@@ -3,7 +3,7 @@
 from twisted.internet.defer import Deferred, DeferredList
 
 from invitereg.errors import Throttled, TooManyOpenInvites
-from invitereg.model import Kind, token_digest
+from invitereg.model.invites import Kind, token_digest
 from invitereg.store.store import Store
 from invitereg.testing import make_invite
 from tests.contracts.quota_contract import quota

@@ -9,11 +9,11 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.errors import InvalidInvite, InvalidRequest, OtherRequest, UsernameTaken
 from invitereg.keys import Once, Scope
 from invitereg.leases import Task
-from invitereg.model import Kind, Status, token_digest
+from invitereg.model.invites import Kind, Status, token_digest
+from invitereg.model.roster import Subscription
 from invitereg.notices import NoticeKind
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
-from invitereg.roster import Subscription
 from invitereg.store.exporting import export_all
 from invitereg.store.importing import import_all
 from invitereg.testing import START, make_invite, memory_store

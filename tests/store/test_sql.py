@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from sqlalchemy import event, text
 
-from invitereg.model import Kind, Status, token_digest
+from invitereg.model.invites import Kind, Status, token_digest
+from invitereg.model.subscribing import Stanza
 from invitereg.questions import Subscribing
 from invitereg.store.tables import metadata
-from invitereg.subscriptions import Stanza
 from invitereg.testing import make_invite
 from tests.contracts.quota_contract import quota
 from tests.contracts.store_case import DOMAIN, HOUR, counter

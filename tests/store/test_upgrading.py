@@ -11,7 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Engine, event
 
 from invitereg.errors import StoreError
-from invitereg.model import Kind, Use
+from invitereg.model.invites import Kind, Use
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
 from invitereg.questions import Redemption

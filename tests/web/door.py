@@ -11,7 +11,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.issuer import Issuer, NewInvite
-from invitereg.model import Invite
+from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain, Network, Policy
 from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, make_submission, memory_store

@@ -9,7 +9,7 @@ from weakref import ref
 from zoneinfo import ZoneInfo
 
 from invitereg.config.webkeys import AppChoice
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.authority import OPERATOR
 from invitereg.policy.values import Domain, Policy
 from invitereg.web.keeping import KeptPages

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.errors import InvalidInvite, Unavailable, WeakPassword
-from invitereg.model import Kind, token_digest
+from invitereg.model.invites import Kind, token_digest
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.store.database import open_database

@@ -2,7 +2,7 @@
 
 from twisted.internet.defer import Deferred
 
-from invitereg.roster import RosterItem, Subscription
+from invitereg.model.roster import RosterItem, Subscription
 
 
 class Book:

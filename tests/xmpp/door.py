@@ -17,7 +17,8 @@ from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.interfaces import Redemption
 from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
-from invitereg.model import Account, Kind, Use, token_digest
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, make_invite, memory_store

@@ -2,7 +2,7 @@
 
 from twisted.internet.defer import Deferred
 
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, TOKEN
 

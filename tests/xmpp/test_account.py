@@ -6,7 +6,7 @@ from datetime import timedelta
 from twisted.internet.defer import Deferred
 
 from invitereg.errors import Unavailable
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.policy.values import Limit
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import (

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invitereg.model import Kind, token_digest
+from invitereg.model.invites import Kind, token_digest
 from invitereg.policy.values import Domain, Policy
 from invitereg.questions import Query
 from invitereg.testing import make_invite

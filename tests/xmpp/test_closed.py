@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from invitereg.errors import Unavailable
 from invitereg.jobs import current_client
-from invitereg.model import Kind, token_digest
+from invitereg.model.invites import Kind, token_digest
 from invitereg.testing import make_account, make_invite
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener

@@ -4,7 +4,8 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.embedded.rosterxml import NS_ROSTER
 from invitereg.interfaces import Redemption
-from invitereg.model import Account, Kind, Use, token_digest
+from invitereg.model.accounts import Account
+from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Policy
 from invitereg.testing import make_invite
 from invitereg.threads import Inline

@@ -5,9 +5,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from invitereg import errors
-from invitereg.preparation import unusable_password
+from invitereg.model.names import unusable_password, wrong_username
 from invitereg.translations import languages, translator
-from invitereg.typednames import wrong_username
 from invitereg.xmpp.admission import PER_ACCOUNT, Admission
 from invitereg.xmpp.stanzas import stanza_error
 from tests.xmpp.door import DoorTestCase

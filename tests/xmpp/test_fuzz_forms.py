@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from invitereg.accounts.scram import SCRAM_SHA_256
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.xmpp import stanzas
 from invitereg.xmpp.register import FIELD_LABELS, NS_REGISTER
 from tests.xmpp.door import Listener

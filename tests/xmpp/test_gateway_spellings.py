@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from invitereg.model.names import prepare_domain
 from invitereg.policy.values import Domain, Policy
-from invitereg.preparation import prepare_domain
 from invitereg.xmpp import headerspelling
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.headerspelling import MOST_HEADERS, HeaderSpelling

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invitereg.interfaces import InviteChanges
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain, InviteRules, Limit, Policy, UserInviteLimits
 from tests.xmpp.commands import (
     CREATE_ACCOUNT,

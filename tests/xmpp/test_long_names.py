@@ -5,8 +5,8 @@ import base64
 import scramp.core
 from twisted.words.protocols.jabber import jid
 
-from invitereg import preparation
 from invitereg.accounts.scram import SCRAM_SHA_256
+from invitereg.model import names
 from invitereg.xmpp.stanzas import NS_XMPP_SASL
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import BIND, header, plain, registration
@@ -23,9 +23,9 @@ class LongNameTests(DoorTestCase):
         self.listener.add_account()
         self.read = 0
         for name in ("nodeprep", "nameprep", "resourceprep"):
-            profile = getattr(preparation, name)
+            profile = getattr(names, name)
             self.patch(profile, "prepare", self.counting(profile.prepare))
-        for module in (preparation, scramp.core):
+        for module in (names, scramp.core):
             self.patch(module, "saslprep", self.counting(module.saslprep))
 
     def counting(self, prepare):

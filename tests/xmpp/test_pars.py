@@ -6,7 +6,7 @@ from twisted.internet.defer import fail
 
 from invitereg.errors import Unavailable
 from invitereg.interfaces import Redemption
-from invitereg.model import Kind, Use
+from invitereg.model.invites import Kind, Use
 from invitereg.testing import make_account
 from tests.xmpp.door import Listener
 from tests.xmpp.messages import BIND, TOKEN, preauth, registration

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from twisted.internet.defer import fail
 
 from invitereg.errors import Overloaded, Unavailable
-from invitereg.model import Kind
+from invitereg.model.invites import Kind
 from invitereg.policy.values import Limit, PasswordRules, UsernameRules
 from invitereg.testing import START
 from invitereg.translations import languages

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from invitereg.model import Kind, Status
+from invitereg.model.invites import Kind, Status
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 

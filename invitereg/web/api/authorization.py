@@ -10,7 +10,7 @@ from twisted.web.http import Request
 from invitereg.interfaces import IKeyStore
 from invitereg.keys import ApiKey, Scope
 from invitereg.logs import LINES_PER_ADDRESS, PerMinute
-from invitereg.model import TOKEN_LENGTH, token_digest
+from invitereg.model.invites import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
 from invitereg.web.api.problems import REALM, Problem, missing_scope
 from invitereg.web.requestheaders import header_values

@@ -16,7 +16,8 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from invitereg.config import duration_or_never
-from invitereg.model import MAX_PASSWORD_BYTES, Kind, Status
+from invitereg.model.invites import Kind, Status
+from invitereg.model.names import MAX_PASSWORD_BYTES
 from invitereg.newinvites import DEFAULT_EXPIRY, Expiry
 from invitereg.policy.values import parse_address
 

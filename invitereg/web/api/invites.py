@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 from invitereg.interfaces import InviteChanges, IStore
 from invitereg.issuer import Issuer
 from invitereg.keys import Scope
-from invitereg.model import Invite, Status, prepare_localpart
+from invitereg.model.invites import Invite, Status
+from invitereg.model.names import prepare_localpart, typed_username
 from invitereg.newinvites import NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.values import Domain
-from invitereg.typednames import typed_username
 from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
 from invitereg.web.api.bodies import (
     DomainQuery,

@@ -1,11 +1,11 @@
 """Registration through a portal, which asks for name and password itself."""
 
 from invitereg.keys import Scope
-from invitereg.model import Invite, Kind
+from invitereg.model.invites import Invite, Kind
+from invitereg.model.names import typed_username
 from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
-from invitereg.typednames import typed_username
 from invitereg.web.api.answers import Preview, Registered
 from invitereg.web.api.bodies import PreviewBody, RegistrationBody
 from invitereg.web.api.operations import Answer, Call, operation

@@ -8,7 +8,7 @@ from twisted.web.pages import notFound
 
 from invitereg.issuer import Issuer
 from invitereg.keys import Scope, issue_key
-from invitereg.model import token_digest
+from invitereg.model.invites import token_digest
 from invitereg.policy.values import Limit
 from invitereg.web.api.authorization import Authorization, Rates
 from invitereg.web.api.invites import Invites

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from invitereg.model import Kind, token_digest
+from invitereg.model.invites import Kind, token_digest
 from invitereg.policy.values import Policy, UsernameRules
 from invitereg.testing import START
 from tests.web.api.case import ApiCase

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from invitereg.keys import Scope
-from invitereg.model import token_digest
+from invitereg.model.invites import token_digest
 from invitereg.policy.values import Domain, Limit
 from invitereg.testing import START
 from tests.web.api.case import ApiCase

@@ -13,7 +13,7 @@ from alembic import op
 from twisted.logger import Logger
 
 from invitereg.errors import StoreError
-from invitereg.preparation import prepare_domain
+from invitereg.model.names import prepare_domain
 
 revision = "0011"
 down_revision = "0010"

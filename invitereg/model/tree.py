@@ -8,7 +8,7 @@ circles, whatever was done to names.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from invitereg.model import Use
+from invitereg.model.invites import Use
 
 
 @dataclass(eq=False, slots=True)

@@ -1,27 +1,16 @@
-"""The values that invitereg speaks of: invites, accounts, uses. Pure: no I/O, no clock.
+"""Invites, uses of them, and tokens: values, pure, without I/O and without a clock.
 
 All times are timezone-aware datetimes in UTC. All usernames are localparts after nodeprep.
 """
 
-import base64
 import hashlib
 import re
 import secrets
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from urllib.parse import quote
-
-from invitereg.preparation import MAX_LOCALPART_BYTES as MAX_LOCALPART_BYTES
-from invitereg.preparation import MAX_PASSWORD_BYTES as MAX_PASSWORD_BYTES
-from invitereg.preparation import localpart_or_none as localpart_or_none
-from invitereg.preparation import prepare_domain as prepare_domain
-from invitereg.preparation import prepare_localpart as prepare_localpart
-from invitereg.preparation import prepare_password as prepare_password
-from invitereg.preparation import unusable_password as unusable_password
 
 TOKEN_LENGTH = 24
 _TOKEN_ALPHABET = string.ascii_letters + string.digits
@@ -133,72 +122,6 @@ class Invite:
     def registration_uri(self, token: str) -> str:
         """The URI that says nothing of contacts, but which username to take (XEP-0401 §4.4)."""
         return f"xmpp:{_uri_jid(self.username, self.domain)}?register;preauth={token}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScramKeys:
-    """What a server keeps of a password for one SCRAM mechanism (RFC 5802 §3, RFC 7677)."""
-
-    mechanism: str
-    iterations: int
-    salt: bytes
-    stored_key: bytes = field(repr=False)
-    server_key: bytes = field(repr=False)
-
-    def to_string(self) -> str:
-        """As RFC 5803 writes it: ``mechanism$iterations:salt$stored_key:server_key``."""
-        salt, stored, server = (
-            base64.b64encode(part).decode()
-            for part in (self.salt, self.stored_key, self.server_key)
-        )
-        return f"{self.mechanism}${self.iterations}:{salt}${stored}:{server}"
-
-    @classmethod
-    def from_string(cls, text: str) -> "ScramKeys":
-        """The inverse of `to_string`; raises ValueError on anything else."""
-        mechanism, parameters, pair = text.split("$")
-        iterations, salt = parameters.split(":")
-        stored, server = pair.split(":")
-        keys = cls(
-            mechanism=mechanism,
-            iterations=int(iterations),
-            salt=base64.b64decode(salt),
-            stored_key=base64.b64decode(stored),
-            server_key=base64.b64decode(server),
-        )
-        if keys.to_string() != text:  # base64 and int read more than is ever written
-            raise ValueError("no SCRAM keys as RFC 5803 writes them")
-        return keys
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """An account's keys, one for each mechanism stored, and when the password was set."""
-
-    keys: tuple[ScramKeys, ...]
-    changed_at: datetime
-
-    def for_mechanism(self, mechanism: str) -> ScramKeys | None:
-        """The keys stored for ``mechanism``, or None."""
-        return next((keys for keys in self.keys if keys.mechanism == mechanism), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """An account that invitereg knows of.
-
-    Attributes:
-        credentials: None where another server keeps the passwords.
-        details: what was asked for besides name and password, by field name.
-    """
-
-    domain: str
-    username: str
-    created_at: datetime
-    credentials: Credentials | None = field(default=None, repr=False)
-    roles: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    details: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

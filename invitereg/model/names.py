@@ -1,20 +1,31 @@
-"""Preparation of names and passwords (stringprep, RFC 3454), which never takes long.
+"""Usernames, domains, resources and passwords: their preparation, and how people type them.
 
-Stringprep asks many tables about each character, and its normalization (NFKC) makes up to 18
-characters of one: 2,035 of U+FDFA took 65 ms. So the length is looked at first, as typed and
-as normalized, which takes microseconds.
+Preparation is stringprep (RFC 3454), which never takes long here. Stringprep asks many tables
+about each character, and its normalization (NFKC) makes up to 18 characters of one: 2,035 of
+U+FDFA took 65 ms. So the length is looked at first, as typed and as normalized, which takes
+microseconds.
+
+An internationalized domain has two spellings: U-labels (münchen) and A-labels (xn--). Its
+normal form here is in U-labels (RFC 7622 §3.2.1); A-labels are for the DNS, TLS and URLs.
+Twisted's addresses know nameprep (RFC 3491) only, and today's registries and clients IDNA 2008
+(RFC 5891, with the mapping of UTS #46). The two differ about a few characters.
+
+People type usernames with blanks around them, or as a whole address. What is a username and
+nothing else is registered; so that whoever logs in by what they have typed, as apps do, has the
+account that was made.
 """
 
+import encodings.idna as idna2003
 import re
 import unicodedata
 from functools import lru_cache
 from stringprep import in_table_d1
 
+import idna
 from scramp import ScramException
 from scramp.utils import saslprep
 from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep, resourceprep
 
-from invitereg.domainnames import unicode_label
 from invitereg.errors import InvalidUsername, PasswordRule, UnacceptablePassword
 from invitereg.translations import N_
 
@@ -190,3 +201,151 @@ def _normal_form(domain: str) -> str:
         return prepare_domain(domain)
     except ValueError:
         return domain
+
+
+ACE_PREFIX = "xn--"
+_MOST_OF_LABEL = 63
+
+
+def unicode_label(label: str) -> str:
+    """Return the U-label of an A-label in small letters; any other label as it is.
+
+    An A-label of which nameprep would make another one stays what it is: ``xn--strae-oqa`` is
+    straße, and must never become strasse, which is somebody else's.
+    """
+    if not label.startswith(ACE_PREFIX) or len(label) > _MOST_OF_LABEL:
+        return label
+    try:
+        decoded = label.removeprefix(ACE_PREFIX).encode("ascii").decode("punycode")
+        same = nameprep.prepare(decoded) == decoded
+        same = same and idna2003.ToASCII(decoded) == label.encode("ascii")
+    except (UnicodeError, IndexError):
+        return label
+    return decoded if same else label
+
+
+def ascii_domain(domain: str) -> str:
+    """Return a domain in A-labels, as the DNS, certificates and URLs have it.
+
+    Raises:
+        ValueError: it has no such form (RFC 5891 §4.2); the text says why.
+    """
+    *labels, last = idna2003.dots.split(domain)
+    root = bool(labels) and not last  # a dot at the end
+    return ".".join((*map(_ascii_label, labels), "" if root else _ascii_label(last)))
+
+
+def spelled_like(domain: str, spelling: str) -> str:
+    """Return a domain's normal form, in A-labels if that is how ``spelling`` writes it.
+
+    ``spelling`` is the same domain, as somebody has written it.
+    """
+    return ascii_domain(domain) if spelling.isascii() and not domain.isascii() else domain
+
+
+def disagreement(domain: str) -> str | None:
+    """Return why IDNA 2008 and nameprep disagree about a domain; None if they do not."""
+    for label in idna2003.dots.split(domain):
+        if not label.isascii() or label.lower().startswith(ACE_PREFIX):
+            problem = _disagreement_about(label)
+            if problem is not None:
+                return problem
+    return None
+
+
+def _disagreement_about(label: str) -> str | None:
+    try:
+        current = idna.ulabel(_ascii_label(label))
+    except ValueError as error:
+        return f"IDNA 2008 does not allow it: {error}"
+    # An A-label is what IDNA 2008 has decided already; nameprep leaves it as it is.
+    read = current if label.isascii() else label
+    try:
+        prepared = nameprep.prepare(read)
+    except (UnicodeError, IndexError):
+        return f"nameprep (RFC 3491, of Unicode 3.2) does not allow {current}"
+    if prepared == current:
+        return None
+    lost = ", ".join(_named(char) for char in dict.fromkeys(current) if char not in prepared)
+    return f"nameprep (RFC 3491) makes {prepared} of it: IDNA 2008 keeps {lost}"
+
+
+def _named(char: str) -> str:
+    return f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip()
+
+
+def _ascii_label(label: str) -> str:
+    """Return a label as an A-label; one of ASCII as it is, in small letters."""
+    if label.isascii():
+        if not 0 < len(label) <= _MOST_OF_LABEL:
+            raise ValueError("Label too long" if label else "Empty Label")
+        return label.lower()
+    return idna.alabel(idna.uts46_remap(label, std3_rules=False)).decode("ascii")
+
+
+_SCHEME = "xmpp:"  # RFC 5122
+# Spaces and separators of all kinds, control characters, and what is not even seen.
+_BLANK = frozenset(("Zs", "Zl", "Zp", "Cc", "Cf"))
+
+
+def strip_blanks(text: str) -> str:
+    """Return ``text`` without what cannot be seen at its ends, such as U+3000 or U+200B."""
+    start, end = 0, len(text)
+    while start < end and _is_blank(text[start]):
+        start += 1
+    while start < end and _is_blank(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def _is_blank(character: str) -> bool:
+    return unicodedata.category(character) in _BLANK
+
+
+def typed_username(text: str, domain: str) -> str:
+    """Return the username that is meant by ``text``, which need not be a valid one.
+
+    That is what is left without blanks around it and without the domain, if it is ``domain``,
+    however that is spelt. An address at another domain is returned as it is.
+    """
+    name = strip_blanks(text)
+    bare = name.partition("/")[0]
+    if bare[: len(_SCHEME)].lower() == _SCHEME:
+        bare = bare[len(_SCHEME) :]
+    localpart, at, host = bare.rpartition("@")
+    return strip_blanks(localpart) if at and is_domain(host, domain) else name
+
+
+def wrong_username(text: str, domain: str) -> InvalidUsername | None:
+    """Return why ``text`` is no username, with the name to type where it is known.
+
+    None if it is one, and nothing else.
+    """
+    name = typed_username(text, domain)
+    if localpart_or_none(text) is not None and name == text:
+        return None
+    if is_too_long(text.encode("utf-8", "replace").decode()):
+        return InvalidUsername()
+    # By itself, a character breaks no rule about the direction of others.
+    character = next((one for one in text if not _fits_name(one)), "")
+    return InvalidUsername(
+        _what_to_type(text, name), character=character, name=name, domain=domain
+    )
+
+
+def _what_to_type(text: str, name: str) -> str | None:
+    if name != text and localpart_or_none(name) is not None:
+        if name == strip_blanks(text):
+            return N_("Type the username without blanks around it: %(name)s")
+        return N_("Type only the username, without @%(domain)s: %(name)s")
+    if "@" in name:
+        return N_("Addresses here end with @%(domain)s: type only what is to be before that.")
+    return None
+
+
+def _fits_name(character: str) -> bool:
+    try:
+        nodeprep.prepare(character)
+    except UnicodeError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What a roster holds (RFC 6121 §2): values only; `invitereg.subscriptions` changes them."""
+"""The items of a roster (RFC 6121 §2); `invitereg.model.subscribing` changes them."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,0 +1,73 @@
+"""Accounts and the keys of their passwords: values, pure."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScramKeys:
+    """What a server keeps of a password for one SCRAM mechanism (RFC 5802 §3, RFC 7677)."""
+
+    mechanism: str
+    iterations: int
+    salt: bytes
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+    def to_string(self) -> str:
+        """As RFC 5803 writes it: ``mechanism$iterations:salt$stored_key:server_key``."""
+        salt, stored, server = (
+            base64.b64encode(part).decode()
+            for part in (self.salt, self.stored_key, self.server_key)
+        )
+        return f"{self.mechanism}${self.iterations}:{salt}${stored}:{server}"
+
+    @classmethod
+    def from_string(cls, text: str) -> "ScramKeys":
+        """The inverse of `to_string`; raises ValueError on anything else."""
+        mechanism, parameters, pair = text.split("$")
+        iterations, salt = parameters.split(":")
+        stored, server = pair.split(":")
+        keys = cls(
+            mechanism=mechanism,
+            iterations=int(iterations),
+            salt=base64.b64decode(salt),
+            stored_key=base64.b64decode(stored),
+            server_key=base64.b64decode(server),
+        )
+        if keys.to_string() != text:  # base64 and int read more than is ever written
+            raise ValueError("no SCRAM keys as RFC 5803 writes them")
+        return keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An account's keys, one for each mechanism stored, and when the password was set."""
+
+    keys: tuple[ScramKeys, ...]
+    changed_at: datetime
+
+    def for_mechanism(self, mechanism: str) -> ScramKeys | None:
+        """The keys stored for ``mechanism``, or None."""
+        return next((keys for keys in self.keys if keys.mechanism == mechanism), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account that invitereg knows of.
+
+    Attributes:
+        credentials: None where another server keeps the passwords.
+        details: what was asked for besides name and password, by field name.
+    """
+
+    domain: str
+    username: str
+    created_at: datetime
+    credentials: Credentials | None = field(default=None, repr=False)
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    details: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
