@@ -132,7 +132,7 @@ def _row(account: Account, use: Use | None) -> tuple[str, str, str, str]:
 
 
 def _read_password() -> str:
-    """One line of standard input without its end; typed twice, unseen, on a terminal."""
+    """Read one line of standard input without its end; on a terminal, ask twice, unseen."""
     if sys.stdin.isatty():
         typed: str = click.prompt(
             "Password", hide_input=True, confirmation_prompt=True, err=True

@@ -90,7 +90,7 @@ def _about_watchers(config: Config) -> Iterator[str]:
 
 
 def _about_certificates(config: Config) -> Iterator[str]:
-    """What clients and browsers would dislike about them, as the service's log will say."""
+    """Yield what clients and browsers would refuse in a certificate, as the log will say."""
     from invitereg.tls import complaints
 
     clients = config.client_certificates
@@ -118,7 +118,7 @@ def _about_idle_keys(config: Config) -> Iterator[str]:
 
 
 def _about_policy(config: Config) -> Iterator[str]:
-    """List what an operator may not have meant, as the service's log will say."""
+    """Yield what an operator may not have meant, as the service's log will say."""
     return policy_doubts(config.domains.values())
 
 

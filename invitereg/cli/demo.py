@@ -34,7 +34,7 @@ MARK = "# Written by invitereg demo, and written again when it next runs here.\n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """What to run.
+    """The settings of one demo.
 
     Attributes:
         listen: the address of this computer to listen on.
@@ -59,11 +59,11 @@ class Demo:
 
     @property
     def site(self) -> str:
-        """Where a browser on this computer finds the pages."""
+        """The address of the pages for a browser on this computer."""
         return f"http://localhost:{self.web_port}/"
 
     def endpoint(self, port: int) -> str:
-        """Where to listen, as Twisted writes it."""
+        """Return the endpoint to listen on, as Twisted writes it."""
         kind = "tcp" if self.listen.version == 4 else "tcp6"
         interface = str(self.listen).replace(":", r"\:")
         return f"{kind}:{port}:interface={interface}"
@@ -119,7 +119,7 @@ def command(folder: Path | None, **options: Any) -> None:
 
 @contextmanager
 def _folder(folder: Path | None) -> Iterator[Path]:
-    """The folder to work in; a temporary one is removed in the end."""
+    """Make the folder to work in; a temporary one is removed in the end."""
     if folder is None:
         with TemporaryDirectory(prefix="invitereg-demo-") as name:
             yield Path(name)
@@ -174,7 +174,7 @@ def _start_service(demo: Demo) -> Any:
 
 
 def _make_invite(demo: Demo) -> tuple[str, str]:
-    """The link of a new invite for apps, and the one for browsers."""
+    """Make an invite, and return its link for apps and its link for browsers."""
     from invitereg.cli.desk import Desk
     from invitereg.issuer import NewInvite
 
@@ -246,7 +246,7 @@ def _reach(demo: Demo) -> str:
 
 
 def _without_invitations(demo: Demo, again: str) -> str:
-    """What to do with apps that know no invitations: among them Gajim, Dino and Profanity."""
+    """Return the advice for apps that know no invitations, as Gajim, Dino or Profanity."""
     if demo.anybody:
         return (
             "\nApps that know no invitations, such as Gajim, can register here as well:\n"
@@ -260,7 +260,7 @@ def _without_invitations(demo: Demo, again: str) -> str:
 
 
 def _command_name() -> str:
-    """How this command is called, to be pasted into a terminal."""
+    """Return the command that was called, to be pasted into a terminal."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return f"{shlex.quote(sys.executable)} -m invitereg"
@@ -286,7 +286,7 @@ class Narrator:
 
 
 def free_port(listen: Address) -> int:
-    """A port that nobody has now."""
+    """Return a port that is free now."""
     try:
         with socket.create_server((str(listen), 0), family=_family(listen)) as probe:
             return int(probe.getsockname()[1])
@@ -295,7 +295,7 @@ def free_port(listen: Address) -> int:
 
 
 def check_ports(listen: Address, ports: Mapping[int, tuple[str, str]]) -> None:
-    """See that all ports are free, before anything is begun.
+    """Refuse to begin if a port is taken.
 
     Args:
         listen: where.

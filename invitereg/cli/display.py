@@ -1,4 +1,4 @@
-"""What commands print for people: tables and colours on a terminal, plain lines elsewhere."""
+"""Prints for people: tables and colours on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ _LEAST = 10
 
 
 def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
-    """How many there were of each."""
+    """Print how many there are of each."""
     if as_json:
         print_objects([dict(counts)])
     else:
@@ -56,7 +56,7 @@ def counted(count: int, what: str) -> str:
 
 
 def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> None:
-    """The URI on a line of its own, the address of its page on another, then what it is.
+    """Print the URI, the address of its page, and a summary, each on its own line.
 
     The QR code is of the page, where there is one: every camera can open it.
     """
@@ -90,7 +90,7 @@ def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
 
 
 def print_qr(text: str) -> None:
-    """A QR code, dark on light whatever the terminal's colours are."""
+    """Print a QR code, dark on light whatever the terminal's colours are."""
     import segno
 
     try:
@@ -105,7 +105,7 @@ def print_qr(text: str) -> None:
 
 
 def _print_blocks(code: "segno.QRCode") -> None:
-    """Two rows a line, by half blocks."""
+    """Print two rows a line, by half blocks."""
     import io
 
     text = io.StringIO()
@@ -115,7 +115,7 @@ def _print_blocks(code: "segno.QRCode") -> None:
 
 
 def _print_spaces(code: "segno.QRCode") -> None:
-    """A row a line, by the background's colour; without colours, dark is ##."""
+    """Print a row a line, by the background's colour; without colours, dark is ##."""
     for row in code.matrix_iter(border=4):
         runs = [(dark, len(list(run))) for dark, run in groupby(row)]
         print_lines(
@@ -131,7 +131,7 @@ def _print_spaces(code: "segno.QRCode") -> None:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere a line for each row, tabs between its cells."""
+    """Print a table on a terminal; elsewhere a line for each row, with tabs between cells."""
     rows = [[printable(cell) for cell in row] for row in rows]
     if not is_terminal():
         for row in rows:
@@ -205,7 +205,7 @@ def _joined(uses: Sequence[Use]) -> str:
 
 
 def print_invite(invite: Invite, uses: Sequence[Use], now: datetime) -> None:
-    """All that is known about one invite, a line for each thing."""
+    """Print all that is known about one invite, a line for each fact."""
     facts = {
         "id": invite.id,
         "status": invite.status(now).value,
@@ -245,7 +245,7 @@ PATIENCE_SECONDS = 1.0
 
 
 class Bar:
-    """How far it is, on a terminal, once it has taken a while."""
+    """A progress bar that appears once the work has taken a while."""
 
     def __init__(self, progress: "Progress", count: int) -> None:
         self._progress = progress
@@ -254,7 +254,7 @@ class Bar:
         self._shown = False
 
     def advance(self, made: int) -> None:
-        """So many more are made."""
+        """Count ``made`` more steps as done."""
         self._progress.update(self._task, advance=made)
         if not self._shown and monotonic() - self._since >= PATIENCE_SECONDS:
             self._progress.start()
@@ -265,7 +265,7 @@ class Bar:
 
 @contextmanager
 def bar(count: int, *, shown: bool = True) -> Iterator[Bar]:
-    """A bar of ``count`` steps, on standard error if that is a terminal and it is ``shown``."""
+    """Show a bar of ``count`` steps on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 

@@ -69,7 +69,7 @@ FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
 
 
 def failure_of(error: Exception) -> Failed:
-    """What a domain error comes to; anything else is a bug, and raised as it is."""
+    """Return the exit for a domain error; anything else is a bug, and raised as it is."""
     if isinstance(error, UsernameReserved) and error.reserved_for:
         by = f"the open invite {error.reserved_for}"
         return Failed(f"That username is reserved by {by}: revoke it to free the name.")

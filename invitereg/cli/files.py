@@ -18,7 +18,7 @@ STANDARD_OUTPUT = Path("-")
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside ``path`` that takes its place when everything is in it.
+    """Open a file beside ``path`` that replaces it when everything is written.
 
     Raises:
         UsageError: there is something else than a file.
@@ -44,7 +44,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """As `replacing`, where nothing is yet: the name is taken at once, by an empty file.
+    """Open as `replacing`, where nothing is yet: an empty file takes the name at once.
 
     Raises:
         FileError: there is something, or it cannot be written.

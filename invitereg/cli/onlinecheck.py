@@ -1,4 +1,4 @@
-"""Finds out what the servers behind do not let us do: by way of the service, or directly."""
+"""``invitereg check --online``: asks the servers upstream what they allow."""
 
 import re
 import time
@@ -30,7 +30,7 @@ CONNECT_SECONDS = 10.0
 
 
 def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
-    """What is not allowed, a line each; nothing if all is well.
+    """Yield a line for each thing that the servers upstream do not allow.
 
     The running service is asked first, as a component has one connection only.
 
@@ -65,7 +65,7 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
 def _ask_directly(
     left: dict[str, Any], config: Config, doubt: Callable[[str], None]
 ) -> Iterator[str]:
-    """What is wrong with backends whose service does not run, and with servers behind."""
+    """Yield the faults of backends whose service does not run, and of servers upstream."""
     from twisted.internet import reactor
 
     reactor_: Any = reactor
@@ -149,7 +149,7 @@ _LOGGED = (
 
 
 class ServerLog:
-    """What a server has written into its log since this was made."""
+    """The lines that a server has written into its log since this object was made."""
 
     def __init__(self, path: Path = EJABBERD_LOG) -> None:
         self._path = path

@@ -23,7 +23,6 @@ class Duration(click.ParamType[timedelta | None]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> timedelta | None:
-        """See click."""
         if isinstance(value, timedelta):
             return value
         try:
@@ -33,7 +32,7 @@ class Duration(click.ParamType[timedelta | None]):
 
 
 class Uses(click.ParamType[int | None]):
-    """How often an invite can be used; ``unlimited`` becomes None.
+    """A number of uses; ``unlimited`` becomes None.
 
     Whether a number makes sense is not for the door to say: 0 is refused further on.
     """
@@ -43,7 +42,6 @@ class Uses(click.ParamType[int | None]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | None:
-        """See click."""
         if isinstance(value, int):
             return value
         if value == "unlimited":
@@ -65,7 +63,6 @@ class Role(click.ParamType[str]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """See click."""
         try:
             return role_name(value)
         except ValueError as error:
@@ -80,7 +77,6 @@ class IPAddress(click.ParamType[Address]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Address:
-        """See click."""
         address = parse_address(value)
         if address is None:
             self.fail(f"{value!r} is no address, such as 192.0.2.1 or 2001:db8::1.", param, ctx)

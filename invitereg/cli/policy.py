@@ -82,7 +82,7 @@ def explain(
 def _registering(
     desk: Desk, ip: Address | None, username: str | None, token: str | None, domain: str | None
 ) -> tuple[Decision, list[str], Invite | None]:
-    """The decision about somebody who registers, the rules passed that judged, their invite."""
+    """Return the decision about a registration, the rules that judged it, and the invite."""
     if username is None:
         name = desk.domain(domain).name
     else:
@@ -102,7 +102,7 @@ def _registering(
 def _inviting(
     desk: Desk, inviter: str, registration: bool, domain: str | None
 ) -> tuple[Decision, Object]:
-    """The decision about somebody who makes an invite by their account, and their numbers."""
+    """Return the decision about an invite by an account, and how much of its limits is used."""
     name, user = desk.user(inviter, domain)
     wish = NewInvite(
         domain=name, source="cli", inviter=user, requestor=user, registration=registration

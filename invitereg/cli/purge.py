@@ -58,7 +58,7 @@ def _purge_names(desk: Desk, domain: str, now: datetime) -> int:
 
 
 def _purge_hits(desk: Desk, domain: str, policy: Policy, now: datetime) -> int:
-    """Each kind of hit counts for a period of its own."""
+    """Remove the hits of each counter that are older than its period."""
     removed = 0
     for name, period in periods(policy).items():
         removed += _purge_name(desk, domain, name, now - period)

@@ -78,11 +78,10 @@ class Root(Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Their names."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of that name, imported only now."""
+        """Import the module of a command only when it is called."""
         if cmd_name not in COMMANDS:
             return None
         gc.disable()  # so much is loaded that to look for garbage takes a sixth of the time
@@ -94,7 +93,7 @@ class Root(Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list in the help, without importing them."""
+        """List the commands in the help without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in sorted(COMMANDS.items())])
 

@@ -62,7 +62,7 @@ class Forms(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """What the arguments are for."""
+        """Return the command that the arguments are for."""
         if args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return ctx.info_name, from_file, args

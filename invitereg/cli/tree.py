@@ -76,7 +76,7 @@ class _Fates:
 
 
 def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
-    """Who is shown, in order, and how deep: all, or the bearers of a name with their line."""
+    """Yield the members to show and their depth: all, or those of a name with their line."""
     if username is None:
         yield from descendants(tree.roots)
         return
@@ -92,7 +92,7 @@ def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
 
 
 def _object(fates: _Fates, domain: str, member: Member, depth: int) -> Object:
-    """One member; scripts rely on every key."""
+    """Return one member; scripts rely on every key."""
     use = member.use
     return {
         "username": member.username,
@@ -122,7 +122,7 @@ def _drawn(fates: _Fates, username: str | None) -> Iterator[str]:
 
 
 def _last_of_their_parents(lines: Iterable[Line]) -> set[int]:
-    """The places of those after whom nobody comes below the same one."""
+    """Return the places of the last member below each parent."""
     latest: list[int] = []
     last: set[int] = set()
     for place, (_member, depth) in enumerate(lines):

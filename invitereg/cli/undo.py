@@ -1,4 +1,4 @@
-"""Undoes what was made if its link or key could not be shown: nobody has another chance to."""
+"""Undoes what was made if its link or key could not be shown: it is shown only once."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

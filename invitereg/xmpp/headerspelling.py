@@ -39,7 +39,7 @@ class HeaderSpelling:
         self._logged_in = False
 
     @property
-    def active(self) -> bool:  # noqa: D102 - described above
+    def active(self) -> bool:
         return self._name is not None
 
     def logged_in(self) -> None:

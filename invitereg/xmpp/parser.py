@@ -78,7 +78,7 @@ class WholeTokens:
         self.mistaken = False
 
     @property
-    def kept(self) -> int:  # noqa: D102 - described above
+    def kept(self) -> int:
         return len(self._kept)
 
     def take(self, data: bytes) -> bytes:
