@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.clients import BIND, DOMAIN, HEADER, NS_SASL, Client, address, trusting
 from bench.registrations import Server
-from invitereg.accounts.scram import SCRAM_SHA_256, derive_keys
+from invitereg.accounts.scram import derive_keys
 from invitereg.config import load
 from invitereg.interfaces import Redemption
-from invitereg.model.accounts import Account, Credentials
+from invitereg.model.accounts import SCRAM_SHA_256, Account, Credentials
 from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import RosterItem, Subscription
 from invitereg.store.database import open_database

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from invitereg.keys import ApiKey, Once
 from invitereg.leases import Errand, Lease
@@ -39,7 +39,10 @@ __all__ = [
     "IInviteStore",
     "IKeyStore",
     "ILeaseStore",
+    "ILogins",
     "INoticeStore",
+    "IPasswordCheck",
+    "IPasswords",
     "IRosterStore",
     "IStore",
     "InviteChanges",
@@ -260,7 +263,11 @@ class IStore(IInviteStore, IAccountStore, IRosterStore, ILeaseStore, INoticeStor
 
 
 class IAccounts(Interface):
-    """An account backend: where passwords live."""
+    """The accounts of one domain, wherever they are kept.
+
+    A backend that can also set and check passwords provides `IPasswords`; one that clients log
+    in to provides `ILogins`.
+    """
 
     def redeem(redemption: Redemption, password: str) -> Deferred[None]:
         """Make the account of a redemption exactly once, whatever fails.
@@ -268,38 +275,44 @@ class IAccounts(Interface):
         The redemption's account comes without credentials. Raises as `store.redeeming.redeem`.
         """
 
+    def exists(username: str) -> Deferred[bool]:
+        """Return whether there is an account of that name."""
+
+    def recognise(username: str) -> Deferred[bool]:
+        """As `exists`; if so, the store knows of it. Raises as `store.leasing.learn`."""
+
+    def contacts_problem() -> Deferred[str | None]:
+        """Return why accounts cannot be made contacts, for the operator; None if they can."""
+
+    def delete(
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> Deferred[None]:
+        """Delete an account. See `store.accounts.remove`."""
+
+
+class IPasswordCheck(Interface):
+    """Checks the passwords of one domain's accounts."""
+
+    def check_password(username: str, password: str) -> Deferred[datetime | None]:
+        """Return when the password was set, if it is the account's; else None.
+
+        Both take as much work. Who asks counts it against the limits of logins: see
+        `invitereg.logins`. Another server is asked each time, as nothing is kept of an answer,
+        and Unavailable means that it has said neither.
+        """
+
+
+class IPasswords(IPasswordCheck):
+    """Sets and checks the passwords of one domain's accounts."""
+
     def reset(use: Use, password: str) -> Deferred[None]:
         """Set a new password by a reset invite. Raises as `store.redeeming.reset`."""
 
-    def exists(domain: str, username: str) -> Deferred[bool]:
-        """Whether there is an account of that name."""
-
-    def recognise(domain: str, username: str) -> Deferred[bool]:
-        """As `exists`; if so, the store knows of it. Raises as `store.leasing.learn`."""
-
-    def contacts_problem(domain: str) -> Deferred[str | None]:
-        """Why accounts cannot be made contacts here, for the operator; None if they can."""
-
-    def get_scram_keys(
-        domain: str, username: str, mechanism: str
-    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """The keys to check a SCRAM exchange against, and when they were set.
-
-        For an unknown account, keys that no password fits, the same at each time, and None:
-        so a stranger cannot tell who exists.
-        """
-
-    def check_password(domain: str, username: str, password: str) -> Deferred[datetime | None]:
-        """When the password was set, if it is the account's; else None, after as much work.
-
-        Who asks counts it against the limits of logins: see `invitereg.logins`. Another server
-        is asked each time, as nothing is kept of an answer, and Unavailable means that it has
-        said neither.
-        """
-
-    def change_password(
-        domain: str, username: str, password: str, since: datetime
-    ) -> Deferred[datetime]:
+    def change_password(username: str, password: str, since: datetime) -> Deferred[datetime]:
         """Set a new password, if the old one is still what was set at ``since``.
 
         Returns:
@@ -309,12 +322,17 @@ class IAccounts(Interface):
             NotFound: no such account, or it has another password by now.
         """
 
-    def delete(
-        domain: str,
-        username: str,
-        now: datetime,
-        *,
-        until: datetime | None = None,
-        since: datetime | None = None,
-    ) -> Deferred[None]:
-        """Delete an account. See `store.accounts.remove`."""
+
+class ILogins(IPasswordCheck):
+    """Verifies logins at one domain by SASL."""
+
+    mechanisms = Attribute("The SASL mechanisms to offer, the strongest first: a tuple.")
+
+    def get_scram_keys(
+        username: str, mechanism: str
+    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
+        """Return the keys to check a SCRAM exchange against, and when they were set.
+
+        For an unknown account, keys that no password fits, the same at each time, and None:
+        so a stranger cannot tell who exists.
+        """

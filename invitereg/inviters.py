@@ -18,7 +18,7 @@ class Inviters:
         self,
         domains: Mapping[str, Domain],
         store: IStore,
-        accounts: IAccounts,
+        accounts: Mapping[str, IAccounts],
         now: Callable[[], datetime],
     ) -> None:
         self._domains = domains
@@ -40,7 +40,7 @@ class Inviters:
         return Inviter(
             username=localpart,
             now=now,
-            exists=account is not None or await self._accounts.exists(domain, localpart),
+            exists=account is not None or await self._accounts[domain].exists(localpart),
             roles=frozenset(account.roles if account else ()),
             created_at=findings.registered_at,
             open_invites=findings.open_invites,

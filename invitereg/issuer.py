@@ -60,7 +60,7 @@ class Issuer:
         self,
         domains: Mapping[str, Domain],
         store: IStore,
-        accounts: IAccounts,
+        accounts: Mapping[str, IAccounts],
         now: Callable[[], datetime],
         refusals: RefusalLog | None = None,
     ) -> None:
@@ -119,7 +119,7 @@ class Issuer:
             await self._require_allowed(new)
         require_free_choice(self.domains[new.domain].policy, new, self.now())
         inviter = _prepared(new.inviter)
-        if inviter and not await self._accounts.exists(new.domain, inviter):
+        if inviter and not await self._accounts[new.domain].exists(inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
         if new.contact and new.registration:
             await self._require_joining(new)
@@ -140,7 +140,7 @@ class Issuer:
             per_network_allowed=new.per_network,
         )
         self._require_new_link(invite, Authority(new.source, resets=False))
-        if invite.username and await self._accounts.exists(new.domain, invite.username):
+        if invite.username and await self._accounts[new.domain].exists(invite.username):
             raise UsernameTaken(f"The account {invite.username}@{new.domain} exists already.")
         return invite
 
@@ -171,16 +171,16 @@ class Issuer:
             username=prepare_localpart(username),
         )
         self._require_new_link(invite, by)
-        if not await self._accounts.recognise(domain, invite.username or ""):
+        if not await self._accounts[domain].recognise(invite.username or ""):
             raise NotFound(f"There is no account {invite.username}@{domain}.")
         return await self._create(invite, once=once)
 
     async def may_join(self, domain: str) -> bool:
         """Whether who registers by an invite can be made a contact of the inviter."""
-        return await self._accounts.contacts_problem(domain) is None
+        return await self._accounts[domain].contacts_problem() is None
 
     async def _require_joining(self, new: NewInvite) -> None:
-        problem = await self._accounts.contacts_problem(new.domain)
+        problem = await self._accounts[new.domain].contacts_problem()
         if problem is None:
             return
         if new.requestor is not None:

@@ -13,7 +13,14 @@ from invitereg.errors import (
     UnacceptablePassword,
     WrongPassword,
 )
-from invitereg.interfaces import Findings, IAccounts, IInviteStore, Query, Redemption
+from invitereg.interfaces import (
+    Findings,
+    IAccounts,
+    IInviteStore,
+    IPasswords,
+    Query,
+    Redemption,
+)
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
 from invitereg.model.accounts import Account
@@ -56,7 +63,7 @@ class Registrar:
         self,
         domains: Mapping[str, Domain],
         store: IInviteStore,
-        accounts: IAccounts,
+        accounts: Mapping[str, IAccounts],
         now: Callable[[], datetime],
         keep_names: timedelta | None = None,
         meter: Meter | None = None,
@@ -196,7 +203,7 @@ class Registrar:
         policy = self.domains[submission.domain].policy
         use, password = use_of(submission, invite, self._now()), submission.password or ""
         if use.kind is Kind.RESET:
-            await self._accounts.reset(use, password)
+            await IPasswords(self._accounts[use.domain]).reset(use, password)
         else:
             redemption = Redemption(
                 account=account_of(submission, invite, use, policy),
@@ -206,7 +213,7 @@ class Registrar:
                 roster_limit=policy.limits.roster,
                 notices=self._notices(use),
             )
-            await self._accounts.redeem(redemption, password)
+            await self._accounts[use.domain].redeem(redemption, password)
         self._carried_out(use)
         return use.username
 
@@ -247,7 +254,7 @@ class Registrar:
         redemption = Redemption(
             account=account, use=use, operator=True, notices=self._notices(use)
         )
-        await self._accounts.redeem(redemption, password)
+        await self._accounts[domain].redeem(redemption, password)
         return localpart
 
     async def change_password(
@@ -276,9 +283,10 @@ class Registrar:
             raise Throttled(
                 text=N_("The password was changed too often. Please try again later.")
             )
-        if old and await self._accounts.check_password(domain, username, old) is None:
+        passwords = IPasswords(self._accounts[domain])
+        if old and await passwords.check_password(username, old) is None:
             raise WrongPassword
-        changed = await self._accounts.change_password(domain, username, password, since)
+        changed = await passwords.change_password(username, password, since)
         _log.info(
             "{username}@{domain} has changed the password", username=username, domain=domain
         )
@@ -298,7 +306,7 @@ class Registrar:
         """
         localpart, now = prepare_localpart(username), self._now()
         until = None if self.keep_names is None else now + self.keep_names
-        await self._accounts.delete(domain, localpart, now, until=until, since=since)
+        await self._accounts[domain].delete(localpart, now, until=until, since=since)
         _log.info("deleted {username}@{domain}", username=localpart, domain=domain)
 
     def _notices(self, use: Use) -> tuple[Notice, ...]:

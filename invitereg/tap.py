@@ -15,8 +15,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python import usage
 
-from invitereg.accounts.bydomain import AccountsByDomain
-from invitereg.accounts.embedded import EmbeddedAccounts, scram_mechanisms
+from invitereg.accounts.embedded import EmbeddedAccounts
+from invitereg.accounts.remote import NoLogins
 from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
 from invitereg.config.changes import as_served, fixed_changes, without_waiting
@@ -24,6 +24,7 @@ from invitereg.config.doubts import DOUBT, policy_doubts
 from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
+from invitereg.interfaces import IAccounts, ILogins
 from invitereg.issuer import Issuer
 from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle
@@ -43,7 +44,6 @@ from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.behind import servers_behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all
 from invitereg.xmpp.invites import invite_commands
-from invitereg.xmpp.sasl import PLAIN
 from invitereg.xmpp.streamcount import StreamCount
 
 STOP_SECONDS = 10
@@ -100,7 +100,8 @@ class InviteregService(Service):
         self._ports = Ports(reactor, self._gate)
         self._database: Database | None = None
         self._streams: StreamCount | None = None
-        self._accounts = AccountsByDomain({})
+        self._accounts: dict[str, IAccounts] = {}
+        self._logins: dict[str, ILogins] = {}
         self._store: Store | None = None
         self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
@@ -146,12 +147,14 @@ class InviteregService(Service):
         self._store = store = Store(database)
         behind = self._make_behind(store)
         accounts = self._accounts
-        accounts.backends.update(behind.accounts)
+        for name, remote in behind.accounts.items():
+            accounts[name] = remote
+            self._logins[name] = NoLogins(remote, self._config.accounts[name])
         self._serve(self._config, store)
         registrar = Registrar(
             self._domains, store, accounts, self._now, self._config.keep_names, meter
         )
-        door = self._make_door(store, accounts, registrar)
+        door = self._make_door(store, registrar)
         self._streams, self._registrar = door.streams, registrar
         behind.open_doors(registrar, door.commands)
         meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
@@ -232,36 +235,28 @@ class InviteregService(Service):
 
     def _serve(self, config: Config, store: Store) -> None:
         """Begin to serve the domains of ``config``, or go on; what each needs comes first."""
-        accounts = self._accounts.backends
-        for name in config.accounts.keys() - accounts.keys():
+        for name in config.accounts.keys() - self._accounts.keys():
             parts = store, self._threads, self._now, self._web.meter
-            accounts[name] = EmbeddedAccounts.configured(config.accounts[name], *parts)
+            embedded = EmbeddedAccounts.configured(name, config.accounts[name], *parts)
+            self._accounts[name] = self._logins[name] = embedded
         known = {**config.accounts, **self._config.accounts}
         self._config = replace(self._config, accounts=known)
         self._domains.update(as_served(self._config, config))
 
-    def _mechanisms(self, domain: str) -> list[str]:
-        keys = self._config.accounts[domain]
-        # Where another server keeps the accounts, SCRAM fails and says so; nobody logs in.
-        return [*scram_mechanisms(keys), *([PLAIN] if keys.embedded else [])]
-
-    def _make_door(
-        self, store: Store, accounts: AccountsByDomain, registrar: Registrar
-    ) -> C2SDoor:
+    def _make_door(self, store: Store, registrar: Registrar) -> C2SDoor:
         streams = self._config.streams
         refusals = registrar.refusals
-        issuer = Issuer(self._domains, store, accounts, self._now, refusals)
+        issuer = Issuer(self._domains, store, self._accounts, self._now, refusals)
         return C2SDoor(
             domains=self._domains,
             registrar=registrar,
-            accounts=accounts,
+            logins=self._logins,
             throttle=LoginThrottle(self._domains, store, self._now),
             embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
             commands=invite_commands(
                 UserInvites(issuer, store),
                 self._reactor.seconds,
             ),
-            mechanisms=self._mechanisms,
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,

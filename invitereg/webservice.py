@@ -57,7 +57,9 @@ class WebService:
             else None
         )
 
-    def listeners(self, store: Store, accounts: IAccounts, registrar: Registrar) -> Listeners:
+    def listeners(
+        self, store: Store, accounts: Mapping[str, IAccounts], registrar: Registrar
+    ) -> Listeners:
         """Where to listen, and what answers there."""
         self._door = make_door(
             domains=self._domains,

@@ -112,10 +112,10 @@ class Town(RuleBasedStateMachine):
         self.clock = Clock()
         self.now = clock_now(self.clock)
         self.store = self.make_store()
-        accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096)
+        accounts = EmbeddedAccounts(DOMAIN, self.store, Inline(), self.now, 4096)
         domains = {DOMAIN: Domain(name=DOMAIN, policy=POLICY)}
-        self.registrar = Registrar(domains, self.store, accounts, self.now)
-        self.issuer = Issuer(domains, self.store, accounts, self.now)
+        self.registrar = Registrar(domains, self.store, {DOMAIN: accounts}, self.now)
+        self.issuer = Issuer(domains, self.store, {DOMAIN: accounts}, self.now)
         self.backend = accounts
         self.accounts = {}
         self.deleted = set()
@@ -344,7 +344,7 @@ class Town(RuleBasedStateMachine):
                     other.revoke(self.now())
         self.accounts[name] = password
         self.history.append((name, entry.kind, entry.id, "c2s"))
-        checked = outcome(self.backend.check_password(DOMAIN, name, password))
+        checked = outcome(self.backend.check_password(name, password))
         assert checked == self.now()
 
     def refusal(self, entry, token, username, password, address):
@@ -430,7 +430,7 @@ class Town(RuleBasedStateMachine):
         """Everybody gets in with the password that they set last, and with no other."""
         name = data.draw(st.sampled_from(sorted(self.accounts)))
         for password in ("some other password", self.accounts[name]):
-            checked = outcome(self.backend.check_password(DOMAIN, name, password))
+            checked = outcome(self.backend.check_password(name, password))
             assert (checked is not None) is (password == self.accounts[name])
 
 

@@ -34,10 +34,11 @@ class UseCase(SynchronousTestCase):
         self.clock = Clock()
         self.now = clock_now(self.clock)
         self.store = self.make_store()
-        self.accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096)
+        self.accounts = EmbeddedAccounts(DOMAIN, self.store, Inline(), self.now, 4096)
         domains = {DOMAIN: Domain(name=DOMAIN, policy=self.policy)}
-        self.registrar = Registrar(domains, self.store, self.accounts, self.now)
-        self.issuer = Issuer(domains, self.store, self.accounts, self.now)
+        accounts = {DOMAIN: self.accounts}
+        self.registrar = Registrar(domains, self.store, accounts, self.now)
+        self.issuer = Issuer(domains, self.store, accounts, self.now)
 
     def make_store(self) -> Any:
         return memory_store()
@@ -74,7 +75,7 @@ class UseCase(SynchronousTestCase):
 
     def password_of(self, username: str, password: str) -> bool:
         """Whether that is the account's password."""
-        checked = self.accounts.check_password(DOMAIN, username, password)
+        checked = self.accounts.check_password(username, password)
         return self.successResultOf(checked) is not None
 
     def usernames(self) -> list[str]:

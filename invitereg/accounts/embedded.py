@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from invitereg.accounts.scram import SCRAM_SHA_1, SCRAM_SHA_256, decoy_keys, derive_keys, fits
+from invitereg.accounts.scram import decoy_keys, derive_keys, fits, scram_mechanisms
 from invitereg.config.backendkeys import Accounts
-from invitereg.interfaces import IAccounts, IStore, Redemption
+from invitereg.interfaces import IAccounts, ILogins, IPasswords, IStore, Redemption
 from invitereg.metrics import Meter
-from invitereg.model.accounts import Credentials, ScramKeys
+from invitereg.model.accounts import PLAIN, SCRAM_SHA_256, Credentials, ScramKeys
 from invitereg.model.invites import Use
 
 
@@ -23,38 +23,34 @@ class Work(Protocol):
         """Call ``function`` where it does not block the reactor."""
 
 
-def scram_mechanisms(keys: Accounts) -> tuple[str, ...]:
-    """Return the SCRAM mechanisms that a domain's keys are stored for, the strongest first."""
-    return (SCRAM_SHA_256, SCRAM_SHA_1) if keys.scram_sha_1 else (SCRAM_SHA_256,)
-
-
-@implementer(IAccounts)
+@implementer(IAccounts, IPasswords, ILogins)
 class EmbeddedAccounts:
-    """The backend of the embedded domain: one transaction makes account and use.
-
-    Attributes:
-        mechanisms: the SCRAM mechanisms that keys are stored for, the strongest first.
-    """
+    """The accounts of one embedded domain: one transaction makes account and use."""
 
     def __init__(
         self,
+        domain: str,
         store: IStore,
         work: Work,
         now: Callable[[], datetime],
         iterations: int,
-        mechanisms: Sequence[str] = (SCRAM_SHA_256,),
+        scram: Sequence[str] = (SCRAM_SHA_256,),
         meter: Meter | None = None,
     ) -> None:
+        """``scram`` are the mechanisms that keys are stored for, the strongest first."""
+        self._domain = domain
         self._store = store
         self._work = work
         self._now = now
         self._iterations = iterations
+        self._scram = tuple(scram)
         self._meter = meter or Meter()
-        self.mechanisms = tuple(mechanisms)
+        self.mechanisms = (*self._scram, PLAIN)
 
     @classmethod
     def configured(
         cls,
+        domain: str,
         keys: Accounts,
         store: IStore,
         work: Work,
@@ -62,7 +58,8 @@ class EmbeddedAccounts:
         meter: Meter | None = None,
     ) -> "EmbeddedAccounts":
         """Return the backend of a domain as it is configured."""
-        return cls(store, work, now, keys.scram_iterations, scram_mechanisms(keys), meter)
+        mechanisms = scram_mechanisms(keys)
+        return cls(domain, store, work, now, keys.scram_iterations, mechanisms, meter)
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
         """See `IAccounts.redeem`."""
@@ -79,47 +76,45 @@ class EmbeddedAccounts:
     async def _reset(self, use: Use, password: str) -> None:
         await self._store.reset(use, await self._hash(password))
 
-    def exists(self, domain: str, username: str) -> Deferred[bool]:
+    def exists(self, username: str) -> Deferred[bool]:
         """See `IAccounts.exists`."""
-        return self._store.get_account(domain, username).addCallback(
+        return self._store.get_account(self._domain, username).addCallback(
             lambda account: account is not None
         )
 
-    def recognise(self, domain: str, username: str) -> Deferred[bool]:
+    def recognise(self, username: str) -> Deferred[bool]:
         """See `IAccounts.recognise`."""
-        return self.exists(domain, username)
+        return self.exists(username)
 
-    def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
+    def contacts_problem(self) -> Deferred[str | None]:
         """See `IAccounts.contacts_problem`."""
         return succeed(None)
 
     def get_scram_keys(
-        self, domain: str, username: str, mechanism: str
+        self, username: str, mechanism: str
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `IAccounts.get_scram_keys`."""
-        return Deferred.fromCoroutine(self._get_keys(domain, username, mechanism))
+        """See `ILogins.get_scram_keys`."""
+        return Deferred.fromCoroutine(self._get_keys(username, mechanism))
 
     async def _get_keys(
-        self, domain: str, username: str, mechanism: str
+        self, username: str, mechanism: str
     ) -> tuple[ScramKeys, datetime | None]:
         # The secret is read for known names too, so that both ways take the same steps.
         secret = await self._store.server_key()
-        account = await self._store.get_account(domain, username)
+        account = await self._store.get_account(self._domain, username)
         credentials = account and account.credentials
         keys = credentials and credentials.for_mechanism(mechanism)
         if credentials and keys:
             return keys, credentials.changed_at
-        name = f"{username}@{domain}"
+        name = f"{username}@{self._domain}"
         return decoy_keys(mechanism, secret, name, self._iterations), None
 
-    def check_password(
-        self, domain: str, username: str, password: str
-    ) -> Deferred[datetime | None]:
-        """See `IAccounts.check_password`."""
-        return Deferred.fromCoroutine(self._check(domain, username, password))
+    def check_password(self, username: str, password: str) -> Deferred[datetime | None]:
+        """See `IPasswordCheck.check_password`."""
+        return Deferred.fromCoroutine(self._check(username, password))
 
-    async def _check(self, domain: str, username: str, password: str) -> datetime | None:
-        keys, changed_at = await self._get_keys(domain, username, self.mechanisms[0])
+    async def _check(self, username: str, password: str) -> datetime | None:
+        keys, changed_at = await self._get_keys(username, self._scram[0])
         try:
             right = await self._work.run(self._fits, keys, password)
         except ValueError:
@@ -127,21 +122,18 @@ class EmbeddedAccounts:
         return changed_at if right else None
 
     def change_password(
-        self, domain: str, username: str, password: str, since: datetime
+        self, username: str, password: str, since: datetime
     ) -> Deferred[datetime]:
-        """See `IAccounts.change_password`."""
-        return Deferred.fromCoroutine(self._change(domain, username, password, since))
+        """See `IPasswords.change_password`."""
+        return Deferred.fromCoroutine(self._change(username, password, since))
 
-    async def _change(
-        self, domain: str, username: str, password: str, since: datetime
-    ) -> datetime:
+    async def _change(self, username: str, password: str, since: datetime) -> datetime:
         credentials = await self._hash(password)
-        await self._store.set_credentials(domain, username, credentials, since)
+        await self._store.set_credentials(self._domain, username, credentials, since)
         return credentials.changed_at
 
     def delete(
         self,
-        domain: str,
         username: str,
         now: datetime,
         *,
@@ -149,7 +141,7 @@ class EmbeddedAccounts:
         since: datetime | None = None,
     ) -> Deferred[None]:
         """See `IAccounts.delete`."""
-        return self._store.delete_account(domain, username, now, until=until, since=since)
+        return self._store.delete_account(self._domain, username, now, until=until, since=since)
 
     async def _hash(self, password: str) -> Credentials:
         keys = await self._work.run(self._derive, password)
@@ -158,8 +150,7 @@ class EmbeddedAccounts:
     def _derive(self, password: str) -> tuple[ScramKeys, ...]:
         with self._meter.hashing():
             return tuple(
-                derive_keys(mechanism, password, self._iterations)
-                for mechanism in self.mechanisms
+                derive_keys(mechanism, password, self._iterations) for mechanism in self._scram
             )
 
     def _fits(self, keys: ScramKeys, password: str) -> bool:

@@ -154,7 +154,7 @@ class Errands:
 
     async def _exists(self, errand: Errand) -> bool:
         asked = self._accounts.recognise if errand.details else self._accounts.exists
-        return await asked(errand.domain, errand.username)
+        return await asked(errand.username)
 
     async def _key(self, _errand: Errand) -> list[str]:
         return [self._node, self._keys.public]
@@ -181,7 +181,6 @@ class Errands:
     async def _delete(self, errand: Errand) -> None:
         until = errand.details.get("until")
         await self._accounts.delete(
-            errand.domain,
             errand.username,
             self._now(),
             until=datetime.fromisoformat(until) if until else None,

@@ -17,8 +17,6 @@ from invitereg.accounts.sealing import seal
 from invitereg.errors import InvalidRequest, Refused
 from invitereg.interfaces import IAccounts, IStore, Redemption
 from invitereg.leases import Errand, Task
-from invitereg.model.accounts import ScramKeys
-from invitereg.model.invites import Use
 
 WAIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -63,15 +61,11 @@ class PostedAccounts:
         }
         await self.ask(Task.CREATE, account.username, node=node, details=details)
 
-    def reset(self, use: Use, password: str) -> Deferred[None]:  # noqa: ARG002
-        """See `IAccounts.reset`; no command does it."""
-        raise InvalidRequest("Passwords are reset by whom the link was sent to.")
-
-    def exists(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
+    def exists(self, username: str) -> Deferred[bool]:
         """See `IAccounts.exists`; what is known here is not asked for."""
         return Deferred.fromCoroutine(self._exists(username, {}))
 
-    def recognise(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
+    def recognise(self, username: str) -> Deferred[bool]:
         """See `IAccounts.recognise`."""
         return Deferred.fromCoroutine(self._exists(username, {"learn": "yes"}))
 
@@ -80,31 +74,12 @@ class PostedAccounts:
             return True
         return bool(await self.ask(Task.EXISTS, username, details=details))
 
-    def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
+    def contacts_problem(self) -> Deferred[str | None]:
         """See `IAccounts.contacts_problem`."""
         return Deferred.fromCoroutine(self.ask(Task.ABILITY, ""))
 
-    def get_scram_keys(
-        self, _domain: str, _username: str, _mechanism: str
-    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `IAccounts.get_scram_keys`; nobody logs in here."""
-        raise InvalidRequest("Nobody logs in at the command line.")
-
-    def check_password(
-        self, _domain: str, _username: str, _password: str
-    ) -> Deferred[datetime | None]:
-        """See `IAccounts.check_password`; nobody logs in here."""
-        raise InvalidRequest("Nobody logs in at the command line.")
-
-    def change_password(
-        self, _domain: str, _username: str, _password: str, _since: datetime
-    ) -> Deferred[datetime]:
-        """See `IAccounts.change_password`; no command does it."""
-        raise InvalidRequest("Nobody logs in at the command line.")
-
     def delete(
         self,
-        domain: str,  # noqa: ARG002
         username: str,
         now: datetime,  # noqa: ARG002
         *,

@@ -11,8 +11,10 @@ from zope.interface import implementer
 from invitereg.accounts.asking import Asking
 from invitereg.accounts.gone import GoneAccounts
 from invitereg.accounts.making import Making
-from invitereg.errors import NotFound, UsernameReserved
-from invitereg.interfaces import IAccounts, IStore, Redemption
+from invitereg.accounts.scram import scram_mechanisms
+from invitereg.config.backendkeys import Accounts
+from invitereg.errors import NotFound, Unavailable, UsernameReserved
+from invitereg.interfaces import IAccounts, ILogins, IPasswords, IStore, Redemption
 from invitereg.model.accounts import Account, ScramKeys
 from invitereg.model.invites import Use
 from invitereg.server import CheckPassword, IServer, ServerUnreachable
@@ -30,7 +32,7 @@ _DOUBT = (
 )
 
 
-@implementer(IAccounts)
+@implementer(IAccounts, IPasswords)
 class RemoteAccounts:
     """The accounts of one domain, which ``server`` keeps."""
 
@@ -61,45 +63,27 @@ class RemoteAccounts:
         """See `IAccounts.reset`."""
         return Deferred.fromCoroutine(self.making.reset(use, password))
 
-    def exists(self, domain: str, username: str) -> Deferred[bool]:  # noqa: ARG002
+    def exists(self, username: str) -> Deferred[bool]:
         """See `IAccounts.exists`."""
         return Deferred.fromCoroutine(self._gone.exists(username))
 
-    def recognise(self, domain: str, username: str) -> Deferred[bool]:
+    def recognise(self, username: str) -> Deferred[bool]:
         """See `IAccounts.recognise`."""
-        return Deferred.fromCoroutine(self._recognise(domain, username))
+        return Deferred.fromCoroutine(self._recognise(username))
 
-    async def _recognise(self, domain: str, username: str) -> bool:
+    async def _recognise(self, username: str) -> bool:
         if not await self._gone.exists(username):
             return False
-        account = Account(domain=domain, username=username, created_at=self._now())
+        account = Account(domain=self.domain, username=username, created_at=self._now())
         await self._store.learn(account)
         return True
 
-    def contacts_problem(self, domain: str) -> Deferred[str | None]:  # noqa: ARG002
+    def contacts_problem(self) -> Deferred[str | None]:
         """See `IAccounts.contacts_problem`."""
         return Deferred.fromCoroutine(self._asking.ask(self.server.contacts_problem()))
 
-    def get_scram_keys(
-        self,
-        domain: str,  # noqa: ARG002
-        username: str,  # noqa: ARG002
-        mechanism: str,  # noqa: ARG002
-    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `IAccounts.get_scram_keys`: the server tells nobody its keys.
-
-        Keys that fit no password would tell people that theirs is wrong.
-        """
-        fault = ServerUnreachable(_NO_LOGIN.format(domain=self.domain))
-        return fail(self._asking.unavailable(fault))
-
-    def check_password(
-        self,
-        domain: str,  # noqa: ARG002
-        username: str,
-        password: str,
-    ) -> Deferred[datetime | None]:
-        """See `IAccounts.check_password`; the server does not say since when it is right."""
+    def check_password(self, username: str, password: str) -> Deferred[datetime | None]:
+        """See `IPasswordCheck.check_password`; nobody says since when it is right."""
         return Deferred.fromCoroutine(self._check_password(username, password))
 
     async def _check_password(self, username: str, password: str) -> datetime | None:
@@ -110,12 +94,11 @@ class RemoteAccounts:
 
     def change_password(
         self,
-        domain: str,  # noqa: ARG002
         username: str,
         password: str,
         since: datetime,  # noqa: ARG002
     ) -> Deferred[datetime]:
-        """See `IAccounts.change_password`; the server does not say what was set since."""
+        """See `IPasswords.change_password`; the server does not say what was set since."""
         return Deferred.fromCoroutine(self._change_password(username, password))
 
     async def _change_password(self, username: str, password: str) -> datetime:
@@ -127,7 +110,6 @@ class RemoteAccounts:
 
     def delete(
         self,
-        domain: str,
         username: str,
         now: datetime,
         *,
@@ -135,12 +117,11 @@ class RemoteAccounts:
         since: datetime | None = None,  # noqa: ARG002
     ) -> Deferred[None]:
         """See `IAccounts.delete`; the server does not say what was set since."""
-        return Deferred.fromCoroutine(self._delete(domain, username, now, until))
+        return Deferred.fromCoroutine(self._delete(username, now, until))
 
-    async def _delete(
-        self, domain: str, username: str, now: datetime, until: datetime | None
-    ) -> None:
+    async def _delete(self, username: str, now: datetime, until: datetime | None) -> None:
         """At the server first: until that is done, a second attempt finds all as it was."""
+        domain = self.domain
         if await self._gone.exists(username):
             # So that its name is kept, as that of any account that was deleted.
             account = Account(domain=domain, username=username, created_at=now)
@@ -160,6 +141,10 @@ class RemoteAccounts:
     def _doubt(self, username: str) -> str:
         return _DOUBT.format(username=username, domain=self.domain)
 
+    def no_login(self) -> Unavailable:
+        """Note that a client has tried to log in here, and return what it is told."""
+        return self._asking.unavailable(ServerUnreachable(_NO_LOGIN.format(domain=self.domain)))
+
     def is_gone(self, username: str) -> Deferred[bool]:
         """Whether there is no such account beyond doubt; then what is left of it ends.
 
@@ -167,3 +152,32 @@ class RemoteAccounts:
             Unavailable: the server does not tell, or the store does not answer.
         """
         return Deferred.fromCoroutine(self._gone.is_gone(username))
+
+
+@implementer(ILogins)
+class NoLogins:
+    """Refuses logins to accounts that are at another server, and tells the operator why.
+
+    SCRAM is offered nonetheless, as a stream needs a mechanism (RFC 6120 §6.4.1); keys that fit
+    no password would tell people that theirs is wrong. PLAIN is not: no password is taken here.
+    """
+
+    def __init__(self, accounts: RemoteAccounts, keys: Accounts) -> None:
+        self._accounts = accounts
+        self.mechanisms = scram_mechanisms(keys)
+
+    def get_scram_keys(
+        self,
+        username: str,  # noqa: ARG002
+        mechanism: str,  # noqa: ARG002
+    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
+        """Fail with Unavailable."""
+        return fail(self._accounts.no_login())
+
+    def check_password(
+        self,
+        username: str,  # noqa: ARG002
+        password: str,  # noqa: ARG002
+    ) -> Deferred[datetime | None]:
+        """Fail with Unavailable."""
+        return fail(self._accounts.no_login())

@@ -6,17 +6,21 @@ import secrets
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash, HashAlgorithm
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from invitereg.model.accounts import ScramKeys
+from invitereg.config.backendkeys import Accounts
+from invitereg.model.accounts import SCRAM_MECHANISMS, SCRAM_SHA_1, SCRAM_SHA_256, ScramKeys
 from invitereg.model.names import prepare_password
 
-SCRAM_SHA_256 = "SCRAM-SHA-256"
-SCRAM_SHA_1 = "SCRAM-SHA-1"
 SALT_BYTES = 16
 
 _ALGORITHMS: dict[str, tuple[type[HashAlgorithm], str]] = {
     SCRAM_SHA_256: (SHA256, "sha256"),
     SCRAM_SHA_1: (SHA1, "sha1"),
 }
+
+
+def scram_mechanisms(keys: Accounts) -> tuple[str, ...]:
+    """Return the SCRAM mechanisms that a domain's keys are stored for, the strongest first."""
+    return SCRAM_MECHANISMS if keys.scram_sha_1 else (SCRAM_SHA_256,)
 
 
 def derive_keys(

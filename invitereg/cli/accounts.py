@@ -105,7 +105,7 @@ def role(
         raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
     domain, username = desk.user(user, domain)
     # At a server behind, the store may not know of it yet.
-    if not desk.run(desk.accounts.recognise(domain, username)):
+    if not desk.run(desk.accounts[domain].recognise(username)):
         raise NotFound(f"There is no account {username}@{domain}.")
     change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
     account = desk.run(change)

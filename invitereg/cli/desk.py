@@ -17,13 +17,13 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
-from invitereg.accounts.bydomain import AccountsByDomain
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.posted import PostedAccounts
 from invitereg.cli.output import say
 from invitereg.config import Config, load
 from invitereg.config.reading import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable
+from invitereg.interfaces import IAccounts
 from invitereg.issuer import Issuer
 from invitereg.model.names import prepare_domain, prepare_localpart, strip_blanks
 from invitereg.policy.values import Domain
@@ -42,19 +42,17 @@ class Desk:
 
     Attributes:
         store: all that is kept; its ``database`` is for what is done to all of it.
-        accounts: the account backend.
+        accounts: each domain's account backend.
     """
 
     def __init__(self, config: Config, database: Database, work: Inline) -> None:
         self.store = Store(database)
-        self.accounts = AccountsByDomain(
-            {
-                domain: EmbeddedAccounts.configured(keys, self.store, work, self.now)
-                if keys.embedded
-                else PostedAccounts(domain, self.store, self.now, time.sleep)
-                for domain, keys in config.accounts.items()
-            }
-        )
+        self.accounts: Mapping[str, IAccounts] = {
+            domain: EmbeddedAccounts.configured(domain, keys, self.store, work, self.now)
+            if keys.embedded
+            else PostedAccounts(domain, self.store, self.now, time.sleep)
+            for domain, keys in config.accounts.items()
+        }
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
         self.registrar = Registrar(
             config.domains, self.store, self.accounts, self.now, config.keep_names

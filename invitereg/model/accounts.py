@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
+PLAIN = "PLAIN"
+SCRAM_SHA_256 = "SCRAM-SHA-256"
+SCRAM_SHA_1 = "SCRAM-SHA-1"
+SCRAM_MECHANISMS = (SCRAM_SHA_256, SCRAM_SHA_1)
+"""The SCRAM mechanisms in use, the strongest first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScramKeys:

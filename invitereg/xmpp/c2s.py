@@ -1,6 +1,6 @@
 """The c2s door: listens for clients and gives every stream its handlers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
 from invitereg.fairness import TimeBudgets
-from invitereg.interfaces import IAccounts
+from invitereg.interfaces import ILogins
 from invitereg.jobs import Client
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
@@ -60,7 +60,7 @@ class C2SDoor:
     """What all listeners for clients share.
 
     Attributes:
-        mechanisms: those of SASL that a domain offers, by its name; the strongest first.
+        logins: what verifies logins at each domain, by its name.
         failed_logins: what the log is told about them.
         refusals: what the log is told about streams that are closed.
         unread: how much waits for the clients of all listeners.
@@ -68,11 +68,10 @@ class C2SDoor:
 
     domains: Mapping[str, Domain]
     registrar: Registrar
-    accounts: IAccounts
+    logins: Mapping[str, ILogins]
     throttle: LoginThrottle
     embedded: EmbeddedDomain
     commands: AdHocCommands
-    mechanisms: Callable[[str], Sequence[str]]
     streams: StreamCount
     tls: Any
     reactor: Any
@@ -109,7 +108,7 @@ class C2SDoor:
         return (
             PreauthHandler(self.registrar),
             RegistrationHandler(self.registrar, self.embedded.contacts.carry_out_changes),
-            SaslHandler(self.accounts, self.throttle, self.mechanisms, self.failed_logins),
+            SaslHandler(self.logins, self.throttle, self.failed_logins),
             BindHandler(self.embedded.sessions),
         )
 
@@ -164,7 +163,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """Answer the header of a stream with ours, and with the features of its phase."""
         phase, domain = stream.phase, stream.domain
         registers = phase is Phase.SECURED and await self.registers(domain)
-        key = phase, tuple(self._door.mechanisms(domain.name)), registers
+        key = phase, self._door.logins[domain.name].mechanisms, registers
         if key not in self._features:
             self._features[key] = _features(*key)
         stream.sendHeader()

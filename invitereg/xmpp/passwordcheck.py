@@ -17,6 +17,7 @@ from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
 from invitereg.logs import named, quoted
+from invitereg.model.accounts import PLAIN, SCRAM_MECHANISMS
 from invitereg.server import ServerUnreachable
 from invitereg.xmpp.gatewayfeatures import mechanisms
 from invitereg.xmpp.parser import BoundedElementStream
@@ -28,7 +29,6 @@ MOST_WAITING = 10
 """How many elements of an answer are kept that nothing waits for; more are passed over."""
 AT_ONCE = 50
 """How many are under way at most: whoever comes then cannot be told."""
-_SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 _ITERATIONS = re.compile(r",i=([0-9]{1,10})(?![0-9])")
 _MAX_ITERATIONS = 1_000_000
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 16
@@ -122,11 +122,11 @@ class PasswordCheck:
         opened = await stream.connect(self._reactor)
         offered = set(mechanisms(opened.features))
         answers = _Answers(stream, opened.header, opened.rest)
-        for mechanism in _SCRAM:
+        for mechanism in SCRAM_MECHANISMS:
             if mechanism in offered:
                 return await self._scram(answers, mechanism, username, password)
-        if "PLAIN" in offered and self._secured:
-            answers.send("auth", f"\0{username}\0{password}".encode(), "PLAIN")
+        if PLAIN in offered and self._secured:
+            answers.send("auth", f"\0{username}\0{password}".encode(), PLAIN)
             return _verdict(await answers.next())
         raise Unusable(f"it offers no login that could be used here: {_listed(offered)}")
 

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,16 +15,16 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.errors import InvalidUsername, Refused
-from invitereg.interfaces import IAccounts
+from invitereg.interfaces import ILogins
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
+from invitereg.model.accounts import PLAIN
 from invitereg.model.names import is_too_long, prepare_localpart
 from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled
 from invitereg.xmpp.stream import ClientStream
 
 _log = Logger("invitereg.xmpp.sasl.SaslHandler")
 
-PLAIN = "PLAIN"
 MAX_FAILURES = 5
 # A name and a nonce. scramp prepares the name itself, however long it is: that takes long.
 MAX_SCRAM_BYTES = 2048
@@ -67,7 +67,7 @@ class Login:
     """What an exchange needs to know of its stream and of the accounts."""
 
     stream: ClientStream
-    accounts: IAccounts
+    logins: ILogins
     throttle: LoginThrottle
 
     @property
@@ -106,8 +106,7 @@ class PlainExchange:
         return await self._login.attempt(username, lambda: self._verify(username, password))
 
     async def _verify(self, username: str, password: str) -> Success | None:
-        accounts = self._login.accounts
-        set_at = await accounts.check_password(self._login.domain, username, password)
+        set_at = await self._login.logins.check_password(username, password)
         return None if set_at is None else Success(username, set_at)
 
 
@@ -138,8 +137,8 @@ class ScramExchange:
 
     async def _begin(self, message: str) -> Challenge:
         self._username = _localpart(self._name_in(message))
-        keys, self._set_at = await self._login.accounts.get_scram_keys(
-            self._login.domain, self._username, self._mechanism.name
+        keys, self._set_at = await self._login.logins.get_scram_keys(
+            self._username, self._mechanism.name
         )
         known = (keys.salt, keys.stored_key, keys.server_key, keys.iterations)
         self._server = self._mechanism.make_server(lambda _name: known)
@@ -183,15 +182,13 @@ class SaslHandler(XMPPHandler):
 
     def __init__(
         self,
-        accounts: IAccounts,
+        logins: Mapping[str, ILogins],
         throttle: LoginThrottle,
-        mechanisms: Callable[[str], Sequence[str]],
         failed_logins: RefusalLog,
     ) -> None:
         super().__init__()
-        self._accounts = accounts
+        self._logins = logins
         self._throttle = throttle
-        self._mechanisms = mechanisms
         self._failed_logins = failed_logins
         self._exchange: Exchange | None = None
         self._failures = 0
@@ -224,9 +221,10 @@ class SaslHandler(XMPPHandler):
         self._fail(SaslFailure("aborted"))
 
     def _begin(self, mechanism: str) -> Exchange | None:
-        login = Login(self.xmlstream, self._accounts, self._throttle)
-        if mechanism not in self._mechanisms(self.xmlstream.domain.name):
+        logins = self._logins[self.xmlstream.domain.name]
+        if mechanism not in logins.mechanisms:
             return None
+        login = Login(self.xmlstream, logins, self._throttle)
         return PlainExchange(login) if mechanism == PLAIN else ScramExchange(login, mechanism)
 
     def _take(self, element: domish.Element) -> None:

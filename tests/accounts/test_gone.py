@@ -55,7 +55,7 @@ class Town:
         if known:
             self.left.append(self.invite(kind=Kind.RESET, username="juliet"))
         if control:
-            case.assertTrue(case.successResultOf(self.remote.exists(DOMAIN, "romeo")))
+            case.assertTrue(case.successResultOf(self.remote.exists("romeo")))
 
     def learn(self, username: str) -> None:
         account = make_account(username=username, credentials=None, roles=("team",))
@@ -110,8 +110,8 @@ class Town:
 class GoneTests(SynchronousTestCase):
     ways = st.sampled_from(
         [
-            ("exists", lambda town: town.remote.exists(DOMAIN, "juliet"), None),
-            ("recognise", lambda town: town.remote.recognise(DOMAIN, "juliet"), None),
+            ("exists", lambda town: town.remote.exists("juliet"), None),
+            ("recognise", lambda town: town.remote.recognise("juliet"), None),
             ("reset", Town.reset, InvalidInvite),
             ("contacts", Town.make_contacts, None),
         ]
@@ -137,9 +137,9 @@ class GoneTests(SynchronousTestCase):
         """Who gets the name at the server later finds nothing of who had it."""
         town = Town(self)
         del town.server.passwords["juliet"]
-        self.assertFalse(self.successResultOf(town.remote.recognise(DOMAIN, "juliet")))
+        self.assertFalse(self.successResultOf(town.remote.recognise("juliet")))
         town.server.passwords["juliet"] = "somebody else"
-        self.assertTrue(self.successResultOf(town.remote.recognise(DOMAIN, "juliet")))
+        self.assertTrue(self.successResultOf(town.remote.recognise("juliet")))
         self.assertEqual(town.roles(), ())
         self.assertEqual(town.statuses(town.left), {Status.REVOKED})
         reset = town.invite(kind=Kind.RESET, username="juliet")
@@ -156,7 +156,7 @@ class GoneTests(SynchronousTestCase):
         self.assertEqual(town.statuses(town.kept), {Status.PENDING})
         # What the new account makes is its own, and stays.
         invite = town.invite(inviter="juliet", source=f"adhoc:juliet@{DOMAIN}")
-        self.assertTrue(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertTrue(self.successResultOf(town.remote.exists("juliet")))
         self.assertEqual(town.statuses([invite]), {Status.PENDING})
 
     def test_name_given_anew(self) -> None:
@@ -177,9 +177,9 @@ class GoneTests(SynchronousTestCase):
         """An account that is deleted here after it is gone there keeps its name from others."""
         town = Town(self)
         del town.server.passwords["juliet"]
-        self.successResultOf(town.remote.delete(DOMAIN, "juliet", town.now()))
+        self.successResultOf(town.remote.delete("juliet", town.now()))
         self.assertEqual(town.statuses(town.left), {Status.REVOKED})
-        self.failureResultOf(town.remote.delete(DOMAIN, "juliet", town.now()), NotFound)
+        self.failureResultOf(town.remote.delete("juliet", town.now()), NotFound)
         self.failureResultOf(town.register(), Refused)
 
     @settings(max_examples=30, deadline=None)
@@ -205,7 +205,7 @@ class GoneTests(SynchronousTestCase):
         town = Town(self)
         for number in range(others):
             town.server.passwords[f"user{number}"] = "x"
-            self.successResultOf(town.remote.exists(DOMAIN, f"user{number}"))
+            self.successResultOf(town.remote.exists(f"user{number}"))
         said: list[tuple[str, bool]] = []
 
         def exists(username: str) -> Deferred[bool]:
@@ -230,14 +230,14 @@ class GoneTests(SynchronousTestCase):
         """The account by which we act at the server vouches for what it says."""
         town = Town(self, control=False)
         del town.server.passwords["juliet"]
-        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertFalse(self.successResultOf(town.remote.exists("juliet")))
         self.assertEqual(town.statuses(town.left), {Status.PENDING})
         town.server.own_username = "invitereg"
-        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertFalse(self.successResultOf(town.remote.exists("juliet")))
         self.assertEqual(town.statuses(town.left), {Status.PENDING})
         self.assertEqual(len(self.flushLoggedErrors()), 0)
         town.server.passwords["invitereg"] = "x"
-        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertFalse(self.successResultOf(town.remote.exists("juliet")))
         self.assertEqual(town.statuses(town.left), {Status.REVOKED})
 
     def test_delete_in_trouble(self) -> None:
@@ -245,13 +245,13 @@ class GoneTests(SynchronousTestCase):
         for control in (True, False):
             town = Town(self, control=control)
             really, town.server.exists = town.server.exists, lambda _name: succeed(False)
-            deleting = town.remote.delete(DOMAIN, "juliet", town.now())
+            deleting = town.remote.delete("juliet", town.now())
             cause = self.failureResultOf(deleting, Unavailable).value.cause
             self.assertIn("Nothing was changed", cause)
             self.assertEqual(town.statuses(town.left), {Status.PENDING})
             self.assertEqual(town.roles(), ("team",))
             town.server.exists = really
-            self.successResultOf(town.remote.delete(DOMAIN, "juliet", town.now()))
+            self.successResultOf(town.remote.delete("juliet", town.now()))
             self.assertEqual(town.statuses(town.left), {Status.REVOKED})
             self.assertIsNone(town.roles())
 
@@ -265,10 +265,10 @@ class GoneTests(SynchronousTestCase):
             return succeed(None)
 
         town.server.delete = delete
-        self.failureResultOf(town.remote.delete(DOMAIN, "juliet", town.now()), Unavailable)
+        self.failureResultOf(town.remote.delete("juliet", town.now()), Unavailable)
         self.assertEqual(town.statuses(town.left), {Status.PENDING})
         town.server.exists = really
-        self.assertTrue(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertTrue(self.successResultOf(town.remote.exists("juliet")))
 
     def test_contacts_in_trouble(self) -> None:
         """Contacts are made once the server can read its accounts again."""
@@ -311,7 +311,7 @@ class GoneTests(SynchronousTestCase):
         """Nor has one that takes its time."""
         town = Town(self)
         town.server.exists = lambda *_: Deferred()
-        self.assertNoResult(town.remote.exists(DOMAIN, "juliet"))
+        self.assertNoResult(town.remote.exists("juliet"))
         self.assertEqual(town.statuses(town.left), {Status.PENDING})
 
     def test_old_answer(self) -> None:
@@ -320,7 +320,7 @@ class GoneTests(SynchronousTestCase):
         del town.server.passwords["juliet"]
         answer: Deferred[bool] = Deferred()
         really, town.server.exists = town.server.exists, lambda *_: answer
-        asking = town.remote.exists(DOMAIN, "juliet")
+        asking = town.remote.exists("juliet")
         town.server.exists = really
         self.successResultOf(town.register())
         invite = town.invite(inviter="juliet")
@@ -337,7 +337,7 @@ class GoneTests(SynchronousTestCase):
         registering = town.register()
         self.assertNoResult(registering)
         early = town.invite(inviter="juliet")
-        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "juliet")))
+        self.assertFalse(self.successResultOf(town.remote.exists("juliet")))
         self.assertEqual(town.statuses([early]), {Status.PENDING})
         town.server.passwords["juliet"] = "wherefore"
         made.callback(None)
@@ -350,5 +350,5 @@ class GoneTests(SynchronousTestCase):
         written = []
         end_gone = town.store.end_gone
         town.store.end_gone = lambda *args: written.append(args) or end_gone(*args)
-        self.assertFalse(self.successResultOf(town.remote.exists(DOMAIN, "tybalt")))
+        self.assertFalse(self.successResultOf(town.remote.exists("tybalt")))
         self.assertEqual(written, [])

@@ -61,7 +61,7 @@ class APITests(PasswordCase):
         check = self.accounts().check_password
         for answer, right in ((RIGHT, True), (WRONG, False), (RIGHT, True)):
             self.answer_with("check_password", answer)
-            self.assertIs(await check(DOMAIN, "juliet", "pass word") is not None, right)
+            self.assertIs(await check("juliet", "pass word") is not None, right)
         self.assertEqual(self.api.commands, ["check_password"] * 3)
 
     async def test_no_verdict(self) -> None:
@@ -72,7 +72,7 @@ class APITests(PasswordCase):
         failing += [response("0", 500), response("0", 404), FORBIDDEN, FaultyAPI.CUT]
         for answer in failing:
             self.answer_with("check_password", answer)
-            await self.assertFailure(check(DOMAIN, "juliet", "pass word"), Unavailable)
+            await self.assertFailure(check("juliet", "pass word"), Unavailable)
 
     async def test_rights(self) -> None:
         """What is missing is told with the command, if it is by the API that passwords are."""
@@ -107,7 +107,7 @@ class APITests(PasswordCase):
                 register_from=(),
             )
             accounts = self.behind(Backend(Accounts(backend="xmpp"), component, DOMAIN))
-        check = accounts.check_password(DOMAIN, "juliet", "pass word")
+        check = accounts.check_password("juliet", "pass word")
         await self.assertFailure(check, Unavailable)
         self.assertIn("the way to which is c2s.upstream: configure it", self.said[-1])
 
@@ -127,7 +127,7 @@ class ThrottleTests(PasswordCase):
             DOMAIN,
             ip_address(address),
             "juliet",
-            lambda: self.backend.check_password(DOMAIN, "juliet", "pass word"),
+            lambda: self.backend.check_password("juliet", "pass word"),
         )
         return found is not None
 

@@ -6,18 +6,20 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.errands import FEWEST_TRIES, GIVEN_UP, PROMPT_SECONDS, Errands
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.accounts.remote import RemoteAccounts
+from invitereg.accounts.remote import NoLogins, RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
+from invitereg.config.backendkeys import Accounts
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
-from invitereg.interfaces import IAccounts
+from invitereg.interfaces import IAccounts, ILogins, IPasswords
 from invitereg.leases import Task
 from invitereg.server import IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
-from invitereg.testing import memory_store
+from invitereg.testing import START, memory_store
 from invitereg.threads import Inline
 from tests.contracts import backend_contract
 from tests.contracts.backend_contract import SERVED
@@ -35,8 +37,30 @@ class MemoryServerTests(backend_contract.BackendContract):
     def test_interfaces(self):
         """It can be put wherever accounts are asked for."""
         verifyObject(IAccounts, self.accounts)
+        verifyObject(IPasswords, self.accounts)
         verifyObject(IServer, self.server)
         verifyObject(IServer, self.server.server)
+
+    def test_mechanisms(self):
+        """No password is taken here in clear for an account that another server keeps."""
+        keys = Accounts()
+        embedded = EmbeddedAccounts.configured(
+            DOMAIN, keys, self.store, Inline(), lambda: START
+        )
+        for logins, offered in ((NoLogins(self.accounts, keys), []), (embedded, ["PLAIN"])):
+            verifyObject(ILogins, logins)
+            self.assertEqual(logins.mechanisms, ("SCRAM-SHA-256", *offered))
+
+    async def test_login(self):
+        """Who logs in here all the same is not told that the password is wrong."""
+        logins = NoLogins(self.accounts, Accounts())
+        for asked in (
+            logins.get_scram_keys("juliet", "SCRAM-SHA-256"),
+            logins.check_password("juliet", "pass word"),
+        ):
+            refused = await self.refused(asked, Unavailable)
+            self.assertIn("its accounts are at another server", refused.cause)
+        self.flushLoggedErrors()
 
 
 class SQLStoreTests(MemoryServerTests):
@@ -175,21 +199,21 @@ class CommandTests(CommandCase):
     async def test_asks(self):
         """A command learns what the server knows, and what it does not."""
         self.server.server.passwords["romeo"] = "x"
-        self.assertTrue(await self.accounts.exists(DOMAIN, "romeo"))
+        self.assertTrue(await self.accounts.exists("romeo"))
         self.assertIsNone(await self.account("romeo"))
-        self.assertFalse(await self.accounts.exists(DOMAIN, "nobody"))
-        self.assertTrue(await self.accounts.recognise(DOMAIN, "romeo"))
+        self.assertFalse(await self.accounts.exists("nobody"))
+        self.assertTrue(await self.accounts.recognise("romeo"))
         self.assertIsNotNone(await self.account("romeo"))
         self.server.server.problem = "no rosters"
-        self.assertEqual(await self.accounts.contacts_problem(DOMAIN), "no rosters")
+        self.assertEqual(await self.accounts.contacts_problem(), "no rosters")
         self.assertEqual(await self.accounts.ask(Task.CHECK, ""), [])
 
     async def test_deletes(self):
         """A command deletes at the server."""
         await self.create()
-        await self.accounts.delete(DOMAIN, "juliet", self.now)
+        await self.accounts.delete("juliet", self.now)
         self.assertEqual(self.server.server.passwords, {})
-        await self.refused(self.accounts.delete(DOMAIN, "juliet", self.now), NotFound)
+        await self.refused(self.accounts.delete("juliet", self.now), NotFound)
 
     async def test_server_is_down(self):
         """The cause is told to whoever gave the command."""
@@ -207,9 +231,7 @@ class NobodyTests(CommandCase):
 
     async def test_no_service(self):
         """Without a service a command ends after ten seconds, and is never done later."""
-        error = await self.refused(
-            self.accounts.delete(DOMAIN, "juliet", self.now), InvalidRequest
-        )
+        error = await self.refused(self.accounts.delete("juliet", self.now), InvalidRequest)
         self.assertIn("none is running", str(error))
         self.assertAlmostEqual(self.slept, 10, places=3)
         taken = await self.store.take_errands(DOMAIN, "node", self.now, self.now)

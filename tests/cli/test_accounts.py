@@ -3,6 +3,7 @@
 from typing import Any
 
 from invitereg.cli.desk import Desk
+from invitereg.interfaces import IPasswords
 from tests.cli.case import CommandCase
 
 
@@ -12,7 +13,9 @@ class AccountTests(CommandCase):
 
     def can_log_in(self, username: str, password: str) -> bool:
         with Desk.open(self.config) as desk:
-            at = desk.run(desk.accounts.check_password("example.com", username, password))
+            at = desk.run(
+                IPasswords(desk.accounts["example.com"]).check_password(username, password)
+            )
         return at is not None
 
     def test_create(self) -> None:

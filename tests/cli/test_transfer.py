@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from invitereg.cli.desk import Desk
+from invitereg.interfaces import ILogins, IPasswords
 from invitereg.model.invites import token_digest
 from invitereg.model.subscribing import Stanza
 from invitereg.questions import Subscribing
@@ -194,14 +195,14 @@ class RoundTripTests(TransferCase):
         self.go_there()
         self.done("import", str(self.file))
         with Desk.open(self.config) as desk:
-            check = desk.accounts.check_password
+            check = IPasswords(desk.accounts["example.com"]).check_password
             for name, password, right in (
                 ("romeo", "correct horse", True),
                 ("romeo", "wrong", False),
                 ("juliet", "correct horse", True),
                 ("tybalt", "correct horse", False),
             ):
-                since = desk.run(check("example.com", name, password))
+                since = desk.run(check(name, password))
                 self.assertEqual(since is not None, right, name)
         self.register("mercutio", self.used["token"])
         self.register("nurse", self.reserved["token"])
@@ -218,8 +219,8 @@ class RoundTripTests(TransferCase):
 
         def decoy() -> object:
             with Desk.open(self.config) as desk:
-                keys = desk.accounts.get_scram_keys("example.com", "nobody", "SCRAM-SHA-256")
-                return desk.run(keys)
+                logins = ILogins(desk.accounts["example.com"])
+                return desk.run(logins.get_scram_keys("nobody", "SCRAM-SHA-256"))
 
         before = decoy()
         self.go_there()

@@ -163,12 +163,12 @@ class PasswordKeysTests(ConfigCase):
         store = memory_store()
         for domain, iterations in ((OWN, 5000), (OTHER, 4096)):
             keys = config.accounts[domain]
-            accounts = EmbeddedAccounts.configured(keys, store, Inline(), lambda: START)
+            accounts = EmbeddedAccounts.configured(domain, keys, store, Inline(), lambda: START)
             use = Use(domain=domain, username="juliet", kind=Kind.ACCOUNT, at=START, door="cli")
             asked = Redemption(account=make_account(domain=domain), use=use)
             self.successResultOf(accounts.redeem(asked, "wherefore art thou"))
             for username in ("juliet", "nobody"):
                 found, _since = self.successResultOf(
-                    accounts.get_scram_keys(domain, username, "SCRAM-SHA-256")
+                    accounts.get_scram_keys(username, "SCRAM-SHA-256")
                 )
                 self.assertEqual(found.iterations, iterations)

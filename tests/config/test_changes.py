@@ -2,12 +2,18 @@
 
 from collections.abc import Collection
 
-from invitereg.accounts.bydomain import AccountsByDomain
+from twisted.internet.defer import Deferred
+
 from invitereg.config import Config
 from invitereg.config.changes import fixed_changes, without_waiting
-from invitereg.interfaces import Redemption
-from invitereg.model.invites import Kind, Use
-from invitereg.testing import START, make_account
+from invitereg.issuer import Issuer
+from invitereg.model.invites import token_digest
+from invitereg.newinvites import NewInvite
+from invitereg.policy.authority import OPERATOR
+from invitereg.policy.values import Domain
+from invitereg.registrar import Registrar
+from invitereg.submissions import Grant
+from invitereg.testing import START, make_invite, make_submission, memory_store
 from tests.config.case import ConfigCase
 
 SITE = "web: {external_url: 'https://third.example/'}"
@@ -72,18 +78,21 @@ class AddedTests(ConfigCase):
 class UnknownDomainTests(ConfigCase):
     def test_no_backend(self) -> None:
         """For a domain without a backend no account is made, nor looked for, anywhere."""
-        accounts = AccountsByDomain({})
-        use = Use(domain=THIRD, username="juliet", kind=Kind.ACCOUNT, at=START, door="c2s")
-        asked = Redemption(account=make_account(domain=THIRD), use=use)
-        for ask in (
-            lambda: accounts.redeem(asked, "secret"),
-            lambda: accounts.reset(use, "secret"),
-            lambda: accounts.exists(THIRD, "juliet"),
-            lambda: accounts.recognise(THIRD, "juliet"),
-            lambda: accounts.contacts_problem(THIRD),
-            lambda: accounts.get_scram_keys(THIRD, "juliet", "SCRAM-SHA-256"),
-            lambda: accounts.check_password(THIRD, "juliet", "secret"),
-            lambda: accounts.change_password(THIRD, "juliet", "secret", START),
-            lambda: accounts.delete(THIRD, "juliet", START),
+        domains, store = {THIRD: Domain(name=THIRD)}, memory_store()
+        registrar = Registrar(domains, store, {}, lambda: START)
+        issuer = Issuer(domains, store, {}, lambda: START)
+        invite = make_invite(domain=THIRD)
+        digest = token_digest("token")
+        self.successResultOf(store.create_invite(invite, digest))
+        submission = make_submission(domain=THIRD, grant=Grant(invite, digest))
+        for asked in (
+            registrar.redeem(submission),
+            registrar.create_account(THIRD, "juliet", "secret"),
+            registrar.change_password(THIRD, "juliet", "a new password", START),
+            registrar.delete_account(THIRD, "juliet"),
+            issuer.create(NewInvite(domain=THIRD, source="cli", username="juliet")),
+            issuer.create_reset(THIRD, "juliet", OPERATOR),
+            issuer.inviters.known(THIRD, "juliet"),
         ):
-            self.assertRaises(KeyError, ask)
+            self.failureResultOf(Deferred.fromCoroutine(asked), KeyError)
+        self.assertEqual(self.successResultOf(store.list_accounts(THIRD)), [])

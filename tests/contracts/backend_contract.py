@@ -135,12 +135,12 @@ class BackendContract(StoreCase):
             made = fault in (Fault.CUT_AFTER, Fault.LATE, Fault.KILLED_AFTER)
             await self.assert_registered(made, invite)
             if made:
-                await self.accounts.delete(DOMAIN, "juliet", self.now, until=self.now)
+                await self.accounts.delete("juliet", self.now, until=self.now)
                 await self.store.purge_names(DOMAIN, self.now, 9)
                 self.advance(timedelta(hours=2))
             else:
                 await self.redeem("juliet", invite, counter())
-                await self.accounts.delete(DOMAIN, "juliet", self.now, until=self.now)
+                await self.accounts.delete("juliet", self.now, until=self.now)
                 await self.store.purge_names(DOMAIN, self.now, 9)
                 self.advance(timedelta(hours=2))
 
@@ -275,7 +275,7 @@ class BackendContract(StoreCase):
     async def test_resets(self) -> None:
         """A reset sets the password there once; with unknown outcome it may be repeated."""
         await self.server.create("juliet", "before")
-        self.assertTrue(await self.accounts.recognise(DOMAIN, "juliet"))
+        self.assertTrue(await self.accounts.recognise("juliet"))
         invite = await self.invite(kind=Kind.RESET, username="juliet")
         for fault in Fault:
             self.server.faults["set_password"] = fault
@@ -289,7 +289,7 @@ class BackendContract(StoreCase):
     async def test_reset_of_nobody(self) -> None:
         """A reset whose account was removed at the server costs nothing."""
         await self.server.create("juliet", "before")
-        await self.accounts.recognise(DOMAIN, "juliet")
+        await self.accounts.recognise("juliet")
         invite = await self.invite(kind=Kind.RESET, username="juliet")
         await self.server.delete("juliet")
         await self.refused(self.reset("juliet", invite), InvalidInvite)
@@ -300,21 +300,21 @@ class BackendContract(StoreCase):
         await self.redeem("juliet")
         await self.server.create("nurse", "before")
         for username in ("juliet", "nurse"):
-            await self.accounts.delete(DOMAIN, username, self.now)
+            await self.accounts.delete(username, self.now)
             self.assertFalse(await self.server.exists(username))
             self.assertEqual(await self.look_up(username=username), Findings(deleted=True))
             await self.refused(self.redeem(username), UsernameReserved)
-        await self.refused(self.accounts.delete(DOMAIN, "nurse", self.now), NotFound)
+        await self.refused(self.accounts.delete("nurse", self.now), NotFound)
 
     async def test_deletes_although_it_fails(self) -> None:
         """A deletion that failed half-way can be done again until it is done."""
         await self.server.create("nurse", "before")
-        self.assertTrue(await self.accounts.exists(DOMAIN, "nurse"))
+        self.assertTrue(await self.accounts.exists("nurse"))
         for fault in (Fault.REFUSED, Fault.UNREACHABLE, *UNKNOWN):
             await self.redeem("juliet")
             self.server.faults["delete"] = fault
-            await self.refused(self.accounts.delete(DOMAIN, "juliet", self.now), Unavailable)
+            await self.refused(self.accounts.delete("juliet", self.now), Unavailable)
             await self.act_late()
-            await self.accounts.delete(DOMAIN, "juliet", self.now, until=self.now)
+            await self.accounts.delete("juliet", self.now, until=self.now)
             self.assertIsNone(await self.account())
             await self.store.purge_names(DOMAIN, self.now, 9)

@@ -195,20 +195,20 @@ class BackendTests(TestCase):
             {"tls": "direct", "connect": f"tcp:127.0.0.1:{self.server.tls_port}"},
         ):
             check = self.accounts(ca=self.server.certificate, **upstream).check_password
-            self.assertIsNotNone(await check(DOMAIN, "jülïet", PASSWORD))
-            self.assertIsNone(await check(DOMAIN, "jülïet", "wrong"))
-            self.assertIsNone(await check(DOMAIN, "nobody", PASSWORD))
+            self.assertIsNotNone(await check("jülïet", PASSWORD))
+            self.assertIsNone(await check("jülïet", "wrong"))
+            self.assertIsNone(await check("nobody", PASSWORD))
         self.server.unregister("jülïet")
         self.server.register("jülïet", "another")
-        self.assertIsNone(await check(DOMAIN, "jülïet", PASSWORD))
-        self.assertIsNotNone(await check(DOMAIN, "jülïet", "another"))
+        self.assertIsNone(await check("jülïet", PASSWORD))
+        self.assertIsNotNone(await check("jülïet", "another"))
 
     async def test_cannot_tell(self) -> None:
         """Nobody can tell without the server, or where it is not what is trusted."""
         (port,) = free_ports(1)
         down = self.accounts(connect=f"tcp:127.0.0.1:{port}")
         for accounts in (self.accounts(ca=None), self.accounts(), down):
-            failing = accounts.check_password(DOMAIN, "jülïet", PASSWORD)
+            failing = accounts.check_password("jülïet", PASSWORD)
             await self.assertFailure(failing, Unavailable)
         self.assertIn("its certificate is not trusted", self.said[0])
         self.assertIn("ejabberd's API at http://127.0.0.1:9/api: Connection", self.said[1])

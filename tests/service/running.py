@@ -245,9 +245,10 @@ class Operator:
         self.database = open_database(config.data_dir, work)
         self.store = Store(self.database)
         keys = next(iter(config.accounts.values()))
-        self.accounts = EmbeddedAccounts.configured(keys, self.store, work, self.now)
-        self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
-        self.registrar = Registrar(config.domains, self.store, self.accounts, self.now)
+        embedded = EmbeddedAccounts.configured(self.domain, keys, self.store, work, self.now)
+        accounts = {self.domain: embedded}
+        self.issuer = Issuer(config.domains, self.store, accounts, self.now)
+        self.registrar = Registrar(config.domains, self.store, accounts, self.now)
 
     @staticmethod
     def now() -> datetime:

@@ -45,14 +45,6 @@ class StartTests(SynchronousTestCase):
         self.assertEqual(len(closed), 1)
         self.assertEqual(reactor.tcpServers, [])
 
-    def test_mechanisms(self):
-        """No password is taken here in clear for an account that another server keeps."""
-        for keys, offered in (("xmpp", []), ("embedded", ["PLAIN"])):
-            text = CONFIG.replace("{backend: xmpp}", f"{{backend: {keys}}}")
-            (self.folder / "config.yaml").write_text(text)
-            service = InviteregService(load(self.folder / "config.yaml"), MemoryReactorClock())
-            self.assertEqual(service._mechanisms("localhost"), ["SCRAM-SHA-256", *offered])
-
     def test_look_alikes(self):
         """Nobody waits for the table of look-alikes: it is read before any port listens."""
         load_looks.cache_clear()

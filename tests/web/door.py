@@ -42,11 +42,12 @@ class WebCase(TestCase):
         self.clock = Clock()
         self.now = clock_now(self.clock)
         self.store = memory_store()
-        self.accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096)
+        self.accounts = EmbeddedAccounts(DOMAIN, self.store, Inline(), self.now, 4096)
         self.domains = {DOMAIN: self.make_domain()}
         self.sites = {DOMAIN: self.make_site()}
-        self.registrar = Registrar(self.domains, self.store, self.accounts, self.now)
-        self.issuer = Issuer(self.domains, self.store, self.accounts, self.now)
+        accounts = {DOMAIN: self.accounts}
+        self.registrar = Registrar(self.domains, self.store, accounts, self.now)
+        self.issuer = Issuer(self.domains, self.store, accounts, self.now)
         self.door = self.make_door()
         port: Any = reactor.listenTCP(0, self.door.listener(), interface="127.0.0.1")
         self.addCleanup(lambda: maybeDeferred(port.stopListening))

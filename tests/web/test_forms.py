@@ -75,7 +75,7 @@ class FormCase(WebCase):
         self.door._pages = Pages(self.domains, self.registrar, self.clock).resource()
 
     async def password_of(self, username: str, password: str = PASSWORD) -> bool:
-        return (await self.accounts.check_password(DOMAIN, username, password)) is not None
+        return (await self.accounts.check_password(username, password)) is not None
 
 
 class RegistrationTests(FormCase):

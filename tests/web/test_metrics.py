@@ -32,7 +32,10 @@ class MetricsCase(FolderCase):
         database = open_database(self.folder(), Inline(), meter=self.meter)
         self.addCleanup(database.close)
         self.store = Store(database)
-        accounts = EmbeddedAccounts(self.store, Inline(), self.now, 4096, meter=self.meter)
+        embedded = EmbeddedAccounts(
+            DOMAIN, self.store, Inline(), self.now, 4096, meter=self.meter
+        )
+        accounts = {DOMAIN: embedded}
         domains = {DOMAIN: Domain(name=DOMAIN)}
         self.registrar = Registrar(domains, self.store, accounts, self.now, meter=self.meter)
         page = MetricsPage(self.meter, self.store, domains, self.told, self.clock.seconds)

@@ -12,12 +12,11 @@ from twisted.words.protocols.jabber.error import NS_XMPP_STREAMS
 from twisted.words.xish import domish
 
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.interfaces import Redemption
 from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
-from invitereg.model.accounts import Account
+from invitereg.model.accounts import SCRAM_SHA_256, Account
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.registrar import Registrar
@@ -96,7 +95,6 @@ class Listener:
         self,
         policy=None,
         limits=None,
-        mechanisms=(SCRAM_SHA_256, "PLAIN"),
         stored=(SCRAM_SHA_256,),
         streams=(1000, 5000),
         wrap_store=lambda store: store,
@@ -108,20 +106,21 @@ class Listener:
         policy = Policy(limits=Limits(**(limits or {})), **(policy or {}))
         self.domains = {DOMAIN: Domain(name=DOMAIN, policy=policy, site_name="Example Chat")}
         store = wrap_store(self.store)
-        accounts = EmbeddedAccounts(store, self.work, self.now, 4096, stored)
+        self.accounts = accounts = {
+            DOMAIN: EmbeddedAccounts(DOMAIN, store, self.work, self.now, 4096, stored)
+        }
         self.embedded = EmbeddedDomain(self.domains, store, self.now)
         self.sessions, self.teller = self.embedded.sessions, self.embedded.teller
         self.door = C2SDoor(
             domains=self.domains,
             registrar=Registrar(self.domains, store, accounts, self.now),
-            accounts=accounts,
+            logins=accounts,
             throttle=LoginThrottle(self.domains, store, self.now),
             embedded=self.embedded,
             commands=invite_commands(
                 UserInvites(Issuer(self.domains, store, accounts, self.now), store),
                 self.clock.seconds,
             ),
-            mechanisms=lambda _domain: mechanisms,
             streams=StreamCount(*streams),
             tls=Certificates(),
             reactor=self.clock,
@@ -176,7 +175,7 @@ class Listener:
         now = self.now()
         account = Account(domain=DOMAIN, username=username, created_at=now)
         use = Use(domain=DOMAIN, username=username, kind=Kind.ACCOUNT, at=now, door="cli")
-        backend = EmbeddedAccounts(self.store, Inline(), self.now, 4096, stored)
+        backend = EmbeddedAccounts(DOMAIN, self.store, Inline(), self.now, 4096, stored)
         _result(backend.redeem(Redemption(account=account, use=use), password))
 
     def account(self, username="juliet"):

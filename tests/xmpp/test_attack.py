@@ -2,7 +2,7 @@
 
 import time
 
-from invitereg.accounts.scram import SCRAM_SHA_256
+from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.xmpp.c2s import end_all
 from invitereg.xmpp.outbox import MAX_UNREAD
 from invitereg.xmpp.stanzas import Phase

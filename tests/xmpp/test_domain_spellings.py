@@ -1,14 +1,12 @@
 """An internationalized domain is one domain, however clients spell it (RFC 7622 §3.2.1)."""
 
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.embedded.rosterxml import NS_ROSTER
 from invitereg.interfaces import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Policy
 from invitereg.testing import make_invite
-from invitereg.threads import Inline
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (
     BIND,
@@ -30,16 +28,16 @@ class SpellingTests(DoorTestCase):
         self.listener.domains[UNICODE] = Domain(
             name=UNICODE, policy=Policy(), site_name="München"
         )
+        self.accounts = self.listener.accounts[UNICODE] = EmbeddedAccounts(
+            UNICODE, self.listener.store, self.listener.work, self.listener.now, 4096
+        )
 
     def add_account(self, username):
         now = self.listener.now()
         account = Account(domain=UNICODE, username=username, created_at=now)
         use = Use(domain=UNICODE, username=username, kind=Kind.ACCOUNT, at=now, door="cli")
-        accounts = EmbeddedAccounts(
-            self.listener.store, Inline(), self.listener.now, 4096, (SCRAM_SHA_256,)
-        )
         redemption = Redemption(account=account, use=use)
-        self.successResultOf(accounts.redeem(redemption, PASSWORD))
+        self.successResultOf(self.accounts.redeem(redemption, PASSWORD))
 
     def opened(self, spelling):
         client = self.listener.connect()

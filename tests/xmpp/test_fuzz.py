@@ -5,7 +5,7 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invitereg.accounts.scram import SCRAM_SHA_256
+from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.fuzzing import FUZZ, FuzzCase, escaped
 from tests.xmpp.messages import (

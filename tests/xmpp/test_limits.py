@@ -3,8 +3,8 @@
 from datetime import timedelta
 from ipaddress import ip_network
 
-from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.jobs import current_client
+from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.policy.values import Limit
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import PASSWORD, error_of, plain, preauth, registration

@@ -6,6 +6,7 @@ import weakref
 from twisted.internet.defer import Deferred
 
 from invitereg.xmpp.stanzas import Phase
+from tests.contracts.store_case import DOMAIN
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.gatewaydoor import CHECK_HEADER, FEATURES, LOGIN, SERVER_HEADER, GatewayTestCase
 from tests.xmpp.messages import GET, NS_SASL, plain, preauth, registration
@@ -88,7 +89,7 @@ class StreamTests(ReleaseMixin, DoorTestCase):
     def test_late_answer(self):
         """Work that takes longer than its stream ends without a trace."""
         pending = Deferred()
-        self.listener.door.accounts.check_password = lambda *_arguments: pending
+        self.listener.accounts[DOMAIN].check_password = lambda *_arguments: pending
         client = self.listener.opened()
         client.send(plain())
         stream = weakref.ref(client.stream)

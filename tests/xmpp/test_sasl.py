@@ -5,8 +5,8 @@ import base64
 from scramp import ScramClient
 from twisted.internet.defer import fail
 
-from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.errors import Overloaded
+from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import DOMAIN, GET, NS_SASL, PASSWORD, auth, children, plain, response

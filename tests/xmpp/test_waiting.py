@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from invitereg.accounts.scram import SCRAM_SHA_256
+from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.policy.values import Limit
 from invitereg.xmpp.c2s import end_all
 from tests.xmpp.door import DoorTestCase, Listener

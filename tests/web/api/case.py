@@ -17,6 +17,7 @@ from invitereg.web.api.prosody import PROSODY_PATH, ProsodyInvites
 from invitereg.web.api.registrations import Registrations
 from invitereg.web.api.resource import API_PATH, Api
 from invitereg.web.site import WebDoor
+from tests.contracts.store_case import DOMAIN
 from tests.web.door import WebCase
 
 ALL = tuple(Scope)
@@ -39,7 +40,8 @@ class ApiCase(WebCase):
         self.secret: str | None = self.make_key()
 
     def make_door(self) -> WebDoor:
-        self.issuer = Issuer(self.domains, self.store, self.accounts, self.now)
+        accounts = {DOMAIN: self.accounts}
+        self.issuer = Issuer(self.domains, self.store, accounts, self.now)
         rates = Rates(self.rate, self.clock.seconds)
         self.authorization = Authorization(
             self.store, rates, lambda: self.now() + self.set_by, self.clock.seconds

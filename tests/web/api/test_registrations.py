@@ -63,7 +63,7 @@ class RegisterTests(ApiCase):
         self.assertEqual((use.door, use.address), ("api", "2001:db8::1"))
         self.assertProblem(await self.register(made["token"], "romeo", 404), "invalid-invite")
         self.assertEqual(await self.accounts_made(), ["juliet"])
-        self.assertIsNotNone(await self.accounts.check_password(DOMAIN, "juliet", PASSWORD))
+        self.assertIsNotNone(await self.accounts.check_password("juliet", PASSWORD))
 
     async def test_refused(self):
         """What is refused costs the invite nothing, and says what to do."""
@@ -117,7 +117,7 @@ class RegisterTests(ApiCase):
             reset.content["token"], "romeo", 201, password=new, fields={}
         )
         self.assertEqual(done.content["kind"], "reset")
-        self.assertIsNotNone(await self.accounts.check_password(DOMAIN, "romeo", new))
+        self.assertIsNotNone(await self.accounts.check_password("romeo", new))
 
     async def test_over(self):
         """Used, revoked, expired and unknown tokens are alike, to preview and to register."""
