@@ -18,8 +18,8 @@ from invitereg.model.accounts import Account, Credentials, ScramKeys
 from invitereg.model.invites import Invite, Status, Use
 from invitereg.model.roster import RosterItem
 from invitereg.model.subscribing import Exchange
-from invitereg.notices import Notice
 from invitereg.policy.counters import Counter, Quota
+from invitereg.policy.notices import Notice
 from invitereg.questions import (
     Findings,
     InviteChanges,

@@ -33,10 +33,17 @@ from invitereg.newinvites import (
     require_free_choice,
     wish_of,
 )
-from invitereg.policy.authority import Authority, refuse_handling, refuse_link, refuse_opening
 from invitereg.policy.counters import quota
 from invitereg.policy.decision import Decision
-from invitereg.policy.inviting import decide_invite, default_expiry, is_admin
+from invitereg.policy.inviting import (
+    Authority,
+    decide_invite,
+    default_expiry,
+    is_admin,
+    refuse_handling,
+    refuse_link,
+    refuse_opening,
+)
 from invitereg.policy.values import Domain
 from invitereg.questions import InviteChanges
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from invitereg.errors import InvalidRequest
 from invitereg.model.invites import generate_invite_id, generate_token
-from invitereg.policy.authority import Authority
+from invitereg.policy.inviting import Authority
 
 REPEATABLE = timedelta(hours=24)
 """How long a request that names itself may be repeated without being done twice."""

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from invitereg.errors import InvalidRequest
 from invitereg.model.fields import fits_xml
 from invitereg.model.invites import Invite, Kind
-from invitereg.policy.authority import COMMAND_LINE
-from invitereg.policy.inviting import Wish, is_admin
-from invitereg.policy.usernames import refuse_username
+from invitereg.policy.inviting import COMMAND_LINE, Wish, is_admin
+from invitereg.policy.registering import refuse_username
 from invitereg.policy.values import Facts, Policy, Request
 from invitereg.questions import InviteChanges
 

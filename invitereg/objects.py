@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from invitereg.keys import ApiKey
-from invitereg.links import app_uri, page_url
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Use
-from invitereg.policy import Decision
+from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import Inviter
+from invitereg.policy.texts import app_uri, page_url
 from invitereg.policy.values import Domain, Policy
 
 Object = dict[str, Any]

@@ -7,8 +7,8 @@ from datetime import datetime
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Use
 from invitereg.model.subscribing import Stanza
-from invitereg.notices import Notice
 from invitereg.policy.counters import Counter
+from invitereg.policy.notices import Notice
 from invitereg.policy.values import Tally
 
 

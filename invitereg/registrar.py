@@ -31,14 +31,14 @@ from invitereg.model.names import (
     prepare_password,
     unusable_password,
 )
-from invitereg.notices import Notice, notices_about
-from invitereg.policy import Decision, decide
 from invitereg.policy.counters import (
     guess_counters,
     password_change_counter,
     registration_counters,
 )
-from invitereg.policy.passwords import refuse_password
+from invitereg.policy.decision import Decision
+from invitereg.policy.notices import Notice, notices_about
+from invitereg.policy.registering import decide, refuse_password
 from invitereg.policy.values import Domain, Facts, Origin, Request
 from invitereg.submissions import Grant, Submission, account_of, use_of
 from invitereg.tokens import TokenThrottle

@@ -30,7 +30,7 @@ from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle
 from invitereg.model.lookalikes import load_looks
 from invitereg.notify import ServiceManager
-from invitereg.policy.authority import FORMER_ADMIN, former_admins
+from invitereg.policy.inviting import FORMER_ADMIN, former_admins
 from invitereg.policy.values import Domain
 from invitereg.ports import Ports, StartFailure, allow_many_connections
 from invitereg.registrar import Registrar

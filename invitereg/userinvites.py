@@ -8,9 +8,9 @@ from invitereg.errors import MayNotInvite, NotFound
 from invitereg.interfaces import IInviteStore
 from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
 from invitereg.model.invites import Invite, Kind, Status
-from invitereg.policy.authority import Authority
 from invitereg.policy.counters import made_by
 from invitereg.policy.inviting import (
+    Authority,
     Rights,
     Wish,
     decide_renewal,

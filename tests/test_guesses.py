@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from invitereg.errors import Refused, Throttled
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits, Policy, Sender
 from tests.spying import note_calls
 from tests.usecases import DOMAIN, UseCase

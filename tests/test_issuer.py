@@ -17,7 +17,7 @@ from invitereg.errors import (
 from invitereg.interfaces import InviteChanges
 from invitereg.logs import LINES_PER_ADDRESS
 from invitereg.model.invites import Kind, Status
-from invitereg.policy.authority import OPERATOR, Authority
+from invitereg.policy.inviting import OPERATOR, Authority
 from invitereg.testing import START
 from tests.usecases import DOMAIN, PASSWORD, UseCase, new
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.links import app_uri, link
 from invitereg.model.invites import Invite, Kind
+from invitereg.policy.texts import app_uri, link
 from invitereg.policy.values import Domain, Policy
 from tests.test_structure import MODULES, PACKAGE
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.errors import InvalidUsername
 from invitereg.model.lookalikes import is_listed, load_looks, looks_listed, skeleton
 from invitereg.model.names import prepare_localpart
-from invitereg.policy import decide
+from invitereg.policy.registering import decide
 from invitereg.policy.values import RESERVED, Policy, Request
 from tests.test_policy import KNOWN
 

@@ -27,7 +27,7 @@ from invitereg.errors import (
     WeakPassword,
 )
 from invitereg.model.invites import Invite, Kind
-from invitereg.policy import Decision, decide, rules
+from invitereg.policy import registering
 from invitereg.policy.counters import (
     account_counter,
     guess_counters,
@@ -37,9 +37,9 @@ from invitereg.policy.counters import (
     seconds_to_wait,
     stale_counters,
 )
+from invitereg.policy.decision import Decision
 from invitereg.policy.patterns import InvalidPattern, check_pattern
-from invitereg.policy.rules import RULES
-from invitereg.policy.usernames import refuse_username
+from invitereg.policy.registering import RULES, decide, refuse_username
 from invitereg.policy.values import (
     Facts,
     Limit,
@@ -540,7 +540,7 @@ class UsernamePatternTests(RuleTestCase):
     def test_after_length(self) -> None:
         """A name that is too long is not matched, at registration and on an invite."""
         calls: list[str] = []
-        self.patch(rules, "matches", lambda pattern, name: bool(calls.append(name)))
+        self.patch(registering, "matches", lambda pattern, name: bool(calls.append(name)))
         for name in ("x" * 65, "é" * 500, "xy"):
             request = asked(username=name)
             decide(self.policy, request, KNOWN)

@@ -20,7 +20,7 @@ from invitereg.errors import (
     UsernameTaken,
     WeakPassword,
 )
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limit, Limits, Policy
 from tests.spying import note_calls
 from tests.usecases import DOMAIN, HOME, PASSWORD, UseCase

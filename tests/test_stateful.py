@@ -28,7 +28,7 @@ from invitereg.errors import (
 from invitereg.interfaces import InviteChanges
 from invitereg.issuer import Issuer
 from invitereg.model.invites import Kind, Status
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
 from invitereg.registrar import Registrar
 from invitereg.store.database import open_database

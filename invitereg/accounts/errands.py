@@ -17,7 +17,7 @@ from invitereg.interfaces import ILeaseStore, Redemption
 from invitereg.leases import Errand, Task
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
-from invitereg.notices import notices_about
+from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain
 from invitereg.server import MissingPrivilege, NotThere, ServerFault
 

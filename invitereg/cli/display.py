@@ -18,9 +18,9 @@ from invitereg.cli.output import (
     printable,
     say,
 )
-from invitereg.links import app_uri, link, page_url
 from invitereg.model.invites import Invite, Use
 from invitereg.objects import invite_object, timestamp
+from invitereg.policy.texts import app_uri, link, page_url
 from invitereg.policy.values import Domain
 
 if TYPE_CHECKING:

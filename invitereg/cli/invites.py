@@ -34,11 +34,11 @@ from invitereg.cli.undo import print_issued, revoked_if_unseen
 from invitereg.cli.undo import renew as renew_shown
 from invitereg.config import duration_text
 from invitereg.interfaces import InviteChanges
-from invitereg.links import link
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
-from invitereg.policy.authority import COMMAND_LINE, OPERATOR, PROSODY
+from invitereg.policy.inviting import COMMAND_LINE, OPERATOR, PROSODY
+from invitereg.policy.texts import link
 from invitereg.policy.values import Limit, Policy
 
 ALL = "all"

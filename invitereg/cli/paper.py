@@ -20,9 +20,9 @@ from invitereg.cli.undo import revoked_if_unseen
 from invitereg.config.apps import in_language
 from invitereg.errors import InvalidRequest
 from invitereg.issuer import NewInvite
-from invitereg.links import link
 from invitereg.model.invites import Invite, Kind
 from invitereg.objects import issued_object
+from invitereg.policy.texts import link
 from invitereg.policy.values import Domain
 from invitereg.translations import (
     SOURCE_LANGUAGE,

@@ -13,7 +13,7 @@ from invitereg.config import duration_text
 from invitereg.issuer import NewInvite
 from invitereg.model.invites import Invite, token_digest, token_in
 from invitereg.objects import Object, decision_object, quota_object
-from invitereg.policy import Decision
+from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import is_admin
 from invitereg.policy.values import Address, Request
 

@@ -11,7 +11,7 @@ from invitereg.cli.output import NotPrinted, print_objects
 from invitereg.errors import NotFound, Refused, StoreError
 from invitereg.model.invites import Invite, token_digest
 from invitereg.objects import issued_object
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.store import invites
 from invitereg.store.renewals import Opener, get_opener, put_back
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from invitereg.config.section import Section
 from invitereg.config.urls import CONTACT, split_url
-from invitereg.notices import NEWCOMER, WATCHER, check_template
+from invitereg.policy.notices import NEWCOMER, WATCHER, check_template
 from invitereg.policy.values import WatcherNotice
 
 _LONGEST = 10_000

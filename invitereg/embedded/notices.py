@@ -15,7 +15,7 @@ from twisted.words.xish import domish
 
 from invitereg.errors import Refused
 from invitereg.interfaces import INoticeStore
-from invitereg.notices import Notice, text_of, type_of
+from invitereg.policy.notices import Notice, text_of, type_of
 from invitereg.policy.values import Domain
 
 _log = Logger("invitereg.domain.telling.Teller")

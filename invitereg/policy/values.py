@@ -263,7 +263,7 @@ class WatcherNotice:
     """What watchers are told of a registration.
 
     Attributes:
-        text: with the placeholders of `invitereg.notices`; empty for ours.
+        text: with the placeholders of `invitereg.policy.notices`; empty for ours.
         type: of the message: ``chat`` or ``normal``.
     """
 
@@ -284,8 +284,8 @@ class Domain:
         website_only: whether people register, and set new passwords, on the site alone: their
             apps connect to another server, which knows nothing of tokens.
         watchers: who is told of each registration, as domain and username.
-        welcome: what newcomers are told, with the placeholders of `invitereg.notices`; empty
-            for nothing.
+        welcome: what newcomers are told, with the placeholders of `invitereg.policy.notices`;
+            empty for nothing.
         contact_addresses: URIs by role, as XEP-0157 names the roles: ``abuse`` and so on.
         time_zone: in which people are told times where nobody knows their own.
     """

@@ -22,7 +22,7 @@ from pydantic import (
 from invitereg.errors import InvalidUsername
 from invitereg.model.invites import Invite, Kind, token_digest
 from invitereg.model.names import is_domain, prepare_localpart
-from invitereg.policy.authority import PROSODY
+from invitereg.policy.inviting import PROSODY
 
 _ID_LENGTH = 10
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"

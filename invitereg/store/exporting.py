@@ -12,7 +12,7 @@ from invitereg.errors import InvalidRequest
 from invitereg.keys import Scope
 from invitereg.model.invites import Kind
 from invitereg.model.roster import Subscription
-from invitereg.notices import NoticeKind
+from invitereg.policy.notices import NoticeKind
 from invitereg.store.leasetables import errands, leases
 from invitereg.store.lines import (
     COUNTED,

@@ -27,7 +27,7 @@ from invitereg.model.invites import Kind
 from invitereg.model.names import in_unicode, prepare_domain, prepare_localpart
 from invitereg.model.roster import Subscription, owner_of
 from invitereg.model.subscribing import State
-from invitereg.notices import NoticeKind
+from invitereg.policy.notices import NoticeKind
 from invitereg.store.linewords import worded
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from invitereg.notices import Notice, NoticeKind
+from invitereg.policy.notices import Notice, NoticeKind
 from invitereg.store.rows import use_of
 from invitereg.store.tables import Time, notices, uses
 

@@ -8,7 +8,7 @@ from typing import Any
 from invitereg.interfaces import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
-from invitereg.notices import Notice, NoticeKind
+from invitereg.policy.notices import Notice, NoticeKind
 
 Text = dict[str, Any]
 

@@ -8,8 +8,8 @@ from invitereg.errors import InvalidInvite, Refused, UsernameTaken
 from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import localpart_or_none, typed_username
+from invitereg.policy.texts import password_hint
 from invitereg.registrar import Registrar
-from invitereg.registrationtexts import password_hint
 from invitereg.web import forms
 from invitereg.web.answers import Answers
 from invitereg.web.presenting import sorted_apps

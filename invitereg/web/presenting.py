@@ -11,8 +11,8 @@ import segno
 from markupsafe import Markup
 
 from invitereg.config.apps import App, StoreButton
-from invitereg.links import app_uri
 from invitereg.model.invites import Invite
+from invitereg.policy.texts import app_uri
 from invitereg.policy.values import Domain
 from invitereg.web.platforms import NAMES, Visitor
 from invitereg.web.settings import SiteSettings

@@ -42,7 +42,7 @@ class FormRegistrar:
     async def grant(self, entry: Entry, address: Address, *, scripted: bool) -> Grant | None:
         """What the token is good for now; None without one, where none is needed.
 
-        ``scripted`` is as in `invitereg.policy.values.Request`.
+        ``scripted`` is as in `invitereg.policy.registering.values.Request`.
 
         Raises:
             Refused: it is not; or one is needed.

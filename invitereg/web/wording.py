@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from invitereg import errors
+from invitereg.policy.texts import Translate
 from invitereg.policy.values import Policy
-from invitereg.registrationtexts import Translate
 
 # What a browser may fill in by itself (HTML, autofill), and which keyboard it shows.
 AUTOFILL: Mapping[str, tuple[str, str]] = {

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from invitereg.links import app_uri, page_url
 from invitereg.model.fields import shown
 from invitereg.model.invites import Invite
 from invitereg.policy.inviting import Rights
+from invitereg.policy.texts import app_uri, page_url
 from invitereg.userinvites import User, UserInvites
 from invitereg.xmpp.adhoc import Asker, Outcome
 from invitereg.xmpp.forms import Result, Told

@@ -22,9 +22,9 @@ from wokkel.data_form import NS_X_DATA, Field, Form
 from invitereg.errors import Refused, RegistrationClosed
 from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
+from invitereg.policy.texts import Translate, password_rule
 from invitereg.policy.values import Domain, Policy
 from invitereg.registrar import Registrar, Submission
-from invitereg.registrationtexts import Translate, password_rule
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.stanzas import LANGUAGE, Phase, asked_languages

@@ -23,7 +23,7 @@ from invitereg.embedded.notices import GAVE_UP, message_about, recipients
 from invitereg.interfaces import INoticeStore
 from invitereg.logs import FaultLog, named
 from invitereg.model.names import prepare_domain
-from invitereg.notices import Notice
+from invitereg.policy.notices import Notice
 from invitereg.policy.values import Domain
 from invitereg.server import PATIENCE_SECONDS, ServerFault
 

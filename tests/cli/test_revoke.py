@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from invitereg.cli.desk import Desk
 from invitereg.model.invites import generate_invite_id, generate_token, token_digest
-from invitereg.policy.authority import Authority
+from invitereg.policy.inviting import Authority
 from invitereg.testing import make_invite
 from tests.cli.case import CommandCase
 

@@ -9,7 +9,7 @@ from invitereg.config.changes import fixed_changes, without_waiting
 from invitereg.issuer import Issuer
 from invitereg.model.invites import token_digest
 from invitereg.newinvites import NewInvite
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.submissions import Grant

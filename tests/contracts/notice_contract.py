@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from invitereg.errors import UsernameTaken
 from invitereg.model.invites import Use
-from invitereg.notices import Notice, NoticeKind
+from invitereg.policy.notices import Notice, NoticeKind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
 MOST = 100

@@ -29,7 +29,7 @@ from invitereg.config import load
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import ascii_domain
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.registrar import Registrar
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import open_database

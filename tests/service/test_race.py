@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from tests.service.running import DOMAIN, ServiceCase, outcome
 from tests.service.wire import Wire, can_login
 

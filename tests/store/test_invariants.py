@@ -22,7 +22,7 @@ from invitereg.interfaces import InviteChanges, Query, Redemption
 from invitereg.leases import Lease
 from invitereg.model.invites import Invite, Kind, Status, Use, token_digest
 from invitereg.model.subscribing import Stanza
-from invitereg.notices import Notice, NoticeKind
+from invitereg.policy.notices import Notice, NoticeKind
 from invitereg.questions import LoginAttempt, Subscribing
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter

@@ -11,8 +11,8 @@ from invitereg.keys import Once, Scope
 from invitereg.leases import Task
 from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.model.roster import Subscription
-from invitereg.notices import NoticeKind
 from invitereg.policy.counters import Counter
+from invitereg.policy.notices import NoticeKind
 from invitereg.policy.values import Limit
 from invitereg.store.exporting import export_all
 from invitereg.store.importing import import_all

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
 from invitereg.web.forms import REMEMBERED_SECONDS, Once

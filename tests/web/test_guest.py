@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config.apps import App, StoreButton
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Policy
 from invitereg.translations import languages
 from invitereg.web.platforms import Visitor

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from invitereg.config.webkeys import AppChoice
 from invitereg.model.invites import Invite, Kind
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Policy
 from invitereg.web.keeping import KeptPages
 from invitereg.web.presenting import Opened

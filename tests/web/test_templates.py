@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from invitereg.config.webkeys import FooterLink, Texts
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Policy
 from invitereg.web.settings import SiteSettings
 from tests.web.door import DOMAIN, PASSWORD, WebCase

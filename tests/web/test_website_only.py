@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from tests.web.api.case import ApiCase
 from tests.web.door import DOMAIN, EXTERNAL, PASSWORD, PHONE, WebCase
 from tests.web.person import Person

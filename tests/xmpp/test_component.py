@@ -14,7 +14,7 @@ from wokkel.generic import VersionHandler, parseXml
 from invitereg import behind
 from invitereg.errors import Throttled
 from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.admission import (

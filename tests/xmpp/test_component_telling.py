@@ -10,7 +10,7 @@ from invitereg.interfaces import Redemption
 from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
-from invitereg.notices import notices_about
+from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain, Policy, WatcherNotice
 from invitereg.testing import memory_store
 from invitereg.xmpp import telling

@@ -5,7 +5,7 @@ One request makes one invite for one account. https://modules.prosody.im/mod_inv
 
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.keys import Scope
-from invitereg.links import link
+from invitereg.policy.texts import link
 from invitereg.web.api.authorization import Authorization, bearer
 from invitereg.web.api.operations import Call
 from invitereg.web.api.problems import Problem

@@ -10,7 +10,7 @@ from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 from invitereg.issuer import NewInvite
 from invitereg.keys import Scope
 from invitereg.model.invites import Invite, Kind, token_digest
-from invitereg.policy.authority import OPERATOR
+from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Policy
 from invitereg.questions import Query
 from invitereg.testing import make_invite

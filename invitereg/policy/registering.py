@@ -1,4 +1,9 @@
-"""The rules about who may register, in the order in which they apply."""
+"""Who may register: one pure decision over frozen values; the first rule that refuses wins.
+
+`decide` reads no clock, no store and no network: what it must know is in `Facts`. The rules of
+a chosen username and of a password hold elsewhere, too: `refuse_username`, `refuse_password`.
+Who may invite is decided likewise, in `invitereg.policy.inviting`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,8 +34,9 @@ from invitereg.model.names import (
     unusable_password,
     wrong_username,
 )
-from invitereg.policy.authority import PROSODY, refuse_admins_name
 from invitereg.policy.counters import guess_counters, registration_counters, seconds_to_wait
+from invitereg.policy.decision import Decision, judge
+from invitereg.policy.inviting import PROSODY, refuse_admins_name
 from invitereg.policy.patterns import matches
 from invitereg.policy.values import Facts, Policy, Request, within
 from invitereg.translations import N_
@@ -322,3 +328,33 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("password-equals-username", _password_equals_username),
     ("password-common", _password_common),
 )
+_CHOICE = ("username-length", "username-pattern", "username-reserved", "username-look-alike")
+_USERNAME_RULES = tuple(rule for rule in RULES if rule[0] in _CHOICE)
+_PASSWORD_RULES = tuple(rule for rule in RULES if rule[0].startswith("password-"))
+
+
+def refuse_username(policy: Policy, request: Request, facts: Facts) -> Refused | None:
+    """Return why the request's username cannot be chosen; None if it can.
+
+    By the rules that bind a newcomer who chooses: a user who fixes a name on an invite gives
+    away no more than that. Whether somebody has the name is not asked.
+    """
+    return judge(_USERNAME_RULES, Case(policy, request, facts)).refusal
+
+
+def refuse_password(policy: Policy, request: Request, facts: Facts) -> Refused | None:
+    """Return why the request's password may not be that of its username; None if it may.
+
+    By the rules of a registration that are about passwords, and by no other: an account that
+    is there may change its password when nobody may register.
+    """
+    return judge(_PASSWORD_RULES, Case(policy, request, facts)).refusal
+
+
+def decide(policy: Policy, request: Request, facts: Facts) -> Decision:
+    """Whether ``request`` may go on, as far as it has come.
+
+    A request without username or password is judged by the rules that need neither: so the
+    same function answers a preauth, a form and a submission.
+    """
+    return judge(RULES, Case(policy, request, facts))
