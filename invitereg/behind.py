@@ -27,7 +27,7 @@ from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.server import CheckPassword, IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
-from invitereg.xmpp.adhoc import AdHocCommands
+from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.component import ComponentDoor
 from invitereg.xmpp.componentstream import ComponentStream

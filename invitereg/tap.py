@@ -41,9 +41,9 @@ from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep, keep_of
 from invitereg.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
+from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.behind import servers_behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all
-from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.streamcount import StreamCount
 
 STOP_SECONDS = 10

@@ -69,8 +69,8 @@ BOUNDS = {
         web/accesslog.AccessLog._left_out web/accesslog.AccessLog._lines
         """,
     "accounts, ten of each, for so long": """
-        xmpp/commandsessions.CommandSessions._of_users
-        xmpp/commandsessions.CommandSessions._open
+        xmpp/adhoc/commands.CommandSessions._of_users
+        xmpp/adhoc/commands.CommandSessions._open
         """,
     "a number of its own": """
         connections.ConnectionRate._paid_until fairness.TimeBudgets._even_at

@@ -32,7 +32,7 @@ from invitereg.policy.values import Address, Domain
 from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, roster, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
-from invitereg.xmpp.adhoc import AdHocCommands
+from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.commands import CommandsHandler

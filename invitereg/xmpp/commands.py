@@ -9,7 +9,7 @@ from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
-from invitereg.xmpp.adhoc import AdHocCommands, Asker
+from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.stanzas import NS_COMMANDS, about_command, asked_languages
 

@@ -26,7 +26,7 @@ from invitereg.errors import Refused, Unavailable
 from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
 from invitereg.registrar import Registrar, Submission
-from invitereg.xmpp.adhoc import AdHocCommands, Asker
+from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
 from invitereg.xmpp.admission import site_of
 from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.grants import RememberedGrants

@@ -24,8 +24,7 @@ from twisted.scripts import twistd
 # Likewise: all that takes long, but for Klein, which makes a reactor.
 import invitereg.embedded.domain
 import invitereg.store.store
-import invitereg.xmpp.c2s
-import invitereg.xmpp.invites  # noqa: F401
+import invitereg.xmpp.adhoc.invites  # noqa: F401
 
 # A reactor must be made after the fork: two processes cannot share what it waits with. And
 # threads are lost by it.

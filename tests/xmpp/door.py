@@ -23,8 +23,8 @@ from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
 from invitereg.userinvites import UserInvites
+from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.c2s import C2SDoor
-from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.stanzas import Phase
 from invitereg.xmpp.streamcount import StreamCount
 from tests.xmpp.messages import (

@@ -12,15 +12,20 @@ from twisted.words.xish import domish
 
 from invitereg.errors import UsernameTaken
 from invitereg.policy.values import Domain
-from invitereg.xmpp.adhoc import ACTIONS, LANGUAGE, AdHocCommands, Asker, Outcome, Stage
-from invitereg.xmpp.commandsessions import (
+from invitereg.xmpp.adhoc.commands import (
+    ACTIONS,
+    LANGUAGE,
     LIFETIME_SECONDS,
     MAX_PER_USER,
+    AdHocCommands,
+    Asker,
     CommandSessions,
     ExpiredSession,
+    Outcome,
+    Stage,
     UnknownSession,
 )
-from invitereg.xmpp.forms import Field, Form
+from invitereg.xmpp.adhoc.forms import Field, Form
 from tests.xmpp.commands import NS_COMMANDS, actions, note, values
 from tests.xmpp.messages import NS_X_DATA
 

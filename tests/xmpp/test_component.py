@@ -17,6 +17,7 @@ from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
+from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.admission import (
     MOST_OF_SERVERS,
     PER_ACCOUNT,
@@ -31,7 +32,6 @@ from invitereg.xmpp.component import AT_ONCE_PER_ACCOUNT, AT_ONCE_PER_SITE, Comp
 from invitereg.xmpp.componentstream import ComponentStream
 from invitereg.xmpp.disco import SessionDiscoHandler
 from invitereg.xmpp.grants import REMEMBERED_SECONDS
-from invitereg.xmpp.invites import invite_commands
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.register import NS_REGISTER
 from invitereg.xmpp.stanzas import NS_COMMANDS

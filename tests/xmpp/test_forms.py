@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.xish import domish
 
 from invitereg.translations import translator
-from invitereg.xmpp.forms import (
+from invitereg.xmpp.adhoc.forms import (
     MAX_VALUE_LENGTH,
     MAX_VALUES,
     Field,
