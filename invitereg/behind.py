@@ -29,12 +29,12 @@ from invitereg.server import CheckPassword, IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.behind import upstream_of
-from invitereg.xmpp.component import ComponentDoor
-from invitereg.xmpp.componentstream import ComponentStream
+from invitereg.xmpp.component.connection import ComponentStream
+from invitereg.xmpp.component.door import ComponentDoor
+from invitereg.xmpp.component.hostping import HostPing
+from invitereg.xmpp.component.notices import ComponentTeller
 from invitereg.xmpp.disco import SessionDiscoHandler
-from invitereg.xmpp.hostping import HostPing
 from invitereg.xmpp.passwordcheck import PasswordCheck
-from invitereg.xmpp.telling import ComponentTeller
 from invitereg.xmpp.upstream import ServerStream
 
 Chore = Callable[[], Coroutine[Any, Any, None]]

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 
 from invitereg.logs import FaultLog
 from invitereg.server import IServer, ServerFault
-from invitereg.xmpp.hostping import HostPing
+from invitereg.xmpp.component.hostping import HostPing
 
 LOOK_SECONDS = 10.0
 """How long a server that was not there is left alone."""

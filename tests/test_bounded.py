@@ -12,8 +12,8 @@ from invitereg.embedded.addresses import bare_jid
 from invitereg.errors import Throttled
 from invitereg.registrar import Grant
 from invitereg.testing import make_invite
-from invitereg.xmpp.grants import MOST_REMEMBERED, REMEMBERED_SECONDS, RememberedGrants
-from invitereg.xmpp.rate import FairRate, Rate, UnderWay
+from invitereg.xmpp.component.admission import FairRate, Rate, UnderWay
+from invitereg.xmpp.component.door import MOST_REMEMBERED, REMEMBERED_SECONDS, RememberedGrants
 from tests.test_structure import MODULES, PACKAGE
 
 # By what they grow with. Whoever adds one says here what bounds it, and tests that.
@@ -41,7 +41,7 @@ BOUNDS = {
         """,
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
-        xmpp/componentstream._Connection.initializers
+        xmpp/component/connection._Connection.initializers
         xmpp/outbox.Outbox._pieces xmpp/outbox.Outbox._taken
         xmpp/deadlines.Deadlines._calls xmpp/gateway.Gateway._held xmpp/inbox.Inbox._elements
         xmpp/passwordcheck._Answers._waiting xmpp/rawbytes.RawBytes._kept
@@ -52,8 +52,8 @@ BOUNDS = {
         """,
     "what is under way, which is limited": """
         jobs.Backlog._of embedded/contacts.Contacts._reading embedded/contacts.Contacts._pushed
-        embedded/notices.Teller._told xmpp/componentstream.ComponentStream._asked
-        xmpp/rate.UnderWay._counts xmpp/telling.ComponentTeller._sent
+        embedded/notices.Teller._told xmpp/component/connection.ComponentStream._asked
+        xmpp/component/admission.UnderWay._counts xmpp/component/notices.ComponentTeller._sent
         """,
     "registrations whose outcome is open": """
         accounts/making.Making._absent_since accounts/making.Making._busy
@@ -75,8 +75,8 @@ BOUNDS = {
     "a number of its own": """
         connections.ConnectionRate._paid_until fairness.TimeBudgets._even_at
         logs.FaultLog._told tokens.TokenThrottle._turns web/forms.Once._known
-        web/keeping.KeptPages._sites xmpp/grants.RememberedGrants._by_account
-        xmpp/rate.Rate._counts xmpp/telling.ComponentTeller._awaited
+        web/keeping.KeptPages._sites xmpp/component/door.RememberedGrants._by_account
+        xmpp/component/admission.Rate._counts xmpp/component/notices.ComponentTeller._awaited
         """,
 }
 _EMPTY = ("{}", "[]", "set()", "OrderedDict()", "deque()", "Counter()", "bytearray()")

@@ -24,7 +24,7 @@ from invitereg.trustedendpoint import (
     TrustedNameEndpoint,
     trusted_client,
 )
-from invitereg.xmpp.componentstream import ComponentStream
+from invitereg.xmpp.component.connection import ComponentStream
 from invitereg.xmpp.upstream import ServerStream
 from invitereg.xmpp.upstreamhints import UpstreamFailure
 from invitereg.xmpp.upstreamkeys import Upstream

@@ -3,7 +3,7 @@
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from invitereg.xmpp.componentstream import ComponentStream
+from invitereg.xmpp.component.connection import ComponentStream
 from tests.peers.servers import COMPONENT, SECRET
 from tests.service.running import DOMAIN
 

@@ -10,7 +10,7 @@ from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.server import OutcomeUnknown, ServerRefused, ServerUnreachable
-from invitereg.xmpp.privilege import Privileges
+from invitereg.xmpp.component.connection import Privileges
 
 DOMAIN = "example.com"
 COMMANDS = "http://jabber.org/protocol/commands"

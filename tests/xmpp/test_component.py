@@ -18,7 +18,7 @@ from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
-from invitereg.xmpp.admission import (
+from invitereg.xmpp.component.admission import (
     MOST_OF_SERVERS,
     PER_ACCOUNT,
     PER_SERVER,
@@ -28,10 +28,14 @@ from invitereg.xmpp.admission import (
     TOGETHER,
     site_of,
 )
-from invitereg.xmpp.component import AT_ONCE_PER_ACCOUNT, AT_ONCE_PER_SITE, ComponentDoor
-from invitereg.xmpp.componentstream import ComponentStream
+from invitereg.xmpp.component.connection import ComponentStream
+from invitereg.xmpp.component.door import (
+    AT_ONCE_PER_ACCOUNT,
+    AT_ONCE_PER_SITE,
+    REMEMBERED_SECONDS,
+    ComponentDoor,
+)
 from invitereg.xmpp.disco import SessionDiscoHandler
-from invitereg.xmpp.grants import REMEMBERED_SECONDS
 from invitereg.xmpp.preauth import NS_PREAUTH
 from invitereg.xmpp.register import NS_REGISTER
 from invitereg.xmpp.stanzas import NS_COMMANDS

@@ -14,9 +14,14 @@ from twisted.words.xish import domish
 
 from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.server import OutcomeUnknown, ServerUnreachable
-from invitereg.xmpp.componentstream import HANDSHAKE_SECONDS, LONGEST_PAUSE, ComponentStream
+from invitereg.xmpp.component.connection import (
+    ANSWER_SECONDS,
+    HANDSHAKE_SECONDS,
+    LONGEST_PAUSE,
+    SILENCE_SECONDS,
+    ComponentStream,
+)
 from invitereg.xmpp.parser import MAX_DEPTH, MAX_ELEMENTS
-from invitereg.xmpp.pulse import ANSWER_SECONDS, SILENCE_SECONDS
 
 JID = "invites.example.com"
 OPENED = (

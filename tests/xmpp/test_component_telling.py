@@ -13,8 +13,8 @@ from invitereg.model.invites import Kind, Use
 from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain, Policy, WatcherNotice
 from invitereg.testing import memory_store
-from invitereg.xmpp import telling
-from invitereg.xmpp.telling import ComponentTeller
+from invitereg.xmpp.component import notices
+from invitereg.xmpp.component.notices import ComponentTeller
 from tests.spying import logged
 from tests.xmpp.test_component_stream import JID, ComponentStreamCase
 
@@ -205,7 +205,7 @@ class ComponentTellerTests(ComponentStreamCase):
 
     def test_many(self):
         """Not everything is sent at once, but all of it in the end."""
-        self.patch(telling, "AT_ONCE", 4)
+        self.patch(notices, "AT_ONCE", 4)
         self.ready()
         for number in range(5):
             self.register(f"u{number}")

@@ -7,7 +7,7 @@ from twisted.words.xish import domish
 from invitereg import errors
 from invitereg.model.names import unusable_password, wrong_username
 from invitereg.translations import languages, translator
-from invitereg.xmpp.admission import PER_ACCOUNT, Admission
+from invitereg.xmpp.component.admission import PER_ACCOUNT, Admission
 from invitereg.xmpp.stanzas import stanza_error
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import DOMAIN, PASSWORD, header, preauth, registration

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
 from invitereg.server import PATIENCE_SECONDS
-from invitereg.xmpp.hostping import HostPing
+from invitereg.xmpp.component.hostping import HostPing
 from tests.xmpp.test_component_stream import JID, ComponentStreamCase
 
 DOMAIN = "example.com"

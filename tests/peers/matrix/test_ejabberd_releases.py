@@ -15,8 +15,8 @@ from invitereg.accounts.httpapi import Access
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.cli.onlinecheck import ServerLog
 from invitereg.server import MissingPrivilege
-from invitereg.xmpp.componentstream import ComponentStream
-from invitereg.xmpp.hostping import HostPing
+from invitereg.xmpp.component.connection import ComponentStream
+from invitereg.xmpp.component.hostping import HostPing
 from tests.accounts.connecting import connected
 from tests.peers import servers
 from tests.peers.releases import Release, for_each_release

@@ -18,7 +18,7 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg.logs import FaultLog
 from invitereg.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
-from invitereg.xmpp.componentstream import ComponentStream
+from invitereg.xmpp.component.connection import ComponentStream
 
 _log = Logger("invitereg.xmpp.hostping.HostPing")
 

@@ -1,17 +1,24 @@
-"""A connection to a server as its external component (XEP-0114), kept up for ever.
+"""A connection to a server as its external component, kept up for ever (XEP-0114).
 
 https://xmpp.org/extensions/xep-0114.html
+
+With it comes what the server lets its component do on behalf of its users (XEP-0356):
+
+https://xmpp.org/extensions/xep-0356.html
 """
 
 import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.component import componentFactory
 from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanza
@@ -20,18 +27,125 @@ from twisted.words.xish import domish
 from twisted.words.xish.utility import EventDispatcher
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
+from zope.interface import implementer
 
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.logs import FaultLog, named, quoted
 from invitereg.policy.values import Network
 from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.trustedendpoint import trusted_client
-from invitereg.xmpp.admission import Admission
+from invitereg.xmpp.component.admission import Admission
 from invitereg.xmpp.parser import SkippingElementStream
-from invitereg.xmpp.privilege import Privileges
-from invitereg.xmpp.pulse import Pulse
-from invitereg.xmpp.quietclient import QuietClientService
 from invitereg.xmpp.stanzas import UNREADABLE
+
+
+@implementer(ILogObserver)
+class _Nowhere:
+    """Passes nothing on."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """See ILogObserver."""
+
+
+class QuietClientService(ClientService):
+    """Twisted's, without its lines in the log, which name objects by their addresses."""
+
+    _log = Logger(observer=_Nowhere())
+
+
+SILENCE_SECONDS = 60.0
+"""After so long without a word it is asked for one."""
+ANSWER_SECONDS = 5.0
+"""How long it has for that word, whatever it is."""
+
+
+class Pulse:
+    """Watches one connection."""
+
+    def __init__(self, clock: Any, ask: Callable[[], None], dead: Callable[[], None]) -> None:
+        """``ask`` makes the other end say something; ``dead`` is called if it says nothing."""
+        self._clock = clock
+        self._ask = ask
+        self._dead = dead
+        self._heard_at = clock.seconds()
+        self._timer = clock.callLater(SILENCE_SECONDS, self._doubt)
+        self._doubted = False
+
+    def heard(self) -> None:
+        """Something has come."""
+        self._heard_at = self._clock.seconds()
+        if self._doubted:
+            self._doubted = False
+            self._timer.cancel()
+            self._timer = self._clock.callLater(SILENCE_SECONDS, self._doubt)
+        else:
+            self._timer.reset(SILENCE_SECONDS)
+
+    def unanswered(self, seconds: float) -> None:
+        """What was asked so long ago has no answer: that may have a reason of its own."""
+        if not self._doubted and self._heard_at <= self._clock.seconds() - seconds:
+            self._timer.cancel()
+            self._doubt()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer.active():
+            self._timer.cancel()
+
+    def _doubt(self) -> None:
+        self._doubted = True
+        self._timer = self._clock.callLater(ANSWER_SECONDS, self._dead)
+        self._ask()
+
+
+NAMESPACES = ("urn:xmpp:privilege:2", "urn:xmpp:privilege:1")
+"""Both versions say the same about rosters; Prosody 0.12 speaks the first, ejabberd 23.01 the
+second."""
+
+
+KNOWN = {
+    "roster": {"none", "get", "set", "both"},
+    "message": {"none", "outgoing"},
+    "presence": {"none", "managed_entity", "roster"},
+}
+"""What may be granted, and how; anything else is passed over (XEP-0356 §4 to §6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """What the server of one domain has announced.
+
+    Attributes:
+        domain: whose server it is.
+        granted: kinds of access, as in `KNOWN`, by what it is to.
+        namespace: of the version in which it was announced; empty before.
+    """
+
+    domain: str
+    granted: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
+
+    def announced(self, message: domish.Element) -> "Privileges":
+        """Return what holds after a message: its announcement, if the domain itself sent it."""
+        if message.getAttribute("from") != self.domain:
+            return self
+        for child in message.elements():
+            if child.name == "privilege" and child.uri in NAMESPACES:
+                return Privileges(self.domain, _known_in(child), child.uri)
+        return self
+
+    def of(self, domain: str, access: str) -> str:
+        """What is granted at a domain: ``none``, if nothing."""
+        return self.granted.get(access, "none") if domain == self.domain else "none"
+
+
+def _known_in(privilege: domish.Element) -> dict[str, str]:
+    return {
+        perm["access"]: perm["type"]
+        for perm in privilege.elements(privilege.uri, "perm")
+        if perm.getAttribute("type") in KNOWN.get(perm.getAttribute("access") or "", ())
+    }
+
 
 _log = Logger("invitereg.xmpp.componentstream.ComponentStream")
 

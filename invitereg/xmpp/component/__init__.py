@@ -1,0 +1,1 @@
+"""The component of another XMPP server: registration and commands at its address (XEP-0114)."""
