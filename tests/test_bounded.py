@@ -23,13 +23,15 @@ BOUNDS = {
         behind.ServersBehind._register_from behind.ServersBehind.accounts
         behind.ServersBehind.checks behind.ServersBehind.components
         ports.Ports._open tap.InviteregService._watches
-        tap.InviteregService._domains xmpp/c2s.C2SFactory._features
+        tap.InviteregService._accounts tap.InviteregService._domains
+        tap.InviteregService._logins xmpp/c2s.C2SFactory._features
         threads.Threads._batches upkeep.Upkeep._calls web/site.WebDoor._everywhere
         web/site.WebDoor._parts
         """,
     "one call, or one object that is soon gone": """
-        accounts/trials._Trial.found embedded/stanzaxml._Writer.parts exchange._Work._effects
-        tree.Tree._bearers tree.Tree.roots trustedendpoint._Receiver._found
+        accounts/trials._Trial.found embedded/stanzaxml._Writer.parts
+        model/subscribing._Work._effects
+        model/tree.Tree._bearers model/tree.Tree.roots trustedendpoint._Receiver._found
         """,
     "connections that are open, which are limited": """
         accounts/apiconnections.Connections._open embedded/sessions.Sessions._sessions
