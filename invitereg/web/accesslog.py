@@ -9,6 +9,8 @@ from twisted.logger import Logger
 from invitereg.metrics import Meter
 from invitereg.web.request import WebRequest
 
+_access_log = Logger("invitereg.web.accesslog.AccessLog")
+
 LINES_PER_NETWORK = 120
 """How many requests of one network are written down in a minute: some visits' worth."""
 LINES = 3000
@@ -26,8 +28,6 @@ _UNSAFE = re.compile(r"[^!-~]")
 class AccessLog:
     """Told of every request that was answered; see `invitereg.web.site.WebDoor`."""
 
-    _log = Logger()
-
     def __init__(self, meter: Meter | None = None) -> None:
         self._meter = meter or Meter()
         self._count = 0
@@ -40,7 +40,7 @@ class AccessLog:
         self._meter.answered(request.route, method, request.code)
         if not self._is_let_through(request.network):
             return
-        self._log.info(
+        _access_log.info(
             "{address} {method} {path} {status} {size}",
             address=str(getattr(request, "client", "-")),
             method=_UNSAFE.sub("?", method)[:20],
@@ -73,7 +73,7 @@ class AccessLog:
         self._left_out.clear()
 
     def _tell(self, network: str, count: int) -> None:
-        self._log.info(
+        _access_log.info(
             "{count} more requests of {network} left out within a minute",
             count=count,
             network=network,

@@ -10,6 +10,8 @@ from twisted.web.server import NOT_DONE_YET
 
 from invitereg.interfaces import IAccountStore
 
+_health_log = Logger("invitereg.web.health.Ready")
+
 READY_SECONDS = 2
 """How long the store may take to answer."""
 FRESH_SECONDS = 1
@@ -52,7 +54,6 @@ class Alive(_Probe):
 class Ready(_Probe):
     """``/readyz``: the store answers, too."""
 
-    _log = Logger()
     _asking = False
 
     def __init__(self, store: IAccountStore, reactor: IReactorTime) -> None:
@@ -95,7 +96,7 @@ class Ready(_Probe):
             _answer(request, *answer)
 
     def _not_ready(self, failure: Any) -> _Answer:
-        self._log.warn("not ready: {reason}", reason=failure.getErrorMessage())
+        _health_log.warn("not ready: {reason}", reason=failure.getErrorMessage())
         return 503, b"the store does not answer\n"
 
 

@@ -30,6 +30,8 @@ from invitereg.interfaces import IInviteStore
 from invitereg.metrics import Meter
 from invitereg.model.invites import Status
 
+_metrics_log = Logger("invitereg.web.metrics.MetricsPage")
+
 COUNT_EVERY = 60.0  # seconds
 """To count a million invites takes a while: how old the counts may be."""
 
@@ -134,7 +136,6 @@ class MetricsPage(Resource):
     """
 
     isLeaf = True  # noqa: N815 - Twisted's name
-    _log = Logger()
 
     def __init__(
         self,
@@ -158,7 +159,7 @@ class MetricsPage(Resource):
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
         working = Deferred.fromCoroutine(self._count())
-        working.addErrback(lambda failure: self._log.failure("not counted", failure=failure))
+        working.addErrback(lambda failure: _metrics_log.failure("not counted", failure=failure))
         working.addCallback(lambda _counted: None if gone else self._answer(request))
         return NOT_DONE_YET
 
@@ -177,7 +178,7 @@ class MetricsPage(Resource):
                 self._meter.counted(domain, await self._store.count_invites(domain, now))
         except Refused as refusal:
             # Everything else is worth knowing most when the store does not answer.
-            self._log.warn("invites not counted: {refusal}", refusal=refusal)
+            _metrics_log.warn("invites not counted: {refusal}", refusal=refusal)
 
 
 def metrics_listener(page: MetricsPage, reactor: Any) -> Site:

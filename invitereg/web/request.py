@@ -15,6 +15,8 @@ from invitereg.model.invites import generate_invite_id
 from invitereg.policy.networks import Address, Share
 from invitereg.web.settings import SiteSettings
 
+_log = Logger("invitereg.web.request.WebRequest")
+
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
 MAX_BODY = 64 * 1024
 MAX_BODY_PIECES = 1024
@@ -44,7 +46,6 @@ class WebRequest(Request):
     too_large = False
     route = "other"
     channel: Any
-    _log = Logger()
 
     def getRequestHostname(self) -> bytes:
         """Not what the client says: nothing of ours depends on it."""
@@ -105,7 +106,7 @@ class WebRequest(Request):
     def blame(self, reason: Failure) -> str:
         """Log what nobody expected; returns the name under which it is found there."""
         error_id = generate_invite_id()
-        self._log.failure(
+        _log.failure(
             "a request failed ({route}, error {id})",
             failure=reason,
             route=self.route,

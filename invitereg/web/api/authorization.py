@@ -15,6 +15,8 @@ from invitereg.policy.values import Limit
 from invitereg.web.api.problems import REALM, Problem, missing_scope
 from invitereg.web.requestheaders import header_values
 
+_log = Logger("invitereg.web.api.authorization.Authorization")
+
 KNOWN_SECONDS = 0.5
 """How long a key may be taken to be as it was: a revocation takes effect within that time.
 
@@ -61,8 +63,6 @@ class Rates:
 class Authorization:
     """Finds out whose key a request shows, and whether it is good for it."""
 
-    _log = Logger()
-
     def __init__(
         self,
         keys: IKeyStore,
@@ -92,7 +92,7 @@ class Authorization:
             key = await self._find(token_digest(secret))
         if key is None or not key.valid(self._now()):
             if key is not None and self._over.one_more():
-                self._log.info("the key {key_id} is over, and still used", key_id=key.id)
+                _log.info("the key {key_id} is over, and still used", key_id=key.id)
             raise _unauthorized(
                 "This key is not valid (any more).", "invalid-key", ', error="invalid_token"'
             )

@@ -20,6 +20,8 @@ _KNOWN = {"key", "redirect"}
 class ProsodyInvites(Answering):
     """Makes an invite, and sends to its page."""
 
+    origin = "invitereg.web.api.prosody.ProsodyInvites"
+
     def __init__(self, issuer: Issuer, authorization: Authorization) -> None:
         super().__init__()
         self._issuer = issuer

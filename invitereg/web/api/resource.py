@@ -28,10 +28,18 @@ _REQUEST_NAME = re.compile(r"[!-~]{1,255}")
 
 
 class Answering(Resource):
-    """A leaf that answers by a coroutine; what that raises becomes a problem document."""
+    """A leaf that answers by a coroutine; what that raises becomes a problem document.
+
+    Attributes:
+        origin: names the class in the log.
+    """
 
     isLeaf = True  # noqa: N815 - Twisted's name
-    _log = Logger()
+    origin: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = Logger(self.origin)
 
     def render(self, request: Any) -> int:
         """Begin with the answer."""
@@ -60,6 +68,8 @@ class Answering(Resource):
 
 class Api(Answering):
     """All operations, and the document that describes them."""
+
+    origin = "invitereg.web.api.resource.Api"
 
     def __init__(
         self,
