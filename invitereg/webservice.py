@@ -15,14 +15,24 @@ from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.store.store import Store
 from invitereg.tls import Certificates
-from invitereg.web.accesslog import AccessLog
-from invitereg.web.api.authorization import Rates
-from invitereg.web.api.parts import mount_api
+from invitereg.web.api.auth import Authorization, Rates
+from invitereg.web.api.invites import Invites
+from invitereg.web.api.operations import operations_of
+from invitereg.web.api.prosody import PROSODY_PATH, ProsodyInvites
+from invitereg.web.api.registrations import Registrations
+from invitereg.web.api.server import API_PATH, Api
 from invitereg.web.connections import WebConnections
-from invitereg.web.health import Alive, Ready
-from invitereg.web.metrics import MetricsPage, Prometheus, metrics_listener
-from invitereg.web.parts import make_door
+from invitereg.web.monitoring import (
+    AccessLog,
+    Alive,
+    MetricsPage,
+    Prometheus,
+    Ready,
+    metrics_listener,
+)
+from invitereg.web.pages import Pages
 from invitereg.web.settings import SiteSettings
+from invitereg.web.site import WebDoor
 
 Listeners = list[tuple[str, Any]]
 Sites = Mapping[str, SiteSettings]
@@ -61,28 +71,30 @@ class WebService:
         self, store: Store, accounts: Mapping[str, IAccounts], registrar: Registrar
     ) -> Listeners:
         """Where to listen, and what answers there."""
-        self._door = make_door(
-            domains=self._domains,
+        self._door = WebDoor(
             sites=self._sites,
-            registrar=registrar,
+            trusted_proxies=self._config.trusted_proxies,
+            pages=Pages(self._domains, registrar, self._reactor).resource(),
             reactor=self._reactor,
         )
-        mount_api(
-            self._door,
-            domains=self._domains,
-            issuer=Issuer(self._domains, store, accounts, self._now, registrar.refusals),
-            registrar=registrar,
-            store=store,
-            rates=self._rates,
-            now=self._now,
-            seconds=self._reactor.seconds,
-        )
+        self._mount_api(store, accounts, registrar)
         self._door.mount("healthz", Alive(), everywhere=True)
         self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)
         self._door.access_log = self.access_log
-        self._door.trusted_proxies = self._config.trusted_proxies
         self._door.connections = self._make_connections()
         return [*self._site_listeners(), *self._metrics_listeners(store)]
+
+    def _mount_api(
+        self, store: Store, accounts: Mapping[str, IAccounts], registrar: Registrar
+    ) -> None:
+        issuer = Issuer(self._domains, store, accounts, self._now, registrar.refusals)
+        authorization = Authorization(store, self._rates, self._now, self._reactor.seconds)
+        operations = (
+            *operations_of(Invites(issuer, store, self._now)),
+            *operations_of(Registrations(registrar)),
+        )
+        self._door.mount(API_PATH, Api(operations, authorization, self._domains))
+        self._door.mount(PROSODY_PATH, ProsodyInvites(issuer, authorization))
 
     def _make_connections(self) -> WebConnections:
         limits = self._config.web_limits

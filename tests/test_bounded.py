@@ -36,8 +36,8 @@ BOUNDS = {
     "connections that are open, which are limited": """
         accounts/apiconnections.Connections._open embedded/sessions.Sessions._sessions
         embedded/sessions.Sessions._spared policy/networks.Occupancy._open
-        web/connections.WebConnections._open web/health.Ready._waiting
-        web/turns.RoundRobin._groups web/turns.RoundRobin._items
+        web/connections.WebConnections._open web/monitoring.Ready._waiting
+        web/connections.RoundRobin._groups web/connections.RoundRobin._items
         xmpp/behind.Behind._waiting xmpp/outbox.UnreadLedger._sizes
         xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
         """,
@@ -63,12 +63,12 @@ BOUNDS = {
         """,
     "what there is to remove, an hour's each": "upkeep.Upkeep._chores",
     "keys that the operator has made": """
-        web/api/authorization.Authorization._known web/api/authorization.Rates._paid_until
+        web/api/auth.Authorization._known web/api/auth.Rates._paid_until
         """,
     "a minute's lines, of places in the code, rules and domains": """
         logguard.LogGuard._left_out logguard.LogGuard._logged logs.RefusalLog._addresses
         logs.RefusalLog._left_out logs.RefusalLog._rules
-        web/accesslog.AccessLog._left_out web/accesslog.AccessLog._lines
+        web/monitoring.AccessLog._left_out web/monitoring.AccessLog._lines
         """,
     "accounts, ten of each, for so long": """
         xmpp/adhoc/commands.CommandSessions._of_users
@@ -77,7 +77,7 @@ BOUNDS = {
     "a number of its own": """
         connections.ConnectionRate._paid_until fairness.TimeBudgets._even_at
         logs.FaultLog._told tokens.TokenThrottle._turns web/forms.Once._known
-        web/keeping.KeptPages._sites xmpp/component/door.RememberedGrants._by_account
+        web/invitation.KeptPages._sites xmpp/component/door.RememberedGrants._by_account
         xmpp/component/admission.Rate._counts xmpp/component/notices.ComponentTeller._awaited
         """,
 }

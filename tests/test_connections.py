@@ -36,7 +36,7 @@ from invitereg.ports import Ports
 from invitereg.proxied import ProxiedFactory
 from invitereg.selfsigned import write_certificate
 from invitereg.tls import Certificates
-from invitereg.web.metrics import Prometheus
+from invitereg.web.monitoring import Prometheus
 
 LIMIT = Limit(max=20, period=timedelta(seconds=1))
 HERE, THERE, PROXY = "192.0.2.1", "198.51.100.7", "203.0.113.1"

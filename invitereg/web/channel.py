@@ -1,9 +1,10 @@
-"""HTTP connections that nobody can hold up."""
+"""HTTP connections and requests, bounded in size and in time."""
 
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
@@ -11,9 +12,158 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from twisted.web.server import Request
 
+from invitereg.jobs import Client, on_behalf_of
+from invitereg.model.invites import generate_invite_id
+from invitereg.policy.networks import Address, Share
 from invitereg.web.connections import WebConnections
-from invitereg.web.request import MAX_BODY, BodyTooLarge, WebRequest
+from invitereg.web.settings import SiteSettings
+
+_log = Logger("invitereg.web.request.WebRequest")
+
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
+MAX_BODY = 64 * 1024
+MAX_BODY_PIECES = 1024
+"""In so many pieces a body may come, of which each costs as much as hundreds of bytes."""
+
+
+# https://www.w3.org/TR/fetch-metadata/; apps and old browsers send none of these.
+_BY_SCRIPT = ("cors", "same-origin")
+_NOT_TO_READ = ("no-cors", "websocket")
+_FRAMES = ("embed", "fencedframe", "frame", "iframe", "object")
+
+
+class BodyTooLarge(Exception):
+    """A body passes the limit: nothing more of it is looked at."""
+
+
+class WebRequest(Request):
+    """A request, with what the front found out about it.
+
+    Attributes:
+        served: the site that is asked for.
+        client: the address by which the request is judged.
+        network: of the client, which takes turns with others and has its lines in the log.
+        shares: the networks in which it is counted.
+        too_large: its body passes the limit, and was not kept.
+        route: what was asked for, without what is secret in it, for log and metrics.
+    """
+
+    served: SiteSettings
+    client: Address
+    network = "-"
+    shares: tuple[Share, ...] = ()
+    too_large = False
+    route = "other"
+    channel: Any
+
+    def header_values(self, name: str) -> list[str]:
+        """Return all values of a header; what is not UTF-8 in them is replaced."""
+        values = self.requestHeaders.getRawHeaders(name.encode("ascii"), [])
+        return [value.decode("utf-8", "replace") for value in values]
+
+    def header(self, name: str) -> str:
+        """Return the last value of a header, as Twisted takes it; "" if there is none."""
+        values = self.header_values(name)
+        return values[-1] if values else ""
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether a browser loads the address without its visitor having opened it.
+
+        So it is for ``<img src=…>`` on a page of anybody, for a frame, and for a prefetch: a
+        page is of no use to these, as none of them shows it.
+        """
+        return (
+            self.header("sec-fetch-mode") in _NOT_TO_READ
+            or self.header("sec-fetch-dest") in _FRAMES
+            or "prefetch" in self.header("sec-purpose")
+        )
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether a script on a web page asks, which may be one that resolves links."""
+        return self.header("sec-fetch-mode") in _BY_SCRIPT
+
+    def getRequestHostname(self) -> bytes:
+        """Not what the client says: nothing of ours depends on it."""
+        return b"localhost"
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        """Say what came of it, in the words of RFC 9110 §15, of which Twisted lacks some."""
+        super().setResponseCode(code, message or HTTPStatus(code).phrase.encode())
+
+    def render(self, resource: Any) -> None:
+        """Answer by a resource, on behalf of the client."""
+        with on_behalf_of(Client("web", self.shares)):
+            super().render(resource)
+
+    def gotLength(self, length: int | None) -> None:
+        """Prepare for the body."""
+        self._received = self._pieces = 0
+        super().gotLength(0 if self.too_large else length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a part of the body.
+
+        Raises:
+            BodyTooLarge: it is too much by now.
+        """
+        self._received += len(data)
+        self._pieces += 1
+        if self._received > MAX_BODY or self._pieces > MAX_BODY_PIECES:
+            self.too_large = True
+            raise BodyTooLarge
+        super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Wait for a turn, as the request is complete."""
+        path = self._origin_form(path)
+        self.channel.enqueue(partial(super().requestReceived, command, path, version))
+
+    def _origin_form(self, target: bytes) -> bytes:
+        """Return a target as its path; a whole address names the host (RFC 9112 §3.2.2)."""
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None:
+            return target
+        authority, path = absolute.groups()
+        if len(self.requestHeaders.getRawHeaders(b"host", [])) == 1:
+            self.requestHeaders.setRawHeaders(b"Host", [authority])
+        return path if path.startswith(b"/") else b"/" + path
+
+    def begin(self, begin: Callable[[], None]) -> bool:
+        """Begin with the answer; False if the client has gone meanwhile."""
+        if self._disconnected:
+            return False
+        try:
+            begin()
+        except Exception:
+            self.processingFailed(Failure())
+        return True
+
+    def blame(self, reason: Failure) -> str:
+        """Log what nobody expected; returns the name under which it is found there."""
+        error_id = generate_invite_id()
+        _log.failure(
+            "a request failed ({route}, error {id})",
+            failure=reason,
+            route=self.route,
+            id=error_id,
+        )
+        return error_id
+
+    def processingFailed(self, reason: Failure) -> None:
+        """Answer what not even a part's own handling of errors expected."""
+        error_id = self.blame(reason)
+        if not self.startedWriting and not self._disconnected:
+            body = f"The server has a problem (error {error_id}). Please try again later.\n"
+            self.setResponseCode(500)
+            self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+            self.write(body.encode())
+        if not self.finished and not self._disconnected:
+            self.finish()
+
 
 IDLE_SECONDS = 15
 """How long a connection may stay open without a byte, before its first request or the next."""

@@ -1,5 +1,6 @@
-"""Forms that only the browser that was shown them can send, once."""
+"""Forms: fields, cookies, CSRF tokens and idempotency keys."""
 
+import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
@@ -8,13 +9,13 @@ from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakValueDictionary
 
+from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import Signer as BytesSigner
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.python.failure import Failure
 
 from invitereg.model.invites import Kind
-from invitereg.web.request import WebRequest
-from invitereg.web.requestheaders import header
-from invitereg.web.signing import Signer
+from invitereg.web.channel import WebRequest
 
 COOKIE = "invitereg_form"
 DONE_COOKIE = "invitereg_done"
@@ -23,6 +24,48 @@ _MOST_FIELDS = 50
 _REMEMBERED = 10_000
 _KINDS = {kind.value for kind in Kind}
 REMEMBERED_SECONDS = 600
+
+
+class Signer:
+    """Signs for several purposes with one key: what is for one of them is for no other."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def write(self, purpose: str, value: object) -> str:
+        """Return a value of JSON's types as signed text, such as for a cookie."""
+        return str(self._serializer(purpose).dumps(value))  # never bytes with JSON
+
+    def read(self, purpose: str, text: bytes) -> object:
+        """Return the value that `write` has signed; None for anything else."""
+        try:
+            value: object = self._serializer(purpose).loads(text)
+        except BadData:
+            return None
+        return value
+
+    def stamp(self, purpose: str, secret: str) -> str:
+        """Return a signature of a secret, from which nobody learns the secret."""
+        return self._signer(purpose).get_signature(secret.encode()).decode("ascii")
+
+    def is_stamp(self, purpose: str, secret: str, text: str) -> bool:
+        """Whether `stamp` has returned ``text`` for this purpose and secret."""
+        signature = text.encode("utf-8", "replace")
+        return self._signer(purpose).verify_signature(secret.encode(), signature)
+
+    def _serializer(self, purpose: str) -> URLSafeSerializer:
+        digest = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        return URLSafeSerializer(
+            self._key, salt=purpose.encode("utf-8", "replace"), signer_kwargs=digest
+        )
+
+    def _signer(self, purpose: str) -> BytesSigner:
+        return BytesSigner(
+            self._key,
+            salt=purpose.encode("utf-8", "replace"),
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
 
 
 class NoForm(Exception):
@@ -73,7 +116,7 @@ def stamp(signer: Signer, browser: Browser, form: str) -> str:
 def genuine(signer: Signer, request: WebRequest, sent: Mapping[str, str], form: str) -> bool:
     """Whether fields come from a form that this browser was shown under the name ``form``."""
     known = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
-    elsewhere = header(request, "sec-fetch-site") in ("cross-site", "same-site")
+    elsewhere = request.header("sec-fetch-site") in ("cross-site", "same-site")
     stamped = signer.is_stamp(f"form {form}", known, sent.get("form", ""))
     return bool(known) and not elsewhere and stamped
 
@@ -84,7 +127,7 @@ def fields(request: WebRequest) -> dict[str, str]:
     Raises:
         NoForm: it is none.
     """
-    kind = header(request, "content-type").partition(";")[0].strip().lower()
+    kind = request.header("content-type").partition(";")[0].strip().lower()
     if kind != _FORM_TYPE:
         raise NoForm(415)
     body: Any = request.content

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from klein import Klein
 from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from werkzeug.exceptions import Forbidden, HTTPException, MethodNotAllowed, NotFound
 
@@ -14,12 +15,10 @@ from invitereg.errors import InvalidInvite, Refused, Unavailable
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.web.answers import Answers
-from invitereg.web.formpages import Attempt, FormPages
+from invitereg.web.channel import WebRequest
 from invitereg.web.forms import NoForm
-from invitereg.web.headers import let_scripts_read
-from invitereg.web.request import WebRequest
-from invitereg.web.requestheaders import is_embedded, is_scripted
+from invitereg.web.registration import Attempt, FormPages
+from invitereg.web.rendering import Answers
 from invitereg.web.static import StaticFiles
 
 _FORM = ("GET", "POST")  # werkzeug adds HEAD
@@ -89,8 +88,8 @@ class Pages:
         """What an invitation is for, and how to use it; for a reset, the form itself."""
         request.route = "invite"
         _require_reader(request)
-        let_scripts_read(request.responseHeaders, "Link")  # web apps resolve links by it
-        domain, scripted = request.served.domain, is_scripted(request)
+        _let_scripts_read(request.responseHeaders, "Link")  # web apps resolve links by it
+        domain, scripted = request.served.domain, request.is_scripted
         try:
             grant = await self._registrar.preview(
                 domain, request.client, token, scripted=scripted
@@ -198,5 +197,11 @@ def _require_reader(request: WebRequest) -> None:
     Raises:
         Forbidden: nobody would read the page.
     """
-    if is_embedded(request):
+    if request.is_embedded:
         raise Forbidden
+
+
+def _let_scripts_read(headers: Headers, *names: str) -> None:
+    """Let scripts of other sites read an answer, and its headers ``names``, without cookies."""
+    headers.setRawHeaders("Access-Control-Allow-Origin", ["*"])
+    headers.setRawHeaders("Access-Control-Expose-Headers", [", ".join(names)])

@@ -1,21 +1,18 @@
-"""The site: which domain a request is for, and which part answers it."""
+"""The site: finds the client, the domain and the part that answers a request."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from invitereg.policy.values import Network, parse_address
-from invitereg.web.addresses import client_address, is_trusted
-from invitereg.web.channel import IDLE_SECONDS, Channel
-from invitereg.web.connections import WebConnections
-from invitereg.web.headers import secure
-from invitereg.web.request import WebRequest
-from invitereg.web.requestheaders import header, header_values
+from invitereg.policy.values import Address, Network, parse_address, within
+from invitereg.web.channel import IDLE_SECONDS, Channel, WebRequest
+from invitereg.web.connections import Begin, Turns, WebConnections
 from invitereg.web.settings import SiteSettings
-from invitereg.web.turns import Begin, Turns
 
 AccessLog = Callable[[WebRequest], None]
 
@@ -72,7 +69,7 @@ class WebDoor:
     def enqueue(self, request: WebRequest, begin: Begin) -> None:
         """Find out who the client is, and call ``begin`` when it is the turn of its network."""
         peer = getattr(request.channel.transport.getPeer(), "host", None)
-        forwarded = header_values(request, "x-forwarded-for")
+        forwarded = request.header_values("x-forwarded-for")
         request.client = client_address(peer, forwarded, self.trusted_proxies)
         region, request.network = self.connections.groups(request.client)
         self._turns.add((region, request.network), begin)
@@ -81,7 +78,7 @@ class WebDoor:
         """The site that is asked for; the only one, whatever name it is called by."""
         if len(self.sites) == 1:
             return next(iter(self.sites.values()))
-        host = header(request, "host").lower()
+        host = request.header("host").lower()
         path = tuple(request.postpath or ())
         fitting = [site for site in self.sites.values() if site.host == host]
         if not fitting:  # links to Prosody's own pages are to the domain itself
@@ -193,7 +190,7 @@ def _readable(request: WebRequest) -> bool:
 
 def _has_host(request: WebRequest) -> bool:
     """Whether Host is there as often as it must be (RFC 9112 §3.2)."""
-    count = len(header_values(request, "host"))
+    count = len(request.header_values("host"))
     return count == 1 or (count == 0 and request.clientproto != b"HTTP/1.1")
 
 
@@ -205,3 +202,91 @@ def _descend(request: WebRequest, segments: tuple[bytes, ...]) -> bool:
     request.prepath = [*(request.prepath or ()), *segments]
     request.postpath = list(path[len(segments) :])
     return True
+
+
+# What a socket without addresses counts as, such as a UNIX socket: a proxy on this computer.
+_HERE = IPv4Address("127.0.0.1")
+
+
+def client_address(
+    peer: str | None, forwarded: Sequence[str], trusted: tuple[Network, ...]
+) -> Address:
+    """The address by which a request is judged.
+
+    Every proxy appends the address of its own peer to X-Forwarded-For, so the header is
+    believed from its end, as far as those who wrote it are ``trusted``. What a proxy of ours
+    wrote and nobody can read names the proxy itself: never nobody, whom no rule would bind.
+
+    Args:
+        peer: of the connection; None for a socket that has no addresses, which is trusted.
+        forwarded: the X-Forwarded-For headers, in their order.
+        trusted: networks of proxies.
+    """
+    address = parse_address(peer or "")
+    believed = is_trusted(address, trusted)
+    address = address or _HERE
+    for entry in _from_the_end(forwarded):
+        if not believed:
+            break
+        told = parse_address(entry)
+        if told is None:
+            break
+        address, believed = told, within(told, trusted)
+    return address
+
+
+def is_trusted(peer: Address | None, trusted: tuple[Network, ...]) -> bool:
+    """Whether a peer is a proxy that is believed; None, a socket without addresses, is."""
+    return peer is None or within(peer, trusted)
+
+
+def _from_the_end(forwarded: Sequence[str]) -> Iterator[str]:
+    for line in reversed(forwarded):
+        for entry in reversed(line.split(",")):
+            yield _without_port(entry.strip())
+
+
+def _without_port(entry: str) -> str:
+    """``192.0.2.1:4711`` and ``[2001:db8::1]:4711`` without what some proxies add."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
+
+
+# Nothing is loaded from anywhere else, nothing inline runs, and nobody puts us into a frame.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_ALWAYS = {
+    "Content-Security-Policy": _POLICY,
+    # The token is in the address.
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "X-Robots-Tag": "noindex, nofollow",
+    # Tokens and passwords are in most answers: what may be kept says so itself.
+    # Some proxies rewrite pages otherwise, and what looks like an email address in them.
+    "Cache-Control": "no-store, no-transform",
+}
+_ONLY_HTTPS = "max-age=31536000"
+
+
+def secure(headers: Headers, *, https: bool) -> None:
+    """Set what protects a visitor; ``https`` is whether they came that way."""
+    for name, value in _ALWAYS.items():
+        headers.setRawHeaders(name, [value])
+    headers.removeHeader("Server")
+    if https:
+        headers.setRawHeaders("Strict-Transport-Security", [_ONLY_HTTPS])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from invitereg.config.webkeys import contrast
 from invitereg.policy.values import Domain
-from invitereg.web.request import WebRequest
+from invitereg.web.channel import WebRequest
 from invitereg.web.settings import SiteSettings
 
 _FOLDER = Path(__file__).with_name("static")

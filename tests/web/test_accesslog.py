@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.web.accesslog import (
+from invitereg.web.monitoring import (
     LINES,
     LINES_PER_NETWORK,
     NETWORKS_NAMED,
@@ -18,6 +18,7 @@ from invitereg.web.accesslog import (
 from tests.web.api.case import ApiCase
 
 TOKEN = "aB3" * 8
+ORIGIN = "invitereg.web.accesslog.AccessLog"
 
 
 class PathTests(SynchronousTestCase):
@@ -71,7 +72,7 @@ class BoundTests(SynchronousTestCase):
             self.log(request)
 
     def lines(self):
-        events = [event for event in self.events if event["log_source"] is self.log]
+        events = [event for event in self.events if event["log_namespace"] == ORIGIN]
         self.events.clear()
         return [(event.get("network", "request"), event.get("count", 1)) for event in events]
 

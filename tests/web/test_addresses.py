@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.web.addresses import client_address
+from invitereg.web.site import client_address
 
 OURS = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
 PROXY = "10.0.0.1"

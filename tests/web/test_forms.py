@@ -12,10 +12,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
-from invitereg.web.forms import REMEMBERED_SECONDS, Once
+from invitereg.web.forms import REMEMBERED_SECONDS, Once, Signer
 from invitereg.web.pages import Pages
-from invitereg.web.registering import Entry
-from invitereg.web.signing import Signer
+from invitereg.web.registration import Entry
 from invitereg.web.site import WebDoor
 from tests.web.door import DOMAIN, PASSWORD, WebCase, later
 from tests.web.person import Person, inputs

@@ -14,7 +14,7 @@ from invitereg.config.apps import App, StoreButton
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Policy
 from invitereg.translations import languages
-from invitereg.web.platforms import Visitor
+from invitereg.web.apps import Visitor
 from invitereg.web.rendering import Reader, accepted, region_of
 from tests.web.door import DOMAIN, PASSWORD, PHONE, WebCase
 from tests.web.person import Person

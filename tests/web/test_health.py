@@ -7,7 +7,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.pages import notFound
 
 from invitereg.errors import Unavailable
-from invitereg.web.health import FRESH_SECONDS, READY_SECONDS, Alive, Ready
+from invitereg.web.monitoring import FRESH_SECONDS, READY_SECONDS, Alive, Ready
 from invitereg.web.site import WebDoor
 from tests.spying import note_calls
 from tests.web.door import WebCase, later

@@ -12,8 +12,7 @@ from invitereg.config.webkeys import AppChoice
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Policy
-from invitereg.web.keeping import KeptPages
-from invitereg.web.presenting import Opened
+from invitereg.web.invitation import KeptPages, Opened
 from tests.spying import note_calls
 from tests.web.door import DOMAIN, EXTERNAL, PHONE, WebCase
 

@@ -19,7 +19,7 @@ from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_invite, make_submission
 from invitereg.threads import Inline
-from invitereg.web.metrics import COUNT_EVERY, MetricsPage, Prometheus, metrics_listener
+from invitereg.web.monitoring import COUNT_EVERY, MetricsPage, Prometheus, metrics_listener
 from tests.contracts.store_case import DOMAIN, FolderCase
 
 

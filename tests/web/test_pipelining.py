@@ -17,10 +17,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from invitereg.web.channel import UNREAD_SECONDS
-from invitereg.web.connections import WebConnections
+from invitereg.web.connections import RoundRobin, WebConnections
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
-from invitereg.web.turns import RoundRobin
 from tests.web.door import DOMAIN
 from tests.web.test_connections import ANYBODY, OTHER, address_of
 

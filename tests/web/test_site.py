@@ -22,8 +22,13 @@ from invitereg.config.webkeys import WebKeys
 from invitereg.errors import Unavailable
 from invitereg.jobs import current_client
 from invitereg.policy.values import Domain, Limits, Policy
-from invitereg.web.channel import IDLE_SECONDS, REQUEST_SECONDS
-from invitereg.web.request import MAX_BODY, MAX_BODY_PIECES, WebRequest
+from invitereg.web.channel import (
+    IDLE_SECONDS,
+    MAX_BODY,
+    MAX_BODY_PIECES,
+    REQUEST_SECONDS,
+    WebRequest,
+)
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
 from tests.web.door import DOMAIN, PASSWORD, WebCase, later

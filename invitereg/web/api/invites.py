@@ -14,7 +14,8 @@ from invitereg.newinvites import NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.values import Domain
 from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
-from invitereg.web.api.bodies import (
+from invitereg.web.api.operations import Answer, Call, operation
+from invitereg.web.api.requests import (
     DomainQuery,
     InviteChangesBody,
     ListQuery,
@@ -22,7 +23,6 @@ from invitereg.web.api.bodies import (
     NewResetBody,
     Nothing,
 )
-from invitereg.web.api.operations import Answer, Call, operation
 
 _ONE = ("invites", "{id}")
 

@@ -11,8 +11,8 @@ from invitereg.keys import ApiKey, Once, Scope
 from invitereg.model.names import prepare_domain
 from invitereg.objects import Object
 from invitereg.policy.values import Address, Domain, parse_address
-from invitereg.web.api.bodies import Body, Nothing, Query
-from invitereg.web.api.problems import Problem
+from invitereg.web.api.errors import Problem
+from invitereg.web.api.requests import Body, Nothing, Query
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 _MARK = "operation_of_the_api"

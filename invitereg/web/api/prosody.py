@@ -6,12 +6,12 @@ One request makes one invite for one account. https://modules.prosody.im/mod_inv
 from invitereg.issuer import Issuer, NewInvite
 from invitereg.keys import Scope
 from invitereg.policy.texts import link
-from invitereg.web.api.authorization import Authorization, bearer
+from invitereg.web.api.auth import Authorization, bearer
+from invitereg.web.api.errors import Problem
 from invitereg.web.api.operations import Call
-from invitereg.web.api.problems import Problem
-from invitereg.web.api.reading import query_values
-from invitereg.web.api.resource import Answering, require_method, respond
-from invitereg.web.request import WebRequest
+from invitereg.web.api.requests import query_values
+from invitereg.web.api.server import Answering, require_method, respond
+from invitereg.web.channel import WebRequest
 
 PROSODY_PATH = "invites_api"
 _KNOWN = {"key", "redirect"}

@@ -7,8 +7,8 @@ from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar, Submission
 from invitereg.web.api.answers import Preview, Registered
-from invitereg.web.api.bodies import PreviewBody, RegistrationBody
 from invitereg.web.api.operations import Answer, Call, operation
+from invitereg.web.api.requests import PreviewBody, RegistrationBody
 
 DOOR = "api"
 

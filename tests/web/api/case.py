@@ -10,12 +10,12 @@ from invitereg.issuer import Issuer
 from invitereg.keys import Scope, issue_key
 from invitereg.model.invites import token_digest
 from invitereg.policy.values import Limit
-from invitereg.web.api.authorization import Authorization, Rates
+from invitereg.web.api.auth import Authorization, Rates
 from invitereg.web.api.invites import Invites
 from invitereg.web.api.operations import operations_of
 from invitereg.web.api.prosody import PROSODY_PATH, ProsodyInvites
 from invitereg.web.api.registrations import Registrations
-from invitereg.web.api.resource import API_PATH, Api
+from invitereg.web.api.server import API_PATH, Api
 from invitereg.web.site import WebDoor
 from tests.contracts.store_case import DOMAIN
 from tests.web.door import WebCase

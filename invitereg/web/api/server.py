@@ -1,4 +1,4 @@
-"""Takes requests to the API, and answers each with JSON or a problem document."""
+"""Routes requests of the API, and answers with JSON or problem documents."""
 
 import json
 import re
@@ -13,14 +13,12 @@ from twisted.web.server import NOT_DONE_YET
 from invitereg.errors import Refused
 from invitereg.keys import ApiKey
 from invitereg.policy.values import Domain
-from invitereg.web.api.authorization import Authorization, bearer
-from invitereg.web.api.bodies import Nothing
+from invitereg.web.api.auth import Authorization, bearer
+from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document
 from invitereg.web.api.operations import Answer, Call, Operation, once
-from invitereg.web.api.problems import CONTENT_TYPE, Problem, problem_of
-from invitereg.web.api.reading import read_body, read_query
-from invitereg.web.request import WebRequest
-from invitereg.web.requestheaders import header_values
+from invitereg.web.api.requests import Nothing, read_body, read_query
+from invitereg.web.channel import WebRequest
 
 API_PATH = "api/v1"
 DOCUMENT = ("openapi.json",)
@@ -69,7 +67,7 @@ class Answering(Resource):
 class Api(Answering):
     """All operations, and the document that describes them."""
 
-    origin = "invitereg.web.api.resource.Api"
+    origin = "invitereg.web.api.server.Api"
 
     def __init__(
         self,
@@ -178,7 +176,7 @@ def _fits(operation: Operation, path: tuple[str, ...]) -> bool:
 
 
 def _request_name(request: WebRequest) -> str | None:
-    values = header_values(request, "idempotency-key")
+    values = request.header_values("idempotency-key")
     if not values:
         return None
     if len(values) > 1 or not _REQUEST_NAME.fullmatch(values[0]):

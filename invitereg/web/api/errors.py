@@ -1,4 +1,4 @@
-"""How the API says no: problem documents (RFC 9457)."""
+"""Problem documents (RFC 9457)."""
 
 import json
 import re
@@ -18,8 +18,7 @@ from invitereg.errors import (
     UsernameReserved,
 )
 from invitereg.keys import Scope
-from invitereg.web.statuses import say_when, status_of
-from invitereg.web.wording import password_problem
+from invitereg.web.errors import password_problem, say_when, status_of
 
 REALM = 'Bearer realm="invitereg"'
 CONTENT_TYPE = b"application/problem+json"

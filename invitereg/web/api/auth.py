@@ -1,19 +1,18 @@
-"""Who may do what: keys, their scopes, and how much of it (RFC 6750)."""
+"""API keys, scopes and rates (RFC 6750)."""
 
 import re
 from collections.abc import Callable
 from datetime import datetime
 
 from twisted.logger import Logger
-from twisted.web.http import Request
 
 from invitereg.interfaces import IKeyStore
 from invitereg.keys import ApiKey, Scope
 from invitereg.logs import LINES_PER_ADDRESS, PerMinute
 from invitereg.model.invites import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
-from invitereg.web.api.problems import REALM, Problem, missing_scope
-from invitereg.web.requestheaders import header_values
+from invitereg.web.api.errors import REALM, Problem, missing_scope
+from invitereg.web.channel import WebRequest
 
 _log = Logger("invitereg.web.api.authorization.Authorization")
 
@@ -116,13 +115,13 @@ class Authorization:
         return key
 
 
-def bearer(request: Request) -> str | None:
+def bearer(request: WebRequest) -> str | None:
     """The secret in the Authorization header; None without one.
 
     Raises:
         Problem: there is a header that says something else.
     """
-    headers = header_values(request, "authorization")
+    headers = request.header_values("authorization")
     if not headers:
         return None
     scheme, _, secret = headers[0].strip().partition(" ")

@@ -1,19 +1,96 @@
-"""Pages of invitations that are kept, with gaps for what is one invitation's own.
-
-To fill a template takes longer than all the rest of an answer, and the outcome is the same for
-everybody who reads the same language on the same kind of device, but for a few words.
-"""
+"""Invitations on a page: links and QR code, and pages that are kept."""
 
 import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
+import segno
 from markupsafe import Markup, escape
 
 from invitereg.model.invites import Invite
-from invitereg.web.presenting import Opened, qr_code
+from invitereg.policy.texts import app_uri
+from invitereg.policy.values import Domain
 from invitereg.web.settings import SiteSettings
+
+_DARK = re.compile("1+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """An invitation that a page is about, with its token.
+
+    Attributes:
+        uri: what an app opens; "" where it is opened in the browser only, and people log in
+            with an app afterwards.
+        quoted_uri: what other addresses have in them for it: the same, or its page's address.
+        url: its page.
+        until: when it ends, as the reader writes it; "" is never.
+        ends: the same as programs write it.
+    """
+
+    invite: Invite
+    token: str
+    uri: str
+    quoted_uri: str
+    url: str
+    until: str
+    ends: str
+
+    @classmethod
+    def at(
+        cls,
+        site: SiteSettings,
+        domain: Domain,
+        invite: Invite,
+        token: str,
+        date: Callable[[datetime], str],
+    ) -> "Opened":
+        """An invitation on a site; ``date`` is how the reader writes a moment."""
+        uri, end = app_uri(domain, invite, token), invite.expires_at
+        url = site.url(f"invite/{token}")
+        return cls(
+            invite=invite,
+            token=token,
+            uri=uri,
+            quoted_uri=quote(uri or url, safe=""),
+            url=url,
+            until=date(end) if end else "",
+            ends=end.isoformat(timespec="seconds") if end else "",
+        )
+
+    @property
+    def registers(self) -> bool:
+        """Whether an account can be made with it."""
+        return self.invite.kind.registers
+
+    @property
+    def code(self) -> Markup:
+        """A QR code of its page, which every phone's camera understands."""
+        return qr_code(self.url)
+
+
+@lru_cache(maxsize=1024)
+def qr_code(text: str) -> Markup:
+    """A picture within the page, read by cameras; what it says is written beside it."""
+    # To choose the best mask takes most of the time, and cameras read them all.
+    code = segno.make(text, error="l", micro=False, mask=0, boost_error=False)
+    rows = ["".join("1" if dark else "0" for dark in row) for row in code.matrix]
+    strokes = "".join(
+        f"M{run.start()} {number}.5h{run.end() - run.start()}"
+        for number, row in enumerate(rows)
+        for run in _DARK.finditer(row)
+    )
+    side = len(rows) + 8  # with four quiet modules on each side (ISO/IEC 18004 §5.3.8)
+    return Markup(  # noqa: S704 - it is numbers only
+        f'<svg viewBox="-4 -4 {side} {side}" xmlns="http://www.w3.org/2000/svg">'
+        f'<path fill="#fff" d="M-4-4h{side}v{side}h-{side}z"/>'
+        f'<path stroke="#000" d="{strokes}"/></svg>'
+    )
+
 
 _MOST_PAGES = 500
 """Of all sites together; a page has some 20 KB."""
