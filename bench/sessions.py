@@ -28,7 +28,7 @@ from bench.clients import BIND, DOMAIN, HEADER, NS_SASL, Client, address, trusti
 from bench.registrations import Server
 from invitereg.accounts.scram import derive_keys
 from invitereg.config import load
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import SCRAM_SHA_256, Account, Credentials
 from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import RosterItem, Subscription

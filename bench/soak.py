@@ -32,7 +32,7 @@ from bench.samples import PROCESS, Growth, Sample, growth, request_objects, take
 from bench.sessions import make_accounts
 from bench.stored import make_key
 from bench.traffic import CONTACTS, RESIDENTS, Traffic
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from tests.service.running import DOMAIN, Service, free_ports
 
 HURRIED = str(Path(__file__).with_name("hurried.py"))

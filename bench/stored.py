@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from invitereg.config import load
-from invitereg.keys import Scope, issue_key
+from invitereg.interfaces.apikeys import Scope, issue_key
 from invitereg.model.invites import Kind, generate_invite_id, generate_token, token_digest
 from invitereg.store.database import open_database
 from invitereg.store.store import Store

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.clients import address, connect, read_answer, request
 from bench.registrations import Server, load_server
 from bench.stored import make_key
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from invitereg.model.invites import generate_token
 
 WEB_PORT = 18080

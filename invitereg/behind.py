@@ -22,10 +22,10 @@ from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Component, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.interfaces import IStore
+from invitereg.interfaces.server import CheckPassword, IServer, ServerUnreachable
+from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
-from invitereg.server import CheckPassword, IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.behind import upstream_of

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from invitereg.interfaces import IAccounts, IStore
+from invitereg.interfaces.accounts import IAccounts
+from invitereg.interfaces.queries import Query
+from invitereg.interfaces.stores import IStore
 from invitereg.model.names import prepare_localpart
 from invitereg.policy.counters import user_invites_counter
 from invitereg.policy.inviting import Inviter
 from invitereg.policy.values import Domain
-from invitereg.questions import Query
 
 
 class Inviters:

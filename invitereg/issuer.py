@@ -11,9 +11,11 @@ from datetime import datetime
 from twisted.logger import Logger
 
 from invitereg.errors import InvalidRequest, NotFound, Refused, UsernameTaken
-from invitereg.interfaces import IAccounts, IStore
+from invitereg.interfaces.accounts import IAccounts
+from invitereg.interfaces.apikeys import Once
+from invitereg.interfaces.queries import InviteChanges
+from invitereg.interfaces.stores import IStore
 from invitereg.inviters import Inviters
-from invitereg.keys import Once
 from invitereg.logs import RefusalLog
 from invitereg.model.invites import (
     Invite,
@@ -45,7 +47,6 @@ from invitereg.policy.inviting import (
     refuse_opening,
 )
 from invitereg.policy.values import Domain
-from invitereg.questions import InviteChanges
 
 __all__ = ["DEFAULT_EXPIRY", "Issuer", "NewInvite"]
 

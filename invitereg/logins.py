@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from invitereg.errors import LoginThrottled
-from invitereg.interfaces import IAccountStore, LoginAttempt
+from invitereg.interfaces.queries import LoginAttempt
+from invitereg.interfaces.stores import IAccountStore
 from invitereg.policy.counters import account_counter, login_counters
 from invitereg.policy.networks import neighbourhood
 from invitereg.policy.values import Address, Domain

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from invitereg.errors import InvalidRequest
+from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.fields import fits_xml
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.inviting import COMMAND_LINE, Wish, is_admin
 from invitereg.policy.registering import refuse_username
 from invitereg.policy.values import Facts, Policy, Request
-from invitereg.questions import InviteChanges
 
 DEFAULT_EXPIRY = timedelta.max
 

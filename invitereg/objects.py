@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from invitereg.keys import ApiKey
+from invitereg.interfaces.apikeys import ApiKey
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Use
 from invitereg.policy.decision import Decision

@@ -13,14 +13,9 @@ from invitereg.errors import (
     UnacceptablePassword,
     WrongPassword,
 )
-from invitereg.interfaces import (
-    Findings,
-    IAccounts,
-    IInviteStore,
-    IPasswords,
-    Query,
-    Redemption,
-)
+from invitereg.interfaces.accounts import IAccounts, IPasswords
+from invitereg.interfaces.queries import Findings, Query, Redemption
+from invitereg.interfaces.stores import IInviteStore
 from invitereg.logs import RefusalLog
 from invitereg.metrics import Meter
 from invitereg.model.accounts import Account

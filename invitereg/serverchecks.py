@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
+from invitereg.interfaces.server import IServer, ServerFault
 from invitereg.logs import FaultLog
-from invitereg.server import IServer, ServerFault
 from invitereg.xmpp.component.hostping import HostPing
 
 LOOK_SECONDS = 10.0

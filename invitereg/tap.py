@@ -24,7 +24,7 @@ from invitereg.config.doubts import DOUBT, policy_doubts
 from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
-from invitereg.interfaces import IAccounts, ILogins
+from invitereg.interfaces.accounts import IAccounts, ILogins
 from invitereg.issuer import Issuer
 from invitereg.logguard import LogGuard
 from invitereg.logins import LoginThrottle

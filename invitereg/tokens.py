@@ -7,10 +7,10 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, DeferredLock
 
 from invitereg.errors import InvalidInvite, Overloaded, Refused, Throttled
-from invitereg.interfaces import IInviteStore
+from invitereg.interfaces.queries import Findings, Query
+from invitereg.interfaces.stores import IInviteStore
 from invitereg.policy.counters import guess_counters, seconds_to_wait, stale_counters
 from invitereg.policy.values import Policy, Request
-from invitereg.questions import Findings, Query
 
 MAX_WAITING = 1000
 """How many look-ups of one network may wait: more than it has connections at all doors."""

@@ -14,8 +14,8 @@ from twisted.logger import Logger
 
 from invitereg.config import Config
 from invitereg.errors import Refused
-from invitereg.interfaces import IStore
-from invitereg.keys import REPEATABLE
+from invitereg.interfaces.apikeys import REPEATABLE
+from invitereg.interfaces.stores import IStore
 from invitereg.logs import BoundedLog
 from invitereg.policy.counters import periods
 from invitereg.policy.values import Domain, Policy

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from invitereg.errors import MayNotInvite, NotFound
-from invitereg.interfaces import IInviteStore
+from invitereg.interfaces.stores import IInviteStore
 from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import made_by

@@ -8,7 +8,7 @@ from twisted.internet.task import LoopingCall
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from invitereg.config import Config, Tls
-from invitereg.interfaces import IAccounts
+from invitereg.interfaces.accounts import IAccounts
 from invitereg.issuer import Issuer
 from invitereg.policy.networks import Address, Share
 from invitereg.policy.values import Domain

@@ -14,7 +14,7 @@ from invitereg.errors import (
     UsernameReserved,
     UsernameTaken,
 )
-from invitereg.interfaces import InviteChanges
+from invitereg.interfaces.queries import InviteChanges
 from invitereg.logs import LINES_PER_ADDRESS
 from invitereg.model.invites import Kind, Status
 from invitereg.policy.inviting import OPERATOR, Authority

@@ -25,7 +25,7 @@ from invitereg.errors import (
     UsernameReserved,
     UsernameTaken,
 )
-from invitereg.interfaces import InviteChanges
+from invitereg.interfaces.queries import InviteChanges
 from invitereg.issuer import Issuer
 from invitereg.model.invites import Kind, Status
 from invitereg.policy.inviting import OPERATOR

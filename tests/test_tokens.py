@@ -10,9 +10,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import Overloaded
+from invitereg.interfaces.queries import Findings, Query
 from invitereg.policy.counters import guess_counters
 from invitereg.policy.values import Policy, Tally
-from invitereg.questions import Findings, Query
 from invitereg.tokens import MAX_WAITING, TokenThrottle
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
-from invitereg.server import PATIENCE_SECONDS, ServerUnreachable
+from invitereg.interfaces.server import PATIENCE_SECONDS, ServerUnreachable
 from invitereg.trustedendpoint import (
     LOOKUP_SECONDS,
     NotTrusted,

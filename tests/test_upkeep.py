@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.embedded.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
-from invitereg.interfaces import Query, Redemption
-from invitereg.keys import Once
-from invitereg.leases import Errand, Task
+from invitereg.interfaces.apikeys import Once
+from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.queries import Query, Redemption
 from invitereg.logins import LoginThrottle
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counters, periods

@@ -17,8 +17,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
 
-from invitereg.logs import named, quoted
-from invitereg.server import (
+from invitereg.interfaces.server import (
     AlreadyThere,
     MissingPrivilege,
     OutcomeUnknown,
@@ -26,6 +25,7 @@ from invitereg.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.logs import named, quoted
 
 NS_COMMANDS = "http://jabber.org/protocol/commands"
 NS_ITEMS = "http://jabber.org/protocol/disco#items"

@@ -13,8 +13,14 @@ from invitereg.errors import (
     Unavailable,
     UsernameTaken,
 )
+from invitereg.interfaces.server import (
+    AlreadyThere,
+    IServer,
+    NotThere,
+    PasswordRefused,
+    ServerFault,
+)
 from invitereg.logs import FaultLog
-from invitereg.server import AlreadyThere, IServer, NotThere, PasswordRefused, ServerFault
 
 T = TypeVar("T")
 

@@ -15,9 +15,7 @@ from invitereg.accounts.ejabberdrights import CHECK_PASSWORD, Version, needed, v
 from invitereg.accounts.httpapi import HTTPAPI, Access
 from invitereg.accounts.rosterentry import Entry, entry_for
 from invitereg.accounts.trials import try_all
-from invitereg.logs import quoted
-from invitereg.model.names import prepare_domain
-from invitereg.server import (
+from invitereg.interfaces.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,
     AlreadyThere,
@@ -30,6 +28,8 @@ from invitereg.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.logs import quoted
+from invitereg.model.names import prepare_domain
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -10,7 +10,9 @@ from zope.interface import implementer
 
 from invitereg.accounts.scram import decoy_keys, derive_keys, fits, scram_mechanisms
 from invitereg.config.backendkeys import Accounts
-from invitereg.interfaces import IAccounts, ILogins, IPasswords, IStore, Redemption
+from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
+from invitereg.interfaces.queries import Redemption
+from invitereg.interfaces.stores import IStore
 from invitereg.metrics import Meter
 from invitereg.model.accounts import PLAIN, SCRAM_SHA_256, Credentials, ScramKeys
 from invitereg.model.invites import Use

@@ -13,13 +13,14 @@ from twisted.logger import Logger
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair
 from invitereg.errors import Refused, Unavailable
-from invitereg.interfaces import ILeaseStore, Redemption
-from invitereg.leases import Errand, Task
+from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.queries import Redemption
+from invitereg.interfaces.server import MissingPrivilege, NotThere, ServerFault
+from invitereg.interfaces.stores import ILeaseStore
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
 from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain
-from invitereg.server import MissingPrivilege, NotThere, ServerFault
 
 TAKEN = timedelta(seconds=30)
 """Nobody else takes up an errand for so long; far more than the server has for it."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from twisted.logger import Logger
 
 from invitereg.accounts.asking import Asking
-from invitereg.interfaces import ILeaseStore
+from invitereg.interfaces.stores import ILeaseStore
 
 _CONTROLS = 3
 """How many accounts are remembered that the server has confirmed last."""

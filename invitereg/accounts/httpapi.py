@@ -39,10 +39,10 @@ from invitereg.accounts.apianswer import (
     read,
 )
 from invitereg.accounts.apiconnections import Connections
+from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
 from invitereg.logs import escaped
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Network
-from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 _KEPT_SECONDS = 30
 _NEVER_SENT = (ConnectError, ConnectTimeoutError, ConnectingCancelledError, DNSLookupError)

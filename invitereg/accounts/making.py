@@ -23,11 +23,12 @@ from twisted.logger import Logger
 from invitereg.accounts.asking import Asking
 from invitereg.accounts.gone import GoneAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
-from invitereg.interfaces import IStore, Redemption
-from invitereg.leases import Lease
+from invitereg.interfaces.leases import Lease
+from invitereg.interfaces.queries import Redemption
+from invitereg.interfaces.server import OutcomeUnknown, ServerFault
+from invitereg.interfaces.stores import IStore
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
-from invitereg.server import OutcomeUnknown, ServerFault
 
 LATE_SECONDS = 5.0
 """How long the server must say that there is no account before it is believed.

@@ -15,8 +15,10 @@ from zope.interface import implementer
 from invitereg import errors
 from invitereg.accounts.sealing import seal
 from invitereg.errors import InvalidRequest, Refused
-from invitereg.interfaces import IAccounts, IStore, Redemption
-from invitereg.leases import Errand, Task
+from invitereg.interfaces.accounts import IAccounts
+from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.queries import Redemption
+from invitereg.interfaces.stores import IStore
 
 WAIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1

@@ -17,8 +17,8 @@ from invitereg.accounts.admincommands import (
     Unprocessed,
     account_fields,
 )
+from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
 from invitereg.logs import quoted
-from invitereg.server import OutcomeUnknown, ServerUnreachable
 
 _NO_SUCH_USER = "User does not exist"
 _ALL_USERS = "all users"

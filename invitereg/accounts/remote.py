@@ -14,10 +14,12 @@ from invitereg.accounts.making import Making
 from invitereg.accounts.scram import scram_mechanisms
 from invitereg.config.backendkeys import Accounts
 from invitereg.errors import NotFound, Unavailable, UsernameReserved
-from invitereg.interfaces import IAccounts, ILogins, IPasswords, IStore, Redemption
+from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
+from invitereg.interfaces.queries import Redemption
+from invitereg.interfaces.server import CheckPassword, IServer, ServerUnreachable
+from invitereg.interfaces.stores import IStore
 from invitereg.model.accounts import Account, ScramKeys
 from invitereg.model.invites import Use
-from invitereg.server import CheckPassword, IServer, ServerUnreachable
 
 _SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LOGIN = (

@@ -9,14 +9,14 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
 from invitereg.accounts.admincommands import Deadline, Granted, Line, request, said
-from invitereg.logs import named
-from invitereg.server import (
+from invitereg.interfaces.server import (
     MissingPrivilege,
     OutcomeUnknown,
     ServerFault,
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.logs import named
 
 NS_ROSTER = "jabber:iq:roster"
 _MISSING = (

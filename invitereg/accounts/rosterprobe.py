@@ -16,8 +16,13 @@ from invitereg.accounts.admincommands import (
     account_fields,
 )
 from invitereg.accounts.rosteraccess import RosterAccess
+from invitereg.interfaces.server import (
+    OutcomeUnknown,
+    ServerFault,
+    ServerRefused,
+    ServerUnreachable,
+)
 from invitereg.logs import quoted
-from invitereg.server import OutcomeUnknown, ServerFault, ServerRefused, ServerUnreachable
 
 DOUBT_SECONDS = 60.0
 """For so long a server is not tried again where it failed; each trial makes an account."""

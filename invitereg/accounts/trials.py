@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from invitereg.server import CheckPassword, IServer, ServerFault
+from invitereg.interfaces.server import CheckPassword, IServer, ServerFault
 
 
 async def try_all(server: IServer, check: CheckPassword | None = None) -> list[str]:

@@ -22,9 +22,7 @@ from invitereg.accounts.registered import is_registered
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.rosterprobe import RosterProbe
 from invitereg.accounts.trials import try_all
-from invitereg.logs import quoted
-from invitereg.model.names import prepare_domain
-from invitereg.server import (
+from invitereg.interfaces.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,
     AlreadyThere,
@@ -35,6 +33,8 @@ from invitereg.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.logs import quoted
+from invitereg.model.names import prepare_domain
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from invitereg.cli.output import say
 from invitereg.config import Config, load
 from invitereg.config.reading import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable
-from invitereg.interfaces import IAccounts
+from invitereg.interfaces.accounts import IAccounts
 from invitereg.issuer import Issuer
 from invitereg.model.names import prepare_domain, prepare_localpart, strip_blanks
 from invitereg.policy.values import Domain

@@ -33,7 +33,7 @@ from invitereg.cli.tree import command as tree
 from invitereg.cli.undo import print_issued, revoked_if_unseen
 from invitereg.cli.undo import renew as renew_shown
 from invitereg.config import duration_text
-from invitereg.interfaces import InviteChanges
+from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object

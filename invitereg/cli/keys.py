@@ -10,7 +10,7 @@ from invitereg.cli.options import DURATION, json_option
 from invitereg.cli.output import print_objects, say
 from invitereg.cli.root import Group
 from invitereg.cli.undo import undone_if_unseen
-from invitereg.keys import ApiKey, Scope, issue_key
+from invitereg.interfaces.apikeys import ApiKey, Scope, issue_key
 from invitereg.model.invites import token_digest
 from invitereg.objects import issued_key_object, key_object, timestamp
 

@@ -14,8 +14,8 @@ from invitereg.behind import ServersBehind
 from invitereg.cli.desk import Desk
 from invitereg.config import Config, load
 from invitereg.errors import InvalidRequest
-from invitereg.leases import Task
-from invitereg.server import ServerFault
+from invitereg.interfaces.leases import Task
+from invitereg.interfaces.server import ServerFault
 from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store

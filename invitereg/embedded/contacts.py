@@ -16,7 +16,8 @@ from twisted.words.xish import domish
 from invitereg.embedded import rosterxml
 from invitereg.embedded.addresses import bare_jid, parse_jid
 from invitereg.embedded.sessions import Session
-from invitereg.interfaces import IInviteStore, IStore, Query
+from invitereg.interfaces.queries import Query, RosterChange, Subscribing
+from invitereg.interfaces.stores import IInviteStore, IStore
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.model.roster import Owner, RosterItem, owner_of
 from invitereg.model.subscribing import (
@@ -31,7 +32,6 @@ from invitereg.model.subscribing import (
 )
 from invitereg.policy.counters import guess_counters, stale_counters
 from invitereg.policy.values import Address, Domain
-from invitereg.questions import RosterChange, Subscribing
 from invitereg.tokens import TokenThrottle
 
 REQUEST_BYTES = 4096

@@ -9,7 +9,7 @@ from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.notices import Teller
 from invitereg.embedded.presence import Presence
 from invitereg.embedded.sessions import Sessions
-from invitereg.interfaces import IStore
+from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
 
 Chore = Callable[[], Coroutine[Any, Any, None]]

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.errors import Refused
-from invitereg.interfaces import INoticeStore
+from invitereg.interfaces.stores import INoticeStore
 from invitereg.policy.notices import Notice, text_of, type_of
 from invitereg.policy.values import Domain
 

@@ -10,7 +10,7 @@ from twisted.words.protocols.jabber.jid import JID
 
 from invitereg.embedded.stanzaxml import Copies
 from invitereg.errors import Refused
-from invitereg.interfaces import IAccountStore
+from invitereg.interfaces.stores import IAccountStore
 
 _log = Logger("invitereg.domain.sessions.Sessions")
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Integer, Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from invitereg.leases import Errand, Task
+from invitereg.interfaces.leases import Errand, Task
 from invitereg.store.leasetables import errands
 from invitereg.store.tables import Time
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
 from invitereg.errors import InvalidRequest
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from invitereg.model.invites import Kind
 from invitereg.model.roster import Subscription
 from invitereg.policy.notices import NoticeKind

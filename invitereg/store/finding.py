@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from invitereg.interfaces import Findings, Query
+from invitereg.interfaces.queries import Findings, Query
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Tally
 from invitereg.store import quotas

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import bindparam, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
+from invitereg.interfaces.queries import Traces
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.counters import user_sources
-from invitereg.questions import Traces
 from invitereg.store import accounts, errands, notices, resets, revoking, usednetworks
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.leasetables import leases

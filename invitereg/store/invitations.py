@@ -5,9 +5,9 @@ from dataclasses import replace
 from sqlalchemy import and_, bindparam, exists, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
+from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind
 from invitereg.model.roster import RosterItem
-from invitereg.questions import Subscribing
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import use_row
 from invitereg.store.tables import Time, invites, uses

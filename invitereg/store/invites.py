@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound
-from invitereg.interfaces import InviteChanges
+from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import Quota
 from invitereg.store import names, quotas
@@ -271,7 +271,7 @@ def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -
     Raises:
         NotFound: no such invite.
         InvalidRequest: it is used up: there is nothing to revoke. If its last use is
-            undecided (`invitereg.leases`), it can be revoked, and stays so.
+            undecided (`invitereg.interfaces.leases`), it can be revoked, and stays so.
     """
     which: dict[str, Any] = {"of_domain": domain, "of_id": invite_id, "now": now}
     row = connection.execute(_REVOKE, which).first()

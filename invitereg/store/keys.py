@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest
-from invitereg.keys import REPEATABLE, ApiKey, Once, Scope
+from invitereg.interfaces.apikeys import REPEATABLE, ApiKey, Once, Scope
 from invitereg.model.invites import Invite
 from invitereg.store import invites, revoking
 from invitereg.store.tables import Time, api_keys, api_requests

@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
-from invitereg.interfaces import Redemption
-from invitereg.leases import Errand, Lease, Task
+from invitereg.interfaces.leases import Errand, Lease, Task
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
 from invitereg.store import accounts, errands, gone, hits, names, redeeming, resets, sessions

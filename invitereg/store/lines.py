@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from invitereg.errors import InvalidUsername
-from invitereg.keys import MAX_NAME, Scope
+from invitereg.interfaces.apikeys import MAX_NAME, Scope
 from invitereg.model.accounts import ScramKeys
 from invitereg.model.invites import Kind
 from invitereg.model.names import in_unicode, prepare_domain, prepare_localpart

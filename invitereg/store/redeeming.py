@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidInvite
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import owner_of

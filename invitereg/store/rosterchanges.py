@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.engine import Connection
 
+from invitereg.interfaces.queries import RosterChange
 from invitereg.model.roster import Owner
-from invitereg.questions import RosterChange
 from invitereg.store.tables import Time, roster_changes
 
 KEPT = timedelta(hours=1)

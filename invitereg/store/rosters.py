@@ -8,9 +8,9 @@ from sqlalchemy import Text, bindparam, cast, delete, func, insert, select, upda
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound, RosterFull
+from invitereg.interfaces.queries import Subscribing
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.model.subscribing import Exchange, Pair
-from invitereg.questions import Subscribing
 from invitereg.store import invitations
 from invitereg.store.rows import roster_item_of, roster_item_row
 from invitereg.store.tables import accounts, roster_items

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.engine import Connection
 
-from invitereg.interfaces import SessionEnd
+from invitereg.interfaces.queries import SessionEnd
 from invitereg.store.tables import session_ends
 
 _ADD = insert(session_ends).inline()

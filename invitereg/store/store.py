@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from invitereg.interfaces import IStore
+from invitereg.interfaces.stores import IStore
 from invitereg.store import (
     accounts,
     errands,

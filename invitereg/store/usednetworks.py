@@ -17,7 +17,7 @@ from sqlalchemy import Integer, bindparam, delete, exists, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
-from invitereg.interfaces import LoginAttempt
+from invitereg.interfaces.queries import LoginAttempt
 from invitereg.store import hits
 from invitereg.store.serverkeys import server_key
 from invitereg.store.tables import Time, used_networks

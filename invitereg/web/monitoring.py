@@ -18,7 +18,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from invitereg.errors import Refused
-from invitereg.interfaces import IAccountStore, IInviteStore
+from invitereg.interfaces.stores import IAccountStore, IInviteStore
 from invitereg.metrics import Meter
 from invitereg.model.invites import Status
 from invitereg.web.channel import WebRequest

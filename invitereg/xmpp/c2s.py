@@ -24,7 +24,7 @@ from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
 from invitereg.fairness import TimeBudgets
-from invitereg.interfaces import ILogins
+from invitereg.interfaces.accounts import ILogins
 from invitereg.jobs import Client
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog

@@ -16,9 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.interfaces.server import ServerUnreachable
 from invitereg.logs import named, quoted
 from invitereg.model.accounts import PLAIN, SCRAM_MECHANISMS
-from invitereg.server import ServerUnreachable
 from invitereg.xmpp.gatewayfeatures import mechanisms
 from invitereg.xmpp.parser import BoundedElementStream
 

@@ -15,7 +15,7 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.errors import InvalidUsername, Refused
-from invitereg.interfaces import ILogins
+from invitereg.interfaces.accounts import ILogins
 from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.model.accounts import PLAIN

@@ -15,7 +15,7 @@ from invitereg.accounts.apianswer import MAX_BODY_BYTES, MAX_ROSTER_BYTES, MAX_V
 from invitereg.accounts.apiconnections import MAX_LINES
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
-from invitereg.server import (
+from invitereg.interfaces.server import (
     PATIENCE_SECONDS,
     AlreadyThere,
     MissingPrivilege,

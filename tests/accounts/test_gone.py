@@ -11,10 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.accounts.errands import Errands
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable
-from invitereg.interfaces import Redemption
-from invitereg.leases import Errand, Task
+from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.queries import Redemption
+from invitereg.interfaces.server import (
+    NotThere,
+    OutcomeUnknown,
+    ServerRefused,
+    ServerUnreachable,
+)
 from invitereg.model.invites import Invite, Kind, Status, Use, token_digest
-from invitereg.server import NotThere, OutcomeUnknown, ServerRefused, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from tests.contracts.backend_contract import SERVED

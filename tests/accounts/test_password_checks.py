@@ -16,9 +16,9 @@ from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import LoginThrottled, Unavailable
+from invitereg.interfaces.server import MissingPrivilege
 from invitereg.logins import LoginThrottle
 from invitereg.policy.values import Domain, Limit, Limits, Policy
-from invitereg.server import MissingPrivilege
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
 from tests.accounts.faultyapi import FaultyAPI, response

@@ -13,9 +13,9 @@ from invitereg.accounts.remote import NoLogins, RemoteAccounts
 from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.config.backendkeys import Accounts
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
-from invitereg.interfaces import IAccounts, ILogins, IPasswords
-from invitereg.leases import Task
-from invitereg.server import IServer, ServerUnreachable
+from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
+from invitereg.interfaces.leases import Task
+from invitereg.interfaces.server import IServer, ServerUnreachable
 from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_database
 from invitereg.store.store import Store

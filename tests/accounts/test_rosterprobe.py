@@ -9,7 +9,7 @@ from wokkel.generic import parseXml
 
 from invitereg.accounts.rosterprobe import DOUBT_SECONDS
 from invitereg.accounts.xmpp import XMPPServer
-from invitereg.server import MissingPrivilege, OutcomeUnknown, ServerUnreachable
+from invitereg.interfaces.server import MissingPrivilege, OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.component.connection import Privileges
 
 DOMAIN = "example.com"

@@ -9,7 +9,7 @@ from wokkel.generic import parseXml
 from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.xmpp import XMPPServer
-from invitereg.server import OutcomeUnknown, ServerRefused, ServerUnreachable
+from invitereg.interfaces.server import OutcomeUnknown, ServerRefused, ServerUnreachable
 from invitereg.xmpp.component.connection import Privileges
 
 DOMAIN = "example.com"

@@ -10,7 +10,7 @@ from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.errors import Unavailable
-from invitereg.server import (
+from invitereg.interfaces.server import (
     AlreadyThere,
     IServer,
     MissingPrivilege,

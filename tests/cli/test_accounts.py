@@ -3,7 +3,7 @@
 from typing import Any
 
 from invitereg.cli.desk import Desk
-from invitereg.interfaces import IPasswords
+from invitereg.interfaces.accounts import IPasswords
 from tests.cli.case import CommandCase
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from unittest import mock
 
 from invitereg.cli.desk import Desk
-from invitereg.interfaces import ILogins, IPasswords
+from invitereg.interfaces.accounts import ILogins, IPasswords
+from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import token_digest
 from invitereg.model.subscribing import Stanza
-from invitereg.questions import Subscribing
 from invitereg.store import exporting
 from invitereg.store.lines import FORMAT, Malformed, read_header, read_line
 from tests.cli.case import CommandCase

@@ -7,7 +7,7 @@ from unittest import mock
 
 from invitereg.cli import tree
 from invitereg.cli.desk import Desk
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use, generate_token, token_digest
 from invitereg.testing import make_account, make_invite
 from tests.cli.case import CommandCase

@@ -7,7 +7,7 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import Config, load
 from invitereg.config.schema import DomainKeys
 from invitereg.config.section import key_paths, key_tree
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use
 from invitereg.testing import START, make_account, memory_store
 from invitereg.threads import Inline

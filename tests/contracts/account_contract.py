@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from invitereg.errors import InvalidInvite, InvalidRequest, NotFound
-from invitereg.interfaces import InviteChanges, SessionEnd
+from invitereg.interfaces.queries import InviteChanges, SessionEnd
 from invitereg.model.invites import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 

@@ -14,7 +14,7 @@ from invitereg.errors import (
     UsernameReserved,
     UsernameTaken,
 )
-from invitereg.interfaces import Findings
+from invitereg.interfaces.queries import Findings
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain, Policy
 from invitereg.serverchecks import ServerChecks

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from invitereg.errors import InvalidRequest, NotFound, UsernameReserved
-from invitereg.interfaces import Findings, LoginAttempt, Redemption
+from invitereg.interfaces.queries import Findings, LoginAttempt, Redemption
 from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.testing import make_account, make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase, counter

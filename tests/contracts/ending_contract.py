@@ -6,9 +6,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList
 
 from invitereg.errors import InvalidInvite, NotFound, Overloaded, UsernameTaken
-from invitereg.keys import ApiKey, Scope
+from invitereg.interfaces.apikeys import ApiKey, Scope
+from invitereg.interfaces.queries import InviteChanges, Traces
 from invitereg.model.invites import Invite, Kind, Status, token_digest
-from invitereg.questions import InviteChanges, Traces
 from invitereg.testing import make_credentials, make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 

@@ -13,7 +13,7 @@ from invitereg.errors import (
     UsernameReserved,
     UsernameTaken,
 )
-from invitereg.interfaces import Findings, InviteChanges
+from invitereg.interfaces.queries import Findings, InviteChanges
 from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.policy.values import Tally
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase, counter

@@ -6,7 +6,7 @@ from datetime import timedelta
 from twisted.internet.defer import gatherResults
 
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest, UsernameReserved
-from invitereg.keys import REPEATABLE, ApiKey, Once, Scope
+from invitereg.interfaces.apikeys import REPEATABLE, ApiKey, Once, Scope
 from invitereg.model.invites import Kind, Status, generate_invite_id, token_digest
 from invitereg.testing import make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameReserved, UsernameTaken
-from invitereg.interfaces import Findings
-from invitereg.leases import Errand, Task
+from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.queries import Findings
 from invitereg.model.invites import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
 

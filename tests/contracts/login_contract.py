@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from twisted.internet.defer import gatherResults
 
-from invitereg.questions import LoginAttempt
+from invitereg.interfaces.queries import LoginAttempt
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
 
 MINUTE = timedelta(minutes=1)

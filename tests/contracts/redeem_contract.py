@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameReserved, UsernameTaken
-from invitereg.interfaces import Findings, SessionEnd
+from invitereg.interfaces.queries import Findings, SessionEnd
 from invitereg.model.invites import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
 

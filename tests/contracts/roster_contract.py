@@ -6,10 +6,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from invitereg.errors import NotFound, RosterFull
+from invitereg.interfaces.queries import RosterChange, Subscribing
 from invitereg.model.invites import Invite, Kind, token_digest
 from invitereg.model.roster import RosterItem, Subscription
 from invitereg.model.subscribing import Exchange, Push, Side, Stanza
-from invitereg.questions import RosterChange, Subscribing
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
 NONE, TO, FROM, BOTH = Subscription

@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredQueue, fail, succeed
 from zope.interface import implementer
 
-from invitereg.server import (
+from invitereg.interfaces.server import (
     AlreadyThere,
     IServer,
     NotThere,

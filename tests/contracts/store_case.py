@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from invitereg.interfaces import Findings, LoginAttempt, Query, Redemption
+from invitereg.interfaces.queries import Findings, LoginAttempt, Query, Redemption
 from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Invite, Kind, Use, token_digest
 from invitereg.policy.counters import Counter

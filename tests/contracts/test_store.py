@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.interfaces import IStore
+from invitereg.interfaces.stores import IStore
 from invitereg.store.database import open_database, open_memory
 from invitereg.store.store import Store
 from invitereg.threads import Inline, Threads

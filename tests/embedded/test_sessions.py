@@ -8,7 +8,7 @@ from twisted.words.protocols.jabber.jid import JID
 
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import Unavailable
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use
 from invitereg.testing import START, make_account, make_credentials, memory_store
 

@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.ejabberdrights import COMMANDS
 from invitereg.accounts.httpapi import Access
-from invitereg.server import (
+from invitereg.interfaces.server import (
     AlreadyThere,
     IServer,
     MissingPrivilege,

@@ -21,7 +21,7 @@ from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import Unavailable
-from invitereg.server import ServerUnreachable
+from invitereg.interfaces.server import ServerUnreachable
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
 from invitereg.xmpp import passwordcheck

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from invitereg.keys import Scope, issue_key
+from invitereg.interfaces.apikeys import Scope, issue_key
 from invitereg.model.invites import token_digest
 from tests.service.running import (
     DOMAIN,

@@ -18,12 +18,17 @@ from hypothesis.stateful import (
 from twisted.python.failure import Failure
 
 from invitereg.errors import Refused, Unavailable
-from invitereg.interfaces import InviteChanges, Query, Redemption
-from invitereg.leases import Lease
+from invitereg.interfaces.leases import Lease
+from invitereg.interfaces.queries import (
+    InviteChanges,
+    LoginAttempt,
+    Query,
+    Redemption,
+    Subscribing,
+)
 from invitereg.model.invites import Invite, Kind, Status, Use, token_digest
 from invitereg.model.subscribing import Stanza
 from invitereg.policy.notices import Notice, NoticeKind
-from invitereg.questions import LoginAttempt, Subscribing
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter
 

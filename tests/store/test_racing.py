@@ -5,9 +5,9 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameTaken
+from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind, token_digest
 from invitereg.model.subscribing import Stanza
-from invitereg.questions import Subscribing
 from invitereg.store.store import Store
 from tests.contracts.store_case import DOMAIN, counter
 from tests.store.database_case import DatabaseCase

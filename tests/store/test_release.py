@@ -7,8 +7,8 @@ from pathlib import Path
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.errors import InvalidInvite, InvalidRequest, OtherRequest, UsernameTaken
-from invitereg.keys import Once, Scope
-from invitereg.leases import Task
+from invitereg.interfaces.apikeys import Once, Scope
+from invitereg.interfaces.leases import Task
 from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.model.roster import Subscription
 from invitereg.policy.counters import Counter

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy import event, text
 
+from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.model.subscribing import Stanza
-from invitereg.questions import Subscribing
 from invitereg.store.tables import metadata
 from invitereg.testing import make_invite
 from tests.contracts.quota_contract import quota

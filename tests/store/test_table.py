@@ -6,8 +6,8 @@ from textwrap import dedent
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg import interfaces
-from invitereg.interfaces import IStore
+from invitereg.interfaces import stores
+from invitereg.interfaces.stores import IStore
 from invitereg.store.store import Store
 
 
@@ -22,7 +22,7 @@ def methods() -> dict[str, ast.FunctionDef]:
     parts = {part.__name__ for part in IStore.__bases__}
     return {
         method.name: method
-        for part in ast.parse(inspect.getsource(interfaces)).body
+        for part in ast.parse(inspect.getsource(stores)).body
         if isinstance(part, ast.ClassDef) and part.name in parts
         for method in part.body
         if isinstance(method, ast.FunctionDef)

@@ -11,10 +11,10 @@ from alembic.config import Config
 from sqlalchemy import Engine, event
 
 from invitereg.errors import StoreError
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
-from invitereg.questions import Redemption
 from invitereg.store import schema
 from invitereg.store.redemptions import redemption_text
 from invitereg.testing import make_account

@@ -13,7 +13,7 @@ from twisted.words.xish import domish
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.embedded.domain import EmbeddedDomain
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.issuer import Issuer
 from invitereg.logins import LoginThrottle
 from invitereg.model.accounts import SCRAM_SHA_256, Account

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from invitereg.interfaces.queries import Query
 from invitereg.model.invites import Kind, token_digest
 from invitereg.policy.values import Domain, Policy
-from invitereg.questions import Query
 from invitereg.testing import make_invite
 from tests.xmpp.commands import CREATE_ACCOUNT, RENEW, RESET, REVOKE, form, note
 from tests.xmpp.messages import DOMAIN

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
+from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
 from invitereg.logs import FOREIGN_CHARACTERS
-from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.component.connection import (
     ANSWER_SECONDS,
     HANDSHAKE_SECONDS,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from twisted.internet.defer import Deferred
 
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use

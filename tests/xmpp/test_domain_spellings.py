@@ -2,7 +2,7 @@
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.embedded.rosterxml import NS_ROSTER
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Policy

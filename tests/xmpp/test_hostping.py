@@ -5,7 +5,7 @@ import re
 from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 
-from invitereg.server import PATIENCE_SECONDS
+from invitereg.interfaces.server import PATIENCE_SECONDS
 from invitereg.xmpp.component.hostping import HostPing
 from tests.xmpp.test_component_stream import JID, ComponentStreamCase
 

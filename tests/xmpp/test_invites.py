@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invitereg.interfaces import InviteChanges
+from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain, InviteRules, Limit, Policy, UserInviteLimits
 from tests.xmpp.commands import (

@@ -5,7 +5,7 @@ from unittest import mock
 from twisted.internet.defer import fail
 
 from invitereg.errors import Unavailable
-from invitereg.interfaces import Redemption
+from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use
 from invitereg.testing import make_account
 from tests.xmpp.door import Listener

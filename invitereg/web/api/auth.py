@@ -6,8 +6,8 @@ from datetime import datetime
 
 from twisted.logger import Logger
 
-from invitereg.interfaces import IKeyStore
-from invitereg.keys import ApiKey, Scope
+from invitereg.interfaces.apikeys import ApiKey, Scope
+from invitereg.interfaces.stores import IKeyStore
 from invitereg.logs import LINES_PER_ADDRESS, PerMinute
 from invitereg.model.invites import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit

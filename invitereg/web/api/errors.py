@@ -17,7 +17,7 @@ from invitereg.errors import (
     Unavailable,
     UsernameReserved,
 )
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from invitereg.web.errors import password_problem, say_when, status_of
 
 REALM = 'Bearer realm="invitereg"'

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from invitereg.interfaces import InviteChanges, IStore
+from invitereg.interfaces.apikeys import Scope
+from invitereg.interfaces.queries import InviteChanges
+from invitereg.interfaces.stores import IStore
 from invitereg.issuer import Issuer
-from invitereg.keys import Scope
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import prepare_localpart, typed_username
 from invitereg.newinvites import NewInvite, end_of

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from invitereg._version import __version__
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from invitereg.web.api.answers import ProblemDocument
 from invitereg.web.api.operations import Operation, takes_body
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from invitereg.keys import ApiKey, Once, Scope
+from invitereg.interfaces.apikeys import ApiKey, Once, Scope
 from invitereg.model.names import prepare_domain
 from invitereg.objects import Object
 from invitereg.policy.values import Address, Domain, parse_address

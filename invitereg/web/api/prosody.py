@@ -3,8 +3,8 @@
 One request makes one invite for one account. https://modules.prosody.im/mod_invites_api
 """
 
+from invitereg.interfaces.apikeys import Scope
 from invitereg.issuer import Issuer, NewInvite
-from invitereg.keys import Scope
 from invitereg.policy.texts import link
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import Problem

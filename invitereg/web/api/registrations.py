@@ -1,6 +1,6 @@
 """Registration through a portal, which asks for name and password itself."""
 
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import typed_username
 from invitereg.objects import terms_object

@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from invitereg.errors import Refused
-from invitereg.keys import ApiKey
+from invitereg.interfaces.apikeys import ApiKey
 from invitereg.policy.values import Domain
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of

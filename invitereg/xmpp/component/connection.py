@@ -30,9 +30,9 @@ from wokkel.subprotocols import StreamManager
 from zope.interface import implementer
 
 from invitereg.embedded.addresses import is_same_jid
+from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
 from invitereg.logs import FaultLog, named, quoted
 from invitereg.policy.values import Network
-from invitereg.server import OutcomeUnknown, ServerUnreachable
 from invitereg.trustedendpoint import trusted_client
 from invitereg.xmpp.component.admission import Admission
 from invitereg.xmpp.parser import SkippingElementStream

@@ -16,8 +16,8 @@ from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
+from invitereg.interfaces.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
 from invitereg.logs import FaultLog
-from invitereg.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
 from invitereg.xmpp.component.connection import ComponentStream
 
 _log = Logger("invitereg.xmpp.hostping.HostPing")

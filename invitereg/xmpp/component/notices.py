@@ -20,12 +20,12 @@ from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.embedded.notices import GAVE_UP, message_about, recipients
-from invitereg.interfaces import INoticeStore
+from invitereg.interfaces.server import PATIENCE_SECONDS, ServerFault
+from invitereg.interfaces.stores import INoticeStore
 from invitereg.logs import FaultLog, named
 from invitereg.model.names import prepare_domain
 from invitereg.policy.notices import Notice
 from invitereg.policy.values import Domain
-from invitereg.server import PATIENCE_SECONDS, ServerFault
 
 _log = Logger("invitereg.xmpp.telling.ComponentTeller")
 

@@ -14,7 +14,7 @@ from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
 from invitereg.accounts.xmpp import XMPPServer
 from invitereg.cli.onlinecheck import ServerLog
-from invitereg.server import MissingPrivilege
+from invitereg.interfaces.server import MissingPrivilege
 from invitereg.xmpp.component.connection import ComponentStream
 from invitereg.xmpp.component.hostping import HostPing
 from tests.accounts.connecting import connected

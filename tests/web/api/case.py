@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.web.pages import notFound
 
+from invitereg.interfaces.apikeys import Scope, issue_key
 from invitereg.issuer import Issuer
-from invitereg.keys import Scope, issue_key
 from invitereg.model.invites import token_digest
 from invitereg.policy.values import Limit
 from invitereg.web.api.auth import Authorization, Rates

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from invitereg.model.invites import token_digest
 from invitereg.policy.values import Domain, Limit
 from invitereg.testing import START

@@ -3,7 +3,7 @@
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from tests.web.api.case import ApiCase
 
 

@@ -1,6 +1,6 @@
 """``/invites_api``, for what was written for Prosody."""
 
-from invitereg.keys import Scope
+from invitereg.interfaces.apikeys import Scope
 from tests.web.api.case import ApiCase
 from tests.web.door import DOMAIN, EXTERNAL
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 
+from invitereg.interfaces.apikeys import Scope
+from invitereg.interfaces.queries import Query
 from invitereg.issuer import NewInvite
-from invitereg.keys import Scope
 from invitereg.model.invites import Invite, Kind, token_digest
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Policy
-from invitereg.questions import Query
 from invitereg.testing import make_invite
 from tests.web.api.case import ApiCase
 from tests.web.door import DOMAIN

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from invitereg.questions import Redemption
+from invitereg.interfaces.queries import Redemption
 
 
 class Task(StrEnum):

@@ -1,26 +1,20 @@
-"""What a store and an account backend must do.
+"""The methods of a store, by what they keep.
 
-All methods that touch a disk, a database or a network return Deferreds. All fail with
-`invitereg.errors.Unavailable` when what is behind does not answer, and with `Overloaded` when
-too much work waits already. What a method of a store does, and what else it raises, is said
-where it is done: the table `invitereg.store.store.Store` names the job of each.
+All return Deferreds. All fail with `invitereg.errors.Unavailable` when the database does not
+answer, and with `invitereg.errors.Overloaded` when too much work waits already. What a method
+does, and what else it raises, is said where it is done: the table `invitereg.store.store.Store`
+names the job of each.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from twisted.internet.defer import Deferred
-from zope.interface import Attribute, Interface
+from zope.interface import Interface
 
-from invitereg.keys import ApiKey, Once
-from invitereg.leases import Errand, Lease
-from invitereg.model.accounts import Account, Credentials, ScramKeys
-from invitereg.model.invites import Invite, Status, Use
-from invitereg.model.roster import RosterItem
-from invitereg.model.subscribing import Exchange
-from invitereg.policy.counters import Counter, Quota
-from invitereg.policy.notices import Notice
-from invitereg.questions import (
+from invitereg.interfaces.apikeys import ApiKey, Once
+from invitereg.interfaces.leases import Errand, Lease
+from invitereg.interfaces.queries import (
     Findings,
     InviteChanges,
     LoginAttempt,
@@ -31,26 +25,12 @@ from invitereg.questions import (
     Subscribing,
     Traces,
 )
-
-__all__ = [
-    "Findings",
-    "IAccountStore",
-    "IAccounts",
-    "IInviteStore",
-    "IKeyStore",
-    "ILeaseStore",
-    "ILogins",
-    "INoticeStore",
-    "IPasswordCheck",
-    "IPasswords",
-    "IRosterStore",
-    "IStore",
-    "InviteChanges",
-    "LoginAttempt",
-    "Query",
-    "Redemption",
-    "SessionEnd",
-]
+from invitereg.model.accounts import Account, Credentials
+from invitereg.model.invites import Invite, Status, Use
+from invitereg.model.roster import RosterItem
+from invitereg.model.subscribing import Exchange
+from invitereg.policy.counters import Counter, Quota
+from invitereg.policy.notices import Notice
 
 
 class IInviteStore(Interface):
@@ -260,79 +240,3 @@ class IKeyStore(Interface):
 
 class IStore(IInviteStore, IAccountStore, IRosterStore, ILeaseStore, INoticeStore, IKeyStore):
     """All that invitereg keeps. Who needs one part of it asks for that interface alone."""
-
-
-class IAccounts(Interface):
-    """The accounts of one domain, wherever they are kept.
-
-    A backend that can also set and check passwords provides `IPasswords`; one that clients log
-    in to provides `ILogins`.
-    """
-
-    def redeem(redemption: Redemption, password: str) -> Deferred[None]:
-        """Make the account of a redemption exactly once, whatever fails.
-
-        The redemption's account comes without credentials. Raises as `store.redeeming.redeem`.
-        """
-
-    def exists(username: str) -> Deferred[bool]:
-        """Return whether there is an account of that name."""
-
-    def recognise(username: str) -> Deferred[bool]:
-        """As `exists`; if so, the store knows of it. Raises as `store.leasing.learn`."""
-
-    def contacts_problem() -> Deferred[str | None]:
-        """Return why accounts cannot be made contacts, for the operator; None if they can."""
-
-    def delete(
-        username: str,
-        now: datetime,
-        *,
-        until: datetime | None = None,
-        since: datetime | None = None,
-    ) -> Deferred[None]:
-        """Delete an account. See `store.accounts.remove`."""
-
-
-class IPasswordCheck(Interface):
-    """Checks the passwords of one domain's accounts."""
-
-    def check_password(username: str, password: str) -> Deferred[datetime | None]:
-        """Return when the password was set, if it is the account's; else None.
-
-        Both take as much work. Who asks counts it against the limits of logins: see
-        `invitereg.logins`. Another server is asked each time, as nothing is kept of an answer,
-        and Unavailable means that it has said neither.
-        """
-
-
-class IPasswords(IPasswordCheck):
-    """Sets and checks the passwords of one domain's accounts."""
-
-    def reset(use: Use, password: str) -> Deferred[None]:
-        """Set a new password by a reset invite. Raises as `store.redeeming.reset`."""
-
-    def change_password(username: str, password: str, since: datetime) -> Deferred[datetime]:
-        """Set a new password, if the old one is still what was set at ``since``.
-
-        Returns:
-            When the new one was set.
-
-        Raises:
-            NotFound: no such account, or it has another password by now.
-        """
-
-
-class ILogins(IPasswordCheck):
-    """Verifies logins at one domain by SASL."""
-
-    mechanisms = Attribute("The SASL mechanisms to offer, the strongest first: a tuple.")
-
-    def get_scram_keys(
-        username: str, mechanism: str
-    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """Return the keys to check a SCRAM exchange against, and when they were set.
-
-        For an unknown account, keys that no password fits, the same at each time, and None:
-        so a stranger cannot tell who exists.
-        """

@@ -1,4 +1,4 @@
-"""What a store is asked and told, and what it answers, where that is more than one value."""
+"""The questions that a store is asked, and its answers, where they are more than one value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,91 @@
+"""The methods of the accounts of one domain, wherever they are kept.
+
+All that touch a disk, a database or a network return Deferreds. All fail with
+`invitereg.errors.Unavailable` when the backend does not answer, and with
+`invitereg.errors.Overloaded` when too much work waits already.
+"""
+
+from datetime import datetime
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+from invitereg.interfaces.queries import Redemption
+from invitereg.model.accounts import ScramKeys
+from invitereg.model.invites import Use
+
+
+class IAccounts(Interface):
+    """The accounts of one domain, wherever they are kept.
+
+    A backend that can also set and check passwords provides `IPasswords`; one that clients log
+    in to provides `ILogins`.
+    """
+
+    def redeem(redemption: Redemption, password: str) -> Deferred[None]:
+        """Make the account of a redemption exactly once, whatever fails.
+
+        The redemption's account comes without credentials. Raises as `store.redeeming.redeem`.
+        """
+
+    def exists(username: str) -> Deferred[bool]:
+        """Return whether there is an account of that name."""
+
+    def recognise(username: str) -> Deferred[bool]:
+        """As `exists`; if so, the store knows of it. Raises as `store.leasing.learn`."""
+
+    def contacts_problem() -> Deferred[str | None]:
+        """Return why accounts cannot be made contacts, for the operator; None if they can."""
+
+    def delete(
+        username: str,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        since: datetime | None = None,
+    ) -> Deferred[None]:
+        """Delete an account. See `store.accounts.remove`."""
+
+
+class IPasswordCheck(Interface):
+    """Checks the passwords of one domain's accounts."""
+
+    def check_password(username: str, password: str) -> Deferred[datetime | None]:
+        """Return when the password was set, if it is the account's; else None.
+
+        Both take as much work. Who asks counts it against the limits of logins: see
+        `invitereg.logins`. Another server is asked each time, as nothing is kept of an answer,
+        and Unavailable means that it has said neither.
+        """
+
+
+class IPasswords(IPasswordCheck):
+    """Sets and checks the passwords of one domain's accounts."""
+
+    def reset(use: Use, password: str) -> Deferred[None]:
+        """Set a new password by a reset invite. Raises as `store.redeeming.reset`."""
+
+    def change_password(username: str, password: str, since: datetime) -> Deferred[datetime]:
+        """Set a new password, if the old one is still what was set at ``since``.
+
+        Returns:
+            When the new one was set.
+
+        Raises:
+            NotFound: no such account, or it has another password by now.
+        """
+
+
+class ILogins(IPasswordCheck):
+    """Verifies logins at one domain by SASL."""
+
+    mechanisms = Attribute("The SASL mechanisms to offer, the strongest first: a tuple.")
+
+    def get_scram_keys(
+        username: str, mechanism: str
+    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
+        """Return the keys to check a SCRAM exchange against, and when they were set.
+
+        For an unknown account, keys that no password fits, the same at each time, and None:
+        so a stranger cannot tell who exists.
+        """
