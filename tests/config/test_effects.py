@@ -16,7 +16,7 @@ from invitereg.config.mistakes import dotted
 from invitereg.config.schema import DomainKeys
 from invitereg.config.section import key_paths, key_tree
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.policy.registering import values
+from invitereg.policy import values
 from invitereg.web.settings import SiteSettings
 from tests.config.case import ConfigCase, KeyPath
 
