@@ -2,7 +2,10 @@
 
 import ast
 import configparser
+import re
+import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -65,6 +68,11 @@ def imports(path: Path) -> Iterator[str]:
                 folder = path.parents[node.level - 1].relative_to(ROOT).parts
                 base = ".".join((*folder, base)).removesuffix(".")
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _normal(name: str) -> str:
+    """Return a distribution's name as indexes compare it (packaging specification, names)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def lies_in(name: str, module: str) -> bool:
@@ -181,11 +189,24 @@ class ReachTests(SynchronousTestCase):
 
 
 class PackagingTests(SynchronousTestCase):
-    def test_packages(self) -> None:
-        """What is installed is complete: setup.cfg lists every folder with modules."""
+    def setUp(self) -> None:
         config = configparser.ConfigParser()
         config.read(ROOT / "setup.cfg")
-        listed = set(config["options"]["packages"].split())
+        self.options = config["options"]
+
+    def test_requirements(self) -> None:
+        """What is imported is installed with the package, not as a need of another."""
+        lines = self.options["install_requires"].split("\n")
+        listed = {_normal(re.split(r"[\[<=> ]", line)[0]) for line in lines if line}
+        providers = packages_distributions()
+        tops = {name.partition(".")[0] for names in IMPORTS.values() for name in names}
+        for top in tops - sys.stdlib_module_names - {"invitereg"}:
+            known = {_normal(name) for name in providers.get(top, [])}
+            self.assertTrue(known & listed, f"{top}, of {known}, is not in install_requires")
+
+    def test_packages(self) -> None:
+        """What is installed is complete: setup.cfg lists every folder with modules."""
+        listed = set(self.options["packages"].split())
         folders = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
         self.assertEqual(sorted(folders - listed), [])
 
