@@ -28,14 +28,13 @@ from invitereg.policy.values import Domain
 from invitereg.registrar import Registrar
 from invitereg.serverchecks import ServerChecks
 from invitereg.xmpp.adhoc.commands import AdHocCommands
-from invitereg.xmpp.behind import upstream_of
 from invitereg.xmpp.component.connection import ComponentStream
 from invitereg.xmpp.component.door import ComponentDoor
 from invitereg.xmpp.component.hostping import HostPing
 from invitereg.xmpp.component.notices import ComponentTeller
 from invitereg.xmpp.disco import SessionDiscoHandler
-from invitereg.xmpp.passwordcheck import PasswordCheck
-from invitereg.xmpp.upstream import ServerStream
+from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
+from invitereg.xmpp.gateway.settings import upstream_of
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -219,13 +218,7 @@ def _password_check(
         if isinstance(server, Ejabberd):
             return server.check_password
         return partial(_unchecked, host)
-    upstream = upstream_of(host, keys, backend.trusted)
-
-    def open_stream(header: bytes) -> ServerStream:
-        return ServerStream(upstream, header, reactor)
-
-    # What is not TLS leads to this machine, or into a network that is trusted.
-    return PasswordCheck(host, open_stream, reactor, work, secured=True).check
+    return PasswordCheck(upstream_of(host, keys, backend.trusted), reactor, work).check
 
 
 def _unchecked(domain: str, _username: str, _password: str) -> Deferred[bool]:

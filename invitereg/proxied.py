@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
 from invitereg.logs import FaultLog
-from invitereg.xmpp.proxyheader import ProxyHeader, read_header
+from invitereg.xmpp.gateway.proxyprotocol import ProxyHeader, read_header
 
 
 class ProxiedConnection(ProtocolWrapper):

@@ -42,8 +42,8 @@ from invitereg.upkeep import Upkeep, keep_of
 from invitereg.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.adhoc.invites import invite_commands
-from invitereg.xmpp.behind import servers_behind
 from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all
+from invitereg.xmpp.gateway.check import upstream_checks
 from invitereg.xmpp.streamcount import StreamCount
 
 STOP_SECONDS = 10
@@ -260,7 +260,7 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
-            behind=servers_behind(self._config, self._reactor),
+            behind=upstream_checks(self._config, self._reactor),
         )
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:

@@ -38,15 +38,15 @@ BOUNDS = {
         embedded/sessions.Sessions._spared policy/networks.Occupancy._open
         web/connections.WebConnections._open web/monitoring.Ready._waiting
         web/connections.RoundRobin._groups web/connections.RoundRobin._items
-        xmpp/behind.Behind._waiting xmpp/outbox.UnreadLedger._sizes
+        xmpp/gateway/check.UpstreamCheck._waiting xmpp/outbox.UnreadLedger._sizes
         xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
         """,
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
         xmpp/component/connection._Connection.initializers
         xmpp/outbox.Outbox._pieces xmpp/outbox.Outbox._taken
-        xmpp/deadlines.Deadlines._calls xmpp/gateway.Gateway._held xmpp/inbox.Inbox._elements
-        xmpp/passwordcheck._Answers._waiting xmpp/rawbytes.RawBytes._kept
+        xmpp/deadlines.Deadlines._calls xmpp/inbox.Inbox._elements
+        xmpp/gateway/relay.Gateway._held xmpp/gateway/headers.RawBytes._kept
         xmpp/parser.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """

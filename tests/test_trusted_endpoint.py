@@ -25,9 +25,9 @@ from invitereg.trustedendpoint import (
     trusted_client,
 )
 from invitereg.xmpp.component.connection import ComponentStream
-from invitereg.xmpp.upstream import ServerStream
-from invitereg.xmpp.upstreamhints import UpstreamFailure
-from invitereg.xmpp.upstreamkeys import Upstream
+from invitereg.xmpp.gateway.failures import UpstreamFailure
+from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.upstream import ServerStream
 
 INSIDE, OUTSIDE = "172.20.0.3", "198.51.100.7"
 TRUSTED = (ip_network("172.20.0.0/16"), ip_network("fd00::/8"))

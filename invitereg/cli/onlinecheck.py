@@ -20,10 +20,10 @@ from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
 from invitereg.threads import Inline
-from invitereg.xmpp.behind import upstream_of
-from invitereg.xmpp.logincheck import LoginProblems, login_problems
-from invitereg.xmpp.registrationcheck import check_registration
-from invitereg.xmpp.upstreamhints import UpstreamFailure
+from invitereg.xmpp.gateway.check import check_registration
+from invitereg.xmpp.gateway.failures import UpstreamFailure
+from invitereg.xmpp.gateway.logincheck import LoginProblems, login_problems
+from invitereg.xmpp.gateway.settings import upstream_of
 
 SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0

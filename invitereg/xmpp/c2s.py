@@ -33,12 +33,12 @@ from invitereg.registrar import Registrar
 from invitereg.xmpp import bind, roster, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
 from invitereg.xmpp.adhoc.commands import AdHocCommands
-from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.bind import BindHandler
 from invitereg.xmpp.commands import CommandsHandler
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
-from invitereg.xmpp.gatewayfeatures import registration_features
-from invitereg.xmpp.gatewaystream import GatewayStream
+from invitereg.xmpp.gateway.check import UpstreamCheck
+from invitereg.xmpp.gateway.features import registration_features
+from invitereg.xmpp.gateway.stream import GatewayStream
 from invitereg.xmpp.handlers import StreamHandlers
 from invitereg.xmpp.outbox import UnreadLedger
 from invitereg.xmpp.preauth import PreauthHandler
@@ -75,7 +75,7 @@ class C2SDoor:
     streams: StreamCount
     tls: Any
     reactor: Any
-    behind: Mapping[str, Behind] = field(default_factory=dict)
+    behind: Mapping[str, UpstreamCheck] = field(default_factory=dict)
     failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
     refusals: RefusalLog = field(init=False)
     unread: UnreadLedger = field(init=False)
@@ -155,7 +155,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         self.installBootstraps(stream)
         return stream
 
-    def behind(self, domain: str) -> Behind | None:
+    def behind(self, domain: str) -> UpstreamCheck | None:
         """The server behind a domain, if there is one."""
         return self._door.behind.get(domain)
 

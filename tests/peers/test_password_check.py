@@ -1,19 +1,15 @@
 """Passwords, checked by a login at real servers."""
 
 import base64
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import LogLevel
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
-from twisted.words.xish import domish
 
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.behind import ServersBehind
@@ -24,9 +20,10 @@ from invitereg.errors import Unavailable
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
-from invitereg.xmpp import passwordcheck
-from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.passwordcheck import PasswordCheck
+from invitereg.xmpp.gateway import passwordcheck
+from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
+from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.stanzas import NS_XMPP_SASL
 from tests.peers import servers
 from tests.service.running import DOMAIN, free_ports
 from tests.spying import logged
@@ -45,69 +42,12 @@ async def verdict(checking: Deferred[bool]) -> bool | None:
         return None
 
 
-@dataclass
-class Opened:
-    header: bytes
-    features: domish.Element
-    rest: bytes
-
-
-class ClearStream(Protocol):
-    """A stream without TLS, up to the server's features."""
-
-    transport: Any = None
-
-    def __init__(self, port: int, header: bytes) -> None:
-        self._port, self._header, self._read = port, header, b""
-        self._opened: Deferred[Any] | None = Deferred()
-        self.received: Any = None
-        self.lost: Any = lambda: None
-
-    async def _connect(self, reactor: Any) -> Any:
-        opened = self._opened
-        await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self._port), self)
-        assert opened is not None
-        return await opened
-
-    def connect(self, reactor: Any) -> Deferred[Any]:
-        return Deferred.fromCoroutine(self._connect(reactor))
-
-    def connectionMade(self) -> None:
-        self.transport.write(self._header)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._opened is None:
-            self.received(data)
-            return
-        self._read += data
-        end = self._read.find(b"</stream:features>")
-        if end < 0:
-            return
-        end += len(b"</stream:features>")
-        begin = self._read.index(b"<stream:features")
-        found: list[domish.Element] = []
-        parser = BoundedElementStream(99999, 16)
-        parser.DocumentStartEvent = lambda _root: None
-        parser.ElementEvent = found.append
-        parser.parse(self._read[:end])
-        opened, self._opened = self._opened, None
-        opened.callback(Opened(self._read[:begin], found[0], self._read[end:]))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._opened is not None:
-            opened, self._opened = self._opened, None
-            opened.errback(reason)
-        else:
-            self.lost()
-
-
 class CheckCase(TestCase):
     timeout = 60
 
-    def checking(self, port: int, *, secured: bool = False) -> PasswordCheck:
-        return PasswordCheck(
-            DOMAIN, lambda header: ClearStream(port, header), reactor, Inline(), secured=secured
-        )
+    def checking(self, port: int) -> PasswordCheck:
+        upstream = Upstream(domain=DOMAIN, connect=f"tcp:127.0.0.1:{port}", tls="none")
+        return PasswordCheck(upstream, reactor, Inline())
 
 
 class ProsodyTests(CheckCase):
@@ -259,12 +199,10 @@ class FaultTests(CheckCase):
 
     def setUp(self) -> None:
         self.answers: list[bytes] = []
-        self.heard = b""
         case = self
 
         class Told(Protocol):
-            def dataReceived(self, data: bytes) -> None:
-                case.heard += data
+            def dataReceived(self, _data: bytes) -> None:
                 if not case.answers:
                     self.transport.loseConnection()
                 elif answer := case.answers.pop(0):
@@ -279,29 +217,24 @@ class FaultTests(CheckCase):
         return (
             "<stream:stream from='localhost' version='1.0' xmlns='jabber:client' "
             "xmlns:stream='http://etherx.jabber.org/streams'><stream:features>"
-            f"<mechanisms xmlns='{passwordcheck.NS_SASL}'>{offered}</mechanisms>"
+            f"<mechanisms xmlns='{NS_XMPP_SASL}'>{offered}</mechanisms>"
             "</stream:features>"
         ).encode()
 
     def sasl(self, text: str) -> bytes:
         name = text.split("<")[1].rstrip("/>").split(">")[0]
-        return text.replace(f"<{name}", f"<{name} xmlns='{passwordcheck.NS_SASL}'", 1).encode()
+        return text.replace(f"<{name}", f"<{name} xmlns='{NS_XMPP_SASL}'", 1).encode()
 
-    async def verdict(self, *answers: bytes, secured: bool = False) -> bool | None:
+    async def verdict(self, *answers: bytes) -> bool | None:
         self.answers = list(answers)
-        self.heard = b""
-        return await verdict(
-            self.checking(self.port, secured=secured).check("juliet", PASSWORD)
-        )
+        return await verdict(self.checking(self.port).check("juliet", PASSWORD))
 
     async def test_plain(self) -> None:
-        """A password goes as it is only where the stream is secured."""
+        """A server that offers nothing better gets the password as it is."""
         plain = self.features("PLAIN")
         success, failure = self.sasl("<success/>"), "<failure><not-authorized/></failure>"
-        self.assertIs(await self.verdict(plain, success), CANNOT_TELL)
-        self.assertNotIn(b"<auth", self.heard)
-        self.assertIs(await self.verdict(plain, success, secured=True), RIGHT)
-        self.assertIs(await self.verdict(plain, self.sasl(failure), secured=True), WRONG)
+        self.assertIs(await self.verdict(plain, success), RIGHT)
+        self.assertIs(await self.verdict(plain, self.sasl(failure)), WRONG)
 
     async def test_conditions(self) -> None:
         """What is about the account is wrong; what is about the server says nothing."""
@@ -313,8 +246,8 @@ class FaultTests(CheckCase):
             ("x", CANNOT_TELL),
         ):
             failure = self.sasl(f"<failure><{condition}/></failure>")
-            for name, secured in (("PLAIN", True), ("SCRAM-SHA-1", False)):
-                got = await self.verdict(self.features(name), failure, secured=secured)
+            for name in ("PLAIN", "SCRAM-SHA-1"):
+                got = await self.verdict(self.features(name), failure)
                 self.assertIs(got, expected, condition)
 
     async def test_impostor(self) -> None:
@@ -351,7 +284,7 @@ class FaultTests(CheckCase):
             [self.features("PLAIN"), self.sasl(f"<{long}/>")],
         ):
             self.answers = list(answers)
-            checking = self.checking(self.port, secured=True).check("juliet", PASSWORD)
+            checking = self.checking(self.port).check("juliet", PASSWORD)
             unreachable = await self.assertFailure(checking, ServerUnreachable)
             self.assertLess(len(str(unreachable)), 600)
 

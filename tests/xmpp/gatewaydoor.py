@@ -6,9 +6,9 @@ from twisted.internet.error import TimeoutError as Unanswered
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
-from invitereg.xmpp.behind import Behind
+from invitereg.xmpp.gateway.check import UpstreamCheck
+from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.stanzas import Phase
-from invitereg.xmpp.upstreamkeys import Upstream
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, NS_SASL, NS_STREAMS, plain
 
@@ -97,7 +97,7 @@ class GatewayListener(Listener):
         # What was made with the one clock goes on with the other.
         before.seconds = self.clock.seconds
         keys = {"connect": "tcp:127.0.0.1:15222", "tls": "none"} | (upstream or {})
-        self.behind = Behind(Upstream(domain=DOMAIN, **keys), self.clock)
+        self.behind = UpstreamCheck(Upstream(domain=DOMAIN, **keys), self.clock)
         self.door.reactor, self.door.behind = self.clock, {DOMAIN: self.behind}
         self.factories = {phase: self.door.listener(phase) for phase in Phase}
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invitereg.xmpp.gatewayfeatures import channel_bound
+from invitereg.xmpp.gateway.features import channel_bound
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.gatewaydoor import (
     CHECK_HEADER,

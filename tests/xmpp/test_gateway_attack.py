@@ -287,7 +287,7 @@ class StepTests(GatewayTestCase):
         for number in range(len(self.steps[tls]) + 1):
             client = self.listener.connect()
             client.send(CHECK_HEADER, LOGIN)
-            if self.listener.waiting and self.listener.behind._said is not None:
+            if self.listener.waiting and self.listener.behind._logged is not None:
                 self.checked(tls)
             server = self.listener.accept()
             self.go(server, self.steps[tls][:number])

@@ -6,9 +6,9 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from invitereg.xmpp.upstream import ServerStream
-from invitereg.xmpp.upstreamhints import Blame, UpstreamFailure
-from invitereg.xmpp.upstreamkeys import Upstream
+from invitereg.xmpp.gateway.failures import Blame, UpstreamFailure
+from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.upstream import ServerStream
 from tests.xmpp.gatewaydoor import (
     CHECK,
     CHECK_HEADER,

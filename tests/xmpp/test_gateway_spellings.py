@@ -8,11 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.model.names import prepare_domain
 from invitereg.policy.values import Domain, Policy
-from invitereg.xmpp import headerspelling
-from invitereg.xmpp.behind import Behind
-from invitereg.xmpp.headerspelling import MOST_HEADERS, HeaderSpelling
+from invitereg.xmpp.gateway import headers
+from invitereg.xmpp.gateway.check import UpstreamCheck
+from invitereg.xmpp.gateway.headers import MOST_HEADERS, HeaderSpelling
+from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.toplevel import MAX_TOKEN
-from invitereg.xmpp.upstreamkeys import Upstream
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.gatewaydoor import FEATURES, LOGIN, REFUSED, GatewayListener
 from tests.xmpp.messages import NS_SASL, NS_STREAMS, header
@@ -36,7 +36,7 @@ class GatewaySpellingTests(DoorTestCase):
         self.listener = GatewayListener()
         self.listener.domains[UNICODE] = Domain(name=UNICODE, policy=Policy())
         upstream = Upstream(domain=host, connect="tcp:127.0.0.1:15222", tls="none")
-        behind = Behind(upstream, self.listener.clock)
+        behind = UpstreamCheck(upstream, self.listener.clock)
         self.listener.door.behind[UNICODE] = behind
         behind.start()
         server = self.listener.accept()
@@ -145,7 +145,7 @@ class RespellTests(SynchronousTestCase):
             read.append(text)
             return prepare_domain(text)
 
-        self.patch(headerspelling, "prepare_domain", prepare)
+        self.patch(headers, "prepare_domain", prepare)
         spelling = HeaderSpelling("to", UNICODE)
         others = [f" to='{n}.{ASCII}'" for n in range(500)]
         many = "".join(f"<stream:stream{one}>" for one in others)

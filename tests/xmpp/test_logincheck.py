@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.xmpp.logincheck import MOST_NAMES, LoginProblems, login_problems
-from invitereg.xmpp.upstreamhints import UpstreamFailure
-from invitereg.xmpp.upstreamkeys import Upstream
+from invitereg.xmpp.gateway.failures import UpstreamFailure
+from invitereg.xmpp.gateway.logincheck import MOST_NAMES, LoginProblems, login_problems
+from invitereg.xmpp.gateway.settings import Upstream
 from tests.xmpp.gatewaydoor import SERVER_HEADER, ServerEnd
 from tests.xmpp.messages import DOMAIN, NS_SASL
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.connections import ConnectionGate, ConnectionRate, ForwardedFactory
 from invitereg.policy.values import Limit, parse_address
 from invitereg.proxied import ProxiedFactory
-from invitereg.xmpp.proxyheader import proxy_header, read_header
+from invitereg.xmpp.gateway.proxyprotocol import proxy_header, read_header
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener, ScriptedClient, ServerSide
 from tests.xmpp.messages import STARTTLS, header, plain, preauth, registration

@@ -1,4 +1,4 @@
-"""What a client is offered of what the server behind offers (RFC 6120 §4.3.2)."""
+"""Filter the stream features of an upstream server for a client (RFC 6120 §4.3.2)."""
 
 from collections.abc import Iterable, Sequence
 
@@ -34,7 +34,7 @@ _CHANNEL_BOUND = ("-PLUS", "-ENDP", "-UNIQ", "-EXPR")
 
 
 def offered_features(features: domish.Element, own: Iterable[domish.Element]) -> bytes:
-    """The server's features without what cannot pass, and with our own; serialized."""
+    """Return the server's features, serialized, without what cannot pass, and with our own."""
     _prune(features)
     for element in own:
         features.addChild(element)
@@ -42,7 +42,7 @@ def offered_features(features: domish.Element, own: Iterable[domish.Element]) ->
 
 
 def registration_features(*, registers: bool) -> Sequence[domish.Element]:
-    """Return what we offer ourselves (XEP-0445 §3, XEP-0077 §8).
+    """Return the features of registration here (XEP-0445 §3, XEP-0077 §8).
 
     Args:
         registers: whether anything can be done by ``jabber:iq:register`` at all.
@@ -52,23 +52,23 @@ def registration_features(*, registers: bool) -> Sequence[domish.Element]:
 
 
 def announces_registration(features: domish.Element) -> bool:
-    """Whether a server says by itself that it registers accounts."""
+    """Return whether a server says by itself that it registers accounts."""
     return any((child.uri, child.name) in _REGISTRATION for child in features.elements())
 
 
 def offers_login(features: domish.Element) -> bool:
-    """Whether a client can log in with these features."""
+    """Return whether a client can log in with these features."""
     login = ((NS_XMPP_SASL, "mechanisms"), (NS_SASL2, "authentication"))
     return any((child.uri, child.name) in login for child in features.elements())
 
 
 def offers_starttls(features: domish.Element) -> bool:
-    """Whether a server can do STARTTLS."""
+    """Return whether a server offers STARTTLS."""
     return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
 
 
 def channel_bound(features: domish.Element) -> list[str]:
-    """The mechanisms that need the TLS connection of client and server to be one."""
+    """Return the mechanisms that need client and server to share one TLS connection."""
     found = [str(features).strip()] if _is_channel_bound(features) else []
     for child in features.elements():
         found += channel_bound(child)
@@ -76,7 +76,7 @@ def channel_bound(features: domish.Element) -> list[str]:
 
 
 def mechanisms(features: domish.Element) -> list[str]:
-    """Return what a server offers for a login by SASL (RFC 6120 §6), in its order."""
+    """Return the SASL mechanisms that a server offers, in its order (RFC 6120 §6)."""
     return [
         str(mechanism).strip()
         for offer in features.elements(NS_XMPP_SASL, "mechanisms")
@@ -85,7 +85,7 @@ def mechanisms(features: domish.Element) -> list[str]:
 
 
 def offered_mechanisms(features: domish.Element) -> list[str]:
-    """Return those of a server's `mechanisms` that clients of the gateway see."""
+    """Return the `mechanisms` of a server that clients of the gateway see."""
     return [name for name in mechanisms(features) if not name.endswith(_CHANNEL_BOUND)]
 
 

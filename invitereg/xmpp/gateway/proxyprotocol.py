@@ -1,4 +1,4 @@
-"""Who a connection is for, as its first bytes tell: the PROXY protocol, versions 1 and 2.
+"""Read and write headers of the PROXY protocol, versions 1 and 2.
 
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 """
@@ -32,7 +32,7 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def proxy_header(version: Version, *ways: tuple[Any, Any]) -> bytes:
-    """What comes before the first byte of a connection; nothing for ``off``.
+    """Return the header that begins a connection; nothing for ``off``.
 
     Args:
         version: of the protocol.

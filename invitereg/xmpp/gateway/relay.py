@@ -5,6 +5,7 @@ not about registration, bytes go both ways as they come. What the server says is
 meanwhile, until a login has succeeded: so long the stream is a stranger's.
 """
 
+from enum import Enum
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,20 +16,23 @@ from zope.interface import implementer
 
 from invitereg.model.names import prepare_domain, spelled_like
 from invitereg.xmpp import preauth, register
-from invitereg.xmpp.behind import Behind
 from invitereg.xmpp.deadlines import SECONDS
-from invitereg.xmpp.gatewayfeatures import (
+from invitereg.xmpp.gateway.check import UpstreamCheck
+from invitereg.xmpp.gateway.failures import Blame, UpstreamFailure
+from invitereg.xmpp.gateway.features import (
+    NS_SASL2,
     announces_registration,
     offered_features,
     registration_features,
 )
+from invitereg.xmpp.gateway.headers import HeaderSpelling
+from invitereg.xmpp.gateway.upstream import OpenedStream, ServerStream
 from invitereg.xmpp.hangup import hang_up
-from invitereg.xmpp.headerspelling import HeaderSpelling
-from invitereg.xmpp.loginwatch import Login, LoginWatch
-from invitereg.xmpp.stanzas import NS_CLIENT, is_request
-from invitereg.xmpp.upstream import Opened, ServerStream
-from invitereg.xmpp.upstreamhints import Blame, UpstreamFailure
+from invitereg.xmpp.sasl import MAX_FAILURES
+from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_SASL, is_request
+from invitereg.xmpp.toplevel import TopLevelReader
 
+_LOGIN_NAMESPACES = (NS_XMPP_SASL, NS_SASL2)
 _OURS = {(preauth.NS_PREAUTH, "preauth"), (register.NS_REGISTER, "query")}
 # Bytes that a server may send to a client that does not log in yet.
 _MAX_HELD = 64 * 1024
@@ -42,6 +46,42 @@ def is_about_registration(element: domish.Element) -> bool:
         return False
     (payload,) = element.elements()
     return (payload.uri, payload.name) in _OURS
+
+
+class Login(Enum):
+    """How far a login has come."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    REFUSED = "it has failed too often"
+
+
+class LoginWatch:
+    """Reads one stream of a server, from its header up to the success of a login."""
+
+    def __init__(self, header: bytes) -> None:
+        """Begin with the stream ``header`` of the server."""
+        self._reader = TopLevelReader()
+        self._failures = 0
+        self.read(header)
+
+    @property
+    def between(self) -> bool:
+        """Whether the server has just completed an element, so that we may say something."""
+        return self._reader.between
+
+    def read(self, data: bytes) -> Login:
+        """Take the next bytes; not to be called after a success.
+
+        Raises:
+            StreamError: they are no XMPP. No more can be read.
+        """
+        for element in self._reader.read(data):
+            if element.uri in _LOGIN_NAMESPACES:
+                if element.name == "success":
+                    return Login.SUCCEEDED
+                self._failures += element.name == "failure"
+        return Login.REFUSED if self._failures >= MAX_FAILURES else Login.PENDING
 
 
 class HeaderRefused(Exception):
@@ -63,22 +103,22 @@ class Gateway:
         handed_over: whether bytes go through as they come.
     """
 
-    def __init__(self, client: Any, behind: Behind, header: bytes, spelling: str) -> None:
+    def __init__(self, client: Any, check: UpstreamCheck, header: bytes, spelling: str) -> None:
         """Prepare for ``client``, a `GatewayStream`, which has sent a ``header``.
 
         ``spelling`` is how that spells the domain.
         """
         self.handed_over = False
         self._client = client
-        self._behind = behind
-        host = behind.upstream.domain
+        self._check = check
+        host = check.upstream.domain
         asked = spelled_like(prepare_domain(host), spelling)
         self._to_server = HeaderSpelling("to", host if asked != host else None)
         self._to_client = HeaderSpelling("from", asked if asked != host else None)
         self._header = self._to_server.respell(header)
         self._reactor = client.factory.reactor
         self._server: ServerStream | None = None
-        self._opening: Deferred[Opened] | None = None
+        self._opening: Deferred[OpenedStream] | None = None
         self._held = bytearray()
         self._server_header = b""
         self._login: LoginWatch | None = None
@@ -120,12 +160,12 @@ class Gateway:
         """
         await self._connect()
 
-    async def _connect(self) -> Opened:
-        behind, transport = self._behind, self._client.transport
-        await behind.ask()
+    async def _connect(self) -> OpenedStream:
+        check, transport = self._check, self._client.transport
+        await check.require_usable()
         self._go_on()
         way = (transport.getPeer(), transport.getHost())
-        server = ServerStream(behind.upstream, self._header, self._reactor, way)
+        server = ServerStream(check.upstream, self._header, self._reactor, way)
         self._opening = server.connect(self._reactor)
         try:
             opened = await self._opening
@@ -154,15 +194,15 @@ class Gateway:
             HeaderRefused: it is the client's.
         """
         if failure.blame is Blame.UNCLEAR:
-            self._behind.doubt()
-            await self._behind.ask()
+            self._check.invalidate()
+            await self._check.require_usable()
         if failure.blame is not Blame.SERVER:
             raise HeaderRefused(failure.condition or _NO_CONDITION) from None
 
     async def _doubt(self) -> None:
         """Ask the server again, which may have been told meanwhile to register people."""
         try:
-            await self._behind.ask_again()
+            await self._check.registration_announced()
         except UpstreamFailure:
             self.client_lost()
             raise
@@ -210,7 +250,7 @@ class Gateway:
             login = self._login.read(data)
         except StreamError as error:
             self._login = None
-            self._behind.unreadable(error.condition)
+            self._check.unreadable(error.condition)
             self._client.end(error.condition)
             return
         if login is Login.REFUSED:
@@ -229,7 +269,7 @@ class Gateway:
         self._to_client.logged_in()
         active = self._to_client.active
         self._server.received = self._say if active else self._client.transport.write
-        self._behind.readable()
+        self._check.readable()
         self._client.logged_in()
 
     def from_client(self, data: bytes) -> None:

@@ -1,7 +1,6 @@
-"""What is wrong with the server behind a domain, in words, and what may be changed."""
+"""Explain to the operator why there is no stream to an upstream server, and what to change."""
 
 from enum import Enum
-from typing import Any
 
 from OpenSSL import SSL
 from service_identity import VerificationError
@@ -10,8 +9,8 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.python.failure import Failure
 
 from invitereg.logs import named
+from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.stanzas import UNREADABLE
-from invitereg.xmpp.upstreamkeys import Upstream
 
 # Stream errors that are about one header, whatever the server does with others (RFC 6120
 # §4.9.3). host-unknown is none: the server may not have the domain at all.
@@ -34,7 +33,7 @@ OF_THE_HEADER = frozenset(
 
 
 class Blame(Enum):
-    """Whose fault it is that there is no stream to the server."""
+    """The side at fault for there being no stream to the server."""
 
     SERVER = "the server's, or the configuration's"
     CLIENT = "the client's: its header, or its address"
@@ -45,7 +44,7 @@ class UpstreamFailure(Exception):
     """There is no stream to the server; the text says why, and what may be changed.
 
     Attributes:
-        blame: whose fault it is.
+        blame: the side at fault.
         condition: the stream error with which the server has answered, if it did.
     """
 
@@ -58,7 +57,7 @@ class UpstreamFailure(Exception):
 
 
 def unreachable(failure: Failure) -> str:
-    """Why there is no connection."""
+    """Return why there is no connection."""
     text = f"it cannot be reached: {failure.getErrorMessage()}"
     if failure.check(Refused):
         hint = "is the server running, and does it listen there for clients?"
@@ -67,7 +66,7 @@ def unreachable(failure: Failure) -> str:
 
 
 def refused(condition: str, upstream: Upstream, first: bool) -> str:
-    """What it means that the server answers this; ``first``: to the first bytes."""
+    """Return what this answer of the server means; ``first``: it answers the first bytes."""
     hint = ""
     if condition == "host-unknown":
         hint = f": is {upstream.domain} one of its domains?"
@@ -77,18 +76,18 @@ def refused(condition: str, upstream: Upstream, first: bool) -> str:
 
 
 def doubted(upstream: Upstream) -> str:
-    """Asks whether the server takes the PROXY protocol, if it is to."""
+    """Return a question about the PROXY protocol; nothing where that is off."""
     if upstream.proxy_protocol == "off":
         return ""
     return ": does the server take the PROXY protocol (ejabberd: use_proxy_protocol)?"
 
 
-def why(reason: Failure, upstream: Upstream, heard: bool) -> str:
-    """Why a connection ended before it was of use, and what may be changed.
+def closed(reason: Failure, upstream: Upstream, heard: bool) -> str:
+    """Return why a connection ended before its stream was open, and what to change.
 
-    ``heard`` is whether the server has said anything.
+    ``heard`` tells whether the server has sent anything.
     """
-    error: Any = reason.value
+    error = reason.value
     if isinstance(error, VerificationError):
         return f"its certificate is not for {upstream.domain}: give it one that is"
     if isinstance(error, SSL.Error):

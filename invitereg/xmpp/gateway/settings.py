@@ -1,32 +1,37 @@
-"""How the server behind a domain is reached, and what is trusted there."""
+"""The address of an upstream server, and the certificate authorities trusted there."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cryptography import x509
 from OpenSSL.crypto import X509
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IReactorTCP,
+    IStreamClientEndpoint,
+)
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
+from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.policy.values import Network
 from invitereg.trustedendpoint import trusted_client
-from invitereg.xmpp.proxyheader import Version
+from invitereg.xmpp.gateway.proxyprotocol import Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """The server behind one domain, and how it is reached.
+    """The upstream server of one domain, and how it is reached.
 
     Attributes:
         domain: the XMPP domain as the server spells it; its certificate must be for it.
         connect: a Twisted client endpoint, such as ``tcp:127.0.0.1:15222``.
-        tls: ``none`` is for a server on this machine.
-        ca: what is trusted to certify it, in PEM form, in place of the system's authorities.
-        proxy_protocol: how it is told the client's address.
-        trusted: networks in which it may be without TLS, besides this machine.
+        tls: ``none`` is for a server on this machine, or in one of the networks `trusted`.
+        ca: a PEM file of authorities to trust in place of the system's.
+        proxy_protocol: the version by which the server is told the client's address.
+        trusted: networks in which TLS is not required.
     """
 
     domain: str
@@ -36,15 +41,15 @@ class Upstream:
     proxy_protocol: Version = "off"
     trusted: tuple[Network, ...] = ()
 
-    def endpoint(self, reactor: Any) -> IStreamClientEndpoint:
-        """Return what connects to the server."""
+    def endpoint(self, reactor: IReactorTCP) -> IStreamClientEndpoint:
+        """Return the endpoint that connects to the server."""
         if self.tls == "none":
             return trusted_client(reactor, self.connect, self.trusted)
         client: IStreamClientEndpoint = clientFromString(reactor, self.connect)
         return client
 
-    def tls_options(self) -> Any:
-        """What a connection to the server is secured with.
+    def tls_options(self) -> IOpenSSLClientConnectionCreator:
+        """Return the TLS options of a connection to the server.
 
         Raises:
             UnicodeError: no certificate can be for the domain (RFC 5890).
@@ -54,9 +59,11 @@ class Upstream:
         return _tls_options(self.domain, self.ca, changed)
 
 
-# To read a file of authorities takes longer than a handshake.
+# Reading a file of authorities takes longer than a handshake.
 @lru_cache(maxsize=256)
-def _tls_options(domain: str, ca: Path | None, _changed: int) -> Any:
+def _tls_options(
+    domain: str, ca: Path | None, _changed: int
+) -> IOpenSSLClientConnectionCreator:
     trust = None
     if ca is not None:
         found = x509.load_pem_x509_certificates(ca.read_bytes())
@@ -64,3 +71,21 @@ def _tls_options(domain: str, ca: Path | None, _changed: int) -> Any:
             [Certificate(X509.from_cryptography(one)) for one in found]
         )
     return optionsForClientTLS(domain, trustRoot=trust, acceptableProtocols=[b"xmpp-client"])
+
+
+def upstream_of(host: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> Upstream:
+    """Return the upstream server that ``c2s.upstream`` configures for a domain.
+
+    Args:
+        host: the domain as the server spells it.
+        keys: the section of the configuration.
+        trusted: networks in which TLS is not required.
+    """
+    return Upstream(
+        domain=host,
+        connect=keys.connect,
+        tls=keys.tls,
+        ca=keys.ca,
+        proxy_protocol=keys.proxy_protocol,
+        trusted=trusted,
+    )

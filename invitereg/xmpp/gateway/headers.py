@@ -1,8 +1,10 @@
-"""Respell a domain in the stream headers that pass a gateway (RFC 6120 §4.7, RFC 7622 §3.2.1).
+"""Keep the bytes of stream headers, and respell the domain in them.
 
 A server may know its domain by one spelling only, U-labels or A-labels, and clients may use the
 other. The server is asked for its own, and the client is answered with the one that it asked
 for. Stanzas pass as they are: after the login, addresses are the server's.
+
+Source: RFC 6120 §4.7, RFC 7622 §3.2.1.
 """
 
 import html
@@ -18,16 +20,53 @@ MOST_HEADERS = 4
 _HEADER = re.compile(rb"<(?:[^\s:/<>!?]+:)?stream\s")
 _TAG = re.compile(rb"<[^\s/!?>]")
 _ATTRIBUTE = re.compile(rb"""(\s)([^\s='"<>]+)(\s*=\s*)('[^']*'|"[^"]*")""")
+_QUOTES = (0x22, 0x27)
+_END = 0x3E
+
+
+class RawBytes:
+    """Keeps the bytes of one stream that are still needed, by their index in it."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._first = 0  # place of the first byte kept
+
+    def append(self, data: bytes) -> None:
+        """Keep bytes that have arrived."""
+        self._kept += data
+
+    def forget(self, before: int) -> None:
+        """Drop the bytes before an index."""
+        if before > self._first:
+            del self._kept[: before - self._first]
+            self._first = before
+
+    def since(self, place: int) -> bytes:
+        """Return all bytes from an index on."""
+        return bytes(self._kept[max(0, place - self._first) :])
+
+    def start_tag_end(self, start: int) -> int:
+        """The place after the start tag that begins at ``start``; it is complete."""
+        quote = None
+        for place in range(start - self._first, len(self._kept)):
+            byte = self._kept[place]
+            if quote is not None:
+                quote = None if byte == quote else quote
+            elif byte in _QUOTES:
+                quote = byte
+            elif byte == _END:
+                return self._first + place + 1
+        raise ValueError("the tag is not complete")
 
 
 class HeaderSpelling:
-    """Writes a domain as it is to be spelt into the stream headers of one direction.
+    """Writes a spelling of the domain into the stream headers of one direction.
 
     That ends with the first tag after the login: it is the last header, or there is none
     (SASL2). It also ends with what no header can be, and after `MOST_HEADERS`.
 
     Attributes:
-        active: whether it has something to do, still.
+        active: whether there may still be a header to respell.
     """
 
     def __init__(self, attribute: str, name: str | None) -> None:

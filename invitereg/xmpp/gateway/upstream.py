@@ -1,4 +1,4 @@
-"""A stream to the server behind, opened on behalf of a client (RFC 6120 §4, §5)."""
+"""A stream to an upstream server, opened on behalf of a client (RFC 6120 §4, §5)."""
 
 import socket
 from collections.abc import Callable
@@ -18,22 +18,22 @@ from zope.interface import implementer
 from invitereg.logs import quoted
 from invitereg.model.names import is_domain, prepare_domain
 from invitereg.xmpp import starttls
-from invitereg.xmpp.gatewayfeatures import offers_login, offers_starttls
-from invitereg.xmpp.header import client_header
-from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.proxyheader import proxy_header
-from invitereg.xmpp.rawbytes import RawBytes
-from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS
-from invitereg.xmpp.upstreamhints import (
+from invitereg.xmpp.gateway.failures import (
     OF_THE_HEADER,
     Blame,
     UpstreamFailure,
+    closed,
     doubted,
     refused,
     unreachable,
-    why,
 )
-from invitereg.xmpp.upstreamkeys import Upstream
+from invitereg.xmpp.gateway.features import offers_login, offers_starttls
+from invitereg.xmpp.gateway.headers import RawBytes
+from invitereg.xmpp.gateway.proxyprotocol import proxy_header
+from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.header import client_header
+from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS
 
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
@@ -42,7 +42,7 @@ _NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedStream:
     """What the server has answered to a client's header.
 
     Attributes:
@@ -61,7 +61,7 @@ class ServerStream(Protocol):
     """One connection to the server, which becomes a stream with a client's own header.
 
     Attributes:
-        opened: fires with `Opened`, or fails with `UpstreamFailure`.
+        opened: fires with `OpenedStream`, or fails with `UpstreamFailure`.
         received: called with what comes after that.
         lost: called when the connection is gone after that.
     """
@@ -75,7 +75,7 @@ class ServerStream(Protocol):
 
         ``on_behalf`` is a client's address and the one that it has connected to.
         """
-        self.opened: Deferred[Opened] = Deferred(self._cancelled)
+        self.opened: Deferred[OpenedStream] = Deferred(self._cancelled)
         self.received: Callable[[bytes], None] = _ignore
         self.lost: Callable[[], None] = _ignore
         self._upstream = upstream
@@ -92,7 +92,7 @@ class ServerStream(Protocol):
         self._clock = clock
         self._socket: Any = None
 
-    def connect(self, reactor: Any) -> "Deferred[Opened]":
+    def connect(self, reactor: Any) -> "Deferred[OpenedStream]":
         """Begin; returns ``opened``, which may be cancelled to give up."""
         connecting = self._upstream.endpoint(reactor).connect(_Only(self))
         self.opened.addBoth(self._give_up, connecting)
@@ -156,7 +156,7 @@ class ServerStream(Protocol):
         if self._done:
             self.lost()
         else:
-            self._fail(why(reason, self._upstream, self._heard))
+            self._fail(closed(reason, self._upstream, self._heard))
         # They refer to us: what is gone must not wait for the garbage collector.
         self.opened, self.received, self.lost = Deferred(), _ignore, _ignore
 
@@ -244,7 +244,7 @@ class ServerStream(Protocol):
         header, rest = self._raw.since(0)[: self._header_end], self._raw.since(end)
         self._silence()
         self._finish()
-        self.opened.callback(Opened(header, features, rest))
+        self.opened.callback(OpenedStream(header, features, rest))
 
     def _refused(self, element: domish.Element) -> None:
         if (element.uri, element.name) == (NS_STREAMS, "error"):
@@ -285,7 +285,7 @@ class ServerStream(Protocol):
     def _timed_out(self) -> None:
         self._fail(f"it has not answered within {SECONDS:.0f} seconds")
 
-    def _cancelled(self, _deferred: "Deferred[Opened]") -> None:
+    def _cancelled(self, _deferred: "Deferred[OpenedStream]") -> None:
         self._fail("nobody waits for it any more")
 
     def _fail(self, text: str) -> None:
@@ -296,6 +296,82 @@ class ServerStream(Protocol):
             self.opened.errback(UpstreamFailure(text, self._blame, self._condition))
         if self.transport is not None:
             self.transport.abortConnection()
+
+
+class Dialogue:
+    """A stream to the server on which we ask by ourselves, one question at a time.
+
+    Attributes:
+        features: the server's stream features.
+        ended: why nothing comes any more, for a log; "" while something may.
+    """
+
+    def __init__(self, stream: ServerStream, opened: OpenedStream, reactor: Any) -> None:
+        """Read on behind the features; see `open_dialogue`."""
+        self.features = opened.features
+        self._stream = stream
+        self._reactor = reactor
+        self.ended = ""
+        self._fire: Callable[[domish.Element | None], None] | None = None
+        self._parser = BoundedElementStream(_MAX_BYTES, _MAX_DEPTH)
+        self._parser.DocumentStartEvent = _ignore
+        self._parser.ElementEvent = self._answer
+        self._parser.DocumentEndEvent = self._lost
+        stream.received, stream.lost = self._read, self._lost
+        self._read(opened.header + opened.rest)
+
+    async def ask(self, question: bytes) -> domish.Element | None:
+        """Send one element; return the next that comes, or None if the stream has ended.
+
+        Raises:
+            UpstreamFailure: nothing comes within `SECONDS`.
+        """
+        if self.ended:
+            return None
+        answer: Deferred[domish.Element | None] = Deferred()
+        self._fire = answer.callback
+        answer.addTimeout(SECONDS, self._reactor, _unanswered)
+        self._stream.transport.write(question)
+        return await answer
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._parser.silence()
+        self._stream.received, self._stream.lost = _ignore, _ignore
+        self._stream.transport.abortConnection()
+
+    def _read(self, data: bytes) -> None:
+        try:
+            self._parser.parse(data)
+        except StreamError as error:
+            self._end(f"it sends no XMPP ({error.condition})")
+
+    def _lost(self) -> None:
+        self._end("it has ended the stream")
+
+    def _end(self, why: str) -> None:
+        self.ended = self.ended or why
+        self._parser.silence()
+        self._answer(None)
+
+    def _answer(self, element: domish.Element | None) -> None:
+        fire, self._fire = self._fire, None
+        if fire is not None:
+            fire(element)
+
+
+async def open_dialogue(upstream: Upstream, reactor: Any) -> Dialogue:
+    """Open a stream to a server, with a header of our own.
+
+    Raises:
+        UpstreamFailure: the server cannot be reached, or does not open a stream.
+    """
+    stream = ServerStream(upstream, client_header(upstream.domain), reactor)
+    return Dialogue(stream, await stream.connect(reactor), reactor)
+
+
+def _unanswered(_result: Any, _seconds: float) -> None:
+    raise UpstreamFailure(f"it has not answered a request within {SECONDS:.0f} seconds")
 
 
 class _Only(Factory):

@@ -1,4 +1,4 @@
-"""Finds out which clients a server behind would not let in through a gateway.
+"""Find out which clients an upstream server would not let in through a gateway.
 
 A login that is bound to one TLS connection (RFC 5802 §6, XEP-0440), and a hash over what the
 server has offered on it (XEP-0474), do not pass. So a server must not insist on either. It is
@@ -16,10 +16,10 @@ from typing import Any
 
 from twisted.words.xish import domish
 
-from invitereg.xmpp.gatewayfeatures import channel_bound, mechanisms, offered_mechanisms
+from invitereg.xmpp.gateway.features import channel_bound, mechanisms, offered_mechanisms
+from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.upstream import Dialogue, open_dialogue
 from invitereg.xmpp.stanzas import NS_XMPP_SASL
-from invitereg.xmpp.upstreamdialogue import Dialogue, open_dialogue
-from invitereg.xmpp.upstreamkeys import Upstream
 
 MOST_MECHANISMS = 20
 """How many of the mechanisms that a server should not offer are named."""

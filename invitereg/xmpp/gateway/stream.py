@@ -10,12 +10,12 @@ from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
-from invitereg.xmpp.behind import Behind
-from invitereg.xmpp.gateway import Gateway, HeaderRefused, is_about_registration
-from invitereg.xmpp.rawbytes import RawBytes
+from invitereg.xmpp.gateway.check import UpstreamCheck
+from invitereg.xmpp.gateway.failures import UpstreamFailure
+from invitereg.xmpp.gateway.headers import RawBytes
+from invitereg.xmpp.gateway.relay import Gateway, HeaderRefused, is_about_registration
 from invitereg.xmpp.stanzas import Phase
 from invitereg.xmpp.stream import ClientStream
-from invitereg.xmpp.upstreamhints import UpstreamFailure
 
 
 class GatewayStream(ClientStream):
@@ -69,7 +69,7 @@ class GatewayStream(ClientStream):
     # --- the stream to the server
 
     def _answer_header(self) -> None:
-        behind: Behind | None = self.factory.behind(self.domain.name)
+        behind: UpstreamCheck | None = self.factory.behind(self.domain.name)
         if behind is None or self._raw is None:
             self._raw = None
             super()._answer_header()
@@ -84,7 +84,7 @@ class GatewayStream(ClientStream):
         # The server's own id is in its header. With this one the log names our failures.
         self.sid = secrets.token_hex(8)
 
-    async def _try(self, behind: Behind, step: Awaitable[None]) -> None:
+    async def _try(self, behind: UpstreamCheck, step: Awaitable[None]) -> None:
         try:
             await step
             behind.reached()
@@ -113,7 +113,7 @@ class GatewayStream(ClientStream):
         if self._handed_over:
             return
         if len(self._inbox) or self._reopening:
-            # Behind an element that is to be handed over it is not for us to judge.
+            # UpstreamCheck an element that is to be handed over it is not for us to judge.
             self.stream.silence()
             self._put(error)
         else:

@@ -1,0 +1,1 @@
+"""The gateway: relays clients of a domain whose accounts another XMPP server keeps."""
