@@ -30,9 +30,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "objects submissions newinvites",
         "registrar issuer inviters userinvites logins tokens",
         "jobs",
-        "config store accounts threads selfsigned tls prosody trustedendpoint",
+        "config store accounts threads selfsigned tls trustedendpoint",
         "testing",
-        "embedded xmpp web",
+        "embedded transfer xmpp web",
         "upkeep notify connections proxied ports behind serverchecks",
         "cli tap webservice __main__",
     )

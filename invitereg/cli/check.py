@@ -17,8 +17,7 @@ from invitereg.config import Config, Tls, json_schema, load
 from invitereg.config.doubts import policy_doubts
 from invitereg.config.section import Section
 from invitereg.errors import StoreError
-from invitereg.store.folder import check_folder
-from invitereg.store.peeking import has_account
+from invitereg.store.sqlite import check_folder, has_account
 
 
 @click.command()

@@ -14,10 +14,10 @@ from invitereg.cli.options import domain_option, json_option
 from invitereg.cli.output import printable, say, standard_output
 from invitereg.cli.root import Group
 from invitereg.errors import InvalidRequest
-from invitereg.prosody.folder import find_invites
-from invitereg.store.adopting import Adopted, adopt
-from invitereg.store.exporting import export_all
-from invitereg.store.importing import import_all
+from invitereg.transfer.exporting import export_all
+from invitereg.transfer.importing import import_all
+from invitereg.transfer.prosody import Adopted, adopt
+from invitereg.transfer.prosodyfiles import find_invites
 
 
 @click.command()

@@ -13,7 +13,7 @@ from invitereg.model.invites import Invite, token_digest
 from invitereg.objects import issued_object
 from invitereg.policy.inviting import OPERATOR
 from invitereg.store import invites
-from invitereg.store.renewals import Opener, get_opener, put_back
+from invitereg.store.invites import Opener, get_opener, put_back
 
 Issued = tuple[Invite, str]
 """An invite and its token."""

@@ -32,7 +32,7 @@ class IAccounts(Interface):
         """Return whether there is an account of that name."""
 
     def recognise(username: str) -> Deferred[bool]:
-        """As `exists`; if so, the store knows of it. Raises as `store.leasing.learn`."""
+        """As `exists`; if so, the store knows of it. Raises as `store.leases.learn`."""
 
     def contacts_problem() -> Deferred[str | None]:
         """Return why accounts cannot be made contacts, for the operator; None if they can."""

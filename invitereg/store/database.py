@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from invitereg.errors import Unavailable
 from invitereg.logs import FaultLog
 from invitereg.metrics import Meter
-from invitereg.store.opening import BUSY_SECONDS, let_write, memory_engine, open_engine
+from invitereg.store.sqlite import BUSY_SECONDS, let_write, memory_engine, open_engine
 from invitereg.threads import Inline, Settle, Work
 
 T = TypeVar("T")

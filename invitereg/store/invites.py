@@ -1,6 +1,7 @@
-"""The invites' jobs, but for their redemption: each takes a connection and does one thing."""
+"""Create, find, list and change invites; `redeeming` takes their uses."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,10 @@ from invitereg.errors import InvalidRequest, NotFound
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import Quota
-from invitereg.store import names, quotas
-from invitereg.store.leasetables import leases
-from invitereg.store.makers import require_maker
+from invitereg.store import inviters, names
+from invitereg.store.inviters import require_maker
 from invitereg.store.rows import invite_of, invite_row
-from invitereg.store.tables import Time, accounts, invites
+from invitereg.store.tables import Time, accounts, invites, leases
 
 _columns = [column for column in invites.c if column.name not in ("seq", "digest")]
 _THIS = (invites.c.domain == bindparam("of_domain")) & (invites.c.id == bindparam("of_id"))
@@ -94,7 +94,7 @@ def create(
     _require_account(connection, invite)
     require_maker(connection, invite.source)
     if quota is not None:
-        quotas.add(connection, invite, digest, quota)
+        inviters.insert_counted(connection, invite, digest, quota)
     elif connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
         raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
     names.reserve(connection, invite, invite.created_at)
@@ -170,7 +170,7 @@ def list_page(
     if status is not None:
         page = page.where(_STATUS[status])
     if made_by is not None:
-        page = page.where(quotas.is_made_by(made_by, domain))
+        page = page.where(inviters.is_made_by(made_by, domain))
     page = page.order_by(invites.c.seq).limit(limit)
     return [invite_of(row) for row in connection.execute(page, {"now": now})]
 
@@ -297,3 +297,45 @@ def _require_open(invite: Invite) -> Invite:
     if invite.used_up:
         raise InvalidRequest(f"The invite {invite.id} is used up.")
     return invite
+
+
+_GET_OPENER = select(invites.c.digest, invites.c.source).where(_THIS)
+_PUT_BACK = (
+    update(invites)
+    .where(_THIS, invites.c.digest == bindparam("unseen"))
+    .values(digest=bindparam("old_digest"), source=bindparam("old_source"))
+    .execution_options(preserve_rowcount=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """What opens an invite: the digest of its token, and whose token it is."""
+
+    digest: bytes
+    source: str
+
+
+def get_opener(connection: Connection, domain: str, invite_id: str) -> Opener | None:
+    """Return what opens an invite now; None if there is no such invite."""
+    row = connection.execute(
+        _GET_OPENER, {"of_domain": domain, "of_id": invite_id}
+    ).one_or_none()
+    return None if row is None else Opener(row.digest, row.source)
+
+
+def put_back(
+    connection: Connection, domain: str, invite_id: str, old: Opener, unseen: bytes
+) -> bool:
+    """Let an invite be opened as before a renewal, whose token has the digest ``unseen``.
+
+    False, and nothing is done, if it has another token by now.
+    """
+    change = {
+        "of_domain": domain,
+        "of_id": invite_id,
+        "unseen": unseen,
+        "old_digest": old.digest,
+        "old_source": old.source,
+    }
+    return connection.execute(_PUT_BACK, change).rowcount == 1

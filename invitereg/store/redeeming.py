@@ -1,4 +1,4 @@
-"""Takes a use of an invite, with all that comes of it: one conditional statement decides."""
+"""Take a use of an invite, with all that comes of it: one conditional statement decides."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,10 +7,13 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Index,
     Integer,
     Update,
     bindparam,
+    exists,
     insert,
+    literal_column,
     or_,
     select,
     update,
@@ -22,8 +25,8 @@ from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import owner_of
-from invitereg.store import hits, names, notices, resets, rosterchanges, rosters, sessions
-from invitereg.store.invites import OPEN
+from invitereg.store import changes, hits, names, notices, rosters
+from invitereg.store.invites import OPEN, REVOCABLE, UNEXPIRED
 from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of
 from invitereg.store.tables import Time, accounts, invites, uses
 
@@ -139,7 +142,7 @@ def _make_contacts(connection: Connection, redemption: Redemption, inviter: str)
     jid = rosters.join(connection, owner, inviter, limit)
     if jid is not None:
         mine = f"{account.username}@{account.domain}"
-        rosterchanges.add(connection, [owner_of(jid)], mine, redemption.use.at)
+        changes.add_roster_changes(connection, [owner_of(jid)], mine, redemption.use.at)
 
 
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
@@ -161,9 +164,9 @@ def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
         raise InvalidInvite
     # After the account's row: who sets its password at the same moment waits there for us.
     take_reset(connection, use)
-    resets.end_resets(connection, use.domain, use.username, credentials.changed_at)
+    end_resets(connection, use.domain, use.username, credentials.changed_at)
     add_use(connection, use)
-    sessions.end(connection, use.domain, use.username, credentials.changed_at)
+    changes.end_sessions(connection, use.domain, use.username, credentials.changed_at)
 
 
 def list_uses(
@@ -198,3 +201,43 @@ def _decide(connection: Connection, statement: Update, use: Use) -> None:
     }
     if connection.execute(statement, which).rowcount != 1:
         raise InvalidInvite
+
+
+# Written out, as SQLite takes an index for a query only whose conditions are the same.
+_OPEN_RESET = (invites.c.kind == literal_column(f"'{Kind.RESET}'")) & OPEN
+# Strangers ask for it by each stream that they open where registration is closed.
+Index(
+    "invites_open_resets",
+    *(invites.c.domain, invites.c.expires_at),
+    sqlite_where=_OPEN_RESET,
+    postgresql_where=_OPEN_RESET,
+)
+
+# Expired ones too: they must not open the account that has the name later.
+_END_RESETS = (
+    update(invites)
+    .where(
+        invites.c.domain == bindparam("of_domain"),
+        invites.c.username == bindparam("of_username"),
+        invites.c.kind == Kind.RESET,
+        REVOCABLE,
+    )
+    .values(revoked_at=bindparam("now", type_=Time))
+)
+_HAS_OPEN_RESET = select(
+    exists().where(invites.c.domain == bindparam("of_domain"), _OPEN_RESET, UNEXPIRED)
+)
+
+
+def has_open_reset(connection: Connection, domain: str, now: datetime) -> bool:
+    """Return whether some account of a domain has a reset that can be used now."""
+    return bool(connection.scalar(_HAS_OPEN_RESET, {"of_domain": domain, "now": now}))
+
+
+def end_resets(connection: Connection, domain: str, username: str, now: datetime) -> int:
+    """Revoke the resets of an account that are not used; returns how many there were.
+
+    Who has a new password needs none of them; somebody else may have them.
+    """
+    which = {"of_domain": domain, "of_username": username, "now": now}
+    return connection.execute(_END_RESETS, which).rowcount

@@ -1,19 +1,32 @@
-"""The rosters' jobs: each takes a connection within a transaction, and serves both sides."""
+"""Keep rosters, and change both sides of a subscription in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Text, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import (
+    Text,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound, RosterFull
 from invitereg.interfaces.queries import Subscribing
+from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.model.subscribing import Exchange, Pair
-from invitereg.store import invitations
-from invitereg.store.rows import roster_item_of, roster_item_row
-from invitereg.store.tables import accounts, roster_items
+from invitereg.store.invites import OPEN
+from invitereg.store.rows import roster_item_of, roster_item_row, use_row
+from invitereg.store.tables import Time, accounts, invites, roster_items, uses
 
 _OWN = (roster_items.c.domain == bindparam("of_domain")) & (
     roster_items.c.username == bindparam("of_username")
@@ -110,7 +123,7 @@ def subscribe(connection: Connection, asked: Subscribing) -> Exchange:
     owner = (asked.domain, asked.username)
     pair = _pair(connection, owner, asked.contact)
     may = pair.may_use_invitation(asked.stanza)
-    invited = may and invitations.take(connection, asked, pair.contact)
+    invited = may and _take_invitation(connection, asked, pair.contact)
     exchange = pair.send(asked.stanza, asked.request, invited=invited)
     roster, requests = asked.roster_limit, asked.requests_limit
     _check_room(connection, owner, pair.user, exchange.user, roster, requests)
@@ -280,3 +293,76 @@ def _changes(owner: Owner, item: RosterItem) -> dict[str, Any]:
 
 def _which(owner: Owner, jid: str) -> dict[str, Any]:
     return {"of_domain": owner[0], "of_username": owner[1], "of_jid": jid}
+
+
+_later = uses.alias("later")
+# By the order of the history, as a clock may be set back.
+_HAS_ANOTHER_BEARER = exists().where(
+    _later.c.domain == uses.c.domain,
+    _later.c.username == uses.c.username,
+    _later.c.kind.in_([Kind.ACCOUNT, Kind.ACCOUNT_AND_CONTACT]),
+    _later.c.seq > uses.c.seq,
+)
+_USED_BY_IT = exists().where(
+    uses.c.domain == invites.c.domain,
+    uses.c.invite_id == invites.c.id,
+    uses.c.username == bindparam("of_username"),
+    ~_HAS_ANOTHER_BEARER,
+)
+_ITS = and_(
+    invites.c.domain == bindparam("of_domain"),
+    invites.c.digest == bindparam("of_digest"),
+    invites.c.inviter == bindparam("of_inviter"),
+    invites.c.kind.in_([Kind.CONTACT, Kind.ACCOUNT_AND_CONTACT]),
+    invites.c.revoked_at.is_(None),
+    or_(invites.c.expires_at.is_(None), invites.c.expires_at > bindparam("now", type_=Time)),
+)
+_TAKE = (
+    update(invites)
+    .where(
+        _ITS,
+        OPEN,
+        or_(invites.c.username.is_(None), invites.c.username == bindparam("of_username")),
+        ~_USED_BY_IT,
+    )
+    .values(uses=invites.c.uses + 1, used_at=bindparam("now", type_=Time))
+    .returning(invites.c.id)
+)
+_MADE_WITH_IT = select(invites.c.id).where(
+    _ITS, invites.c.kind == Kind.ACCOUNT_AND_CONTACT, _USED_BY_IT
+)
+_ADD_USE = insert(uses).inline()
+
+
+def _take_invitation(
+    connection: Connection, asked: Subscribing, contacts_item: RosterItem | None
+) -> bool:
+    """Return whether the contact has invited the account; if need be, take a use.
+
+    An account that was made with the invitation has taken its use with that. But once the
+    inviter has removed it from the roster, it does not let it in again. What a deleted account
+    of the same name has used counts for nothing.
+
+    Args:
+        connection: to the database.
+        asked: the subscription, with what came with it.
+        contacts_item: the inviter's for the account.
+    """
+    use = asked.use
+    username, _, domain = asked.contact.rpartition("@")
+    if asked.digest is None or use is None or domain != asked.domain:
+        return False
+    which = {
+        "of_domain": domain,
+        "of_digest": asked.digest,
+        "of_inviter": username,
+        "of_username": asked.username,
+        "now": use.at,
+    }
+    invite_id = connection.scalar(_TAKE, which)
+    if invite_id is not None:
+        connection.execute(_ADD_USE, use_row(replace(use, invite_id=invite_id)))
+        return True
+    if contacts_item is None or not contacts_item.listed:
+        return False
+    return connection.scalar(_MADE_WITH_IT, which) is not None

@@ -16,23 +16,19 @@ from zope.interface import implementer
 from invitereg.interfaces.stores import IStore
 from invitereg.store import (
     accounts,
-    errands,
-    finding,
-    gone,
+    apikeys,
+    branches,
+    changes,
     hits,
     invites,
-    keys,
-    leasing,
+    jobs,
+    leases,
+    logins,
+    lookup,
     notices,
     purging,
     redeeming,
-    resets,
-    revoking,
-    rosterchanges,
     rosters,
-    serverkeys,
-    sessions,
-    usednetworks,
 )
 from invitereg.store.database import Database
 
@@ -72,18 +68,18 @@ class Store:
     # Invites, the names they reserve, their uses, and what is counted about them.
     create_invite = write(invites.create)
     create_invites = write(invites.create_all)
-    look_up = read(finding.look_up)
+    look_up = read(lookup.look_up)
     get_invite = read(invites.get)
     list_invites = read(invites.list_page)
     count_invites = read(invites.count)
     edit_invite = write(invites.edit)
     renew_invite = write(invites.renew)
     revoke_invite = write(invites.revoke)
-    revoke_branch = write(revoking.revoke_branch)
-    revoke_source = write(revoking.revoke_source)
+    revoke_branch = write(branches.revoke_branch)
+    revoke_source = write(branches.revoke_source)
     redeem = write(redeeming.redeem)
     reset = write(redeeming.reset)
-    has_open_reset = read(resets.has_open)
+    has_open_reset = read(redeeming.has_open_reset)
     list_uses = read(redeeming.list_uses)
     forget_addresses = write(redeeming.forget_addresses)
     list_domains = read(purging.list_domains)
@@ -97,39 +93,39 @@ class Store:
     list_accounts = read(accounts.list_page)
     list_usernames = read(accounts.list_names)
     set_credentials = write(accounts.set_credentials)
-    end_resets = write(resets.end_resets)
+    end_resets = write(redeeming.end_resets)
     delete_account = write(accounts.remove)
     change_roles = write(accounts.change_roles)
-    session_ends = read(sessions.ends)
+    session_ends = read(changes.list_session_ends)
     purge_session_ends = write(purging.purge_session_ends)
-    server_key = read(serverkeys.server_key)
-    signing_key = write(serverkeys.signing_key)
-    count_login = write(usednetworks.count)
-    login_succeeded = write(usednetworks.succeeded)
-    purge_used_networks = write(usednetworks.purge)
+    server_key = read(logins.server_key)
+    signing_key = write(logins.signing_key)
+    count_login = write(logins.count)
+    login_succeeded = write(logins.succeeded)
+    purge_used_networks = write(logins.purge)
 
     # Rosters.
     get_roster = read(rosters.get)
     set_item = write(rosters.set_item)
     remove_item = write(rosters.remove_item)
     subscribe = write(rosters.subscribe)
-    roster_changes = read(rosterchanges.changes)
+    roster_changes = read(changes.list_roster_changes)
 
     # Accounts at another server: what is open there, and what is to be done.
-    reserve = write(leasing.reserve)
-    complete = write(leasing.complete)
-    release = write(leasing.release)
-    open_leases = read(leasing.open_leases)
-    learn = write(leasing.learn)
-    traces = read(gone.traces)
-    end_gone = write(gone.end_gone)
-    add_errand = write(errands.add)
-    take_errands = write(errands.take)
-    put_off = write(errands.put_off)
-    finish_errand = write(errands.finish)
-    get_errand = read(errands.get)
-    withdraw = write(errands.withdraw)
-    purge_errands = write(errands.purge)
+    reserve = write(leases.reserve)
+    complete = write(leases.complete)
+    release = write(leases.release)
+    open_leases = read(leases.open_leases)
+    learn = write(leases.learn)
+    traces = read(accounts.traces)
+    end_gone = write(accounts.end_gone)
+    add_errand = write(jobs.add)
+    take_errands = write(jobs.take)
+    put_off = write(jobs.put_off)
+    finish_errand = write(jobs.finish)
+    get_errand = read(jobs.get)
+    withdraw = write(jobs.withdraw)
+    purge_errands = write(jobs.purge)
 
     # What accounts are to be told.
     notices_after = read(notices.after)
@@ -139,10 +135,10 @@ class Store:
     purge_notices = write(notices.purge)
 
     # Keys of the HTTP API, and its requests that may be repeated.
-    create_key = write(keys.create)
-    find_key = read(keys.find)
-    list_keys = read(keys.list_all)
-    revoke_key = write(keys.revoke)
-    find_request = read(keys.find_request)
-    create_invite_once = write(keys.create_invite_once)
-    purge_repeats = write(keys.purge_repeats)
+    create_key = write(apikeys.create)
+    find_key = read(apikeys.find)
+    list_keys = read(apikeys.list_all)
+    revoke_key = write(apikeys.revoke)
+    find_request = read(apikeys.find_request)
+    create_invite_once = write(apikeys.create_invite_once)
+    purge_repeats = write(apikeys.purge_repeats)

@@ -5,8 +5,8 @@ from typing import Any
 
 from invitereg.cli.desk import Desk
 from tests.cli.case import CommandCase
-from tests.prosody.test_folder import ACCOUNT, TOKEN
-from tests.prosody.test_lua import written
+from tests.transfer.test_lua import written
+from tests.transfer.test_prosodyfiles import ACCOUNT, TOKEN
 
 
 class ImportCase(CommandCase):

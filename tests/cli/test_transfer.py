@@ -15,8 +15,8 @@ from invitereg.interfaces.accounts import ILogins, IPasswords
 from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import token_digest
 from invitereg.model.subscribing import Stanza
-from invitereg.store import exporting
-from invitereg.store.lines import FORMAT, Malformed, read_header, read_line
+from invitereg.transfer import exporting
+from invitereg.transfer.format import FORMAT, Malformed, read_header, read_line
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
 

@@ -3,7 +3,7 @@
 from twisted.internet import reactor
 
 from invitereg.store.database import open_database
-from invitereg.store.opening import FILE_NAME
+from invitereg.store.sqlite import FILE_NAME
 from invitereg.store.store import Store
 from invitereg.threads import Inline, Threads
 from tests.contracts.store_case import StoreCase

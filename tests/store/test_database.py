@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs
 
 from invitereg.errors import InvalidInvite, Unavailable
-from invitereg.store.opening import let_write
+from invitereg.store.sqlite import let_write
 from tests.store.database_case import DatabaseCase
 
 

@@ -14,9 +14,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from invitereg.errors import StoreError
-from invitereg.store import opening, schema
+from invitereg.store import schema, sqlite
 from invitereg.store.database import open_database
-from invitereg.store.opening import FILE_NAME, copy_before_upgrade
+from invitereg.store.sqlite import FILE_NAME, copy_before_upgrade
 from invitereg.store.tables import metadata
 from invitereg.threads import Inline
 from tests.store.database_case import DatabaseCase
@@ -63,7 +63,7 @@ class OpeningTests(DatabaseCase):
         if os.geteuid() == 0:
             os.chown(self.data_dir, 65534, -1)
         else:
-            self.patch(opening.os, "geteuid", lambda: 0)
+            self.patch(sqlite.os, "geteuid", lambda: 0)
         text = self.refusal()
         self.assertIn("Run this as ", text)
         self.assertIn("runuser -u", text)

@@ -14,10 +14,10 @@ from invitereg.model.roster import Subscription
 from invitereg.policy.counters import Counter
 from invitereg.policy.notices import NoticeKind
 from invitereg.policy.values import Limit
-from invitereg.store.exporting import export_all
-from invitereg.store.importing import import_all
 from invitereg.testing import START, make_invite, memory_store
 from invitereg.threads import Inline
+from invitereg.transfer.exporting import export_all
+from invitereg.transfer.importing import import_all
 from tests.contracts.store_case import DOMAIN
 from tests.store.database_case import DatabaseCase
 
@@ -27,6 +27,7 @@ DUMP = Path(__file__).with_name("schema-0005.sql")
 A token is ``token`` and the invite's id; a password, ``password of`` and the username.
 """
 OTHER_DOMAIN = "m\u00fcnchen.example"
+DOMAIN_USERS = ("romeo", "juliet", "mercutio", "benvolio", "peter")
 WHENEVER = START + timedelta(hours=1)
 
 
@@ -36,7 +37,10 @@ class ReleaseTests(DatabaseCase):
         with closing(sqlite3.connect(self.path)) as connection:
             connection.executescript(DUMP.read_text(encoding="utf-8"))
         self.use_store(self.open_inline())
-        self.accounts = EmbeddedAccounts(self.store, Inline(), lambda: self.now, 4096)
+        self.accounts = self.accounts_at(DOMAIN)
+
+    def accounts_at(self, domain):
+        return EmbeddedAccounts(domain, self.store, Inline(), lambda: self.now, 4096)
 
     def token_opens(self, name):
         return self.look_up(digest=token_digest(f"token {name}"))
@@ -97,15 +101,13 @@ class ReleaseTests(DatabaseCase):
 
     async def test_log_in(self):
         """Everybody logs in with the password that they had, and those deleted do not."""
-        for domain, username in (
-            *((DOMAIN, name) for name in ("romeo", "juliet", "mercutio", "benvolio", "peter")),
-            (OTHER_DOMAIN, "nurse"),
-        ):
-            password = f"password of {username}"
-            since = await self.accounts.check_password(domain, username, password)
+        nurse = self.accounts_at(OTHER_DOMAIN)
+        here = ((self.accounts, name) for name in DOMAIN_USERS)
+        for accounts, username in (*here, (nurse, "nurse")):
+            since = await accounts.check_password(username, f"password of {username}")
             self.assertEqual(since, START)
-            self.assertIsNone(await self.accounts.check_password(domain, username, "another"))
-        gone = self.accounts.check_password(DOMAIN, "tybalt", "password of tybalt")
+            self.assertIsNone(await accounts.check_password(username, "another"))
+        gone = self.accounts.check_password("tybalt", "password of tybalt")
         self.assertIsNone(await gone)
         romeo = await self.account("romeo")
         self.assertEqual((romeo.roles, romeo.groups), (("team", "admin"), ("montague",)))
@@ -117,7 +119,7 @@ class ReleaseTests(DatabaseCase):
         """A link that sets a password sets it."""
         invite = await self.store.get_invite(DOMAIN, "reset-pending")
         await self.accounts.reset(self.use("juliet", invite), "a new password")
-        juliet = self.accounts.check_password(DOMAIN, "juliet", "a new password")
+        juliet = self.accounts.check_password("juliet", "a new password")
         self.assertEqual(await juliet, self.now)
 
     async def test_rosters(self):

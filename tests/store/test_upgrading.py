@@ -16,7 +16,7 @@ from invitereg.model.invites import Kind, Use
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
 from invitereg.store import schema
-from invitereg.store.redemptions import redemption_text
+from invitereg.store.rows import redemption_text
 from invitereg.testing import make_account
 from tests.store.database_case import DatabaseCase
 

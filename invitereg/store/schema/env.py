@@ -2,7 +2,6 @@
 
 from alembic import context
 
-from invitereg.store import leasetables  # noqa: F401 - which adds its tables
 from invitereg.store.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

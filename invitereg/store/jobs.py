@@ -1,4 +1,4 @@
-"""What is to be done at a server that keeps the accounts, and who does it when."""
+"""Keep what is to be done at a server that keeps the accounts, and who does it when."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,8 +7,7 @@ from sqlalchemy import Integer, Row, bindparam, delete, insert, or_, select, upd
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.leases import Errand, Task
-from invitereg.store.leasetables import errands
-from invitereg.store.tables import Time
+from invitereg.store.tables import Time, errands
 
 AT_ONCE = 20
 IMPLAUSIBLE_PAUSE = timedelta(minutes=2)

@@ -1,4 +1,4 @@
-"""Holds logins to their limits, and knows in which networks an account has been used.
+"""Hold logins to their limits, and know in which networks an account has been used.
 
 Whoever guesses an account's password from many networks is held to a limit for all of them
 together. It does not hold where the account has been used: so nobody locks its owner out. Of
@@ -8,6 +8,7 @@ Every function takes a connection within a transaction.
 """
 
 import hmac
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,8 +20,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.queries import LoginAttempt
 from invitereg.store import hits
-from invitereg.store.serverkeys import server_key
-from invitereg.store.tables import Time, used_networks
+from invitereg.store.tables import Time, settings, used_networks
 
 AT_MOST = 20
 """How many networks of one account are known: those of the latest logins."""
@@ -119,3 +119,29 @@ def _which(connection: Connection, attempt: LoginAttempt) -> dict[str, Any]:
         "of_username": attempt.username,
         "of_digest": digest[:_DIGEST_BYTES],
     }
+
+
+_SERVER_KEY = select(settings.c.value).where(settings.c.name == "server_key")
+_SIGNING_KEY = select(settings.c.value).where(settings.c.name == "signing_key")
+_ADD_SIGNING_KEY = (
+    insert(settings)
+    .values(name="signing_key", value=bindparam("key"))
+    .on_conflict_do_nothing()
+    .inline()
+)
+
+
+def server_key(connection: Connection) -> bytes:
+    """Return a secret of 32 bytes that is the same for all who share the store."""
+    key: bytes = connection.execute(_SERVER_KEY).scalar_one()
+    return key
+
+
+def signing_key(connection: Connection) -> bytes:
+    """Return the secret that signs what browsers keep, of 32 bytes; made when first asked for.
+
+    It is the same for all who share the store.
+    """
+    connection.execute(_ADD_SIGNING_KEY, {"key": secrets.token_bytes(32)})
+    key: bytes = connection.execute(_SIGNING_KEY).scalar_one()
+    return key

@@ -1,4 +1,4 @@
-"""Revokes what somebody has made, or a whole branch of the tree of invites, in one go."""
+"""Revoke what somebody has made, or a whole branch of the tree of invites, in one go."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime

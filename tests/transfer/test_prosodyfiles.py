@@ -16,9 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.model.invites import Kind, token_digest
-from invitereg.prosody.folder import find_invites
-from invitereg.prosody.invites import Found
-from tests.prosody.test_lua import written
+from invitereg.transfer.prosody import Found
+from invitereg.transfer.prosodyfiles import find_invites
+from tests.transfer.test_lua import written
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 LATER = 1795978982

@@ -1,4 +1,4 @@
-"""Writes everything in the store, as of one moment, as lines of JSON."""
+"""Write everything in the store, as of one moment, as lines of JSON."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +13,21 @@ from invitereg.interfaces.apikeys import Scope
 from invitereg.model.invites import Kind
 from invitereg.model.roster import Subscription
 from invitereg.policy.notices import NoticeKind
-from invitereg.store.leasetables import errands, leases
-from invitereg.store.lines import (
+from invitereg.store.logins import server_key
+from invitereg.store.names import State
+from invitereg.store.schema import REVISIONS
+from invitereg.store.tables import (
+    accounts,
+    api_keys,
+    errands,
+    invites,
+    leases,
+    names,
+    notices,
+    roster_items,
+    uses,
+)
+from invitereg.transfer.format import (
     COUNTED,
     AccountLine,
     DeletedLine,
@@ -28,18 +41,6 @@ from invitereg.store.lines import (
     ServerKey,
     UseLine,
     write_line,
-)
-from invitereg.store.names import State
-from invitereg.store.schema import REVISIONS
-from invitereg.store.serverkeys import server_key
-from invitereg.store.tables import (
-    accounts,
-    api_keys,
-    invites,
-    names,
-    notices,
-    roster_items,
-    uses,
 )
 
 _AT_ONCE = 1000

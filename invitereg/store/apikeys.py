@@ -1,4 +1,4 @@
-"""The keys of the HTTP API on an SQL database, and its requests that may be repeated."""
+"""Keep the keys of the HTTP API, and its requests that may be repeated."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest
 from invitereg.interfaces.apikeys import REPEATABLE, ApiKey, Once, Scope
 from invitereg.model.invites import Invite
-from invitereg.store import invites, revoking
+from invitereg.store import branches, invites
 from invitereg.store.tables import Time, api_keys, api_requests
 
 _columns = [column for column in api_keys.c if column.name not in ("seq", "digest")]
@@ -106,7 +106,7 @@ def revoke(
         raise NotFound(f"There is no key {key_id}.")
     key = _key_of(row)
     source = key.authority.source
-    return key, revoking.revoke_of_key(connection, source, now, with_invites=with_invites)
+    return key, branches.revoke_of_key(connection, source, now, with_invites=with_invites)
 
 
 def find_request(connection: Connection, once: Once, now: datetime) -> tuple[str, str] | None:

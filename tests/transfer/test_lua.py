@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.prosody.lua import MAX_DEPTH, NotData, Value, read_value
+from invitereg.transfer.prosodyfiles import MAX_DEPTH, NotData, Value, read_value
 
 KEYS = st.text() | st.integers(-(2**53), 2**53)
 SIMPLE = st.text() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e300, 1e300)

@@ -1,4 +1,4 @@
-"""Reads what `invitereg.store.exporting` wrote: all of it or nothing, and nothing twice."""
+"""Read what `invitereg.transfer.exporting` wrote: all of it or nothing, and nothing twice."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -12,7 +12,11 @@ from invitereg.errors import InvalidRequest, Refused, UsernameReserved, Username
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Kind
 from invitereg.store import accounts, names
-from invitereg.store.lines import (
+from invitereg.store.schema import REVISIONS
+from invitereg.store.tables import accounts as accounts_table
+from invitereg.store.tables import api_keys, invites, notices, roster_items, settings, uses
+from invitereg.store.tables import names as names_table
+from invitereg.transfer.format import (
     COUNTED,
     FORMAT,
     AccountLine,
@@ -28,10 +32,6 @@ from invitereg.store.lines import (
     read_header,
     read_line,
 )
-from invitereg.store.schema import REVISIONS
-from invitereg.store.tables import accounts as accounts_table
-from invitereg.store.tables import api_keys, invites, notices, roster_items, settings, uses
-from invitereg.store.tables import names as names_table
 
 _ADD_INVITE = (
     insert_if_new(invites)

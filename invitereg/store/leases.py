@@ -1,4 +1,4 @@
-"""Holds what a registration takes until another server has made its account, or has not."""
+"""Hold what a registration takes until another server has made its account, or has not."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,11 +12,9 @@ from invitereg.interfaces.leases import Errand, Lease, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
-from invitereg.store import accounts, errands, gone, hits, names, redeeming, resets, sessions
-from invitereg.store.leasetables import leases
-from invitereg.store.redemptions import redemption_of, redemption_text
-from invitereg.store.rows import invite_of
-from invitereg.store.tables import Time, invites
+from invitereg.store import accounts, changes, hits, jobs, names, redeeming
+from invitereg.store.rows import invite_of, redemption_of, redemption_text
+from invitereg.store.tables import Time, invites, leases
 
 _AT_MOST = 100
 _RETRY_SECONDS = 1.0
@@ -109,15 +107,15 @@ def complete(connection: Connection, number: int) -> bool:
     use = redemption.use
     if use.kind is Kind.RESET:
         redeeming.add_use(connection, use)
-        resets.end_resets(connection, use.domain, use.username, use.at)
-        sessions.end(connection, use.domain, use.username, use.at)
-        errands.add(connection, sessions_errand(use))
+        redeeming.end_resets(connection, use.domain, use.username, use.at)
+        changes.end_sessions(connection, use.domain, use.username, use.at)
+        jobs.add(connection, sessions_errand(use))
         return True
     names.fill(connection, use.domain, use.username)
-    gone.end_earlier(connection, use.domain, use.username, row.at)
+    accounts.end_earlier(connection, use.domain, use.username, row.at)
     redeeming.record(connection, redemption)
     if redemption.contact is not None:
-        errands.add(connection, contacts_errand(redemption, redemption.contact))
+        jobs.add(connection, contacts_errand(redemption, redemption.contact))
     return True
 
 

@@ -1,4 +1,7 @@
-"""Holds users to the number of invites that they may make.
+"""Hold whoever makes an invite to their rights: they are there still, and not over their quota.
+
+A request may be under way while its key is revoked, or its account is deleted: what these have
+made is ended then, and nothing is added later.
 
 Every function takes a connection within a transaction.
 """
@@ -6,16 +9,7 @@ Every function takes a connection within a transaction.
 import sys
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    bindparam,
-    exists,
-    func,
-    not_,
-    or_,
-    select,
-)
+from sqlalchemy import BigInteger, ColumnElement, bindparam, exists, func, not_, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
@@ -25,7 +19,7 @@ from invitereg.policy.counters import Quota, user_sources
 from invitereg.store import hits
 from invitereg.store.names import State
 from invitereg.store.rows import invite_row
-from invitereg.store.tables import Time, invites, names
+from invitereg.store.tables import Time, api_keys, invites, names
 
 _MADE_BY_USER = (
     invites.c.domain == bindparam("of_domain"),
@@ -76,7 +70,7 @@ def is_made_by(username: str, domain: str) -> ColumnElement[bool]:
     return (invites.c.inviter == username) & invites.c.source.in_(sources)
 
 
-def add(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> None:
+def insert_counted(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> None:
     """Insert an invite that a user makes, and count it.
 
     Raises:
@@ -95,3 +89,28 @@ def add(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> 
             raise TooManyOpenInvites(most)
         raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
     hits.add(connection, invite.domain, [quota.made], invite.created_at)
+
+
+_KEY_IS_REVOKED = select(
+    exists().where(api_keys.c.id == bindparam("of_key"), api_keys.c.revoked_at.is_not(None))
+)
+_IS_DELETED = select(
+    exists().where(
+        names.c.domain == bindparam("of_domain"),
+        names.c.username == bindparam("of_username"),
+        names.c.state == State.DELETED,
+    )
+)
+
+
+def require_maker(connection: Connection, source: str) -> None:
+    """Raise NotFound if the key, or the account, that makes or changes an invite is over."""
+    door, _, maker = source.partition(":")
+    if door == "api":
+        over = connection.scalar(_KEY_IS_REVOKED, {"of_key": maker})
+    else:
+        username, _, domain = maker.rpartition("@")
+        which = {"of_domain": domain, "of_username": username}
+        over = bool(username) and connection.scalar(_IS_DELETED, which)
+    if over:
+        raise NotFound(f"Who makes or changes the invite is over by now: {source}.")

@@ -1,4 +1,4 @@
-"""Answers a `Query` with one statement, so that all it finds belongs together."""
+"""Answer a `Query` with one statement, so that all it finds belongs together."""
 
 from functools import cache
 from typing import Any
@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from invitereg.interfaces.queries import Findings, Query
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Tally
-from invitereg.store import quotas
+from invitereg.store import inviters
 from invitereg.store.names import State
 from invitereg.store.rows import invite_of
 from invitereg.store.tables import Time, hits, invites, names, uses
@@ -57,7 +57,7 @@ def _parameters(query: Query) -> dict[str, Any]:
     if query.username is not None:
         parameters["of_username"] = query.username
     if query.inviter is not None:
-        parameters |= quotas.made_by(query.domain, query.inviter) | {"now": query.now}
+        parameters |= inviters.made_by(query.domain, query.inviter) | {"now": query.now}
     for place, counter in enumerate(query.counters):
         parameters[f"name_{place}"] = counter.name
         parameters[f"key_{place}"] = counter.key
@@ -87,7 +87,7 @@ def _statement(
         source = source.join(tally, true())
         columns += list(tally.c)
     if with_open:
-        columns.append(quotas.OPEN_INVITES.scalar_subquery().label("open_invites"))
+        columns.append(inviters.OPEN_INVITES.scalar_subquery().label("open_invites"))
         columns.append(_REGISTERED_AT.scalar_subquery().label("registered_at"))
     return select(*columns).select_from(source)
 

@@ -1,1 +1,0 @@
-"""What a Prosody has stored, read without running any of it."""

@@ -1,0 +1,78 @@
+"""Tell all who share the store what has changed: rosters, and ended sessions."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy.engine import Connection
+
+from invitereg.interfaces.queries import RosterChange, SessionEnd
+from invitereg.model.roster import Owner
+from invitereg.store.tables import Time, roster_changes, session_ends
+
+KEPT = timedelta(hours=1)
+
+_ADD_CHANGE = insert(roster_changes).inline()
+# So many at a time that it does not grow, and nobody waits.
+_FORGET_CHANGE = delete(roster_changes).where(
+    roster_changes.c.number.in_(
+        select(roster_changes.c.number)
+        .where(roster_changes.c.at <= bindparam("before", type_=Time))
+        .limit(1000)
+    )
+)
+_LAST_CHANGE = select(roster_changes).order_by(roster_changes.c.number.desc()).limit(1)
+_AFTER_CHANGE = (
+    select(roster_changes)
+    .where(roster_changes.c.number > bindparam("seen"))
+    .order_by(roster_changes.c.number)
+)
+
+
+def add_roster_changes(
+    connection: Connection, owners: Iterable[Owner], jid: str, now: datetime
+) -> None:
+    """Say that the items of these accounts for ``jid`` have changed."""
+    connection.execute(_FORGET_CHANGE, {"before": now - KEPT})
+    rows = [
+        {"domain": domain, "username": username, "jid": jid, "at": now}
+        for domain, username in owners
+    ]
+    if rows:
+        connection.execute(_ADD_CHANGE, rows)
+
+
+def list_roster_changes(connection: Connection, after: int | None) -> Sequence[RosterChange]:
+    """Return what changed after number ``after``, oldest first; for None, only the last one.
+
+    Changes made by `set_item`, `remove_item` and `subscribe` are not among them. They are
+    kept for an hour, for the sessions that are open meanwhile.
+    """
+    rows = connection.execute(_LAST_CHANGE if after is None else _AFTER_CHANGE, {"seen": after})
+    return [
+        RosterChange(number=row.number, domain=row.domain, username=row.username, jid=row.jid)
+        for row in rows
+    ]
+
+
+_ADD_END = insert(session_ends).inline()
+_LAST_END = select(session_ends).order_by(session_ends.c.number.desc()).limit(1)
+_AFTER_END = (
+    select(session_ends)
+    .where(session_ends.c.number > bindparam("seen"))
+    .order_by(session_ends.c.number)
+)
+
+
+def end_sessions(connection: Connection, domain: str, username: str, at: datetime) -> None:
+    """End the sessions that logged in with credentials older than ``at``."""
+    connection.execute(_ADD_END, {"domain": domain, "username": username, "at": at})
+
+
+def list_session_ends(connection: Connection, after: int | None) -> Sequence[SessionEnd]:
+    """Return what was ended after that number, oldest first; for None, only the last one."""
+    rows = connection.execute(_LAST_END if after is None else _AFTER_END, {"seen": after})
+    return [
+        SessionEnd(number=row.number, domain=row.domain, username=row.username, at=row.at)
+        for row in rows
+    ]

@@ -1,0 +1,1 @@
+"""Carry data over: export and import, and what a Prosody has stored."""
