@@ -25,8 +25,8 @@ from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.interfaces.server import CheckPassword, IServer, ServerUnreachable
 from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar
 from invitereg.serverchecks import ServerChecks
+from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.component.connection import ComponentStream
 from invitereg.xmpp.component.door import ComponentDoor

@@ -25,21 +25,21 @@ from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.interfaces.accounts import IAccounts, ILogins
-from invitereg.issuer import Issuer
 from invitereg.logguard import LogGuard
-from invitereg.logins import LoginThrottle
 from invitereg.model.lookalikes import load_looks
 from invitereg.notify import ServiceManager
 from invitereg.policy.inviting import FORMER_ADMIN, former_admins
 from invitereg.policy.values import Domain
 from invitereg.ports import Ports, StartFailure, allow_many_connections
-from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
 from invitereg.threads import Threads
 from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep, keep_of
-from invitereg.userinvites import UserInvites
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.registrar import Registrar
+from invitereg.usecases.throttles import LoginThrottle
+from invitereg.usecases.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all

@@ -10,7 +10,7 @@ from invitereg.model.accounts import Account, Credentials, ScramKeys
 from invitereg.model.invites import Invite, Kind, generate_invite_id
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
-from invitereg.submissions import Submission
+from invitereg.usecases.registrar import Submission
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The moment at which a `twisted.internet.task.Clock` begins."""

@@ -9,12 +9,12 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from invitereg.config import Config, Tls
 from invitereg.interfaces.accounts import IAccounts
-from invitereg.issuer import Issuer
 from invitereg.policy.networks import Address, Share
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar
 from invitereg.store.store import Store
 from invitereg.tls import Certificates
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.registrar import Registrar
 from invitereg.web.api.auth import Authorization, Rates
 from invitereg.web.api.invites import Invites
 from invitereg.web.api.operations import operations_of

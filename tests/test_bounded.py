@@ -10,8 +10,8 @@ from twisted.words.protocols.jabber import jid
 from invitereg.embedded import addresses
 from invitereg.embedded.addresses import bare_jid
 from invitereg.errors import Throttled
-from invitereg.registrar import Grant
 from invitereg.testing import make_invite
+from invitereg.usecases.registrar import Grant
 from invitereg.xmpp.component.admission import FairRate, Rate, UnderWay
 from invitereg.xmpp.component.door import MOST_REMEMBERED, REMEMBERED_SECONDS, RememberedGrants
 from tests.test_structure import MODULES, PACKAGE

@@ -13,7 +13,7 @@ from invitereg.errors import Overloaded
 from invitereg.interfaces.queries import Findings, Query
 from invitereg.policy.counters import guess_counters
 from invitereg.policy.values import Policy, Tally
-from invitereg.tokens import MAX_WAITING, TokenThrottle
+from invitereg.usecases.throttles import MAX_WAITING, TokenThrottle
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
 HOME, OTHER = "192.0.2.1", "198.51.100.1"

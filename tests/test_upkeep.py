@@ -13,12 +13,12 @@ from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces.apikeys import Once
 from invitereg.interfaces.leases import Errand, Task
 from invitereg.interfaces.queries import Query, Redemption
-from invitereg.logins import LoginThrottle
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counters, periods
 from invitereg.policy.values import Domain, Policy
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
+from invitereg.usecases.throttles import LoginThrottle
 
 DOMAIN = "example.com"
 DAY = timedelta(days=1)

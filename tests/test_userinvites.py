@@ -17,7 +17,7 @@ from invitereg.errors import (
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.values import Domain, InviteRules, Limit, Policy, UserInviteLimits
 from invitereg.testing import START
-from invitereg.userinvites import User, UserInvites
+from invitereg.usecases.userinvites import User, UserInvites
 from tests.usecases import DOMAIN, UseCase, new
 
 DAY = timedelta(days=1)

@@ -11,14 +11,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.issuer import Issuer, NewInvite
 from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain, Policy
-from invitereg.registrar import Grant, Registrar, Submission
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import NewInvite
+from invitereg.usecases.registrar import Grant, Registrar, Submission
 
 DOMAIN = "example.com"
 HOME = ip_address("192.0.2.1")

@@ -176,7 +176,7 @@ def _start_service(demo: Demo) -> Any:
 def _make_invite(demo: Demo) -> tuple[str, str]:
     """Make an invite, and return its link for apps and its link for browsers."""
     from invitereg.cli.desk import Desk
-    from invitereg.issuer import NewInvite
+    from invitereg.usecases.newinvites import NewInvite
 
     with Desk.open(demo.config) as desk:
         new = NewInvite(domain=demo.domain, source="cli")

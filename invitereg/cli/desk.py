@@ -24,13 +24,13 @@ from invitereg.config import Config, load
 from invitereg.config.reading import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable
 from invitereg.interfaces.accounts import IAccounts
-from invitereg.issuer import Issuer
 from invitereg.model.names import prepare_domain, prepare_localpart, strip_blanks
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
 from invitereg.threads import Inline
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.registrar import Registrar
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -35,11 +35,11 @@ from invitereg.cli.undo import renew as renew_shown
 from invitereg.config import duration_text
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
-from invitereg.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.inviting import COMMAND_LINE, OPERATOR, PROSODY
 from invitereg.policy.texts import link
 from invitereg.policy.values import Limit, Policy
+from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
 
 ALL = "all"
 

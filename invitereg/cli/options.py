@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from invitereg.config import duration_or_never, role_name
-from invitereg.issuer import DEFAULT_EXPIRY
 from invitereg.policy.values import Address, parse_address
+from invitereg.usecases.newinvites import DEFAULT_EXPIRY
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

@@ -19,7 +19,6 @@ from invitereg.cli.output import print_objects, say, standard_output
 from invitereg.cli.undo import revoked_if_unseen
 from invitereg.config.apps import in_language
 from invitereg.errors import InvalidRequest
-from invitereg.issuer import NewInvite
 from invitereg.model.invites import Invite, Kind
 from invitereg.objects import issued_object
 from invitereg.policy.texts import link
@@ -32,6 +31,7 @@ from invitereg.translations import (
     moment_text,
     translator,
 )
+from invitereg.usecases.newinvites import NewInvite
 
 MOST = 1000
 """How many invites a file may hold: they are made in one transaction."""

@@ -10,12 +10,12 @@ from invitereg.cli.options import ADDRESS, domain_option, json_option
 from invitereg.cli.output import print_objects, say
 from invitereg.cli.root import Group
 from invitereg.config import duration_text
-from invitereg.issuer import NewInvite
 from invitereg.model.invites import Invite, token_digest, token_in
 from invitereg.objects import Object, decision_object, quota_object
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import is_admin
 from invitereg.policy.values import Address, Request
+from invitereg.usecases.newinvites import NewInvite
 
 
 @click.group(cls=Group)

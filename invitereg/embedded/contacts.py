@@ -32,7 +32,7 @@ from invitereg.model.subscribing import (
 )
 from invitereg.policy.counters import guess_counters, stale_counters
 from invitereg.policy.values import Address, Domain
-from invitereg.tokens import TokenThrottle
+from invitereg.usecases.throttles import TokenThrottle
 
 REQUEST_BYTES = 4096
 """The longest subscription request that is kept."""

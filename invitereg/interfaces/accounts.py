@@ -54,8 +54,8 @@ class IPasswordCheck(Interface):
         """Return when the password was set, if it is the account's; else None.
 
         Both take as much work. Who asks counts it against the limits of logins: see
-        `invitereg.logins`. Another server is asked each time, as nothing is kept of an answer,
-        and Unavailable means that it has said neither.
+        `invitereg.usecases.throttles`. Another server is asked each time, as nothing is
+        kept of an answer, and Unavailable means that it has said neither.
         """
 
 

@@ -14,7 +14,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, MethodNotAllowed, NotF
 from invitereg.errors import InvalidInvite, Refused, Unavailable
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar
+from invitereg.usecases.registrar import Registrar
 from invitereg.web.channel import WebRequest
 from invitereg.web.forms import NoForm
 from invitereg.web.registration import Attempt, FormPages

@@ -11,7 +11,7 @@ from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import localpart_or_none, typed_username
 from invitereg.policy.texts import password_hint
 from invitereg.policy.values import Address
-from invitereg.registrar import Grant, Registrar, Submission
+from invitereg.usecases.registrar import Grant, Registrar, Submission
 from invitereg.web import forms
 from invitereg.web.apps import sorted_apps
 from invitereg.web.channel import WebRequest

@@ -17,7 +17,7 @@ from zope.interface import implementer
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import InvalidUsername, NotFound
 from invitereg.model.names import prepare_localpart, typed_username
-from invitereg.registrar import Registrar
+from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.register import (
     GET,

@@ -26,10 +26,10 @@ from invitereg.errors import Refused
 from invitereg.fairness import TimeBudgets
 from invitereg.interfaces.accounts import ILogins
 from invitereg.jobs import Client
-from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.policy.values import Address, Domain
-from invitereg.registrar import Registrar
+from invitereg.usecases.registrar import Registrar
+from invitereg.usecases.throttles import LoginThrottle
 from invitereg.xmpp import bind, roster, sasl, starttls
 from invitereg.xmpp.account import AccountHandler
 from invitereg.xmpp.adhoc.commands import AdHocCommands

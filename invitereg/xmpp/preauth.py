@@ -7,7 +7,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
 from invitereg.errors import InvalidInvite
-from invitereg.registrar import Registrar
+from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.stanzas import Phase
 

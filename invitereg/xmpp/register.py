@@ -24,8 +24,8 @@ from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.texts import Translate, password_rule
 from invitereg.policy.values import Domain, Policy
-from invitereg.registrar import Registrar, Submission
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
+from invitereg.usecases.registrar import Registrar, Submission
 from invitereg.xmpp.handlers import RequestHandler
 from invitereg.xmpp.stanzas import LANGUAGE, Phase, asked_languages
 

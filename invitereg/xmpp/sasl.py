@@ -16,10 +16,10 @@ from wokkel.subprotocols import XMPPHandler
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces.accounts import ILogins
-from invitereg.logins import LoginThrottle
 from invitereg.logs import RefusalLog
 from invitereg.model.accounts import PLAIN
 from invitereg.model.names import is_too_long, prepare_localpart
+from invitereg.usecases.throttles import LoginThrottle
 from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled
 from invitereg.xmpp.stream import ClientStream
 

@@ -27,7 +27,7 @@ from zope.interface import implementer
 from invitereg.embedded.sessions import Session
 from invitereg.jobs import on_behalf_of
 from invitereg.policy.values import Address, Domain
-from invitereg.registrar import Grant
+from invitereg.usecases.registrar import Grant
 from invitereg.xmpp import starttls
 from invitereg.xmpp.deadlines import UNREAD, WITHOUT_A_WORD, Deadlines
 from invitereg.xmpp.hangup import let_go

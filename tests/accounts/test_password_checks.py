@@ -17,10 +17,10 @@ from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import LoginThrottled, Unavailable
 from invitereg.interfaces.server import MissingPrivilege
-from invitereg.logins import LoginThrottle
 from invitereg.policy.values import Domain, Limit, Limits, Policy
 from invitereg.testing import memory_store
 from invitereg.threads import Inline
+from invitereg.usecases.throttles import LoginThrottle
 from tests.accounts.faultyapi import FaultyAPI, response
 from tests.accounts.test_ejabberd_faults import FORBIDDEN, FaultCase, WellServer
 from tests.contracts.store_case import DOMAIN

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from invitereg.cli.desk import Desk
-from invitereg.userinvites import User, UserInvites
+from invitereg.usecases.userinvites import User, UserInvites
 from tests.cli.case import CommandCase
 
 

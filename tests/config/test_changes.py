@@ -6,14 +6,13 @@ from twisted.internet.defer import Deferred
 
 from invitereg.config import Config
 from invitereg.config.changes import fixed_changes, without_waiting
-from invitereg.issuer import Issuer
 from invitereg.model.invites import token_digest
-from invitereg.newinvites import NewInvite
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar
-from invitereg.submissions import Grant
 from invitereg.testing import START, make_invite, make_submission, memory_store
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import NewInvite
+from invitereg.usecases.registrar import Grant, Registrar
 from tests.config.case import ConfigCase
 
 SITE = "web: {external_url: 'https://third.example/'}"

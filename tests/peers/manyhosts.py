@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import IsolatedAsyncioTestCase
 
-from invitereg.issuer import NewInvite
+from invitereg.usecases.newinvites import NewInvite
 from tests.peers.line import Line
 from tests.peers.servers import SECRET, Ejabberd, Prosody, Server
 from tests.service.running import SECONDS, Service, free_ports, outcome, until

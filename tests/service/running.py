@@ -26,15 +26,16 @@ from twisted.python.failure import Failure
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import load
-from invitereg.issuer import Issuer, NewInvite
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import ascii_domain
 from invitereg.policy.inviting import OPERATOR
-from invitereg.registrar import Registrar
 from invitereg.selfsigned import write_certificate
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.threads import Inline
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import NewInvite
+from invitereg.usecases.registrar import Registrar
 
 ROOT = Path(__file__).parents[2]
 TWISTD = str(Path(sys.executable).with_name("twistd"))

@@ -10,12 +10,13 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.issuer import Issuer, NewInvite
 from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain, Network, Policy
-from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.threads import Inline
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import NewInvite
+from invitereg.usecases.registrar import Registrar
 from invitereg.web.pages import Pages
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor

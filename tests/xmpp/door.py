@@ -14,15 +14,15 @@ from twisted.words.xish import domish
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.interfaces.queries import Redemption
-from invitereg.issuer import Issuer
-from invitereg.logins import LoginThrottle
 from invitereg.model.accounts import SCRAM_SHA_256, Account
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
-from invitereg.registrar import Registrar
 from invitereg.testing import clock_now, make_invite, memory_store
 from invitereg.threads import Inline
-from invitereg.userinvites import UserInvites
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.registrar import Registrar
+from invitereg.usecases.throttles import LoginThrottle
+from invitereg.usecases.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.c2s import C2SDoor
 from invitereg.xmpp.stanzas import Phase

@@ -16,7 +16,7 @@ from invitereg.errors import Throttled
 from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
-from invitereg.userinvites import UserInvites
+from invitereg.usecases.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.component.admission import (
     MOST_OF_SERVERS,

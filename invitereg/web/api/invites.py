@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 from invitereg.interfaces.apikeys import Scope
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.interfaces.stores import IStore
-from invitereg.issuer import Issuer
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import prepare_localpart, typed_username
-from invitereg.newinvites import NewInvite, end_of
 from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.values import Domain
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import NewInvite, end_of
 from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
 from invitereg.web.api.operations import Answer, Call, operation
 from invitereg.web.api.requests import (

@@ -4,8 +4,9 @@ One request makes one invite for one account. https://modules.prosody.im/mod_inv
 """
 
 from invitereg.interfaces.apikeys import Scope
-from invitereg.issuer import Issuer, NewInvite
 from invitereg.policy.texts import link
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import NewInvite
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import Problem
 from invitereg.web.api.operations import Call

@@ -5,7 +5,7 @@ from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import typed_username
 from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
-from invitereg.registrar import Registrar, Submission
+from invitereg.usecases.registrar import Registrar, Submission
 from invitereg.web.api.answers import Preview, Registered
 from invitereg.web.api.operations import Answer, Call, operation
 from invitereg.web.api.requests import PreviewBody, RegistrationBody

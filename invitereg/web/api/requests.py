@@ -22,8 +22,8 @@ from pydantic.config import JsonDict
 from invitereg.config import duration_or_never
 from invitereg.model.invites import Kind, Status
 from invitereg.model.names import MAX_PASSWORD_BYTES
-from invitereg.newinvites import DEFAULT_EXPIRY, Expiry
 from invitereg.policy.values import parse_address
+from invitereg.usecases.newinvites import DEFAULT_EXPIRY, Expiry
 from invitereg.web.api.errors import Mistakes, Problem
 from invitereg.web.channel import MAX_BODY, WebRequest
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from invitereg.config import duration_or_never, role_name
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import NotFound
-from invitereg.issuer import DEFAULT_EXPIRY
 from invitereg.model.fields import shown
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.model.names import typed_username
 from invitereg.policy.inviting import Rights
 from invitereg.policy.texts import app_uri, page_url
 from invitereg.translations import N_
-from invitereg.userinvites import User, UserInvites
+from invitereg.usecases.newinvites import DEFAULT_EXPIRY
+from invitereg.usecases.userinvites import User, UserInvites
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker, CommandSessions, Outcome, Stage
 from invitereg.xmpp.adhoc.forms import Answers, Field, Form, Result, Told
 

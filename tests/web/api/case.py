@@ -7,9 +7,9 @@ from typing import Any
 from twisted.web.pages import notFound
 
 from invitereg.interfaces.apikeys import Scope, issue_key
-from invitereg.issuer import Issuer
 from invitereg.model.invites import token_digest
 from invitereg.policy.values import Limit
+from invitereg.usecases.issuer import Issuer
 from invitereg.web.api.auth import Authorization, Rates
 from invitereg.web.api.invites import Invites
 from invitereg.web.api.operations import operations_of

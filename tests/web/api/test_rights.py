@@ -9,11 +9,11 @@ from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 
 from invitereg.interfaces.apikeys import Scope
 from invitereg.interfaces.queries import Query
-from invitereg.issuer import NewInvite
 from invitereg.model.invites import Invite, Kind, token_digest
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Policy
 from invitereg.testing import make_invite
+from invitereg.usecases.newinvites import NewInvite
 from tests.web.api.case import ApiCase
 from tests.web.door import DOMAIN
 

@@ -1,4 +1,4 @@
-"""What may be said about an invite that is to be made."""
+"""The description of a new invite, or of changes to one, and what makes no sense in it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -13,9 +13,8 @@ from twisted.logger import Logger
 from invitereg.errors import InvalidRequest, NotFound, Refused, UsernameTaken
 from invitereg.interfaces.accounts import IAccounts
 from invitereg.interfaces.apikeys import Once
-from invitereg.interfaces.queries import InviteChanges
+from invitereg.interfaces.queries import InviteChanges, Query
 from invitereg.interfaces.stores import IStore
-from invitereg.inviters import Inviters
 from invitereg.logs import RefusalLog
 from invitereg.model.invites import (
     Invite,
@@ -25,7 +24,20 @@ from invitereg.model.invites import (
     token_digest,
 )
 from invitereg.model.names import prepare_localpart
-from invitereg.newinvites import (
+from invitereg.policy.counters import quota, user_invites_counter
+from invitereg.policy.decision import Decision
+from invitereg.policy.inviting import (
+    Authority,
+    Inviter,
+    decide_invite,
+    default_expiry,
+    is_admin,
+    refuse_handling,
+    refuse_link,
+    refuse_opening,
+)
+from invitereg.policy.values import Domain
+from invitereg.usecases.newinvites import (
     DEFAULT_EXPIRY,
     Expiry,
     NewInvite,
@@ -35,20 +47,44 @@ from invitereg.newinvites import (
     require_free_choice,
     wish_of,
 )
-from invitereg.policy.counters import quota
-from invitereg.policy.decision import Decision
-from invitereg.policy.inviting import (
-    Authority,
-    decide_invite,
-    default_expiry,
-    is_admin,
-    refuse_handling,
-    refuse_link,
-    refuse_opening,
-)
-from invitereg.policy.values import Domain
 
-__all__ = ["DEFAULT_EXPIRY", "Issuer", "NewInvite"]
+
+class Inviters:
+    """Asks the store and the accounts about a user."""
+
+    def __init__(
+        self,
+        domains: Mapping[str, Domain],
+        store: IStore,
+        accounts: Mapping[str, IAccounts],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._domains = domains
+        self._store = store
+        self._accounts = accounts
+        self._now = now
+
+    async def known(self, domain: str, username: str) -> Inviter:
+        """What is known about a user now.
+
+        Raises:
+            InvalidUsername: nobody can be called so.
+        """
+        localpart, now = prepare_localpart(username), self._now()
+        counter = user_invites_counter(self._domains[domain].policy, localpart)
+        query = Query(domain=domain, now=now, counters=(counter,), inviter=localpart)
+        findings = await self._store.look_up(query)
+        account = await self._store.get_account(domain, localpart)
+        return Inviter(
+            username=localpart,
+            now=now,
+            exists=account is not None or await self._accounts[domain].exists(localpart),
+            roles=frozenset(account.roles if account else ()),
+            created_at=findings.registered_at,
+            open_invites=findings.open_invites,
+            made=findings.tallies[0],
+        )
+
 
 _log = Logger("invitereg.issuer.Issuer")  # operators' filters match on it
 

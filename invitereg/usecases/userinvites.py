@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from invitereg.errors import MayNotInvite, NotFound
 from invitereg.interfaces.stores import IInviteStore
-from invitereg.issuer import DEFAULT_EXPIRY, Issuer, NewInvite
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import made_by
 from invitereg.policy.inviting import (
@@ -19,6 +18,8 @@ from invitereg.policy.inviting import (
 )
 from invitereg.policy.values import Domain
 from invitereg.translations import N_
+from invitereg.usecases.issuer import Issuer
+from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite
 
 
 @dataclass(frozen=True, slots=True)

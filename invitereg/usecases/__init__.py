@@ -1,0 +1,1 @@
+"""Use cases, the same for all doors: register, log in, make and change invites."""
