@@ -42,9 +42,8 @@ from invitereg.usecases.throttles import LoginThrottle
 from invitereg.usecases.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.adhoc.invites import invite_commands
-from invitereg.xmpp.c2s import ALPN, C2SDoor, end_all
+from invitereg.xmpp.c2s.listener import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.gateway.check import upstream_checks
-from invitereg.xmpp.streamcount import StreamCount
 
 STOP_SECONDS = 10
 # Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.

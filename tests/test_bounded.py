@@ -24,7 +24,7 @@ BOUNDS = {
         behind.ServersBehind.checks behind.ServersBehind.components
         ports.Ports._open tap.InviteregService._watches
         tap.InviteregService._accounts tap.InviteregService._domains
-        tap.InviteregService._logins xmpp/c2s.C2SFactory._features
+        tap.InviteregService._logins xmpp/c2s/listener.C2SFactory._features
         threads.Threads._batches upkeep.Upkeep._calls web/site.WebDoor._everywhere
         web/site.WebDoor._parts
         """,
@@ -38,14 +38,14 @@ BOUNDS = {
         embedded/sessions.Sessions._spared policy/networks.Occupancy._open
         web/connections.WebConnections._open web/monitoring.Ready._waiting
         web/connections.RoundRobin._groups web/connections.RoundRobin._items
-        xmpp/gateway/check.UpstreamCheck._waiting xmpp/outbox.UnreadLedger._sizes
-        xmpp/streamcount.StreamCount._unauthenticated xmpp/streamcount.StreamCount.open
+        xmpp/gateway/check.UpstreamCheck._waiting xmpp/c2s/flow.UnreadLedger._sizes
+        xmpp/c2s/listener.StreamCount._unauthenticated xmpp/c2s/listener.StreamCount.open
         """,
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
         xmpp/component/connection._Connection.initializers
-        xmpp/outbox.Outbox._pieces xmpp/outbox.Outbox._taken
-        xmpp/deadlines.Deadlines._calls xmpp/inbox.Inbox._elements
+        xmpp/c2s/flow.Outbox._pieces xmpp/c2s/flow.Outbox._taken
+        xmpp/c2s/flow.Deadlines._calls xmpp/c2s/flow.Inbox._elements
         xmpp/gateway/relay.Gateway._held xmpp/gateway/headers.RawBytes._kept
         xmpp/parser.WholeTokens._kept
         """,

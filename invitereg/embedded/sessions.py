@@ -16,7 +16,7 @@ _log = Logger("invitereg.domain.sessions.Sessions")
 
 
 class Outgoing(Protocol):
-    """Hold what is on its way to a client; `invitereg.xmpp.outbox.Outbox` is one."""
+    """Hold what is on its way to a client; `invitereg.xmpp.c2s.flow.Outbox` is one."""
 
     @property
     def behind(self) -> bool:
@@ -27,7 +27,7 @@ class Outgoing(Protocol):
 
 
 class Connection(Protocol):
-    """What a session is spoken to by; `invitereg.xmpp.stream.ClientStream` is one."""
+    """What a session is spoken to by; `invitereg.xmpp.c2s.stream.ClientStream` is one."""
 
     @property
     def outbox(self) -> Outgoing:

@@ -1,1 +1,1 @@
-"""XML streams, and one module for each protocol spoken on them."""
+"""XMPP: what clients, the server behind a gateway, and the server of a component speak."""

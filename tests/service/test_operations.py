@@ -411,7 +411,7 @@ class ProxyTests(ProcessCase):
 
 DEFECTIVE = """
 from twisted.scripts import twistd
-from invitereg.xmpp.register import RegistrationForm
+from invitereg.xmpp.registration import RegistrationForm
 RegistrationForm.for_invite = lambda *_arguments: 1 // 0
 twistd.run()
 """

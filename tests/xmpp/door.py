@@ -24,9 +24,8 @@ from invitereg.usecases.registrar import Registrar
 from invitereg.usecases.throttles import LoginThrottle
 from invitereg.usecases.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
-from invitereg.xmpp.c2s import C2SDoor
+from invitereg.xmpp.c2s.listener import C2SDoor, StreamCount
 from invitereg.xmpp.stanzas import Phase
-from invitereg.xmpp.streamcount import StreamCount
 from tests.xmpp.messages import (
     BIND,
     DECLARATION,

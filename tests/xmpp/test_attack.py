@@ -3,8 +3,8 @@
 import time
 
 from invitereg.model.accounts import SCRAM_SHA_256
-from invitereg.xmpp.c2s import end_all
-from invitereg.xmpp.outbox import MAX_UNREAD
+from invitereg.xmpp.c2s.flow import MAX_UNREAD
+from invitereg.xmpp.c2s.listener import end_all
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (

@@ -36,8 +36,7 @@ from invitereg.xmpp.component.door import (
     ComponentDoor,
 )
 from invitereg.xmpp.disco import SessionDiscoHandler
-from invitereg.xmpp.preauth import NS_PREAUTH
-from invitereg.xmpp.register import NS_REGISTER
+from invitereg.xmpp.registration import NS_PREAUTH, NS_REGISTER
 from invitereg.xmpp.stanzas import NS_COMMANDS
 from tests.usecases import DOMAIN, PASSWORD, UseCase
 from tests.xmpp.commands import NS_INFO, NS_ITEMS

@@ -12,7 +12,7 @@ from invitereg.xmpp.gateway import headers
 from invitereg.xmpp.gateway.check import UpstreamCheck
 from invitereg.xmpp.gateway.headers import MOST_HEADERS, HeaderSpelling
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.toplevel import MAX_TOKEN
+from invitereg.xmpp.gateway.toplevel import MAX_TOKEN
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.gatewaydoor import FEATURES, LOGIN, REFUSED, GatewayListener
 from tests.xmpp.messages import NS_SASL, NS_STREAMS, header

@@ -1,6 +1,6 @@
 """How streams end: by errors, by the client, by the clock, by us."""
 
-from invitereg.xmpp.c2s import end_all
+from invitereg.xmpp.c2s.listener import end_all
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase
 from tests.xmpp.messages import (

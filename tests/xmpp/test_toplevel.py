@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import StreamError
 
-from invitereg.xmpp import toplevel
-from invitereg.xmpp.toplevel import MAX_RAW, MAX_TOKEN, TopLevelReader
+from invitereg.xmpp.gateway import toplevel
+from invitereg.xmpp.gateway.toplevel import MAX_RAW, MAX_TOKEN, TopLevelReader
 from tests.xmpp.messages import NS_SASL, NS_STREAMS
 
 HEADER = (

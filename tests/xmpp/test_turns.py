@@ -3,7 +3,7 @@
 from unittest import mock
 
 from invitereg.fairness import BURST, SHARE
-from invitereg.xmpp.inbox import PIECE
+from invitereg.xmpp.c2s.flow import READ_PIECE
 from invitereg.xmpp.parser import BoundedElementStream
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, GET, preauth
@@ -106,7 +106,7 @@ class TurnTests(PeopleTestCase):
         """What is parsed at once is little, so that others come in between."""
         juliet = self.session(f"{JULIET}/1")
         juliet.send("x".join(["<presence/>"]).ljust(100_000))
-        self.assertLessEqual(max(map(len, self.parsed)), PIECE)
+        self.assertLessEqual(max(map(len, self.parsed)), READ_PIECE)
 
 
 class WaitingTests(DoorTestCase):

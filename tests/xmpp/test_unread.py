@@ -6,8 +6,8 @@ from twisted.logger import capturedLogs, formatEvent
 
 from invitereg.embedded.presence import PRESENCE_LENGTH
 from invitereg.logs import CAUSES_PER_MINUTE, LINES_PER_ADDRESS
-from invitereg.xmpp import outbox
-from invitereg.xmpp.outbox import MAX_UNREAD, MAX_WAITING, PIECE
+from invitereg.xmpp.c2s import flow
+from invitereg.xmpp.c2s.flow import MAX_UNREAD, MAX_WAITING, WRITTEN_PIECE
 from tests.xmpp.messages import error_of
 from tests.xmpp.people import JULIET, NURSE, ROMEO, PeopleTestCase, bodies, told
 
@@ -31,7 +31,7 @@ class SlowReader:
         self._write(data)
         self.unread += len(data)
         self.most = max(self.most, self.unread)
-        if self.unread > PIECE and not self.paused:
+        if self.unread > WRITTEN_PIECE and not self.paused:
             self.paused = True
             self.client.transport.producer.pauseProducing()
 
@@ -139,7 +139,7 @@ class UnreadTests(PeopleTestCase):
             self.listener.wait(seconds=119)
             self.assertFalse(self.romeo.closed)
             self.assertTrue(reader.read())
-        self.assertLessEqual(reader.most, 2 * PIECE)
+        self.assertLessEqual(reader.most, 2 * WRITTEN_PIECE)
         self.listener.wait(seconds=120)
         self.assertTrue(self.romeo.transport.aborted)
 
@@ -229,7 +229,7 @@ class UnreadTests(PeopleTestCase):
         for number, name in enumerate(everybody):
             self.book.befriend(name, everybody[number - 1])
         clients = [self.session(name) for name in everybody]
-        self.patch(outbox, "MAX_UNREAD", BIG)
+        self.patch(flow, "MAX_UNREAD", BIG)
         for client in clients:
             client.stream.transport.producer.pauseProducing()
             self.fill(client, BIG)
@@ -265,7 +265,7 @@ class MemoryTests(PeopleTestCase):
 
     def test_one_turn(self):
         """However much is sent before the next turn, no more is kept than is allowed."""
-        self.patch(outbox, "MAX_UNREAD", BIG)
+        self.patch(flow, "MAX_UNREAD", BIG)
         clients = self.choked(19)
         most = 0
         for _ in range(30):
@@ -279,7 +279,7 @@ class MemoryTests(PeopleTestCase):
 
     def test_read_too_late(self):
         """Who reads on in the turn in which it was given up is sent nothing with a gap."""
-        self.patch(outbox, "MAX_UNREAD", BIG)
+        self.patch(flow, "MAX_UNREAD", BIG)
         (client,) = self.choked(1)
         self.show(10_000, times=11)
         client.transport.producer.resumeProducing()
@@ -290,7 +290,7 @@ class MemoryTests(PeopleTestCase):
 
     def test_ended_too_late(self):
         """Nor is anything more said to whoever is ended in that turn."""
-        self.patch(outbox, "MAX_UNREAD", BIG)
+        self.patch(flow, "MAX_UNREAD", BIG)
         (client,) = self.choked(1)
         self.show(10_000, times=11)
         client.stream.end("system-shutdown")
@@ -316,7 +316,7 @@ class MemoryTests(PeopleTestCase):
 
     def test_together(self):
         """What waits for all clients has a bound, past which those with most are dropped."""
-        self.patch(outbox, "MAX_UNREAD_TOGETHER", 10 * BIG)
+        self.patch(flow, "MAX_UNREAD_TOGETHER", 10 * BIG)
         slow = self.session(NURSE)
         slow.transport.producer.pauseProducing()
         self.juliet.send(f"<message to='{NURSE}'><body>1</body></message>")
@@ -335,7 +335,7 @@ class MemoryTests(PeopleTestCase):
 
     def test_searches(self):
         """Which client has most is looked for once for each that is dropped."""
-        self.patch(outbox, "MAX_UNREAD_TOGETHER", 10 * BIG)
+        self.patch(flow, "MAX_UNREAD_TOGETHER", 10 * BIG)
         searches = []
 
         class Sizes(dict):
@@ -388,7 +388,7 @@ class ArrivalTests(PeopleTestCase):
         romeo.send("<presence/>", PING)
         while reader.read():
             self.assertFalse(romeo.stream.outbox.behind)
-            self.assertLess(reader.most, 2 * PIECE)
+            self.assertLess(reader.most, 2 * WRITTEN_PIECE)
         received = romeo.receive()
         self.assertEqual(received.pop()["id"], "p")
         self.assertEqual(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.policy.values import Limit
-from invitereg.xmpp.c2s import end_all
+from invitereg.xmpp.c2s.listener import end_all
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import BIND, GET, auth, header, plain, preauth, registration
 from tests.xmpp.waiting import SlowStore

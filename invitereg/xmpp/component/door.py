@@ -30,8 +30,12 @@ from invitereg.usecases.registrar import Grant, Registrar, Submission
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
 from invitereg.xmpp.component.admission import UnderWay, site_of
 from invitereg.xmpp.disco import contact_form
-from invitereg.xmpp.preauth import NS_PREAUTH
-from invitereg.xmpp.register import NS_REGISTER, RegistrationForm, RegistrationRequest
+from invitereg.xmpp.registration import (
+    NS_PREAUTH,
+    NS_REGISTER,
+    RegistrationForm,
+    RegistrationRequest,
+)
 from invitereg.xmpp.stanzas import NS_COMMANDS, asked_languages, refusal_of, stanza_error
 
 REMEMBERED_SECONDS = 600.0

@@ -16,7 +16,7 @@ from invitereg.xmpp.gateway.features import announces_registration
 from invitereg.xmpp.gateway.logincheck import switch_off, unwanted_mechanisms
 from invitereg.xmpp.gateway.settings import Upstream, upstream_of
 from invitereg.xmpp.gateway.upstream import open_dialogue
-from invitereg.xmpp.register import NS_REGISTER
+from invitereg.xmpp.registration import NS_REGISTER
 
 _log = Logger("invitereg.xmpp.behind.Behind")
 _REMEDY = (

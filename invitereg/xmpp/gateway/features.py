@@ -1,12 +1,10 @@
 """Filter the stream features of an upstream server for a client (RFC 6120 §4.3.2)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from twisted.words.xish import domish
 
-from invitereg.xmpp import preauth, register
-from invitereg.xmpp.preauth import NS_IBR_TOKEN, NS_LEGACY_INVITE
-from invitereg.xmpp.register import NS_REGISTER_FEATURE
+from invitereg.xmpp.c2s.register import NS_IBR_TOKEN, NS_LEGACY_INVITE, NS_REGISTER_FEATURE
 from invitereg.xmpp.stanzas import NS_XMPP_SASL, NS_XMPP_TLS, in_bytes
 
 NS_COMPRESS = "http://jabber.org/features/compress"
@@ -39,16 +37,6 @@ def offered_features(features: domish.Element, own: Iterable[domish.Element]) ->
     for element in own:
         features.addChild(element)
     return in_bytes(features)
-
-
-def registration_features(*, registers: bool) -> Sequence[domish.Element]:
-    """Return the features of registration here (XEP-0445 §3, XEP-0077 §8).
-
-    Args:
-        registers: whether anything can be done by ``jabber:iq:register`` at all.
-    """
-    tokens = preauth.stream_features()
-    return [register.stream_feature(), *tokens] if registers else tokens
 
 
 def announces_registration(features: domish.Element) -> bool:

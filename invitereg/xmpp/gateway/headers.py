@@ -12,8 +12,8 @@ import re
 from xml.sax.saxutils import quoteattr
 
 from invitereg.model.names import is_domain, prepare_domain
+from invitereg.xmpp.gateway.toplevel import MAX_TOKEN
 from invitereg.xmpp.parser import WholeTokens, end_of_token
-from invitereg.xmpp.toplevel import MAX_TOKEN
 
 MOST_HEADERS = 4
 """How many headers of one direction are looked at: a stream has two, and a stranger many."""

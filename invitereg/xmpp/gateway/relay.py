@@ -9,31 +9,59 @@ from enum import Enum
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.model.names import prepare_domain, spelled_like
-from invitereg.xmpp import preauth, register
-from invitereg.xmpp.deadlines import SECONDS
+from invitereg.xmpp.c2s.flow import SECONDS
+from invitereg.xmpp.c2s.register import registration_features
+from invitereg.xmpp.c2s.sasl import MAX_FAILURES
 from invitereg.xmpp.gateway.check import UpstreamCheck
 from invitereg.xmpp.gateway.failures import Blame, UpstreamFailure
 from invitereg.xmpp.gateway.features import (
     NS_SASL2,
     announces_registration,
     offered_features,
-    registration_features,
 )
 from invitereg.xmpp.gateway.headers import HeaderSpelling
+from invitereg.xmpp.gateway.toplevel import TopLevelReader
 from invitereg.xmpp.gateway.upstream import OpenedStream, ServerStream
-from invitereg.xmpp.hangup import hang_up
-from invitereg.xmpp.sasl import MAX_FAILURES
+from invitereg.xmpp.registration import NS_PREAUTH, NS_REGISTER
 from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_SASL, is_request
-from invitereg.xmpp.toplevel import TopLevelReader
+
+
+def hang_up(stream: Any) -> None:
+    """Close the connection of a protocol, which hears nothing more of it but its end.
+
+    The end of TLS alone leaves ejabberd cold; so TCP's own follows, behind all that is sent.
+    What still comes is read, and thrown away: to close with it unread would be a reset, and
+    the other side would lose what it has not read yet (RFC 9293 §3.6.1).
+    """
+    transport = stream.transport
+    if ISSLTransport.providedBy(transport):
+        transport.loseConnection()
+    # Past the TLS layer, as Twisted's fails at an answer that comes after half of a close.
+    transport.protocol = _Deaf(getattr(transport, "protocol", stream))
+    transport.loseWriteConnection()
+
+
+class _Deaf(Protocol):
+    """Waits for the end of a connection, which the TLS layer must hear of to end its own."""
+
+    def __init__(self, before: Protocol) -> None:
+        self._before = before
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the protocol that was there before; called by the reactor."""
+        self._before.connectionLost(reason)
+
 
 _LOGIN_NAMESPACES = (NS_XMPP_SASL, NS_SASL2)
-_OURS = {(preauth.NS_PREAUTH, "preauth"), (register.NS_REGISTER, "query")}
+_OURS = {(NS_PREAUTH, "preauth"), (NS_REGISTER, "query")}
 # Bytes that a server may send to a client that does not log in yet.
 _MAX_HELD = 64 * 1024
 # What a client is told whose header a server does not answer, but only closes or hangs.

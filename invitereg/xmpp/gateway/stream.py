@@ -10,12 +10,12 @@ from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.gateway.check import UpstreamCheck
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.headers import RawBytes
 from invitereg.xmpp.gateway.relay import Gateway, HeaderRefused, is_about_registration
 from invitereg.xmpp.stanzas import Phase
-from invitereg.xmpp.stream import ClientStream
 
 
 class GatewayStream(ClientStream):

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from invitereg.logs import quoted
 from invitereg.model.names import is_domain, prepare_domain
-from invitereg.xmpp import starttls
+from invitereg.xmpp.c2s.header import client_header, starttls_request
 from invitereg.xmpp.gateway.failures import (
     OF_THE_HEADER,
     Blame,
@@ -31,7 +31,6 @@ from invitereg.xmpp.gateway.features import offers_login, offers_starttls
 from invitereg.xmpp.gateway.headers import RawBytes
 from invitereg.xmpp.gateway.proxyprotocol import proxy_header
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.header import client_header
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS
 
@@ -193,7 +192,7 @@ class ServerStream(Protocol):
             if not offers_starttls(element):
                 self._fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
                 return
-            self.transport.write(starttls.request())
+            self.transport.write(starttls_request())
         elif name == (NS_XMPP_TLS, "proceed"):
             self._silence()
             self._start_tls()

@@ -1,4 +1,4 @@
-"""The c2s door: listens for clients and gives every stream its handlers."""
+"""The c2s door: listens for clients, counts their streams, and gives each its handlers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,28 +27,81 @@ from invitereg.fairness import TimeBudgets
 from invitereg.interfaces.accounts import ILogins
 from invitereg.jobs import Client
 from invitereg.logs import RefusalLog
-from invitereg.policy.values import Address, Domain
+from invitereg.policy.networks import Occupancy, Share, region
+from invitereg.policy.values import Address, Domain, Limits
 from invitereg.usecases.registrar import Registrar
 from invitereg.usecases.throttles import LoginThrottle
-from invitereg.xmpp import bind, roster, sasl, starttls
-from invitereg.xmpp.account import AccountHandler
 from invitereg.xmpp.adhoc.commands import AdHocCommands
-from invitereg.xmpp.bind import BindHandler
-from invitereg.xmpp.commands import CommandsHandler
+from invitereg.xmpp.c2s import bind, roster, sasl
+from invitereg.xmpp.c2s.account import AccountHandler
+from invitereg.xmpp.c2s.bind import BindHandler
+from invitereg.xmpp.c2s.commands import CommandsHandler
+from invitereg.xmpp.c2s.flow import UnreadLedger
+from invitereg.xmpp.c2s.handlers import StreamHandlers
+from invitereg.xmpp.c2s.header import starttls_feature
+from invitereg.xmpp.c2s.register import (
+    PreauthHandler,
+    RegistrationHandler,
+    registration_features,
+)
+from invitereg.xmpp.c2s.roster import RosterHandler
+from invitereg.xmpp.c2s.routing import Router, make_router
+from invitereg.xmpp.c2s.sasl import SaslHandler
+from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.gateway.check import UpstreamCheck
-from invitereg.xmpp.gateway.features import registration_features
 from invitereg.xmpp.gateway.stream import GatewayStream
-from invitereg.xmpp.handlers import StreamHandlers
-from invitereg.xmpp.outbox import UnreadLedger
-from invitereg.xmpp.preauth import PreauthHandler
-from invitereg.xmpp.register import RegistrationHandler
-from invitereg.xmpp.roster import RosterHandler
-from invitereg.xmpp.routing import Router, make_router
-from invitereg.xmpp.sasl import SaslHandler
 from invitereg.xmpp.stanzas import Phase
-from invitereg.xmpp.stream import ClientStream
-from invitereg.xmpp.streamcount import StreamCount
+
+
+class StreamCount:
+    """The streams that are open, and how many of them are not sessions yet.
+
+    Only those are limited (limits.streams): altogether, from one network, and from one region,
+    which may take half of them. So no provider's customer keeps all others out.
+
+    Attributes:
+        open: all of them.
+    """
+
+    def __init__(self, per_network: int, altogether: int) -> None:
+        self.open: set[ClientStream] = set()
+        self._altogether = altogether
+        self._networks = Occupancy(per_network)
+        self._regions = Occupancy((altogether + 1) // 2)
+        self._unauthenticated: dict[ClientStream, tuple[Share, ...]] = {}
+
+    def add(self, stream: ClientStream, address: Address | None, limits: Limits) -> bool:
+        """Count a stream, or count it anew; False, and it is not limited, if it is too many.
+
+        One without an address is not limited either.
+        """
+        self.open.add(stream)
+        self.bound(stream)
+        if address is None:
+            return True
+        shares, wide = limits.shares(address), region(address)
+        if len(self._unauthenticated) >= self._altogether or not self._regions.add([wide]):
+            return False
+        if not self._networks.add(shares):
+            self._regions.remove([wide])
+            return False
+        self._unauthenticated[stream] = (*shares, wide)
+        return True
+
+    def bound(self, stream: ClientStream) -> None:
+        """Limit a stream no longer; sessions are limited by their account."""
+        counted = self._unauthenticated.pop(stream, None)
+        if counted is not None:
+            *shares, wide = counted
+            self._networks.remove(shares)
+            self._regions.remove([wide])
+
+    def remove(self, stream: ClientStream) -> None:
+        """Forget a stream that is closed."""
+        self.open.discard(stream)
+        self.bound(stream)
+
 
 _log = Logger("invitereg.xmpp.c2s.C2SDoor")
 
@@ -258,7 +311,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 def _features(phase: Phase, mechanisms: Sequence[str], registers: bool) -> str:
     features = domish.Element((NS_STREAMS, "features"))
     if phase is Phase.CLEAR:
-        features.addChild(starttls.stream_feature())
+        features.addChild(starttls_feature())
     elif phase is Phase.SECURED:
         features.addChild(sasl.stream_feature(mechanisms))
         for element in registration_features(registers=registers):

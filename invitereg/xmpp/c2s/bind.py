@@ -8,7 +8,7 @@ from twisted.words.xish import domish
 from invitereg.embedded.addresses import prepared_jid
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.model.names import prepare_resource
-from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.c2s.handlers import RequestHandler
 from invitereg.xmpp.stanzas import Phase
 
 NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"

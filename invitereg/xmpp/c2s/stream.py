@@ -22,21 +22,23 @@ from twisted.words.protocols.jabber.xmlstream import (
     XmlStream,
 )
 from twisted.words.xish import domish
+from twisted.words.xish.utility import EventDispatcher
 from zope.interface import implementer
 
 from invitereg.embedded.sessions import Session
 from invitereg.jobs import on_behalf_of
-from invitereg.policy.values import Address, Domain
+from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.usecases.registrar import Grant
-from invitereg.xmpp import starttls
-from invitereg.xmpp.deadlines import UNREAD, WITHOUT_A_WORD, Deadlines
-from invitereg.xmpp.hangup import let_go
-from invitereg.xmpp.header import check_header, write_header
-from invitereg.xmpp.inbox import Inbox
-from invitereg.xmpp.outbox import Outbox
+from invitereg.xmpp.c2s.flow import UNREAD, WITHOUT_A_WORD, Deadlines, Inbox, Outbox
+from invitereg.xmpp.c2s.header import (
+    check_header,
+    encryption_required,
+    not_in_clear_text,
+    starttls_proceed,
+    write_header,
+)
+from invitereg.xmpp.c2s.routing import may_send_as
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.peer import peer_address
-from invitereg.xmpp.routing import may_send_as
 from invitereg.xmpp.stanzas import (
     ACCEPTED,
     NS_CLIENT,
@@ -46,6 +48,11 @@ from invitereg.xmpp.stanzas import (
     is_request,
     ping,
 )
+
+
+def peer_address(transport: Any) -> Address | None:
+    """The client's address; None where there is none, as on a UNIX socket."""
+    return parse_address(getattr(transport.getPeer(), "host", None) or "")
 
 
 @implementer(IHandshakeListener)
@@ -200,7 +207,7 @@ class ClientStream(XmlStream):
     # --- before TLS
 
     def _start_tls(self, _element: domish.Element) -> None:
-        self.send(starttls.proceed())
+        self.send(starttls_proceed())
         self.phase = Phase.SECURED
         self._deadlines.start("header")
         self.reset()
@@ -209,11 +216,11 @@ class ClientStream(XmlStream):
         self.outbox.connect(self.transport)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:
-        self.send(starttls.encryption_required())
+        self.send(encryption_required())
 
     def _refuse_clear_iq(self, iq: domish.Element) -> None:
         if is_request(iq):
-            self.send(starttls.not_in_clear_text(iq))
+            self.send(not_in_clear_text(iq))
         else:
             self.end("not-authorized")
 
@@ -322,3 +329,13 @@ class ClientStream(XmlStream):
             self._ask_for_life()
         else:
             self.end("connection-timeout")
+
+
+def let_go(stream: Any) -> None:
+    """Forget who observes a client's stream that is over.
+
+    They refer to it, too, and what is gone must not wait for the garbage collector.
+    """
+    EventDispatcher.__init__(stream)
+    if stream.session is not None:
+        stream.session.disconnected()

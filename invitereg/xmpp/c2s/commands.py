@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
-from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.c2s.handlers import RequestHandler
 from invitereg.xmpp.stanzas import NS_COMMANDS, about_command, asked_languages
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"

@@ -1,17 +1,17 @@
-"""The opening tag of a stream (RFC 6120 §4.7)."""
+"""Open a stream: its header, and STARTTLS (RFC 6120 §4.7, §5, §6.5.4)."""
 
 import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 from xml.sax.saxutils import quoteattr
 
-from twisted.words.protocols.jabber.error import StreamError
+from twisted.words.protocols.jabber.error import StanzaError, StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
 from invitereg.model.names import ascii_domain, is_too_long, prepare_domain, spelled_like
 from invitereg.policy.values import Domain
-from invitereg.xmpp.stanzas import NS_CLIENT
+from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_SASL, NS_XMPP_TLS
 
 
 def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
@@ -79,3 +79,35 @@ def client_header(domain: str) -> bytes:
         f"<?xml version='1.0'?><stream:stream to={quoteattr(domain)} version='1.0' "
         f"xmlns='{NS_CLIENT}' xmlns:stream='{NS_STREAMS}'>"
     ).encode()
+
+
+def starttls_feature() -> domish.Element:
+    """What announces STARTTLS, and that nothing goes without."""
+    feature = domish.Element((NS_XMPP_TLS, "starttls"))
+    feature.addElement("required")
+    return feature
+
+
+def starttls_request() -> bytes:
+    """What a client asks for it with."""
+    return f"<starttls xmlns='{NS_XMPP_TLS}'/>".encode()
+
+
+def starttls_proceed() -> domish.Element:
+    """The answer to ``<starttls/>``; the next byte from the client is TLS."""
+    return domish.Element((NS_XMPP_TLS, "proceed"))
+
+
+def encryption_required() -> domish.Element:
+    """The answer to ``<auth/>`` in clear text."""
+    failure = domish.Element((NS_XMPP_SASL, "failure"))
+    failure.addElement("encryption-required")
+    return failure
+
+
+def not_in_clear_text(iq: domish.Element) -> domish.Element:
+    """The answer to a request in clear text; what it carried is not repeated."""
+    error = StanzaError("policy-violation", "modify", "Use STARTTLS first.", "en")
+    iq.children.clear()
+    answer: domish.Element = error.toResponse(iq)
+    return answer

@@ -1,49 +1,45 @@
-"""In-band registration before login, and resets by token (XEP-0077).
+"""XEP-0077 on the wire: the registration form that is shown, and what is sent back.
 
 https://xmpp.org/extensions/xep-0077.html
 """
 
 from collections.abc import (
-    Awaitable,
-    Callable,
     Container,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
 
-from invitereg.errors import Refused, RegistrationClosed
+from invitereg.errors import RegistrationClosed
 from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.texts import Translate, password_rule
 from invitereg.policy.values import Domain, Policy
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
-from invitereg.usecases.registrar import Registrar, Submission
-from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.stanzas import LANGUAGE, Phase, asked_languages
+from invitereg.xmpp.stanzas import LANGUAGE
 
 NS_REGISTER = "jabber:iq:register"
+
+
 NS_OOB = "jabber:x:oob"  # XEP-0066
+
+
 _BY_INVITATION = N_("You need an invitation to register here: see the web page.")
+
+
 _NEW_PASSWORD = N_("Choose a new password.")
+
+
 NS_CHANGE_PASSWORD = "jabber:iq:register:changepassword"  # noqa: S105 - a form's type
-NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
+
 
 OLD_PASSWORD = "old_password"  # noqa: S105 - a field's name
-GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
-SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
-
-
-def stream_feature() -> domish.Element:
-    """What announces in-band registration (XEP-0077 §8)."""
-    return domish.Element((NS_REGISTER_FEATURE, "register"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,74 +162,6 @@ class RegistrationRequest:
             raise StanzaError("bad-request", "modify", text, "en")
 
 
-class RegistrationHandler(RequestHandler):
-    """Shows the form, and registers or resets; only before login."""
-
-    origin = "invitereg.xmpp.register.RegistrationHandler"
-
-    def __init__(
-        self, registrar: Registrar, tell_contacts: Callable[[], Awaitable[None]]
-    ) -> None:
-        """``tell_contacts`` is called when somebody has become a contact by registering."""
-        super().__init__()
-        self._registrar = registrar
-        self._tell_contacts = tell_contacts
-
-    def connectionMade(self) -> None:
-        """Listen."""
-        self.xmlstream.addObserver(GET, self._on_get)
-        self.xmlstream.addObserver(SET, self._on_set)
-
-    def echo(self, iq: domish.Element) -> list[domish.Element]:
-        """The query with its fields, without the password (XEP-0077 §3.1)."""
-        query = domish.Element((NS_REGISTER, "query"))
-        for child in iq.query.elements():
-            if child.uri == NS_REGISTER and child.name != "password":
-                query.addElement(child.name, content=str(child))
-        written = {child.name for child in query.elements()}
-        for name, value in RegistrationRequest.fromElement(iq.query).values.items():
-            if name in FIELD_LABELS and name != "password" and name not in written:
-                query.addElement(name, content=value)
-        return [query]
-
-    def _on_get(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._get(asked_languages(iq, self.xmlstream.stream.language)))
-
-    async def _get(self, languages: Sequence[str]) -> domish.Element:
-        stream = self.xmlstream
-        invite = stream.grant.invite if stream.grant else None
-        return RegistrationForm.for_invite(stream.domain, invite).toElement(languages)
-
-    def _on_set(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._set(RegistrationRequest.fromElement(iq.query)))
-
-    async def _set(self, request: RegistrationRequest) -> None:
-        if request.remove:
-            text = "Log in to remove your account."
-            raise StanzaError("forbidden", "auth", text, "en")
-        request.require_clear()
-        stream, values = self.xmlstream, dict(request.values)
-        await self._registrar.redeem(
-            Submission(
-                domain=stream.domain.name,
-                door="c2s",
-                address=stream.address,
-                username=values.pop("username", ""),
-                password=values.pop("password", ""),
-                fields=values,
-                grant=stream.grant,
-            )
-        )
-        # The token is spent for this stream, even if it has uses left for others.
-        grant, stream.grant = stream.grant, None
-        if grant is not None and grant.invite.subscribe:
-            # The account is made; if this cannot be done now, it is within a second.
-            with suppress(Refused):
-                await self._tell_contacts()
-
-
 def _filled_in(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], str]:
     """What is not empty, by name; and a field of ours that is there twice, or ""."""
     values: dict[str, str] = {}
@@ -252,3 +180,6 @@ def _form_values(form: domish.Element) -> Iterator[tuple[str, str]]:
         value = next(element.elements(NS_X_DATA, "value"), None)
         if name and value is not None:
             yield name, str(value)
+
+
+NS_PREAUTH = "urn:xmpp:pars:0"

@@ -11,8 +11,8 @@ from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.errors import Refused, Unavailable
+from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.stanzas import error_on, mark_handled, require_id
-from invitereg.xmpp.stream import ClientStream
 
 
 class StreamHandlers(XMPPHandlerCollection):

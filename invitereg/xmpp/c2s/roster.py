@@ -8,7 +8,7 @@ from invitereg.embedded.addresses import parse_jid
 from invitereg.embedded.contacts import Contacts
 from invitereg.embedded.rosterxml import NS_ROSTER
 from invitereg.embedded.sessions import Session
-from invitereg.xmpp.handlers import RequestHandler
+from invitereg.xmpp.c2s.handlers import RequestHandler
 
 NS_PRE_APPROVAL = "urn:xmpp:features:pre-approval"
 NAME_BYTES = 1023

@@ -18,13 +18,12 @@ from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import InvalidUsername, NotFound
 from invitereg.model.names import prepare_localpart, typed_username
 from invitereg.usecases.registrar import Registrar
-from invitereg.xmpp.handlers import RequestHandler
-from invitereg.xmpp.register import (
-    GET,
+from invitereg.xmpp.c2s.handlers import RequestHandler
+from invitereg.xmpp.c2s.register import GET, SET
+from invitereg.xmpp.registration import (
     NS_CHANGE_PASSWORD,
     NS_REGISTER,
     OLD_PASSWORD,
-    SET,
     RegistrationRequest,
 )
 from invitereg.xmpp.stanzas import Phase

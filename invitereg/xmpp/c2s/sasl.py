@@ -20,8 +20,8 @@ from invitereg.logs import RefusalLog
 from invitereg.model.accounts import PLAIN
 from invitereg.model.names import is_too_long, prepare_localpart
 from invitereg.usecases.throttles import LoginThrottle
+from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled
-from invitereg.xmpp.stream import ClientStream
 
 _log = Logger("invitereg.xmpp.sasl.SaslHandler")
 

@@ -1,0 +1,429 @@
+"""The flow of one client's stream: how long it may take, what it has sent, what it is sent."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from invitereg.fairness import TimeBudgets
+from invitereg.logs import FaultLog
+
+# A person is typing between the form and its submission: that is a matter of minutes.
+SECONDS = {
+    "tls": 30.0,
+    "header": 60.0,
+    "idle": 10 * 60.0,
+    "login": 30 * 60.0,
+    "silence": 5 * 60.0,
+    "answer": 60.0,
+    "unread": 120.0,
+    "behind": 15.0,
+    "overfull": 0.0,
+    "close": 5.0,
+    "drain": 60.0,
+}
+# What has passed these is dropped: nobody would hear anything.
+WITHOUT_A_WORD = frozenset({"close", "drain"})
+# What has passed these did not read what it was sent.
+UNREAD = frozenset({"unread", "behind", "overfull"})
+
+
+class Deadlines:
+    """Named time-outs of one stream.
+
+    tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
+    or the login to the stream header, which no person types. idle: without a byte, before
+    login. login: from the connection to the bound resource, or to a success of the server
+    behind, whatever is sent. silence: without a byte, in a session. answer: from the ping that
+    follows it to the next byte. unread: from one piece that a client has read to the next, if
+    something waits for it. behind: likewise, if so much waits that others cannot add to it.
+    overfull: until a stream is dropped for which more waits than may be kept. close: from our
+    closing of the stream to the peer's. drain: likewise, where a server's last bytes are still
+    to be read.
+    """
+
+    def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._passed = passed
+        self._calls: dict[str, Any] = {}
+
+    def start(self, name: str) -> None:
+        """Call back with ``name`` when its time, from now on, is over."""
+        self.cancel(name)
+        self._calls[name] = self._clock.callLater(SECONDS[name], self._over, name)
+
+    def running(self, name: str) -> bool:
+        """Whether it has been started, and neither passed nor been cancelled."""
+        return name in self._calls
+
+    def postpone(self, name: str) -> None:
+        """Start it again from now, if it is running."""
+        if name in self._calls:
+            self._calls[name].reset(SECONDS[name])
+
+    def heard(self) -> None:
+        """Begin anew with what waits for a sign of life."""
+        self.postpone("idle")
+        self.postpone("silence")
+        if self.running("answer"):
+            self.cancel("answer")
+            self.start("silence")
+
+    def cancel(self, name: str) -> None:
+        """Do not call back for ``name``."""
+        call = self._calls.pop(name, None)
+        if call is not None:
+            call.cancel()
+
+    def cancel_all(self) -> None:
+        """Do not call back at all."""
+        for name in list(self._calls):
+            self.cancel(name)
+
+    def close(self) -> None:
+        """Do not call back at all, ever again."""
+        self.cancel_all()
+        self._passed = _ignore
+
+    def _over(self, name: str) -> None:
+        del self._calls[name]
+        self._passed(name)
+
+
+def _ignore(*_arguments: object) -> None:
+    """Do nothing, as nobody is there any more."""
+
+
+_inbox_log = Logger("invitereg.xmpp.inbox.Inbox")
+
+READ_PIECE = 8 * 1024
+"""Bytes that are parsed at once: what is dense takes tens of milliseconds."""
+
+
+class Inbox:
+    """Hands over what has arrived, and stops the transport while something must wait.
+
+    So answers come in order, and a client that sends faster than it is answered, or more than
+    its share of the time is enough for, fills its own buffers and not ours.
+
+    Attributes:
+        held: whether something is being worked out; its length is how much waits.
+        transport: is told when to stop and to go on.
+        whose: the account or network whose time is used.
+    """
+
+    def __init__(
+        self,
+        parse: Callable[[bytes], None],
+        take: Callable[[Any], None],
+        busy: Callable[[], bool],
+        end: Callable[[str], None],
+    ) -> None:
+        """Prepare for what arrives.
+
+        Args:
+            parse: gets the next bytes, and calls `put`.
+            take: gets the next element, None being the end of the stream.
+            busy: while it says so nothing is taken; `go_on` is to be called when it no longer
+                does.
+            end: called with a stream error when what held the stream has failed.
+        """
+        self._parse = parse
+        self._take = take
+        self._busy = busy
+        self._end = end
+        self._bytes = b""
+        self._elements: deque[Any] = deque()
+        self.held = False
+        self._parsing = self._pumping = False
+        self._paused = False
+        self._closed = False
+        self._rest: IDelayedCall | None = None
+        self.transport: Any = None
+        self.whose: Hashable = None
+
+    def connect(self, transport: Any, budgets: TimeBudgets, reactor: IReactorTime) -> None:
+        """Begin with a transport, whose client has a share of the time by ``budgets``."""
+        self.transport = transport
+        self._budgets = budgets
+        self._reactor = reactor
+
+    def arrived(self, data: bytes) -> None:
+        """Parse what has arrived, as far as it is the client's turn."""
+        self._bytes += data
+        self._parse_on()
+        self._read_on()
+
+    def put(self, element: Any) -> None:
+        """Add what has been parsed."""
+        self._elements.append(element)
+        if self._waiting:
+            self._pause()
+        self._pump()
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def clear(self) -> None:
+        """Throw away what has not been taken."""
+        self._bytes = b""
+        self._elements.clear()
+
+    def close(self) -> None:
+        """Take nothing any more, and keep nobody in memory by calling back."""
+        self._closed = True
+        self.clear()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        self._parse, self._take, self._busy, self._end = _ignore, _ignore, _never, _ignore
+
+    def resume(self) -> None:
+        """Let the transport read on, if it was stopped."""
+        if self._paused:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    def hold(self, working: "Deferred[Any]") -> None:
+        """Take nothing further until ``working`` has fired; it must not fail."""
+        self.held = True
+        working.addBoth(self._release)
+
+    def go_on(self) -> None:
+        """Take what waits, and then read on, if nothing is in its way any more."""
+        self._pump()
+        self._parse_on()
+        self._read_on()
+
+    def _release(self, result: Any) -> None:
+        if isinstance(result, Failure):
+            _inbox_log.failure("a stream's handler failed", failure=result)
+            self._end("internal-server-error")
+        self.held = False
+        self.go_on()
+
+    @property
+    def _waiting(self) -> bool:
+        return self.held or self._rest is not None or self._busy()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def _read_on(self) -> None:
+        """Let the transport read on when nothing is left of what it has read."""
+        left = self._parsing or self._bytes or self._elements
+        if not (left or self._closed or self._waiting):
+            self.resume()
+
+    def _parse_on(self) -> None:
+        """Parse what there is, a piece at a time, until the client has used up its share."""
+        if self._parsing:  # Its answers come back to here: a parser is not to be nested.
+            return
+        self._parsing = True
+        while self._bytes and self._is_in_turn():
+            piece, self._bytes = self._bytes[:READ_PIECE], self._bytes[READ_PIECE:]
+            with self._budgets.spending(self.whose):
+                self._parse(piece)
+        self._parsing = False
+
+    def _pump(self) -> None:
+        if self._pumping:  # An answer that is ready at once comes back to here: never nest.
+            return
+        self._pumping = True
+        while self._elements and not self._closed and not self._waiting and self._is_in_turn():
+            with self._budgets.spending(self.whose):
+                self._take(self._elements.popleft())
+        self._pumping = False
+
+    def _is_in_turn(self) -> bool:
+        """Whether the client may go on now; if not, it will when it has waited."""
+        if self._rest is None:
+            seconds = self._budgets.seconds_to_wait(self.whose)
+            if not seconds:
+                return True
+            self._rest = self._reactor.callLater(seconds, self._rested)
+            self._pause()
+        return False
+
+    def _rested(self) -> None:
+        self._rest = None
+        self.go_on()
+
+
+def _never() -> bool:
+    return False
+
+
+_unread_log = Logger("invitereg.xmpp.outbox.UnreadLedger")
+
+WRITTEN_PIECE = 64 * 1024
+"""The most bytes that a transport is given at once: so much read is a sign of life."""
+
+MAX_WAITING = 2 * 1024 * 1024
+"""Bytes that may wait before others cannot send more: the longest stanza has 1.5 MiB."""
+
+MAX_UNREAD = 2 * MAX_WAITING
+"""Bytes that may wait for one client; only presence and changes of the roster get that far.
+
+Of the service's own answers, one may be longer: it is written when nothing else waits.
+"""
+
+MAX_UNREAD_TOGETHER = 128 * 1024 * 1024
+"""Bytes that may wait for all clients of the process."""
+
+
+class UnreadLedger:
+    """Knows how much waits for each client, and drops the one with most when it is too much."""
+
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        """``seconds`` is a clock that never jumps."""
+        self._sizes: dict[Outbox, int] = {}
+        self._total = 0
+        self._faults = FaultLog(_unread_log, "Unread", seconds)
+
+    def __len__(self) -> int:
+        """Return how many clients something waits for."""
+        return len(self._sizes)
+
+    def note(self, outbox: "Outbox", size: int) -> None:
+        """Note that so many bytes wait for a client now."""
+        self._total += size - self._sizes.pop(outbox, 0)
+        if size:
+            self._sizes[outbox] = size
+        if self._total > MAX_UNREAD_TOGETHER:
+            self._faults.failed(
+                f"more than {MAX_UNREAD_TOGETHER >> 20} MiB wait for clients that do not read: "
+                "those with most are dropped"
+            )
+            # Looked for only now: each search ends a stream.
+            max(self._sizes, key=self._sizes.__getitem__).give_up()
+        elif 2 * self._total < MAX_UNREAD_TOGETHER:
+            self._faults.worked()
+
+
+@implementer(IPushProducer)
+class Outbox:
+    """Gives a transport what it takes, and keeps the rest in order until the client reads.
+
+    How much is written at once is the writer's doing and not the client's. So a client is
+    judged by the time that it takes to read a piece: of the deadlines, "unread" runs meanwhile,
+    and the shorter "behind" where much waits. Past `MAX_UNREAD` nothing is kept any more, and
+    the connection is dropped by the deadline "overfull".
+
+    Attributes:
+        paused: the transport takes no more now, so nothing more should be answered.
+    """
+
+    def __init__(
+        self, read: Callable[[], None], deadlines: Deadlines, ledger: UnreadLedger
+    ) -> None:
+        """``read`` is called when all has been taken."""
+        self.paused = False
+        self._read = read
+        self._deadlines = deadlines
+        self._ledger = ledger
+        self._given_up = False
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._taken: list[Deferred[None]] = []
+        self._transport: Any = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether more waits than others may add to."""
+        return self._given_up or self._size > MAX_WAITING
+
+    def connect(self, transport: Any) -> None:
+        """Begin anew with a transport, or with one that has changed to TLS."""
+        self._transport = transport
+        self._go_on()
+        transport.registerProducer(self, True)
+
+    def disconnect(self) -> None:
+        """Give the transport all that is left, whether it takes that or not."""
+        self._transport.unregisterProducer()
+        self._go_on()
+
+    def close(self) -> None:
+        """Keep nothing, as nobody reads it, and nobody in memory by calling back."""
+        self._forget()
+        self._go_on()
+        self._deadlines.cancel("overfull")
+        self._transport = None
+        self._read = _ignore
+
+    def write(self, data: bytes) -> None:
+        """Write after all that waits; give up if that is too much."""
+        if self._given_up:
+            return
+        if self._size and self._size + len(data) > MAX_UNREAD:
+            self.give_up()
+            return
+        for start in range(0, len(data), WRITTEN_PIECE):
+            self._pieces.append(data[start : start + WRITTEN_PIECE])
+        self._size += len(data)
+        self._pass_on()
+        self._watch()
+
+    def give_up(self) -> None:
+        """Keep nothing of what waits, take nothing more, and have the connection dropped."""
+        self._given_up = True
+        self._forget()
+        # Not at once: who sends to many would have all of them end within each other.
+        self._deadlines.start("overfull")
+
+    def when_taken(self) -> Deferred[None]:
+        """Fire when nothing waits any more, or when it no longer matters."""
+        if not self.paused:
+            return succeed(None)
+        taken: Deferred[None] = Deferred()
+        self._taken.append(taken)
+        return taken
+
+    def pauseProducing(self) -> None:
+        """Called by the transport."""
+        self.paused = True
+        self._deadlines.start("unread")
+
+    def resumeProducing(self) -> None:
+        """Called by the transport, which is a sign of life of the client."""
+        self._deadlines.heard()
+        self._go_on()
+        if not self.paused:
+            self._read()
+
+    def stopProducing(self) -> None:
+        """Called by the transport at its end, of which the stream hears by itself."""
+
+    def _go_on(self) -> None:
+        self.paused = False
+        for name in UNREAD - {"overfull"}:
+            self._deadlines.cancel(name)
+        self._pass_on()
+        self._watch()
+        while self._taken and not self.paused:
+            self._taken.pop().callback(None)
+
+    def _watch(self) -> None:
+        if self.behind and not self._deadlines.running("behind"):
+            self._deadlines.start("behind")
+        self._ledger.note(self, self._size)
+
+    def _forget(self) -> None:
+        self._pieces.clear()
+        self._size = 0
+        self._ledger.note(self, 0)
+
+    def _pass_on(self) -> None:
+        while self._pieces and not self.paused:
+            piece = self._pieces.popleft()
+            self._size -= len(piece)
+            self._transport.write(piece)

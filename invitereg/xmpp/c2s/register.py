@@ -1,0 +1,155 @@
+"""Registration before login, and resets by token (XEP-0077), and the token itself (XEP-0445).
+
+https://xmpp.org/extensions/xep-0077.html
+https://xmpp.org/extensions/xep-0445.html, and its form in XEP-0401 0.3
+"""
+
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Sequence,
+)
+from contextlib import suppress
+
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+
+from invitereg.errors import InvalidInvite, Refused
+from invitereg.model.fields import FIELD_LABELS
+from invitereg.usecases.registrar import Registrar, Submission
+from invitereg.xmpp.c2s.handlers import RequestHandler
+from invitereg.xmpp.registration import (
+    NS_PREAUTH,
+    NS_REGISTER,
+    RegistrationForm,
+    RegistrationRequest,
+)
+from invitereg.xmpp.stanzas import Phase, asked_languages
+
+NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
+
+GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
+SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
+
+
+def registration_features(*, registers: bool) -> list[domish.Element]:
+    """Return the stream features about registration (XEP-0445 §3, XEP-0077 §8).
+
+    Tokens are announced by two names: clients look for one or the other.
+
+    Args:
+        registers: whether anything can be done by ``jabber:iq:register`` at all.
+    """
+    names = [NS_REGISTER_FEATURE] * registers + [NS_IBR_TOKEN, NS_LEGACY_INVITE]
+    return [domish.Element((name, "register")) for name in names]
+
+
+class RegistrationHandler(RequestHandler):
+    """Shows the form, and registers or resets; only before login."""
+
+    origin = "invitereg.xmpp.register.RegistrationHandler"
+
+    def __init__(
+        self, registrar: Registrar, tell_contacts: Callable[[], Awaitable[None]]
+    ) -> None:
+        """``tell_contacts`` is called when somebody has become a contact by registering."""
+        super().__init__()
+        self._registrar = registrar
+        self._tell_contacts = tell_contacts
+
+    def connectionMade(self) -> None:
+        """Listen."""
+        self.xmlstream.addObserver(GET, self._on_get)
+        self.xmlstream.addObserver(SET, self._on_set)
+
+    def echo(self, iq: domish.Element) -> list[domish.Element]:
+        """The query with its fields, without the password (XEP-0077 §3.1)."""
+        query = domish.Element((NS_REGISTER, "query"))
+        for child in iq.query.elements():
+            if child.uri == NS_REGISTER and child.name != "password":
+                query.addElement(child.name, content=str(child))
+        written = {child.name for child in query.elements()}
+        for name, value in RegistrationRequest.fromElement(iq.query).values.items():
+            if name in FIELD_LABELS and name != "password" and name not in written:
+                query.addElement(name, content=value)
+        return [query]
+
+    def _on_get(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.SECURED:
+            self.answer(iq, self._get(asked_languages(iq, self.xmlstream.stream.language)))
+
+    async def _get(self, languages: Sequence[str]) -> domish.Element:
+        stream = self.xmlstream
+        invite = stream.grant.invite if stream.grant else None
+        return RegistrationForm.for_invite(stream.domain, invite).toElement(languages)
+
+    def _on_set(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.SECURED:
+            self.answer(iq, self._set(RegistrationRequest.fromElement(iq.query)))
+
+    async def _set(self, request: RegistrationRequest) -> None:
+        if request.remove:
+            text = "Log in to remove your account."
+            raise StanzaError("forbidden", "auth", text, "en")
+        request.require_clear()
+        stream, values = self.xmlstream, dict(request.values)
+        await self._registrar.redeem(
+            Submission(
+                domain=stream.domain.name,
+                door="c2s",
+                address=stream.address,
+                username=values.pop("username", ""),
+                password=values.pop("password", ""),
+                fields=values,
+                grant=stream.grant,
+            )
+        )
+        # The token is spent for this stream, even if it has uses left for others.
+        grant, stream.grant = stream.grant, None
+        if grant is not None and grant.invite.subscribe:
+            # The account is made; if this cannot be done now, it is within a second.
+            with suppress(Refused):
+                await self._tell_contacts()
+
+
+NS_IBR_TOKEN = "urn:xmpp:ibr-token:0"  # noqa: S105 - a namespace
+NS_LEGACY_INVITE = "urn:xmpp:invite"
+MAX_WRONG_TOKENS = 5
+
+_PREAUTH = f"/iq[@type='set']/preauth[@xmlns='{NS_PREAUTH}']"
+
+
+class PreauthHandler(RequestHandler):
+    """Takes a token and remembers on the stream what it is good for; uses nothing up."""
+
+    origin = "invitereg.xmpp.preauth.PreauthHandler"
+
+    def __init__(self, registrar: Registrar) -> None:
+        super().__init__()
+        self._registrar = registrar
+        self._wrong_tokens = 0
+
+    def connectionMade(self) -> None:
+        """Listen."""
+        self.xmlstream.addObserver(_PREAUTH, self._on_preauth)
+
+    def _on_preauth(self, iq: domish.Element) -> None:
+        if self.xmlstream.phase is Phase.SECURED:
+            self.answer(iq, self._preauth(iq.preauth.getAttribute("token") or ""))
+
+    async def _preauth(self, token: str) -> None:
+        stream = self.xmlstream
+        if not token:
+            raise StanzaError("bad-request", "modify", "The token is missing.", "en")
+        try:
+            stream.grant = await self._registrar.preauthorise(
+                stream.domain.name, stream.address, token
+            )
+        except InvalidInvite:
+            self._wrong_tokens += 1
+            raise
+
+    def answered(self) -> None:
+        """End a stream that is used for guessing."""
+        if self._wrong_tokens >= MAX_WRONG_TOKENS:
+            self.xmlstream.end("policy-violation", "Too many wrong tokens.")
