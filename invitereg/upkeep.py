@@ -156,7 +156,7 @@ class Upkeep:
             for counter, period in periods(self._policy(name)).items():
                 yield partial(store.purge_hits, name, counter, now - period, ROWS)
         yield partial(store.purge_repeats, now - REPEATABLE, ROWS)
-        yield partial(store.purge_errands, now, ROWS)
+        yield partial(store.purge_jobs, now, ROWS)
         yield partial(store.purge_session_ends, now - SESSION_ENDS_KEPT, ROWS)
         for remove in self._each_round:
             yield partial(remove, ROWS)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.embedded.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
 from invitereg.interfaces.apikeys import Once
-from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Query, Redemption
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counters, periods
@@ -148,7 +148,7 @@ class UpkeepTests(SynchronousTestCase):
         """What a command asked of a server goes, with what is secret in it, at any domain."""
         self.start()
         for domain in (DOMAIN, "former.example"):
-            asked = Errand(
+            asked = Job(
                 domain=domain,
                 username="juliet",
                 task=Task.CREATE,
@@ -156,10 +156,10 @@ class UpkeepTests(SynchronousTestCase):
                 expires=self.now() + timedelta(seconds=10),
                 details={"password": "sealed"},
             )
-            self.successResultOf(self.store.add_errand(asked))
+            self.successResultOf(self.store.add_job(asked))
         self.wait(timedelta(hours=3))
         for number in (1, 2):
-            self.assertIsNone(self.successResultOf(self.store.get_errand(number)))
+            self.assertIsNone(self.successResultOf(self.store.get_job(number)))
 
     def test_requests_are_forgotten(self):
         """A request that may not be repeated any more is forgotten."""

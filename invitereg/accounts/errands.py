@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.sealing import KeyPair
 from invitereg.errors import Refused, Unavailable
-from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.server import MissingPrivilege, NotThere, ServerFault
 from invitereg.interfaces.stores import ILeaseStore
@@ -88,16 +88,14 @@ class Errands:
     async def carry_out(self) -> None:
         """Do what there is to be done; to be called every second."""
         now = self._now()
-        found = await self._store.take_errands(
-            self._accounts.domain, self._node, now, now + TAKEN
-        )
+        found = await self._store.take_jobs(self._accounts.domain, self._node, now, now + TAKEN)
         for errand in found:
             if errand.task in self._answers:
-                await self._store.finish_errand(errand.number, await self._answer(errand))
+                await self._store.finish_job(errand.number, await self._answer(errand))
             else:
                 await self._try(errand)
 
-    async def _try(self, errand: Errand) -> None:
+    async def _try(self, errand: Job) -> None:
         """Do what has to be done in the end, or put it off."""
         try:
             if errand.task is Task.CONTACTS:
@@ -111,14 +109,14 @@ class Errands:
                 self._accounts.faults.failed(fault.text)
                 if errand.tries < FEWEST_TRIES or self._now() - errand.at < GIVEN_UP:
                     pause = _pause(errand, fault)
-                    await self._store.put_off(errand.number, self._now() + pause)
+                    await self._store.postpone_job(errand.number, self._now() + pause)
                     return
             self._give_up(errand, fault.text)
         else:
             self._accounts.faults.worked()
-        await self._store.finish_errand(errand.number)
+        await self._store.finish_job(errand.number)
 
-    async def _is_one_gone(self, errand: Errand) -> bool:
+    async def _is_one_gone(self, errand: Job) -> bool:
         """Whether one of the accounts is gone beyond doubt; what it has left ends."""
         contact = errand.details.get("contact")
         try:
@@ -131,7 +129,7 @@ class Errands:
         except Refused:
             return False
 
-    def _give_up(self, errand: Errand, cause: str) -> None:
+    def _give_up(self, errand: Job, cause: str) -> None:
         self._log.warn(
             "{task} of {username}@{domain} given up: {cause}",
             task=errand.task,
@@ -140,7 +138,7 @@ class Errands:
             cause=cause,
         )
 
-    async def _answer(self, errand: Errand) -> str:
+    async def _answer(self, errand: Job) -> str:
         """What a command is told, as JSON: a value, or a refusal with its kind and text."""
         try:
             return json.dumps({"value": await self._answers[errand.task](errand)})
@@ -153,14 +151,14 @@ class Errands:
         except ServerFault as fault:
             return json.dumps({"refused": "Refused", "text": fault.text})
 
-    async def _exists(self, errand: Errand) -> bool:
+    async def _exists(self, errand: Job) -> bool:
         asked = self._accounts.recognise if errand.details else self._accounts.exists
         return await asked(errand.username)
 
-    async def _key(self, _errand: Errand) -> list[str]:
+    async def _key(self, _errand: Job) -> list[str]:
         return [self._node, self._keys.public]
 
-    async def _create(self, errand: Errand) -> None:
+    async def _create(self, errand: Job) -> None:
         now, details = self._now(), errand.details
         account = Account(
             domain=errand.domain,
@@ -179,7 +177,7 @@ class Errands:
         asked = Redemption(account=account, use=use, operator=True, notices=notices)
         await self._accounts.redeem(asked, self._keys.open(details["password"]))
 
-    async def _delete(self, errand: Errand) -> None:
+    async def _delete(self, errand: Job) -> None:
         until = errand.details.get("until")
         await self._accounts.delete(
             errand.username,
@@ -190,17 +188,17 @@ class Errands:
             "deleted {username}@{domain}", username=errand.username, domain=errand.domain
         )
 
-    async def _check(self, _errand: Errand) -> list[str]:
+    async def _check(self, _errand: Job) -> list[str]:
         return list(await self._checks.faults())
 
-    async def _doubts(self, _errand: Errand) -> list[str]:
+    async def _doubts(self, _errand: Job) -> list[str]:
         return list(await self._checks.doubts())
 
-    async def _ability(self, _errand: Errand) -> str | None:
+    async def _ability(self, _errand: Job) -> str | None:
         return await self._server.contacts_problem()
 
 
-def _pause(errand: Errand, fault: ServerFault) -> timedelta:
+def _pause(errand: Job, fault: ServerFault) -> timedelta:
     if isinstance(fault, MissingPrivilege):
         return PAUSE_WITHOUT_PRIVILEGE
     return min(timedelta(seconds=2 ** min(errand.tries, 4) - 1), LONGEST_PAUSE)

@@ -16,7 +16,7 @@ from invitereg import errors
 from invitereg.accounts.sealing import seal
 from invitereg.errors import InvalidRequest, Refused
 from invitereg.interfaces.accounts import IAccounts
-from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.stores import IStore
 
@@ -105,8 +105,8 @@ class PostedAccounts:
             Refused: as the service says; or there is none, or it takes too long.
         """
         now = self._now()
-        number = await self._store.add_errand(
-            Errand(
+        number = await self._store.add_job(
+            Job(
                 domain=self.domain,
                 username=username,
                 task=task,
@@ -117,7 +117,7 @@ class PostedAccounts:
             )
         )
         answer = await self._wait(number, self._patience)
-        if answer is None and await self._store.withdraw(number):
+        if answer is None and await self._store.withdraw_job(number):
             raise InvalidRequest(_NOBODY.format(domain=self.domain, seconds=self._patience))
         if answer is None:  # A service has begun.
             answer = await self._wait(number, WAIT_SECONDS - self._patience)
@@ -136,10 +136,10 @@ class PostedAccounts:
         return await self._answer(number)
 
     async def _answer(self, number: int) -> str | None:
-        errand = await self._store.get_errand(number)
+        errand = await self._store.get_job(number)
         if errand is None or errand.answer is None:
             return None
-        await self._store.finish_errand(number)
+        await self._store.finish_job(number)
         return errand.answer
 
 

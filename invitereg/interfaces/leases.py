@@ -1,7 +1,7 @@
 """What a store keeps of work at a server that holds a domain's accounts.
 
 A *lease* is what a registration has taken before its account is made there: a use of the
-invite, a hit on a counter, a name. It is completed or released exactly once. An *errand* is
+invite, a hit on a counter, a name. It is completed or released exactly once. A *job* is
 something to be done at the server until it is done, whoever asked for it.
 """
 
@@ -14,7 +14,7 @@ from invitereg.interfaces.queries import Redemption
 
 
 class Task(StrEnum):
-    """What an errand asks for; its ``details`` by the names in brackets."""
+    """What a job asks for; its ``details`` by the names in brackets."""
 
     CONTACTS = "contacts"  # make the account and another contacts (contact)
     END_SESSIONS = "end-sessions"  # of the account
@@ -44,7 +44,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class Job:
     """Something to be done at the server.
 
     Attributes:

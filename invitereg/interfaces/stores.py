@@ -3,7 +3,7 @@
 All return Deferreds. All fail with `invitereg.errors.Unavailable` when the database does not
 answer, and with `invitereg.errors.Overloaded` when too much work waits already. What a method
 does, and what else it raises, is said where it is done: the table `invitereg.store.store.Store`
-names the job of each.
+names the interaction of each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from invitereg.interfaces.apikeys import ApiKey, Once
-from invitereg.interfaces.leases import Errand, Lease
+from invitereg.interfaces.leases import Job, Lease
 from invitereg.interfaces.queries import (
     Findings,
     InviteChanges,
@@ -169,7 +169,7 @@ class IRosterStore(Interface):
 
 
 class ILeaseStore(Interface):
-    """Leases, errands, and accounts that are kept elsewhere."""
+    """Leases, jobs, and accounts that are kept elsewhere."""
 
     def reserve(redemption: Redemption, now: datetime) -> Deferred[Lease]: ...
 
@@ -187,21 +187,21 @@ class ILeaseStore(Interface):
         domain: str, username: str, left: Traces, now: datetime
     ) -> Deferred[Sequence[Invite] | None]: ...
 
-    def add_errand(errand: Errand) -> Deferred[int]: ...
+    def add_job(job: Job) -> Deferred[int]: ...
 
-    def take_errands(
+    def take_jobs(
         domain: str, node: str, now: datetime, again: datetime
-    ) -> Deferred[Sequence[Errand]]: ...
+    ) -> Deferred[Sequence[Job]]: ...
 
-    def put_off(number: int, until: datetime) -> Deferred[None]: ...
+    def postpone_job(number: int, until: datetime) -> Deferred[None]: ...
 
-    def finish_errand(number: int, answer: str | None = None) -> Deferred[None]: ...
+    def finish_job(number: int, answer: str | None = None) -> Deferred[None]: ...
 
-    def get_errand(number: int) -> Deferred[Errand | None]: ...
+    def get_job(number: int) -> Deferred[Job | None]: ...
 
-    def withdraw(number: int) -> Deferred[bool]: ...
+    def withdraw_job(number: int) -> Deferred[bool]: ...
 
-    def purge_errands(now: datetime, at_most: int) -> Deferred[int]: ...
+    def purge_jobs(now: datetime, at_most: int) -> Deferred[int]: ...
 
 
 class INoticeStore(Interface):

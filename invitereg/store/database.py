@@ -1,8 +1,8 @@
-"""Runs jobs on the SQLite database: reads side by side, writes one batch after the other.
+"""Run interactions with the SQLite database: reads side by side, writes in batches.
 
-A job is a function of a connection. Writes that wait are committed together: one transaction,
-in it a savepoint for each job, so that one that is refused is undone alone. Nobody is answered
-before the commit has returned.
+An *interaction* is a function of a connection. Writes that wait are committed together: one
+transaction with a savepoint for each interaction, so that one that is refused is undone alone.
+Nobody is answered before the commit has returned.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from invitereg.store.sqlite import BUSY_SECONDS, let_write, memory_engine, open_
 from invitereg.threads import Inline, Settle, Work
 
 T = TypeVar("T")
-Job = Callable[[Connection], T]
+Interaction = Callable[[Connection], T]
 
 
 def open_database(
@@ -70,80 +70,86 @@ class Database:
         self._writes = work.batches(self._transaction)
         self._writer: Connection | None = None
 
-    def read(self, job: Job[T]) -> Deferred[T]:
-        """Return the outcome of a job that only reads: what it writes is refused.
+    def read(self, interaction: Interaction[T]) -> Deferred[T]:
+        """Return the outcome of an interaction that only reads: what it writes is refused.
 
         Raises:
             Unavailable: the database did not answer; the cause is in the log.
         """
-        return self._work.run(self._read, job)
+        return self._work.run(self._read, interaction)
 
-    def write(self, job: Job[T]) -> Deferred[T]:
-        """The outcome of a job, once what it wrote is on disk.
+    def write(self, interaction: Interaction[T]) -> Deferred[T]:
+        """Return the outcome of an interaction, once what it wrote is on disk.
 
-        What the job raises undoes what it wrote, and nothing else.
+        An error that the interaction raises undoes what it wrote, and nothing else.
 
         Raises:
             Unavailable: nothing was written; the cause is in the log.
         """
-        return self._writes.add(job)
+        return self._writes.add(interaction)
 
     def close(self) -> None:
         """Close all connections; the work must have stopped."""
         self._drop_writer()
         self.engine.dispose()
 
-    def _read(self, job: Job[T]) -> T:
+    def _read(self, interaction: Interaction[T]) -> T:
         try:
             with self._meter.reading(), self.engine.connect() as connection:
-                outcome = job(connection)
+                outcome = interaction(connection)
         except SQLAlchemyError as error:
             raise self._unavailable(self._read_faults, error) from None
         self._read_faults.worked()
         return outcome
 
-    def _transaction(self, jobs: Sequence[Job[object]], settle: Settle) -> list[object]:
-        """What became of each of ``jobs``, after one commit for all of them."""
+    def _transaction(
+        self, interactions: Sequence[Interaction[object]], settle: Settle
+    ) -> list[object]:
+        """Return the outcome of each interaction, after one commit for all of them."""
         try:
             with self._meter.writing():
-                return self._commit_together(jobs, settle)
+                return self._commit_together(interactions, settle)
         except SQLAlchemyError as error:
             self._drop_writer()
             # A connection that was opened while the file was read-only stays so.
             self.engine.dispose()
             error_id = self._unavailable(self._write_faults, error).error_id
-            return [Failure(Unavailable(error_id)) for _job in jobs]
+            return [Failure(Unavailable(error_id)) for _interaction in interactions]
         except BaseException:
             self._drop_writer()
             raise
 
-    def _commit_together(self, jobs: Sequence[Job[object]], settle: Settle) -> list[object]:
+    def _commit_together(
+        self, interactions: Sequence[Interaction[object]], settle: Settle
+    ) -> list[object]:
         if self._writer is None:
             self._writer = self.engine.connect()
             let_write(self._writer)
         self._writer.exec_driver_sql("BEGIN IMMEDIATE")
-        outcomes = [self._in_savepoint(self._writer, job) for job in jobs]
+        outcomes = [
+            self._in_savepoint(self._writer, interaction) for interaction in interactions
+        ]
         if not settle():
             self._writer.exec_driver_sql("ROLLBACK")
             error_id = self._write_faults.failed("a transaction took too long, and was undone")
-            return [Failure(Unavailable(error_id)) for _job in jobs]
+            return [Failure(Unavailable(error_id)) for _interaction in interactions]
         self._writer.exec_driver_sql("COMMIT")
         self._write_faults.worked()
         return outcomes
 
-    def _in_savepoint(self, connection: Connection, job: Job[object]) -> object:
-        connection.exec_driver_sql("SAVEPOINT job")
+    def _in_savepoint(self, connection: Connection, interaction: Interaction[object]) -> object:
+        connection.exec_driver_sql("SAVEPOINT interaction")
         try:
-            outcome = job(connection)
+            outcome = interaction(connection)
         except Exception as error:
             try:
-                connection.exec_driver_sql("ROLLBACK TO job")
+                connection.exec_driver_sql("ROLLBACK TO interaction")
             except SQLAlchemyError as lost:
                 # SQLite may have undone the whole transaction, as when the disk is full. To
                 # go on would write what follows outside of any.
                 raise (error if isinstance(error, SQLAlchemyError) else lost) from None
             outcome = self._failure(error)
-        connection.exec_driver_sql("RELEASE job")
+        connection.exec_driver_sql("RELEASE interaction")
         return outcome
 
     def _failure(self, error: Exception) -> Failure:

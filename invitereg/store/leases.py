@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
-from invitereg.interfaces.leases import Errand, Lease, Task
+from invitereg.interfaces.leases import Job, Lease, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
@@ -98,7 +98,7 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
 def complete(connection: Connection, number: int) -> bool:
     """Write down all of a redemption, as the account was made, or the password set.
 
-    Contacts become an errand. False, and nothing is done, if the lease is gone.
+    Contacts become a job. False, and nothing is done, if the lease is gone.
     """
     row = connection.execute(_TAKE_AWAY, {"of_number": number}).one_or_none()
     if row is None:
@@ -109,13 +109,13 @@ def complete(connection: Connection, number: int) -> bool:
         redeeming.add_use(connection, use)
         redeeming.end_resets(connection, use.domain, use.username, use.at)
         changes.end_sessions(connection, use.domain, use.username, use.at)
-        jobs.add(connection, sessions_errand(use))
+        jobs.add(connection, sessions_job(use))
         return True
     names.fill(connection, use.domain, use.username)
     accounts.end_earlier(connection, use.domain, use.username, row.at)
     redeeming.record(connection, redemption)
     if redemption.contact is not None:
-        jobs.add(connection, contacts_errand(redemption, redemption.contact))
+        jobs.add(connection, contacts_job(redemption, redemption.contact))
     return True
 
 
@@ -181,10 +181,10 @@ def learn(connection: Connection, account: Account) -> bool:
     return True
 
 
-def contacts_errand(redemption: Redemption, contact: str) -> Errand:
+def contacts_job(redemption: Redemption, contact: str) -> Job:
     """What makes an account and who invited it contacts, once the account is there."""
     use = redemption.use
-    return Errand(
+    return Job(
         domain=use.domain,
         username=use.username,
         task=Task.CONTACTS,
@@ -193,6 +193,6 @@ def contacts_errand(redemption: Redemption, contact: str) -> Errand:
     )
 
 
-def sessions_errand(use: Use) -> Errand:
+def sessions_job(use: Use) -> Job:
     """What ends the sessions that were opened with the password before."""
-    return Errand(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)
+    return Job(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)

@@ -1,8 +1,8 @@
-"""The store: a table of what can be asked of it, each with the job that answers.
+"""The store: a table of its methods, each with the interaction that answers it.
 
-A job takes a connection, says in its docstring what it does, and is run as a read or as a
-write, as `Database` describes. A method has its job's signature, less the connection, and
-returns a Deferred of what the job returns or raises.
+An interaction takes a connection, documents what it does and raises, and is run as a read or
+as a write (see `invitereg.store.database`). A method has its interaction's signature, less the
+connection, and returns a Deferred of what the interaction returns or raises.
 """
 
 from collections.abc import Callable
@@ -34,26 +34,26 @@ from invitereg.store.database import Database
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Job = Callable[Concatenate[Connection, P], T]
+Interaction = Callable[Concatenate[Connection, P], T]
 Method = Callable[Concatenate["Store", P], Deferred[T]]
 
 
-def read(job: Job[P, T]) -> Method[P, T]:
-    """Return a method that runs a job as a read; it raises as `Database.read`, too."""
+def read(interaction: Interaction[P, T]) -> Method[P, T]:
+    """Return a method that runs an interaction as a read; raises as `Database.read`, too."""
 
-    @wraps(job)
+    @wraps(interaction)
     def method(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        return store.database.read(lambda connection: job(connection, *args, **kwargs))
+        return store.database.read(lambda connection: interaction(connection, *args, **kwargs))
 
     return method
 
 
-def write(job: Job[P, T]) -> Method[P, T]:
-    """Return a method that runs a job as a write; it raises as `Database.write`, too."""
+def write(interaction: Interaction[P, T]) -> Method[P, T]:
+    """Return a method that runs an interaction as a write; raises as `Database.write`, too."""
 
-    @wraps(job)
+    @wraps(interaction)
     def method(store: "Store", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        return store.database.write(lambda connection: job(connection, *args, **kwargs))
+        return store.database.write(lambda connection: interaction(connection, *args, **kwargs))
 
     return method
 
@@ -119,13 +119,13 @@ class Store:
     learn = write(leases.learn)
     traces = read(accounts.traces)
     end_gone = write(accounts.end_gone)
-    add_errand = write(jobs.add)
-    take_errands = write(jobs.take)
-    put_off = write(jobs.put_off)
-    finish_errand = write(jobs.finish)
-    get_errand = read(jobs.get)
-    withdraw = write(jobs.withdraw)
-    purge_errands = write(jobs.purge)
+    add_job = write(jobs.add)
+    take_jobs = write(jobs.take)
+    postpone_job = write(jobs.postpone)
+    finish_job = write(jobs.finish)
+    get_job = read(jobs.get)
+    withdraw_job = write(jobs.withdraw)
+    purge_jobs = write(jobs.purge)
 
     # What accounts are to be told.
     notices_after = read(notices.after)

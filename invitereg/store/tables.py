@@ -331,7 +331,7 @@ leases = Table(
 )
 
 # What is to be done at a server that keeps the accounts.
-errands = Table(
+jobs = Table(
     "errands",
     metadata,
     Column("number", Sequence, primary_key=True),

@@ -19,8 +19,8 @@ from invitereg.store.schema import REVISIONS
 from invitereg.store.tables import (
     accounts,
     api_keys,
-    errands,
     invites,
+    jobs,
     leases,
     names,
     notices,
@@ -84,7 +84,7 @@ def _require_settled(connection: Connection) -> None:
     """Whatever is open at a server behind cannot be told as done, nor as not done."""
     domains = [
         *connection.scalars(select(leases.c.domain)),
-        *connection.scalars(select(errands.c.domain).where(errands.c.expires.is_(None))),
+        *connection.scalars(select(jobs.c.domain).where(jobs.c.expires.is_(None))),
     ]
     if domains:
         raise InvalidRequest(

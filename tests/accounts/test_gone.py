@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.accounts.errands import Errands
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable
-from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.server import (
     NotThere,
@@ -101,14 +101,14 @@ class Town:
     def make_contacts(self) -> Deferred[Any]:
         """What makes romeo and juliet contacts, who has invited him."""
         details = {"contact": "juliet"}
-        errand = Errand(
+        errand = Job(
             domain=DOMAIN,
             username="romeo",
             task=Task.CONTACTS,
             at=self.now(),
             details=details,
         )
-        self.case.successResultOf(self.store.add_errand(errand))
+        self.case.successResultOf(self.store.add_job(errand))
         return Deferred.fromCoroutine(self.errands.carry_out())
 
 

@@ -140,7 +140,7 @@ class ContactsTests(StoreCase):
 
     def test_store_fails(self):
         """The account is there, whatever becomes of the contact at first."""
-        self.store.take_errands = lambda *_: fail(Unavailable("x"))
+        self.store.take_jobs = lambda *_: fail(Unavailable("x"))
         waiting = self.redeem()
         self.clock.advance(PROMPT_SECONDS)
         self.successResultOf(waiting)
@@ -186,8 +186,8 @@ class CommandTests(CommandCase):
     async def test_creates(self):
         """The operator's account is made at the server; its password is nowhere to be read."""
         seen = []
-        add = self.store.add_errand
-        self.store.add_errand = lambda errand: seen.append(errand) or add(errand)
+        add = self.store.add_job
+        self.store.add_job = lambda errand: seen.append(errand) or add(errand)
         await self.create()
         self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
         self.assertEqual((await self.account()).roles, ("r",))
@@ -234,7 +234,7 @@ class NobodyTests(CommandCase):
         error = await self.refused(self.accounts.delete("juliet", self.now), InvalidRequest)
         self.assertIn("none is running", str(error))
         self.assertAlmostEqual(self.slept, 10, places=3)
-        taken = await self.store.take_errands(DOMAIN, "node", self.now, self.now)
+        taken = await self.store.take_jobs(DOMAIN, "node", self.now, self.now)
         self.assertEqual(taken, [])
 
     async def test_slow_service(self):
@@ -243,7 +243,7 @@ class NobodyTests(CommandCase):
 
         def slowly(seconds):
             sleep(seconds)
-            self.successResultOf(self.store.take_errands(DOMAIN, "node", self.now, self.now))
+            self.successResultOf(self.store.take_jobs(DOMAIN, "node", self.now, self.now))
 
         self.accounts._sleep = slowly
         error = await self.refused(self.create(), InvalidRequest)
@@ -256,13 +256,11 @@ class NobodyTests(CommandCase):
         def slowly(seconds):
             sleep(seconds)
             taken.extend(
-                self.successResultOf(
-                    self.store.take_errands(DOMAIN, "node", self.now, self.now)
-                )
+                self.successResultOf(self.store.take_jobs(DOMAIN, "node", self.now, self.now))
             )
             if self.slept > 9.95:
                 number = taken[0].number
-                self.successResultOf(self.store.finish_errand(number, '{"value": []}'))
+                self.successResultOf(self.store.finish_job(number, '{"value": []}'))
 
         self.accounts._sleep = slowly
         self.assertEqual(await self.accounts.ask(Task.CHECK, ""), [])

@@ -270,7 +270,7 @@ class BackendContract(StoreCase):
 
     async def pending(self) -> Any:
         later = self.now + timedelta(days=1)
-        return await self.store.take_errands(DOMAIN, "node", later, later)
+        return await self.store.take_jobs(DOMAIN, "node", later, later)
 
     async def test_resets(self) -> None:
         """A reset sets the password there once; with unknown outcome it may be repeated."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from invitereg.errors import InvalidInvite, Throttled, UsernameReserved, UsernameTaken
-from invitereg.interfaces.leases import Errand, Task
+from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Findings
 from invitereg.model.invites import Kind
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase, counter
@@ -31,8 +31,8 @@ class LeaseContract(StoreCase):
         self.assertEqual(await self.account(), expected.account)
         self.assertEqual(await self.store.list_uses(DOMAIN), [expected.use])
         self.assertEqual((await self.get(invite)).uses, 1)
-        errand = (await self.store.take_errands(DOMAIN, "n", self.now, self.now))[0]
-        said = (errand.task, errand.username, errand.details)
+        job = (await self.store.take_jobs(DOMAIN, "n", self.now, self.now))[0]
+        said = (job.task, job.username, job.details)
         self.assertEqual(said, (Task.CONTACTS, "juliet", {"contact": "romeo"}))
 
     async def test_settled_once(self):
@@ -125,7 +125,7 @@ class LeaseContract(StoreCase):
             await self.store.complete(lease.number)
         await self.store.delete_account(DOMAIN, "romeo", self.now)
         await self.store.delete_account(DOMAIN, "tybalt", self.now)
-        self.assertEqual(await self.store.take_errands(DOMAIN, "n", self.now, self.now), [])
+        self.assertEqual(await self.store.take_jobs(DOMAIN, "n", self.now, self.now), [])
 
     async def test_gives_back_for_its_time_only(self):
         """What was reserved lapses as it would have, also if it was leased by then."""
@@ -176,7 +176,7 @@ class LeaseContract(StoreCase):
             self.assertTrue(await settle(lease.number))
             self.assertEqual((await self.get(invite)).uses, uses)
             self.assertEqual(len(await self.store.session_ends(0)), uses)
-            found = await self.store.take_errands(DOMAIN, "n", self.now, self.now + HOUR)
+            found = await self.store.take_jobs(DOMAIN, "n", self.now, self.now + HOUR)
             ended = [e.username for e in found if e.task is Task.END_SESSIONS]
             self.assertEqual(ended, ["romeo"] * uses)
         self.assertEqual(
@@ -209,70 +209,70 @@ class LeaseContract(StoreCase):
         self.assertIsNone(await self.account("romeo"))
 
 
-class ErrandContract(StoreCase):
-    def errand(self, **changes):
+class JobContract(StoreCase):
+    def job(self, **changes):
         values = {"domain": DOMAIN, "username": "juliet", "task": Task.DELETE, "at": self.now}
-        return Errand(**(values | changes))
+        return Job(**(values | changes))
 
     async def take(self, node="n"):
-        found = await self.store.take_errands(DOMAIN, node, self.now, self.now + HOUR)
-        return [errand.number for errand in found]
+        found = await self.store.take_jobs(DOMAIN, node, self.now, self.now + HOUR)
+        return [job.number for job in found]
 
     async def test_taken_by_one(self):
-        """An errand is given to one; to the next when that had its time."""
-        number = await self.store.add_errand(self.errand(details={"until": ""}))
-        other = await self.store.add_errand(self.errand(domain="example.org"))
+        """A job is given to one; to the next when that had its time."""
+        number = await self.store.add_job(self.job(details={"until": ""}))
+        other = await self.store.add_job(self.job(domain="example.org"))
         self.assertEqual(await self.take(), [number])
         self.assertEqual(await self.take("m"), [])
         self.advance(HOUR)
-        found = await self.store.take_errands(DOMAIN, "m", self.now, self.now + HOUR)
+        found = await self.store.take_jobs(DOMAIN, "m", self.now, self.now + HOUR)
         self.assertEqual(
             found,
-            [self.errand(number=number, tries=2, details={"until": ""}, at=self.now - HOUR)],
+            [self.job(number=number, tries=2, details={"until": ""}, at=self.now - HOUR)],
         )
-        await self.store.finish_errand(number)
-        self.assertIsNone(await self.store.get_errand(number))
-        self.assertIsNotNone(await self.store.get_errand(other))
+        await self.store.finish_job(number)
+        self.assertIsNone(await self.store.get_job(number))
+        self.assertIsNotNone(await self.store.get_job(other))
 
     async def test_put_off(self):
         """What could not be done is tried again when it was said."""
-        number = await self.store.add_errand(self.errand())
+        number = await self.store.add_job(self.job())
         await self.take()
-        await self.store.put_off(number, self.now + SECOND)
+        await self.store.postpone_job(number, self.now + SECOND)
         self.assertEqual(await self.take(), [])
         self.advance(SECOND)
         self.assertEqual(await self.take(), [number])
 
     async def test_clock_set_back(self):
         """What is due in a time that nobody puts anything off to is due now."""
-        number = await self.store.add_errand(self.errand())
-        await self.store.put_off(number, self.now + HOUR + 2 * MINUTE)
+        number = await self.store.add_job(self.job())
+        await self.store.postpone_job(number, self.now + HOUR + 2 * MINUTE)
         self.assertEqual(await self.take(), [])
-        await self.store.put_off(number, self.now + HOUR + 2 * MINUTE + SECOND)
+        await self.store.postpone_job(number, self.now + HOUR + 2 * MINUTE + SECOND)
         self.assertEqual(await self.take(), [number])
         self.assertEqual(await self.take(), [])
 
     async def test_answered(self):
         """An answer waits for who asked; secrets do not wait with it."""
-        number = await self.store.add_errand(
-            self.errand(expires=self.now + SECOND, details={"password": "x"})
+        number = await self.store.add_job(
+            self.job(expires=self.now + SECOND, details={"password": "x"})
         )
         await self.take()
-        await self.store.finish_errand(number, "done")
-        found = await self.store.get_errand(number)
+        await self.store.finish_job(number, "done")
+        found = await self.store.get_job(number)
         self.assertEqual((found.answer, found.details), ("done", {}))
         self.advance(HOUR)
         self.assertEqual(await self.take(), [])
-        self.assertEqual(await self.store.purge_errands(self.now, 9), 0)
-        self.assertEqual((await self.store.get_errand(number)).answer, "done")
+        self.assertEqual(await self.store.purge_jobs(self.now, 9), 0)
+        self.assertEqual((await self.store.get_job(number)).answer, "done")
         self.advance(SECOND)
-        self.assertEqual(await self.store.purge_errands(self.now, 9), 1)
-        self.assertIsNone(await self.store.get_errand(number))
+        self.assertEqual(await self.store.purge_jobs(self.now, 9), 1)
+        self.assertIsNone(await self.store.get_job(number))
 
     async def test_of_the_deleted(self):
         """Who is deleted becomes nobody's contact any more; what else is asked for is done."""
         kept = [
-            await self.store.add_errand(self.errand(username=name, task=task, details=details))
+            await self.store.add_job(self.job(username=name, task=task, details=details))
             for name, task, details in (
                 ("juliet", Task.DELETE, {}),
                 ("nurse", Task.CONTACTS, {"contact": "mercutio"}),
@@ -280,35 +280,35 @@ class ErrandContract(StoreCase):
             )
         ]
         for name, contact in (("juliet", "romeo"), ("nurse", "juliet")):
-            asked = self.errand(username=name, task=Task.CONTACTS, details={"contact": contact})
-            await self.store.add_errand(asked)
+            asked = self.job(username=name, task=Task.CONTACTS, details={"contact": contact})
+            await self.store.add_job(asked)
         await self.redeem("juliet")
         await self.store.delete_account(DOMAIN, "juliet", self.now)
         self.assertEqual(await self.take(), kept)
 
     async def test_for_one_node(self):
         """What is for one process is done by no other."""
-        number = await self.store.add_errand(self.errand(node="m"))
+        number = await self.store.add_job(self.job(node="m"))
         self.assertEqual(await self.take(), [])
         self.assertEqual(await self.take("m"), [number])
 
     async def test_withdrawn(self):
         """Who no longer waits can take back what nobody has begun."""
-        first = await self.store.add_errand(self.errand())
-        self.assertTrue(await self.store.withdraw(first))
-        self.assertFalse(await self.store.withdraw(first))
-        second = await self.store.add_errand(self.errand())
+        first = await self.store.add_job(self.job())
+        self.assertTrue(await self.store.withdraw_job(first))
+        self.assertFalse(await self.store.withdraw_job(first))
+        second = await self.store.add_job(self.job())
         self.assertEqual(await self.take(), [second])
-        self.assertFalse(await self.store.withdraw(second))
+        self.assertFalse(await self.store.withdraw_job(second))
 
     async def test_expired(self):
-        """A command's errand is not begun when nobody waits for it any more."""
-        await self.store.add_errand(self.errand(expires=self.now + SECOND))
+        """A command's job is not begun when nobody waits for it any more."""
+        await self.store.add_job(self.job(expires=self.now + SECOND))
         self.advance(SECOND)
         self.assertEqual(await self.take(), [])
 
     async def test_a_few_at_a_time(self):
         """The oldest come first, and never too many at once."""
-        numbers = [await self.store.add_errand(self.errand()) for _ in range(25)]
+        numbers = [await self.store.add_job(self.job()) for _ in range(25)]
         self.assertEqual(await self.take(), numbers[:20])
         self.assertEqual(await self.take(), numbers[20:])

@@ -18,7 +18,7 @@ from tests.contracts.bulk_contract import BulkContract
 from tests.contracts.ending_contract import EndingContract
 from tests.contracts.invite_contract import InviteContract
 from tests.contracts.key_contract import KeyContract
-from tests.contracts.lease_contract import ErrandContract, LeaseContract
+from tests.contracts.lease_contract import JobContract, LeaseContract
 from tests.contracts.login_contract import LoginContract
 from tests.contracts.notice_contract import NoticeContract
 from tests.contracts.quota_contract import QuotaContract
@@ -34,7 +34,7 @@ _CONTRACTS = (
     RosterContract,
     InvitationContract,
     LeaseContract,
-    ErrandContract,
+    JobContract,
     BranchContract,
     QuotaContract,
     NoticeContract,
@@ -44,7 +44,7 @@ _CONTRACTS = (
 )
 del InviteContract, BulkContract, QuotaContract, RedeemContract, AccountContract
 del RosterContract, InvitationContract, BranchContract, NoticeContract, KeyContract
-del LeaseContract, ErrandContract, EndingContract, LoginContract
+del LeaseContract, JobContract, EndingContract, LoginContract
 
 
 class ContractTests(SynchronousTestCase):

@@ -158,9 +158,9 @@ class ReleaseTests(DatabaseCase):
         hit = [await self.store.hit(DOMAIN, (counter,), WHENEVER) for _ in range(2)]
         self.assertIsNotNone(hit[0])
         self.assertIsNone(hit[1])
-        taken = await self.store.take_errands(DOMAIN, "component.example.com", START, WHENEVER)
+        taken = await self.store.take_jobs(DOMAIN, "component.example.com", START, WHENEVER)
         self.assertEqual(
-            [(errand.username, errand.task) for errand in taken],
+            [(job.username, job.task) for job in taken],
             [
                 ("benvolio", Task.CONTACTS),
                 ("abram", Task.EXISTS),
@@ -195,7 +195,7 @@ class ReleaseTests(DatabaseCase):
         for lease in await self.store.open_leases(DOMAIN, WHENEVER):
             await self.store.release(lease.number)
         for number in (1, 2):
-            await self.store.finish_errand(number)
+            await self.store.finish_job(number)
         lines.clear()
         counts = dict(await self.database.read(lambda c: export_all(c, lines.append)))
         self.assertEqual(

@@ -27,6 +27,6 @@ class OpenWorkTests(StoreCase):
         self.assertIn(f"accounts of {DOMAIN}.", str(said))
         await self.store.complete(lease.number)
         await self.refused(Deferred.fromCoroutine(self.export()), InvalidRequest)
-        [errand] = await self.store.take_errands(DOMAIN, "node", self.now, self.now)
-        await self.store.finish_errand(errand.number)
+        [job] = await self.store.take_jobs(DOMAIN, "node", self.now, self.now)
+        await self.store.finish_job(job.number)
         self.assertEqual((await self.export())["accounts"], 1)
