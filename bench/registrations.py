@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.clients import Client, address, trusting
 from bench.processes import cpu_seconds, resident_mib
 from bench.stored import make_invites
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 
 
 class Server:

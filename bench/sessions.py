@@ -32,11 +32,11 @@ from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import SCRAM_SHA_256, Account, Credentials
 from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import RosterItem, Subscription
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
 from invitereg.store.rows import roster_item_row
 from invitereg.store.store import Store
 from invitereg.store.tables import roster_items
-from invitereg.threads import Inline
 
 PASSWORD = "a-long-password"
 ROSTER = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>"

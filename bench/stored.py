@@ -7,10 +7,10 @@ from pathlib import Path
 from invitereg.config import load
 from invitereg.interfaces.apikeys import Scope, issue_key
 from invitereg.model.invites import Kind, generate_invite_id, generate_token, token_digest
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.store.tables import invites
-from invitereg.threads import Inline
 
 
 def make_key(configuration: Path, scopes: Iterable[Scope]) -> str:

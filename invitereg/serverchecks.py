@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from twisted.logger import Logger
 
 from invitereg.interfaces.server import IServer, ServerFault
-from invitereg.logs import FaultLog
+from invitereg.runtime.logs import FaultLog
 from invitereg.xmpp.component.hostping import HostPing
 
 LOOK_SECONDS = 10.0

@@ -21,20 +21,20 @@ from invitereg.behind import ServersBehind
 from invitereg.config import Config, ConfigError, load
 from invitereg.config.changes import as_served, fixed_changes, without_waiting
 from invitereg.config.doubts import DOUBT, policy_doubts
-from invitereg.connections import ConnectionGate, ConnectionRate
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.interfaces.accounts import IAccounts, ILogins
-from invitereg.logguard import LogGuard
 from invitereg.model.lookalikes import load_looks
-from invitereg.notify import ServiceManager
 from invitereg.policy.inviting import FORMER_ADMIN, former_admins
 from invitereg.policy.values import Domain
-from invitereg.ports import Ports, StartFailure, allow_many_connections
+from invitereg.runtime.connections import ConnectionGate, ConnectionRate
+from invitereg.runtime.logs import LogGuard
+from invitereg.runtime.ports import Ports, StartFailure, allow_many_connections
+from invitereg.runtime.systemd import ServiceManager
+from invitereg.runtime.threads import Threads
+from invitereg.runtime.tls import Certificates
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
-from invitereg.threads import Threads
-from invitereg.tls import Certificates
 from invitereg.upkeep import Upkeep, keep_of
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
@@ -46,7 +46,7 @@ from invitereg.xmpp.c2s.listener import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.gateway.check import upstream_checks
 
 STOP_SECONDS = 10
-# Less than what anybody waits (`invitereg.threads.PATIENCE_SECONDS`): then the log says why.
+# Below `invitereg.runtime.workqueue.PATIENCE_SECONDS`, so that the log tells the cause first.
 BUSY_SECONDS = 4
 
 

@@ -16,9 +16,9 @@ from invitereg.config import Config
 from invitereg.errors import Refused
 from invitereg.interfaces.apikeys import REPEATABLE
 from invitereg.interfaces.stores import IStore
-from invitereg.logs import BoundedLog
 from invitereg.policy.counters import periods
 from invitereg.policy.values import Domain, Policy
+from invitereg.runtime.logs import BoundedLog
 
 TICK_SECONDS = 1.0
 LOGS_SECONDS = 60.0

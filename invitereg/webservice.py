@@ -11,8 +11,8 @@ from invitereg.config import Config, Tls
 from invitereg.interfaces.accounts import IAccounts
 from invitereg.policy.networks import Address, Share
 from invitereg.policy.values import Domain
+from invitereg.runtime.tls import Certificates
 from invitereg.store.store import Store
-from invitereg.tls import Certificates
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
 from invitereg.web.api.auth import Authorization, Rates

@@ -22,20 +22,19 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from invitereg import connections
 from invitereg.config import Tls
-from invitereg.connections import (
+from invitereg.policy.networks import nested_shares
+from invitereg.policy.values import Domain, Limit, Limits, Policy
+from invitereg.runtime import connections
+from invitereg.runtime.connections import (
     ConnectionGate,
     ConnectionRate,
     ForwardedFactory,
     GatedFactory,
 )
-from invitereg.policy.networks import nested_shares
-from invitereg.policy.values import Domain, Limit, Limits, Policy
-from invitereg.ports import Ports
-from invitereg.proxied import ProxiedFactory
-from invitereg.selfsigned import write_certificate
-from invitereg.tls import Certificates
+from invitereg.runtime.ports import Ports
+from invitereg.runtime.proxyprotocol import ProxiedFactory
+from invitereg.runtime.tls import Certificates, write_certificate
 from invitereg.web.monitoring import Prometheus
 
 LIMIT = Limit(max=20, period=timedelta(seconds=1))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.fairness import BURST, SHARE, TimeBudgets
+from invitereg.runtime.fairness import BURST, SHARE, TimeBudgets
 
 
 class TimeBudgetsTests(SynchronousTestCase):

@@ -15,9 +15,9 @@ from invitereg.errors import (
     UsernameTaken,
 )
 from invitereg.interfaces.queries import InviteChanges
-from invitereg.logs import LINES_PER_ADDRESS
 from invitereg.model.invites import Kind, Status
 from invitereg.policy.inviting import OPERATOR, Authority
+from invitereg.runtime.logs import LINES_PER_ADDRESS
 from invitereg.testing import START
 from tests.usecases import DOMAIN, PASSWORD, UseCase, new
 

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from invitereg.errors import Overloaded
-from invitereg.jobs import Backlog, Client, current_client, on_behalf_of
 from invitereg.policy.networks import Share
-from invitereg.threads import Threads
+from invitereg.runtime.threads import Threads
+from invitereg.runtime.workqueue import Backlog, Client, current_client, on_behalf_of
 
 ONE, OTHER = Share("192.0.2.1/32"), Share("198.51.100.1/32")
 

@@ -8,8 +8,14 @@ from twisted.logger import Logger, LogPublisher, textFileLogObserver
 from twisted.python import log as legacy
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.logguard import ERRORS, ERRORS_PER_PLACE, LINES_PER_FORMAT, LogGuard
-from invitereg.logs import FOREIGN_CHARACTERS, quoted
+from invitereg.runtime.logs import (
+    ERRORS,
+    ERRORS_PER_PLACE,
+    FOREIGN_CHARACTERS,
+    LINES_PER_FORMAT,
+    LogGuard,
+    quoted,
+)
 
 
 class LogGuardTests(SynchronousTestCase):

@@ -4,7 +4,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.logs import (
+from invitereg.runtime.logs import (
     CAUSES_KNOWN,
     CAUSES_PER_MINUTE,
     FOREIGN_CHARACTERS,

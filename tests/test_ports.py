@@ -16,7 +16,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from invitereg.ports import (
+from invitereg.runtime.ports import (
     KEPT_DESCRIPTORS,
     PAUSE_SECONDS,
     Ports,

@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.interfaces.server import OWN_INVITES, ServerUnreachable
-from invitereg.logs import FaultLog
+from invitereg.runtime.logs import FaultLog
 from invitereg.serverchecks import LOOK_SECONDS, ServerChecks
 from tests.contracts.servers import MemoryServer
 from tests.spying import logged

@@ -29,10 +29,10 @@ from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Kind, Status
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Limit, Limits, Policy, UsernameRules
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_submission, memory_store
-from invitereg.threads import Inline
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
 from tests.service.running import outcome

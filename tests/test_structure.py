@@ -23,32 +23,32 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "_version _wokkelcompat translations",
-        "errors fairness logs logguard metrics",
+        "errors",
         "model",
         "policy",
         "interfaces",
         "objects",
+        "config",
+        "runtime",
         "usecases",
-        "jobs",
-        "config store accounts threads selfsigned tls trustedendpoint",
+        "store accounts",
         "testing",
         "embedded transfer xmpp web",
-        "upkeep notify connections proxied ports behind serverchecks",
+        "upkeep behind serverchecks",
         "cli tap webservice __main__",
     )
 )
 APART = {
-    "xmpp": {"web", "store", "accounts", "threads"},
-    "web": {"xmpp", "store", "accounts", "threads"},
-    "embedded": {"threads"},
+    "xmpp": {"web", "store", "accounts"},
+    "web": {"xmpp", "store", "accounts"},
     "store": {"accounts"},
-    "config": {"threads"},
 }
 PURE = {"errors", "model", "policy"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
 MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "embedded", "tap", "_wokkelcompat"}
 MAY_IMPORT_REACTOR = {"cli"}
+MAY_IMPORT_THREADS = {"store", "cli", "tap"}
 
 
 def unit_of(path: Path) -> str:
@@ -175,6 +175,10 @@ class ReachTests(SynchronousTestCase):
     def test_reactor(self) -> None:
         """Only the command line and twistd's plugin choose the reactor."""
         self.assertOnly("twisted.internet.reactor", MAY_IMPORT_REACTOR)
+
+    def test_threads(self) -> None:
+        """Doors and decisions run nothing in threads: they ask who was handed some."""
+        self.assertOnly("invitereg.runtime.threads", MAY_IMPORT_THREADS)
 
     def test_testing(self) -> None:
         """What is there for tests is no part of what runs."""

@@ -9,8 +9,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from invitereg.errors import Overloaded, Unavailable
-from invitereg.jobs import PATIENCE_SECONDS
-from invitereg.threads import Inline, Threads
+from invitereg.runtime.threads import Inline, Threads
+from invitereg.runtime.workqueue import PATIENCE_SECONDS
 
 
 def outcomes(jobs, _settle=None):

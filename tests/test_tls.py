@@ -14,8 +14,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config import Tls
-from invitereg.selfsigned import write_certificate
-from invitereg.tls import Certificates, complaints
+from invitereg.runtime.tls import Certificates, complaints, write_certificate
 
 
 class ComplaintTests(SynchronousTestCase):

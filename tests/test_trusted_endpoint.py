@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.httpapi import Access
 from invitereg.interfaces.server import PATIENCE_SECONDS, ServerUnreachable
-from invitereg.trustedendpoint import (
+from invitereg.runtime.trustedendpoint import (
     LOOKUP_SECONDS,
     NotTrusted,
     TrustedNameEndpoint,

@@ -13,10 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain, Policy
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_submission, memory_store
-from invitereg.threads import Inline
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite
 from invitereg.usecases.registrar import Grant, Registrar, Submission

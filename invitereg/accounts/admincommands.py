@@ -25,7 +25,7 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
-from invitereg.logs import named, quoted
+from invitereg.runtime.logs import named, quoted
 
 NS_COMMANDS = "http://jabber.org/protocol/commands"
 NS_ITEMS = "http://jabber.org/protocol/disco#items"

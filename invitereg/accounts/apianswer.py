@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from invitereg.logs import quoted
+from invitereg.runtime.logs import quoted
 
 MAX_BODY_BYTES = 64 * 1024
 """The longest answer to most commands, which is a number or an error."""

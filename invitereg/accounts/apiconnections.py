@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from invitereg.accounts.apianswer import MAX_ROSTER_BYTES, TooMuch
 from invitereg.policy.values import Network, parse_address
-from invitereg.trustedendpoint import TrustedNameEndpoint
+from invitereg.runtime.trustedendpoint import TrustedNameEndpoint
 
 MAX_RESPONSE_BYTES = 2 * MAX_ROSTER_BYTES
 """How much is read for one request, with headers, and with what divides a body into chunks."""

@@ -20,7 +20,7 @@ from invitereg.interfaces.server import (
     PasswordRefused,
     ServerFault,
 )
-from invitereg.logs import FaultLog
+from invitereg.runtime.logs import FaultLog
 
 T = TypeVar("T")
 

@@ -28,8 +28,8 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
-from invitereg.logs import quoted
 from invitereg.model.names import prepare_domain
+from invitereg.runtime.logs import quoted
 
 T = TypeVar("T")
 P = ParamSpec("P")

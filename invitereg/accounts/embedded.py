@@ -13,13 +13,13 @@ from invitereg.config.backendkeys import Accounts
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.stores import IStore
-from invitereg.metrics import Meter
 from invitereg.model.accounts import PLAIN, SCRAM_SHA_256, Credentials, ScramKeys
 from invitereg.model.invites import Use
+from invitereg.runtime.meter import Meter
 
 
 class Work(Protocol):
-    """Where hashing runs: `invitereg.threads` has one with threads and one without."""
+    """Where hashing runs: `invitereg.runtime.threads` has one with threads and one without."""
 
     def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Call ``function`` where it does not block the reactor."""

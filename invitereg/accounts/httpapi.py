@@ -40,7 +40,7 @@ from invitereg.accounts.apianswer import (
 )
 from invitereg.accounts.apiconnections import Connections
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
-from invitereg.logs import escaped
+from invitereg.model.fields import escaped
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Network
 

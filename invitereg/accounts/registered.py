@@ -18,7 +18,7 @@ from invitereg.accounts.admincommands import (
     account_fields,
 )
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
-from invitereg.logs import quoted
+from invitereg.runtime.logs import quoted
 
 _NO_SUCH_USER = "User does not exist"
 _ALL_USERS = "all users"

@@ -16,7 +16,7 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
-from invitereg.logs import named
+from invitereg.runtime.logs import named
 
 NS_ROSTER = "jabber:iq:roster"
 _MISSING = (

@@ -22,7 +22,7 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
-from invitereg.logs import quoted
+from invitereg.runtime.logs import quoted
 
 DOUBT_SECONDS = 60.0
 """For so long a server is not tried again where it failed; each trial makes an account."""

@@ -90,7 +90,7 @@ def _about_watchers(config: Config) -> Iterator[str]:
 
 def _about_certificates(config: Config) -> Iterator[str]:
     """Yield what clients and browsers would refuse in a certificate, as the log will say."""
-    from invitereg.tls import complaints
+    from invitereg.runtime.tls import complaints
 
     clients = config.client_certificates
     shown: list[tuple[Tls, str]] = [(tls, domain) for domain, tls in clients.items()]

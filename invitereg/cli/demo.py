@@ -27,7 +27,7 @@ from invitereg.cli.output import print_lines, say
 from invitereg.config.domainvalues import domain_name
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 
 MARK = "# Written by invitereg demo, and written again when it next runs here.\n"
 

@@ -26,9 +26,9 @@ from invitereg.errors import NotFound, StoreError, Unavailable
 from invitereg.interfaces.accounts import IAccounts
 from invitereg.model.names import prepare_domain, prepare_localpart, strip_blanks
 from invitereg.policy.values import Domain
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
-from invitereg.threads import Inline
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
 

@@ -16,10 +16,10 @@ from invitereg.config import Config, load
 from invitereg.errors import InvalidRequest
 from invitereg.interfaces.leases import Task
 from invitereg.interfaces.server import ServerFault
+from invitereg.runtime.threads import Inline
 from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
-from invitereg.threads import Inline
 from invitereg.xmpp.gateway.check import check_registration
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.logincheck import LoginProblems, login_problems

@@ -16,7 +16,7 @@ def require_safe(text: str, host: str, networks: Iterable[Network]) -> None:
     Args:
         text: the key that names the host.
         host: an address; or a name, of which only the addresses are safe or not, and they are
-            judged at each connection (`invitereg.trustedendpoint`).
+            judged at each connection (`invitereg.runtime.trustedendpoint`).
         networks: those that are trusted.
     """
     address, networks = parse_address(host), tuple(networks)

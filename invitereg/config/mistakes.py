@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from invitereg.logs import escaped
+from invitereg.model.fields import escaped
 
 KeyPath = tuple[str | int, ...]
 

@@ -20,9 +20,9 @@ from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.rosterxml import parse_request, subscription
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.embedded.stanzaxml import Copies, unavailable
-from invitereg.logs import CAUSES_PER_MINUTE, PerMinute
 from invitereg.model.roster import RosterItem
 from invitereg.model.subscribing import Stanza
+from invitereg.runtime.logs import CAUSES_PER_MINUTE, PerMinute
 
 _log = Logger("invitereg.domain.presence.Presence")
 

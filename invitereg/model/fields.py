@@ -1,4 +1,4 @@
-"""The fields of a registration (XEP-0077 §14.1), and the characters that stanzas can carry."""
+"""The fields of a registration (XEP-0077 §14.1), and the characters that others can show."""
 
 import re
 from collections.abc import Mapping
@@ -39,3 +39,13 @@ def fits_xml(text: str) -> bool:
 def shown(text: str) -> str:
     """Return ``text`` with U+FFFD for each character that a stanza cannot carry."""
     return NOT_IN_XML.sub("\ufffd", text)
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return ``text`` for a log or a terminal: escape sequences for what is not printable."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in keep else one.encode("unicode_escape").decode()
+        for one in text
+    )

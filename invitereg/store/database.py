@@ -16,10 +16,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from invitereg.errors import Unavailable
-from invitereg.logs import FaultLog
-from invitereg.metrics import Meter
+from invitereg.runtime.logs import FaultLog
+from invitereg.runtime.meter import Meter
+from invitereg.runtime.threads import Inline, Settle, Work
 from invitereg.store.sqlite import BUSY_SECONDS, let_write, memory_engine, open_engine
-from invitereg.threads import Inline, Settle, Work
 
 T = TypeVar("T")
 Interaction = Callable[[Connection], T]

@@ -15,7 +15,6 @@ from invitereg.interfaces.accounts import IAccounts
 from invitereg.interfaces.apikeys import Once
 from invitereg.interfaces.queries import InviteChanges, Query
 from invitereg.interfaces.stores import IStore
-from invitereg.logs import RefusalLog
 from invitereg.model.invites import (
     Invite,
     Kind,
@@ -37,6 +36,7 @@ from invitereg.policy.inviting import (
     refuse_opening,
 )
 from invitereg.policy.values import Domain
+from invitereg.runtime.logs import RefusalLog
 from invitereg.usecases.newinvites import (
     DEFAULT_EXPIRY,
     Expiry,

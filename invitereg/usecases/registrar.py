@@ -16,8 +16,6 @@ from invitereg.errors import (
 from invitereg.interfaces.accounts import IAccounts, IPasswords
 from invitereg.interfaces.queries import Findings, Query, Redemption
 from invitereg.interfaces.stores import IInviteStore
-from invitereg.logs import RefusalLog
-from invitereg.metrics import Meter
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Kind, Use, token_digest
 from invitereg.model.names import (
@@ -35,6 +33,8 @@ from invitereg.policy.decision import Decision
 from invitereg.policy.notices import Notice, notices_about
 from invitereg.policy.registering import decide, refuse_password
 from invitereg.policy.values import Domain, Facts, Origin, Policy, Request, Sender
+from invitereg.runtime.logs import RefusalLog
+from invitereg.runtime.meter import Meter
 from invitereg.translations import N_
 from invitereg.usecases.throttles import TokenThrottle
 

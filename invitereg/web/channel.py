@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
-from invitereg.jobs import Client, on_behalf_of
 from invitereg.model.invites import generate_invite_id
 from invitereg.policy.networks import Address, Share
+from invitereg.runtime.workqueue import Client, on_behalf_of
 from invitereg.web.connections import WebConnections
 from invitereg.web.settings import SiteSettings
 

@@ -6,9 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
-from invitereg.metrics import Meter
 from invitereg.policy.networks import Address, Occupancy, Share, nested_shares, region
 from invitereg.policy.values import parse_address
+from invitereg.runtime.meter import Meter
 
 CONNECTIONS_PER_NETWORK = 100
 CONNECTIONS = 2000

@@ -19,8 +19,8 @@ from twisted.web.server import NOT_DONE_YET, Site
 
 from invitereg.errors import Refused
 from invitereg.interfaces.stores import IAccountStore, IInviteStore
-from invitereg.metrics import Meter
 from invitereg.model.invites import Status
+from invitereg.runtime.meter import Meter
 from invitereg.web.channel import WebRequest
 
 _access_log = Logger("invitereg.web.accesslog.AccessLog")

@@ -18,8 +18,8 @@ from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import LoginThrottled, Unavailable
 from invitereg.interfaces.server import MissingPrivilege
 from invitereg.policy.values import Domain, Limit, Limits, Policy
+from invitereg.runtime.threads import Inline
 from invitereg.testing import memory_store
-from invitereg.threads import Inline
 from invitereg.usecases.throttles import LoginThrottle
 from tests.accounts.faultyapi import FaultyAPI, response
 from tests.accounts.test_ejabberd_faults import FORBIDDEN, FaultCase, WellServer

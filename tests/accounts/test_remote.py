@@ -16,11 +16,11 @@ from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTake
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.leases import Task
 from invitereg.interfaces.server import IServer, ServerUnreachable
+from invitereg.runtime.threads import Inline
 from invitereg.serverchecks import ServerChecks
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import START, memory_store
-from invitereg.threads import Inline
 from tests.contracts import backend_contract
 from tests.contracts.backend_contract import SERVED
 from tests.contracts.servers import Fault, FaultyServer, MemoryServer

@@ -13,7 +13,7 @@ from invitereg import __version__
 from invitereg.cli.root import COMMANDS, command
 from invitereg.config import loading
 from invitereg.config.reading import user_name
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 from invitereg.store.store import Store, read
 from tests.cli.case import CommandCase
 

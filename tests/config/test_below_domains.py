@@ -9,8 +9,8 @@ from invitereg.config.schema import DomainKeys
 from invitereg.config.section import key_paths, key_tree
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use
+from invitereg.runtime.threads import Inline
 from invitereg.testing import START, make_account, memory_store
-from invitereg.threads import Inline
 from tests.config.case import ConfigCase, KeyPath, with_value, yaml_lines
 from tests.config.test_properties import SEVERAL
 

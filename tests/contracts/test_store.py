@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from invitereg.interfaces.stores import IStore
+from invitereg.runtime.threads import Inline, Threads
 from invitereg.store.database import open_database, open_memory
 from invitereg.store.store import Store
-from invitereg.threads import Inline, Threads
 from tests.contracts.account_contract import AccountContract
 from tests.contracts.branch_contract import BranchContract
 from tests.contracts.bulk_contract import BulkContract

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from invitereg.model.names import ascii_domain
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 from tests.peers.releases import INSTALLED, Release
 from tests.service.running import DOMAIN, SECONDS, free_ports, wait_until
 

@@ -9,8 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogPublisher, textFileLogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.logguard import LogGuard
-from invitereg.logs import FaultLog, RefusalLog, quoted
+from invitereg.runtime.logs import FaultLog, LogGuard, RefusalLog, quoted
 from tests.peers import require_program
 from tests.test_structure import ROOT
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from scramp import ScramClient
 
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 from tests.peers.behind import command, in_front
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.peers.test_slixmpp import Client

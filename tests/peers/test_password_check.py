@@ -18,8 +18,8 @@ from invitereg.config.backendkeys import Accounts
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import Unavailable
 from invitereg.interfaces.server import ServerUnreachable
+from invitereg.runtime.threads import Inline
 from invitereg.testing import memory_store
-from invitereg.threads import Inline
 from invitereg.xmpp.gateway import passwordcheck
 from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
 from invitereg.xmpp.gateway.settings import Upstream

@@ -29,10 +29,10 @@ from invitereg.config import load
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import ascii_domain
 from invitereg.policy.inviting import OPERATOR
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.threads import Inline
+from invitereg.runtime.tls import write_certificate
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
-from invitereg.threads import Inline
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite
 from invitereg.usecases.registrar import Registrar

@@ -4,7 +4,7 @@ import asyncio
 import re
 import ssl
 
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 from tests.service.running import DOMAIN, Service, until, within_bounds
 from tests.service.test_process import ProcessCase
 from tests.service.wire import HEADER, Wire

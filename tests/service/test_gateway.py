@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from unittest import IsolatedAsyncioTestCase, skipUnless
 
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 from tests.service.running import Service, free_ports, within_bounds
 from tests.service.test_process import STOPPED
 from tests.service.wire import HEADER, Wire

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 
-from invitereg.logguard import ERRORS_PER_PLACE
-from invitereg.notify import ServiceManager
+from invitereg.runtime.logs import ERRORS_PER_PLACE
+from invitereg.runtime.systemd import ServiceManager
 from tests.service.running import DOMAIN, ROOT, SECONDS, TWISTD, Service, within_bounds
 from tests.service.test_process import STOPPED, ProcessCase
 from tests.service.wire import Wire, can_login

@@ -3,7 +3,7 @@
 import signal
 import ssl
 
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.tls import write_certificate
 from tests.peers.behind import command
 from tests.service.running import DOMAIN, SECONDS, Service
 from tests.service.test_process import ProcessCase

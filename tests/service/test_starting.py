@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config import load
 from invitereg.model.lookalikes import load_looks
-from invitereg.ports import Ports, StartFailure
-from invitereg.selfsigned import write_certificate
+from invitereg.runtime.ports import Ports, StartFailure
+from invitereg.runtime.tls import write_certificate
 from invitereg.store.database import Database
 from invitereg.tap import InviteregService
 

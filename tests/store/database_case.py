@@ -2,10 +2,10 @@
 
 from twisted.internet import reactor
 
+from invitereg.runtime.threads import Inline, Threads
 from invitereg.store.database import open_database
 from invitereg.store.sqlite import FILE_NAME
 from invitereg.store.store import Store
-from invitereg.threads import Inline, Threads
 from tests.contracts.store_case import StoreCase
 
 

@@ -255,7 +255,7 @@ import sys
 from pathlib import Path
 from sqlalchemy import text
 from invitereg.store.database import open_database
-from invitereg.threads import Inline
+from invitereg.runtime.threads import Inline
 
 def pair(n):
     def job(connection):

@@ -14,11 +14,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from invitereg.errors import StoreError
+from invitereg.runtime.threads import Inline
 from invitereg.store import schema, sqlite
 from invitereg.store.database import open_database
 from invitereg.store.sqlite import FILE_NAME, copy_before_upgrade
 from invitereg.store.tables import metadata
-from invitereg.threads import Inline
 from tests.store.database_case import DatabaseCase
 
 _OPEN = """
@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
-from invitereg.threads import Inline
+from invitereg.runtime.threads import Inline
 database = open_database(Path(sys.argv[1]), Inline())
 Store(database).server_key().addCallback(lambda key: print(key.hex()))
 print("alembic" in sys.modules)

@@ -14,8 +14,8 @@ from invitereg.model.roster import Subscription
 from invitereg.policy.counters import Counter
 from invitereg.policy.notices import NoticeKind
 from invitereg.policy.values import Limit
+from invitereg.runtime.threads import Inline
 from invitereg.testing import START, make_invite, memory_store
-from invitereg.threads import Inline
 from invitereg.transfer.exporting import export_all
 from invitereg.transfer.importing import import_all
 from tests.contracts.store_case import DOMAIN

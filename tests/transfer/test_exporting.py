@@ -3,9 +3,9 @@
 from twisted.internet.defer import Deferred
 
 from invitereg.errors import InvalidRequest
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
-from invitereg.threads import Inline
 from invitereg.transfer.exporting import export_all
 from tests.contracts.store_case import DOMAIN, StoreCase
 

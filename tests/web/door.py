@@ -12,8 +12,8 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.model.invites import Invite
 from invitereg.policy.values import Domain, Network, Policy
+from invitereg.runtime.threads import Inline
 from invitereg.testing import clock_now, make_submission, memory_store
-from invitereg.threads import Inline
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite
 from invitereg.usecases.registrar import Registrar

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.pages import notFound
 from zope.interface import directlyProvides
 
-from invitereg.proxied import ProxiedFactory
+from invitereg.runtime.proxyprotocol import ProxiedFactory
 from invitereg.web.channel import IDLE_SECONDS, PROXY_IDLE_SECONDS, REQUEST_SECONDS
 from invitereg.web.connections import WebConnections
 from invitereg.web.settings import SiteSettings

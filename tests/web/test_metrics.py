@@ -14,10 +14,10 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.errors import InvalidInvite, Unavailable, WeakPassword
 from invitereg.model.invites import Kind, token_digest
 from invitereg.policy.values import Domain
+from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import clock_now, make_invite, make_submission
-from invitereg.threads import Inline
 from invitereg.usecases.registrar import Registrar
 from invitereg.web.monitoring import COUNT_EVERY, MetricsPage, Prometheus, metrics_listener
 from tests.contracts.store_case import DOMAIN, FolderCase

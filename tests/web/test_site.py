@@ -20,8 +20,8 @@ from twisted.web.pages import notFound
 
 from invitereg.config.webkeys import WebKeys
 from invitereg.errors import Unavailable
-from invitereg.jobs import current_client
 from invitereg.policy.values import Domain, Limits, Policy
+from invitereg.runtime.workqueue import current_client
 from invitereg.web.channel import (
     IDLE_SECONDS,
     MAX_BODY,

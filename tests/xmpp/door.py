@@ -17,8 +17,8 @@ from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import SCRAM_SHA_256, Account
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.values import Domain, Limits, Policy
+from invitereg.runtime.threads import Inline
 from invitereg.testing import clock_now, make_invite, memory_store
-from invitereg.threads import Inline
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
 from invitereg.usecases.throttles import LoginThrottle

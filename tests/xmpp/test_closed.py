@@ -6,8 +6,8 @@ from unittest import mock
 from twisted.internet.defer import Deferred, fail, succeed
 
 from invitereg.errors import Unavailable
-from invitereg.jobs import current_client
 from invitereg.model.invites import Kind, token_digest
+from invitereg.runtime.workqueue import current_client
 from invitereg.testing import make_account, make_invite
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener

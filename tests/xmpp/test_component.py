@@ -13,9 +13,9 @@ from wokkel.generic import VersionHandler, parseXml
 
 from invitereg import behind
 from invitereg.errors import Throttled
-from invitereg.logguard import ERRORS_PER_PLACE, LogGuard
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
+from invitereg.runtime.logs import ERRORS_PER_PLACE, LogGuard
 from invitereg.usecases.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.component.admission import (

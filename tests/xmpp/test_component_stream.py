@@ -13,7 +13,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
-from invitereg.logs import FOREIGN_CHARACTERS
+from invitereg.runtime.logs import FOREIGN_CHARACTERS
 from invitereg.xmpp.component.connection import (
     ANSWER_SECONDS,
     HANDSHAKE_SECONDS,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from twisted.internet.defer import Deferred
 
 from invitereg.interfaces.queries import Redemption
-from invitereg.logs import FOREIGN_CHARACTERS
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
 from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain, Policy, WatcherNotice
+from invitereg.runtime.logs import FOREIGN_CHARACTERS
 from invitereg.testing import memory_store
 from invitereg.xmpp.component import notices
 from invitereg.xmpp.component.notices import ComponentTeller

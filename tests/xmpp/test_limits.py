@@ -3,9 +3,9 @@
 from datetime import timedelta
 from ipaddress import ip_network
 
-from invitereg.jobs import current_client
 from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.policy.values import Limit
+from invitereg.runtime.workqueue import current_client
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import PASSWORD, error_of, plain, preauth, registration
 from tests.xmpp.scram import scram_login

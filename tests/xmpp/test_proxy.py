@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.connections import ConnectionGate, ConnectionRate, ForwardedFactory
 from invitereg.policy.values import Limit, parse_address
-from invitereg.proxied import ProxiedFactory
-from invitereg.xmpp.gateway.proxyprotocol import proxy_header, read_header
+from invitereg.runtime import proxyprotocol
+from invitereg.runtime.connections import ConnectionGate, ConnectionRate, ForwardedFactory
+from invitereg.runtime.proxyprotocol import ProxiedFactory, proxy_header, read_header
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener, ScriptedClient, ServerSide
 from tests.xmpp.messages import STARTTLS, header, plain, preauth, registration
@@ -171,7 +171,7 @@ class ProxyTests(DoorTestCase):
         """Who comes past the proxy is not talked to, and the log says so once."""
         lines = []
         self.patch(
-            ProxiedFactory, "_log", SimpleNamespace(error=lambda _t, **f: lines.append(f))
+            proxyprotocol, "_log", SimpleNamespace(error=lambda _t, **f: lines.append(f))
         )
         factory = ProxiedFactory(self.listener.factories[Phase.SECURED], "a port")
         for first in WITHOUT * 20:

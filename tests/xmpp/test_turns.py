@@ -2,7 +2,7 @@
 
 from unittest import mock
 
-from invitereg.fairness import BURST, SHARE
+from invitereg.runtime.fairness import BURST, SHARE
 from invitereg.xmpp.c2s.flow import READ_PIECE
 from invitereg.xmpp.parser import BoundedElementStream
 from tests.xmpp.door import DoorTestCase, Listener

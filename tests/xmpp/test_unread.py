@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs, formatEvent
 
 from invitereg.embedded.presence import PRESENCE_LENGTH
-from invitereg.logs import CAUSES_PER_MINUTE, LINES_PER_ADDRESS
+from invitereg.runtime.logs import CAUSES_PER_MINUTE, LINES_PER_ADDRESS
 from invitereg.xmpp.c2s import flow
 from invitereg.xmpp.c2s.flow import MAX_UNREAD, MAX_WAITING, WRITTEN_PIECE
 from tests.xmpp.messages import error_of

@@ -8,9 +8,9 @@ from twisted.logger import Logger
 
 from invitereg.interfaces.apikeys import ApiKey, Scope
 from invitereg.interfaces.stores import IKeyStore
-from invitereg.logs import LINES_PER_ADDRESS, PerMinute
 from invitereg.model.invites import TOKEN_LENGTH, token_digest
 from invitereg.policy.values import Limit
+from invitereg.runtime.logs import LINES_PER_ADDRESS, PerMinute
 from invitereg.web.api.errors import REALM, Problem, missing_scope
 from invitereg.web.channel import WebRequest
 

@@ -11,8 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from invitereg.fairness import TimeBudgets
-from invitereg.logs import FaultLog
+from invitereg.runtime.fairness import TimeBudgets
+from invitereg.runtime.logs import FaultLog
 
 # A person is typing between the form and its submission: that is a matter of minutes.
 SECONDS = {

@@ -23,12 +23,12 @@ from invitereg._version import __version__
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
-from invitereg.fairness import TimeBudgets
 from invitereg.interfaces.accounts import ILogins
-from invitereg.jobs import Client
-from invitereg.logs import RefusalLog
 from invitereg.policy.networks import Occupancy, Share, region
 from invitereg.policy.values import Address, Domain, Limits
+from invitereg.runtime.fairness import TimeBudgets
+from invitereg.runtime.logs import RefusalLog
+from invitereg.runtime.workqueue import Client
 from invitereg.usecases.registrar import Registrar
 from invitereg.usecases.throttles import LoginThrottle
 from invitereg.xmpp.adhoc.commands import AdHocCommands

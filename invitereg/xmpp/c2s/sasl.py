@@ -16,9 +16,9 @@ from wokkel.subprotocols import XMPPHandler
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces.accounts import ILogins
-from invitereg.logs import RefusalLog
 from invitereg.model.accounts import PLAIN
 from invitereg.model.names import is_too_long, prepare_localpart
+from invitereg.runtime.logs import RefusalLog
 from invitereg.usecases.throttles import LoginThrottle
 from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled

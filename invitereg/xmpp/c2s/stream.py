@@ -26,8 +26,8 @@ from twisted.words.xish.utility import EventDispatcher
 from zope.interface import implementer
 
 from invitereg.embedded.sessions import Session
-from invitereg.jobs import on_behalf_of
 from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.runtime.workqueue import on_behalf_of
 from invitereg.usecases.registrar import Grant
 from invitereg.xmpp.c2s.flow import UNREAD, WITHOUT_A_WORD, Deadlines, Inbox, Outbox
 from invitereg.xmpp.c2s.header import (

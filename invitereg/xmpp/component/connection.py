@@ -31,9 +31,9 @@ from zope.interface import implementer
 
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
-from invitereg.logs import FaultLog, named, quoted
 from invitereg.policy.values import Network
-from invitereg.trustedendpoint import trusted_client
+from invitereg.runtime.logs import FaultLog, named, quoted
+from invitereg.runtime.trustedendpoint import trusted_client
 from invitereg.xmpp.component.admission import Admission
 from invitereg.xmpp.parser import SkippingElementStream
 from invitereg.xmpp.stanzas import UNREADABLE

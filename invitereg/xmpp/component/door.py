@@ -24,8 +24,8 @@ from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Refused, Unavailable
-from invitereg.jobs import Client, on_behalf_of
 from invitereg.policy.values import Domain, Sender
+from invitereg.runtime.workqueue import Client, on_behalf_of
 from invitereg.usecases.registrar import Grant, Registrar, Submission
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
 from invitereg.xmpp.component.admission import UnderWay, site_of

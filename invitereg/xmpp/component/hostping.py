@@ -17,7 +17,7 @@ from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.interfaces.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
-from invitereg.logs import FaultLog
+from invitereg.runtime.logs import FaultLog
 from invitereg.xmpp.component.connection import ComponentStream
 
 _log = Logger("invitereg.xmpp.hostping.HostPing")

@@ -22,10 +22,10 @@ from wokkel.subprotocols import XMPPHandler
 from invitereg.embedded.notices import GAVE_UP, message_about, recipients
 from invitereg.interfaces.server import PATIENCE_SECONDS, ServerFault
 from invitereg.interfaces.stores import INoticeStore
-from invitereg.logs import FaultLog, named
 from invitereg.model.names import prepare_domain
 from invitereg.policy.notices import Notice
 from invitereg.policy.values import Domain
+from invitereg.runtime.logs import FaultLog, named
 
 _log = Logger("invitereg.xmpp.telling.ComponentTeller")
 

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.config import Config
-from invitereg.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
+from invitereg.runtime.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration
 from invitereg.xmpp.gateway.logincheck import switch_off, unwanted_mechanisms

@@ -8,7 +8,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.python.failure import Failure
 
-from invitereg.logs import named
+from invitereg.runtime.logs import named
 from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.stanzas import UNREADABLE
 

@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.words.xish import domish
 
 from invitereg.interfaces.server import ServerUnreachable
-from invitereg.logs import named, quoted
 from invitereg.model.accounts import PLAIN, SCRAM_MECHANISMS
+from invitereg.runtime.logs import named, quoted
 from invitereg.xmpp.gateway.features import mechanisms
 from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.gateway.upstream import Dialogue, open_dialogue

@@ -17,8 +17,8 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFrom
 
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.policy.values import Network
-from invitereg.trustedendpoint import trusted_client
-from invitereg.xmpp.gateway.proxyprotocol import Version
+from invitereg.runtime.proxyprotocol import Version
+from invitereg.runtime.trustedendpoint import trusted_client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,9 @@ from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 from zope.interface import implementer
 
-from invitereg.logs import quoted
 from invitereg.model.names import is_domain, prepare_domain
+from invitereg.runtime.logs import quoted
+from invitereg.runtime.proxyprotocol import proxy_header
 from invitereg.xmpp.c2s.header import client_header, starttls_request
 from invitereg.xmpp.gateway.failures import (
     OF_THE_HEADER,
@@ -29,7 +30,6 @@ from invitereg.xmpp.gateway.failures import (
 )
 from invitereg.xmpp.gateway.features import offers_login, offers_starttls
 from invitereg.xmpp.gateway.headers import RawBytes
-from invitereg.xmpp.gateway.proxyprotocol import proxy_header
 from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.parser import BoundedElementStream
 from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS

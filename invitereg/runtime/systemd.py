@@ -9,6 +9,8 @@ from typing import Any
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+_log = Logger("invitereg.notify.ServiceManager")
+
 SEND_SECONDS = 1.0
 
 
@@ -18,8 +20,6 @@ class ServiceManager:
     It says where in ``NOTIFY_SOCKET``, and in ``WATCHDOG_USEC`` how many microseconds may pass
     between two signs of life (of ``WATCHDOG_PID``, where that is set).
     """
-
-    _log = Logger()
 
     def __init__(self, clock: Any, environ: Mapping[str, str] = os.environ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
@@ -63,6 +63,6 @@ class ServiceManager:
                 manager.send(state.encode())
         except OSError as error:
             name = state.partition("=")[0]
-            self._log.warn(
+            _log.warn(
                 "the service manager was not told {name}: {error}", name=name, error=error
             )

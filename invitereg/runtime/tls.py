@@ -1,12 +1,21 @@
 """TLS as the server: which certificate a client is shown (RFC 6066 §3, RFC 7590 §3.3)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 from OpenSSL.SSL import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
@@ -16,15 +25,28 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from invitereg.config import Tls
 from invitereg.model.names import ascii_domain
+
+_log = Logger("invitereg.tls.Certificates")
 
 WATCH_SECONDS = 60.0
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
-def load_options(files: Tls, protocols: Sequence[bytes]) -> CertificateOptions:
+class CertificateFiles(Protocol):
+    """Name the files of one certificate, in PEM form; hashable."""
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate, with its chain."""
+
+    @property
+    def private_key(self) -> Path:
+        """Its key."""
+
+
+def load_options(files: CertificateFiles, protocols: Sequence[bytes]) -> CertificateOptions:
     """What TLS needs of a PEM chain, the server's certificate first, and its key.
 
     Args:
@@ -94,11 +116,9 @@ class Certificates:
     domain's. Connections that are open keep what they have when a certificate is replaced.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
-        files: Mapping[str, Tls],
+        files: Mapping[str, CertificateFiles],
         protocols: Sequence[bytes],
         now: Callable[[], datetime],
     ) -> None:
@@ -117,7 +137,7 @@ class Certificates:
         self._complained_at: Stamp | None = None
         self.replace(files)
 
-    def replace(self, files: Mapping[str, Tls]) -> None:
+    def replace(self, files: Mapping[str, CertificateFiles]) -> None:
         """Load other files, or the same again; what clients will dislike goes to the log.
 
         Raises:
@@ -134,7 +154,7 @@ class Certificates:
             options.getContext().set_tlsext_servername_callback(self._on_name)
         for domain, one in files.items():
             for complaint in complaints(one.certificate, [domain], self._now()):
-                self._log.warn("clients will not trust us: {complaint}", complaint=complaint)
+                _log.warn("clients will not trust us: {complaint}", complaint=complaint)
 
     def refresh(self) -> None:
         """Load the files again if any of them has changed.
@@ -148,20 +168,20 @@ class Certificates:
             self.replace(self._files)
         except (OSError, ValueError) as error:
             if stamp != self._complained_at:
-                self._log.error(
+                _log.error(
                     "a certificate has changed and cannot be used, the old one stays: {error}",
                     error=error,
                 )
             self._complained_at = stamp
         else:
-            self._log.info("certificates have changed: read again")
+            _log.info("certificates have changed: read again")
 
     def watch(self, clock: Any) -> LoopingCall:
         """Refresh every minute, until the call that is returned is stopped."""
         call = LoopingCall(self.refresh)
         call.clock = clock
         running: Deferred[Any] = call.start(WATCH_SECONDS, now=False)
-        running.addErrback(lambda failure: self._log.failure("no longer watching", failure))
+        running.addErrback(lambda failure: _log.failure("no longer watching", failure))
         return call
 
     def preferring(self, domain: str) -> "Preferring":
@@ -198,7 +218,7 @@ class Preferring:
         return self._certificates.connection(self._domain)
 
 
-def _stamp(files: Mapping[str, Tls]) -> Stamp:
+def _stamp(files: Mapping[str, CertificateFiles]) -> Stamp:
     """What tells whether files have changed; certbot replaces a symbolic link's target."""
     return tuple(
         _stamp_of(path)
@@ -213,3 +233,34 @@ def _stamp_of(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def write_certificate(folder: Path, domain: str, days: int = 30) -> tuple[Path, Path]:
+    """Write ``fullchain.pem`` and ``privkey.pem`` (mode 0600) for ``domain``.
+
+    The certificate holds for 127.0.0.1 too, and is its own authority.
+
+    Returns:
+        The paths of the certificate and of its key.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain[:64])])
+    names = [x509.DNSName(domain), x509.IPAddress(ip_address("127.0.0.1"))]
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, SHA256())
+    )
+    certificate_path, key_path = folder / "fullchain.pem", folder / "privkey.pem"
+    certificate_path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    key_path.touch(mode=0o600)
+    key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate_path, key_path

@@ -16,10 +16,12 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
-from invitereg.logs import RefusalLog
-from invitereg.metrics import Meter
 from invitereg.policy.networks import Share
 from invitereg.policy.values import Address, Domain, Limit, Network, parse_address, within
+from invitereg.runtime.logs import RefusalLog
+from invitereg.runtime.meter import Meter
+
+_log = Logger("invitereg.connections.ConnectionGate")
 
 MAX_NETWORKS = 65536
 """How many networks are remembered; of more, those of which nothing was heard longest go."""
@@ -82,8 +84,6 @@ class ConnectionGate:
         refusals: what the log is told about those who are refused.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         domains: Mapping[str, Domain],
@@ -96,7 +96,7 @@ class ConnectionGate:
         self.rate = rate
         self.trusted_proxies = trusted_proxies
         self._meter = meter or Meter()
-        self.refusals = RefusalLog(self._log)
+        self.refusals = RefusalLog(_log)
 
     def admits(self, address: Address | None) -> bool:
         """Count a connection and return whether to take it; without an address, it is taken."""

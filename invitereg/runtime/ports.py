@@ -16,9 +16,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from invitereg.config.endpoints import is_proxied, without_proxy
-from invitereg.connections import ConnectionGate, ForwardedFactory, GatedFactory
-from invitereg.logs import FaultLog
-from invitereg.proxied import ProxiedFactory
+from invitereg.runtime.connections import ConnectionGate, ForwardedFactory, GatedFactory
+from invitereg.runtime.logs import FaultLog
+from invitereg.runtime.proxyprotocol import ProxiedFactory
+
+_log = Logger("invitereg.ports.Ports")
 
 BACKLOG = 4096
 KEPT_DESCRIPTORS = 64
@@ -43,8 +45,6 @@ class StartFailure(SystemExit, Exception):
 
 class Ports:
     """Opens ports by Twisted's endpoint strings, and closes them."""
-
-    _log = Logger()
 
     def __init__(self, reactor: Any, gate: ConnectionGate | None = None) -> None:
         """``gate`` decides which connections are taken; None takes those of everybody."""
@@ -94,7 +94,7 @@ class Ports:
             if self._gate is not None and not is_proxied(text):
                 port.factory = GatedFactory(port.factory, self._gate)
             # The outermost, as it must hear of all connections that come.
-            faults = FaultLog(self._log, f"Port {text}")
+            faults = FaultLog(_log, f"Port {text}")
             port.factory = SparingFactory(port.factory, descriptors, faults)
             self._let_pause(port, port.factory)
         return port

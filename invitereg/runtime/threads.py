@@ -17,8 +17,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from invitereg.errors import Overloaded, Unavailable
-from invitereg.jobs import PATIENCE_SECONDS, Backlog, Job, Lane, current_client
-from invitereg.logs import FaultLog
+from invitereg.runtime.logs import FaultLog
+from invitereg.runtime.workqueue import PATIENCE_SECONDS, Backlog, Job, Lane, current_client
+
+_log = Logger("invitereg.threads.Threads")
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -45,8 +47,6 @@ class Threads:
     everything. Everything here is called in the reactor's thread.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -58,7 +58,7 @@ class Threads:
         self._backlog = Backlog(limit)
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="invitereg")
         self._pool.threadFactory = _Daemon
-        self._lane = Lane(FaultLog(self._log, "Work"), threads, waiting_hangs=False)
+        self._lane = Lane(FaultLog(_log, "Work"), threads, waiting_hangs=False)
         self._batches: list[Batches] = []
         self._drained: Deferred[None] = Deferred()
         self._stopping = False
@@ -105,7 +105,7 @@ class Threads:
 
     def batches(self, process: Process, most: int = 64) -> "Batches":
         """One more thread, which does up to ``most`` waiting jobs together by ``process``."""
-        lane = Lane(FaultLog(self._log, "Write"), 1, waiting_hangs=True)
+        lane = Lane(FaultLog(_log, "Write"), 1, waiting_hangs=True)
 
         def finish(answers: Answers) -> None:
             self._reactor.callFromThread(self._finish, lane, answers)

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from invitereg.config.clearways import host_of, is_trusted, with_host
-from invitereg.logs import escaped
+from invitereg.model.fields import escaped
 from invitereg.policy.values import Network, parse_address
 
 LOOKUP_SECONDS = 30.0

@@ -1,6 +1,9 @@
-"""Read and write headers of the PROXY protocol, versions 1 and 2.
+"""The PROXY protocol, versions 1 and 2: a proxy tells for whom it connects.
 
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+
+In place of Twisted's ``haproxy:`` endpoint, which closes what begins with ``PROXY UNKNOWN``
+alone or comes in short pieces, takes any text for an address, and says nothing.
 """
 
 import re
@@ -13,8 +16,12 @@ from typing import Any, Literal
 
 from twisted.internet.address import IPv4Address as TwistedIPv4Address
 from twisted.internet.address import IPv6Address as TwistedIPv6Address
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
 from invitereg.policy.values import Address, parse_address
+from invitereg.runtime.logs import FaultLog
 
 Version = Literal["off", "v1", "v2"]
 
@@ -32,7 +39,7 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def proxy_header(version: Version, *ways: tuple[Any, Any]) -> bytes:
-    """Return the header that begins a connection; nothing for ``off``.
+    """What comes before the first byte of a connection; nothing for ``off``.
 
     Args:
         version: of the protocol.
@@ -167,3 +174,72 @@ def _ends(family: int, ends: Sequence[Address], ports: Sequence[int]) -> tuple[E
         kind("TCP", str(end), port) for end, port in zip(ends, ports, strict=True)
     )
     return source, destination
+
+
+_log = Logger("invitereg.proxied.ProxiedFactory")
+
+
+class ProxiedConnection(ProtocolWrapper):
+    """A connection whose ends are those that its first bytes tell.
+
+    Where these tell none, as on the proxy's own connections, they are the proxy's.
+    """
+
+    factory: "ProxiedFactory"
+
+    def __init__(self, factory: Any, wrapped: Any) -> None:
+        super().__init__(factory, wrapped)
+        self._head = b""
+        self._header: ProxyHeader | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read the header, and pass on what follows it; called by the reactor."""
+        if self._header is None:
+            if self.disconnecting:
+                return
+            self._head += data
+            try:
+                self._header = read_header(self._head)
+            except ValueError:
+                self.factory.without_header(self)
+                return
+            if self._header is None:
+                return
+            data, self._head = self._head[self._header.size :], b""
+            self.factory.faults.worked()
+        # Even if it is nothing yet: who it is is known from now on.
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
+
+    def getPeer(self) -> IAddress:
+        """Return the client's address, as far as the proxy has told it."""
+        told = self._header and self._header.source
+        return told or self.transport.getPeer()  # type: ignore[union-attr]
+
+    def getHost(self) -> IAddress:
+        """Return the address that the client has connected to, likewise."""
+        told = self._header and self._header.destination
+        return told or self.transport.getHost()  # type: ignore[union-attr]
+
+
+class ProxiedFactory(WrappingFactory):
+    """Makes the protocols of another factory for connections that come through a proxy.
+
+    Attributes:
+        faults: told of connections that have no valid header, and of those that have one.
+    """
+
+    protocol = ProxiedConnection
+    noisy = False
+
+    def __init__(self, factory: Any, endpoint: str) -> None:
+        """Listen at ``endpoint``, of which the log tells if connections have no header."""
+        super().__init__(factory)  # type: ignore[no-untyped-call]
+        self.faults = FaultLog(_log, f"PROXY protocol at {endpoint}")
+
+    def without_header(self, connection: ProxiedConnection) -> None:
+        """Close a connection that does not begin as one of a proxy does."""
+        self.faults.failed(
+            "a connection was closed that has no valid PROXY header: does the proxy send it "
+            "(HAProxy: send-proxy-v2), and does nobody else reach this port?"
+        )
+        connection.loseConnection()  # type: ignore[no-untyped-call]

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from invitereg.errors import Overloaded, Unavailable
-from invitereg.logs import FaultLog
 from invitereg.policy.networks import Share
+from invitereg.runtime.logs import FaultLog
 
 PATIENCE_SECONDS = 5.0
 """How long anybody waits for an outcome; most come within milliseconds."""

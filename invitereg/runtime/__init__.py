@@ -1,0 +1,1 @@
+"""What a process needs to run: threads, ports, TLS, the log, and the service manager."""
