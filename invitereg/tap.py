@@ -43,7 +43,8 @@ from invitereg.usecases.userinvites import UserInvites
 from invitereg.webservice import WebService, sites_of
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.c2s.listener import ALPN, C2SDoor, StreamCount, end_all
-from invitereg.xmpp.gateway.check import upstream_checks
+from invitereg.xmpp.gateway.check import UpstreamCheck, upstream_checks
+from invitereg.xmpp.gateway.stream import stream_maker
 
 STOP_SECONDS = 10
 # Below `invitereg.runtime.workqueue.PATIENCE_SECONDS`, so that the log tells the cause first.
@@ -105,6 +106,7 @@ class InviteregService(Service):
         self._registrar: Registrar | None = None
         self._upkeep: Upkeep | None = None
         self._behind: ServersBehind | None = None
+        self._upstreams: dict[str, UpstreamCheck] = {}
         self._manager = ServiceManager(reactor)
         self._guard = LogGuard(globalLogPublisher)
 
@@ -140,7 +142,7 @@ class InviteregService(Service):
         # Not before a signal to stop would be heeded.
         self._reactor.callWhenRunning(self._manager.ready)
 
-    def _put_together(self, database: Database) -> tuple[C2SDoor, ServersBehind, Upkeep]:
+    def _put_together(self, database: Database) -> tuple[ServersBehind, Upkeep]:
         """Make all parts, of which none does anything by itself yet, and listen."""
         meter = self._web.meter
         self._store = store = Store(database)
@@ -162,13 +164,13 @@ class InviteregService(Service):
         upkeep = self._make_upkeep(door, store, behind)
         c2s = self._config.c2s
         self._ports.listen(door.listeners(c2s.listen, c2s.listen_tls), yielding=web)
-        return door, behind, upkeep
+        return behind, upkeep
 
-    def _begin(self, door: C2SDoor, behind: ServersBehind, upkeep: Upkeep) -> None:
+    def _begin(self, behind: ServersBehind, upkeep: Upkeep) -> None:
         """Let the parts work."""
         self._behind, self._upkeep = behind, upkeep
-        for server in door.behind.values():
-            server.start()
+        for upstream in self._upstreams.values():
+            upstream.start()
         self._threads.start()
         upkeep.start()
         behind.start()
@@ -245,6 +247,7 @@ class InviteregService(Service):
     def _make_door(self, store: Store, registrar: Registrar) -> C2SDoor:
         streams = self._config.streams
         refusals = registrar.refusals
+        self._upstreams = upstream_checks(self._config, self._reactor)
         issuer = Issuer(self._domains, store, self._accounts, self._now, refusals)
         return C2SDoor(
             domains=self._domains,
@@ -259,7 +262,7 @@ class InviteregService(Service):
             streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
             tls=self._certificates,
             reactor=self._reactor,
-            behind=upstream_checks(self._config, self._reactor),
+            make_stream=stream_maker(self._upstreams),
         )
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:

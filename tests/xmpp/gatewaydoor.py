@@ -8,6 +8,7 @@ from twisted.python.failure import Failure
 
 from invitereg.xmpp.gateway.check import UpstreamCheck
 from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.stream import stream_maker
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, NS_SASL, NS_STREAMS, plain
@@ -98,7 +99,8 @@ class GatewayListener(Listener):
         before.seconds = self.clock.seconds
         keys = {"connect": "tcp:127.0.0.1:15222", "tls": "none"} | (upstream or {})
         self.behind = UpstreamCheck(Upstream(domain=DOMAIN, **keys), self.clock)
-        self.door.reactor, self.door.behind = self.clock, {DOMAIN: self.behind}
+        self.checks = {DOMAIN: self.behind}
+        self.door.reactor, self.door.make_stream = self.clock, stream_maker(self.checks)
         self.factories = {phase: self.door.listener(phase) for phase in Phase}
 
     @property

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invitereg.xmpp.gateway.features import channel_bound
+from invitereg.xmpp.gateway.stream import stream_maker
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.gatewaydoor import (
     CHECK_HEADER,
@@ -369,7 +370,7 @@ class EmbeddedBesideTests(GatewayTestCase):
     def test_beside(self):
         """A stream for the embedded domain knows nothing of servers."""
         self.listener = GatewayListener()
-        self.listener.door.behind = {"example.org": self.listener.behind}
+        self.listener.checks["example.org"] = self.listener.checks.pop(DOMAIN)
         client = self.listener.logged_in()
         self.assertEqual(self.listener.waiting, 0)
         self.assertResult(
@@ -378,5 +379,5 @@ class EmbeddedBesideTests(GatewayTestCase):
 
     def test_none(self):
         """Where no domain has a server, streams are the plain ones."""
-        self.listener.door.behind = {}
+        self.listener.door.make_stream = stream_maker({})
         self.assertEqual(type(self.listener.connect().stream).__name__, "ClientStream")

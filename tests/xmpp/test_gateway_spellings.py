@@ -37,7 +37,7 @@ class GatewaySpellingTests(DoorTestCase):
         self.listener.domains[UNICODE] = Domain(name=UNICODE, policy=Policy())
         upstream = Upstream(domain=host, connect="tcp:127.0.0.1:15222", tls="none")
         behind = UpstreamCheck(upstream, self.listener.clock)
-        self.listener.door.behind[UNICODE] = behind
+        self.listener.checks[UNICODE] = behind
         behind.start()
         server = self.listener.accept()
         server.say(server_header(host), FEATURES)

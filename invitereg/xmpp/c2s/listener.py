@@ -1,6 +1,6 @@
 """The c2s door: listens for clients, counts their streams, and gives each its handlers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +49,6 @@ from invitereg.xmpp.c2s.routing import Router, make_router
 from invitereg.xmpp.c2s.sasl import SaslHandler
 from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
-from invitereg.xmpp.gateway.check import UpstreamCheck
-from invitereg.xmpp.gateway.stream import GatewayStream
 from invitereg.xmpp.stanzas import Phase
 
 
@@ -114,6 +112,7 @@ class C2SDoor:
 
     Attributes:
         logins: what verifies logins at each domain, by its name.
+        make_stream: makes the stream of a new connection, which begins in a phase.
         failed_logins: what the log is told about them.
         refusals: what the log is told about streams that are closed.
         unread: how much waits for the clients of all listeners.
@@ -128,7 +127,7 @@ class C2SDoor:
     streams: StreamCount
     tls: Any
     reactor: Any
-    behind: Mapping[str, UpstreamCheck] = field(default_factory=dict)
+    make_stream: Callable[[Phase], ClientStream] = ClientStream
     failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
     refusals: RefusalLog = field(init=False)
     unread: UnreadLedger = field(init=False)
@@ -203,14 +202,10 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
         """A stream for a new connection."""
-        stream = (GatewayStream if self._door.behind else ClientStream)(self._first_phase)
+        stream = self._door.make_stream(self._first_phase)
         stream.factory = self
         self.installBootstraps(stream)
         return stream
-
-    def behind(self, domain: str) -> UpstreamCheck | None:
-        """The server behind a domain, if there is one."""
-        return self._door.behind.get(domain)
 
     async def greet(self, stream: ClientStream) -> None:
         """Answer the header of a stream with ours, and with the features of its phase."""

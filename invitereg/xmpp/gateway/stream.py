@@ -1,7 +1,8 @@
 """A client's stream where a domain may have a server behind it."""
 
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -24,7 +25,9 @@ class GatewayStream(ClientStream):
     Without a server behind its domain it is a `ClientStream` like any other.
     """
 
-    def __init__(self, phase: Phase) -> None:
+    def __init__(self, checks: Mapping[str, UpstreamCheck], phase: Phase) -> None:
+        """``checks`` tell by domain whether its upstream server may be used."""
+        self._checks = checks
         self._raw: RawBytes | None = None
         self._gateway: Gateway | None = None
         self._reopening = False
@@ -69,7 +72,7 @@ class GatewayStream(ClientStream):
     # --- the stream to the server
 
     def _answer_header(self) -> None:
-        behind: UpstreamCheck | None = self.factory.behind(self.domain.name)
+        behind = self._checks.get(self.domain.name)
         if behind is None or self._raw is None:
             self._raw = None
             super()._answer_header()
@@ -113,7 +116,7 @@ class GatewayStream(ClientStream):
         if self._handed_over:
             return
         if len(self._inbox) or self._reopening:
-            # UpstreamCheck an element that is to be handed over it is not for us to judge.
+            # Behind an element that is to be handed over it is not for us to judge.
             self.stream.silence()
             self._put(error)
         else:
@@ -128,7 +131,7 @@ class GatewayStream(ClientStream):
         elif self._gateway.connected:
             self._hand_over(self._gateway, self._raw.since(place))
         else:
-            behind = self.factory.behind(self.domain.name)
+            behind = self._checks[self.domain.name]
             self._reopening = True
             again = self._reopen(self._gateway, self._raw, place)
             self.hold(Deferred.fromCoroutine(self._try(behind, again)))
@@ -170,6 +173,11 @@ class GatewayStream(ClientStream):
         self.transport.resumeProducing()
         self.transport.loseConnection()
         self._deadlines.start(deadline)
+
+
+def stream_maker(checks: Mapping[str, UpstreamCheck]) -> Callable[[Phase], ClientStream]:
+    """Return what makes streams: plain ones, where no domain has an upstream server."""
+    return partial(GatewayStream, checks) if checks else ClientStream
 
 
 def _is_ours(arrived: domish.Element | None) -> bool:
