@@ -76,7 +76,7 @@ BOUNDS = {
         """,
     "a number of its own": """
         connections.ConnectionRate._paid_until fairness.TimeBudgets._even_at
-        logs.FaultLog._told tokens.TokenThrottle._turns web/forms.Once._known
+        logs.FaultLog._told tokens.TokenThrottle._turns web/forms.SubmissionCache._known
         web/invitation.KeptPages._sites xmpp/component/door.RememberedGrants._by_account
         xmpp/component/admission.Rate._counts xmpp/component/notices.ComponentTeller._awaited
         """,

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.logger import globalLogPublisher
 
 from invitereg.errors import (
+    FieldMissing,
     InvalidInvite,
     InvalidUsername,
     InviteRequired,
@@ -35,7 +36,9 @@ class RedeemTests(UseCase):
         """An invite makes an account with what it says, and no second one."""
         invite, token = self.invite(roles=("member",), groups=("Verona",))
         grant = self.preauthorise(token)
-        username = self.done(self.registrar.redeem(self.submission("Juliet", grant=grant)))
+        username = self.done(
+            self.registrar.redeem(self.submission("Juliet", grant=grant))
+        ).username
         account = self.successResultOf(self.store.get_account(DOMAIN, username))
         self.assertEqual((account.username, account.roles), ("juliet", ("member",)))
         self.assertEqual(account.groups, ("Verona",))
@@ -147,6 +150,36 @@ class RedeemTests(UseCase):
     def test_without_invite(self) -> None:
         """By invitation only means just that."""
         self.refused(InviteRequired, self.registrar.redeem(self.submission()))
+
+    def test_token_and_form_together(self) -> None:
+        """A form is sent with its token: that is looked at first, and guessed no oftener."""
+        _, token = self.invite(username="juliet")
+        stranger = self.submission("nurse", token=token)
+        self.refused(UsernameReserved, self.registrar.redeem(stranger))
+        self.refused(
+            FieldMissing, self.registrar.redeem(self.submission(username="", token=token))
+        )
+        self.done(self.registrar.redeem(self.submission(token=token)))
+        self.refused(InvalidInvite, self.registrar.redeem(self.submission(token=token)))
+        guess = self.submission("nurse", token="wrong")
+        for _ in range(10):
+            self.refused(InvalidInvite, self.registrar.redeem(guess))
+        self.refused(Throttled, self.registrar.redeem(guess))
+        self.refused(Throttled, self.registrar.preauthorise(DOMAIN, HOME, "wrong"))
+        _, late = self.invite(expiry=timedelta(hours=1))
+        self.clock.advance(3600)
+        self.refused(InvalidInvite, self.registrar.redeem(self.submission("nurse", token=late)))
+
+    def test_reset_without_a_name(self) -> None:
+        """A reset's form asks for no name, and its password must not be the account's name."""
+        self.account("juliet.capulet")
+        _, token = self.done(self.issuer.create_reset(DOMAIN, "juliet.capulet", OPERATOR))
+        for password, error in (("juliet.capulet", WeakPassword), ("", FieldMissing)):
+            form = self.submission(username=None, password=password, token=token)
+            self.refused(error, self.registrar.redeem(form))
+        form = self.submission(username=None, password="another one", token=token)
+        self.assertEqual(self.done(self.registrar.redeem(form)).username, "juliet.capulet")
+        self.assertTrue(self.password_of("juliet.capulet", "another one"))
 
     def test_guesses(self) -> None:
         """Guessing tokens is soon over for a network, and hurts no other."""

@@ -70,7 +70,7 @@ class UseCase(SynchronousTestCase):
     def preauthorise(self, token: str, address: Any = HOME) -> Grant:
         return self.done(self.registrar.preauthorise(DOMAIN, address, token))
 
-    def submission(self, username: str = "juliet", **changes: Any) -> Submission:
+    def submission(self, username: str | None = "juliet", **changes: Any) -> Submission:
         values: dict[str, Any] = {"address": HOME, "password": PASSWORD, "username": username}
         return make_submission(**(values | changes))
 

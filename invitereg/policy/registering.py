@@ -358,3 +358,8 @@ def decide(policy: Policy, request: Request, facts: Facts) -> Decision:
     same function answers a preauth, a form and a submission.
     """
     return judge(RULES, Case(policy, request, facts))
+
+
+def accepts_token(decision: Decision) -> bool:
+    """Return whether a decision has nothing against the token, whatever else is refused."""
+    return "throttled" in decision.passed or decision.rule == "invite-wrong-username"

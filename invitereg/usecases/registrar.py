@@ -31,7 +31,7 @@ from invitereg.policy.counters import (
 )
 from invitereg.policy.decision import Decision
 from invitereg.policy.notices import Notice, notices_about
-from invitereg.policy.registering import decide, refuse_password
+from invitereg.policy.registering import accepts_token, decide, refuse_password
 from invitereg.policy.values import Domain, Facts, Origin, Policy, Request, Sender
 from invitereg.runtime.logs import RefusalLog
 from invitereg.runtime.meter import Meter
@@ -59,7 +59,9 @@ class Submission:
 
     Attributes:
         door: see `invitereg.model.invites.Use`.
-        grant: what `Registrar.preauthorise` returned for their token, or None without one.
+        username: None in the form of a reset, which is for the invite's own.
+        token: sent together with all else, where it was not shown before; or None.
+        grant: what `Registrar.preauthorise` returned for a token that was; or None.
     """
 
     domain: str
@@ -68,7 +70,23 @@ class Submission:
     username: str | None
     password: str | None = field(repr=False)
     fields: Mapping[str, str] = field(default_factory=dict)
+    token: str | None = field(default=None, repr=False)
     grant: Grant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What came of a submission.
+
+    Attributes:
+        username: the account's, prepared.
+        kind: RESET where a new password was set.
+        contact: the username of whom a new account has as its first contact; "" for nobody.
+    """
+
+    username: str
+    kind: Kind
+    contact: str
 
 
 def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
@@ -76,7 +94,7 @@ def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
     address = submission.address
     return Use(
         domain=submission.domain,
-        username=prepare_localpart(submission.username or ""),
+        username=prepare_localpart(submission.username or (invite and invite.username) or ""),
         kind=invite.kind if invite else Kind.ACCOUNT,
         at=now,
         door=submission.door,
@@ -175,15 +193,17 @@ class Registrar:
         domain, address = request.domain, request.address
         digest = token_digest(token)
         decision, findings = await self.explain(request, digest)
-        refusal = decision.refusal
-        if refusal is not None:
-            policy = self.domains[domain].policy
-            refusal = await self._tokens.count(policy, request, findings, refusal, self._now())
+        if decision.refusal is not None:
+            refusal = await self._count(request, findings, decision.refusal)
             self._refused(decision.rule, domain, address, findings.invite)
             raise refusal
         if findings.invite is None:
             raise InvalidInvite
         return Grant(findings.invite, digest)
+
+    async def _count(self, request: Request, findings: Findings, refusal: Refused) -> Refused:
+        policy = self.domains[request.domain].policy
+        return await self._tokens.count(policy, request, findings, refusal, self._now())
 
     async def explain(
         self, request: Request, digest: bytes | None = None
@@ -201,6 +221,8 @@ class Registrar:
             counters=guesses,
         )
         findings = await self._tokens.look_up(query)
+        if request.username is None and request.password is not None:
+            request = replace(request, username=_username_of_reset(findings.invite))
         facts = Facts(
             now=now,
             invite=findings.invite,
@@ -218,33 +240,36 @@ class Registrar:
         registrations = (await self._store.look_up(counted)).tallies
         return decide(policy, request, replace(facts, registrations=registrations)), findings
 
-    async def redeem(self, submission: Submission) -> str:
+    async def redeem(self, submission: Submission) -> Registered:
         """Register an account, or set the password of a reset invite's account.
 
-        All or nothing; a refusal costs the invite nothing.
-
-        Returns:
-            The account's username, prepared.
+        All or nothing; a refusal costs the invite nothing. A token that comes with the
+        submission is decided on together with it, and counts as in `preauthorise`.
 
         Raises:
             Refused: a rule of the policy, or what the account backend refuses.
         """
-        grant = submission.grant
-        invite = grant.invite if grant else None
+        grant, token = submission.grant, submission.token
+        digest = grant.digest if grant else None if token is None else token_digest(token)
         request = Request(
             domain=submission.domain,
             address=submission.address,
-            has_token=grant is not None,
-            username=submission.username or "",
+            has_token=digest is not None,
+            username=submission.username or (None if grant is None and token else ""),
             password=submission.password or "",
             fields=submission.fields,
             preauthorised=grant is not None,
         )
-        decision, findings = await self.explain(request, grant.digest if grant else None)
-        if decision.refusal is not None:
+        decision, findings = await self.explain(request, digest)
+        invite = grant.invite if grant else findings.invite
+        refusal = decision.refusal
+        if refusal is not None:
+            if grant is None and digest is not None and not accepts_token(decision):
+                refusal = await self._count(request, findings, refusal)
+            else:
+                self._meter.registered(submission.door, "refused")
             self._refused(decision.rule, submission.domain, submission.address, invite)
-            self._meter.registered(submission.door, "refused")
-            raise decision.refusal
+            raise refusal
         try:
             return await self._carry_out(submission, findings.invite)
         except Refused as refusal:
@@ -253,7 +278,7 @@ class Registrar:
             self._meter.registered(submission.door, "refused")
             raise
 
-    async def _carry_out(self, submission: Submission, invite: Invite | None) -> str:
+    async def _carry_out(self, submission: Submission, invite: Invite | None) -> Registered:
         policy = self.domains[submission.domain].policy
         use, password = use_of(submission, invite, self._now()), submission.password or ""
         if use.kind is Kind.RESET:
@@ -269,7 +294,8 @@ class Registrar:
             )
             await self._accounts[use.domain].redeem(redemption, password)
         self._carried_out(use)
-        return use.username
+        contact = invite.inviter if invite and invite.subscribe else None
+        return Registered(use.username, use.kind, contact or "")
 
     def _carried_out(self, use: Use) -> None:
         is_reset = use.kind is Kind.RESET
@@ -377,3 +403,8 @@ class Registrar:
             rule=rule,
             invite_id=invite and invite.id,
         )
+
+
+def _username_of_reset(invite: Invite | None) -> str:
+    """Return the username that a form without one is for; "" if its invite is no reset."""
+    return (invite and invite.kind is Kind.RESET and invite.username) or ""

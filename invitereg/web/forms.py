@@ -1,10 +1,12 @@
-"""Forms: fields, cookies, CSRF tokens and idempotency keys."""
+"""Forms of a browser: fields, CSRF tokens, proofs of what was done, and idempotency keys."""
 
 import hashlib
+import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 from weakref import WeakValueDictionary
@@ -12,14 +14,19 @@ from weakref import WeakValueDictionary
 from itsdangerous import BadData, URLSafeSerializer
 from itsdangerous import Signer as BytesSigner
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from invitereg.model.invites import Kind
+from invitereg.usecases.registrar import Registered
 from invitereg.web.channel import WebRequest
 
 COOKIE = "invitereg_form"
 DONE_COOKIE = "invitereg_done"
+CSRF_FIELD = "form"
+APP_FIELD = "app"
 _FORM_TYPE = "application/x-www-form-urlencoded"
+_SECRET_LENGTH = 43
 _MOST_FIELDS = 50
 _REMEMBERED = 10_000
 _KINDS = {kind.value for kind in Kind}
@@ -27,7 +34,10 @@ REMEMBERED_SECONDS = 600
 
 
 class Signer:
-    """Signs for several purposes with one key: what is for one of them is for no other."""
+    """Signs what a browser keeps; what is signed for one purpose is valid for no other.
+
+    By itsdangerous (https://itsdangerous.palletsprojects.com/).
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -44,12 +54,12 @@ class Signer:
             return None
         return value
 
-    def stamp(self, purpose: str, secret: str) -> str:
+    def signature(self, purpose: str, secret: str) -> str:
         """Return a signature of a secret, from which nobody learns the secret."""
         return self._signer(purpose).get_signature(secret.encode()).decode("ascii")
 
-    def is_stamp(self, purpose: str, secret: str, text: str) -> bool:
-        """Whether `stamp` has returned ``text`` for this purpose and secret."""
+    def verify(self, purpose: str, secret: str, text: str) -> bool:
+        """Return whether ``text`` is the `signature` of a secret for this purpose."""
         signature = text.encode("utf-8", "replace")
         return self._signer(purpose).verify_signature(secret.encode(), signature)
 
@@ -80,49 +90,8 @@ class NoForm(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Browser:
-    """The browser that asks, by its cookie.
-
-    Attributes:
-        secret: what the cookie says; made now if there was none.
-    """
-
-    secret: str
-
-
-def browser(request: WebRequest) -> Browser:
-    """The browser that asks; one without a cookie is given it."""
-    found = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
-    if len(found) == 43:
-        return Browser(found)
-    made = secrets.token_urlsafe(32)
-    set_cookie(request, COOKIE, made, request.served.path(""))
-    return Browser(made)
-
-
-def set_cookie(request: WebRequest, name: str, value: str, path: str) -> None:
-    """Set a cookie for this site, which no script and no other site gets at."""
-    request.addCookie(
-        name, value, path=path, httpOnly=True, sameSite="strict", secure=request.served.https
-    )
-
-
-def stamp(signer: Signer, browser: Browser, form: str) -> str:
-    """Return what a form carries so that it is known to have been shown to this browser."""
-    return signer.stamp(f"form {form}", browser.secret)
-
-
-def genuine(signer: Signer, request: WebRequest, sent: Mapping[str, str], form: str) -> bool:
-    """Whether fields come from a form that this browser was shown under the name ``form``."""
-    known = (request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
-    elsewhere = request.header("sec-fetch-site") in ("cross-site", "same-site")
-    stamped = signer.is_stamp(f"form {form}", known, sent.get("form", ""))
-    return bool(known) and not elsewhere and stamped
-
-
-def fields(request: WebRequest) -> dict[str, str]:
-    """The fields of the form that was sent.
+def read_fields(request: WebRequest) -> dict[str, str]:
+    """Return the fields of the form that was sent.
 
     Raises:
         NoForm: it is none.
@@ -161,100 +130,149 @@ class Proof:
     contact: str
 
 
-def proof(signer: Signer, request: WebRequest, form: str) -> Proof | None:
-    """Return what the browser has done with a form, as its cookie proves; None if nothing."""
-    text = request.getCookie(DONE_COOKIE.encode())
-    match signer.read(f"done {form}", text) if text else None:
-        case {
-            "address": str(address),
-            "kind": str(kind),
-            "app": str(app),
-            "contact": str(contact),
-        } if kind in _KINDS:
-            return Proof(address, Kind(kind), app, contact)
-    return None
-
-
-def prove(signer: Signer, request: WebRequest, form: str, proof: Proof, path: str) -> None:
-    """Give the browser a cookie for `proof`, for the pages of the site under ``path``."""
-    text = signer.write(f"done {form}", asdict(proof))
-    set_cookie(request, DONE_COOKIE, text, path)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a form.
+class Form:
+    """The form of an invitation, or of open registration, in the browser that asks.
 
     Attributes:
-        username: the account's.
-        kind: RESET where a new password was set.
-        contact: the username of whom a new account has as its first contact; "" for nobody.
+        domain: where it registers.
+        token: the invitation's; None where registration is open to all.
     """
 
-    username: str
-    kind: Kind
-    contact: str
+    def __init__(self, signer: Signer, request: WebRequest, token: str | None) -> None:
+        self.domain = request.served.domain
+        self.token = token
+        self._signer = signer
+        self._request = request
+        # Tells this form from others of the same browser.
+        self._name = f"{self.domain} {token or ''}"
+
+    def page(self, name: str) -> str:
+        """Return the path of one of the form's pages within the site."""
+        if self.token is None:
+            return "register/done" if name == "done" else "register"
+        return f"invite/{self.token}/{name}" if name else f"invite/{self.token}"
+
+    @cached_property
+    def secret(self) -> str:
+        """The secret of the browser's cookie; a browser without one is given it."""
+        found = self._known_secret()
+        if len(found) == _SECRET_LENGTH:
+            return found
+        made = secrets.token_urlsafe(32)
+        self._set_cookie(COOKIE, made, "")
+        return made
+
+    def csrf_token(self) -> str:
+        """Return what the form carries, to be known as one that this browser was shown."""
+        return self._signer.signature(f"form {self._name}", self.secret)
+
+    def is_genuine(self, fields: Mapping[str, str]) -> bool:
+        """Return whether fields come from a form that this browser was shown."""
+        known, sent = self._known_secret(), fields.get(CSRF_FIELD, "")
+        elsewhere = self._request.header("sec-fetch-site") in ("cross-site", "same-site")
+        signed = self._signer.verify(f"form {self._name}", known, sent)
+        return bool(known) and not elsewhere and signed
+
+    def idempotency_key(self, fields: Mapping[str, str]) -> tuple[str, str, str]:
+        """Return what a repeated submission has in common: the browser, the form, its values.
+
+        From the key nobody learns the password.
+        """
+        aside = (CSRF_FIELD, APP_FIELD)  # these are not about the account
+        filled = sorted((name, text) for name, text in fields.items() if name not in aside)
+        digest = hmac.new(self.secret.encode(), repr(filled).encode(), "sha256").hexdigest()
+        return self.secret, self._name, digest
+
+    def proof(self) -> Proof | None:
+        """Return what the browser has done with the form, as its cookie proves."""
+        text = self._request.getCookie(DONE_COOKIE.encode())
+        match self._signer.read(f"done {self._name}", text) if text else None:
+            case {
+                "address": str(address),
+                "kind": str(kind),
+                "app": str(app),
+                "contact": str(contact),
+            } if kind in _KINDS:
+                return Proof(address, Kind(kind), app, contact)
+        return None
+
+    def prove(self, proof: Proof) -> None:
+        """Give the browser a cookie for `proof`, for the pages of this form."""
+        text = self._signer.write(f"done {self._name}", asdict(proof))
+        self._set_cookie(DONE_COOKIE, text, self.page(""))
+
+    def _known_secret(self) -> str:
+        return (self._request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
+
+    def _set_cookie(self, name: str, value: str, page: str) -> None:
+        """Set a cookie for this site, which no script and no other site gets at."""
+        site = self._request.served
+        self._request.addCookie(
+            name,
+            value,
+            path=site.path(page),
+            httpOnly=True,
+            sameSite="strict",
+            secure=site.https,
+        )
 
 
-class Once:
+class SubmissionCache:
     """Does each submission of a form once, however often the same browser sends it.
 
     A double click sends a form twice, and the browser only waits for the second answer. Both
     get the outcome of the first, as do later ones until it is forgotten. A submission with
     other values is another one: it is done after those that the browser has sent before.
+
+    Keys are those of `Form.idempotency_key`; their last part tells submissions of one form
+    apart.
     """
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._known: OrderedDict[tuple[str, ...], tuple[float, Outcome]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], tuple[float, Registered]] = OrderedDict()
         self._turns: WeakValueDictionary[tuple[str, ...], DeferredLock] = WeakValueDictionary()
 
-    async def done(
+    async def once(
         self,
-        form: tuple[str, ...],
-        submission: str,
-        work: Callable[[], Coroutine[Any, Any, Outcome]],
-    ) -> Outcome:
+        key: tuple[str, ...],
+        work: Callable[[], Coroutine[Any, Any, Registered]],
+    ) -> Registered:
         """Return the outcome of ``work``, done now or when this submission was last sent.
 
         What fails is not remembered: it may be tried again. It goes on even if nobody waits
         any more: half a registration helps nobody.
-
-        Args:
-            form: the browser, and the form that it was shown.
-            submission: tells apart what was filled in.
-            work: registers, or sets the password.
         """
-        outcome: Deferred[Outcome] = Deferred()
-        doing = Deferred.fromCoroutine(self._in_turn(form, submission, work))
+        outcome: Deferred[Registered] = Deferred()
+        doing = Deferred.fromCoroutine(self._in_turn(key, work))
         doing.addBoth(_tell, outcome)
         return await outcome
 
-    def recall(self, form: tuple[str, ...], submission: str = "") -> Outcome | None:
-        """Return what came of a submission, or of the form's last one; None if forgotten."""
-        self._forget()
-        known = self._known.get((*form, submission))
-        return known[1] if known else None
+    def last(self, key: tuple[str, ...]) -> Registered | None:
+        """Return what came of the last submission of a key's form; None if forgotten."""
+        return self._recall((*key[:-1], ""))
 
     async def _in_turn(
-        self,
-        form: tuple[str, ...],
-        submission: str,
-        work: Callable[[], Coroutine[Any, Any, Outcome]],
-    ) -> Outcome:
+        self, key: tuple[str, ...], work: Callable[[], Coroutine[Any, Any, Registered]]
+    ) -> Registered:
+        form = key[:-1]
         turn = self._turns.get(form) or self._turns.setdefault(form, DeferredLock())
         await turn.acquire()
         try:
-            known = self.recall(form, submission)
-            return known or self._remember(form, submission, await work())
+            return self._recall(key) or self._remember(key, await work())
         finally:
             turn.release()
 
-    def _remember(self, form: tuple[str, ...], submission: str, outcome: Outcome) -> Outcome:
-        for key in ((*form, submission), (*form, "")):
-            self._known[key] = (self._clock.seconds(), outcome)
-            self._known.move_to_end(key)
+    def _remember(self, key: tuple[str, ...], outcome: Registered) -> Registered:
+        for each in (key, (*key[:-1], "")):
+            self._known[each] = (self._clock.seconds(), outcome)
+            self._known.move_to_end(each)
         return outcome
+
+    def _recall(self, key: tuple[str, ...]) -> Registered | None:
+        self._forget()
+        known = self._known.get(key)
+        return known[1] if known else None
 
     def _forget(self) -> None:
         until = self._clock.seconds() - REMEMBERED_SECONDS
@@ -265,7 +283,7 @@ class Once:
             del self._known[key]
 
 
-def _tell(result: Outcome | Failure, outcome: Deferred[Outcome]) -> None:
+def _tell(result: Registered | Failure, outcome: Deferred[Registered]) -> None:
     """Hand a result on, unless the client is gone."""
     if not outcome.called:
         outcome.callback(result)

@@ -17,7 +17,7 @@ from invitereg.policy.values import Domain
 from invitereg.usecases.registrar import Registrar
 from invitereg.web.channel import WebRequest
 from invitereg.web.forms import NoForm
-from invitereg.web.registration import Attempt, FormPages
+from invitereg.web.registration import Attempt, RegistrationPages
 from invitereg.web.rendering import Answers
 from invitereg.web.static import StaticFiles
 
@@ -55,7 +55,7 @@ class Pages:
         self._registrar = registrar
         self._static = StaticFiles(domains)
         self._answers = Answers(domains, self._static)
-        self._forms = FormPages(registrar, self._answers, clock)
+        self._forms = RegistrationPages(registrar, self._answers, clock)
 
     def resource(self) -> IResource:
         """What the site mounts."""
@@ -90,16 +90,17 @@ class Pages:
         _require_reader(request)
         _let_scripts_read(request.responseHeaders, "Link")  # web apps resolve links by it
         domain, scripted = request.served.domain, request.is_scripted
+        form = await self._forms.form(request, token)
         try:
             grant = await self._registrar.preview(
                 domain, request.client, token, scripted=scripted
             )
         except Refused:
-            if await self._forms.proof(request, token) is None:
+            if form.proof() is None:
                 raise
             return await self._forms.done(request, token)
         if grant.invite.kind is Kind.RESET:
-            return await self._forms.form(request, grant.invite, token, Attempt({}))
+            return self._forms.filled_in(request, form, grant.invite, Attempt())
         return self._answers.landing(request, grant.invite, token)
 
     @app.route("/invites_page", methods=["GET"])

@@ -1,22 +1,20 @@
-"""Forms to register, with and without an invitation, and to set a new password."""
+"""Pages to register, with and without an invitation, and to set a new password."""
 
-import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+
+from twisted.internet.interfaces import IReactorTime
 
 from invitereg.errors import InvalidInvite, Refused, UsernameTaken
 from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import localpart_or_none, typed_username
 from invitereg.policy.texts import password_hint
-from invitereg.policy.values import Address
-from invitereg.usecases.registrar import Grant, Registrar, Submission
-from invitereg.web import forms
+from invitereg.usecases.registrar import Registered, Registrar, Submission
 from invitereg.web.apps import sorted_apps
 from invitereg.web.channel import WebRequest
 from invitereg.web.errors import AUTOFILL, Complaint, complaint, say_when, status_of
-from invitereg.web.forms import Browser, Once, Outcome, Signer
+from invitereg.web.forms import APP_FIELD, Form, Proof, Signer, SubmissionCache, read_fields
 from invitereg.web.rendering import Answers, argument, reader
 
 
@@ -29,32 +27,39 @@ class Attempt:
         problem: what is wrong with it; None where nothing is known to be.
     """
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
     problem: Complaint | None = None
 
 
-class FormPages:
-    """Shows forms, takes them, and says what came of it."""
+class RegistrationPages:
+    """Shows forms, takes them to the registrar, and says what came of it."""
 
-    def __init__(self, registrar: Registrar, answers: Answers, clock: Any) -> None:
-        self._forms = FormRegistrar(registrar, forms.Once(clock))
-        self._answers = answers
+    def __init__(self, registrar: Registrar, answers: Answers, clock: IReactorTime) -> None:
         self._registrar = registrar
+        self._answers = answers
+        self._submissions = SubmissionCache(clock)
         self._signer: Signer | None = None
 
+    async def form(self, request: WebRequest, token: str | None) -> Form:
+        """Return the form of an invitation, or of open registration, in this browser."""
+        if self._signer is None:
+            self._signer = Signer(await self._registrar.signing_key())
+        return Form(self._signer, request, token)
+
     async def show(self, request: WebRequest, token: str | None) -> bytes:
-        """The form; or what came of it, where it is over and this browser has sent it.
+        """Show the form; or what came of it, where it is over and this browser has sent it.
 
         Raises:
             Refused: as `Registrar.preview`, or `Registrar.admit`.
         """
+        form = await self.form(request, token)
         try:
             invite = await self._invite(request, token)
         except Refused:
-            if token is None or await self.proof(request, token) is None:
+            if token is None or form.proof() is None:
                 raise
-            return self._answers.see_other(request, _page(token, "done"))
-        return await self.form(request, invite, token, Attempt({}))
+            return self._answers.see_other(request, form.page("done"))
+        return self.filled_in(request, form, invite, Attempt())
 
     async def take(self, request: WebRequest, token: str | None) -> bytes:
         """Do what a form asks for, and send the browser on to what came of it.
@@ -64,67 +69,55 @@ class FormPages:
                 what else is wrong is said beside the field.
             NoForm: the body is none.
         """
-        entry, browser = Entry(request.served.domain, token), forms.browser(request)
-        fields = forms.fields(request)
-        if not forms.genuine(await self._signing(), request, fields, entry.name):
+        form, fields = await self.form(request, token), read_fields(request)
+        if not form.is_genuine(fields):
             invite = await self._invite(request, token)
             request.setResponseCode(403)
-            attempt = Attempt(fields, self._foreign(request))
-            return await self.form(request, invite, token, attempt)
+            return self.filled_in(request, form, invite, Attempt(fields, _foreign(request)))
+        submission = _submission(request, form, fields)
         try:
-            outcome = await self._forms.submit(entry, request.client, browser, fields)
+            registered = await self._submissions.once(
+                form.idempotency_key(fields), lambda: self._registrar.redeem(submission)
+            )
         except Refused as refusal:
-            return await self._not_taken(request, token, browser, fields, refusal)
-        return await self._finish(request, token, outcome, fields.get("app", ""))
+            return await self._refused(request, form, fields, refusal)
+        form.prove(_proof(form, registered, fields))
+        return self._answers.see_other(request, form.page("done"))
 
-    async def _not_taken(
-        self,
-        request: WebRequest,
-        token: str | None,
-        browser: forms.Browser,
-        fields: Mapping[str, str],
-        refusal: Refused,
+    async def _refused(
+        self, request: WebRequest, form: Form, fields: Mapping[str, str], refusal: Refused
     ) -> bytes:
         """Answer with the form and what is wrong, or with what it has done before."""
-        before = await self._before(request, token, browser, fields.get("app", ""))
+        last = self._submissions.last(form.idempotency_key(fields))
+        before = form.proof() if last is None else _proof(form, last, fields)
         if before is not None and _is_over(refusal, before, fields):
-            await self._prove(request, token, before)  # its first answer may have got lost
+            form.prove(before)  # its first answer may have got lost
             request.setResponseCode(409)
-            page = _page(token, "done")
+            page = form.page("done")
             return self._answers.page(request, "already.html", page=page, before=before)
-        invite = await self._invite(request, token)
+        invite = await self._invite(request, form.token)
         request.setResponseCode(status_of(refusal))
         say_when(request.responseHeaders, refusal)
         translate = reader(request).catalogue.gettext
         problem = complaint(refusal, self._answers.domain(request).policy, translate)
-        return await self.form(request, invite, token, Attempt(fields, problem))
+        return self.filled_in(request, form, invite, Attempt(fields, problem))
 
-    async def _before(
-        self, request: WebRequest, token: str | None, browser: forms.Browser, app: str
-    ) -> forms.Proof | None:
-        """Return what this browser has done with this form, in its cookie or on its way."""
-        outcome = self._forms.last(Entry(request.served.domain, token), browser)
-        if outcome is None:
-            return await self.proof(request, token)
-        return _proof(request, outcome, app)
-
-    async def form(
-        self, request: WebRequest, invite: Invite | None, token: str | None, attempt: Attempt
+    def filled_in(
+        self, request: WebRequest, form: Form, invite: Invite | None, attempt: Attempt
     ) -> bytes:
-        """The page with the form, with what was sent and what is wrong with it."""
+        """Return the page with the form, with what was sent and what is wrong with it."""
         resets = invite is not None and invite.kind is Kind.RESET
         policy = self._answers.domain(request).policy
-        entry = Entry(request.served.domain, token)
-        name = attempt.values.get("app", "") or argument(request, "app")
+        app = attempt.values.get(APP_FIELD, "") or argument(request, "app")
         return self._answers.page(
             request,
             "reset.html" if resets else "register.html",
-            opened=self._answers.opened(request, invite, token or "") if invite else None,
-            action=_page(token, "reset" if resets else "register"),
-            csrf_token=forms.stamp(await self._signing(), forms.browser(request), entry.name),
+            opened=invite and self._answers.opened(request, invite, form.token or ""),
+            action=form.page("reset" if resets else "register"),
+            csrf_token=form.csrf_token(),
             problem=attempt.problem,
             values=attempt.values,
-            app=request.served.app(name),
+            app=request.served.app(app),
             fields={} if resets else policy.fields,
             least=policy.passwords.min_length,
             password_hint=password_hint(policy, reader(request).catalogue.gettext),
@@ -133,22 +126,22 @@ class FormPages:
         )
 
     async def done(self, request: WebRequest, token: str | None) -> bytes:
-        """What somebody reads who has just registered; harmless to load again.
+        """Tell somebody who has just registered how to go on; harmless to load again.
 
         Raises:
             InvalidInvite: it was not this browser that did.
         """
-        proof = await self.proof(request, token)
+        form = await self.form(request, token)
+        proof = form.proof()
         if proof is None and token is None:
-            return self._answers.see_other(request, _page(None, "register"))
+            return self._answers.see_other(request, form.page("register"))
         if proof is None:
             raise InvalidInvite
-        visitor = reader(request).visitor
-        fitting, others = sorted_apps(request.served, visitor)
+        fitting, others = sorted_apps(request.served, reader(request).visitor)
         return self._answers.page(
             request,
             "done.html",
-            page=_page(token, "done"),
+            page=form.page("done"),
             address=proof.address,
             resets=proof.kind is Kind.RESET,
             contact=proof.contact,
@@ -157,157 +150,58 @@ class FormPages:
             others=others,
         )
 
-    async def proof(self, request: WebRequest, token: str | None) -> forms.Proof | None:
-        """What this browser has done with this form, as its cookie proves."""
-        form = Entry(request.served.domain, token).name
-        return forms.proof(await self._signing(), request, form)
-
-    async def _finish(
-        self, request: WebRequest, token: str | None, outcome: forms.Outcome, app: str
-    ) -> bytes:
-        await self._prove(request, token, _proof(request, outcome, app))
-        return self._answers.see_other(request, _page(token, "done"))
-
-    async def _prove(self, request: WebRequest, token: str | None, proof: forms.Proof) -> None:
-        form, path = Entry(request.served.domain, token).name, _page(token, "")
-        signer = await self._signing()
-        forms.prove(signer, request, form, proof, request.served.path(path))
-
     async def _invite(self, request: WebRequest, token: str | None) -> Invite | None:
-        entry, scripted = Entry(request.served.domain, token), request.is_scripted
-        grant = await self._forms.grant(entry, request.client, scripted=scripted)
-        if grant is not None and grant.invite.kind is Kind.CONTACT:
-            raise InvalidInvite  # it is good for no form
-        return grant.invite if grant else None
+        """Return the invite of a form's token; None without one, where none is needed.
 
-    def _foreign(self, request: WebRequest) -> Complaint:
-        _ = reader(request).catalogue.gettext
-        return Complaint(
-            "",
-            _(
-                "This form could not be checked. Please fill it in and send it once more. "
-                "If that does not help, allow this site to set cookies."
-            ),
+        Raises:
+            Refused: the token is good for no form; or one is needed.
+        """
+        domain, address = request.served.domain, request.client
+        if token is None:
+            await self._registrar.admit(domain, address)
+            return None
+        grant = await self._registrar.preview(
+            domain, address, token, scripted=request.is_scripted
         )
-
-    async def _signing(self) -> Signer:
-        """Return what signs, with the key that is in the store."""
-        if self._signer is None:
-            self._signer = Signer(await self._registrar.signing_key())
-        return self._signer
+        if grant.invite.kind is Kind.CONTACT:
+            raise InvalidInvite
+        return grant.invite
 
 
-def _proof(request: WebRequest, outcome: forms.Outcome, app: str) -> forms.Proof:
-    address = f"{outcome.username}@{request.served.domain}"
-    return forms.Proof(address, outcome.kind, app, outcome.contact)
+def _submission(request: WebRequest, form: Form, fields: Mapping[str, str]) -> Submission:
+    values = dict(fields)
+    username = values.pop("username", "")
+    return Submission(
+        domain=form.domain,
+        door="web",
+        address=request.client,
+        # Whatever is typed there, a reset is for the account that it was made for.
+        username=None if request.route == "reset" else typed_username(username, form.domain),
+        password=values.pop("password", ""),
+        fields=values,
+        token=form.token,
+    )
 
 
-def _is_over(refusal: Refused, before: forms.Proof, fields: Mapping[str, str]) -> bool:
-    """Whether a form is refused because of what the same browser has done with it before."""
+def _proof(form: Form, registered: Registered, fields: Mapping[str, str]) -> Proof:
+    address = f"{registered.username}@{form.domain}"
+    return Proof(address, registered.kind, fields.get(APP_FIELD, ""), registered.contact)
+
+
+def _is_over(refusal: Refused, before: Proof, fields: Mapping[str, str]) -> bool:
+    """Return whether a form is refused because of what its browser has done with it before."""
     if isinstance(refusal, UsernameTaken):
         username, _at, domain = before.address.rpartition("@")
         return localpart_or_none(typed_username(fields.get("username", ""), domain)) == username
     return isinstance(refusal, InvalidInvite)
 
 
-def _page(token: str | None, name: str) -> str:
-    """The path of one of a form's pages within the site."""
-    if token is None:
-        return "register/done" if name == "done" else "register"
-    return f"invite/{token}/{name}" if name else f"invite/{token}"
-
-
-_ASIDE = ("form", "app")
-"""Fields of a form that are not about the account."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Which form it is.
-
-    Attributes:
-        domain: where.
-        token: the invitation's, or None where registration is open to all.
-    """
-
-    domain: str
-    token: str | None
-
-    @property
-    def name(self) -> str:
-        """What tells this form from others of the same browser."""
-        return f"{self.domain} {self.token or ''}"
-
-
-class FormRegistrar:
-    """Takes forms to the registrar, each once."""
-
-    def __init__(self, registrar: Registrar, once: Once) -> None:
-        self._registrar = registrar
-        self._once = once
-
-    async def grant(self, entry: Entry, address: Address, *, scripted: bool) -> Grant | None:
-        """What the token is good for now; None without one, where none is needed.
-
-        ``scripted`` is as in `invitereg.policy.values.Request`.
-
-        Raises:
-            Refused: it is not; or one is needed.
-        """
-        if entry.token is None:
-            await self._registrar.admit(entry.domain, address)
-            return None
-        return await self._registrar.preview(
-            entry.domain, address, entry.token, scripted=scripted
-        )
-
-    async def submit(
-        self, entry: Entry, address: Address, browser: Browser, fields: Mapping[str, str]
-    ) -> Outcome:
-        """Register, or set the password; the same submission again has the same outcome.
-
-        Raises:
-            Refused: as `Registrar.preauthorise` and `Registrar.redeem`.
-        """
-
-        async def work() -> Outcome:
-            return await self._redeem(entry, address, fields)
-
-        return await self._once.done(_form(entry, browser), _submission(browser, fields), work)
-
-    def last(self, entry: Entry, browser: Browser) -> Outcome | None:
-        """Return what this browser has last done with this form; None if nobody remembers."""
-        return self._once.recall(_form(entry, browser))
-
-    async def _redeem(
-        self, entry: Entry, address: Address, fields: Mapping[str, str]
-    ) -> Outcome:
-        values = dict(fields)
-        grant = None
-        if entry.token is not None:
-            grant = await self._registrar.preauthorise(entry.domain, address, entry.token)
-        kind = grant.invite.kind if grant else Kind.ACCOUNT
-        fixed = grant.invite.username if grant and kind is Kind.RESET else None
-        username = await self._registrar.redeem(
-            Submission(
-                domain=entry.domain,
-                door="web",
-                address=address,
-                username=fixed or typed_username(values.pop("username", ""), entry.domain),
-                password=values.pop("password", ""),
-                fields=values,
-                grant=grant,
-            )
-        )
-        contact = grant.invite.inviter if grant and grant.invite.subscribe else None
-        return Outcome(username, kind, contact or "")
-
-
-def _form(entry: Entry, browser: Browser) -> tuple[str, ...]:
-    return (browser.secret, entry.name)
-
-
-def _submission(browser: Browser, fields: Mapping[str, str]) -> str:
-    """Return a digest of what was filled in, from which nobody learns the password."""
-    filled = sorted((name, text) for name, text in fields.items() if name not in _ASIDE)
-    return hmac.new(browser.secret.encode(), repr(filled).encode(), "sha256").hexdigest()
+def _foreign(request: WebRequest) -> Complaint:
+    _ = reader(request).catalogue.gettext
+    return Complaint(
+        "",
+        _(
+            "This form could not be checked. Please fill it in and send it once more. "
+            "If that does not help, allow this site to set cookies."
+        ),
+    )

@@ -12,9 +12,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limit, Limits, PasswordRules, Policy, UsernameRules
 from invitereg.web.channel import Channel
-from invitereg.web.forms import REMEMBERED_SECONDS, Once, Signer
+from invitereg.web.forms import REMEMBERED_SECONDS, Signer, SubmissionCache
 from invitereg.web.pages import Pages
-from invitereg.web.registration import Entry
 from invitereg.web.site import WebDoor
 from tests.web.door import DOMAIN, PASSWORD, WebCase, later
 from tests.web.person import Person, inputs
@@ -59,14 +58,14 @@ class FormCase(WebCase):
     def arrivals(self, number: int) -> list[Deferred[None]]:
         """So many submissions are taken up, or wait for their turn: each fires the next."""
         came: list[Deferred[None]] = [Deferred() for _ in range(number)]
-        waiting, do = iter(came), Once.done
+        waiting, do = iter(came), SubmissionCache.once
 
         async def noticed(*args: Any) -> Any:
             doing = Deferred.fromCoroutine(do(*args))
             next(waiting).callback(None)
             return await doing
 
-        self.patch(Once, "done", noticed)
+        self.patch(SubmissionCache, "once", noticed)
         return came
 
     def restart(self) -> None:
@@ -139,7 +138,7 @@ class RegistrationTests(FormCase):
     async def test_made_up(self) -> None:
         """A cookie that somebody else has written, of whatever shape, is as good as none."""
         _invite, token = await self.invite()
-        name, paths = Entry(DOMAIN, token).name, ("/done", "", "/register")
+        name, paths = f"{DOMAIN} {token}", ("/done", "", "/register")
         key = hashlib.sha256(f"done {name}".encode()).digest()
         real = Signer(await self.store.signing_key())
         good = {"address": f"juliet@{DOMAIN}", "kind": "account", "app": "", "contact": ""}
@@ -556,12 +555,12 @@ class ForgeryTests(FormCase):
         other, elsewhere = await self.at_form()
         person.page = other.page
         await self.assertForeign(await person.send(path, username="juliet", password=PASSWORD))
-        # What a browser could make of its cookie by itself is no stamp of ours.
+        # What a browser could make of its cookie by itself is no CSRF token of ours.
         _place, secret = person.cookies["invitereg_form"]
-        form = Entry(DOMAIN, path.split("/")[2]).name
+        form = f"{DOMAIN} {path.split('/')[2]}"
         own = hmac.new(secret.encode(), form.encode(), "sha256").hexdigest()
-        for stamp in (own, Signer(secret.encode()).stamp(f"form {form}", secret), "", "é"):
-            fields = {"username": "juliet", "password": PASSWORD, "form": stamp}
+        for token in (own, Signer(secret.encode()).signature(f"form {form}", secret), "", "é"):
+            fields = {"username": "juliet", "password": PASSWORD, "form": token}
             await self.assertForeign(await person.post(path, fields))
         other.cookies = person.cookies
         await self.assertForeign(

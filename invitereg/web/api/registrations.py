@@ -53,10 +53,7 @@ class Registrations:
         """Make an account, or set a new password by a reset's token."""
         body: RegistrationBody = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
-        grant = None
-        if body.token is not None:
-            grant = await self._registrar.preauthorise(domain.name, address, body.token)
-        username = await self._registrar.redeem(
+        registered = await self._registrar.redeem(
             Submission(
                 domain=domain.name,
                 door=DOOR,
@@ -64,12 +61,11 @@ class Registrations:
                 username=typed_username(body.username, domain.name),
                 password=body.password,
                 fields=body.fields,
-                grant=grant,
+                token=body.token,
             )
         )
-        is_reset = grant is not None and grant.invite.kind is Kind.RESET
-        kind = Kind.RESET if is_reset else Kind.ACCOUNT
-        content = {"username": username, "domain": domain.name, "kind": kind.value}
+        kind = Kind.RESET if registered.kind is Kind.RESET else Kind.ACCOUNT
+        content = {"username": registered.username, "domain": domain.name, "kind": kind.value}
         return Answer(content=content, status=201)
 
 
