@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.embedded.sessions import Sessions
 from invitereg.errors import NotFound, Unavailable
-from invitereg.interfaces.apikeys import Once
+from invitereg.interfaces.apikeys import IdempotencyKey
 from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Query, Redemption
 from invitereg.model.invites import Kind, Use, token_digest
@@ -168,8 +168,8 @@ class UpkeepTests(SynchronousTestCase):
         self.patch(
             self.store, "purge_repeats", lambda *asked: purge(*asked).addCallback(_seen(purged))
         )
-        once = Once(key_id="portal", name=b"n" * 32, request=b"r" * 32)
-        made = self.store.create_invite_once(make_invite(), b"d" * 32, once)
+        once = IdempotencyKey(key_id="portal", name=b"n" * 32, request=b"r" * 32)
+        made = self.store.create_invite(make_invite(), b"d" * 32, key=once)
         self.successResultOf(made)
         self.start()
         self.wait(timedelta(hours=25))

@@ -90,7 +90,7 @@ def issue_key(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Once:
+class IdempotencyKey:
     """The name that a client gave to a request, so that it can be repeated safely.
 
     Attributes:

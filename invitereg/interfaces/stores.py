@@ -12,7 +12,7 @@ from datetime import datetime
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from invitereg.interfaces.apikeys import ApiKey, Once
+from invitereg.interfaces.apikeys import ApiKey, IdempotencyKey
 from invitereg.interfaces.leases import Job, Lease
 from invitereg.interfaces.queries import (
     Findings,
@@ -37,10 +37,17 @@ class IInviteStore(Interface):
     """Invites, reserved names, uses and counts; one conditional statement decides a change."""
 
     def create_invite(
-        invite: Invite, digest: bytes, quota: Quota | None = None
-    ) -> Deferred[None]: ...
+        invite: Invite,
+        digest: bytes,
+        quota: Quota | None = None,
+        key: IdempotencyKey | None = None,
+    ) -> Deferred[Invite]: ...
 
     def create_invites(issued: Sequence[tuple[Invite, bytes]]) -> Deferred[None]: ...
+
+    def find_request(
+        key: IdempotencyKey, now: datetime
+    ) -> Deferred[tuple[str, str] | None]: ...
 
     def look_up(query: Query) -> Deferred[Findings]: ...
 
@@ -94,6 +101,8 @@ class IInviteStore(Interface):
     def purge_names(domain: str, now: datetime, at_most: int) -> Deferred[int]: ...
 
     def purge_hits(domain: str, name: str, before: datetime, at_most: int) -> Deferred[int]: ...
+
+    def purge_repeats(before: datetime, at_most: int) -> Deferred[int]: ...
 
     def hit(
         domain: str, counters: Sequence[Counter], now: datetime
@@ -219,7 +228,7 @@ class INoticeStore(Interface):
 
 
 class IKeyStore(Interface):
-    """The keys, and which invites were made by requests that may be repeated."""
+    """The keys of the HTTP API."""
 
     def create_key(key: ApiKey, digest: bytes) -> Deferred[None]: ...
 
@@ -230,12 +239,6 @@ class IKeyStore(Interface):
     def revoke_key(
         key_id: str, now: datetime, *, with_invites: bool = False
     ) -> Deferred[tuple[ApiKey, Sequence[Invite]]]: ...
-
-    def find_request(once: Once, now: datetime) -> Deferred[tuple[str, str] | None]: ...
-
-    def create_invite_once(invite: Invite, digest: bytes, once: Once) -> Deferred[Invite]: ...
-
-    def purge_repeats(before: datetime, at_most: int) -> Deferred[int]: ...
 
 
 class IStore(IInviteStore, IAccountStore, IRosterStore, ILeaseStore, INoticeStore, IKeyStore):

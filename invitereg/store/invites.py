@@ -10,10 +10,11 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound
+from invitereg.interfaces.apikeys import IdempotencyKey
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import Quota
-from invitereg.store import inviters, names
+from invitereg.store import idempotency, inviters, names
 from invitereg.store.inviters import require_maker
 from invitereg.store.rows import invite_of, invite_row
 from invitereg.store.tables import Time, accounts, invites, leases
@@ -76,12 +77,20 @@ _ACCOUNT_EXISTS = select(
 
 
 def create(
-    connection: Connection, invite: Invite, digest: bytes, quota: Quota | None = None
-) -> None:
-    """Store a new invite, and reserve its username if it fixes one.
+    connection: Connection,
+    invite: Invite,
+    digest: bytes,
+    quota: Quota | None = None,
+    key: IdempotencyKey | None = None,
+) -> Invite:
+    """Store a new invite, and reserve its username if it fixes one; return it.
 
     For a reset, the account must exist and nothing is reserved. One that a user makes is
     held to their quota, also against those that they make at the same moment.
+
+    Invite and idempotency key are written together or not at all. A repeated request makes
+    nothing: it gives the invite that the first has made ``digest`` as its new token, and
+    returns that invite.
 
     Raises:
         TooManyOpenInvites, Throttled: the quota is used up.
@@ -89,8 +98,14 @@ def create(
         UsernameReserved: another invite reserves it, or a deleted account did.
         NotFound: a reset for an account that does not exist; or the user who makes it has
             been deleted, or the key that does, revoked.
-        InvalidRequest: the domain has an invite of that id or token already.
+        InvalidRequest: the domain has an invite of that id or token already; or the
+            request is a repeat, and the invite of the first is not pending any more.
+        OtherRequest: the first request with that key asked for something else.
     """
+    if key is not None:
+        made = idempotency.claim(connection, key, invite)
+        if made is not None:
+            return renew(connection, *made, digest, invite.created_at, invite.source)
     _require_account(connection, invite)
     require_maker(connection, invite.source)
     if quota is not None:
@@ -98,6 +113,7 @@ def create(
     elif connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
         raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
     names.reserve(connection, invite, invite.created_at)
+    return invite
 
 
 def create_all(connection: Connection, issued: Sequence[tuple[Invite, bytes]]) -> None:

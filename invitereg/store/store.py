@@ -20,6 +20,7 @@ from invitereg.store import (
     branches,
     changes,
     hits,
+    idempotency,
     invites,
     jobs,
     leases,
@@ -68,6 +69,7 @@ class Store:
     # Invites, the names they reserve, their uses, and what is counted about them.
     create_invite = write(invites.create)
     create_invites = write(invites.create_all)
+    find_request = read(idempotency.find_request)
     look_up = read(lookup.look_up)
     get_invite = read(invites.get)
     list_invites = read(invites.list_page)
@@ -86,6 +88,7 @@ class Store:
     purge_invites = write(purging.purge_invites)
     purge_names = write(purging.purge_names)
     purge_hits = write(purging.purge_hits)
+    purge_repeats = write(idempotency.purge_repeats)
     hit = write(hits.add_all)
 
     # Accounts.
@@ -134,11 +137,8 @@ class Store:
     remove_notices = write(notices.remove)
     purge_notices = write(notices.purge)
 
-    # Keys of the HTTP API, and its requests that may be repeated.
+    # Keys of the HTTP API.
     create_key = write(apikeys.create)
     find_key = read(apikeys.find)
     list_keys = read(apikeys.list_all)
     revoke_key = write(apikeys.revoke)
-    find_request = read(apikeys.find_request)
-    create_invite_once = write(apikeys.create_invite_once)
-    purge_repeats = write(apikeys.purge_repeats)

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from invitereg.errors import InvalidRequest, NotFound, Refused, UsernameTaken
 from invitereg.interfaces.accounts import IAccounts
-from invitereg.interfaces.apikeys import Once
+from invitereg.interfaces.apikeys import IdempotencyKey
 from invitereg.interfaces.queries import InviteChanges, Query
 from invitereg.interfaces.stores import IStore
 from invitereg.model.invites import (
@@ -116,19 +116,21 @@ class Issuer:
         self.now = now
         self.inviters = Inviters(domains, store, accounts, now)
 
-    async def create(self, new: NewInvite, once: Once | None = None) -> tuple[Invite, str]:
+    async def create(
+        self, new: NewInvite, key: IdempotencyKey | None = None
+    ) -> tuple[Invite, str]:
         """Make an invite; returns it with its token, which is shown only now.
 
-        If ``once`` names a request that was done before, its invite gets a new token instead.
+        If a request with this ``key`` was done before, its invite gets a new token instead.
 
         Raises:
-            OtherRequest: something else was asked for under that name.
+            OtherRequest: something else was asked for under that key.
             InvalidRequest: what is asked for makes no sense; the text says why.
             NotFound: the inviter has no account.
             InvalidUsername, UsernameTaken, UsernameReserved: the name that it would fix.
             Refused: the policy lets nobody make it, or not the requestor.
         """
-        return await self._create(await self._template(new), new.requestor, once)
+        return await self._create(await self._template(new), new.requestor, key)
 
     async def create_many(self, new: NewInvite, count: int) -> list[tuple[Invite, str]]:
         """Make ``count`` invites alike, all or none; returns each with its token.
@@ -194,9 +196,9 @@ class Issuer:
         username: str,
         by: Authority,
         expiry: Expiry = DEFAULT_EXPIRY,
-        once: Once | None = None,
+        key: IdempotencyKey | None = None,
     ) -> tuple[Invite, str]:
-        """Make an invite that sets a new password for one account; ``once`` as in `create`.
+        """Make an invite that sets a new password for one account; ``key`` as in `create`.
 
         Raises:
             NotFound: there is no such account.
@@ -217,7 +219,7 @@ class Issuer:
         self._require_new_link(invite, by)
         if not await self._accounts[domain].recognise(invite.username or ""):
             raise NotFound(f"There is no account {invite.username}@{domain}.")
-        return await self._create(invite, once=once)
+        return await self._create(invite, key=key)
 
     async def may_join(self, domain: str) -> bool:
         """Whether who registers by an invite can be made a contact of the inviter."""
@@ -258,21 +260,15 @@ class Issuer:
         raise decision.refusal
 
     async def _create(
-        self, invite: Invite, requestor: str | None = None, once: Once | None = None
+        self, invite: Invite, requestor: str | None = None, key: IdempotencyKey | None = None
     ) -> tuple[Invite, str]:
         token = generate_token()
-        if once is not None:
-            made = await self._store.create_invite_once(invite, token_digest(token), once)
-            if made.id != invite.id:
-                self._log_done("renewed", made, invite.source)
-                return made, token
-        else:
-            policy = self.domains[invite.domain].policy
-            bounded = requestor is not None and not is_admin(policy, requestor)
-            bound = quota(policy, requestor or "") if bounded else None
-            await self._store.create_invite(invite, token_digest(token), bound)
-        self._log_done("made", invite, invite.source)
-        return invite, token
+        policy = self.domains[invite.domain].policy
+        bounded = requestor is not None and not is_admin(policy, requestor)
+        bound = quota(policy, requestor or "") if bounded else None
+        made = await self._store.create_invite(invite, token_digest(token), bound, key)
+        self._log_done("made" if made.id == invite.id else "renewed", made, invite.source)
+        return made, token
 
     def _log_done(self, what: str, invite: Invite, source: str) -> None:
         _log.info(

@@ -6,12 +6,12 @@ from datetime import timedelta
 from twisted.internet.defer import gatherResults
 
 from invitereg.errors import InvalidRequest, NotFound, OtherRequest, UsernameReserved
-from invitereg.interfaces.apikeys import REPEATABLE, ApiKey, Once, Scope
+from invitereg.interfaces.apikeys import REPEATABLE, ApiKey, IdempotencyKey, Scope
 from invitereg.model.invites import Kind, Status, generate_invite_id, token_digest
 from invitereg.testing import make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, WEEK, StoreCase
 
-ONCE = Once(key_id="portal", name=b"n" * 32, request=b"r" * 32)
+ONCE = IdempotencyKey(key_id="portal", name=b"n" * 32, request=b"r" * 32)
 
 
 class KeyContract(StoreCase):
@@ -35,7 +35,7 @@ class KeyContract(StoreCase):
 
     async def once(self, token, once=ONCE, **changes):
         invite = self.new(**changes)
-        return await self.store.create_invite_once(invite, token_digest(token), once)
+        return await self.store.create_invite(invite, token_digest(token), key=once)
 
     async def opens(self, token):
         """The id of the invite that a token opens, if any."""
@@ -110,7 +110,7 @@ class KeyContract(StoreCase):
         first = await self.once("one")
         other = replace(ONCE, request=b"s" * 32)
         await self.refused(
-            self.store.create_invite_once(self.new(), token_digest("two"), other), OtherRequest
+            self.store.create_invite(self.new(), token_digest("two"), key=other), OtherRequest
         )
         self.assertEqual(await self.opens("one"), first.id)
         self.assertEqual(len(await self.store.list_invites(DOMAIN, self.now)), 1)
@@ -120,7 +120,7 @@ class KeyContract(StoreCase):
         holder = await self.invite(username="juliet")
         invite = self.new(username="juliet")
         await self.refused(
-            self.store.create_invite_once(invite, token_digest("one"), ONCE), UsernameReserved
+            self.store.create_invite(invite, token_digest("one"), key=ONCE), UsernameReserved
         )
         await self.store.revoke_invite(DOMAIN, holder.id, self.now)
         made = await self.once("two", username="juliet")
@@ -135,14 +135,14 @@ class KeyContract(StoreCase):
         missing = self.new(kind=Kind.RESET, username="nobody")
         other = replace(ONCE, name=b"o" * 32)
         await self.refused(
-            self.store.create_invite_once(missing, token_digest("three"), other), NotFound
+            self.store.create_invite(missing, token_digest("three"), key=other), NotFound
         )
 
     async def test_once_over(self):
         """The invite of a repeated request is not brought back to life."""
         first = await self.once("one")
         await self.store.revoke_invite(DOMAIN, first.id, self.now)
-        again = self.store.create_invite_once(self.new(), token_digest("two"), ONCE)
+        again = self.store.create_invite(self.new(), token_digest("two"), key=ONCE)
         await self.refused(again, InvalidRequest)
         self.assertIsNone(await self.opens("two"))
 
@@ -159,7 +159,7 @@ class KeyContract(StoreCase):
     async def test_once_at_once(self):
         """Of repeats that race each other, one makes the invite."""
         racing = [
-            self.store.create_invite_once(self.new(), token_digest(str(number)), ONCE)
+            self.store.create_invite(self.new(), token_digest(str(number)), key=ONCE)
             for number in range(20)
         ]
         invites = await gatherResults(racing, consumeErrors=True)

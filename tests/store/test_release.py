@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.errors import InvalidInvite, InvalidRequest, OtherRequest, UsernameTaken
-from invitereg.interfaces.apikeys import Once, Scope
+from invitereg.interfaces.apikeys import IdempotencyKey, Scope
 from invitereg.interfaces.leases import Task
 from invitereg.model.invites import Kind, Status, token_digest
 from invitereg.model.roster import Subscription
@@ -137,10 +137,10 @@ class ReleaseTests(DatabaseCase):
         self.assertEqual(key.scopes, (Scope.INVITES_CREATE, Scope.RESETS_CREATE))
         self.assertTrue(key.valid(WHENEVER))
         self.assertFalse((await self.store.find_key(token_digest("key two"))).valid(WHENEVER))
-        once = Once(key_id="keykeykey1", name=b"n" * 32, request=b"r" * 32)
+        once = IdempotencyKey(key_id="keykeykey1", name=b"n" * 32, request=b"r" * 32)
         found = await self.store.find_request(once, WHENEVER)
         self.assertEqual(found, (DOMAIN, "once"))
-        other = Once(key_id="keykeykey1", name=b"n" * 32, request=b"s" * 32)
+        other = IdempotencyKey(key_id="keykeykey1", name=b"n" * 32, request=b"s" * 32)
         await self.refused(self.store.find_request(other, WHENEVER), OtherRequest)
 
     async def test_leases(self):

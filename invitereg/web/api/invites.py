@@ -65,7 +65,9 @@ class Invites:
             groups=tuple(dict.fromkeys(body.groups)),
             note=body.note,
         )
-        made = await self._repeated(call) or await self._issuer.create(new, call.once)
+        made = await self._repeated(call) or await self._issuer.create(
+            new, call.idempotency_key
+        )
         return _issued(made, domain, status=201)
 
     @operation(
@@ -85,13 +87,15 @@ class Invites:
         domain = call.domain(body.domain)
         username = typed_username(body.username, domain.name)
         made = await self._repeated(call) or await self._issuer.create_reset(
-            domain.name, username, call.key.authority, body.expiry, call.once
+            domain.name, username, call.key.authority, body.expiry, call.idempotency_key
         )
         return _issued(made, domain, status=201)
 
     async def _repeated(self, call: Call) -> tuple[Invite, str] | None:
         """Renew what a request has made before, which is not judged anew; None for a first."""
-        made = call.once and await self._store.find_request(call.once, self._now())
+        made = call.idempotency_key and await self._store.find_request(
+            call.idempotency_key, self._now()
+        )
         return await self._issuer.renew(*made, call.key.authority) if made else None
 
     @operation(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from invitereg.interfaces.apikeys import ApiKey, Once, Scope
+from invitereg.interfaces.apikeys import ApiKey, IdempotencyKey, Scope
 from invitereg.model.names import prepare_domain
 from invitereg.objects import Object
 from invitereg.policy.values import Address, Domain, parse_address
@@ -28,7 +28,7 @@ class Call:
         address: the caller's.
         name: what stands for ``{id}`` in the path; "" elsewhere.
         body, query: as the operation's models describe them.
-        once: the name that the client gave to the request, if it did.
+        idempotency_key: the name that the client gave to the request, if it did.
     """
 
     domains: Mapping[str, Domain]
@@ -37,7 +37,7 @@ class Call:
     name: str
     body: Any = field(repr=False)
     query: Any
-    once: Once | None
+    idempotency_key: IdempotencyKey | None
 
     def domain(self, name: str | None) -> Domain:
         """The domain that a request is about.
@@ -126,10 +126,10 @@ def operations_of(part: object) -> tuple[Operation, ...]:
     )
 
 
-def once(key: ApiKey, name: str, operation: Operation, body: Body) -> Once:
+def idempotency_key(key: ApiKey, name: str, operation: Operation, body: Body) -> IdempotencyKey:
     """What makes a repeat of a request known; ``name`` is the client's."""
     asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
-    return Once(key_id=key.id, name=_digest(name), request=_digest(asked))
+    return IdempotencyKey(key_id=key.id, name=_digest(name), request=_digest(asked))
 
 
 def takes_body(operation: Operation) -> bool:

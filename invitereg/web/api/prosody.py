@@ -50,7 +50,7 @@ class ProsodyInvites(Answering):
             name="",
             body=None,
             query=None,
-            once=None,
+            idempotency_key=None,
         )
         # As there, whose site is asked for says for which domain.
         domain = call.domain(key.domain or request.served.domain)

@@ -16,7 +16,7 @@ from invitereg.policy.values import Domain
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document
-from invitereg.web.api.operations import Answer, Call, Operation, once
+from invitereg.web.api.operations import Answer, Call, Operation, idempotency_key
 from invitereg.web.api.requests import Nothing, read_body, read_query
 from invitereg.web.channel import WebRequest
 
@@ -111,7 +111,9 @@ class Api(Answering):
             name=path[1] if len(path) > 1 else "",
             body=body,
             query=read_query(request, operation.query),
-            once=None if name is None else once(key, name, operation, body),
+            idempotency_key=None
+            if name is None
+            else idempotency_key(key, name, operation, body),
         )
 
     def _respond(self, request: WebRequest, answer: Answer) -> None:

@@ -1,0 +1,96 @@
+"""Know the requests of the HTTP API that may be repeated, by their idempotency keys.
+
+Every function takes a connection within a transaction.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, bindparam, delete, select, tuple_
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.engine import Connection
+
+from invitereg.errors import OtherRequest
+from invitereg.interfaces.apikeys import REPEATABLE, IdempotencyKey
+from invitereg.model.invites import Invite
+from invitereg.store.tables import Time, api_requests
+
+
+def _claim() -> Insert:
+    """Return what takes the name of a request, unless one that may still be repeated has it."""
+    statement = insert(api_requests)
+    return statement.on_conflict_do_update(
+        index_elements=["key_id", "name"],
+        set_={
+            name: statement.excluded[name] for name in ("request", "domain", "invite_id", "at")
+        },
+        where=api_requests.c.at <= bindparam("since", type_=Time),
+    ).execution_options(preserve_rowcount=True)
+
+
+_CLAIM = _claim()
+_EARLIER = select(api_requests).where(
+    api_requests.c.key_id == bindparam("key_id"),
+    api_requests.c.name == bindparam("name"),
+    api_requests.c.at > bindparam("since", type_=Time),
+)
+_NAME = tuple_(api_requests.c.key_id, api_requests.c.name)
+_PURGE = delete(api_requests).where(
+    _NAME.in_(
+        select(api_requests.c.key_id, api_requests.c.name)
+        .where(api_requests.c.at <= bindparam("before", type_=Time))
+        .limit(bindparam("most", type_=Integer))
+    )
+)
+
+
+def claim(
+    connection: Connection, key: IdempotencyKey, invite: Invite
+) -> tuple[str, str] | None:
+    """Take an idempotency key for the request that makes an invite.
+
+    Returns:
+        Domain and id of the invite that the first request has made, if this is a repeat
+        within `REPEATABLE`; None if it is the first.
+
+    Raises:
+        OtherRequest: something else was asked for under that key.
+    """
+    now = invite.created_at
+    row: dict[str, Any] = {
+        "key_id": key.key_id,
+        "name": key.name,
+        "request": key.request,
+        "domain": invite.domain,
+        "invite_id": invite.id,
+        "at": now,
+        "since": now - REPEATABLE,
+    }
+    connection.execute(_CLAIM, row)
+    made = find_request(connection, key, now)
+    return None if made == (invite.domain, invite.id) else made
+
+
+def find_request(
+    connection: Connection, key: IdempotencyKey, now: datetime
+) -> tuple[str, str] | None:
+    """Return which invite a request has made, as domain and id; None if it is no repeat.
+
+    Raises:
+        OtherRequest: something else was asked for under that key.
+    """
+    asked = {"key_id": key.key_id, "name": key.name, "since": now - REPEATABLE}
+    earlier = connection.execute(_EARLIER, asked).one_or_none()
+    if earlier is None:
+        return None
+    if earlier.request != key.request:
+        raise OtherRequest
+    return earlier.domain, earlier.invite_id
+
+
+def purge_repeats(connection: Connection, before: datetime, at_most: int) -> int:
+    """Forget requests that were first made by ``before``.
+
+    Returns as `purging.purge_invites`.
+    """
+    return connection.execute(_PURGE, {"before": before, "most": at_most}).rowcount
