@@ -132,7 +132,7 @@ class ListTests(SynchronousTestCase):
             if ast.unparse(decorator) in ("cache", "functools.cache")
             or "maxsize=None" in ast.unparse(decorator)
         ]
-        self.assertEqual(unbounded, ["store/finding._statement", "store/opening._template"])
+        self.assertEqual(unbounded, ["store/lookup._statement", "store/sqlite._template"])
 
     def test_never_interned(self) -> None:
         """No address is given to Twisted to be kept for ever."""
