@@ -11,7 +11,7 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
-from babel import Locale
+from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -36,19 +36,12 @@ def languages() -> tuple[str, ...]:
 
 
 def chosen_language(tags: Iterable[str]) -> str:
-    """The first of the languages asked for that there is, or English.
+    """Return the first of the languages asked for that there is, or English.
 
-    Each tag is looked up as it is and then ever shorter (RFC 4647 §3.4): ``de-AT`` finds
-    ``de``. What is no tag at all finds nothing.
+    ``de-AT`` finds ``de``. What is no tag at all finds nothing.
     """
-    there = {language.lower(): language for language in languages()}
-    for tag in tags:
-        parts = tag.lower().split("-")[:8]  # no longer tag means anything to us
-        for length in range(len(parts), 0, -1):
-            found = there.get("-".join(parts[:length]))
-            if found is not None:
-                return found
-    return SOURCE_LANGUAGE
+    found = negotiate_locale(tags, languages(), sep="-") or SOURCE_LANGUAGE
+    return next(tag for tag in languages() if tag.lower() == found.lower())
 
 
 def translations(tags: Iterable[str]) -> NullTranslations:

@@ -19,6 +19,7 @@ from jinja2 import (
     StrictUndefined,
     select_autoescape,
 )
+from werkzeug.http import parse_accept_header
 
 from invitereg.config.apps import in_language
 from invitereg.errors import InvalidInvite, Refused
@@ -117,24 +118,9 @@ def argument(request: WebRequest, name: str) -> str:
 
 
 def accepted(header: str) -> list[str]:
-    """The tags of an Accept-Language header, best first (RFC 9110 §12.5.4)."""
-    weighted = []
-    for entry in header.split(",")[:_MAX_TAGS]:
-        tag, _, parameter = entry.partition(";")
-        weight = _weight(parameter)
-        if weight > 0 and tag.strip():
-            weighted.append((weight, tag.strip()))
-    return [tag for _, tag in sorted(weighted, key=lambda pair: -pair[0])]
-
-
-def _weight(parameter: str) -> float:
-    name, _, value = parameter.partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return min(float(value), 1.0)
-    except ValueError:
-        return 0.0
+    """Return the tags of an Accept-Language header, best first (RFC 9110 §12.5.4)."""
+    first = ",".join(header.split(",")[:_MAX_TAGS])
+    return [tag for tag, weight in parse_accept_header(first) if weight > 0]
 
 
 class Renderer:
