@@ -16,7 +16,7 @@ from twisted.scripts.twistd import run
 
 import invitereg.embedded
 import invitereg.store
-from invitereg import upkeep
+from invitereg.service import maintenance
 
 MINUTE = timedelta(minutes=1)
 PACKAGES = (invitereg.store, invitereg.embedded)
@@ -25,9 +25,9 @@ PACKAGES = (invitereg.store, invitereg.embedded)
 
 def hurry() -> None:
     """Set how long things are kept, and how often the service tidies up."""
-    assert upkeep.STEADY_SECONDS > MINUTE.total_seconds() < upkeep.ROUND_SECONDS
-    upkeep.STEADY_SECONDS = upkeep.ROUND_SECONDS = MINUTE.total_seconds()
-    upkeep.SESSION_ENDS_KEPT = MINUTE
+    assert maintenance.STEADY_SECONDS > MINUTE.total_seconds() < maintenance.ROUND_SECONDS
+    maintenance.STEADY_SECONDS = maintenance.ROUND_SECONDS = MINUTE.total_seconds()
+    maintenance.SESSION_ENDS_KEPT = MINUTE
     for package in PACKAGES:
         for found in iter_modules(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(found.name)

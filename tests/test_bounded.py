@@ -19,19 +19,20 @@ from tests.test_structure import MODULES, PACKAGE
 # By what they grow with. Whoever adds one says here what bounds it, and tests that.
 BOUNDS = {
     "the configuration, or the code": """
-        behind.ServersBehind._apis behind.ServersBehind._errands behind.ServersBehind._tellers
-        behind.ServersBehind._register_from behind.ServersBehind.accounts
-        behind.ServersBehind.checks behind.ServersBehind.components
-        ports.Ports._open tap.InviteregService._watches
-        tap.InviteregService._accounts tap.InviteregService._domains
-        tap.InviteregService._logins xmpp/c2s/listener.C2SFactory._features
-        threads.Threads._batches upkeep.Upkeep._calls web/site.WebDoor._everywhere
-        web/site.WebDoor._parts
+        service/remote.ServersBehind._apis service/remote.ServersBehind._errands
+        service/remote.ServersBehind._tellers service/remote.ServersBehind._register_from
+        service/remote.ServersBehind.accounts service/remote.ServersBehind.checks
+        service/remote.ServersBehind.components runtime/ports.Ports._open
+        service/service.InviteregService._watches service/service.InviteregService._accounts
+        service/service.InviteregService._domains service/service.InviteregService._logins
+        service/service.InviteregService._upstreams xmpp/c2s/listener.C2SFactory._features
+        runtime/threads.Threads._batches service/maintenance.Upkeep._calls
+        web/site.WebDoor._everywhere web/site.WebDoor._parts
         """,
     "one call, or one object that is soon gone": """
         accounts/trials._Trial.found embedded/stanzaxml._Writer.parts
-        model/subscribing._Work._effects
-        model/tree.Tree._bearers model/tree.Tree.roots trustedendpoint._Receiver._found
+        model/subscribing._Work._effects model/tree.Tree._bearers model/tree.Tree.roots
+        runtime/trustedendpoint._Receiver._found
         """,
     "connections that are open, which are limited": """
         accounts/apiconnections.Connections._open embedded/sessions.Sessions._sessions
@@ -43,42 +44,44 @@ BOUNDS = {
         """,
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
-        xmpp/component/connection._Connection.initializers
-        xmpp/c2s/flow.Outbox._pieces xmpp/c2s/flow.Outbox._taken
-        xmpp/c2s/flow.Deadlines._calls xmpp/c2s/flow.Inbox._elements
-        xmpp/gateway/relay.Gateway._held xmpp/gateway/headers.RawBytes._kept
-        xmpp/parser.WholeTokens._kept
+        xmpp/component/connection._Connection.initializers xmpp/c2s/flow.Outbox._pieces
+        xmpp/c2s/flow.Outbox._taken xmpp/c2s/flow.Deadlines._calls
+        xmpp/c2s/flow.Inbox._elements xmpp/gateway/relay.Gateway._held
+        xmpp/gateway/headers.RawBytes._kept xmpp/parser.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """
         embedded/sessions.Session.audience embedded/sessions.Session.directed
         """,
     "what is under way, which is limited": """
-        jobs.Backlog._of embedded/contacts.Contacts._reading embedded/contacts.Contacts._pushed
-        embedded/notices.Teller._told xmpp/component/connection.ComponentStream._asked
+        runtime/workqueue.Backlog._of embedded/contacts.Contacts._reading
+        embedded/contacts.Contacts._pushed embedded/notices.Teller._told
+        xmpp/component/connection.ComponentStream._asked
         xmpp/component/admission.UnderWay._counts xmpp/component/notices.ComponentTeller._sent
         """,
     "registrations whose outcome is open": """
         accounts/making.Making._absent_since accounts/making.Making._busy
         accounts/making.Making._refused accounts/making.Making._unknown
         """,
-    "what there is to remove, an hour's each": "upkeep.Upkeep._chores",
+    "what there is to remove, an hour's each": "service/maintenance.Upkeep._chores",
     "keys that the operator has made": """
         web/api/auth.Authorization._known web/api/auth.Rates._paid_until
         """,
     "a minute's lines, of places in the code, rules and domains": """
-        logguard.LogGuard._left_out logguard.LogGuard._logged logs.RefusalLog._addresses
-        logs.RefusalLog._left_out logs.RefusalLog._rules
-        web/monitoring.AccessLog._left_out web/monitoring.AccessLog._lines
+        runtime/logs.LogGuard._left_out runtime/logs.LogGuard._logged
+        runtime/logs.RefusalLog._addresses runtime/logs.RefusalLog._left_out
+        runtime/logs.RefusalLog._rules web/monitoring.AccessLog._left_out
+        web/monitoring.AccessLog._lines
         """,
     "accounts, ten of each, for so long": """
         xmpp/adhoc/commands.CommandSessions._of_users
         xmpp/adhoc/commands.CommandSessions._open
         """,
     "a number of its own": """
-        connections.ConnectionRate._paid_until fairness.TimeBudgets._even_at
-        logs.FaultLog._told tokens.TokenThrottle._turns web/forms.SubmissionCache._known
-        web/invitation.KeptPages._sites xmpp/component/door.RememberedGrants._by_account
-        xmpp/component/admission.Rate._counts xmpp/component/notices.ComponentTeller._awaited
+        runtime/connections.ConnectionRate._paid_until runtime/fairness.TimeBudgets._even_at
+        runtime/logs.FaultLog._told usecases/throttles.TokenThrottle._turns
+        web/forms.SubmissionCache._known web/invitation.KeptPages._sites
+        xmpp/component/door.RememberedGrants._by_account xmpp/component/admission.Rate._counts
+        xmpp/component/notices.ComponentTeller._awaited
         """,
 }
 _EMPTY = ("{}", "[]", "set()", "OrderedDict()", "deque()", "Counter()", "bytearray()")

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.interfaces.server import OWN_INVITES, ServerUnreachable
 from invitereg.runtime.logs import FaultLog
-from invitereg.serverchecks import LOOK_SECONDS, ServerChecks
+from invitereg.service.remote import LOOK_SECONDS, ServerChecks
 from tests.contracts.servers import MemoryServer
 from tests.spying import logged
 

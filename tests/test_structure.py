@@ -34,8 +34,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "store accounts",
         "testing",
         "embedded transfer xmpp web",
-        "upkeep behind serverchecks",
-        "cli tap webservice __main__",
+        "service",
+        "cli tap __main__",
     )
 )
 APART = {
@@ -46,9 +46,9 @@ APART = {
 PURE = {"errors", "model", "policy"}
 IMPURE_MODULES = ("twisted.internet", "time", "sqlalchemy")
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic"}
-MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "behind", "embedded", "tap", "_wokkelcompat"}
+MAY_IMPORT_WOKKEL = {"xmpp", "accounts", "embedded", "service", "_wokkelcompat"}
 MAY_IMPORT_REACTOR = {"cli"}
-MAY_IMPORT_THREADS = {"store", "cli", "tap"}
+MAY_IMPORT_THREADS = {"store", "cli", "service"}
 
 
 def unit_of(path: Path) -> str:

@@ -16,8 +16,15 @@ from invitereg.interfaces.queries import Query, Redemption
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.policy.counters import guess_counters, periods
 from invitereg.policy.values import Domain, Policy
+from invitereg.service.maintenance import (
+    ROUND_SECONDS,
+    ROWS,
+    STEADY_SECONDS,
+    TICK_SECONDS,
+    Keep,
+    Upkeep,
+)
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
-from invitereg.upkeep import ROUND_SECONDS, ROWS, STEADY_SECONDS, TICK_SECONDS, Keep, Upkeep
 from invitereg.usecases.throttles import LoginThrottle
 
 DOMAIN = "example.com"

@@ -9,8 +9,8 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.web.resource import Resource
 
 from invitereg.config import Config, load
+from invitereg.service.web import WebService, sites_of
 from invitereg.web.monitoring import metrics_listener
-from invitereg.webservice import WebService, sites_of
 from tests.usecases import UseCase
 from tests.web.test_connections import Client
 

@@ -157,7 +157,7 @@ def _start_service(demo: Demo) -> Any:
     from twisted.internet import reactor as global_reactor  # the first lines do not wait for it
 
     from invitereg.config import load
-    from invitereg.tap import InviteregService
+    from invitereg.service.service import InviteregService
 
     reactor: Any = global_reactor
     globalLogBeginner.beginLoggingTo([Narrator()], redirectStandardIO=False)

@@ -10,14 +10,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from invitereg.accounts.posted import PostedAccounts
-from invitereg.behind import ServersBehind
 from invitereg.cli.desk import Desk
 from invitereg.config import Config, load
 from invitereg.errors import InvalidRequest
 from invitereg.interfaces.leases import Task
 from invitereg.interfaces.server import ServerFault
 from invitereg.runtime.threads import Inline
-from invitereg.serverchecks import ServerChecks
+from invitereg.service.remote import ServerChecks, ServersBehind
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
 from invitereg.xmpp.gateway.check import check_registration

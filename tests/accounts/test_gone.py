@@ -20,7 +20,7 @@ from invitereg.interfaces.server import (
     ServerUnreachable,
 )
 from invitereg.model.invites import Invite, Kind, Status, Use, token_digest
-from invitereg.serverchecks import ServerChecks
+from invitereg.service.remote import ServerChecks
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from tests.contracts.backend_contract import SERVED
 from tests.contracts.servers import MemoryServer

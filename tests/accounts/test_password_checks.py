@@ -11,7 +11,6 @@ from twisted.internet import reactor as real_reactor
 from twisted.logger import LogLevel
 
 from invitereg.accounts.remote import RemoteAccounts
-from invitereg.behind import ServersBehind
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts, Component
 from invitereg.config.upstreamkeys import UpstreamKeys
@@ -19,6 +18,7 @@ from invitereg.errors import LoginThrottled, Unavailable
 from invitereg.interfaces.server import MissingPrivilege
 from invitereg.policy.values import Domain, Limit, Limits, Policy
 from invitereg.runtime.threads import Inline
+from invitereg.service.remote import ServersBehind
 from invitereg.testing import memory_store
 from invitereg.usecases.throttles import LoginThrottle
 from tests.accounts.faultyapi import FaultyAPI, response

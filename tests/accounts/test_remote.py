@@ -17,7 +17,7 @@ from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.leases import Task
 from invitereg.interfaces.server import IServer, ServerUnreachable
 from invitereg.runtime.threads import Inline
-from invitereg.serverchecks import ServerChecks
+from invitereg.service.remote import ServerChecks
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
 from invitereg.testing import START, memory_store

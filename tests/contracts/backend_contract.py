@@ -17,7 +17,7 @@ from invitereg.errors import (
 from invitereg.interfaces.queries import Findings
 from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain, Policy
-from invitereg.serverchecks import ServerChecks
+from invitereg.service.remote import ServerChecks
 from invitereg.testing import memory_store
 from tests.contracts.servers import KILLS, UNKNOWN, Fault, FaultyServer
 from tests.contracts.store_case import DOMAIN, StoreCase, counter

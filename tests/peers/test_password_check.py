@@ -12,13 +12,13 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import TestCase
 
 from invitereg.accounts.remote import RemoteAccounts
-from invitereg.behind import ServersBehind
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Accounts
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import Unavailable
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.runtime.threads import Inline
+from invitereg.service.remote import ServersBehind
 from invitereg.testing import memory_store
 from invitereg.xmpp.gateway import passwordcheck
 from invitereg.xmpp.gateway.passwordcheck import PasswordCheck

@@ -10,8 +10,8 @@ from invitereg.config import load
 from invitereg.model.lookalikes import load_looks
 from invitereg.runtime.ports import Ports, StartFailure
 from invitereg.runtime.tls import write_certificate
+from invitereg.service.service import InviteregService
 from invitereg.store.database import Database
-from invitereg.tap import InviteregService
 
 CONFIG = """
 domain: localhost

@@ -11,11 +11,11 @@ from twisted.words.protocols.jabber import jid
 from twisted.words.xish import domish
 from wokkel.generic import VersionHandler, parseXml
 
-from invitereg import behind
 from invitereg.errors import Throttled
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.runtime.logs import ERRORS_PER_PLACE, LogGuard
+from invitereg.service import remote
 from invitereg.usecases.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.component.admission import (
@@ -102,7 +102,7 @@ class ComponentCase(UseCase):
         for handler in (
             self.door,
             SessionDiscoHandler(),
-            behind.PingHandler(),
+            remote.PingHandler(),
             VersionHandler("invitereg", "1"),
         ):
             handler.setHandlerParent(self.line)

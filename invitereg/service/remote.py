@@ -1,15 +1,17 @@
-"""The servers that keep the accounts of some domains, with all that goes with each."""
+"""The servers upstream that keep accounts of domains, and all that goes with each."""
 
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
+from twisted.logger import Logger
 from wokkel.generic import VersionHandler
 from wokkel.ping import PingHandler
 
@@ -22,10 +24,10 @@ from invitereg.accounts.xmpp import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Component, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.interfaces.server import CheckPassword, IServer, ServerUnreachable
+from invitereg.interfaces.server import CheckPassword, IServer, ServerFault, ServerUnreachable
 from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
-from invitereg.serverchecks import ServerChecks
+from invitereg.runtime.logs import FaultLog
 from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.component.connection import ComponentStream
@@ -35,6 +37,90 @@ from invitereg.xmpp.component.notices import ComponentTeller
 from invitereg.xmpp.disco import SessionDiscoHandler
 from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
 from invitereg.xmpp.gateway.settings import upstream_of
+
+_log = Logger("invitereg.serverchecks.ServerChecks")
+
+LOOK_SECONDS = 10.0
+"""How long a server that was not there is left alone."""
+
+
+class ServerChecks:
+    """What can be found out about the server of one domain.
+
+    Attributes:
+        ping: asks it over its component, where it has one.
+        by_component: its accounts are made over that, too.
+    """
+
+    def __init__(
+        self,
+        server: IServer,
+        faults: FaultLog,
+        *,
+        by_component: bool,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            server: whose accounts are used.
+            faults: where it is noted that it cannot be asked.
+            by_component: see above.
+            seconds: a clock that never jumps.
+        """
+        self.ping: HostPing | None = None
+        self._server = server
+        self._faults = faults
+        self.by_component = by_component
+        self._looked = False
+        self._seconds = seconds
+        self._next_look = seconds()
+
+    async def faults(self) -> Sequence[str]:
+        """List what the server does not let us do, tried on accounts that are made for it."""
+        unanswered = await self.ping.problem() if self.ping is not None else None
+        if unanswered is not None and self.by_component:
+            return [unanswered]
+        tried = await self._server.try_privileges()
+        return [*([unanswered] if unanswered else []), *tried]
+
+    async def doubts(self) -> Sequence[str]:
+        """List what may be no intention of the server's operator; raises ServerFault."""
+        found: Sequence[str] = await self._server.doubts()
+        return found
+
+    async def look(self) -> None:
+        """Do what `start` does, until the server is there; to be called every second."""
+        if not self._looked and self._seconds() >= self._next_look:
+            self._next_look = self._seconds() + LOOK_SECONDS
+            await self.start()
+
+    async def start(self) -> None:
+        """Tell the log what is known to be missing, once; later is for who asks."""
+        if self._looked:
+            return
+        self._looked = True
+        try:
+            problem = await self._server.contacts_problem()
+            doubts = await self.doubts()
+        except ServerFault as fault:
+            self._looked = False
+            self._faults.failed(fault.text)
+            return
+        self._faults.worked()
+        if problem is not None:
+            self._warn(f"nobody can be made a contact by an invitation: {problem}")
+        for doubt in doubts:
+            self._warn(doubt)
+
+    async def nothing(self) -> None:
+        """Do nothing more when the server has answered its component."""
+
+    def _warn(self, text: str) -> None:
+        _log.warn(
+            "look at the server of {domain}: {text}", domain=self._server.domain, text=text
+        )
+
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 

@@ -20,6 +20,8 @@ from invitereg.policy.counters import periods
 from invitereg.policy.values import Domain, Policy
 from invitereg.runtime.logs import BoundedLog
 
+_log = Logger("invitereg.upkeep.Upkeep")
+
 TICK_SECONDS = 1.0
 LOGS_SECONDS = 60.0
 ROUND_SECONDS = 3600.0
@@ -59,8 +61,6 @@ class Upkeep:
     Attributes:
         keep: may be replaced while running.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Upkeep:
         self._seen = (seconds, now)
         if abs(jump) < JUMP_SECONDS:
             return
-        self._log.warn(
+        _log.warn(
             "the system's clock was changed by {jump:+.0f} seconds; nothing old is removed "
             "for {pause:.0f} minutes",
             jump=jump,
@@ -177,6 +177,6 @@ class Upkeep:
             await work()
         except Refused as refusal:
             # The store says in the log what is wrong; this has only to go on.
-            self._log.debug("upkeep is put off: {refusal}", refusal=refusal)
+            _log.debug("upkeep is put off: {refusal}", refusal=refusal)
         except Exception:
-            self._log.failure("upkeep failed, and goes on")
+            _log.failure("upkeep failed, and goes on")

@@ -1,0 +1,1 @@
+"""The service: all parts put together for one configuration, started and stopped."""
