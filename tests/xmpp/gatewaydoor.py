@@ -128,7 +128,7 @@ class GatewayListener(Listener):
     def checked(self):
         """Let the server be asked, and found fit."""
         self.behind.start()
-        self.check()
+        self.check().close()
 
     def through(self, first=None, **where):
         """A client and the server behind, with their streams open."""

@@ -16,9 +16,9 @@ from typing import Any
 
 from twisted.words.xish import domish
 
+from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import channel_bound, mechanisms, offered_mechanisms
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.gateway.upstream import Dialogue, open_dialogue
 from invitereg.xmpp.stanzas import NS_XMPP_SASL
 
 MOST_MECHANISMS = 20

@@ -17,9 +17,9 @@ from twisted.words.xish import domish
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.model.accounts import PLAIN, SCRAM_MECHANISMS
 from invitereg.runtime.logs import named, quoted
+from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import mechanisms
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.gateway.upstream import Dialogue, open_dialogue
 from invitereg.xmpp.stanzas import NS_XMPP_SASL
 
 SECONDS = 10.0

@@ -4,11 +4,19 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+from automat import TypeMachineBuilder
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IHandshakeListener,
+    IReactorTime,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import Protocol as TransportProtocol
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
@@ -37,6 +45,8 @@ from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
+Ends = tuple[IAddress, IAddress]
+"""The addresses of a client and of what it has connected to."""
 _NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
@@ -55,9 +65,105 @@ class OpenedStream:
     rest: bytes
 
 
+class _Events(Protocol):
+    """The events on a connection to the server, as inputs of its table of states."""
+
+    def negotiate(self) -> None:
+        """Ask for STARTTLS on the new connection."""
+
+    def secure(self) -> None:
+        """Begin TLS."""
+
+    def open(self) -> None:
+        """Send the client's header, now that the connection is as secure as it has to be."""
+
+    def element(self, element: domish.Element) -> None:
+        """Take an element of the server's."""
+
+    def ready(self, features: domish.Element) -> None:
+        """Take stream features with which a client can log in."""
+
+    def fail(self, text: str, condition: str | None = None) -> None:
+        """Give up; ``condition`` is the stream error of the server, if there is one."""
+
+    def disconnected(self, reason: Failure, /) -> None:
+        """Note that the connection is gone."""
+
+
+class _Reading:
+    """Reads one stream of the server up to its features.
+
+    Attributes:
+        first: whether the stream answers our first bytes, which may be of the PROXY protocol.
+    """
+
+    def __init__(
+        self, upstream: Upstream, element: Callable[[domish.Element], None], *, first: bool
+    ) -> None:
+        """Expect a stream header of ``upstream``; ``element`` takes what follows."""
+        self.first = first
+        self._upstream = upstream
+        self._raw = RawBytes()
+        self._header_end = 0
+        self._parser = BoundedElementStream(_MAX_BYTES, _MAX_DEPTH)
+        self._parser.DocumentStartEvent = self._on_header
+        self._parser.ElementEvent = element
+        self._parser.DocumentEndEvent = self._on_end
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come."""
+        return bool(self._raw.since(0))
+
+    def parse(self, data: bytes) -> None:
+        """Take the next bytes; raises _UnusableStream."""
+        self._raw.append(data)
+        try:
+            self._parser.parse(data)
+        except StreamError as error:
+            kind = {"starttls": "direct", "none": "direct or starttls"}
+            other = kind.get(self._upstream.tls, "starttls")
+            text = f"it sends no XMPP ({error.condition}): should tls be {other}?"
+            raise _UnusableStream(text) from None
+
+    def split(self) -> tuple[bytes, bytes]:
+        """Return the bytes of the header, and those behind the element just parsed."""
+        end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
+        return self._raw.since(0)[: self._header_end], self._raw.since(end)
+
+    def silence(self) -> None:
+        """Take no element any more."""
+        self._parser.silence()
+
+    def _on_header(self, root: domish.Element) -> None:
+        start = self._parser.parser.CurrentByteIndex
+        self._header_end = self._raw.start_tag_end(start)
+        usual = self._raw.since(start).startswith(b"<stream:stream")
+        said = root.getAttribute("from") or self._upstream.domain
+        if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
+            # What we add is written with these names.
+            raise _UnusableStream(
+                "it does not begin a stream for clients: is this its port for clients?"
+            )
+        # ejabberd gives a name back as the client has spelt it.
+        if not is_domain(said, prepare_domain(self._upstream.domain)):
+            # Who could not read which domain was meant may name another.
+            hint = doubted(self._upstream) if self.first else ""
+            raise _UnusableStream(f"it answers for the domain {quoted(said)}{hint}")
+
+    def _on_end(self) -> None:
+        raise _UnusableStream("it has ended the stream")
+
+
+class _UnusableStream(Exception):
+    """The server's stream is of no use; the text says why."""
+
+
 @implementer(IHandshakeListener)
-class ServerStream(Protocol):
+class ServerStream(TransportProtocol):
     """One connection to the server, which becomes a stream with a client's own header.
+
+    What happens on it becomes `_Events`; the table below decides what is done.
 
     Attributes:
         opened: fires with `OpenedStream`, or fails with `UpstreamFailure`.
@@ -68,45 +174,41 @@ class ServerStream(Protocol):
     transport: Any = None
 
     def __init__(
-        self, upstream: Upstream, header: bytes, clock: Any, *on_behalf: tuple[Any, Any]
+        self, upstream: Upstream, header: bytes, clock: IReactorTime, *on_behalf: Ends
     ) -> None:
         """Prepare; ``header`` is sent once the connection is secured.
 
         ``on_behalf`` is a client's address and the one that it has connected to.
         """
+        self.upstream = upstream
+        self.header = header
+        self.clock = clock
+        self.reading: _Reading | None = None
         self.opened: Deferred[OpenedStream] = Deferred(self._cancelled)
         self.received: Callable[[bytes], None] = _ignore
         self.lost: Callable[[], None] = _ignore
-        self._upstream = upstream
-        self._header = header
         self._on_behalf = on_behalf
         self._timeout = clock.callLater(SECONDS, self._timed_out)
-        self._raw = RawBytes()
-        self._parser: BoundedElementStream | None = None
-        self._header_end = 0
-        self._heard = False
-        self._done = False
-        self._opening = False
-        self._condition: str | None = None
-        self._clock = clock
         self._socket: Any = None
+        self._events = _machine(self)
 
-    def connect(self, reactor: Any) -> "Deferred[OpenedStream]":
+    def connect(self, reactor: Any) -> Deferred[OpenedStream]:
         """Begin; returns ``opened``, which may be cancelled to give up."""
-        connecting = self._upstream.endpoint(reactor).connect(_Only(self))
-        self.opened.addBoth(self._give_up, connecting)
+        connecting = self.upstream.endpoint(reactor).connect(_Only(self))
+        self.opened.addBoth(self._stop_connecting, connecting)
         # Its result is ourselves, which Twisted's circles would keep.
         connecting.addCallbacks(_ignore, self._unreachable)
         return self.opened
 
-    def _give_up(self, result: Any, connecting: "Deferred[Any]") -> Any:
+    def _stop_connecting(self, result: Any, connecting: Deferred[Any]) -> Any:
         # While the connection is being made ours fails first, and its own Deferred fires after.
         if self.transport is None:
             connecting.cancel()
         return result
 
     def _unreachable(self, failure: Failure) -> None:
-        self._fail(unreachable(failure))
+        self._events.fail(unreachable(failure))
+        del self._events
 
     # --- the transport
 
@@ -117,107 +219,59 @@ class ServerStream(Protocol):
             transport.setTcpNoDelay(True)
             self._socket = self.transport.getHandle()
         own = (transport.getHost(), transport.getPeer())
-        transport.write(proxy_header(self._upstream.proxy_protocol, *self._on_behalf, own))
-        if self._upstream.tls == "starttls":
-            self._expect(self._on_clear_element)
-            transport.write(client_header(self._upstream.domain))
-        elif self._upstream.tls == "direct":
-            self._start_tls()
-        else:
-            self._open()
+        transport.write(proxy_header(self.upstream.proxy_protocol, *self._on_behalf, own))
+        events = self._events
+        first = {"starttls": events.negotiate, "direct": events.secure, "none": events.open}
+        first[self.upstream.tls]()
 
     def handshakeCompleted(self) -> None:
         """Go on; called by the transport, which has verified the certificate."""
-        self._heard = True
-        self._open()
+        self._events.open()
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what comes up to the features, and pass on the rest."""
-        if self._done:
+        reading = self.reading
+        if reading is None:
             self.received(data)
             return
-        self._heard = True
-        parser = self._parser
-        if parser is None:
-            self._fail("it sends what was not asked for")
-            return
-        self._raw.append(data)
         try:
-            parser.parse(data)
-        except StreamError as error:
-            if parser is self._parser:
-                kind = {"starttls": "direct", "none": "direct or starttls"}
-                other = kind.get(self._upstream.tls, "starttls")
-                self._fail(f"it sends no XMPP ({error.condition}): should tls be {other}?")
+            reading.parse(data)
+        except _UnusableStream as problem:
+            if reading is self.reading:
+                self._events.fail(str(problem))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why; called by the reactor."""
-        if self._done:
-            self.lost()
-        else:
-            self._fail(closed(reason, self._upstream, self._heard))
+        self._events.disconnected(reason)
         # They refer to us: what is gone must not wait for the garbage collector.
         self.opened, self.received, self.lost = Deferred(), _ignore, _ignore
+        del self._events
 
-    # --- steps
+    def _timed_out(self) -> None:
+        self._events.fail(f"it has not answered within {SECONDS:.0f} seconds")
 
-    def _expect(self, on_element: Callable[[domish.Element], None]) -> None:
-        self._raw = RawBytes()
-        self._parser = BoundedElementStream(_MAX_BYTES, _MAX_DEPTH)
-        self._parser.DocumentStartEvent = self._on_header
-        self._parser.ElementEvent = on_element
-        self._parser.DocumentEndEvent = lambda: self._fail("it has ended the stream")
+    def _cancelled(self, _deferred: Deferred[OpenedStream]) -> None:
+        self._events.fail("nobody waits for it any more")
 
-    def _on_header(self, root: domish.Element) -> None:
-        assert self._parser is not None  # noqa: S101 - it has just parsed the header
-        start = self._parser.parser.CurrentByteIndex
-        self._header_end = self._raw.start_tag_end(start)
-        usual = self._raw.since(start).startswith(b"<stream:stream")
-        said = root.getAttribute("from") or self._upstream.domain
-        if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
-            # What we add is written with these names.
-            self._fail("it does not begin a stream for clients: is this its port for clients?")
-        elif not self._is_served(said):
-            # Who could not read which domain was meant may name another.
-            hint = doubted(self._upstream) if self._first else ""
-            self._fail(f"it answers for the domain {quoted(said)}{hint}")
+    # --- what the table lets be done
 
-    def _is_served(self, name: str) -> bool:
-        # ejabberd gives a name back as the client has spelt it.
-        return is_domain(name, prepare_domain(self._upstream.domain))
+    def read(self, element: Callable[[domish.Element], None], *, first: bool) -> None:
+        """Begin to read a stream of the server's; see `_Reading`."""
+        self.reading = _Reading(self.upstream, element, first=first)
 
-    def _on_clear_element(self, element: domish.Element) -> None:
-        name = (element.uri, element.name)
-        if name == (NS_STREAMS, "features"):
-            if not offers_starttls(element):
-                self._fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
-                return
-            self.transport.write(starttls_request())
-        elif name == (NS_XMPP_TLS, "proceed"):
-            self._silence()
-            self._start_tls()
-        else:
-            self._refused(element)
+    def stop_reading(self) -> None:
+        """Take no element any more."""
+        if self.reading is not None:
+            self.reading.silence()
+        self.reading = None
 
-    def _start_tls(self) -> None:
-        try:
-            options = self._upstream.tls_options()
-        except UnicodeError as error:
-            self._fail(f"no certificate can be for {self._upstream.domain}: {error}")
-            return
-        except (OSError, ValueError) as error:
-            self._fail(f"its authority {self._upstream.ca} cannot be used: {error}")
-            return
-        self.transport.startTLS(options)
+    def finish(self) -> None:
+        """Be done with the opening, whatever came of it."""
+        self.stop_reading()
+        if self._timeout.active():
+            self._timeout.cancel()
 
-    def _open(self) -> None:
-        self._opening = True
-        self._expect(self._on_element)
-        self.transport.write(self._header)
-        # The reactor sends it in its next turn, and what is sent ends quick acknowledgement.
-        self._clock.callLater(0, self._clock.callLater, 0, self._acknowledge)
-
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
         """Acknowledge at once what has come, and what comes next.
 
         Prosody sends its tickets for TLS by themselves, and holds its header back until they
@@ -227,150 +281,161 @@ class ServerStream(Protocol):
             with suppress(OSError):  # It may be closed.
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
-    def _on_element(self, element: domish.Element) -> None:
-        if (element.uri, element.name) != (NS_STREAMS, "features"):
-            self._refused(element)
-        elif not offers_login(element):
-            tls = offers_starttls(element) and self._upstream.tls == "none"
-            hint = ": set tls: starttls" if tls else ""
-            self._fail(f"its stream features have no SASL{hint}")
-        else:
-            self._ready(element)
+    def blame(self, condition: str | None, *, opening: bool) -> Blame:
+        """Return the side at fault, where the server has answered with a stream error.
 
-    def _ready(self, features: domish.Element) -> None:
-        assert self._parser is not None  # noqa: S101 - it has just parsed the features
-        end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
-        header, rest = self._raw.since(0)[: self._header_end], self._raw.since(end)
-        self._silence()
-        self._finish()
-        self.opened.callback(OpenedStream(header, features, rest))
-
-    def _refused(self, element: domish.Element) -> None:
-        if (element.uri, element.name) == (NS_STREAMS, "error"):
-            conditions = (e.name for e in element.elements() if e.uri == _NS_STREAM_ERRORS)
-            self._condition = next(conditions, None)
-        self._fail(refused(self._condition or element.name, self._upstream, self._first))
-
-    @property
-    def _first(self) -> bool:
-        """Whether what comes answers the first bytes, which may be of the PROXY protocol."""
-        return self._opening is (self._upstream.tls == "none")
-
-    @property
-    def _blame(self) -> Blame:
-        if (self._opening and self._condition in OF_THE_HEADER) or self._banned:
-            return Blame.CLIENT
-        return Blame.UNCLEAR if self._opening else Blame.SERVER
-
-    @property
-    def _banned(self) -> bool:
-        # ejabberd's mod_fail2ban says so to the first header, which is ours.
-        told = bool(self._on_behalf) and self._upstream.proxy_protocol != "off"
-        return told and self._condition == "policy-violation"
-
-    # --- the end
-
-    def _silence(self) -> None:
-        if self._parser is not None:
-            self._parser.silence()
-        self._parser = None
-        self._raw = RawBytes()
-
-    def _finish(self) -> None:
-        self._done = True
-        if self._timeout.active():
-            self._timeout.cancel()
-
-    def _timed_out(self) -> None:
-        self._fail(f"it has not answered within {SECONDS:.0f} seconds")
-
-    def _cancelled(self, _deferred: "Deferred[OpenedStream]") -> None:
-        self._fail("nobody waits for it any more")
-
-    def _fail(self, text: str) -> None:
-        self._silence()
-        if not self._done:
-            self._finish()
-            # With a name here it would refer to itself, by its traceback and this frame.
-            self.opened.errback(UpstreamFailure(text, self._blame, self._condition))
-        if self.transport is not None:
-            self.transport.abortConnection()
-
-
-class Dialogue:
-    """A stream to the server on which we ask by ourselves, one question at a time.
-
-    Attributes:
-        features: the server's stream features.
-        ended: why nothing comes any more, for a log; "" while something may.
-    """
-
-    def __init__(self, stream: ServerStream, opened: OpenedStream, reactor: Any) -> None:
-        """Read on behind the features; see `open_dialogue`."""
-        self.features = opened.features
-        self._stream = stream
-        self._reactor = reactor
-        self.ended = ""
-        self._fire: Callable[[domish.Element | None], None] | None = None
-        self._parser = BoundedElementStream(_MAX_BYTES, _MAX_DEPTH)
-        self._parser.DocumentStartEvent = _ignore
-        self._parser.ElementEvent = self._answer
-        self._parser.DocumentEndEvent = self._lost
-        stream.received, stream.lost = self._read, self._lost
-        self._read(opened.header + opened.rest)
-
-    async def ask(self, question: bytes) -> domish.Element | None:
-        """Send one element; return the next that comes, or None if the stream has ended.
-
-        Raises:
-            UpstreamFailure: nothing comes within `SECONDS`.
+        ``opening`` tells whether the server has had the client's header.
         """
-        if self.ended:
-            return None
-        answer: Deferred[domish.Element | None] = Deferred()
-        self._fire = answer.callback
-        answer.addTimeout(SECONDS, self._reactor, _unanswered)
-        self._stream.transport.write(question)
-        return await answer
+        # ejabberd's mod_fail2ban says so to the first header, which is ours.
+        told = bool(self._on_behalf) and self.upstream.proxy_protocol != "off"
+        banned = told and condition == "policy-violation"
+        if banned or (opening and condition in OF_THE_HEADER):
+            return Blame.CLIENT
+        return Blame.UNCLEAR if opening else Blame.SERVER
 
-    def close(self) -> None:
-        """Drop the connection."""
-        self._parser.silence()
-        self._stream.received, self._stream.lost = _ignore, _ignore
-        self._stream.transport.abortConnection()
-
-    def _read(self, data: bytes) -> None:
-        try:
-            self._parser.parse(data)
-        except StreamError as error:
-            self._end(f"it sends no XMPP ({error.condition})")
-
-    def _lost(self) -> None:
-        self._end("it has ended the stream")
-
-    def _end(self, why: str) -> None:
-        self.ended = self.ended or why
-        self._parser.silence()
-        self._answer(None)
-
-    def _answer(self, element: domish.Element | None) -> None:
-        fire, self._fire = self._fire, None
-        if fire is not None:
-            fire(element)
+    def closed(self, reason: Failure) -> str:
+        """Return why the connection was closed before the stream was open."""
+        heard = self.upstream.tls == "starttls"
+        if self.reading is not None:
+            heard = self.reading.begun or not self.reading.first
+        return closed(reason, self.upstream, heard)
 
 
-async def open_dialogue(upstream: Upstream, reactor: Any) -> Dialogue:
-    """Open a stream to a server, with a header of our own.
+_builder = TypeMachineBuilder(_Events, ServerStream)
+_connecting = _builder.state("connecting")
+_negotiating = _builder.state("negotiating STARTTLS")
+_securing = _builder.state("in the handshake of TLS")
+_opening = _builder.state("opening the client's stream")
+_open = _builder.state("open")
+_over = _builder.state("over")
 
-    Raises:
-        UpstreamFailure: the server cannot be reached, or does not open a stream.
-    """
-    stream = ServerStream(upstream, client_header(upstream.domain), reactor)
-    return Dialogue(stream, await stream.connect(reactor), reactor)
+
+@_connecting.upon(_Events.negotiate).to(_negotiating)
+def _negotiate(events: _Events, stream: ServerStream) -> None:
+    stream.read(events.element, first=True)
+    stream.transport.write(client_header(stream.upstream.domain))
 
 
-def _unanswered(_result: Any, _seconds: float) -> None:
-    raise UpstreamFailure(f"it has not answered a request within {SECONDS:.0f} seconds")
+@_negotiating.upon(_Events.element).loop()
+def _negotiated(events: _Events, stream: ServerStream, element: domish.Element) -> None:
+    name = (element.uri, element.name)
+    if name == (NS_XMPP_TLS, "proceed"):
+        events.secure()
+    elif name != (NS_STREAMS, "features"):
+        _refuse(events, stream, element)
+    elif not offers_starttls(element):
+        events.fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
+    else:
+        stream.transport.write(starttls_request())
+
+
+@_connecting.upon(_Events.secure).to(_securing)
+@_negotiating.upon(_Events.secure).to(_securing)
+def _secure(events: _Events, stream: ServerStream) -> None:
+    stream.stop_reading()
+    stream.received = partial(_unexpected, events)
+    upstream = stream.upstream
+    try:
+        options = upstream.tls_options()
+    except UnicodeError as error:
+        events.fail(f"no certificate can be for {upstream.domain}: {error}")
+    except (OSError, ValueError) as error:
+        events.fail(f"its authority {upstream.ca} cannot be used: {error}")
+    else:
+        stream.transport.startTLS(options)
+
+
+@_connecting.upon(_Events.open).to(_opening)
+@_securing.upon(_Events.open).to(_opening)
+def _send_header(events: _Events, stream: ServerStream) -> None:
+    stream.read(events.element, first=stream.upstream.tls == "none")
+    stream.transport.write(stream.header)
+    # The reactor sends it in its next turn, and what is sent ends quick acknowledgement.
+    stream.clock.callLater(0, stream.clock.callLater, 0, stream.acknowledge)
+
+
+@_opening.upon(_Events.element).loop()
+def _answered(events: _Events, stream: ServerStream, element: domish.Element) -> None:
+    if (element.uri, element.name) != (NS_STREAMS, "features"):
+        _refuse(events, stream, element)
+    elif offers_login(element):
+        events.ready(element)
+    else:
+        tls = offers_starttls(element) and stream.upstream.tls == "none"
+        events.fail(f"its stream features have no SASL{': set tls: starttls' if tls else ''}")
+
+
+@_opening.upon(_Events.ready).to(_open)
+def _ready(_events: _Events, stream: ServerStream, features: domish.Element) -> None:
+    assert stream.reading is not None  # noqa: S101 - it has just read the features
+    header, rest = stream.reading.split()
+    stream.finish()
+    stream.received = _ignore
+    stream.opened.callback(OpenedStream(header, features, rest))
+
+
+@_connecting.upon(_Events.fail).to(_over)
+@_negotiating.upon(_Events.fail).to(_over)
+@_securing.upon(_Events.fail).to(_over)
+def _fail(
+    _events: _Events, stream: ServerStream, text: str, condition: str | None = None
+) -> None:
+    _give_up(stream, UpstreamFailure(text, stream.blame(condition, opening=False), condition))
+
+
+@_opening.upon(_Events.fail).to(_over)
+def _fail_opening(
+    _events: _Events, stream: ServerStream, text: str, condition: str | None = None
+) -> None:
+    _give_up(stream, UpstreamFailure(text, stream.blame(condition, opening=True), condition))
+
+
+@_connecting.upon(_Events.disconnected).loop()
+@_negotiating.upon(_Events.disconnected).loop()
+@_securing.upon(_Events.disconnected).loop()
+@_opening.upon(_Events.disconnected).loop()
+def _disconnected(events: _Events, stream: ServerStream, reason: Failure) -> None:
+    events.fail(stream.closed(reason))
+
+
+@_open.upon(_Events.disconnected).to(_over)
+def _lost(_events: _Events, stream: ServerStream, _reason: Failure) -> None:
+    stream.lost()
+
+
+@_over.upon(_Events.negotiate).loop()
+@_over.upon(_Events.secure).loop()
+@_over.upon(_Events.open).loop()
+def _too_late(_events: _Events, stream: ServerStream) -> None:
+    stream.transport.abortConnection()
+
+
+_open.upon(_Events.fail).loop().returns(None)
+_over.upon(_Events.fail).loop().returns(None)
+_over.upon(_Events.disconnected).loop().returns(None)
+_machine = _builder.build()
+
+
+def _refuse(events: _Events, stream: ServerStream, element: domish.Element) -> None:
+    """Give up, as the server has sent this in place of what was asked for."""
+    condition = None
+    if (element.uri, element.name) == (NS_STREAMS, "error"):
+        conditions = (e.name for e in element.elements() if e.uri == _NS_STREAM_ERRORS)
+        condition = next(conditions, None)
+    first = stream.reading is not None and stream.reading.first
+    events.fail(refused(condition or element.name, stream.upstream, first), condition)
+
+
+def _unexpected(events: _Events, _data: bytes) -> None:
+    events.fail("it sends what was not asked for")
+
+
+def _give_up(stream: ServerStream, failure: UpstreamFailure) -> None:
+    stream.finish()
+    stream.received = _ignore
+    stream.opened.errback(failure)
+    if stream.transport is not None:
+        stream.transport.abortConnection()
 
 
 class _Only(Factory):
