@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.accounts.ejabberd import Ejabberd
-from invitereg.accounts.httpapi import Access
+from invitereg.accounts.ejabberdapi import Access
 from invitereg.interfaces.server import PATIENCE_SECONDS, ServerUnreachable
 from invitereg.runtime.trustedendpoint import (
     LOOKUP_SECONDS,

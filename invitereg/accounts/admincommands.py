@@ -54,7 +54,7 @@ _NO_ADMIN = (
 )
 
 
-class Line(Protocol):
+class ComponentConnection(Protocol):
     """What sends requests of a component: `invitereg.xmpp` has one.
 
     Attributes:
@@ -65,14 +65,14 @@ class Line(Protocol):
     jid: str
 
     @property
-    def privileges(self) -> "Granted":
+    def privileges(self) -> "GrantedPrivileges":
         """What was announced."""
 
     def ask(self, iq: domish.Element, seconds: float) -> Deferred[domish.Element]:
         """The result, or StanzaError, ServerUnreachable or OutcomeUnknown."""
 
 
-class Granted(Protocol):
+class GrantedPrivileges(Protocol):
     """What a server grants (XEP-0356)."""
 
     def of(self, domain: str, access: str) -> str:
@@ -80,7 +80,7 @@ class Granted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandOutcome:
     """What a command has come to.
 
     Attributes:
@@ -125,7 +125,7 @@ def account_fields(jid: str) -> dict[str, str]:
 class AdminCommands:
     """Gives commands to the server of one domain."""
 
-    def __init__(self, line: Line, domain: str) -> None:
+    def __init__(self, line: ComponentConnection, domain: str) -> None:
         self.domain = domain
         self._line = line
 
@@ -136,7 +136,7 @@ class AdminCommands:
 
     async def run(
         self, command: str, fields: Mapping[str, str], deadline: "Deadline"
-    ) -> Outcome:
+    ) -> CommandOutcome:
         """Give a command, and fill in its form; fields that it does not have are left out.
 
         Args:
@@ -264,10 +264,10 @@ def _child(element: domish.Element, uri: str, name: str) -> domish.Element | Non
     return next(element.elements(uri, name), None)
 
 
-def _outcome(command: domish.Element | None, name: str) -> Outcome:
+def _outcome(command: domish.Element | None, name: str) -> CommandOutcome:
     if command is None or command.getAttribute("status") != "completed":
         raise OutcomeUnknown(f"the server did not complete {name}, nor say why")
     notes = command.elements(NS_COMMANDS, "note")
     errors = [str(note) or "error" for note in notes if note.getAttribute("type") == "error"]
     form = _child(command, NS_X_DATA, "x")
-    return Outcome(form is not None, "; ".join(errors))
+    return CommandOutcome(form is not None, "; ".join(errors))

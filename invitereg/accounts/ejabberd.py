@@ -4,17 +4,16 @@ https://docs.ejabberd.im/developer/ejabberd-api/admin-api/ - the arguments are t
 23.01 and later versions know alike; where they differ, the server's answer tells which.
 """
 
+import re
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from invitereg.accounts.apianswer import NO_JSON, Answer
-from invitereg.accounts.ejabberdrights import CHECK_PASSWORD, Version, needed, version_in
-from invitereg.accounts.httpapi import HTTPAPI, Access
-from invitereg.accounts.rosterentry import Entry, entry_for
-from invitereg.accounts.trials import try_all
+from invitereg.accounts.ejabberdapi import HTTPAPI, NO_JSON, Access, ApiAnswer
+from invitereg.accounts.privilegecheck import try_all
 from invitereg.interfaces.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,
@@ -30,6 +29,113 @@ from invitereg.interfaces.server import (
 )
 from invitereg.model.names import prepare_domain
 from invitereg.runtime.logs import quoted
+
+COMMANDS = (
+    "check_account",
+    "register",
+    "unregister",
+    "change_password",
+    "get_roster",
+    "add_rosteritem",
+    "delete_rosteritem",
+    "kick_user",
+    "status",
+)
+"""The commands that ejabberd must let us call; the last tells its version."""
+CHECK_PASSWORD = "check_password"  # noqa: S105 - a command
+"""Another one, where nothing else checks passwords."""
+
+Version = tuple[int, int]
+
+_PERMISSIONS = """\
+api_permissions:
+  "invitereg":
+    from: mod_http_api
+    who: {who}
+    what: [{commands}]"""
+_ADMIN = """\
+acl:
+  invitereg: {{user: "{user}"}}
+  blocked: {{user: "{user}"}}
+append_host_config:
+  "{domain}":
+    access_rules:
+      configure: [{{allow: admin}}, {{allow: invitereg}}]"""
+_ASKS_ADMINS: Version = (26, 7)
+"""Since then a command with a host is for accounts that ``configure`` allows at that host.
+
+That allows commands over XMPP, too, so the account is kept from logging in there: ``c2s``
+denies ``blocked`` in the file that it comes with.
+"""
+_RUNNING = re.compile(r"ejabberd ([0-9]{2})\.([0-9]{2})")
+
+
+def version_in(status: ApiAnswer) -> Version | None:
+    """Return the version that the command ``status`` tells, as (26, 7); None without one."""
+    found = _RUNNING.search(status.body) if isinstance(status.body, str) else None
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def needed(
+    access: Access, domain: str, version: Version | None, *, checks_passwords: bool = False
+) -> str:
+    """Return the lines that let us call the commands at a domain.
+
+    ``version`` is the server's, and None where it is not known; ``checks_passwords`` says that
+    passwords are checked by the API, too.
+    """
+    commands = (*COMMANDS, *([CHECK_PASSWORD] if checks_passwords else []))
+    lines = _PERMISSIONS.format(who=_who(access), commands=", ".join(commands))
+    user = "USER@DOMAIN" if access.token is not None else access.user
+    # Whom it knows by the address alone is nobody's account, and needs no rights of one.
+    if user is None or (version is not None and version < _ASKS_ADMINS):
+        return lines
+    since = "" if version is not None else "and, if it is ejabberd 26.07 or later,\n"
+    return f"{lines}\n{since}{_ADMIN.format(user=user, domain=domain)}"
+
+
+def _who(access: Access) -> str:
+    if access.token is not None:
+        return '{oauth: {scope: "ejabberd:admin", access: {allow: {user: USER@DOMAIN}}}}'
+    if access.user is not None:
+        return f'{{user: "{access.user}"}}'
+    return "{ip: 127.0.0.1/32}"
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntry:
+    """What an account knows about a contact: nothing, unless the server says otherwise."""
+
+    nick: str = ""
+    groups: tuple[str, ...] = ()
+    subscription: str = "none"
+
+    def groups_argument(self, *, as_list: bool) -> dict[str, Any]:
+        """The groups as an argument: a list since 24.02, before that one text."""
+        return {"groups": list(self.groups)} if as_list else {"group": ";".join(self.groups)}
+
+
+def entry_for(roster: Any, jid: str) -> RosterEntry | None:
+    """The entry for a bare JID in the answer to ``get_roster``; None if that makes no sense.
+
+    Up to 23.10 a contact in several groups is there once for each.
+    """
+    if not isinstance(roster, list) or not all(isinstance(item, dict) for item in roster):
+        return None
+    mine = [item for item in roster if item.get("jid") == jid]
+    groups: list[str] = []
+    for item in mine:
+        groups.extend(item["groups"] if isinstance(item.get("groups"), list) else [])
+        groups.extend([item["group"]] if item.get("group") else [])
+    if not mine:
+        return RosterEntry()
+    first = mine[0]
+    return RosterEntry(
+        nick=str(first.get("nick") or ""),
+        groups=tuple(dict.fromkeys(map(str, groups))),
+        subscription=str(first.get("subscription") or "none"),
+    )
+
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -153,7 +259,7 @@ class Ejabberd:
     @_method
     async def make_contacts(self, until: float, username: str, contact: str) -> None:
         """See `IServer`. ejabberd gives rosters to whoever it does not know: we ask."""
-        entries: list[tuple[str, str, Entry]] = []
+        entries: list[tuple[str, str, RosterEntry]] = []
         for owner, other in ((username, contact), (contact, username)):
             await self._must_exist(until, owner)
             entry = await self._entry(until, owner, other)
@@ -176,7 +282,9 @@ class Ejabberd:
             answer = await self._ask(until, "get_roster", _NO_LOCALPART)
             if not _was_run(answer):
                 return _unexpected("get_roster", answer)
-            answer = await self._add_as_it_likes(until, _NO_LOCALPART, _NO_LOCALPART, Entry())
+            answer = await self._add_as_it_likes(
+                until, _NO_LOCALPART, _NO_LOCALPART, RosterEntry()
+            )
         except ServerFault as fault:
             return fault.text
         return None if _was_run(answer) else _unexpected("add_rosteritem", answer)
@@ -206,7 +314,7 @@ class Ejabberd:
         if not await self._exists(until, username):
             raise NotThere(f"ejabberd knows no {username}@{self.domain}")
 
-    async def _entry(self, until: float, owner: str, other: str) -> Entry:
+    async def _entry(self, until: float, owner: str, other: str) -> RosterEntry:
         answer = await self._ask(until, "get_roster", owner)
         entry = (
             entry_for(answer.body, f"{other}@{self._host}") if answer.status == 200 else None
@@ -228,14 +336,14 @@ class Ejabberd:
                 "mod_roster in charge of rosters?"
             )
 
-    async def _add(self, until: float, owner: str, other: str, entry: Entry) -> None:
+    async def _add(self, until: float, owner: str, other: str, entry: RosterEntry) -> None:
         answer = await self._add_as_it_likes(until, owner, other, entry)
         if answer.status != 200 or answer.body not in (0, ""):
             raise OutcomeUnknown(_unexpected("add_rosteritem", answer))
 
     async def _add_as_it_likes(
-        self, until: float, owner: str, other: str, entry: Entry
-    ) -> Answer:
+        self, until: float, owner: str, other: str, entry: RosterEntry
+    ) -> ApiAnswer:
         """Add an item; one that is refused for how its groups are given is given otherwise."""
         answer = await self._add_once(until, owner, other, entry)
         if answer.status == 400 and "argument" in answer.text:
@@ -243,7 +351,9 @@ class Ejabberd:
             answer = await self._add_once(until, owner, other, entry)
         return answer
 
-    async def _add_once(self, until: float, owner: str, other: str, entry: Entry) -> Answer:
+    async def _add_once(
+        self, until: float, owner: str, other: str, entry: RosterEntry
+    ) -> ApiAnswer:
         groups = entry.groups_argument(as_list=self._groups_as_list)
         arguments = {
             "localuser": owner,
@@ -256,17 +366,19 @@ class Ejabberd:
         answer = await self._api.change("add_rosteritem", {**arguments, **groups}, until)
         return await self._allowed(until, "add_rosteritem", answer)
 
-    async def _ask(self, until: float, command: str, username: str, **more: str) -> Answer:
+    async def _ask(self, until: float, command: str, username: str, **more: str) -> ApiAnswer:
         arguments = {"user": username, "host": self._host, **more}
         answer = await self._api.ask(command, arguments, until)
         return await self._allowed(until, command, answer)
 
-    async def _change(self, until: float, command: str, username: str, **more: str) -> Answer:
+    async def _change(
+        self, until: float, command: str, username: str, **more: str
+    ) -> ApiAnswer:
         arguments = {"user": username, "host": self._host, **more}
         answer = await self._api.change(command, arguments, until)
         return await self._allowed(until, command, answer)
 
-    async def _allowed(self, until: float, command: str, answer: Answer) -> Answer:
+    async def _allowed(self, until: float, command: str, answer: ApiAnswer) -> ApiAnswer:
         """The answer of a command that was let through."""
         if answer.status == 401:
             raise MissingPrivilege(
@@ -293,20 +405,20 @@ class Ejabberd:
         return answer
 
 
-def _verdict(command: str, answer: Answer) -> bool:
+def _verdict(command: str, answer: ApiAnswer) -> bool:
     """Return what a command says that answers 0 for yes, and 1 for no."""
     if answer.status == 200 and type(answer.body) is int and answer.body in (0, 1):
         return answer.body == 0
     raise ServerUnreachable(_unexpected(command, answer))
 
 
-def _unexpected(command: str, answer: Answer) -> str:
+def _unexpected(command: str, answer: ApiAnswer) -> str:
     text = f"ejabberd answered {command} with status {answer.status}"
     if answer.body is not NO_JSON:
         return f"{text}: {answer.quoted}"
     return f"{text}: does url end in /api?" if answer.status == 404 else text
 
 
-def _was_run(answer: Answer) -> bool:
+def _was_run(answer: ApiAnswer) -> bool:
     """Whether a command got as far as to look at the name that nobody can have."""
     return answer.status == 200 or (answer.status == 400 and "nvalid" in answer.text)

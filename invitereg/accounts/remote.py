@@ -8,10 +8,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from invitereg.accounts.asking import Asking
-from invitereg.accounts.gone import GoneAccounts
-from invitereg.accounts.making import Making
+from invitereg.accounts.provisioning import Provisioner
 from invitereg.accounts.scram import scram_mechanisms
+from invitereg.accounts.servercalls import GoneAccounts, ServerCalls
 from invitereg.config.backendkeys import Accounts
 from invitereg.errors import NotFound, Unavailable, UsernameReserved
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
@@ -47,23 +46,23 @@ class RemoteAccounts:
         check: CheckPassword,
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
-        self._asking = asking = Asking(server, clock)
+        self._calls = calls = ServerCalls(server, clock)
         self.server = server
         self.domain: str = server.domain
-        self.faults = asking.faults
-        self._gone = GoneAccounts(asking, store, now)
-        self.making = Making(asking, self._gone, store, clock, now)
+        self.faults = calls.faults
+        self._gone = GoneAccounts(calls, store, now)
+        self.provisioner = Provisioner(calls, self._gone, store, clock, now)
         self._store = store
         self._now = now
         self._check = check
 
     def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
         """See `IAccounts.redeem`."""
-        return Deferred.fromCoroutine(self.making.redeem(redemption, password))
+        return Deferred.fromCoroutine(self.provisioner.redeem(redemption, password))
 
     def reset(self, use: Use, password: str) -> Deferred[None]:
         """See `IAccounts.reset`."""
-        return Deferred.fromCoroutine(self.making.reset(use, password))
+        return Deferred.fromCoroutine(self.provisioner.reset(use, password))
 
     def exists(self, username: str) -> Deferred[bool]:
         """See `IAccounts.exists`."""
@@ -82,14 +81,14 @@ class RemoteAccounts:
 
     def contacts_problem(self) -> Deferred[str | None]:
         """See `IAccounts.contacts_problem`."""
-        return Deferred.fromCoroutine(self._asking.ask(self.server.contacts_problem()))
+        return Deferred.fromCoroutine(self._calls.ask(self.server.contacts_problem()))
 
     def check_password(self, username: str, password: str) -> Deferred[datetime | None]:
         """See `IPasswordCheck.check_password`; nobody says since when it is right."""
         return Deferred.fromCoroutine(self._check_password(username, password))
 
     async def _check_password(self, username: str, password: str) -> datetime | None:
-        if not await self._asking.ask(self._check(username, password)):
+        if not await self._calls.ask(self._check(username, password)):
             return None
         self._gone.confirm(username)
         return _SINCE_EVER
@@ -104,7 +103,7 @@ class RemoteAccounts:
         return Deferred.fromCoroutine(self._change_password(username, password))
 
     async def _change_password(self, username: str, password: str) -> datetime:
-        await self._asking.ask(self.server.set_password(username, password))
+        await self._calls.ask(self.server.set_password(username, password))
         self._gone.confirm(username)
         now = self._now()
         await self._store.end_resets(self.domain, username, now)
@@ -129,14 +128,14 @@ class RemoteAccounts:
             account = Account(domain=domain, username=username, created_at=now)
             with suppress(UsernameReserved):
                 await self._store.learn(account)
-            await self._asking.ask(self.server.delete(username))
+            await self._calls.ask(self.server.delete(username))
             self._gone.forget(username)
             if await self._gone.is_told_of_control(username) is False:
-                raise self._asking.unavailable(ServerUnreachable(self._doubt(username)))
+                raise self._calls.unavailable(ServerUnreachable(self._doubt(username)))
         elif await self._store.get_account(domain, username) is None:
             raise NotFound(f"There is no account {username}@{domain}.")
         elif not await self._gone.is_gone(username):
-            raise self._asking.unavailable(ServerUnreachable(self._doubt(username)))
+            raise self._calls.unavailable(ServerUnreachable(self._doubt(username)))
         if await self._store.get_account(domain, username) is not None:
             await self._store.delete_account(domain, username, now, until=until)
 
@@ -145,7 +144,7 @@ class RemoteAccounts:
 
     def no_login(self) -> Unavailable:
         """Note that a client has tried to log in here, and return what it is told."""
-        return self._asking.unavailable(ServerUnreachable(_NO_LOGIN.format(domain=self.domain)))
+        return self._calls.unavailable(ServerUnreachable(_NO_LOGIN.format(domain=self.domain)))
 
     def is_gone(self, username: str) -> Deferred[bool]:
         """Whether there is no such account beyond doubt; then what is left of it ends.

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from invitereg.accounts.admincommands import Deadline, Granted, Line, request, said
+from invitereg.accounts.admincommands import (
+    ComponentConnection,
+    Deadline,
+    GrantedPrivileges,
+    request,
+    said,
+)
 from invitereg.interfaces.server import (
     MissingPrivilege,
     OutcomeUnknown,
@@ -37,7 +43,7 @@ _FORBIDDEN = {"forbidden", "not-allowed", "not-authorized"}
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownContact:
     """What an account has said of a contact."""
 
     name: str = ""
@@ -48,12 +54,12 @@ class Known:
 class RosterAccess:
     """Reads and changes the rosters of one domain."""
 
-    def __init__(self, line: Line, domain: str) -> None:
+    def __init__(self, line: ComponentConnection, domain: str) -> None:
         self._line = line
         self._domain = domain
 
     @property
-    def granted(self) -> Granted:
+    def granted(self) -> GrantedPrivileges:
         """What the server has announced on this connection."""
         return self._line.privileges
 
@@ -102,7 +108,7 @@ class RosterAccess:
             return MissingPrivilege(self._not_granted())
         return ServerRefused(f"{self._domain} {what}: {said(error)}")
 
-    async def known(self, owner: str, jid: str, deadline: Deadline) -> Known:
+    async def known(self, owner: str, jid: str, deadline: Deadline) -> KnownContact:
         """What an account's roster says of a contact, given by its bare JID.
 
         Raises:
@@ -123,11 +129,11 @@ class RosterAccess:
             if entry.getAttribute("jid") == jid:
                 groups = tuple(str(group) for group in entry.elements(NS_ROSTER, "group"))
                 subscription = entry.getAttribute("subscription") or "none"
-                return Known(entry.getAttribute("name") or "", groups, subscription)
-        return Known()
+                return KnownContact(entry.getAttribute("name") or "", groups, subscription)
+        return KnownContact()
 
     async def _set(
-        self, owner: str, jid: str, subscription: str, known: Known, deadline: Deadline
+        self, owner: str, jid: str, subscription: str, known: KnownContact, deadline: Deadline
     ) -> domish.Element:
         iq = request(f"{owner}@{self._domain}", "set")
         item = iq.addElement((NS_ROSTER, "query")).addElement("item")

@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from invitereg.accounts.delegated import DelegatedAccounts
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.accounts.posted import PostedAccounts
 from invitereg.cli.output import say
 from invitereg.config import Config, load
 from invitereg.config.reading import user_name
@@ -50,7 +50,7 @@ class Desk:
         self.accounts: Mapping[str, IAccounts] = {
             domain: EmbeddedAccounts.configured(domain, keys, self.store, work, self.now)
             if keys.embedded
-            else PostedAccounts(domain, self.store, self.now, time.sleep)
+            else DelegatedAccounts(domain, self.store, self.now, time.sleep)
             for domain, keys in config.accounts.items()
         }
         self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)

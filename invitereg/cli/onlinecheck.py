@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from invitereg.accounts.posted import PostedAccounts
+from invitereg.accounts.delegated import DelegatedAccounts
 from invitereg.cli.desk import Desk
 from invitereg.config import Config, load
 from invitereg.errors import InvalidRequest
@@ -44,7 +44,9 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
         for domain, backend in config.backends.items():
             if backend.accounts.embedded:
                 continue
-            posted = PostedAccounts(domain, desk.store, desk.now, time.sleep, SERVICE_SECONDS)
+            posted = DelegatedAccounts(
+                domain, desk.store, desk.now, time.sleep, SERVICE_SECONDS
+            )
             try:
                 answer = desk.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
                 doubts = desk.run(Deferred.fromCoroutine(posted.ask(Task.DOUBTS, "")))

@@ -17,10 +17,10 @@ from wokkel.ping import PingHandler
 
 from invitereg._version import __version__
 from invitereg.accounts.ejabberd import Ejabberd
-from invitereg.accounts.errands import Errands
-from invitereg.accounts.httpapi import Access
+from invitereg.accounts.ejabberdapi import Access
+from invitereg.accounts.jobs import ServerJobs
 from invitereg.accounts.remote import RemoteAccounts
-from invitereg.accounts.xmpp import XMPPServer
+from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.backendkeys import Component, secret_in
 from invitereg.config.upstreamkeys import UpstreamKeys
@@ -161,7 +161,7 @@ class ServersBehind:
         self._now = now
         self._apis: list[Ejabberd] = []
         self._tellers: list[ComponentTeller] = []
-        self._errands: list[Errands] = []
+        self._errands: list[ServerJobs] = []
         # No two processes are named alike, ever.
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         for domain, backend in backends.items():
@@ -184,8 +184,8 @@ class ServersBehind:
         domain = accounts.domain
         self.accounts[domain] = accounts
         checks = self.checks[domain] = self._checks(domain, accounts)
-        errands = Errands(accounts, self._store, node, self._now, self._domains, checks)
-        accounts.making.carry_out = partial(errands.promptly, self._reactor)
+        errands = ServerJobs(accounts, self._store, node, self._now, self._domains, checks)
+        accounts.provisioner.carry_out = partial(errands.promptly, self._reactor)
         self._errands.append(errands)
 
     def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
@@ -218,7 +218,7 @@ class ServersBehind:
     def chores(self) -> Iterator[Chore]:
         """Yield what is to be done every second."""
         for accounts in self.accounts.values():
-            yield accounts.making.settle
+            yield accounts.provisioner.settle
         for errands in self._errands:
             yield errands.carry_out
         for checks in self.checks.values():

@@ -10,11 +10,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web._newclient import HTTPParser
 
-from invitereg.accounts import apianswer
-from invitereg.accounts.apianswer import MAX_BODY_BYTES, MAX_ROSTER_BYTES, MAX_VALUES
-from invitereg.accounts.apiconnections import MAX_LINES
+from invitereg.accounts import ejabberdapi
 from invitereg.accounts.ejabberd import Ejabberd
-from invitereg.accounts.httpapi import Access
+from invitereg.accounts.ejabberdapi import (
+    MAX_BODY_BYTES,
+    MAX_LINES,
+    MAX_ROSTER_BYTES,
+    MAX_VALUES,
+    Access,
+)
 from invitereg.interfaces.server import (
     PATIENCE_SECONDS,
     AlreadyThere,
@@ -281,7 +285,7 @@ class OutcomeTests(FaultCase):
         """An answer of so many values that reading it would hold up everybody is not read."""
         body = "[" + "[]," * (MAX_VALUES // 2) + "[]]"
         await self.refused_to_read("get_roster", response(body), f"than {MAX_VALUES} values")
-        self.patch(apianswer, "MAX_VALUES", 100)
+        self.patch(ejabberdapi, "MAX_VALUES", 100)
         for value in ("[", '{"":', "0,", "[[],"):
             await self.refused_to_read("register", response(value * 101), "than 100 values")
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.accounts.errands import Errands
+from invitereg.accounts.jobs import ServerJobs
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable
 from invitereg.interfaces.leases import Job, Task
@@ -42,7 +42,7 @@ class Town:
             self.server, self.store, self.clock, self.now, lambda *_: Deferred()
         )
         checks = ServerChecks(self.server, self.remote.faults, by_component=False)
-        self.errands = Errands(self.remote, self.store, "node", self.now, SERVED, checks)
+        self.errands = ServerJobs(self.remote, self.store, "node", self.now, SERVED, checks)
         for username in ("juliet", "romeo"):
             self.server.passwords[username] = "wherefore"
             if known or username == "romeo":
@@ -306,7 +306,7 @@ class GoneTests(SynchronousTestCase):
         for trouble in (True, False):
             for _ in range(30):
                 town.clock.advance(1)
-                self.successResultOf(Deferred.fromCoroutine(town.remote.making.settle()))
+                self.successResultOf(Deferred.fromCoroutine(town.remote.provisioner.settle()))
             self.assertEqual(town.roles("tybalt"), None if trouble else ())
             town.server.exists = really
         used = self.successResultOf(town.store.get_invite(DOMAIN, invite.id))

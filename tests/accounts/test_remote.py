@@ -6,11 +6,17 @@ from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from invitereg.accounts.delegated import DelegatedAccounts
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.accounts.errands import FEWEST_TRIES, GIVEN_UP, PROMPT_SECONDS, Errands
-from invitereg.accounts.posted import PostedAccounts
+from invitereg.accounts.jobs import (
+    FEWEST_TRIES,
+    GIVEN_UP,
+    PROMPT_SECONDS,
+    KeyPair,
+    ServerJobs,
+    seal,
+)
 from invitereg.accounts.remote import NoLogins, RemoteAccounts
-from invitereg.accounts.sealing import KeyPair, seal
 from invitereg.config.backendkeys import Accounts
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
@@ -82,10 +88,10 @@ class ContactsTests(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
         checks = ServerChecks(self.server, self.remote.faults, by_component=False)
-        self.errands = Errands(
+        self.errands = ServerJobs(
             self.remote, self.store, "node", lambda: self.now, SERVED, checks
         )
-        self.remote.making.carry_out = partial(self.errands.promptly, self.clock)
+        self.remote.provisioner.carry_out = partial(self.errands.promptly, self.clock)
 
     def redeem(self):
         asked = self.redemption("juliet", contact="romeo", credentials=None)
@@ -160,10 +166,10 @@ class CommandCase(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
         checks = ServerChecks(self.server, self.remote.faults, by_component=False)
-        self.errands = Errands(
+        self.errands = ServerJobs(
             self.remote, self.store, "node", lambda: self.now, SERVED, checks
         )
-        self.accounts = PostedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
+        self.accounts = DelegatedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
         self.slept = 0.0
 
     def sleep(self, seconds):

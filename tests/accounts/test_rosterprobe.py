@@ -7,8 +7,8 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.generic import parseXml
 
-from invitereg.accounts.rosterprobe import DOUBT_SECONDS
-from invitereg.accounts.xmpp import XMPPServer
+from invitereg.accounts.privilegecheck import DOUBT_SECONDS
+from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.interfaces.server import MissingPrivilege, OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.component.connection import Privileges
 

@@ -8,7 +8,7 @@ from wokkel.generic import parseXml
 
 from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.rosteraccess import RosterAccess
-from invitereg.accounts.xmpp import XMPPServer
+from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.interfaces.server import OutcomeUnknown, ServerRefused, ServerUnreachable
 from invitereg.xmpp.component.connection import Privileges
 

@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 
 from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.remote import RemoteAccounts
-from invitereg.accounts.xmpp import XMPPServer
+from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.errors import Unavailable
 from invitereg.interfaces.server import (
     AlreadyThere,

@@ -5,7 +5,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from invitereg.accounts.errands import Errands
+from invitereg.accounts.jobs import ServerJobs
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.errors import (
     InvalidInvite,
@@ -48,7 +48,7 @@ class BackendContract(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: Deferred()
         )
         checks = ServerChecks(self.server, self.accounts.faults, by_component=False)
-        self.errands = Errands(
+        self.errands = ServerJobs(
             self.accounts, self.store, "node", lambda: self.now, SERVED, checks
         )
 
@@ -56,7 +56,7 @@ class BackendContract(StoreCase):
         """What the service does in that time."""
         for _ in range(seconds):
             self.clock.advance(1)
-            for work in (self.accounts.making.settle, self.errands.carry_out):
+            for work in (self.accounts.provisioner.settle, self.errands.carry_out):
                 try:
                     await work()
                 except Unavailable:

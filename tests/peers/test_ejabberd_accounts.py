@@ -13,9 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.ejabberd import Ejabberd
-from invitereg.accounts.ejabberdrights import COMMANDS
-from invitereg.accounts.httpapi import Access
+from invitereg.accounts.ejabberd import COMMANDS, Ejabberd
+from invitereg.accounts.ejabberdapi import Access
 from invitereg.interfaces.server import (
     AlreadyThere,
     IServer,

@@ -4,7 +4,7 @@ import json
 from http.client import HTTPConnection
 from typing import Any
 
-from invitereg.accounts.ejabberdrights import COMMANDS
+from invitereg.accounts.ejabberd import COMMANDS
 from tests.peers import servers
 from tests.peers.matrix import case
 from tests.peers.matrix.table import COMPONENT, EJABBERD

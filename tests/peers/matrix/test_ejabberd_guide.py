@@ -14,8 +14,8 @@ from unittest import IsolatedAsyncioTestCase, TestCase
 
 import yaml
 
-from invitereg.accounts.ejabberdrights import needed
-from invitereg.accounts.httpapi import Access
+from invitereg.accounts.ejabberd import needed
+from invitereg.accounts.ejabberdapi import Access
 from invitereg.cli.onlinecheck import ServerLog
 from tests.peers import servers
 from tests.peers.releases import Release, for_each_release

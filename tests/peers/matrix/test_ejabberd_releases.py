@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from invitereg.accounts.ejabberd import Ejabberd
-from invitereg.accounts.httpapi import Access
-from invitereg.accounts.xmpp import XMPPServer
+from invitereg.accounts.ejabberdapi import Access
+from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.cli.onlinecheck import ServerLog
 from invitereg.interfaces.server import MissingPrivilege
 from invitereg.xmpp.component.connection import ComponentStream

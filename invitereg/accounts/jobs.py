@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from invitereg.accounts.remote import RemoteAccounts
-from invitereg.accounts.sealing import KeyPair
 from invitereg.errors import Refused, Unavailable
 from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Redemption
@@ -21,6 +25,50 @@ from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
 from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain
+
+_KEY_BYTES = 32
+# A key is used for one message only, so the nonce may be fixed.
+_NONCE = bytes(12)
+
+
+class KeyPair:
+    """What a process opens with what was sealed for it.
+
+    Attributes:
+        public: in hexadecimal digits.
+    """
+
+    def __init__(self) -> None:
+        self._private = X25519PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw().hex()
+
+    def open(self, sealed: str) -> str:
+        """What was sealed; raises ValueError if it was not for this process."""
+        try:
+            data = bytes.fromhex(sealed)
+            sender, box = data[:_KEY_BYTES], data[_KEY_BYTES:]
+            shared = self._private.exchange(X25519PublicKey.from_public_bytes(sender))
+            key = _derive(shared, sender, self.public)
+            return ChaCha20Poly1305(key).decrypt(_NONCE, box, None).decode()
+        except InvalidTag:
+            raise ValueError("sealed for another") from None
+
+
+def seal(text: str, public: str) -> str:
+    """``text``, as only the owner of the public key can read it, in hexadecimal digits."""
+    ephemeral = X25519PrivateKey.generate()
+    sender = ephemeral.public_key().public_bytes_raw()
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(public)))
+    box = ChaCha20Poly1305(_derive(shared, sender, public)).encrypt(_NONCE, text.encode(), None)
+    return (sender + box).hex()
+
+
+def _derive(shared: bytes, sender: bytes, public: str) -> bytes:
+    info = b"invitereg errand" + sender + bytes.fromhex(public)
+    return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(shared)
+
+
+_log = Logger("invitereg.accounts.errands.Errands")
 
 TAKEN = timedelta(seconds=30)
 """Nobody else takes up an errand for so long; far more than the server has for it."""
@@ -42,10 +90,8 @@ class Checks(Protocol):
         """List what may be no intention of its operator; raises ServerFault."""
 
 
-class Errands:
+class ServerJobs:
     """Carries out the errands of one domain."""
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -130,7 +176,7 @@ class Errands:
             return False
 
     def _give_up(self, errand: Job, cause: str) -> None:
-        self._log.warn(
+        _log.warn(
             "{task} of {username}@{domain} given up: {cause}",
             task=errand.task,
             username=errand.username,
@@ -184,9 +230,7 @@ class Errands:
             self._now(),
             until=datetime.fromisoformat(until) if until else None,
         )
-        self._log.info(
-            "deleted {username}@{domain}", username=errand.username, domain=errand.domain
-        )
+        _log.info("deleted {username}@{domain}", username=errand.username, domain=errand.domain)
 
     async def _check(self, _errand: Job) -> list[str]:
         return list(await self._checks.faults())

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from invitereg import errors
-from invitereg.accounts.sealing import seal
+from invitereg.accounts.jobs import seal
 from invitereg.errors import InvalidRequest, Refused
 from invitereg.interfaces.accounts import IAccounts
 from invitereg.interfaces.leases import Job, Task
@@ -33,7 +33,7 @@ _SLOW = (
 
 
 @implementer(IAccounts)
-class PostedAccounts:
+class DelegatedAccounts:
     """The accounts of one domain, by way of the service. Its methods block the thread."""
 
     def __init__(

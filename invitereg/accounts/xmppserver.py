@@ -4,6 +4,7 @@ They are given by its component (XEP-0114): XEP-0133 for accounts, XEP-0356 for 
 tried on Prosody 0.12 and 13, and for accounts on ejabberd 23.01, 24.12 and 26.07.
 """
 
+import re
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -13,15 +14,15 @@ from zope.interface import implementer
 
 from invitereg.accounts.admincommands import (
     AdminCommands,
+    CommandOutcome,
+    ComponentConnection,
     Deadline,
-    Line,
-    Outcome,
+    NoSuchCommand,
+    Unprocessed,
     account_fields,
 )
-from invitereg.accounts.registered import is_registered
+from invitereg.accounts.privilegecheck import RosterProbe, try_all
 from invitereg.accounts.rosteraccess import RosterAccess
-from invitereg.accounts.rosterprobe import RosterProbe
-from invitereg.accounts.trials import try_all
 from invitereg.interfaces.server import (
     OWN_INVITES,
     PATIENCE_SECONDS,
@@ -35,6 +36,86 @@ from invitereg.interfaces.server import (
 )
 from invitereg.model.names import prepare_domain
 from invitereg.runtime.logs import quoted
+
+_NO_SUCH_USER = "User does not exist"
+_ALL_USERS = "all users"
+_RANGE = re.compile(r"all users/@([0-9]{1,12})-([0-9]{1,12})")
+_MARGIN = 25
+"""So far an account may move in the list between two questions, as others come and go."""
+
+
+async def is_registered(commands: AdminCommands, username: str, deadline: Deadline) -> bool:
+    """Whether there is an account of that name.
+
+    Raises:
+        MissingPrivilege, ServerRefused, ServerUnreachable: it cannot be told.
+    """
+    jid = f"{username}@{commands.domain}"
+    try:
+        outcome = await commands.run("get-user-roster", account_fields(jid), deadline)
+    except (NoSuchCommand, Unprocessed):
+        return await _is_listed(commands, jid, deadline)
+    except OutcomeUnknown as fault:
+        raise ServerUnreachable(fault.text) from None
+    if outcome.error == _NO_SUCH_USER:
+        return False
+    if outcome.error or not outcome.has_form:
+        why = f": {quoted(outcome.error)}" if outcome.error else ""
+        raise ServerUnreachable(
+            f"{commands.domain} does not tell whether an account exists{why}"
+        )
+    return True
+
+
+async def _is_listed(commands: AdminCommands, jid: str, deadline: Deadline) -> bool:
+    try:
+        ranges = await commands.items(_ALL_USERS, deadline)
+    except NoSuchCommand:
+        text = f"{commands.domain} does not tell who has an account. {commands.no_admin}"
+        raise NoSuchCommand(text) from None
+    wanted = jid.encode()
+    for address, node, name in ranges:
+        numbers = _RANGE.fullmatch(node)
+        if numbers is None:
+            if not address.endswith(f"@{commands.domain}"):
+                raise _no_list(commands)
+            if address == jid:
+                return True
+            continue
+        last = name.rpartition(" -- ")[2]
+        if _key(wanted) <= _key(last.encode()):
+            break
+    else:
+        # None, or after the last of them: but some may have come meanwhile.
+        numbers = _RANGE.fullmatch(ranges[-1][1]) if ranges else None
+    if numbers is None:
+        return False
+    return await _is_in_range(commands, jid, int(numbers[1]), int(numbers[2]), deadline)
+
+
+async def _is_in_range(
+    commands: AdminCommands, jid: str, first: int, last: int, deadline: Deadline
+) -> bool:
+    node = f"{_ALL_USERS}/@{max(first - _MARGIN, 1)}-{last + _MARGIN}"
+    listed = await commands.items(node, deadline)
+    addresses = [address for address, _node, _name in listed]
+    if jid in addresses:
+        return True
+    wanted, keys = _key(jid.encode()), [_key(address.encode()) for address in addresses]
+    ends_before = len(keys) > last + _MARGIN - max(first - _MARGIN, 1) and wanted > keys[-1]
+    if not keys or (first > _MARGIN + 1 and wanted < keys[0]) or ends_before:
+        raise _no_list(commands)  # So many have come or gone meanwhile.
+    return False
+
+
+def _no_list(commands: AdminCommands) -> ServerUnreachable:
+    return ServerUnreachable(f"{commands.domain} does not list its accounts as it should")
+
+
+def _key(jid: bytes) -> bytes:
+    """What ejabberd sorts accounts by: the bytes of the localpart."""
+    return jid.rpartition(b"@")[0]
+
 
 T = TypeVar("T")
 
@@ -52,7 +133,7 @@ class XMPPServer:
 
     own_username: str | None = None  # We act by a component.
 
-    def __init__(self, host: str, line: Line, clock: IReactorTime) -> None:
+    def __init__(self, host: str, line: ComponentConnection, clock: IReactorTime) -> None:
         """``host`` is the domain as its server spells it; ``clock`` is one of Twisted's."""
         self.domain = prepare_domain(host)
         self._host = host
@@ -167,7 +248,7 @@ class XMPPServer:
         except ServerFault as fault:
             raise OutcomeUnknown(fault.text) from None
 
-    def _require_done(self, outcome: Outcome, command: str) -> None:
+    def _require_done(self, outcome: CommandOutcome, command: str) -> None:
         if outcome.error:
             raise ServerRefused(f"{self.domain} refused {command}: {quoted(outcome.error)}")
 

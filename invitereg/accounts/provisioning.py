@@ -20,8 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from invitereg.accounts.asking import Asking
-from invitereg.accounts.gone import GoneAccounts
+from invitereg.accounts.servercalls import GoneAccounts, ServerCalls
 from invitereg.errors import InvalidInvite, NotFound, Refused, Unavailable, UsernameTaken
 from invitereg.interfaces.leases import Lease
 from invitereg.interfaces.queries import Redemption
@@ -29,6 +28,8 @@ from invitereg.interfaces.server import OutcomeUnknown, ServerFault
 from invitereg.interfaces.stores import IStore
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use
+
+_log = Logger("invitereg.accounts.making.Making")
 
 LATE_SECONDS = 5.0
 """How long the server must say that there is no account before it is believed.
@@ -45,7 +46,7 @@ _EVER = datetime.max.replace(tzinfo=UTC)
 _DOUBTFUL = ABANDONED - timedelta(seconds=LATE_SECONDS)
 
 
-class Making:
+class Provisioner:
     """Makes the accounts of one domain, each with its use.
 
     Attributes:
@@ -53,21 +54,20 @@ class Making:
     """
 
     carry_out: Callable[[], Coroutine[Any, Any, None]] | None = None
-    _log = Logger()
 
     def __init__(
         self,
-        asking: Asking,
+        calls: ServerCalls,
         gone: GoneAccounts,
         store: IStore,
         clock: IReactorTime,
         now: Callable[[], datetime],
     ) -> None:
         """``clock`` must be one that never jumps; ``now`` may."""
-        self._asking = asking
+        self._calls = calls
         self._gone = gone
-        self._server = asking.server
-        self._domain: str = asking.server.domain
+        self._server = calls.server
+        self._domain: str = calls.server.domain
         self._store = store
         self._clock = clock
         self._now = now
@@ -111,15 +111,15 @@ class Making:
         self._busy.add(lease.number)
         try:
             await acting
-            self._asking.faults.worked()
+            self._calls.faults.worked()
             self._gone.confirm(lease.redemption.use.username)
         except OutcomeUnknown as fault:
             self._remember(lease)
-            raise self._asking.unavailable(fault) from None
+            raise self._calls.unavailable(fault) from None
         except ServerFault as fault:
             self._refused.add(lease.number)
             await self._release(lease)
-            raise self._asking.refusal(fault) from None
+            raise self._calls.refusal(fault) from None
         except BaseException:
             self._remember(lease)
             raise
@@ -154,8 +154,8 @@ class Making:
     async def _undo(self, username: str) -> None:
         """Remove an account of ours whose lease was given up while we made it."""
         text = f"{username}@{self._domain} took too long to make: it is removed again"
-        error_id = self._asking.faults.failed(text)
-        await self._asking.ask(self._server.delete(username))
+        error_id = self._calls.faults.failed(text)
+        await self._calls.ask(self._server.delete(username))
         self._gone.forget(username)
         raise Unavailable(error_id)
 
@@ -181,7 +181,7 @@ class Making:
         if number in self._refused or use.kind is Kind.RESET:
             return False
         try:
-            if await self._asking.ask(self._server.exists(use.username)):
+            if await self._calls.ask(self._server.exists(use.username)):
                 return True
             seconds = self._clock.seconds()
             since = self._absent_since.setdefault(number, seconds)
@@ -199,7 +199,7 @@ class Making:
         work = self._store.complete if made else self._store.release
         if await work(lease.number):
             use = lease.redemption.use
-            self._log.info(
+            _log.info(
                 "{what} of {username}@{domain} settled: {outcome} (invite {invite_id})",
                 what="reset" if use.kind is Kind.RESET else "registration",
                 username=use.username,

@@ -1,12 +1,74 @@
-"""Notices that a server has an account no more, and ends what that has left here."""
+"""What a server answers, in the words that the doors know."""
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TypeVar
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from invitereg.accounts.asking import Asking
+from invitereg.errors import (
+    NotFound,
+    Refused,
+    UnacceptablePassword,
+    Unavailable,
+    UsernameTaken,
+)
+from invitereg.interfaces.server import (
+    AlreadyThere,
+    IServer,
+    NotThere,
+    PasswordRefused,
+    ServerFault,
+)
 from invitereg.interfaces.stores import ILeaseStore
+from invitereg.runtime.logs import FaultLog
+
+_server_log = Logger("invitereg.accounts.asking.Asking")
+_log = Logger("invitereg.accounts.gone.GoneAccounts")
+
+T = TypeVar("T")
+
+
+class ServerCalls:
+    """Asks one server.
+
+    Attributes:
+        server: the one that is asked.
+        faults: where it is noted that the server does not work, and does again.
+    """
+
+    def __init__(self, server: IServer, clock: IReactorTime) -> None:
+        """``clock`` must be one that never jumps."""
+        self.server = server
+        self.faults = FaultLog(_server_log, f"the server of {server.domain}", clock.seconds)
+
+    async def ask(self, asking: Deferred[T]) -> T:
+        """What the server says; its faults as what the doors know."""
+        try:
+            answer = await asking
+        except ServerFault as fault:
+            raise self.refusal(fault) from None
+        self.faults.worked()
+        return answer
+
+    def refusal(self, fault: ServerFault) -> Refused:
+        """What a door is told for a fault."""
+        match fault:
+            case AlreadyThere():
+                return UsernameTaken()
+            case PasswordRefused():
+                return UnacceptablePassword(fault.text)
+            case NotThere():
+                return NotFound(fault.text)
+            case _:
+                return self.unavailable(fault)
+
+    def unavailable(self, fault: ServerFault) -> Unavailable:
+        """Note a fault that is the server's own."""
+        return Unavailable(self.faults.failed(fault.text), fault.text)
+
 
 _CONTROLS = 3
 """How many accounts are remembered that the server has confirmed last."""
@@ -21,11 +83,11 @@ class GoneAccounts:
     deny the first once more.
     """
 
-    _log = Logger()
-
-    def __init__(self, asking: Asking, store: ILeaseStore, now: Callable[[], datetime]) -> None:
-        self._asking = asking
-        self._domain: str = asking.server.domain
+    def __init__(
+        self, calls: ServerCalls, store: ILeaseStore, now: Callable[[], datetime]
+    ) -> None:
+        self._calls = calls
+        self._domain: str = calls.server.domain
         self._store = store
         self._now = now
         # Of what it has lately confirmed, the last first.
@@ -69,7 +131,7 @@ class GoneAccounts:
             return True
         ended = await self._store.end_gone(self._domain, username, left, self._now())
         if ended is not None:
-            self._log.info(
+            _log.info(
                 "{username}@{domain} is gone at its server: its roles, its resets and "
                 "{number} open invites are ended",
                 username=username,
@@ -83,21 +145,21 @@ class GoneAccounts:
 
         None if no such account is known. Raises as `exists`.
         """
-        own = self._asking.server.own_username
+        own = self._calls.server.own_username
         known = {*self._confirmed, *([own] if own else [])} - {username}
         for control in sorted(known):
             if await self._has(control):
                 return True
         if not known:
             return None
-        self._asking.faults.failed(
+        self._calls.faults.failed(
             f"{self._domain} says that it has no accounts that it had before "
             f"({', '.join(sorted(known))}): none is taken to be gone"
         )
         return False
 
     async def _has(self, username: str) -> bool:
-        if not await self._asking.ask(self._asking.server.exists(username)):
+        if not await self._calls.ask(self._calls.server.exists(username)):
             return False
         self.confirm(username)
         return True
