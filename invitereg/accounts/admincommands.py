@@ -25,12 +25,11 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.model.namespaces import NS_ADMIN, NS_COMMANDS
 from invitereg.runtime.logs import named, quoted
 
-NS_COMMANDS = "http://jabber.org/protocol/commands"
 NS_ITEMS = "http://jabber.org/protocol/disco#items"
 NS_INFO = "http://jabber.org/protocol/disco#info"
-NS_ADMIN = "http://jabber.org/protocol/admin"
 # With these the server says that it has done nothing.
 _REFUSALS = {
     "bad-request",

@@ -7,7 +7,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from invitereg.accounts.admincommands import (
-    NS_ADMIN,
     AdminCommands,
     Deadline,
     GrantedPrivileges,
@@ -22,6 +21,7 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.model.namespaces import NS_ADMIN
 from invitereg.runtime.logs import quoted
 
 

@@ -22,9 +22,9 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.model.namespaces import NS_ROSTER
 from invitereg.runtime.logs import named
 
-NS_ROSTER = "jabber:iq:roster"
 _MISSING = (
     '{domain} does not let {jid} manage rosters. Prosody: "privilege" in modules_enabled of '
     'the host and of the component, and for the host privileged_entities = {{ ["{jid}"] = {{ '

@@ -19,6 +19,7 @@ from invitereg.embedded.sessions import Session
 from invitereg.interfaces.queries import Query, RosterChange, Subscribing
 from invitereg.interfaces.stores import IInviteStore, IStore
 from invitereg.model.invites import Kind, Use, token_digest
+from invitereg.model.namespaces import NS_PREAUTH
 from invitereg.model.roster import Owner, RosterItem, owner_of
 from invitereg.model.subscribing import (
     Deliver,
@@ -263,9 +264,6 @@ class Contacts:
         self._delivery.to_interested(*owner, lambda: rosterxml.push(item, jid))
 
 
-NS_PARS = "urn:xmpp:pars:0"
-
-
 class Invitations:
     """Finds out whether a token that comes with a subscription request is one of ours."""
 
@@ -288,7 +286,7 @@ class Invitations:
         many of these, those from that network are looked up one at a time. Of several tokens
         the first counts, and the others are taken out.
         """
-        found: list[domish.Element] = list(request.elements(NS_PARS, "preauth"))
+        found: list[domish.Element] = list(request.elements(NS_PREAUTH, "preauth"))
         _take_out(request, found[1:])
         token = str(found[0].getAttribute("token") or "") if found else ""
         if not token:

@@ -15,13 +15,12 @@ from twisted.words.xish import domish
 
 from invitereg.errors import Refused
 from invitereg.interfaces.stores import INoticeStore
+from invitereg.model.namespaces import NS_CLIENT, NS_DELAY
 from invitereg.policy.notices import Notice, text_of, type_of
 from invitereg.policy.values import Domain
 
 _log = Logger("invitereg.domain.telling.Teller")
 
-NS_CLIENT = "jabber:client"
-NS_DELAY = "urn:xmpp:delay"
 AT_ONCE = 100
 LATE = timedelta(seconds=10)
 KEPT = timedelta(days=90)

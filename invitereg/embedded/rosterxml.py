@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from twisted.words.xish import domish
 from wokkel.generic import parseXml
 
-from invitereg.embedded.stanzaxml import NS_CLIENT, write_element
+from invitereg.embedded.stanzaxml import write_element
+from invitereg.model.namespaces import NS_CLIENT, NS_ROSTER
 from invitereg.model.roster import RosterItem
 from invitereg.model.subscribing import Stanza
-
-NS_ROSTER = "jabber:iq:roster"
 
 
 def query(items: Sequence[RosterItem]) -> domish.Element:

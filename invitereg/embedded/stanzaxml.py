@@ -11,8 +11,7 @@ from collections.abc import Mapping
 
 from twisted.words.xish import domish
 
-NS_CLIENT = "jabber:client"
-NS_XML = "http://www.w3.org/XML/1998/namespace"
+from invitereg.model.namespaces import NS_CLIENT, NS_XML
 
 REPEATED_LENGTH = 1024
 """How many characters the repeated declarations of one namespace may have in a stanza."""

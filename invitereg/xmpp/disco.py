@@ -19,12 +19,11 @@ from wokkel.subprotocols import XMPPHandler
 from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
+from invitereg.model.namespaces import NS_SERVER_INFO
 from invitereg.policy.values import Domain
 from invitereg.xmpp.stanzas import mark_handled, refusal_of
 
 _log = Logger("invitereg.xmpp.disco.SessionDiscoHandler")
-
-NS_SERVER_INFO = "http://jabber.org/network/serverinfo"
 
 
 class SessionDiscoHandler(disco.DiscoHandler):

@@ -20,6 +20,8 @@ from xml.parsers.expat import ParserCreate
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.model.namespaces import NS_XML
+
 # As many whole tokens as there are, of the usual kinds. No part of it can match in two ways, so
 # it takes linear time.
 _WHOLE = re.compile(
@@ -163,7 +165,7 @@ _END_TAG_BYTES = 64
 MAX_NAMESPACE = 1024
 # Elements and attributes of a stanza: each takes a hundred times the memory of its few bytes.
 MAX_NODES = 8192
-_LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"  # as expat writes xml:lang
+_LANGUAGE = f"{NS_XML} lang"  # as expat writes xml:lang
 
 
 # expat keeps every name that it has met for as long as it lives: after so many bytes there is a

@@ -19,24 +19,16 @@ from wokkel.data_form import NS_X_DATA, Field, Form
 from invitereg.errors import RegistrationClosed
 from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
+from invitereg.model.namespaces import NS_OOB, NS_REGISTER
 from invitereg.policy.texts import Translate, password_rule
 from invitereg.policy.values import Domain, Policy
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
 from invitereg.xmpp.stanzas import LANGUAGE
 
-NS_REGISTER = "jabber:iq:register"
-
-
-NS_OOB = "jabber:x:oob"  # XEP-0066
-
-
 _BY_INVITATION = N_("You need an invitation to register here: see the web page.")
 
 
 _NEW_PASSWORD = N_("Choose a new password.")
-
-
-NS_CHANGE_PASSWORD = "jabber:iq:register:changepassword"  # noqa: S105 - a form's type
 
 
 OLD_PASSWORD = "old_password"  # noqa: S105 - a field's name
@@ -180,6 +172,3 @@ def _form_values(form: domish.Element) -> Iterator[tuple[str, str]]:
         value = next(element.elements(NS_X_DATA, "value"), None)
         if name and value is not None:
             yield name, str(value)
-
-
-NS_PREAUTH = "urn:xmpp:pars:0"

@@ -18,12 +18,8 @@ from wokkel.ping import NS_PING
 
 from invitereg import errors
 from invitereg.embedded.stanzaxml import write_element
+from invitereg.model.namespaces import NS_CLIENT, NS_COMMANDS, NS_SASL, NS_TLS, NS_XML
 from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
-
-NS_CLIENT = "jabber:client"
-NS_COMMANDS = "http://jabber.org/protocol/commands"
-NS_XMPP_TLS = "urn:ietf:params:xml:ns:xmpp-tls"
-NS_XMPP_SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
 
 class Phase(Enum):
@@ -38,14 +34,14 @@ class Phase(Enum):
 # What may arrive in each phase, and the method that takes it. Anything else ends the stream.
 ACCEPTED: dict[Phase, dict[tuple[str, str], str]] = {
     Phase.CLEAR: {
-        (NS_XMPP_TLS, "starttls"): "_start_tls",
-        (NS_XMPP_SASL, "auth"): "_refuse_clear_auth",
+        (NS_TLS, "starttls"): "_start_tls",
+        (NS_SASL, "auth"): "_refuse_clear_auth",
         (NS_CLIENT, "iq"): "_refuse_clear_iq",
     },
     Phase.SECURED: {
-        (NS_XMPP_SASL, "auth"): "_dispatch",
-        (NS_XMPP_SASL, "response"): "_dispatch",
-        (NS_XMPP_SASL, "abort"): "_dispatch",
+        (NS_SASL, "auth"): "_dispatch",
+        (NS_SASL, "response"): "_dispatch",
+        (NS_SASL, "abort"): "_dispatch",
         (NS_CLIENT, "iq"): "_dispatch",
     },
     Phase.AUTHENTICATED: {(NS_CLIENT, "iq"): "_dispatch"},
@@ -104,7 +100,7 @@ def error_on(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> St
     return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))
 
 
-LANGUAGE = ("http://www.w3.org/XML/1998/namespace", "lang")
+LANGUAGE = (NS_XML, "lang")
 """The attribute ``xml:lang``."""
 
 
@@ -118,11 +114,13 @@ def asked_languages(iq: domish.Element, stream_language: str = "") -> Sequence[s
     return [tag for tag in said if tag][:1]
 
 
-def ping(domain: str, address: str) -> domish.Element:
-    """A request from the domain to a session's full JID; whatever it answers will do."""
+def ping(to: str, sender: str | None = None) -> domish.Element:
+    """Return a ping (XEP-0199): whatever answers it, an error too, is a sign of life."""
     iq = domish.Element((None, "iq"))
-    iq.attributes.update({"type": "get", "id": f"ping-{secrets.token_hex(4)}"})
-    iq.attributes.update({"from": domain, "to": address})
+    iq["type"], iq["id"] = "get", f"ping-{secrets.token_hex(8)}"
+    if sender is not None:
+        iq["from"] = sender
+    iq["to"] = to
     iq.addElement((NS_PING, "ping"))
     return iq
 

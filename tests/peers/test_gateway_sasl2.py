@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from scramp import ScramClient
 
-from invitereg.xmpp.gateway.features import NS_SASL2
+from invitereg.model.namespaces import NS_SASL2
 from tests.peers.behind import in_front
 from tests.peers.servers import Prosody
 from tests.service.running import Service

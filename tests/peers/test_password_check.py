@@ -17,13 +17,13 @@ from invitereg.config.backendkeys import Accounts
 from invitereg.config.upstreamkeys import UpstreamKeys
 from invitereg.errors import Unavailable
 from invitereg.interfaces.server import ServerUnreachable
+from invitereg.model.namespaces import NS_SASL
 from invitereg.runtime.threads import Inline
 from invitereg.service.remote import ServersBehind
 from invitereg.testing import memory_store
 from invitereg.xmpp.gateway import passwordcheck
 from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.stanzas import NS_XMPP_SASL
 from tests.peers import servers
 from tests.service.running import DOMAIN, free_ports
 from tests.spying import logged
@@ -217,13 +217,13 @@ class FaultTests(CheckCase):
         return (
             "<stream:stream from='localhost' version='1.0' xmlns='jabber:client' "
             "xmlns:stream='http://etherx.jabber.org/streams'><stream:features>"
-            f"<mechanisms xmlns='{NS_XMPP_SASL}'>{offered}</mechanisms>"
+            f"<mechanisms xmlns='{NS_SASL}'>{offered}</mechanisms>"
             "</stream:features>"
         ).encode()
 
     def sasl(self, text: str) -> bytes:
         name = text.split("<")[1].rstrip("/>").split(">")[0]
-        return text.replace(f"<{name}", f"<{name} xmlns='{NS_XMPP_SASL}'", 1).encode()
+        return text.replace(f"<{name}", f"<{name} xmlns='{NS_SASL}'", 1).encode()
 
     async def verdict(self, *answers: bytes) -> bool | None:
         self.answers = list(answers)

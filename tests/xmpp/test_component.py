@@ -12,6 +12,7 @@ from twisted.words.xish import domish
 from wokkel.generic import VersionHandler, parseXml
 
 from invitereg.errors import Throttled
+from invitereg.model.namespaces import NS_COMMANDS, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits
 from invitereg.runtime.logs import ERRORS_PER_PLACE, LogGuard
@@ -36,8 +37,6 @@ from invitereg.xmpp.component.door import (
     ComponentDoor,
 )
 from invitereg.xmpp.disco import SessionDiscoHandler
-from invitereg.xmpp.registration import NS_PREAUTH, NS_REGISTER
-from invitereg.xmpp.stanzas import NS_COMMANDS
 from tests.usecases import DOMAIN, PASSWORD, UseCase
 from tests.xmpp.commands import NS_INFO, NS_ITEMS
 

@@ -1,10 +1,10 @@
 """An internationalized domain is one domain, however clients spell it (RFC 7622 §3.2.1)."""
 
 from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.embedded.rosterxml import NS_ROSTER
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Kind, Use, token_digest
+from invitereg.model.namespaces import NS_ROSTER
 from invitereg.policy.values import Domain, Policy
 from invitereg.testing import make_invite
 from tests.xmpp.door import DoorTestCase

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.model.invites import Kind
+from invitereg.model.namespaces import NS_REGISTER
 from invitereg.xmpp import stanzas
 from invitereg.xmpp.c2s.register import FIELD_LABELS
-from invitereg.xmpp.registration import NS_REGISTER
 from tests.xmpp.door import Listener
 from tests.xmpp.fuzzing import FUZZ, FuzzCase, escaped
 from tests.xmpp.messages import GET, NS_SASL, NS_X_DATA, TOKEN, auth, error_of, header, response

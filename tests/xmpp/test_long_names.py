@@ -7,7 +7,7 @@ from twisted.words.protocols.jabber import jid
 
 from invitereg.accounts.scram import SCRAM_SHA_256
 from invitereg.model import names
-from invitereg.xmpp.stanzas import NS_XMPP_SASL
+from invitereg.model.namespaces import NS_SASL
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import BIND, header, plain, registration
 
@@ -104,7 +104,7 @@ class LongNameTests(DoorTestCase):
         def do(text):
             message = base64.b64encode(f"n,,n={text},r=nonce".encode()).decode()
             answer = self.listener.opened().ask(
-                f"<auth xmlns='{NS_XMPP_SASL}' mechanism='{SCRAM_SHA_256}'>{message}</auth>"
+                f"<auth xmlns='{NS_SASL}' mechanism='{SCRAM_SHA_256}'>{message}</auth>"
             )
             self.assertEqual(answer.name, "failure")
 

@@ -21,10 +21,11 @@ from twisted.words.xish import domish
 from wokkel import disco
 from wokkel.data_form import NS_X_DATA
 
+from invitereg.model.namespaces import NS_COMMANDS
 from invitereg.policy.values import Domain
 from invitereg.translations import N_, chosen_language, translator
 from invitereg.xmpp.adhoc.forms import Answers, Form, Result, WrongForm
-from invitereg.xmpp.stanzas import LANGUAGE, NS_COMMANDS
+from invitereg.xmpp.stanzas import LANGUAGE
 
 LIFETIME_SECONDS = 600.0
 MAX_PER_USER = 10

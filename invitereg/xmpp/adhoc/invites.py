@@ -12,6 +12,7 @@ from invitereg.errors import NotFound
 from invitereg.model.fields import shown
 from invitereg.model.invites import Invite, Kind, Status
 from invitereg.model.names import typed_username
+from invitereg.model.namespaces import NS_INVITATION
 from invitereg.policy.inviting import Rights
 from invitereg.policy.texts import app_uri, page_url
 from invitereg.translations import N_
@@ -19,8 +20,6 @@ from invitereg.usecases.newinvites import DEFAULT_EXPIRY
 from invitereg.usecases.userinvites import User, UserInvites
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker, CommandSessions, Outcome, Stage
 from invitereg.xmpp.adhoc.forms import Answers, Field, Form, Result, Told
-
-NS_INVITATION = "urn:xmpp:invite#invitation"
 
 
 class InviteCommand:

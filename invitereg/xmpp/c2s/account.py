@@ -17,15 +17,11 @@ from zope.interface import implementer
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import InvalidUsername, NotFound
 from invitereg.model.names import prepare_localpart, typed_username
+from invitereg.model.namespaces import NS_CHANGE_PASSWORD, NS_REGISTER
 from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.c2s.handlers import RequestHandler
 from invitereg.xmpp.c2s.register import GET, SET
-from invitereg.xmpp.registration import (
-    NS_CHANGE_PASSWORD,
-    NS_REGISTER,
-    OLD_PASSWORD,
-    RegistrationRequest,
-)
+from invitereg.xmpp.registration import OLD_PASSWORD, RegistrationRequest
 from invitereg.xmpp.stanzas import Phase
 
 

@@ -8,11 +8,9 @@ from twisted.words.xish import domish
 from invitereg.embedded.addresses import prepared_jid
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.model.names import prepare_resource
+from invitereg.model.namespaces import NS_BIND, NS_SESSION
 from invitereg.xmpp.c2s.handlers import RequestHandler
 from invitereg.xmpp.stanzas import Phase
-
-NS_BIND = "urn:ietf:params:xml:ns:xmpp-bind"
-NS_SESSION = "urn:ietf:params:xml:ns:xmpp-session"
 
 _BIND = f"/iq[@type='set']/bind[@xmlns='{NS_BIND}']"
 _SESSION = f"/iq[@type='set']/session[@xmlns='{NS_SESSION}']"

@@ -9,9 +9,10 @@ from wokkel.iwokkel import IDisco
 from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
+from invitereg.model.namespaces import NS_COMMANDS
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
 from invitereg.xmpp.c2s.handlers import RequestHandler
-from invitereg.xmpp.stanzas import NS_COMMANDS, about_command, asked_languages
+from invitereg.xmpp.stanzas import about_command, asked_languages
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
 _INFO = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_INFO}'][@node]"

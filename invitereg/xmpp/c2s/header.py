@@ -10,8 +10,8 @@ from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
 from invitereg.model.names import ascii_domain, is_too_long, prepare_domain, spelled_like
+from invitereg.model.namespaces import NS_CLIENT, NS_SASL, NS_TLS
 from invitereg.policy.values import Domain
-from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_SASL, NS_XMPP_TLS
 
 
 def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
@@ -83,24 +83,24 @@ def client_header(domain: str) -> bytes:
 
 def starttls_feature() -> domish.Element:
     """What announces STARTTLS, and that nothing goes without."""
-    feature = domish.Element((NS_XMPP_TLS, "starttls"))
+    feature = domish.Element((NS_TLS, "starttls"))
     feature.addElement("required")
     return feature
 
 
 def starttls_request() -> bytes:
     """What a client asks for it with."""
-    return f"<starttls xmlns='{NS_XMPP_TLS}'/>".encode()
+    return f"<starttls xmlns='{NS_TLS}'/>".encode()
 
 
 def starttls_proceed() -> domish.Element:
     """The answer to ``<starttls/>``; the next byte from the client is TLS."""
-    return domish.Element((NS_XMPP_TLS, "proceed"))
+    return domish.Element((NS_TLS, "proceed"))
 
 
 def encryption_required() -> domish.Element:
     """The answer to ``<auth/>`` in clear text."""
-    failure = domish.Element((NS_XMPP_SASL, "failure"))
+    failure = domish.Element((NS_SASL, "failure"))
     failure.addElement("encryption-required")
     return failure
 

@@ -16,17 +16,17 @@ from twisted.words.xish import domish
 
 from invitereg.errors import InvalidInvite, Refused
 from invitereg.model.fields import FIELD_LABELS
-from invitereg.usecases.registrar import Registrar, Submission
-from invitereg.xmpp.c2s.handlers import RequestHandler
-from invitereg.xmpp.registration import (
+from invitereg.model.namespaces import (
+    NS_IBR_TOKEN,
+    NS_INVITE,
     NS_PREAUTH,
     NS_REGISTER,
-    RegistrationForm,
-    RegistrationRequest,
+    NS_REGISTER_FEATURE,
 )
+from invitereg.usecases.registrar import Registrar, Submission
+from invitereg.xmpp.c2s.handlers import RequestHandler
+from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest
 from invitereg.xmpp.stanzas import Phase, asked_languages
-
-NS_REGISTER_FEATURE = "http://jabber.org/features/iq-register"
 
 GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
 SET = f"/iq[@type='set']/query[@xmlns='{NS_REGISTER}']"
@@ -40,7 +40,7 @@ def registration_features(*, registers: bool) -> list[domish.Element]:
     Args:
         registers: whether anything can be done by ``jabber:iq:register`` at all.
     """
-    names = [NS_REGISTER_FEATURE] * registers + [NS_IBR_TOKEN, NS_LEGACY_INVITE]
+    names = [NS_REGISTER_FEATURE] * registers + [NS_IBR_TOKEN, NS_INVITE]
     return [domish.Element((name, "register")) for name in names]
 
 
@@ -112,8 +112,6 @@ class RegistrationHandler(RequestHandler):
                 await self._tell_contacts()
 
 
-NS_IBR_TOKEN = "urn:xmpp:ibr-token:0"  # noqa: S105 - a namespace
-NS_LEGACY_INVITE = "urn:xmpp:invite"
 MAX_WRONG_TOKENS = 5
 
 _PREAUTH = f"/iq[@type='set']/preauth[@xmlns='{NS_PREAUTH}']"

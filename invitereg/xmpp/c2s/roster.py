@@ -6,11 +6,10 @@ from twisted.words.xish import domish
 from invitereg.embedded import rosterxml
 from invitereg.embedded.addresses import parse_jid
 from invitereg.embedded.contacts import Contacts
-from invitereg.embedded.rosterxml import NS_ROSTER
 from invitereg.embedded.sessions import Session
+from invitereg.model.namespaces import NS_PRE_APPROVAL, NS_ROSTER
 from invitereg.xmpp.c2s.handlers import RequestHandler
 
-NS_PRE_APPROVAL = "urn:xmpp:features:pre-approval"
 NAME_BYTES = 1023
 GROUPS_BYTES = 4096
 

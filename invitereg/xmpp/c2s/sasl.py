@@ -18,10 +18,11 @@ from invitereg.errors import InvalidUsername, Refused
 from invitereg.interfaces.accounts import ILogins
 from invitereg.model.accounts import PLAIN
 from invitereg.model.names import is_too_long, prepare_localpart
+from invitereg.model.namespaces import NS_SASL
 from invitereg.runtime.logs import RefusalLog
 from invitereg.usecases.throttles import LoginThrottle
 from invitereg.xmpp.c2s.stream import ClientStream
-from invitereg.xmpp.stanzas import NS_XMPP_SASL, mark_handled
+from invitereg.xmpp.stanzas import mark_handled
 
 _log = Logger("invitereg.xmpp.sasl.SaslHandler")
 
@@ -200,9 +201,9 @@ class SaslHandler(XMPPHandler):
 
     def connectionMade(self) -> None:
         """Listen; the stream itself refuses SASL before TLS and after login."""
-        self.xmlstream.addObserver(f"/auth[@xmlns='{NS_XMPP_SASL}']", self._on_auth)
-        self.xmlstream.addObserver(f"/response[@xmlns='{NS_XMPP_SASL}']", self._on_response)
-        self.xmlstream.addObserver(f"/abort[@xmlns='{NS_XMPP_SASL}']", self._on_abort)
+        self.xmlstream.addObserver(f"/auth[@xmlns='{NS_SASL}']", self._on_auth)
+        self.xmlstream.addObserver(f"/response[@xmlns='{NS_SASL}']", self._on_response)
+        self.xmlstream.addObserver(f"/abort[@xmlns='{NS_SASL}']", self._on_abort)
 
     def _on_auth(self, element: domish.Element) -> None:
         mark_handled(element)
@@ -261,7 +262,7 @@ class SaslHandler(XMPPHandler):
         stream.authenticated(outcome.username, outcome.credentials_set_at)
 
     def _say(self, name: str, data: bytes) -> None:
-        element = domish.Element((NS_XMPP_SASL, name))
+        element = domish.Element((NS_SASL, name))
         if data:
             element.addContent(base64.b64encode(data).decode())
         self.xmlstream.send(element)
@@ -270,7 +271,7 @@ class SaslHandler(XMPPHandler):
         stream, self._exchange = self.xmlstream, None
         if stream is None or stream.closing:
             return
-        element = domish.Element((NS_XMPP_SASL, "failure"))
+        element = domish.Element((NS_SASL, "failure"))
         element.addElement(failure.condition)
         if failure.text:
             element.addElement("text", content=failure.text)
@@ -291,7 +292,7 @@ class SaslHandler(XMPPHandler):
 
 def stream_feature(mechanisms: Sequence[str]) -> domish.Element:
     """What announces the mechanisms, the strongest first (RFC 6120 §6.3.3)."""
-    feature = domish.Element((NS_XMPP_SASL, "mechanisms"))
+    feature = domish.Element((NS_SASL, "mechanisms"))
     for mechanism in mechanisms:
         feature.addElement("mechanism", content=mechanism)
     return feature

@@ -26,6 +26,7 @@ from twisted.words.xish.utility import EventDispatcher
 from zope.interface import implementer
 
 from invitereg.embedded.sessions import Session
+from invitereg.model.namespaces import NS_CLIENT
 from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.runtime.workqueue import on_behalf_of
 from invitereg.usecases.registrar import Grant
@@ -39,15 +40,7 @@ from invitereg.xmpp.c2s.header import (
 )
 from invitereg.xmpp.c2s.routing import may_send_as
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.stanzas import (
-    ACCEPTED,
-    NS_CLIENT,
-    STANZA_LIMITS,
-    Phase,
-    in_bytes,
-    is_request,
-    ping,
-)
+from invitereg.xmpp.stanzas import ACCEPTED, STANZA_LIMITS, Phase, in_bytes, is_request, ping
 
 
 def peer_address(transport: Any) -> Address | None:
@@ -271,7 +264,7 @@ class ClientStream(XmlStream):
 
     def _ask_for_life(self) -> None:
         assert self.session is not None  # noqa: S101 - only a session may be silent so long
-        self.send(ping(self.domain.name, self.session.address))
+        self.send(ping(self.session.address, self.domain.name))
         self._deadlines.start("answer")
 
     # --- the end

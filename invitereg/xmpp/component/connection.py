@@ -25,18 +25,18 @@ from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanz
 from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT, XmlStream
 from twisted.words.xish import domish
 from twisted.words.xish.utility import EventDispatcher
-from wokkel.ping import NS_PING
 from wokkel.subprotocols import StreamManager
 from zope.interface import implementer
 
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
+from invitereg.model.namespaces import NS_PRIVILEGE
 from invitereg.policy.values import Network
 from invitereg.runtime.logs import FaultLog, named, quoted
 from invitereg.runtime.trustedendpoint import trusted_client
 from invitereg.xmpp.component.admission import Admission
 from invitereg.xmpp.parser import SkippingElementStream
-from invitereg.xmpp.stanzas import UNREADABLE
+from invitereg.xmpp.stanzas import UNREADABLE, ping
 
 
 @implementer(ILogObserver)
@@ -98,11 +98,6 @@ class Pulse:
         self._ask()
 
 
-NAMESPACES = ("urn:xmpp:privilege:2", "urn:xmpp:privilege:1")
-"""Both versions say the same about rosters; Prosody 0.12 speaks the first, ejabberd 23.01 the
-second."""
-
-
 KNOWN = {
     "roster": {"none", "get", "set", "both"},
     "message": {"none", "outgoing"},
@@ -130,7 +125,7 @@ class Privileges:
         if message.getAttribute("from") != self.domain:
             return self
         for child in message.elements():
-            if child.name == "privilege" and child.uri in NAMESPACES:
+            if child.name == "privilege" and child.uri in NS_PRIVILEGE:
                 return Privileges(self.domain, _known_in(child), child.uri)
         return self
 
@@ -309,11 +304,7 @@ class ComponentStream(StreamManager):
 
     def _ping(self) -> None:
         """Ask ourselves, as every server routes that, and answers if we do not."""
-        iq = domish.Element((None, "iq"))
-        iq["type"], iq["id"] = "get", secrets.token_hex(8)
-        iq["from"] = iq["to"] = self.jid
-        iq.addElement((NS_PING, "ping"))
-        self.send(iq)
+        self.send(ping(self.jid, self.jid))
 
     def _silent(self, xs: Any) -> None:
         self._failed(f"{self._endpoint} answers nothing: connecting again")

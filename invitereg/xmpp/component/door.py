@@ -24,19 +24,15 @@ from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Refused, Unavailable
+from invitereg.model.namespaces import NS_COMMANDS, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.values import Domain, Sender
 from invitereg.runtime.workqueue import Client, on_behalf_of
 from invitereg.usecases.registrar import Grant, Registrar, Submission
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
 from invitereg.xmpp.component.admission import UnderWay, site_of
 from invitereg.xmpp.disco import contact_form
-from invitereg.xmpp.registration import (
-    NS_PREAUTH,
-    NS_REGISTER,
-    RegistrationForm,
-    RegistrationRequest,
-)
-from invitereg.xmpp.stanzas import NS_COMMANDS, asked_languages, refusal_of, stanza_error
+from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest
+from invitereg.xmpp.stanzas import asked_languages, refusal_of, stanza_error
 
 REMEMBERED_SECONDS = 600.0
 MOST_REMEMBERED = 1000

@@ -12,13 +12,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.xish import domish
-from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.interfaces.server import PATIENCE_SECONDS, OutcomeUnknown, ServerFault
 from invitereg.runtime.logs import FaultLog
 from invitereg.xmpp.component.connection import ComponentStream
+from invitereg.xmpp.stanzas import ping
 
 _log = Logger("invitereg.xmpp.hostping.HostPing")
 
@@ -59,11 +58,8 @@ class HostPing(XMPPHandler):
 
     async def problem(self) -> str | None:
         """Return why the server does not answer, for the operator; None if it does."""
-        iq = domish.Element((None, "iq"))
-        iq["type"], iq["to"] = "get", self._line.host
-        iq.addElement((NS_PING, "ping"))
         try:
-            await self._line.ask(iq, PATIENCE_SECONDS)
+            await self._line.ask(ping(self._line.host), PATIENCE_SECONDS)
         except StanzaError:
             pass  # An answer as well.
         except OutcomeUnknown:

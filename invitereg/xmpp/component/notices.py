@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
-from wokkel.ping import NS_PING
 from wokkel.subprotocols import XMPPHandler
 
 from invitereg.embedded.notices import GAVE_UP, message_about, recipients
@@ -26,6 +25,7 @@ from invitereg.model.names import prepare_domain
 from invitereg.policy.notices import Notice
 from invitereg.policy.values import Domain
 from invitereg.runtime.logs import FaultLog, named
+from invitereg.xmpp.stanzas import ping
 
 _log = Logger("invitereg.xmpp.telling.ComponentTeller")
 
@@ -121,11 +121,8 @@ class ComponentTeller(XMPPHandler):
         self.send(message)
 
     async def _confirm(self, line: Any, numbers: Sequence[int]) -> None:
-        ping = domish.Element((None, "iq"))
-        ping["type"], ping["to"] = "get", self._host
-        ping.addElement((NS_PING, "ping"))
         try:
-            await self._ask(ping, PATIENCE_SECONDS)
+            await self._ask(ping(self._host), PATIENCE_SECONDS)
         except StanzaError:
             pass  # An answer as well.
         except ServerFault:

@@ -10,13 +10,13 @@ from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from invitereg.config import Config
+from invitereg.model.namespaces import NS_REGISTER
 from invitereg.runtime.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
 from invitereg.xmpp.gateway.dialogue import open_dialogue
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration
 from invitereg.xmpp.gateway.logincheck import switch_off, unwanted_mechanisms
 from invitereg.xmpp.gateway.settings import Upstream, upstream_of
-from invitereg.xmpp.registration import NS_REGISTER
 
 _log = Logger("invitereg.xmpp.behind.Behind")
 _REMEDY = (

@@ -4,25 +4,30 @@ from collections.abc import Iterable
 
 from twisted.words.xish import domish
 
-from invitereg.xmpp.c2s.register import NS_IBR_TOKEN, NS_LEGACY_INVITE, NS_REGISTER_FEATURE
-from invitereg.xmpp.stanzas import NS_XMPP_SASL, NS_XMPP_TLS, in_bytes
-
-NS_COMPRESS = "http://jabber.org/features/compress"
-NS_CHANNEL_BINDING = "urn:xmpp:sasl-cb:0"
-NS_LEGACY_AUTH = "http://jabber.org/features/iq-auth"
-NS_SASL2 = "urn:xmpp:sasl:2"
-NS_REGISTER_2 = "urn:xmpp:register:0"
+from invitereg.model.namespaces import (
+    NS_CHANNEL_BINDING,
+    NS_COMPRESS,
+    NS_IBR_TOKEN,
+    NS_INVITE,
+    NS_LEGACY_AUTH,
+    NS_REGISTER_2,
+    NS_REGISTER_FEATURE,
+    NS_SASL,
+    NS_SASL2,
+    NS_TLS,
+)
+from invitereg.xmpp.stanzas import in_bytes
 
 _REGISTRATION = {
     (NS_REGISTER_FEATURE, "register"),
     (NS_IBR_TOKEN, "register"),
-    (NS_LEGACY_INVITE, "register"),
+    (NS_INVITE, "register"),
     (NS_REGISTER_2, "register"),  # XEP-0389
 }
 # Ours to offer; of no use within TLS; as channel binding (RFC 5929, XEP-0440), about a TLS
 # connection that ends here; or a login (XEP-0078) that none of us would notice.
 _DROPPED = _REGISTRATION | {
-    (NS_XMPP_TLS, "starttls"),
+    (NS_TLS, "starttls"),
     (NS_COMPRESS, "compression"),
     (NS_CHANNEL_BINDING, "sasl-channel-binding"),
     (NS_LEGACY_AUTH, "auth"),
@@ -46,13 +51,13 @@ def announces_registration(features: domish.Element) -> bool:
 
 def offers_login(features: domish.Element) -> bool:
     """Return whether a client can log in with these features."""
-    login = ((NS_XMPP_SASL, "mechanisms"), (NS_SASL2, "authentication"))
+    login = ((NS_SASL, "mechanisms"), (NS_SASL2, "authentication"))
     return any((child.uri, child.name) in login for child in features.elements())
 
 
 def offers_starttls(features: domish.Element) -> bool:
     """Return whether a server offers STARTTLS."""
-    return any(True for _ in features.elements(NS_XMPP_TLS, "starttls"))
+    return any(True for _ in features.elements(NS_TLS, "starttls"))
 
 
 def channel_bound(features: domish.Element) -> list[str]:
@@ -67,8 +72,8 @@ def mechanisms(features: domish.Element) -> list[str]:
     """Return the SASL mechanisms that a server offers, in its order (RFC 6120 §6)."""
     return [
         str(mechanism).strip()
-        for offer in features.elements(NS_XMPP_SASL, "mechanisms")
-        for mechanism in offer.elements(NS_XMPP_SASL, "mechanism")
+        for offer in features.elements(NS_SASL, "mechanisms")
+        for mechanism in offer.elements(NS_SASL, "mechanism")
     ]
 
 

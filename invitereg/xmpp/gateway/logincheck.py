@@ -16,10 +16,10 @@ from typing import Any
 
 from twisted.words.xish import domish
 
+from invitereg.model.namespaces import NS_SASL
 from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import channel_bound, mechanisms, offered_mechanisms
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.stanzas import NS_XMPP_SASL
 
 MOST_MECHANISMS = 20
 """How many of the mechanisms that a server should not offer are named."""
@@ -186,7 +186,7 @@ class _Attempt:
 
     async def _say(self, name: str, text: str, attributes: str = "") -> domish.Element | None:
         data = base64.b64encode(text.encode()).decode()
-        element = f"<{name} xmlns='{NS_XMPP_SASL}'{attributes}>{data}</{name}>"
+        element = f"<{name} xmlns='{NS_SASL}'{attributes}>{data}</{name}>"
         return await self._dialogue.ask(element.encode())
 
 
@@ -198,9 +198,9 @@ def _decoded(element: domish.Element) -> str:
 
 
 def _has(failure: domish.Element, condition: str) -> bool:
-    return any(True for _ in failure.elements(NS_XMPP_SASL, condition))
+    return any(True for _ in failure.elements(NS_SASL, condition))
 
 
 def _is_about_binding(failure: domish.Element) -> bool:
-    texts = (str(text) for text in failure.elements(NS_XMPP_SASL, "text"))
+    texts = (str(text) for text in failure.elements(NS_SASL, "text"))
     return "channel binding" in " ".join(texts).lower()

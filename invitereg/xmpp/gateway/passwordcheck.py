@@ -16,11 +16,11 @@ from twisted.words.xish import domish
 
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.model.accounts import PLAIN, SCRAM_MECHANISMS
+from invitereg.model.namespaces import NS_SASL
 from invitereg.runtime.logs import named, quoted
 from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import mechanisms
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.stanzas import NS_XMPP_SASL
 
 SECONDS = 10.0
 """Seconds that a check may take, from its beginning."""
@@ -131,11 +131,11 @@ async def _ask(
     """Send an element of SASL, and return the server's answer; raises Unusable."""
     which = f" mechanism='{mechanism}'" if mechanism else ""
     text = base64.b64encode(data).decode() or ("=" if mechanism else "")
-    question = f"<{name} xmlns='{NS_XMPP_SASL}'{which}>{text}</{name}>"
+    question = f"<{name} xmlns='{NS_SASL}'{which}>{text}</{name}>"
     answer = await dialogue.ask(question.encode())
     if answer is None:
         raise Unusable(f"{dialogue.ended} in a login")
-    if answer.uri != NS_XMPP_SASL:
+    if answer.uri != NS_SASL:
         raise Unusable(f"it sends {named(answer.name)} in a login")
     return answer
 
@@ -150,7 +150,7 @@ def _data(element: domish.Element) -> bytes:
 
 def _failed(element: domish.Element) -> bool:
     return element.name == "failure" and any(
-        child.name in _WRONG for child in element.elements() if child.uri == NS_XMPP_SASL
+        child.name in _WRONG for child in element.elements() if child.uri == NS_SASL
     )
 
 

@@ -17,21 +17,17 @@ from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.model.names import prepare_domain, spelled_like
+from invitereg.model.namespaces import NS_CLIENT, NS_PREAUTH, NS_REGISTER, NS_SASL, NS_SASL2
 from invitereg.xmpp.c2s.flow import SECONDS
 from invitereg.xmpp.c2s.register import registration_features
 from invitereg.xmpp.c2s.sasl import MAX_FAILURES
 from invitereg.xmpp.gateway.check import UpstreamCheck
 from invitereg.xmpp.gateway.failures import Blame, UpstreamFailure
-from invitereg.xmpp.gateway.features import (
-    NS_SASL2,
-    announces_registration,
-    offered_features,
-)
+from invitereg.xmpp.gateway.features import announces_registration, offered_features
 from invitereg.xmpp.gateway.headers import HeaderSpelling
 from invitereg.xmpp.gateway.toplevel import TopLevelReader
 from invitereg.xmpp.gateway.upstream import OpenedStream, ServerStream
-from invitereg.xmpp.registration import NS_PREAUTH, NS_REGISTER
-from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_SASL, is_request
+from invitereg.xmpp.stanzas import is_request
 
 
 def hang_up(stream: Any) -> None:
@@ -60,7 +56,7 @@ class _Deaf(Protocol):
         self._before.connectionLost(reason)
 
 
-_LOGIN_NAMESPACES = (NS_XMPP_SASL, NS_SASL2)
+_LOGIN_NAMESPACES = (NS_SASL, NS_SASL2)
 _OURS = {(NS_PREAUTH, "preauth"), (NS_REGISTER, "query")}
 # Bytes that a server may send to a client that does not log in yet.
 _MAX_HELD = 64 * 1024

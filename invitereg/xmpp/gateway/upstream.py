@@ -24,6 +24,7 @@ from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.model.names import is_domain, prepare_domain
+from invitereg.model.namespaces import NS_CLIENT, NS_STREAM_ERRORS, NS_TLS
 from invitereg.runtime.logs import quoted
 from invitereg.runtime.proxyprotocol import proxy_header
 from invitereg.xmpp.c2s.header import client_header, starttls_request
@@ -40,14 +41,12 @@ from invitereg.xmpp.gateway.features import offers_login, offers_starttls
 from invitereg.xmpp.gateway.headers import RawBytes
 from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.stanzas import NS_CLIENT, NS_XMPP_TLS
 
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
 Ends = tuple[IAddress, IAddress]
 """The addresses of a client and of what it has connected to."""
-_NS_STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +318,7 @@ def _negotiate(events: _Events, stream: ServerStream) -> None:
 @_negotiating.upon(_Events.element).loop()
 def _negotiated(events: _Events, stream: ServerStream, element: domish.Element) -> None:
     name = (element.uri, element.name)
-    if name == (NS_XMPP_TLS, "proceed"):
+    if name == (NS_TLS, "proceed"):
         events.secure()
     elif name != (NS_STREAMS, "features"):
         _refuse(events, stream, element)
@@ -420,7 +419,7 @@ def _refuse(events: _Events, stream: ServerStream, element: domish.Element) -> N
     """Give up, as the server has sent this in place of what was asked for."""
     condition = None
     if (element.uri, element.name) == (NS_STREAMS, "error"):
-        conditions = (e.name for e in element.elements() if e.uri == _NS_STREAM_ERRORS)
+        conditions = (e.name for e in element.elements() if e.uri == NS_STREAM_ERRORS)
         condition = next(conditions, None)
     first = stream.reading is not None and stream.reading.first
     events.fail(refused(condition or element.name, stream.upstream, first), condition)
