@@ -30,12 +30,12 @@ BOUNDS = {
         web/site.WebDoor._everywhere web/site.WebDoor._parts
         """,
     "one call, or one object that is soon gone": """
-        accounts/trials._Trial.found embedded/stanzaxml._Writer.parts
+        accounts/privilegecheck._Trial.found embedded/stanzaxml._Writer.parts
         model/subscribing._Work._effects model/tree.Tree._bearers model/tree.Tree.roots
         runtime/trustedendpoint._Receiver._found
         """,
     "connections that are open, which are limited": """
-        accounts/apiconnections.Connections._open embedded/sessions.Sessions._sessions
+        accounts/ejabberdapi.ApiConnections._open embedded/sessions.Sessions._sessions
         embedded/sessions.Sessions._spared policy/networks.Occupancy._open
         web/connections.WebConnections._open web/monitoring.Ready._waiting
         web/connections.RoundRobin._groups web/connections.RoundRobin._items
@@ -45,9 +45,9 @@ BOUNDS = {
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
         xmpp/component/connection._Connection.initializers xmpp/c2s/flow.Outbox._pieces
-        xmpp/c2s/flow.Outbox._taken xmpp/c2s/flow.Deadlines._calls
-        xmpp/c2s/flow.Inbox._elements xmpp/gateway/relay.Gateway._held
-        xmpp/gateway/headers.RawBytes._kept xmpp/parser.WholeTokens._kept
+        xmpp/c2s/flow.Outbox._taken xmpp/c2s/flow.Deadlines._calls xmpp/c2s/flow.Inbox._elements
+        xmpp/gateway/relay.Gateway._held xmpp/gateway/headers.RawBytes._kept
+        xmpp/parser.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """
         embedded/sessions.Session.audience embedded/sessions.Session.directed
@@ -59,8 +59,8 @@ BOUNDS = {
         xmpp/component/admission.UnderWay._counts xmpp/component/notices.ComponentTeller._sent
         """,
     "registrations whose outcome is open": """
-        accounts/making.Making._absent_since accounts/making.Making._busy
-        accounts/making.Making._refused accounts/making.Making._unknown
+        accounts/provisioning.Provisioner._absent_since accounts/provisioning.Provisioner._busy
+        accounts/provisioning.Provisioner._refused accounts/provisioning.Provisioner._unknown
         """,
     "what there is to remove, an hour's each": "service/maintenance.Upkeep._chores",
     "keys that the operator has made": """
@@ -73,8 +73,7 @@ BOUNDS = {
         web/monitoring.AccessLog._lines
         """,
     "accounts, ten of each, for so long": """
-        xmpp/adhoc/commands.CommandSessions._of_users
-        xmpp/adhoc/commands.CommandSessions._open
+        xmpp/adhoc/commands.CommandSessions._of_users xmpp/adhoc/commands.CommandSessions._open
         """,
     "a number of its own": """
         runtime/connections.ConnectionRate._paid_until runtime/fairness.TimeBudgets._even_at
