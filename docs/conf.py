@@ -1,0 +1,81 @@
+"""The documentation as a site: `make docs`.
+
+The sources are the files as they lie in the repository, so each link works on a forge and here.
+"""
+
+from pathlib import Path
+
+from docutils.nodes import Element
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+from invitereg import __version__
+
+project = "invitereg"
+author = "the authors of invitereg"
+project_copyright = author
+version = release = __version__
+
+extensions = ["myst_parser"]
+include_patterns = ["*.md", "docs/*.md"]
+root_doc = "README"
+html_theme = "furo"
+html_title = f"invitereg {release}"
+html_show_sourcelink = html_copy_source = False
+html_show_copyright = False
+
+myst_heading_anchors = 4
+nitpicky = True
+linkcheck_timeout = 20
+linkcheck_anchors = False  # they are made by scripts on many sites
+
+CONTENTS = {
+    "Set up": ["operations", "website-only", "prosody", "ejabberd", "gateway", "component"],
+    "Use": ["policy", "web", "api", "security", "performance"],
+    "Develop": ["protocol"],
+}
+"""The pages of each part, in the order in which one reads them; others follow."""
+
+
+def list_pages(_app: Sphinx, name: str, text: list[str]) -> None:
+    """Give the first page the list of all others, which a forge shows by itself."""
+    if name == root_doc:
+        for part, pages in CONTENTS.items():
+            text[0] += _toctree(part, [f"docs/{page}" for page in pages])
+        text[0] += _toctree("More", ["docs/*", "*"])
+
+
+def _toctree(caption: str, pages: list[str]) -> str:
+    lines = [
+        "",
+        "```{toctree}",
+        ":hidden:",
+        ":glob:",
+        f":caption: {caption}",
+        *pages,
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def name_folder(
+    _app: Sphinx, environment: BuildEnvironment, link: Element, text: Element
+) -> Element | None:
+    """Return the text alone of a link to a folder, which a forge lists and a site cannot."""
+    page = Path(environment.doc2path(link["refdoc"]))
+    return text if (page.parent / link["reftarget"]).is_dir() else None
+
+
+def begin_at_readme(app: Sphinx, error: Exception | None) -> None:
+    """Lead from the site's address to its first page."""
+    if error is None and app.builder.format == "html":
+        refresh = f'<meta http-equiv="refresh" content="0; url={root_doc}.html">\n'
+        Path(app.outdir, "index.html").write_text(refresh)
+
+
+def setup(app: Sphinx) -> None:
+    """Take what is above."""
+    app.connect("source-read", list_pages)
+    app.connect("missing-reference", name_folder)
+    app.connect("build-finished", begin_at_readme)
