@@ -52,9 +52,13 @@ AS_NOBODY = (
 )
 # How a process begins that may have few files open, unless it asks for more.
 WITH_FEW_FILES = ("sh", "-c", 'ulimit -S -n 64 && exec "$@"', "sh")
+# What tests beside this one may be writing into the checkout: it is gone when it is to be read.
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*", "*dropin.cache*")
 DOMAIN = "localhost"
 SECONDS = 30
 """How long anything may take before a test gives up: a bound, not an expectation."""
+PORTS = range(20000, 32000)
+"""No system gives these to outgoing connections."""
 
 
 class Service:
@@ -147,7 +151,7 @@ class Service:
         """
         copy = self.folder / "code"
         for part in ("invitereg", "twisted"):
-            shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True)
+            shutil.copytree(ROOT / part, copy / part, ignore=HALF_WRITTEN, dirs_exist_ok=True)
         for path in (copy, *copy.rglob("*")):
             path.chmod(0o755)
         return copy
@@ -304,11 +308,18 @@ def _letting_all_connect(settings: str) -> str:
 
 
 def free_ports(count: int = 2) -> list[int]:
-    """TCP ports of 127.0.0.1 that nobody has, and that no outgoing connection is given."""
+    """Choose TCP ports of 127.0.0.1 that nobody has, and that no outgoing connection is given.
+
+    Workers that run tests side by side have a range each.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = len(PORTS) // workers
+    mine = PORTS[worker % workers * size :][:size]
     with contextlib.ExitStack() as stack:
         ports: list[int] = []
         while len(ports) < count:
-            port, probe = random.randrange(20000, 32000), stack.enter_context(socket.socket())
+            port, probe = random.choice(mine), stack.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 probe.bind(("127.0.0.1", port))

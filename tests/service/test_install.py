@@ -13,7 +13,9 @@ from unittest import TestCase
 from invitereg import __version__
 from tests.service.running import ROOT, SECONDS
 
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dropin.cache")
+NOT_COPIED = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.egg-info", "build", "*dropin.cache*"
+)
 PIP_SECONDS = 300
 
 
