@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -14,6 +14,8 @@ from twisted.python.failure import Failure
 from invitereg.errors import Overloaded, Unavailable
 from invitereg.policy.networks import Share
 from invitereg.runtime.logs import FaultLog
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS = 5.0
 """How long anybody waits for an outcome; most come within milliseconds."""
@@ -170,3 +172,10 @@ def _counted(client: Client | None) -> list[tuple[str, str]]:
     if client is None:
         return []
     return [(client.door, ""), *((client.door, share.network) for share in client.shares)]
+
+
+def shielded(working: Deferred[T]) -> Deferred[T]:
+    """Return a Deferred that fires as ``working`` does, and can be cancelled without it."""
+    outcome: Deferred[T] = Deferred()
+    working.addBoth(lambda result: None if outcome.called else outcome.callback(result))
+    return outcome

@@ -93,8 +93,8 @@ class WebService:
             *operations_of(Invites(issuer, store, self._now)),
             *operations_of(Registrations(registrar)),
         )
-        self._door.mount(API_PATH, Api(operations, authorization, self._domains))
-        self._door.mount(PROSODY_PATH, ProsodyInvites(issuer, authorization))
+        self._door.mount(API_PATH, Api(operations, authorization, self._domains).resource())
+        self._door.mount(PROSODY_PATH, ProsodyInvites(issuer, authorization).resource())
 
     def _make_connections(self) -> WebConnections:
         limits = self._config.web_limits

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import DeferredLock
 
 from invitereg.errors import InvalidInvite, LoginThrottled, Overloaded, Refused, Throttled
 from invitereg.interfaces.queries import Findings, LoginAttempt, Query
@@ -20,6 +20,7 @@ from invitereg.policy.counters import (
 )
 from invitereg.policy.networks import neighbourhood
 from invitereg.policy.values import Address, Domain, Policy, Request
+from invitereg.runtime.workqueue import shielded
 
 T = TypeVar("T")
 
@@ -171,7 +172,7 @@ class TokenThrottle:
             return findings
 
         # Who hangs up does not end the turn: the store is still at work then.
-        return await _shielded(self._store.look_up(query).addBoth(release))
+        return await shielded(self._store.look_up(query).addBoth(release))
 
     def _remember(self, network: tuple[str, str, str], *, guessing: bool) -> None:
         turn = self._turns.get(network)
@@ -186,10 +187,3 @@ class TokenThrottle:
         if len(self._turns) > _MAX_NETWORKS:
             unused = (network for network, turn in self._turns.items() if not turn.locked)
             self._turns.pop(next(unused, ("", "", "")), None)
-
-
-def _shielded(working: Deferred[T]) -> Deferred[T]:
-    """Return a Deferred that fires as ``working`` does, and can be cancelled without it."""
-    outcome: Deferred[T] = Deferred()
-    working.addBoth(lambda result: None if outcome.called else outcome.callback(result))
-    return outcome

@@ -15,9 +15,9 @@ from itsdangerous import BadData, URLSafeSerializer
 from itsdangerous import Signer as BytesSigner
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from invitereg.model.invites import Kind
+from invitereg.runtime.workqueue import shielded
 from invitereg.usecases.registrar import Registered
 from invitereg.web.channel import WebRequest
 
@@ -243,10 +243,7 @@ class SubmissionCache:
         What fails is not remembered: it may be tried again. It goes on even if nobody waits
         any more: half a registration helps nobody.
         """
-        outcome: Deferred[Registered] = Deferred()
-        doing = Deferred.fromCoroutine(self._in_turn(key, work))
-        doing.addBoth(_tell, outcome)
-        return await outcome
+        return await shielded(Deferred.fromCoroutine(self._in_turn(key, work)))
 
     def last(self, key: tuple[str, ...]) -> Registered | None:
         """Return what came of the last submission of a key's form; None if forgotten."""
@@ -281,9 +278,3 @@ class SubmissionCache:
             if since > until and len(self._known) <= _REMEMBERED:
                 return
             del self._known[key]
-
-
-def _tell(result: Registered | Failure, outcome: Deferred[Registered]) -> None:
-    """Hand a result on, unless the client is gone."""
-    if not outcome.called:
-        outcome.callback(result)

@@ -3,6 +3,8 @@
 One request makes one invite for one account. https://modules.prosody.im/mod_invites_api
 """
 
+from twisted.logger import Logger
+
 from invitereg.interfaces.apikeys import Scope
 from invitereg.policy.texts import link
 from invitereg.usecases.issuer import Issuer
@@ -11,31 +13,30 @@ from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import Problem
 from invitereg.web.api.operations import Call
 from invitereg.web.api.requests import query_values
-from invitereg.web.api.server import Answering, require_method, respond
+from invitereg.web.api.server import ProblemRouter, respond, wrong_method
 from invitereg.web.channel import WebRequest
 
+_log = Logger("invitereg.web.api.prosody.ProsodyInvites")
+
 PROSODY_PATH = "invites_api"
+_METHODS = ("GET", "POST")
 _KNOWN = {"key", "redirect"}
 
 
-class ProsodyInvites(Answering):
+class ProsodyInvites(ProblemRouter):
     """Makes an invite, and sends to its page."""
 
-    origin = "invitereg.web.api.prosody.ProsodyInvites"
-
     def __init__(self, issuer: Issuer, authorization: Authorization) -> None:
-        super().__init__()
+        super().__init__(PROSODY_PATH, _log)
         self._issuer = issuer
         self._authorization = authorization
+        self.add("/", None, self._create, "create")
 
-    async def answer(self, request: WebRequest) -> None:
+    async def _create(self, request: WebRequest) -> bytes:
         """Answer 201, or 303 where a redirection is asked for, with Location."""
-        request.route = PROSODY_PATH
-        if request.postpath not in ([], [b""]):
-            raise Problem(404, "no-such-path", "There is nothing under this path.")
-        method = (request.method or b"").decode("latin-1")
         # Who only looks must not make anything.
-        require_method(method, ("GET", "POST"), head=False)
+        if (request.method or b"").decode("latin-1") not in _METHODS:
+            raise wrong_method(_METHODS)
         if request.too_large:
             raise Problem(413, "too-large", "No body is needed.")
         query = query_values(request)
@@ -57,4 +58,4 @@ class ProsodyInvites(Answering):
         new = NewInvite(domain=domain.name, source=key.authority.source)
         invite, token = await self._issuer.create(new)
         request.setHeader("Location", link(domain, invite, token))
-        respond(request, 303 if "redirect" in query else 201, b"", b"text/plain")
+        return respond(request, 303 if "redirect" in query else 201, b"", b"text/plain")

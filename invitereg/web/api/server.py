@@ -2,17 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
+from klein import Klein
+from klein.interfaces import IKleinRequest
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from invitereg.errors import Refused
 from invitereg.interfaces.apikeys import ApiKey
 from invitereg.policy.values import Domain
+from invitereg.runtime.workqueue import shielded
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document
@@ -20,54 +24,86 @@ from invitereg.web.api.operations import Answer, Call, Operation, idempotency_ke
 from invitereg.web.api.requests import Nothing, read_body, read_query
 from invitereg.web.channel import WebRequest
 
+_log = Logger("invitereg.web.api.resource.Api")
+
 API_PATH = "api/v1"
-DOCUMENT = ("openapi.json",)
+DOCUMENT = "openapi.json"
+_METHODS = ("POST", "GET", "PATCH", "HEAD")
 _REQUEST_NAME = re.compile(r"[!-~]{1,255}")
 
 
-class Answering(Resource):
-    """A leaf that answers by a coroutine; what that raises becomes a problem document.
+class ProblemRouter:
+    """Routes requests to coroutines; what these raise becomes a problem document."""
 
-    Attributes:
-        origin: names the class in the log.
-    """
+    def __init__(self, base: str, log: Logger) -> None:
+        """``base`` is the path that the site mounts the resource at, without slashes around."""
+        self._base = base
+        self._log = log
+        self._app = Klein()
+        # Else werkzeug sends on to tidied addresses, which it makes of the Host header.
+        self._app.url_map.merge_slashes = False
+        self._app.url_map.redirect_defaults = False
+        self._app.handle_errors(HTTPException)(self._not_routed)
 
-    isLeaf = True  # noqa: N815 - Twisted's name
-    origin: str
+    def resource(self) -> IResource:
+        """Return what the site mounts."""
+        return self._app.resource()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._log = Logger(self.origin)
+    def add(
+        self,
+        path: str,
+        methods: Sequence[str] | None,
+        answer: Callable[..., Coroutine[Any, Any, bytes]],
+        name: str,
+    ) -> None:
+        """Let ``answer`` return the bodies for a path below the base, such as ``/a/<id>``.
 
-    def render(self, request: Any) -> int:
-        """Begin with the answer."""
-        working = Deferred.fromCoroutine(self._work(request))
-        # Who has gone needs no answer; what was begun is finished all the same.
-        request.notifyFinish().addErrback(lambda _gone: setattr(request, "gone", True))
-        working.addErrback(request.processingFailed)
-        return NOT_DONE_YET
+        ``methods`` of None are all.
+        """
 
-    async def _work(self, request: WebRequest) -> None:
+        def begin(request: WebRequest, **values: str) -> Deferred[bytes]:
+            if b"//" in request.path:  # Klein drops an empty segment
+                raise NotFound
+            request.route = self._route(path)
+            answering = self._guarded(request, answer(request, **values))
+            # Klein cancels what nobody waits for; what was begun is finished all the same.
+            return shielded(Deferred.fromCoroutine(answering))
+
+        exact = path != "/"  # the base itself is found with and without a slash
+        self._app.route(path, methods=methods, endpoint=name, strict_slashes=exact)(begin)
+
+    def _route(self, path: str) -> str:
+        """Return a path as log and metrics name it."""
+        route = f"{self._base}{path}".rstrip("/")
+        return route.replace("<", "{").replace(">", "}")
+
+    async def _guarded(
+        self, request: WebRequest, answering: Coroutine[Any, Any, bytes]
+    ) -> bytes:
         try:
-            await self.answer(request)
+            return await answering
         except Problem as problem:
-            _refuse(request, problem)
+            return _refuse(request, problem)
         except Refused as refusal:
-            _refuse(request, problem_of(refusal))
+            return _refuse(request, problem_of(refusal))
         except Exception:
             self._log.failure("a request failed ({route})", route=request.route)
             text = "Something went wrong here. Please try again later."
-            _refuse(request, Problem(500, "internal", text))
+            return _refuse(request, Problem(500, "internal", text))
 
-    async def answer(self, request: WebRequest) -> None:
-        """Answer by `respond`, or raise Problem or Refused."""
-        raise NotImplementedError
+    def _not_routed(self, request: Any, failure: Failure) -> bytes:
+        error = failure.value
+        if not isinstance(error, MethodNotAllowed):
+            text = "There is nothing under this path."
+            return _refuse(request, Problem(404, "no-such-path", text))
+        methods = [each for each in _METHODS if each in (error.valid_methods or ())]
+        mapper = IKleinRequest(request).mapper
+        request.route = self._route(mapper.match(method=methods[0], return_rule=True)[0].rule)
+        return _refuse(request, wrong_method(methods))
 
 
-class Api(Answering):
+class Api(ProblemRouter):
     """All operations, and the document that describes them."""
-
-    origin = "invitereg.web.api.server.Api"
 
     def __init__(
         self,
@@ -75,32 +111,25 @@ class Api(Answering):
         authorization: Authorization,
         domains: Mapping[str, Domain],
     ) -> None:
-        super().__init__()
+        super().__init__(API_PATH, _log)
         self._operations = tuple(operations)
         self._authorization = authorization
         self._domains = domains
+        for operation in self._operations:
+            self._add(operation)
+        self.add(f"/{DOCUMENT}", ["GET"], self._describe, "document")
 
-    async def answer(self, request: WebRequest) -> None:
-        """Find the operation, and carry it out."""
-        path = _segments(request)
-        method = (request.method or b"").decode("latin-1")
-        if path == DOCUMENT:
-            request.route = f"{API_PATH}/{DOCUMENT[0]}"
-            require_method(method, ("GET",))
-            return self._describe(request)
-        fitting = [one for one in self._operations if _fits(one, path)]
-        if not fitting:
-            raise Problem(404, "no-such-path", "There is nothing under this path.")
-        request.route = "/".join((API_PATH, *fitting[0].path))
-        require_method(method, tuple(one.method for one in fitting))
-        wanted = "GET" if method == "HEAD" else method
-        operation = next(one for one in fitting if one.method == wanted)
-        key = await self._authorization.require(bearer(request), operation.scope)
-        answer = await operation.carry_out(self._call(request, operation, key, path))
-        return self._respond(request, answer)
+    def _add(self, operation: Operation) -> None:
+        async def answer(request: WebRequest, id: str = "") -> bytes:  # noqa: A002
+            key = await self._authorization.require(bearer(request), operation.scope)
+            call = self._call(request, operation, key, id)
+            return self._respond(request, await operation.carry_out(call))
+
+        path = "/" + "/".join(operation.path).replace("{", "<").replace("}", ">")
+        self.add(path, [operation.method], answer, operation.id)
 
     def _call(
-        self, request: WebRequest, operation: Operation, key: ApiKey, path: tuple[str, ...]
+        self, request: WebRequest, operation: Operation, key: ApiKey, invite_id: str
     ) -> Call:
         body = read_body(request, operation.body or Nothing)
         name = _request_name(request) if operation.repeatable else None
@@ -108,7 +137,7 @@ class Api(Answering):
             domains=self._domains,
             key=key,
             address=request.client,
-            name=path[1] if len(path) > 1 else "",
+            name=invite_id,
             body=body,
             query=read_query(request, operation.query),
             idempotency_key=None
@@ -116,65 +145,42 @@ class Api(Answering):
             else idempotency_key(key, name, operation, body),
         )
 
-    def _respond(self, request: WebRequest, answer: Answer) -> None:
+    def _respond(self, request: WebRequest, answer: Answer) -> bytes:
         within = f"{API_PATH}/"
         if answer.location is not None:
             request.setHeader("Location", request.served.url(within + answer.location))
         if answer.link_next is not None:
             url = request.served.url(within + answer.link_next)
             request.setHeader("Link", f'<{url}>; rel="next"')
-        respond(request, answer.status, json.dumps(answer.content).encode() + b"\n")
+        return respond(request, answer.status, json.dumps(answer.content).encode() + b"\n")
 
-    def _describe(self, request: WebRequest) -> None:
+    async def _describe(self, request: WebRequest) -> bytes:
         described = document(self._operations, request.served.path(API_PATH))
         if request.setETag(described.etag):
-            request.finish()  # says 304, and has neither type nor length
-        else:
-            respond(request, 200, described.content)
+            return b""  # 304 has neither type nor length
+        return respond(request, 200, described.content)
 
 
 def respond(
     request: WebRequest, status: int, body: bytes, content_type: bytes = b"application/json"
-) -> None:
-    """Send a whole answer, unless nobody waits for it any more."""
-    if getattr(request, "gone", False):
-        return
+) -> bytes:
+    """Set what an answer says besides its body, and return that."""
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", content_type)
     request.setHeader(b"Content-Length", b"%d" % len(body))
-    request.write(body)
-    request.finish()
+    return body
 
 
-def _refuse(request: WebRequest, problem: Problem) -> None:
+def _refuse(request: WebRequest, problem: Problem) -> bytes:
     for name, values in problem.headers.getAllRawHeaders():
         request.responseHeaders.setRawHeaders(name, list(values))
-    respond(request, problem.status, problem.document(), CONTENT_TYPE)
+    return respond(request, problem.status, problem.document(), CONTENT_TYPE)
 
 
-def require_method(method: str, methods: tuple[str, ...], *, head: bool = True) -> None:
-    """Raise Problem if ``method`` is none of these; ``head`` lets HEAD go with GET."""
-    allowed = (*methods, "HEAD") if head and "GET" in methods else methods
-    if method not in allowed:
-        listed = ", ".join(allowed)
-        raise Problem(
-            405, "no-such-method", f"Use one of: {listed}.", headers={"Allow": listed}
-        )
-
-
-def _segments(request: WebRequest) -> tuple[str, ...]:
-    """The rest of the path; Twisted has decoded it."""
-    try:
-        return tuple(part.decode() for part in request.postpath or ())
-    except UnicodeDecodeError:
-        return ("",)
-
-
-def _fits(operation: Operation, path: tuple[str, ...]) -> bool:
-    return len(path) == len(operation.path) and all(
-        wanted == found or (wanted == "{id}" and found != "")
-        for wanted, found in zip(operation.path, path, strict=True)
-    )
+def wrong_method(methods: Sequence[str]) -> Problem:
+    """Return the problem of a path that takes these methods only."""
+    listed = ", ".join(methods)
+    return Problem(405, "no-such-method", f"Use one of: {listed}.", headers={"Allow": listed})
 
 
 def _request_name(request: WebRequest) -> str | None:

@@ -53,8 +53,8 @@ class ApiCase(WebCase):
         door = WebDoor(
             sites=self.sites, trusted_proxies=(), pages=notFound(), reactor=self.reactor()
         )
-        door.mount(API_PATH, Api(operations, self.authorization, self.domains))
-        door.mount(PROSODY_PATH, ProsodyInvites(self.issuer, self.authorization))
+        door.mount(API_PATH, Api(operations, self.authorization, self.domains).resource())
+        door.mount(PROSODY_PATH, ProsodyInvites(self.issuer, self.authorization).resource())
         return door
 
     def reactor(self) -> Any:
