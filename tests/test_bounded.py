@@ -12,15 +12,15 @@ from invitereg.embedded.addresses import bare_jid
 from invitereg.errors import Throttled
 from invitereg.testing import make_invite
 from invitereg.usecases.registrar import Grant
-from invitereg.xmpp.component.admission import FairRate, Rate, UnderWay
-from invitereg.xmpp.component.door import MOST_REMEMBERED, REMEMBERED_SECONDS, RememberedGrants
+from invitereg.xmpp.component.admission import ConcurrencyLimit, FairRateLimit, RateLimit
+from invitereg.xmpp.component.door import MOST_REMEMBERED, REMEMBERED_SECONDS, GrantCache
 from tests.test_structure import MODULES, PACKAGE
 
 # By what they grow with. Whoever adds one says here what bounds it, and tests that.
 BOUNDS = {
     "the configuration, or the code": """
         service/remote.ServersBehind._apis service/remote.ServersBehind._errands
-        service/remote.ServersBehind._tellers service/remote.ServersBehind._register_from
+        service/remote.ServersBehind._notices service/remote.ServersBehind._register_from
         service/remote.ServersBehind.accounts service/remote.ServersBehind.checks
         service/remote.ServersBehind.components runtime/ports.Ports._open
         service/service.InviteregService._watches service/service.InviteregService._accounts
@@ -54,9 +54,10 @@ BOUNDS = {
         """,
     "what is under way, which is limited": """
         runtime/workqueue.Backlog._of embedded/contacts.Contacts._reading
-        embedded/contacts.Contacts._pushed embedded/notices.Teller._told
+        embedded/contacts.Contacts._pushed embedded/notices.SessionNotices._told
         xmpp/component/connection.ComponentStream._asked
-        xmpp/component/admission.UnderWay._counts xmpp/component/notices.ComponentTeller._sent
+        xmpp/component/admission.ConcurrencyLimit._counts
+        xmpp/component/notices.ComponentNotices._sent
         """,
     "registrations whose outcome is open": """
         accounts/provisioning.Provisioner._absent_since accounts/provisioning.Provisioner._busy
@@ -79,8 +80,8 @@ BOUNDS = {
         runtime/connections.ConnectionRate._paid_until runtime/fairness.TimeBudgets._even_at
         runtime/logs.FaultLog._told usecases/throttles.TokenThrottle._turns
         web/forms.SubmissionCache._known web/invitation.KeptPages._sites
-        xmpp/component/door.RememberedGrants._by_account xmpp/component/admission.Rate._counts
-        xmpp/component/notices.ComponentTeller._awaited
+        xmpp/component/door.GrantCache._by_account xmpp/component/admission.RateLimit._counts
+        xmpp/component/notices.ComponentNotices._awaited
         """,
 }
 _EMPTY = ("{}", "[]", "set()", "OrderedDict()", "deque()", "Counter()", "bytearray()")
@@ -182,19 +183,19 @@ class RateTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         """Whoever makes up senders makes no more than so many be remembered, nor long ones."""
-        rate = Rate(1, self.clock.seconds, keys=100)
+        rate = RateLimit(1, self.clock.seconds, keys=100)
         for number in range(1000):
             rate.add("x" * 3000 + str(number))
         self.assertEqual(len(rate), 100)
         self.assertLessEqual(max(map(len, rate._counts)), 64)
-        fair = FairRate(1, 10, 1, self.clock.seconds)
+        fair = FairRateLimit(1, 10, 1, self.clock.seconds)
         for number in range(20_000):
             fair.add(str(number))
         self.assertEqual(len(fair), 10_000)
 
     def test_under_way(self) -> None:
         """Of work that is done nothing is remembered, nor of work that was refused."""
-        under_way = UnderWay()
+        under_way = ConcurrencyLimit()
         for number in range(100):
             with under_way.one_more([(str(number), 1), ("all", 2)]):
                 self.assertEqual(len(under_way), 2)
@@ -204,7 +205,7 @@ class RateTests(SynchronousTestCase):
 
     def test_grants(self) -> None:
         """One account's sessions take one place, and all accounts so many."""
-        grants = RememberedGrants(self.clock.seconds)
+        grants = GrantCache(self.clock.seconds)
         grant = Grant("example.com", make_invite())
         first = addresses.parse_jid("romeo@example.com/x")
         for number in range(100):

@@ -6,7 +6,6 @@ The store decides what becomes of both sides at once; this says it to the sessio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.words.protocols.jabber.error import StanzaError
@@ -15,6 +14,7 @@ from twisted.words.xish import domish
 
 from invitereg.embedded import rosterxml
 from invitereg.embedded.addresses import bare_jid, parse_jid
+from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.sessions import Session
 from invitereg.interfaces.queries import Query, RosterChange, Subscribing
 from invitereg.interfaces.stores import IInviteStore, IStore
@@ -39,51 +39,6 @@ REQUEST_BYTES = 4096
 """The longest subscription request that is kept."""
 
 
-class Delivery(Protocol):
-    """How contacts reach the sessions of an account; all of it is for local accounts.
-
-    Nothing waits, nothing fails: who is not connected is passed over. The stanzas that are
-    given are not kept and not changed. One that names no recipient is sent with the session's
-    address as ``to``; a subscription stanza keeps the bare JID (RFC 6121 §3.1.3).
-    """
-
-    def to_interested(
-        self, domain: str, username: str, make: Callable[[], domish.Element]
-    ) -> None:
-        """Send a new stanza to each session that has asked for its roster."""
-
-    def to_available(
-        self, domain: str, username: str, make: Callable[[], domish.Element]
-    ) -> None:
-        """Send a new stanza to each session that has sent initial presence."""
-
-    def show(self, domain: str, username: str, contact: JID) -> None:
-        """Send the contact's available sessions the present presence of all of an account's."""
-
-    def hide(self, domain: str, username: str, contact: JID) -> None:
-        """Send the contact's available sessions "unavailable" from all of an account's."""
-
-
-class ContactBook(Protocol):
-    """What presence and routing ask of contacts; `Contacts` is one."""
-
-    async def subscription(
-        self, sender: JID, stanza: domish.Element, address: Address | None = None
-    ) -> None:
-        """Carry out ``subscribe``, ``subscribed``, ``unsubscribe`` or ``unsubscribed``.
-
-        To be called for every such presence of a session, whoever it is addressed to, in the
-        order in which they come; the stanza is as the client sent it. ``address`` is that of
-        the client's connection, for which wrong tokens are counted.
-
-        Raises:
-            StanzaError: what to answer with instead.
-        """
-
-    async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
-        """All items by bare JID, also those that hold a request only."""
-
-
 class Contacts:
     """Rosters and subscriptions of the accounts at the domains that are served.
 
@@ -100,7 +55,7 @@ class Contacts:
     ) -> None:
         self.domains = domains
         self._store = store
-        self._invitations = Invitations(domains, store, now)
+        self._tokens = RequestTokens(domains, store, now)
         self._delivery = delivery
         self._now = now
         # Of those whose roster is being read: how many read it, and how often it has changed.
@@ -110,7 +65,7 @@ class Contacts:
         self._telling = DeferredLock()
 
     async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
-        """See `ContactBook`."""
+        """See `Contacts`."""
         return await self._store.get_roster(domain, username)
 
     async def listed(self, session: Session) -> Sequence[RosterItem]:
@@ -155,13 +110,13 @@ class Contacts:
     async def subscription(
         self, sender: JID, stanza: domish.Element, address: Address | None = None
     ) -> None:
-        """See `ContactBook`."""
+        """See `Contacts`."""
         contact = bare_jid(parse_jid(stanza["to"]))
         self._check(sender, contact)
-        request = rosterxml.stamp(stanza, sender.userhost(), contact.userhost())
+        request = rosterxml.addressed(stanza, sender.userhost(), contact.userhost())
         digest = None
         if stanza["type"] == Stanza.SUBSCRIBE:
-            digest = await self._invitations.recognise(contact.host, address, request)
+            digest = await self._tokens.recognise(contact.host, address, request)
         text = rosterxml.write(request)
         if stanza["type"] == Stanza.SUBSCRIBE and len(text.encode()) > REQUEST_BYTES:
             why = f"A subscription request has at most {REQUEST_BYTES} bytes."
@@ -264,7 +219,7 @@ class Contacts:
         self._delivery.to_interested(*owner, lambda: rosterxml.push(item, jid))
 
 
-class Invitations:
+class RequestTokens:
     """Finds out whether a token that comes with a subscription request is one of ours."""
 
     def __init__(

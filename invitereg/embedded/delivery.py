@@ -81,18 +81,18 @@ class Delivery:
             recipients = [session] if session is not None else []
         else:
             available = self._sessions.available(to.userhost())
-            recipients = [session for session in available if not session.outbox.behind]
+            recipients = [session for session in available if not session.outbox.lagging]
         _send(recipients, presence, to)
         return bool(recipients)
 
     def _reading(self, to: JID) -> Session | None:
         session = self._sessions.get(to)
-        return None if session is None or session.outbox.behind else session
+        return None if session is None or session.outbox.lagging else session
 
     def _ready(self, account: str) -> list[Session]:
         """The sessions of an account that take messages which name none of them."""
         available = self._sessions.available(account)
-        return [one for one in available if one.priority >= 0 and not one.outbox.behind]
+        return [one for one in available if one.priority >= 0 and not one.outbox.lagging]
 
     def broadcast(self, copies: Copies, accounts: Iterable[str]) -> None:
         """Send the available sessions of these bare JIDs a copy."""

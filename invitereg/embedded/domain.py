@@ -6,7 +6,7 @@ from typing import Any
 
 from invitereg.embedded.contacts import Contacts
 from invitereg.embedded.delivery import Delivery
-from invitereg.embedded.notices import Teller
+from invitereg.embedded.notices import SessionNotices
 from invitereg.embedded.presence import Presence
 from invitereg.embedded.sessions import Sessions
 from invitereg.interfaces.stores import IStore
@@ -33,9 +33,9 @@ class EmbeddedDomain:
         self.sessions = Sessions(store, sessions_per_account)
         self.delivery = Delivery(self.sessions)
         self.contacts = Contacts(domains, store, self.delivery, now)
-        self.teller = Teller(domains, store, self.delivery, now)
+        self.notices = SessionNotices(domains, store, self.delivery, now)
         self.presence = Presence(
-            self.sessions, self.delivery, self.contacts, self.teller.arrived
+            self.sessions, self.delivery, self.contacts, self.notices.arrived
         )
         self.sessions.left = self.presence.leave
 
@@ -44,5 +44,5 @@ class EmbeddedDomain:
         return (
             self.sessions.carry_out_ends,
             self.contacts.carry_out_changes,
-            self.teller.tell_new,
+            self.notices.send_new,
         )

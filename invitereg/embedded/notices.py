@@ -7,12 +7,12 @@ more at the next login, under the same id, so nothing is lost; but not more ofte
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.words.xish import domish
 
+from invitereg.embedded.delivery import Delivery
 from invitereg.errors import Refused
 from invitereg.interfaces.stores import INoticeStore
 from invitereg.model.namespaces import NS_CLIENT, NS_DELAY
@@ -31,24 +31,14 @@ GAVE_UP = (
 )
 
 
-class Deliverer(Protocol):
-    """Hands messages to the sessions of accounts, each given by domain and username."""
-
-    def is_ready(self, domain: str, username: str) -> bool:
-        """Return whether somebody is there."""
-
-    def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
-        """Deliver a message; False if nobody is there."""
-
-
-class Teller:
+class SessionNotices:
     """Brings notices to the sessions of this process."""
 
     def __init__(
         self,
         domains: Mapping[str, Domain],
         store: INoticeStore,
-        delivery: Deliverer,
+        delivery: Delivery,
         now: Callable[[], datetime],
     ) -> None:
         self._domains = domains
@@ -76,7 +66,7 @@ class Teller:
     async def _tell_all(self, domain: str, username: str) -> None:
         await self._tell(await self._store.notices_of(domain, username))
 
-    async def tell_new(self) -> None:
+    async def send_new(self) -> None:
         """Tell what was written down since the last call, by whichever process.
 
         To be called every second. What is older is told when its account arrives.
@@ -118,7 +108,7 @@ class Teller:
 
     def _is_told(self, notice: Notice) -> bool:
         """Tell one; True also if there is nothing to tell any more."""
-        message = message_about(notice, self._domains, notice.use.domain, self._now())
+        message = notice_message(notice, self._domains, notice.use.domain, self._now())
         return message is None or self._delivery.to_all_ready(
             notice.domain, notice.username, message
         )
@@ -130,7 +120,7 @@ def recipients(notices: Sequence[Notice]) -> str:
     return ", ".join(whom[:MOST_NAMED]) + (" and others" if len(whom) > MOST_NAMED else "")
 
 
-def message_about(
+def notice_message(
     notice: Notice,
     domains: Mapping[str, Domain],
     sender: str,

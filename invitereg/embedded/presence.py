@@ -15,7 +15,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
-from invitereg.embedded.contacts import ContactBook
+from invitereg.embedded.contacts import Contacts
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.rosterxml import parse_request, subscription
 from invitereg.embedded.sessions import Session, Sessions
@@ -41,7 +41,7 @@ class Presence:
         self,
         sessions: Sessions,
         delivery: Delivery,
-        contacts: ContactBook,
+        contacts: Contacts,
         arrived: Callable[[str, str], None],
     ) -> None:
         """``arrived`` is told the domain and username for whom somebody reads messages now."""

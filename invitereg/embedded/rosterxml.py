@@ -43,7 +43,7 @@ def subscription(stanza: Stanza, sender: str, recipient: str) -> domish.Element:
     return presence
 
 
-def stamp(stanza: domish.Element, sender: str, recipient: str) -> domish.Element:
+def addressed(stanza: domish.Element, sender: str, recipient: str) -> domish.Element:
     """A copy of a subscription stanza between two bare JIDs (RFC 6121 §3.1.2)."""
     copy = domish.Element((NS_CLIENT, "presence"))
     copy.attributes = dict(stanza.attributes, **{"from": sender, "to": recipient})

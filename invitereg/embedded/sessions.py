@@ -19,7 +19,7 @@ class Outgoing(Protocol):
     """Hold what is on its way to a client; `invitereg.xmpp.c2s.flow.Outbox` is one."""
 
     @property
-    def behind(self) -> bool:
+    def lagging(self) -> bool:
         """Whether so much waits that others cannot add to it."""
 
     def when_taken(self) -> Deferred[None]:

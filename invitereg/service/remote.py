@@ -33,7 +33,7 @@ from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.component.connection import ComponentStream
 from invitereg.xmpp.component.door import ComponentDoor
 from invitereg.xmpp.component.hostping import HostPing
-from invitereg.xmpp.component.notices import ComponentTeller
+from invitereg.xmpp.component.notices import ComponentNotices
 from invitereg.xmpp.disco import SessionDiscoHandler
 from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
 from invitereg.xmpp.gateway.settings import upstream_of
@@ -160,7 +160,7 @@ class ServersBehind:
         self._reactor = reactor
         self._now = now
         self._apis: list[Ejabberd] = []
-        self._tellers: list[ComponentTeller] = []
+        self._notices: list[ComponentNotices] = []
         self._errands: list[ServerJobs] = []
         # No two processes are named alike, ever.
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -224,8 +224,8 @@ class ServersBehind:
         for checks in self.checks.values():
             if not checks.by_component:  # Else the server says by itself when it is there.
                 yield checks.look
-        for teller in self._tellers:
-            yield teller.tell_new
+        for notices in self._notices:
+            yield notices.send_new
 
     def open_doors(self, registrar: Registrar, commands: AdHocCommands) -> None:
         """Let people register, give commands, and be told, by the components."""
@@ -245,7 +245,7 @@ class ServersBehind:
                 self._let_tell(component)
 
     def _let_tell(self, component: ComponentStream) -> None:
-        teller = ComponentTeller(
+        notices = ComponentNotices(
             component.host,
             component.jid,
             component.ask,
@@ -254,8 +254,8 @@ class ServersBehind:
             self._now,
             self._reactor.seconds,
         )
-        teller.setHandlerParent(component)
-        self._tellers.append(teller)
+        notices.setHandlerParent(component)
+        self._notices.append(notices)
 
     def start(self) -> None:
         """Connect the components, and let the log tell what the servers do not let us do."""

@@ -162,7 +162,7 @@ class InviteregService(Service):
             self._domains,
             keep_of(self._config),
             [*door.logs, self._gate.refusals, self._web.access_log, self._guard],
-            [door.embedded.teller.forget_old],
+            [door.embedded.notices.forget_old],
         )
 
     def stopService(self) -> Deferred[Any]:

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from invitereg.embedded.addresses import parse_jid
 from invitereg.model.namespaces import NS_SERVER_INFO
 from invitereg.policy.values import Domain
-from invitereg.xmpp.stanzas import mark_handled, refusal_of
+from invitereg.xmpp.stanzas import error_reply, mark_handled
 
 _log = Logger("invitereg.xmpp.disco.SessionDiscoHandler")
 
@@ -44,10 +44,10 @@ class SessionDiscoHandler(disco.DiscoHandler):
         try:
             payload = await self._answer(iq)
         except StanzaError as error:
-            self.send(refusal_of(iq, error))
+            self.send(error_reply(iq, error))
         except Exception:
             _log.failure("a request of service discovery failed")
-            self.send(refusal_of(iq, StanzaError("internal-server-error")))
+            self.send(error_reply(iq, StanzaError("internal-server-error")))
         else:
             response = toResponse(iq, "result")
             response.addChild(payload)

@@ -94,7 +94,7 @@ def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> Stan
     return StanzaError("not-allowed", "cancel", said, language)
 
 
-def error_on(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> StanzaError:
+def refusal_error(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> StanzaError:
     """Return the stanza error that says ``refusal`` in a stanza's language, or its stream's."""
     parser = stream.stream  # None once the stream has ended
     return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))
@@ -128,7 +128,7 @@ def ping(to: str, sender: str | None = None) -> domish.Element:
 _PREFIXES = {NS_STREAMS: "stream"}
 
 
-def in_bytes(obj: Any) -> bytes:
+def serialized(obj: Any) -> bytes:
     """Return a child of the stream's root, or ready text or bytes, as it is written."""
     if isinstance(obj, bytes):
         return obj
@@ -185,7 +185,7 @@ def about_command(iq: domish.Element) -> list[domish.Element]:
     return [about]
 
 
-def refusal_of(stanza: domish.Element, error: StanzaError) -> domish.Element:
+def error_reply(stanza: domish.Element, error: StanzaError) -> domish.Element:
     """Return the error for a stanza, without what was sent: that may be a password."""
     response: domish.Element = toResponse(stanza, "error")
     for element in about_command(stanza):

@@ -109,7 +109,7 @@ class Listener:
             DOMAIN: EmbeddedAccounts(DOMAIN, store, self.work, self.now, 4096, stored)
         }
         self.embedded = EmbeddedDomain(self.domains, store, self.now)
-        self.sessions, self.teller = self.embedded.sessions, self.embedded.teller
+        self.sessions, self.notices = self.embedded.sessions, self.embedded.notices
         self.door = C2SDoor(
             domains=self.domains,
             registrar=Registrar(self.domains, store, accounts, self.now),

@@ -18,10 +18,10 @@ from invitereg.xmpp.adhoc.commands import (
     LIFETIME_SECONDS,
     MAX_PER_USER,
     AdHocCommands,
-    Asker,
     CommandSessions,
+    Completed,
     ExpiredSession,
-    Outcome,
+    Requester,
     Stage,
     UnknownSession,
 )
@@ -43,10 +43,10 @@ class ThreeStages:
     def __init__(self):
         self.said = []
 
-    async def is_allowed(self, asker):
-        return asker.jid.user == "juliet"
+    async def is_allowed(self, requester):
+        return requester.jid.user == "juliet"
 
-    async def proceed(self, asker, answers):
+    async def proceed(self, requester, answers):
         if len(answers) < 3:
             word = Field(var="word", label=f"Word {len(answers)}", required=True)
             form = Form(form_type=f"words#{len(answers)}", title="Words", fields=[word])
@@ -55,7 +55,7 @@ class ThreeStages:
         if "taken" in words:
             raise UsernameTaken
         self.said.append(words)
-        return Outcome(note=words)
+        return Completed(note=words)
 
 
 class AtOnce:
@@ -67,12 +67,12 @@ class AtOnce:
     def __init__(self):
         self.times = 0
 
-    async def is_allowed(self, _asker):
+    async def is_allowed(self, _requester):
         return True
 
-    async def proceed(self, _asker, _answers):
+    async def proceed(self, _requester, _answers):
         self.times += 1
-        return Outcome(note="done")
+        return Completed(note="done")
 
 
 class CommandCase(SynchronousTestCase):
@@ -82,8 +82,8 @@ class CommandCase(SynchronousTestCase):
         self.sessions = CommandSessions(self.clock.seconds)
         self.commands = AdHocCommands([self.three, self.once], self.sessions)
 
-    def asker(self, jid=JULIET, language="en"):
-        return Asker.speaking(jid, DOMAIN, [language])
+    def requester(self, jid=JULIET, language="en"):
+        return Requester.speaking(jid, DOMAIN, [language])
 
     def ask(self, node="three", word=None, jid=JULIET, language="en", **attributes):
         """What a request is answered; ``word`` is what its form has filled in."""
@@ -98,7 +98,7 @@ class CommandCase(SynchronousTestCase):
             field = form.addElement("field")
             field["var"] = "word"
             field.addElement("value", content=word)
-        performed = self.commands.perform(self.asker(jid, language), request)
+        performed = self.commands.perform(self.requester(jid, language), request)
         return self.outcome(performed)
 
     def outcome(self, working):
@@ -300,7 +300,7 @@ class ErrorTests(CommandCase):
         self.three.is_allowed = self._nobody
         self.assertError("cancel/forbidden", sessionid=session_id, word="x")
 
-    async def _nobody(self, _asker):
+    async def _nobody(self, _requester):
         return False
 
     def test_unknown(self):
@@ -336,7 +336,7 @@ class ErrorTests(CommandCase):
 class DiscoTests(CommandCase):
     def test_items(self):
         """Everybody sees what they may execute, by its name in their language."""
-        answer = self.outcome(self.commands.items(self.asker(language="de"), DOMAIN.name))
+        answer = self.outcome(self.commands.items(self.requester(language="de"), DOMAIN.name))
         self.assertEqual(answer["node"], NS_COMMANDS)
         found = [(one["jid"], one["node"], one["name"]) for one in answer.elements()]
         self.assertEqual(
@@ -346,18 +346,18 @@ class DiscoTests(CommandCase):
                 ("example.com", "once", "Einladungen anzeigen"),
             ],
         )
-        answer = self.outcome(self.commands.items(self.asker(ROMEO), DOMAIN.name))
+        answer = self.outcome(self.commands.items(self.requester(ROMEO), DOMAIN.name))
         self.assertEqual([one["node"] for one in answer.elements()], ["once"])
 
     def test_info(self):
         """The list and each command say what they are, to those who may know."""
         for node, kind in ((NS_COMMANDS, "command-list"), ("three", "command-node")):
-            answer = self.outcome(self.commands.info(self.asker(), node))
+            answer = self.outcome(self.commands.info(self.requester(), node))
             identity, *features = answer.elements()
             self.assertEqual((identity["category"], identity["type"]), ("automation", kind))
             self.assertEqual([one["var"] for one in features], [NS_COMMANDS, NS_X_DATA])
             self.assertEqual(answer["node"], node)
-        refused = self.commands.info(self.asker(ROMEO), "three")
+        refused = self.commands.info(self.requester(ROMEO), "three")
         error = self.assertRaises(StanzaError, self.outcome, refused)
         self.assertEqual(error.condition, "forbidden")
 

@@ -12,7 +12,7 @@ from invitereg.xmpp.adhoc.forms import (
     Field,
     Form,
     Result,
-    Told,
+    ResultValue,
     WrongForm,
 )
 from tests.xmpp.messages import NS_X_DATA
@@ -173,7 +173,10 @@ class WriteTests(SynchronousTestCase):
 
     def test_result(self):
         """A result tells values, and an empty one is there as well."""
-        told = [Told(var="a", label="A", value="1"), Told(var="b", label="B", value="")]
+        told = [
+            ResultValue(var="a", label="A", value="1"),
+            ResultValue(var="b", label="B", value=""),
+        ]
         element = Result(form_type="t", title="T", values=told).to_element()
         _, first, second = element.elements(NS_X_DATA, "field")
         self.assertEqual((element["type"], str(first.value)), ("result", "1"))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
-from invitereg.embedded.notices import Teller
+from invitereg.embedded.notices import SessionNotices
 from invitereg.errors import Unavailable
 from invitereg.policy.values import WatcherNotice
 from tests.xmpp.door import DoorTestCase, Listener
@@ -19,7 +19,7 @@ class NoticeCase(DoorTestCase):
     def setUp(self):
         super().setUp()
         self.listener = self.make_listener()
-        self.tell_new()
+        self.send_new()
 
     def make_listener(self, **options):
         listener = Listener(policy={"registration_invite_only": False}, **options)
@@ -30,9 +30,9 @@ class NoticeCase(DoorTestCase):
         """What a reload does."""
         listener.domains[DOMAIN] = replace(listener.domains[DOMAIN], **changes)
 
-    def tell_new(self):
+    def send_new(self):
         """What a service does every second."""
-        return self.successResultOf(Deferred.fromCoroutine(self.listener.teller.tell_new()))
+        return self.successResultOf(Deferred.fromCoroutine(self.listener.notices.send_new()))
 
     def register(self, username, invite=None):
         client = (
@@ -60,7 +60,7 @@ class WatcherTests(NoticeCase):
         self.listener.add_invite(id="abc", inviter="mercutio")
         self.register("juliet", "K7dJq2mZx9RtYw4LbN8vHc3P")
         self.assertSilent(romeo)
-        self.tell_new()
+        self.send_new()
         (message,) = romeo.receive()
         self.assertEqual(
             (message["from"], message["to"], message["type"], message["id"]),
@@ -72,7 +72,7 @@ class WatcherTests(NoticeCase):
             f"invite: abc of mercutio@{DOMAIN}",
         )
         self.assertIsNone(message.delay)
-        self.tell_new()
+        self.send_new()
         self.assertSilent(romeo)
         self.assertEqual(self.left(), 0)
 
@@ -80,7 +80,7 @@ class WatcherTests(NoticeCase):
         """A watcher who was away is told at the next login, once, and when it was."""
         self.listener.add_account("romeo")
         self.register("juliet")
-        self.tell_new()
+        self.send_new()
         self.register("nurse")
         self.listener.wait(hours=1)
         romeo = self.available()
@@ -89,7 +89,7 @@ class WatcherTests(NoticeCase):
         self.assertTrue(str(second.body).startswith("nurse@"))
         self.assertEqual(first.delay["stamp"], "2026-01-01T00:00:00Z")
         self.assertEqual(first.delay["from"], DOMAIN)
-        self.tell_new()
+        self.send_new()
         self.assertSilent(romeo)
         self.assertSilent(self.available(resource="garden"))
 
@@ -101,7 +101,7 @@ class WatcherTests(NoticeCase):
         gone = self.available(resource="c")
         gone.send("<presence type='unavailable'/>")
         self.register("juliet")
-        self.tell_new()
+        self.send_new()
         for client in (busy, silent, directed, gone):
             self.assertSilent(client)
         self.assertEqual(self.left(), 1)
@@ -116,7 +116,7 @@ class WatcherTests(NoticeCase):
         """Each client of a watcher shows it."""
         clients = [self.available(resource=resource) for resource in "ab"]
         self.register("juliet")
-        self.tell_new()
+        self.send_new()
         for client in clients:
             self.assertEqual(len(client.receive()), 1)
 
@@ -125,7 +125,7 @@ class WatcherTests(NoticeCase):
         romeo = self.available()
         making = self.listener.door.registrar.create_account(DOMAIN, "benvolio", "x" * 9)
         self.successResultOf(Deferred.fromCoroutine(making))
-        self.tell_new()
+        self.send_new()
         (message,) = romeo.receive()
         text = f"benvolio@{DOMAIN} has registered; door: cli; without invite"
         self.assertEqual(str(message.body), text)
@@ -136,7 +136,7 @@ class WatcherTests(NoticeCase):
 
     def told(self, romeo):
         """Type and text of what romeo is told within a second."""
-        self.tell_new()
+        self.send_new()
         return [(one["type"], str(one.body)) for one in romeo.receive()]
 
     def test_own_words(self):
@@ -191,7 +191,7 @@ class WatcherTests(NoticeCase):
         romeo = self.available()
         self.listener.add_invite(id="abc")
         self.register("juliet", "K7dJq2mZx9RtYw4LbN8vHc3P")
-        self.tell_new()
+        self.send_new()
         (message,) = romeo.receive()
         self.assertTrue(str(message.body).endswith("; invite: abc of the operator"))
 
@@ -199,8 +199,8 @@ class WatcherTests(NoticeCase):
         """What was left by a service that was killed is told at login, and not before."""
         self.listener.add_account("romeo")
         self.register("juliet")
-        self.listener.teller._last = None
-        self.tell_new()
+        self.listener.notices._last = None
+        self.send_new()
         self.assertEqual(self.left(), 1)
         self.assertEqual(len(self.available().receive()), 1)
 
@@ -211,7 +211,7 @@ class WatcherTests(NoticeCase):
             self.register(f"u{number}")
             self.listener.wait(hours=1)
             romeo.send(" ")  # or it would be taken for dead
-        self.tell_new()
+        self.send_new()
         bodies = [str(message.body)[:2] for message in romeo.receive()]
         self.assertEqual(bodies, [f"u{number}" for number in range(7)])
 
@@ -240,13 +240,13 @@ class WatcherTests(NoticeCase):
 
         listener.store.remove_notices = failing
         for _ in range(3):
-            telling = Deferred.fromCoroutine(listener.teller.tell_new())
+            telling = Deferred.fromCoroutine(listener.notices.send_new())
             self.failureResultOf(telling, Unavailable)
         (first,) = romeo.receive()
         self.assertSilent(self.available(resource="garden"))
         listener.store.remove_notices = working
         delivery = listener.embedded.delivery
-        restarted = Teller(listener.domains, listener.store, delivery, listener.now)
+        restarted = SessionNotices(listener.domains, listener.store, delivery, listener.now)
         restarted.arrived(DOMAIN, "romeo")
         (again,) = romeo.receive()
         self.assertEqual(again.toXml(), first.toXml())
@@ -264,12 +264,12 @@ class WatcherTests(NoticeCase):
         delivery = listener.embedded.delivery
         told = 0
         for _ in range(5):
-            restarted = Teller(listener.domains, listener.store, delivery, listener.now)
+            restarted = SessionNotices(listener.domains, listener.store, delivery, listener.now)
             restarted.arrived(DOMAIN, "romeo")
             told += len(romeo.receive())
         self.assertEqual(told, 3)
         listener.store.remove_notices = working
-        Teller(listener.domains, listener.store, delivery, listener.now).arrived(
+        SessionNotices(listener.domains, listener.store, delivery, listener.now).arrived(
             DOMAIN, "romeo"
         )
         self.assertSilent(romeo)
@@ -281,7 +281,7 @@ class WatcherTests(NoticeCase):
         self.register("juliet")
         for _ in range(5):
             delivery = self.listener.embedded.delivery
-            Teller(
+            SessionNotices(
                 self.listener.domains, self.listener.store, delivery, self.listener.now
             ).arrived(DOMAIN, "romeo")
         self.assertEqual(len(self.available().receive()), 1)
@@ -322,10 +322,10 @@ class WelcomeTests(NoticeCase):
         """A welcome that nobody comes for is given up after three months."""
         self.register("juliet")
         self.listener.wait(days=89)
-        self.successResultOf(self.listener.teller.forget_old(100))
+        self.successResultOf(self.listener.notices.forget_old(100))
         self.assertEqual(self.left("juliet"), 1)
         self.listener.wait(days=2)
-        self.successResultOf(self.listener.teller.forget_old(100))
+        self.successResultOf(self.listener.notices.forget_old(100))
         self.assertEqual(self.left("juliet"), 0)
 
 

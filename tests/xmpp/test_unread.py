@@ -387,7 +387,7 @@ class ArrivalTests(PeopleTestCase):
         reader = SlowReader(romeo)
         romeo.send("<presence/>", PING)
         while reader.read():
-            self.assertFalse(romeo.stream.outbox.behind)
+            self.assertFalse(romeo.stream.outbox.lagging)
             self.assertLess(reader.most, 2 * WRITTEN_PIECE)
         received = romeo.receive()
         self.assertEqual(received.pop()["id"], "p")

@@ -3,7 +3,7 @@
 https://xmpp.org/extensions/xep-0050.html
 
 A `Command` says who may execute it, and what comes after the answers given so far: another
-`Stage`, or its `Outcome`. `AdHocCommands` makes requests of it, and sessions, and errors.
+`Stage`, or its `Completed`. `AdHocCommands` makes requests of it, and sessions, and errors.
 """
 
 import hashlib
@@ -152,7 +152,7 @@ _EXPIRED = N_("This command is over. Please begin anew.")
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who executes a command.
 
     Attributes:
@@ -168,7 +168,7 @@ class Asker:
     memory: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def speaking(cls, jid: JID, domain: Domain, tags: Iterable[str]) -> "Asker":
+    def speaking(cls, jid: JID, domain: Domain, tags: Iterable[str]) -> "Requester":
         """One who would like these languages, best first."""
         return cls(jid, domain, chosen_language(tags))
 
@@ -192,7 +192,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Completed:
     """What a command has done: a result, a note to read, or both."""
 
     result: Result | None = None
@@ -210,10 +210,12 @@ class Command(Protocol):
     node: str
     name: str
 
-    async def is_allowed(self, asker: Asker) -> bool:
-        """Whether ``asker`` may execute it now."""
+    async def is_allowed(self, requester: Requester) -> bool:
+        """Whether ``requester`` may execute it now."""
 
-    async def proceed(self, asker: Asker, answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """What comes after the answers to its stages so far; what it does, it does at the end.
 
         Raises:
@@ -222,11 +224,11 @@ class Command(Protocol):
 
 
 def _error(
-    asker: Asker, kind: str, condition: str, specific: str | None, text: str
+    requester: Requester, kind: str, condition: str, specific: str | None, text: str
 ) -> StanzaError:
-    """An error of §4.6, which says ``text`` in the asker's language."""
+    """An error of §4.6, which says ``text`` in the requester's language."""
     element = domish.Element((NS_COMMANDS, specific)) if specific else None
-    return StanzaError(condition, kind, asker.gettext(text), asker.language, element)
+    return StanzaError(condition, kind, requester.gettext(text), requester.language, element)
 
 
 class AdHocCommands:
@@ -249,36 +251,36 @@ class AdHocCommands:
         """Whether there is something at a node for service discovery."""
         return node == NS_COMMANDS or node in self._found
 
-    async def items(self, asker: Asker, address: str) -> domish.Element:
-        """The commands that ``asker`` may execute at ``address``, as disco#items (§2.2)."""
+    async def items(self, requester: Requester, address: str) -> domish.Element:
+        """The commands that ``requester`` may execute at ``address``, as disco#items (§2.2)."""
         items = disco.DiscoItems()
         items.nodeIdentifier = NS_COMMANDS
         for command in self._commands.values():
-            if await command.is_allowed(asker):
-                name = asker.gettext(command.name)
+            if await command.is_allowed(requester):
+                name = requester.gettext(command.name)
                 items.append(disco.DiscoItem(JID(address), command.node, name))
         element: domish.Element = items.toElement()
         return element
 
-    async def info(self, asker: Asker, node: str) -> domish.Element:
+    async def info(self, requester: Requester, node: str) -> domish.Element:
         """What the list of commands is, or one of them, as disco#info (§2.2).
 
         Raises:
-            StanzaError: there is none of that node, or it is not for ``asker``.
+            StanzaError: there is none of that node, or it is not for ``requester``.
         """
         info = disco.DiscoInfo()
         info.nodeIdentifier = node
         kind, name = "command-list", _LIST_NAME
         if node != NS_COMMANDS:
-            command = await self._find(asker, node)
+            command = await self._find(requester, node)
             kind, name = "command-node", command.name
-        info.append(disco.DiscoIdentity("automation", kind, asker.gettext(name)))
+        info.append(disco.DiscoIdentity("automation", kind, requester.gettext(name)))
         for feature in (NS_COMMANDS, NS_X_DATA):
             info.append(disco.DiscoFeature(feature))
         element: domish.Element = info.toElement()
         return element
 
-    async def perform(self, asker: Asker, request: domish.Element) -> domish.Element:
+    async def perform(self, requester: Requester, request: domish.Element) -> domish.Element:
         """What answers a ``<command/>``.
 
         Raises:
@@ -287,49 +289,51 @@ class AdHocCommands:
         """
         node = request.getAttribute("node")
         if not node:
-            raise _error(asker, "modify", "bad-request", None, _NO_NODE)
+            raise _error(requester, "modify", "bad-request", None, _NO_NODE)
         action = request.getAttribute("action") or "execute"
         if action not in ACTIONS or request.getAttribute("action") == "":
-            raise _error(asker, "modify", "bad-request", "malformed-action", _MALFORMED_ACTION)
-        command = await self._find(asker, node)
+            raise _error(
+                requester, "modify", "bad-request", "malformed-action", _MALFORMED_ACTION
+            )
+        command = await self._find(requester, node)
         session_id = request.getAttribute("sessionid")
         if session_id is None:
             if action != "execute":
-                raise _error(asker, "modify", "bad-request", "bad-action", _BAD_ACTION)
-            session = self._sessions.begin(asker.jid, node, asker.language)
-            return await self._go_on(command, asker, session, ())
-        session = self._take(session_id, asker, node)
-        asker = replace(asker, language=session.language)
+                raise _error(requester, "modify", "bad-request", "bad-action", _BAD_ACTION)
+            session = self._sessions.begin(requester.jid, node, requester.language)
+            return await self._go_on(command, requester, session, ())
+        session = self._take(session_id, requester, node)
+        requester = replace(requester, language=session.language)
         if action == "cancel":
             return _answer(session, "canceled")
         try:
-            return await self._continue(command, asker, session, action, request)
+            return await self._continue(command, requester, session, action, request)
         except BaseException:
             self._sessions.keep(session)
             raise
 
-    async def _find(self, asker: Asker, node: str) -> Command:
+    async def _find(self, requester: Requester, node: str) -> Command:
         command = self._found.get(node)
         if command is None:
-            raise _error(asker, "cancel", "item-not-found", None, _NO_COMMAND)
-        if not await command.is_allowed(asker):
-            raise _error(asker, "cancel", "forbidden", None, _FORBIDDEN)
+            raise _error(requester, "cancel", "item-not-found", None, _NO_COMMAND)
+        if not await command.is_allowed(requester):
+            raise _error(requester, "cancel", "forbidden", None, _FORBIDDEN)
         return command
 
-    def _take(self, session_id: str, asker: Asker, node: str) -> CommandSession:
+    def _take(self, session_id: str, requester: Requester, node: str) -> CommandSession:
         try:
-            return self._sessions.take(session_id, asker.jid, node)
+            return self._sessions.take(session_id, requester.jid, node)
         except UnknownSession:
             specific = "bad-sessionid"
-            raise _error(asker, "modify", "bad-request", specific, _BAD_SESSION) from None
+            raise _error(requester, "modify", "bad-request", specific, _BAD_SESSION) from None
         except ExpiredSession:
             specific = "session-expired"
-            raise _error(asker, "cancel", "not-allowed", specific, _EXPIRED) from None
+            raise _error(requester, "cancel", "not-allowed", specific, _EXPIRED) from None
 
     async def _continue(
         self,
         command: Command,
-        asker: Asker,
+        requester: Requester,
         session: CommandSession,
         action: str,
         request: domish.Element,
@@ -340,23 +344,23 @@ class AdHocCommands:
             self._sessions.keep(session)
             return _answer(session, "executing")
         if action not in ("execute", stage.forward):
-            raise _error(asker, "modify", "bad-request", "bad-action", _BAD_ACTION)
+            raise _error(requester, "modify", "bad-request", "bad-action", _BAD_ACTION)
         try:
             answers = (*session.answers, stage.form.read(request))
         except WrongForm as wrong:
-            text = wrong.told(asker.gettext)
-            raise _error(asker, "modify", "bad-request", "bad-payload", text) from None
-        return await self._go_on(command, asker, session, answers)
+            text = wrong.told(requester.gettext)
+            raise _error(requester, "modify", "bad-request", "bad-payload", text) from None
+        return await self._go_on(command, requester, session, answers)
 
     async def _go_on(
         self,
         command: Command,
-        asker: Asker,
+        requester: Requester,
         session: CommandSession,
         answers: Sequence[Answers],
     ) -> domish.Element:
-        reached = await command.proceed(asker, answers)
-        if isinstance(reached, Outcome):
+        reached = await command.proceed(requester, answers)
+        if isinstance(reached, Completed):
             return _answer(session, "completed", reached)
         session.stages, session.answers = (*session.stages, reached), answers
         self._sessions.keep(session)
@@ -364,7 +368,7 @@ class AdHocCommands:
 
 
 def _answer(
-    session: CommandSession, status: str, outcome: Outcome | None = None
+    session: CommandSession, status: str, outcome: Completed | None = None
 ) -> domish.Element:
     """What tells where a session is now (§4.1)."""
     command = domish.Element((NS_COMMANDS, "command"))

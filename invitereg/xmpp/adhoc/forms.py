@@ -144,7 +144,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ResultValue:
     """One value of a result."""
 
     var: str
@@ -164,7 +164,7 @@ class Result:
 
     form_type: str
     title: str
-    values: Sequence[Told] = ()
+    values: Sequence[ResultValue] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[Mapping[str, str]] = ()
 

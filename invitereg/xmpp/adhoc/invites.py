@@ -18,8 +18,14 @@ from invitereg.policy.texts import app_uri, page_url
 from invitereg.translations import N_
 from invitereg.usecases.newinvites import DEFAULT_EXPIRY
 from invitereg.usecases.userinvites import User, UserInvites
-from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker, CommandSessions, Outcome, Stage
-from invitereg.xmpp.adhoc.forms import Answers, Field, Form, Result, Told
+from invitereg.xmpp.adhoc.commands import (
+    AdHocCommands,
+    CommandSessions,
+    Completed,
+    Requester,
+    Stage,
+)
+from invitereg.xmpp.adhoc.forms import Answers, Field, Form, Result, ResultValue
 
 
 class InviteCommand:
@@ -28,41 +34,43 @@ class InviteCommand:
     def __init__(self, invites: UserInvites) -> None:
         self.invites = invites
 
-    def user(self, asker: Asker) -> User:
+    def user(self, requester: Requester) -> User:
         """Whose account it is that asks; only after `rights` said that there may be one."""
-        return User(asker.domain.name, asker.jid.user or "", "adhoc")
+        return User(requester.domain.name, requester.jid.user or "", "adhoc")
 
-    async def rights(self, asker: Asker) -> Rights:
+    async def rights(self, requester: Requester) -> Rights:
         """What they may do; somebody from elsewhere, nothing."""
-        if asker.jid.host != asker.domain.name or not asker.jid.user:
+        if requester.jid.host != requester.domain.name or not requester.jid.user:
             return Rights()
-        known: Rights | None = asker.memory.get("rights")
+        known: Rights | None = requester.memory.get("rights")
         if known is None:
-            known = asker.memory["rights"] = await self.invites.rights(self.user(asker))
+            known = requester.memory["rights"] = await self.invites.rights(self.user(requester))
         return known
 
 
 def invitation(
-    asker: Asker, invite: Invite, token: str, *, to_register: bool = False
-) -> Outcome:
+    requester: Requester, invite: Invite, token: str, *, to_register: bool = False
+) -> Completed:
     """An invite with its links, which are shown only now (§4.1).
 
     Both fields are there even where one has nothing in it, as one client needs the page's.
     ``to_register`` is for a URI that says nothing of contacts; one that names the username to
     take never does, else the name would be lost.
     """
-    gettext, names = asker.gettext, to_register or bool(invite.username)
-    uri = app_uri(asker.domain, invite, token, names=names)
-    page = page_url(asker.domain, token)
+    gettext, names = requester.gettext, to_register or bool(invite.username)
+    uri = app_uri(requester.domain, invite, token, names=names)
+    page = page_url(requester.domain, token)
     values = [
-        Told(var="uri", label=gettext("Link for apps"), value=uri),
-        Told(var="landing-url", label=gettext("Web page to share"), value=page),
+        ResultValue(var="uri", label=gettext("Link for apps"), value=uri),
+        ResultValue(var="landing-url", label=gettext("Web page to share"), value=page),
     ]
     if invite.expires_at is not None:
         label = gettext("Valid until")
-        values.append(Told(var="expire", label=label, value=date_time(invite.expires_at)))
+        values.append(
+            ResultValue(var="expire", label=label, value=date_time(invite.expires_at))
+        )
     title = gettext("Invitation")
-    return Outcome(Result(form_type=NS_INVITATION, title=title, values=values))
+    return Completed(Result(form_type=NS_INVITATION, title=title, values=values))
 
 
 def date_time(moment: datetime) -> str:
@@ -113,9 +121,9 @@ _COLUMNS = {
 class _OwnedInvites(InviteCommand):
     """For all who may invite, or have invited, and for admins."""
 
-    async def is_allowed(self, asker: Asker) -> bool:
+    async def is_allowed(self, requester: Requester) -> bool:
         """Also for those who may not invite any more, as long as an invite is open."""
-        rights = await self.rights(asker)
+        rights = await self.rights(requester)
         return rights.any or rights.admin or rights.has_open
 
 
@@ -125,25 +133,29 @@ class ListInvites(_OwnedInvites):
     node = "invitereg#list-invites"
     name = N_("List invitations")
 
-    async def proceed(self, asker: Asker, answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """See `Command`."""
-        if not (await self.rights(asker)).admin:
-            return self._list(asker, await self.invites.own(self.user(asker), MAX_ROWS + 1))
+        if not (await self.rights(requester)).admin:
+            return self._list(
+                requester, await self.invites.own(self.user(requester), MAX_ROWS + 1)
+            )
         if not answers:
-            return Stage(self._filter(asker))
+            return Stage(self._filter(requester))
         status = answers[0]["status"] or Status.PENDING
         return self._list(
-            asker,
+            requester,
             await self.invites.everybodys(
-                self.user(asker),
+                self.user(requester),
                 None if status == _ALL else Status(status),
                 MAX_ROWS + 1,
                 answers[0]["after"],
             ),
         )
 
-    def _filter(self, asker: Asker) -> Form:
-        gettext = asker.gettext
+    def _filter(self, requester: Requester) -> Form:
+        gettext = requester.gettext
         options = [(status.value, gettext(label)) for status, label in _STATUS.items()]
         status = Field(
             var="status",
@@ -155,10 +167,10 @@ class ListInvites(_OwnedInvites):
         after = Field(var="after", label=gettext("Only after this invitation"))
         return Form(form_type=self.node, title=gettext(self.name), fields=[status, after])
 
-    def _list(self, asker: Asker, invites: Sequence[Invite]) -> Outcome:
-        gettext, shown = asker.gettext, invites[:MAX_ROWS]
+    def _list(self, requester: Requester, invites: Sequence[Invite]) -> Completed:
+        gettext, shown = requester.gettext, invites[:MAX_ROWS]
         if not shown:
-            return Outcome(note=gettext("There are no such invitations."))
+            return Completed(note=gettext("There are no such invitations."))
         note = ""
         if len(invites) > len(shown):
             more = gettext("There are more: these are the first {number}, up to {id}.")
@@ -167,21 +179,21 @@ class ListInvites(_OwnedInvites):
             form_type=self.node,
             title=gettext(self.name),
             columns={var: gettext(label) for var, label in _COLUMNS.items()},
-            rows=[self._row(asker, invite) for invite in shown],
+            rows=[self._row(requester, invite) for invite in shown],
         )
-        return Outcome(result, note)
+        return Completed(result, note)
 
-    def _row(self, asker: Asker, invite: Invite) -> dict[str, str]:
+    def _row(self, requester: Requester, invite: Invite) -> dict[str, str]:
         allowed = "∞" if invite.uses_allowed is None else invite.uses_allowed
         return {
             "id": invite.id,
-            "kind": asker.gettext(_KIND[invite.kind]),
+            "kind": requester.gettext(_KIND[invite.kind]),
             "inviter": invite.inviter or "",
             "username": invite.username or "",
             "created": date_time(invite.created_at),
             "expire": date_time(invite.expires_at) if invite.expires_at else "",
             "uses": f"{invite.uses}/{allowed}",
-            "status": asker.gettext(_STATUS[invite.status(self.invites.now())]),
+            "status": requester.gettext(_STATUS[invite.status(self.invites.now())]),
             "note": shown(invite.note),
         }
 
@@ -192,13 +204,13 @@ class _OneInvite(_OwnedInvites):
     node: str
     name: str
 
-    async def choice(self, asker: Asker) -> Form | None:
+    async def choice(self, requester: Requester) -> Form | None:
         """The form to choose in; None if there is nothing to choose."""
-        gettext = asker.gettext
+        gettext = requester.gettext
         label = gettext("Invitation")
         field = Field(var="invite", label=label, required=True)
-        if not (await self.rights(asker)).admin:
-            own = await self.invites.own(self.user(asker), MAX_ROWS)
+        if not (await self.rights(requester)).admin:
+            own = await self.invites.own(self.user(requester), MAX_ROWS)
             if not own:
                 return None
             options = [(invite.id, described(invite, gettext)) for invite in own]
@@ -214,13 +226,15 @@ class RenewInvite(_OneInvite):
     node = "invitereg#renew-invite"
     name = N_("Make a new link for an invitation")
 
-    async def proceed(self, asker: Asker, answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """See `Command`."""
         if answers:
-            renewed = await self.invites.renew(self.user(asker), answers[0]["invite"])
-            return invitation(asker, *renewed)
-        form = await self.choice(asker)
-        return Stage(form) if form else _nothing(asker)
+            renewed = await self.invites.renew(self.user(requester), answers[0]["invite"])
+            return invitation(requester, *renewed)
+        form = await self.choice(requester)
+        return Stage(form) if form else _nothing(requester)
 
 
 class RevokeInvite(_OneInvite):
@@ -229,24 +243,26 @@ class RevokeInvite(_OneInvite):
     node = "invitereg#revoke-invite"
     name = N_("Revoke an invitation")
 
-    async def proceed(self, asker: Asker, answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """See `Command`."""
         if not answers:
-            form = await self.choice(asker)
-            return Stage(form, last=False) if form else _nothing(asker)
+            form = await self.choice(requester)
+            return Stage(form, last=False) if form else _nothing(requester)
         invite_id = answers[0]["invite"]
         if len(answers) == 1:
-            return Stage(self._confirmation(asker, await self._get(asker, invite_id)))
+            return Stage(self._confirmation(requester, await self._get(requester, invite_id)))
         if not answers[1]["confirm"]:
-            return Outcome(note=asker.gettext("Nothing was revoked."))
-        await self.invites.revoke(self.user(asker), invite_id)
-        return Outcome(note=asker.gettext("The invitation is revoked."))
+            return Completed(note=requester.gettext("Nothing was revoked."))
+        await self.invites.revoke(self.user(requester), invite_id)
+        return Completed(note=requester.gettext("The invitation is revoked."))
 
-    async def _get(self, asker: Asker, invite_id: str) -> Invite:
-        return await self.invites.get(self.user(asker), invite_id)
+    async def _get(self, requester: Requester, invite_id: str) -> Invite:
+        return await self.invites.get(self.user(requester), invite_id)
 
-    def _confirmation(self, asker: Asker, invite: Invite) -> Form:
-        gettext = asker.gettext
+    def _confirmation(self, requester: Requester, invite: Invite) -> Form:
+        gettext = requester.gettext
         confirm = Field(
             var="confirm", label=gettext("Revoke it"), kind="boolean", required=True, value="1"
         )
@@ -258,8 +274,8 @@ class RevokeInvite(_OneInvite):
         )
 
 
-def _nothing(asker: Asker) -> Outcome:
-    return Outcome(note=asker.gettext("You have no open invitations."))
+def _nothing(requester: Requester) -> Completed:
+    return Completed(note=requester.gettext("You have no open invitations."))
 
 
 _EXPIRIES = {
@@ -294,14 +310,18 @@ class InviteContact(InviteCommand):
     node = "urn:xmpp:invite#invite"
     name = N_("Invite a contact")
 
-    async def is_allowed(self, asker: Asker) -> bool:
+    async def is_allowed(self, requester: Requester) -> bool:
         """For all who may invite at all."""
-        return (await self.rights(asker)).any
+        return (await self.rights(requester)).any
 
-    async def proceed(self, asker: Asker, _answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, _answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """See `Command`."""
-        invite, token = await self.invites.invite(self.user(asker), await self.rights(asker))
-        return invitation(asker, invite, token)
+        invite, token = await self.invites.invite(
+            self.user(requester), await self.rights(requester)
+        )
+        return invitation(requester, invite, token)
 
 
 class CreateAccount(InviteCommand):
@@ -310,28 +330,30 @@ class CreateAccount(InviteCommand):
     node = "urn:xmpp:invite#create-account"
     name = N_("Create an invitation to register")
 
-    async def is_allowed(self, asker: Asker) -> bool:
+    async def is_allowed(self, requester: Requester) -> bool:
         """For those who may let people register."""
-        return (await self.rights(asker)).registration
+        return (await self.rights(requester)).registration
 
-    async def proceed(self, asker: Asker, answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """See `Command`."""
         if not answers:
-            return Stage(await self._form(asker))
+            return Stage(await self._form(requester))
         given = answers[0]
         invite, token = await self.invites.create(
-            self.user(asker),
-            username=_username(asker, given["username"]),
+            self.user(requester),
+            username=_username(requester, given["username"]),
             contact=bool(given.get("roster-subscription")),
             expiry=_expiry(given.get("expiry")),
             uses=_uses(given.get("uses") or "1"),
             roles=given.get("role") or (),
             note=given.get("note") or "",
         )
-        return invitation(asker, invite, token, to_register=True)
+        return invitation(requester, invite, token, to_register=True)
 
-    async def _form(self, asker: Asker) -> Form:
-        gettext, rights = asker.gettext, await self.rights(asker)
+    async def _form(self, requester: Requester) -> Form:
+        gettext, rights = requester.gettext, await self.rights(requester)
         fields = [Field(var="username", label=gettext("Username"))]
         if rights.contact:
             label = gettext("Become contacts")
@@ -352,19 +374,21 @@ class ResetPassword(InviteCommand):
     node = "invitereg#password-reset"
     name = N_("Create a link to set a new password")
 
-    async def is_allowed(self, asker: Asker) -> bool:
+    async def is_allowed(self, requester: Requester) -> bool:
         """For admins."""
-        return (await self.rights(asker)).admin
+        return (await self.rights(requester)).admin
 
-    async def proceed(self, asker: Asker, answers: Sequence[Answers]) -> Stage | Outcome:
+    async def proceed(
+        self, requester: Requester, answers: Sequence[Answers]
+    ) -> Stage | Completed:
         """See `Command`."""
         if not answers:
-            return Stage(self._form(asker.gettext))
+            return Stage(self._form(requester.gettext))
         account = answers[0]["accountjid"]
-        if account.host != asker.domain.name or account.user is None:
+        if account.host != requester.domain.name or account.user is None:
             raise NotFound(f"There is no account {account.userhost()} here.")
-        invite, token = await self.invites.create_reset(self.user(asker), account.user)
-        return invitation(asker, invite, token)
+        invite, token = await self.invites.create_reset(self.user(requester), account.user)
+        return invitation(requester, invite, token)
 
     def _form(self, gettext: Callable[[str], str]) -> Form:
         account = Field(
@@ -397,8 +421,8 @@ def _fields_for_admins(gettext: Callable[[str], str]) -> list[Field]:
     ]
 
 
-def _username(asker: Asker, text: str | None) -> str | None:
-    return None if text is None else typed_username(text, asker.domain.name)
+def _username(requester: Requester, text: str | None) -> str | None:
+    return None if text is None else typed_username(text, requester.domain.name)
 
 
 def _expiry(text: str | None) -> timedelta | None:

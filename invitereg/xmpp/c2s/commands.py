@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.model.namespaces import NS_COMMANDS
-from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
+from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.c2s.handlers import RequestHandler
 from invitereg.xmpp.stanzas import about_command, asked_languages
 
@@ -54,25 +54,25 @@ class CommandsHandler(RequestHandler):
 
     def _on_command(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq):
-            asker = self._asker(iq)
-            self.answer(iq, self._commands.perform(asker, iq.command))
+            requester = self._requester(iq)
+            self.answer(iq, self._commands.perform(requester, iq.command))
 
     def _on_info(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq) and self._commands.has(iq.query["node"]):
-            asker = self._asker(iq)
-            self.answer(iq, self._commands.info(asker, iq.query["node"]))
+            requester = self._requester(iq)
+            self.answer(iq, self._commands.info(requester, iq.query["node"]))
 
     def _on_items(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq) and iq.query["node"] == NS_COMMANDS:
-            asker = self._asker(iq)
-            self.answer(iq, self._commands.items(asker, asker.domain.name))
+            requester = self._requester(iq)
+            self.answer(iq, self._commands.items(requester, requester.domain.name))
 
     def _is_for_domain(self, iq: domish.Element) -> bool:
         to = iq.getAttribute("to")
         return to is not None and parse_jid(to).user is None
 
-    def _asker(self, iq: domish.Element) -> Asker:
+    def _requester(self, iq: domish.Element) -> Requester:
         stream = self.xmlstream
         assert stream.session is not None  # noqa: S101 - the phase says so
         tags = asked_languages(iq, stream.stream.language)
-        return Asker.speaking(stream.session.jid, stream.domain, tags)
+        return Requester.speaking(stream.session.jid, stream.domain, tags)

@@ -23,7 +23,7 @@ SECONDS = {
     "silence": 5 * 60.0,
     "answer": 60.0,
     "unread": 120.0,
-    "behind": 15.0,
+    "lagging": 15.0,
     "overfull": 0.0,
     "close": 5.0,
     "drain": 60.0,
@@ -31,7 +31,7 @@ SECONDS = {
 # What has passed these is dropped: nobody would hear anything.
 WITHOUT_A_WORD = frozenset({"close", "drain"})
 # What has passed these did not read what it was sent.
-UNREAD = frozenset({"unread", "behind", "overfull"})
+UNREAD = frozenset({"unread", "lagging", "overfull"})
 
 
 class Deadlines:
@@ -42,7 +42,7 @@ class Deadlines:
     login. login: from the connection to the bound resource, or to a success of the server
     behind, whatever is sent. silence: without a byte, in a session. answer: from the ping that
     follows it to the next byte. unread: from one piece that a client has read to the next, if
-    something waits for it. behind: likewise, if so much waits that others cannot add to it.
+    something waits for it. lagging: likewise, if so much waits that others cannot add to it.
     overfull: until a stream is dropped for which more waits than may be kept. close: from our
     closing of the stream to the peer's. drain: likewise, where a server's last bytes are still
     to be read.
@@ -315,7 +315,7 @@ class Outbox:
 
     How much is written at once is the writer's doing and not the client's. So a client is
     judged by the time that it takes to read a piece: of the deadlines, "unread" runs meanwhile,
-    and the shorter "behind" where much waits. Past `MAX_UNREAD` nothing is kept any more, and
+    and the shorter "lagging" where much waits. Past `MAX_UNREAD` nothing is kept any more, and
     the connection is dropped by the deadline "overfull".
 
     Attributes:
@@ -337,7 +337,7 @@ class Outbox:
         self._transport: Any = None
 
     @property
-    def behind(self) -> bool:
+    def lagging(self) -> bool:
         """Whether more waits than others may add to."""
         return self._given_up or self._size > MAX_WAITING
 
@@ -413,8 +413,8 @@ class Outbox:
             self._taken.pop().callback(None)
 
     def _watch(self) -> None:
-        if self.behind and not self._deadlines.running("behind"):
-            self._deadlines.start("behind")
+        if self.lagging and not self._deadlines.running("lagging"):
+            self._deadlines.start("lagging")
         self._ledger.note(self, self._size)
 
     def _forget(self) -> None:

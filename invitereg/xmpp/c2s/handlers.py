@@ -12,7 +12,7 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg.errors import Refused, Unavailable
 from invitereg.xmpp.c2s.stream import ClientStream
-from invitereg.xmpp.stanzas import error_on, mark_handled, require_id
+from invitereg.xmpp.stanzas import mark_handled, refusal_error, require_id
 
 
 class StreamHandlers(XMPPHandlerCollection):
@@ -85,14 +85,14 @@ class RequestHandler(XMPPHandler):
         try:
             payload = await working
         except Refused as refusal:
-            stream.send(self._error(iq, error_on(stream, iq, refusal)))
+            stream.send(self._error(iq, refusal_error(stream, iq, refusal)))
         except StanzaError as error:
             stream.send(self._error(iq, error))
         except Exception:
             unavailable = Unavailable(stream.sid)
             log = Logger(self.origin)
             log.failure("a request failed (error {id})", id=unavailable.error_id)
-            stream.send(self._error(iq, error_on(stream, iq, unavailable)))
+            stream.send(self._error(iq, refusal_error(stream, iq, unavailable)))
         else:
             response = toResponse(iq, "result")
             if payload is not None:

@@ -13,12 +13,12 @@ from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
 from invitereg.embedded.addresses import bare_jid, parse_jid, prepared_jid
-from invitereg.embedded.contacts import ContactBook
+from invitereg.embedded.contacts import Contacts
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.embedded.presence import Presence
 from invitereg.errors import Refused
-from invitereg.xmpp.stanzas import error_on, is_request, require_id
+from invitereg.xmpp.stanzas import is_request, refusal_error, require_id
 
 SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
@@ -26,7 +26,7 @@ SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 class PresenceRouter:
     """Takes presence to those whom it concerns; the stream is held meanwhile."""
 
-    def __init__(self, presence: Presence, delivery: Delivery, contacts: ContactBook) -> None:
+    def __init__(self, presence: Presence, delivery: Delivery, contacts: Contacts) -> None:
         self._presence = presence
         self._delivery = delivery
         self._contacts = contacts
@@ -66,7 +66,7 @@ class PresenceRouter:
         try:
             await working
         except Refused as refusal:
-            stream.send(error_on(stream, stanza, refusal).toResponse(stanza))
+            stream.send(refusal_error(stream, stanza, refusal).toResponse(stanza))
         except StanzaError as error:
             stream.send(error.toResponse(stanza))
 

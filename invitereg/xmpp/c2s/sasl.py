@@ -56,7 +56,7 @@ class Success:
     data: bytes = b""
 
 
-class Exchange(Protocol):
+class SaslExchange(Protocol):
     """One attempt to log in by one mechanism."""
 
     async def respond(self, data: bytes) -> Challenge | Success:
@@ -64,7 +64,7 @@ class Exchange(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class LoginContext:
     """What an exchange needs to know of its stream and of the accounts."""
 
     stream: ClientStream
@@ -90,7 +90,7 @@ class Login:
 class PlainExchange:
     """PLAIN: one message with everything."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: LoginContext) -> None:
         self._login = login
 
     async def respond(self, data: bytes) -> Challenge | Success:
@@ -114,7 +114,7 @@ class PlainExchange:
 class ScramExchange:
     """SCRAM without channel binding: two messages, checked by scramp."""
 
-    def __init__(self, login: Login, mechanism: str) -> None:
+    def __init__(self, login: LoginContext, mechanism: str) -> None:
         self._login = login
         self._mechanism = ScramMechanism(mechanism)
         self._server: Any = None
@@ -191,7 +191,7 @@ class SaslHandler(XMPPHandler):
         self._logins = logins
         self._throttle = throttle
         self._failed_logins = failed_logins
-        self._exchange: Exchange | None = None
+        self._exchange: SaslExchange | None = None
         self._failures = 0
 
     @classmethod
@@ -221,11 +221,11 @@ class SaslHandler(XMPPHandler):
         mark_handled(element)
         self._fail(SaslFailure("aborted"))
 
-    def _begin(self, mechanism: str) -> Exchange | None:
+    def _begin(self, mechanism: str) -> SaslExchange | None:
         logins = self._logins[self.xmlstream.domain.name]
         if mechanism not in logins.mechanisms:
             return None
-        login = Login(self.xmlstream, logins, self._throttle)
+        login = LoginContext(self.xmlstream, logins, self._throttle)
         return PlainExchange(login) if mechanism == PLAIN else ScramExchange(login, mechanism)
 
     def _take(self, element: domish.Element) -> None:
@@ -235,7 +235,7 @@ class SaslHandler(XMPPHandler):
             return
         self.xmlstream.hold(Deferred.fromCoroutine(self._step(self._exchange, element)))
 
-    async def _step(self, exchange: Exchange, element: domish.Element) -> None:
+    async def _step(self, exchange: SaslExchange, element: domish.Element) -> None:
         sid = self.xmlstream.sid
         try:
             outcome = await exchange.respond(_decode(str(element)))

@@ -40,7 +40,7 @@ from invitereg.xmpp.c2s.header import (
 )
 from invitereg.xmpp.c2s.routing import may_send_as
 from invitereg.xmpp.parser import BoundedElementStream
-from invitereg.xmpp.stanzas import ACCEPTED, STANZA_LIMITS, Phase, in_bytes, is_request, ping
+from invitereg.xmpp.stanzas import ACCEPTED, STANZA_LIMITS, Phase, is_request, ping, serialized
 
 
 def peer_address(transport: Any) -> Address | None:
@@ -272,7 +272,7 @@ class ClientStream(XmlStream):
     def send(self, obj: Any) -> None:
         """Write an element or text, unless the stream has ended."""
         if not self.closing:
-            self.outbox.write(in_bytes(obj))
+            self.outbox.write(serialized(obj))
 
     def end(self, condition: str, text: str | None = None) -> None:
         """End the stream with a stream error (RFC 6120 §4.9); harmless if it has ended."""

@@ -17,8 +17,8 @@ from invitereg.errors import Throttled
 from invitereg.model.names import is_too_long
 from invitereg.xmpp.stanzas import (
     asked_languages,
+    error_reply,
     is_request,
-    refusal_of,
     require_id,
     stanza_error,
 )
@@ -27,7 +27,7 @@ MINUTE = 60.0
 _SHORT = 64
 
 
-class Rate:
+class RateLimit:
     """Counts what each key does within a minute; of too many keys, the first are forgotten."""
 
     def __init__(self, most: int, seconds: Callable[[], float], keys: int = 10000) -> None:
@@ -66,7 +66,7 @@ def _short(key: str) -> str:
     return key if len(key) <= _SHORT else hashlib.sha256(key.encode()).hexdigest()
 
 
-class FairRate:
+class FairRateLimit:
     """Limits each key, and all of them together, by which the busiest are refused first.
 
     Once all together have done as much as they may within a minute, a key that has done less
@@ -78,9 +78,9 @@ class FairRate:
     ) -> None:
         """At most ``each`` a minute by one key, and ``together`` by those beyond ``share``."""
         self._share = share
-        self._each = Rate(each, seconds)
-        self._shares = Rate(share, seconds)
-        self._together = Rate(together, seconds)
+        self._each = RateLimit(each, seconds)
+        self._shares = RateLimit(share, seconds)
+        self._together = RateLimit(together, seconds)
 
     def __len__(self) -> int:
         return len(self._each)
@@ -101,7 +101,7 @@ class FairRate:
         )
 
 
-def add_to_all(limits: Sequence[tuple[Rate | FairRate, str]]) -> bool:
+def add_to_all(limits: Sequence[tuple[RateLimit | FairRateLimit, str]]) -> bool:
     """Count one more under each key; False, and none is counted, if it is too many for one.
 
     So what somebody is refused takes nothing of what others may do.
@@ -113,7 +113,7 @@ def add_to_all(limits: Sequence[tuple[Rate | FairRate, str]]) -> bool:
     return True
 
 
-class UnderWay:
+class ConcurrencyLimit:
     """Limits how much of each key is worked on at the same time."""
 
     def __init__(self) -> None:
@@ -177,11 +177,11 @@ class Admission:
         """
         self._domain = domain
         self._send = send
-        self._accounts = FairRate(PER_ACCOUNT, TOGETHER, SHARE, seconds)
-        self._strangers = Rate(PER_ACCOUNT, seconds)
-        self._servers = Rate(PER_SERVER, seconds)
-        self._sites = FairRate(PER_SITE, SERVERS_TOGETHER, SITE_SHARE, seconds)
-        self._all_servers = Rate(MOST_OF_SERVERS, seconds)
+        self._accounts = FairRateLimit(PER_ACCOUNT, TOGETHER, SHARE, seconds)
+        self._strangers = RateLimit(PER_ACCOUNT, seconds)
+        self._servers = RateLimit(PER_SERVER, seconds)
+        self._sites = FairRateLimit(PER_SITE, SERVERS_TOGETHER, SITE_SHARE, seconds)
+        self._all_servers = RateLimit(MOST_OF_SERVERS, seconds)
 
     def admits(self, stanza: domish.Element) -> bool:
         """Whether handlers may see a request or message; if not, a request is answered."""
@@ -216,7 +216,7 @@ class Admission:
 
     def _refuse(self, stanza: domish.Element, error: StanzaError) -> bool:
         if stanza.name == "iq":
-            self._send(refusal_of(stanza, error))
+            self._send(error_reply(stanza, error))
         return False
 
 

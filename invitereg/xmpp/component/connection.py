@@ -59,7 +59,7 @@ ANSWER_SECONDS = 5.0
 """How long it has for that word, whatever it is."""
 
 
-class Pulse:
+class KeepAlive:
     """Watches one connection."""
 
     def __init__(self, clock: Any, ask: Callable[[], None], dead: Callable[[], None]) -> None:
@@ -204,7 +204,7 @@ class ComponentStream(StreamManager):
         self._endpoint = endpoint
         self._attempts = 0
         self._handshake: Any = None
-        self._pulse: Pulse | None = None
+        self._keep_alive: KeepAlive | None = None
         # By the id of the request: who waits, and for whose answer.
         self._asked: dict[str, tuple[str, Deferred[domish.Element]]] = {}
         self._service = QuietClientService(
@@ -270,8 +270,8 @@ class ComponentStream(StreamManager):
     def _give_up(self, stanza_id: str, seconds: float) -> None:
         _whom, asked = self._asked.pop(stanza_id)
         asked.errback(OutcomeUnknown(f"no answer within {seconds:.1f} seconds"))
-        if self._pulse is not None:
-            self._pulse.unanswered(seconds)
+        if self._keep_alive is not None:
+            self._keep_alive.unanswered(seconds)
 
     def send(self, obj: Any) -> None:
         """Send a stanza, or drop it where there is no connection."""
@@ -292,15 +292,15 @@ class ComponentStream(StreamManager):
         self.privileges = Privileges(self.privileges.domain)
         xs.stream.ElementEvent = lambda element: self._received(xs, element)
         xs.stream.is_expected = lambda attributes: attributes.get("id") in self._asked
-        self._pulse = Pulse(self._reactor, self._ping, lambda: self._silent(xs))
+        self._keep_alive = KeepAlive(self._reactor, self._ping, lambda: self._silent(xs))
         xs.rawDataInFn = lambda _data: self._heard()
         super()._authd(xs)
         self.faults.worked()
         _log.info("component {jid} connected to {to}", jid=self.jid, to=self._endpoint)
 
     def _heard(self) -> None:
-        if self._pulse is not None:
-            self._pulse.heard()
+        if self._keep_alive is not None:
+            self._keep_alive.heard()
 
     def _ping(self) -> None:
         """Ask ourselves, as every server routes that, and answers if we do not."""
@@ -337,9 +337,9 @@ class ComponentStream(StreamManager):
     def _disconnected(self, reason: Failure) -> None:
         was_ready = self.ready
         self._end_handshake()
-        if self._pulse is not None:
-            self._pulse.stop()
-            self._pulse = None
+        if self._keep_alive is not None:
+            self._keep_alive.stop()
+            self._keep_alive = None
         super()._disconnected(reason)
         if not self._service.running:
             self._cause = "it is stopped"

@@ -28,17 +28,17 @@ from invitereg.model.namespaces import NS_COMMANDS, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.values import Domain, Sender
 from invitereg.runtime.workqueue import Client, on_behalf_of
 from invitereg.usecases.registrar import Grant, Registrar, Submission
-from invitereg.xmpp.adhoc.commands import AdHocCommands, Asker
-from invitereg.xmpp.component.admission import UnderWay, site_of
+from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
+from invitereg.xmpp.component.admission import ConcurrencyLimit, site_of
 from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest
-from invitereg.xmpp.stanzas import asked_languages, refusal_of, stanza_error
+from invitereg.xmpp.stanzas import asked_languages, error_reply, stanza_error
 
 REMEMBERED_SECONDS = 600.0
 MOST_REMEMBERED = 1000
 
 
-class RememberedGrants:
+class GrantCache:
     """Keeps the latest grant of each account for ten minutes, and those of 1,000 accounts.
 
     It is one session's, and one for each account, so that nobody can push out many.
@@ -97,9 +97,9 @@ class ComponentDoor(XMPPHandler):
         self._registrar = registrar
         self._commands = commands
         self._register_from = frozenset(register_from)
-        self._under_way = UnderWay()
-        self._own_grants = RememberedGrants(seconds)
-        self._others_grants = RememberedGrants(seconds)
+        self._under_way = ConcurrencyLimit()
+        self._own_grants = GrantCache(seconds)
+        self._others_grants = GrantCache(seconds)
         self._answers = {
             ("get", NS_REGISTER, "query"): self._form,
             ("set", NS_REGISTER, "query"): self._register,
@@ -198,7 +198,7 @@ class ComponentDoor(XMPPHandler):
             self.send(response)
 
     def _refuse(self, stanza: domish.Element, error: StanzaError) -> None:
-        self.send(refusal_of(stanza, error))
+        self.send(error_reply(stanza, error))
 
     def _at_once(self, sender: JID) -> list[tuple[str, int]]:
         """Return whose work under way is limited: those of the domain, or others, apart."""
@@ -223,7 +223,7 @@ class ComponentDoor(XMPPHandler):
         ours = self._is_ours(sender)
         return Sender(sender.userhost() if ours else sender.host, sender.host)
 
-    def _grants(self, sender: JID) -> RememberedGrants:
+    def _grants(self, sender: JID) -> GrantCache:
         return self._own_grants if self._is_ours(sender) else self._others_grants
 
     async def _preauth(self, sender: JID, iq: domish.Element) -> None:
@@ -264,20 +264,20 @@ class ComponentDoor(XMPPHandler):
         self._grants(sender).forget(sender)
 
     async def _command(self, sender: JID, iq: domish.Element) -> domish.Element:
-        return await self._commands.perform(self._asker(sender, iq), iq.command)
+        return await self._commands.perform(self._requester(sender, iq), iq.command)
 
     async def _info(self, sender: JID, iq: domish.Element) -> domish.Element:
-        return await self._commands.info(self._asker(sender, iq), iq.query["node"])
+        return await self._commands.info(self._requester(sender, iq), iq.query["node"])
 
     async def _items(self, sender: JID, iq: domish.Element) -> domish.Element:
-        return await self._commands.items(self._asker(sender, iq), iq["to"])
+        return await self._commands.items(self._requester(sender, iq), iq["to"])
 
-    def _asker(self, sender: JID, iq: domish.Element) -> Asker:
+    def _requester(self, sender: JID, iq: domish.Element) -> Requester:
         """Who gives a command: a user of the domain; raises StanzaError for others."""
         domain = self._domain()
         if sender.host != domain.name or sender.user is None:
             raise StanzaError("forbidden", "auth")
-        return Asker.speaking(sender, domain, asked_languages(iq))
+        return Requester.speaking(sender, domain, asked_languages(iq))
 
 
 def _require_prepared(sender: JID, written: str) -> None:

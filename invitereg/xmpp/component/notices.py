@@ -18,7 +18,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
-from invitereg.embedded.notices import GAVE_UP, message_about, recipients
+from invitereg.embedded.notices import GAVE_UP, notice_message, recipients
 from invitereg.interfaces.server import PATIENCE_SECONDS, ServerFault
 from invitereg.interfaces.stores import INoticeStore
 from invitereg.model.names import prepare_domain
@@ -38,7 +38,7 @@ Ask = Callable[[domish.Element, float], Deferred[domish.Element]]
 """Sends a request, and returns its result; see `ComponentStream.ask`."""
 
 
-class ComponentTeller(XMPPHandler):
+class ComponentNotices(XMPPHandler):
     """Brings notices to the accounts of one domain, by its component."""
 
     def __init__(
@@ -76,7 +76,7 @@ class ComponentTeller(XMPPHandler):
         """Wait for the next connection."""
         self._line = None
 
-    async def tell_new(self) -> None:
+    async def send_new(self) -> None:
         """Tell what was written down since the last call, by whichever process.
 
         To be called every second.
@@ -110,7 +110,7 @@ class ComponentTeller(XMPPHandler):
             _log.warn(GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint=_HINT)
 
     def _send(self, notice: Notice) -> None:
-        message = message_about(notice, self._domains, self._component, self._now(), None)
+        message = notice_message(notice, self._domains, self._component, self._now(), None)
         self._sent.add(notice.number)
         if message is None:
             return

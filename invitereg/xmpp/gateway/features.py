@@ -16,7 +16,7 @@ from invitereg.model.namespaces import (
     NS_SASL2,
     NS_TLS,
 )
-from invitereg.xmpp.stanzas import in_bytes
+from invitereg.xmpp.stanzas import serialized
 
 _REGISTRATION = {
     (NS_REGISTER_FEATURE, "register"),
@@ -41,7 +41,7 @@ def offered_features(features: domish.Element, own: Iterable[domish.Element]) ->
     _prune(features)
     for element in own:
         features.addChild(element)
-    return in_bytes(features)
+    return serialized(features)
 
 
 def announces_registration(features: domish.Element) -> bool:

@@ -14,7 +14,7 @@ from invitereg.policy.values import Domain, Policy, WatcherNotice
 from invitereg.runtime.logs import FOREIGN_CHARACTERS
 from invitereg.testing import memory_store
 from invitereg.xmpp.component import notices
-from invitereg.xmpp.component.notices import ComponentTeller
+from invitereg.xmpp.component.notices import ComponentNotices
 from tests.spying import logged
 from tests.xmpp.test_component_stream import JID, ComponentStreamCase
 
@@ -22,7 +22,7 @@ DOMAIN, OTHER = "example.com", "example.org"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class ComponentTellerTests(ComponentStreamCase):
+class ComponentNoticesTests(ComponentStreamCase):
     def setUp(self):
         super().setUp()
         self.domains = {
@@ -36,11 +36,11 @@ class ComponentTellerTests(ComponentStreamCase):
         }
         self.store = memory_store()
         self.now = AT
-        self.teller = self.make_teller(DOMAIN)
+        self.notices = self.make_notices(DOMAIN)
 
-    def make_teller(self, host):
+    def make_notices(self, host):
         """What tells the accounts of a server that spells itself so."""
-        teller = ComponentTeller(
+        notices = ComponentNotices(
             host,
             JID,
             self.line.ask,
@@ -49,8 +49,8 @@ class ComponentTellerTests(ComponentStreamCase):
             lambda: self.now,
             self.reactor.seconds,
         )
-        teller.setHandlerParent(self.line)
-        return teller
+        notices.setHandlerParent(self.line)
+        return notices
 
     def register(self, username="juliet", domain=DOMAIN):
         use = Use(domain=domain, username=username, kind=Kind.ACCOUNT, at=AT, door="c2s")
@@ -61,7 +61,7 @@ class ComponentTellerTests(ComponentStreamCase):
 
     def second(self):
         """What a service does every second; returns what is not done with yet."""
-        return Deferred.fromCoroutine(self.teller.tell_new())
+        return Deferred.fromCoroutine(self.notices.send_new())
 
     def sent(self, name="message"):
         """The stanzas that went out since the last look."""
@@ -104,11 +104,11 @@ class ComponentTellerTests(ComponentStreamCase):
         """A server that knows its domain by A-labels is written to by them, and understood."""
         domain, host = "m\u00fcnchen.example", "xn--mnchen-3ya.example"
         self.domains[domain] = replace(self.domains[DOMAIN], name=domain, watchers=())
-        spelt = self.make_teller(host)
+        spelt = self.make_notices(host)
         self.ready()
         self.register(domain=domain)
         said = logged(self)
-        telling = Deferred.fromCoroutine(spelt.tell_new())
+        telling = Deferred.fromCoroutine(spelt.send_new())
         ((welcome,), (ping,)) = self.sent(), self.sent("iq")
         self.assertIn(f"to='juliet@{host}'", welcome)
         self.assertIn(f"to='{host}'", ping)
@@ -172,7 +172,7 @@ class ComponentTellerTests(ComponentStreamCase):
         for _ in range(6):
             self.ready()
             # As another process would go on after a restart: what counts is in the store.
-            self.teller.connectionInitialized()
+            self.notices.connectionInitialized()
             telling = self.second()
             sent += self.sent()
             self.lose()
