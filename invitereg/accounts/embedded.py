@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from invitereg.accounts.scram import decoy_keys, derive_keys, fits, scram_mechanisms
-from invitereg.config.backendkeys import Accounts
+from invitereg.config.servers import Accounts
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.stores import IStore

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from invitereg.accounts.provisioning import Provisioner
 from invitereg.accounts.scram import scram_mechanisms
 from invitereg.accounts.servercalls import GoneAccounts, ServerCalls
-from invitereg.config.backendkeys import Accounts
+from invitereg.config.servers import Accounts
 from invitereg.errors import NotFound, Unavailable, UsernameReserved
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.queries import Redemption

@@ -6,7 +6,7 @@ import secrets
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash, HashAlgorithm
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from invitereg.config.backendkeys import Accounts
+from invitereg.config.servers import Accounts
 from invitereg.model.accounts import SCRAM_MECHANISMS, SCRAM_SHA_1, SCRAM_SHA_256, ScramKeys
 from invitereg.model.names import prepare_password
 

@@ -14,8 +14,8 @@ import click
 from invitereg.cli.errors import Misconfigured
 from invitereg.cli.output import print_lines, say
 from invitereg.config import Config, Tls, json_schema, load
-from invitereg.config.doubts import policy_doubts
-from invitereg.config.section import Section
+from invitereg.config.checks import policy_doubts
+from invitereg.config.types import Section
 from invitereg.errors import StoreError
 from invitereg.store.sqlite import check_folder, has_account
 

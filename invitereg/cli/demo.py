@@ -24,7 +24,7 @@ from invitereg.cli.display import print_qr
 from invitereg.cli.errors import Failed
 from invitereg.cli.options import ADDRESS
 from invitereg.cli.output import print_lines, say
-from invitereg.config.domainvalues import domain_name
+from invitereg.config.types import domain_name
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address
 from invitereg.runtime.tls import write_certificate

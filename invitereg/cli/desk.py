@@ -21,7 +21,7 @@ from invitereg.accounts.delegated import DelegatedAccounts
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.cli.output import say
 from invitereg.config import Config, load
-from invitereg.config.reading import user_name
+from invitereg.config.messages import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable
 from invitereg.interfaces.accounts import IAccounts
 from invitereg.model.names import prepare_domain, prepare_localpart, strip_blanks

@@ -10,7 +10,7 @@ from typing import IO
 
 import click
 
-from invitereg.config.reading import why_unreadable
+from invitereg.config.messages import why_unreadable
 
 STANDARD_OUTPUT = Path("-")
 """What commands that write a file take for standard output."""

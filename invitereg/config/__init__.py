@@ -1,14 +1,13 @@
 """The configuration file: `load` it, and get a `Config` or every mistake in it at once."""
 
-from invitereg.config.backendkeys import Accounts, Component
-from invitereg.config.durations import duration_or_never, duration_text
-from invitereg.config.listening import Tls, WebListeners
+from invitereg.config.endpoints import Tls, WebListeners
 from invitereg.config.loading import Backend, Config, json_schema, load
-from invitereg.config.mistakes import ConfigError, Mistake
-from invitereg.config.policykeys import StreamLimits
+from invitereg.config.messages import ConfigError, Mistake
+from invitereg.config.policy import StreamLimits
 from invitereg.config.schema import C2s
-from invitereg.config.values import role_name
-from invitereg.config.webkeys import WebKeys
+from invitereg.config.servers import Accounts, Component
+from invitereg.config.types import duration_or_never, duration_text, role_name
+from invitereg.config.web import WebKeys
 
 __all__ = [
     "Accounts",

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from invitereg.config.mistakes import quoted
-from invitereg.config.section import Section
+from invitereg.config.messages import quoted
+from invitereg.config.types import Section
 from invitereg.config.urls import LinkFormat, WebUrl
 
 Platform = Literal["android", "ios", "macos", "windows", "linux", "web"]

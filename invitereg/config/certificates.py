@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_pem_x509_certificates
 
-from invitereg.config.reading import why_unreadable
+from invitereg.config.messages import why_unreadable
 
 
 def check_certificate(path: Path) -> None:

@@ -7,10 +7,9 @@ of them below its name; there it wins. Sections are put together key by key, lis
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from invitereg.config.domainvalues import domain_name, host_name
-from invitereg.config.mistakes import KeyPath, quoted
-from invitereg.config.section import KeyTree
-from invitereg.config.yamlnodes import Document
+from invitereg.config.messages import KeyPath, KeyTree, quoted
+from invitereg.config.types import domain_name, host_name
+from invitereg.config.yamlfile import Document
 
 DOMAIN, DOMAINS = "domain", "domains"
 

@@ -1,10 +1,87 @@
-"""Whether a text is a Twisted server endpoint, found out without listening on it."""
+"""Where the service listens and connects to, and whether the way there is safe.
+
+Twisted's parser of endpoints takes 0.4 s to import: it is, where one is checked.
+"""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
-from twisted.internet.endpoints import clientFromString, serverFromString
+from pydantic import AfterValidator, ValidationInfo, field_validator
 
-from invitereg.config.clearways import check_host, host_of
+from invitereg.config.messages import quoted
+from invitereg.config.types import FilePath, Section, surroundings
+from invitereg.model.names import ascii_domain
+from invitereg.policy.values import Address, Network, parse_address
+
+_COLON = re.compile(r"(?<!\\):")
+
+
+def require_safe(text: str, host: str, networks: Iterable[Network]) -> None:
+    """Raise ValueError unless what goes in clear to ``host`` may be safe there.
+
+    Args:
+        text: the key that names the host.
+        host: an address; or a name, of which only the addresses are safe or not, and they are
+            judged at each connection (`invitereg.runtime.trustedendpoint`).
+        networks: those that are trusted.
+    """
+    address, networks = parse_address(host), tuple(networks)
+    if address is None and (host == "localhost" or networks):
+        return
+    if not is_trusted(address, networks):
+        network = "the network" if address is not None else "the network of its addresses"
+        raise ValueError(
+            f"{text}: passwords would go in clear to {host}: use TLS, or add {network} to "
+            "trusted_networks"
+        )
+
+
+def is_trusted(address: Address | None, networks: Iterable[Network]) -> bool:
+    """Return whether an address is this machine's, or lies in one of ``networks``."""
+    return address is not None and (
+        address.is_loopback or any(address in network for network in networks)
+    )
+
+
+def host_of(endpoint: str) -> str:
+    """Return the host of a ``tcp:`` endpoint, where IPv6 has backslashes before its colons."""
+    _kind, *parts = _COLON.split(endpoint)
+    if not parts:
+        return ""
+    return parts[_host_place(parts)].removeprefix("host=").replace(r"\:", ":")
+
+
+def check_host(host: str) -> None:
+    """Raise ValueError unless ``host`` is an address, or a name that can be looked up.
+
+    Of any other name no resolver says that there is none: whoever asks would wait for ever.
+    """
+    if parse_address(host) is None:
+        try:
+            ascii_domain(host)
+        except ValueError:
+            raise ValueError(f"{quoted(host)} is no name of a host") from None
+
+
+def with_host(endpoint: str, host: str) -> str:
+    """Return a ``tcp:`` endpoint that leads to another host, and is else the same."""
+    kind, *parts = _COLON.split(endpoint)
+    place = _host_place(parts)
+    key = "host=" if parts[place].startswith("host=") else ""
+    parts[place] = key + host.replace(":", r"\:")
+    return ":".join((kind, *parts))
+
+
+def _host_place(parts: list[str]) -> int:
+    """Return which of an endpoint's arguments has the host; one by its place goes first."""
+    by_place = [number for number, part in enumerate(parts) if "=" not in part]
+    named = [number for number, part in enumerate(parts) if part.startswith("host=")]
+    places = by_place if len(by_place) > 1 or not named else named
+    return places[0] if places else 0
+
 
 EXAMPLES = (
     "tcp:5222, tcp:5222:interface=127.0.0.1, haproxy:tcp:5222 or systemd:domain=INET:index=0"
@@ -15,6 +92,8 @@ _PORT = re.compile(r"tcp6?:(?:(?:[^:]*:)*port=)?(-?[0-9]+)(?::|$)")
 
 def check_endpoint(text: str) -> None:
     """Raises ValueError with a text for the operator unless ``text`` can be listened on."""
+    from twisted.internet.endpoints import serverFromString
+
     kind = without_proxy(text).partition(":")[0].lower()
     if kind in ("ssl", "tls"):
         raise ValueError(
@@ -33,6 +112,8 @@ def check_endpoint(text: str) -> None:
 
 def check_client_endpoint(text: str) -> None:
     """Raises ValueError with a text for the operator unless ``text`` can be connected to."""
+    from twisted.internet.endpoints import clientFromString
+
     if text.partition(":")[0].lower() in ("ssl", "tls"):
         raise ValueError("TLS is added here already: write tcp:, and tls: direct beside it")
     try:
@@ -73,3 +154,52 @@ def _port(text: str) -> int | None:
 def without_proxy(text: str) -> str:
     """The endpoint itself, without the ``haproxy:`` before it."""
     return re.sub(r"\A(?:haproxy:)+", "", text, flags=re.IGNORECASE)
+
+
+def _endpoint(text: str, info: ValidationInfo) -> str:
+    if surroundings(info).serving:
+        check_endpoint(text)
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+def _opens_files(info: ValidationInfo) -> bool:
+    """Whether a certificate is one that is used, by somebody who may read it."""
+    around = surroundings(info)
+    return around.serving and around.final and around.secures
+
+
+class Tls(Section):
+    """The certificate that clients see, with its chain, and its key: files in PEM form."""
+
+    certificate: FilePath
+    private_key: FilePath
+
+    @field_validator("certificate")
+    @classmethod
+    def _is_usable(cls, path: Path, info: ValidationInfo) -> Path:
+        if _opens_files(info):
+            from invitereg.config.certificates import check_certificate
+
+            check_certificate(path)
+        return path
+
+    @field_validator("private_key")
+    @classmethod
+    def _belongs_to_certificate(cls, path: Path, info: ValidationInfo) -> Path:
+        if _opens_files(info):
+            from invitereg.config.certificates import check_private_key
+
+            check_private_key(path, info.data.get("certificate"))
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class WebListeners:
+    """Where the site, and the metrics, are served; all empty where there is no site."""
+
+    listen: tuple[str, ...] = ()
+    listen_tls: tuple[str, ...] = ()
+    metrics_listen: tuple[str, ...] = ()

@@ -1,32 +1,116 @@
 """From a file to what the service runs with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from invitereg.config.agreement import are_ports_forgotten, complain_of_disagreement
-from invitereg.config.backendkeys import Accounts, Component
+from invitereg.config.checks import (
+    are_ports_forgotten,
+    complain_of_disagreement,
+    complain_of_doubles,
+    idle_keys,
+)
 from invitereg.config.domains import Named, merged, named_domains, within
-from invitereg.config.doubles import complain_of_doubles
-from invitereg.config.idle import idle_keys
-from invitereg.config.listening import Tls, WebListeners
-from invitereg.config.mistakes import ConfigError, KeyPath, Mistake
-from invitereg.config.policykeys import StreamLimits, WebLimits
-from invitereg.config.reading import why_unreadable
+from invitereg.config.endpoints import Tls, WebListeners
+from invitereg.config.messages import ConfigError, KeyPath, Mistake, why_unreadable, worded
+from invitereg.config.policy import StreamLimits, WebLimits
 from invitereg.config.schema import C2s, DomainKeys, File
-from invitereg.config.section import Section, key_tree
-from invitereg.config.served import served_domain
-from invitereg.config.upstreamkeys import UpstreamKeys
-from invitereg.config.values import Surroundings
-from invitereg.config.webkeys import WebKeys
-from invitereg.config.wording import worded
-from invitereg.config.yamlnodes import Document, NotYaml, parse
-from invitereg.policy.values import Domain, Limit, Network
+from invitereg.config.servers import Accounts, Component, UpstreamKeys
+from invitereg.config.types import Section, Surroundings, key_tree
+from invitereg.config.web import WebKeys
+from invitereg.config.yamlfile import Document, NotYaml, parse
+from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy
+
+
+@lru_cache(maxsize=1)
+def _listed_passwords(min_length: int) -> frozenset[str]:
+    """Those of at least ``min_length`` characters, in lower case, most of 30,000.
+
+    Shorter ones are refused for their length anyway. Read once, and kept for one length.
+    """
+    return frozenset(word for word in _words() if len(word) >= min_length)
+
+
+def _words() -> list[str]:
+    # The module is run on its own and thrown away: importing the package would keep its other
+    # lists and their rankings, some 10 MB, for as long as the service runs.
+    package = find_spec("zxcvbn")
+    if package is None or package.origin is None:
+        raise ImportError("the package zxcvbn is not installed")
+    file = Path(package.origin).with_name("frequency_lists.py")
+    spec = spec_from_file_location("zxcvbn_frequency_lists", file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be read")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    words: list[str] = module.FREQUENCY_LISTS["passwords"]
+    return words
+
+
+def served_domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Domain:
+    """Return the domain that these keys describe; ``c2s`` is where clients connect.
+
+    ``common_passwords`` is as in `invitereg.config.loading.load`.
+    """
+    keys = own.policy
+    passwords = keys.passwords
+    listed = common_passwords and passwords.forbid_common
+    policy = Policy(
+        allow_registration=keys.allow_registration,
+        registration_invite_only=keys.registration_invite_only,
+        fields=MappingProxyType(
+            {
+                name.removesuffix("+"): name.endswith("+")
+                for name in keys.additional_registration_fields
+            }
+        ),
+        default_roles=tuple(dict.fromkeys(keys.default_roles)),
+        admins=frozenset(_at(name, own.admins)),
+        invites=keys.invites.rules(),
+        usernames=keys.usernames.rules(),
+        passwords=PasswordRules(
+            min_length=passwords.min_length,
+            common=_listed_passwords(passwords.min_length) if listed else frozenset(),
+        ),
+        limits=keys.limits.limits(),
+    )
+    return Domain(
+        name=name,
+        policy=policy,
+        site_name=own.site_name or name,
+        time_zone=own.time_zone,
+        title=keys.registration_title,
+        instructions=keys.registration_instructions,
+        watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
+        watcher_notice=own.watcher_notice.notice(),
+        welcome=own.welcome_message,
+        contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
+        web_url=own.web.external_url or None,
+        landing_url=f"{own.web.external_url}invite/" if own.web.external_url else None,
+        website_only=own.is_website_only(ports=c2s.listens),
+    )
+
+
+def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
+    """The localparts of the addresses at ``domain``."""
+    for admin in admins:
+        host, username = _parts(admin)
+        if host == domain:
+            yield username
+
+
+def _parts(address: str) -> tuple[str, str]:
+    """The domain and the localpart of an address."""
+    username, _, host = address.rpartition("@")
+    return host, username
+
 
 _MAX_BYTES = 2**20
 Keys = TypeVar("Keys", bound=Section)

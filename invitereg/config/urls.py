@@ -11,8 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-from invitereg.config.clearways import check_host
-from invitereg.config.mistakes import quoted
+from invitereg.config.endpoints import check_host
+from invitereg.config.messages import quoted
 from invitereg.model.names import ascii_domain
 
 WEB = ("https", "http")

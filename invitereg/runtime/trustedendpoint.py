@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
-from invitereg.config.clearways import host_of, is_trusted, with_host
+from invitereg.config.endpoints import host_of, is_trusted, with_host
 from invitereg.model.fields import escaped
 from invitereg.policy.values import Network, parse_address
 

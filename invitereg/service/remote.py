@@ -22,8 +22,7 @@ from invitereg.accounts.jobs import ServerJobs
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.config import Backend
-from invitereg.config.backendkeys import Component, secret_in
-from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.config.servers import Component, UpstreamKeys, secret_in
 from invitereg.interfaces.server import CheckPassword, IServer, ServerFault, ServerUnreachable
 from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain

@@ -16,7 +16,7 @@ from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.accounts.remote import NoLogins
 from invitereg.config import Config, ConfigError, load
 from invitereg.config.changes import as_served, fixed_changes, without_waiting
-from invitereg.config.doubts import DOUBT, policy_doubts
+from invitereg.config.checks import DOUBT, policy_doubts
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
 from invitereg.interfaces.accounts import IAccounts, ILogins

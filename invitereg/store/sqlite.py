@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from twisted.logger import Logger
 
-from invitereg.config.reading import user_name, why_unreadable
+from invitereg.config.messages import user_name, why_unreadable
 from invitereg.errors import StoreError
 from invitereg.store import schema
 from invitereg.store.names import State

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 from urllib.parse import unquote
 
-from invitereg.config.reading import why_unreadable
+from invitereg.config.messages import why_unreadable
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.model.names import is_domain
 from invitereg.transfer.prosody import Found, NotAnInvite, account_invite, contact_invite

@@ -6,14 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from invitereg.config.apps import App
-from invitereg.config.webkeys import (
-    LOGO_TYPES,
-    AppChoice,
-    Colours,
-    FooterLink,
-    Texts,
-    WebKeys,
-)
+from invitereg.config.web import LOGO_TYPES, AppChoice, Colours, FooterLink, Texts, WebKeys
 from invitereg.model.names import ascii_domain
 
 

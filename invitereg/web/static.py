@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from invitereg.config.webkeys import contrast
+from invitereg.config.web import contrast
 from invitereg.policy.values import Domain
 from invitereg.web.channel import WebRequest
 from invitereg.web.settings import SiteSettings

@@ -12,8 +12,7 @@ from twisted.logger import LogLevel
 
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.config import Backend
-from invitereg.config.backendkeys import Accounts, Component
-from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.config.servers import Accounts, Component, UpstreamKeys
 from invitereg.errors import LoginThrottled, Unavailable
 from invitereg.interfaces.server import MissingPrivilege
 from invitereg.policy.values import Domain, Limit, Limits, Policy

@@ -17,7 +17,7 @@ from invitereg.accounts.jobs import (
     seal,
 )
 from invitereg.accounts.remote import NoLogins, RemoteAccounts
-from invitereg.config.backendkeys import Accounts
+from invitereg.config.servers import Accounts
 from invitereg.errors import InvalidRequest, NotFound, Unavailable, UsernameTaken
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.leases import Task

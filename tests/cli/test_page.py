@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import segno
 
 from invitereg.cli import files, paper
-from invitereg.config.reading import user_name
+from invitereg.config.messages import user_name
 from invitereg.policy.values import Domain
 from invitereg.testing import make_invite
 from tests.cli.case import LONGEST, CommandCase

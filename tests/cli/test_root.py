@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from invitereg import __version__
 from invitereg.cli.root import COMMANDS, command
 from invitereg.config import loading
-from invitereg.config.reading import user_name
+from invitereg.config.messages import user_name
 from invitereg.runtime.tls import write_certificate
 from invitereg.store.store import Store, read
 from tests.cli.case import CommandCase

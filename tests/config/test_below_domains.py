@@ -5,8 +5,9 @@ from typing import Any
 
 from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import Config, load
+from invitereg.config.messages import key_paths
 from invitereg.config.schema import DomainKeys
-from invitereg.config.section import key_paths, key_tree
+from invitereg.config.types import key_tree
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use
 from invitereg.runtime.threads import Inline

@@ -11,11 +11,10 @@ import yaml
 
 import invitereg
 from invitereg.config import Config, load
-from invitereg.config.backendkeys import Accounts, Component
-from invitereg.config.mistakes import dotted
+from invitereg.config.messages import dotted, key_paths
 from invitereg.config.schema import DomainKeys
-from invitereg.config.section import key_paths, key_tree
-from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.config.servers import Accounts, Component, UpstreamKeys
+from invitereg.config.types import key_tree
 from invitereg.policy import values
 from invitereg.web.settings import SiteSettings
 from tests.config.case import ConfigCase, KeyPath

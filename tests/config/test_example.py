@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from invitereg.config.messages import key_paths
 from invitereg.config.schema import File
-from invitereg.config.section import key_paths, key_tree
-from invitereg.config.yamlnodes import parse
+from invitereg.config.types import key_tree
+from invitereg.config.yamlfile import parse
 from tests.config.case import ConfigCase
 
 BEHIND = {

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from invitereg.config import Config, ConfigError
 from invitereg.config.domains import within
-from invitereg.config.mistakes import dotted
+from invitereg.config.messages import dotted
 from invitereg.config.schema import DomainKeys
-from invitereg.config.section import key_tree
+from invitereg.config.types import key_tree
 from tests.config.case import ConfigCase, KeyPath, with_value, yaml_lines
 from tests.config.test_example import EXAMPLE
 

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invitereg.config.mistakes import dotted
+from invitereg.config.messages import dotted, key_paths
 from invitereg.config.schema import File
-from invitereg.config.section import key_paths, key_tree
+from invitereg.config.types import key_tree
 from tests.config.case import ConfigCase, KeyPath
 from tests.config.test_properties import (
     FILES,

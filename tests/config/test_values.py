@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from invitereg.config.reading import user_name
+from invitereg.config.messages import user_name
 from tests.config.case import ConfigCase, certificate_and_key, encrypted_key
 
 

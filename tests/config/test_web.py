@@ -4,7 +4,7 @@ import json
 
 from invitereg.config import json_schema
 from invitereg.config.apps import default_apps, in_language
-from invitereg.config.webkeys import contrast
+from invitereg.config.web import contrast
 from tests.config.case import ConfigCase
 
 URL = "external_url: https://chat.example.com"

@@ -13,8 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.config import Backend
-from invitereg.config.backendkeys import Accounts
-from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.config.servers import Accounts, UpstreamKeys
 from invitereg.errors import Unavailable
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.model.namespaces import NS_SASL

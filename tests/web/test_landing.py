@@ -8,7 +8,7 @@ from urllib.parse import quote
 from weakref import ref
 from zoneinfo import ZoneInfo
 
-from invitereg.config.webkeys import AppChoice
+from invitereg.config.web import AppChoice
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Policy

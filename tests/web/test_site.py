@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web import http
 from twisted.web.pages import notFound
 
-from invitereg.config.webkeys import WebKeys
+from invitereg.config.web import WebKeys
 from invitereg.errors import Unavailable
 from invitereg.policy.values import Domain, Limits, Policy
 from invitereg.runtime.workqueue import current_client

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from invitereg.config.webkeys import FooterLink, Texts
+from invitereg.config.web import FooterLink, Texts
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Policy
 from invitereg.web.settings import SiteSettings

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
-from invitereg.config.upstreamkeys import UpstreamKeys
+from invitereg.config.servers import UpstreamKeys
 from invitereg.policy.values import Network
 from invitereg.runtime.proxyprotocol import Version
 from invitereg.runtime.trustedendpoint import trusted_client

@@ -5,14 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from invitereg.config.durations import Duration, DurationOrNever, DurationOrNone
-from invitereg.config.section import Count, Section
-from invitereg.config.values import (
+from invitereg.config.types import (
     CidrNetwork,
+    Count,
     CountOrUnlimited,
+    Duration,
+    DurationOrNever,
+    DurationOrNone,
     Pattern,
     RegistrationField,
     Role,
+    Section,
     Username,
 )
 from invitereg.policy.patterns import InvalidPattern, check_work

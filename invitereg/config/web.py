@@ -16,13 +16,11 @@ from pydantic import (
 )
 
 from invitereg.config.apps import App, Localised, default_apps
-from invitereg.config.listening import Endpoint, Tls
-from invitereg.config.mistakes import quoted
-from invitereg.config.policykeys import RateKeys
-from invitereg.config.reading import why_unreadable
-from invitereg.config.section import Section
+from invitereg.config.endpoints import Endpoint, Tls
+from invitereg.config.messages import quoted, why_unreadable
+from invitereg.config.policy import RateKeys
+from invitereg.config.types import CidrNetwork, FilePath, FolderPath, Section, surroundings
 from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url, with_ascii_host
-from invitereg.config.values import CidrNetwork, FilePath, FolderPath, surroundings
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 _READABLE = 4.5  # WCAG 2.2, success criterion 1.4.3

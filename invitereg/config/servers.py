@@ -1,7 +1,7 @@
-"""The keys about a server that keeps a domain's accounts, and about the way to it.
+"""The keys about the server that keeps a domain's accounts, or that its clients log in to.
 
-Passwords cross that way in clear, unless it is TLS: so it must be, or lead to this machine or
-into a network that is named as trusted.
+Passwords cross the way there in clear, unless it is TLS: so it must be, or lead to this machine
+or into a network that is named as trusted.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from invitereg.config.clearways import check_host, given, host_of, require_safe
-from invitereg.config.domainvalues import DomainName, HostName
-from invitereg.config.reading import why_unreadable
-from invitereg.config.section import Section
+from invitereg.config.endpoints import check_client_endpoint, check_host, host_of, require_safe
+from invitereg.config.messages import why_unreadable
+from invitereg.config.types import DomainName, FilePath, HostName, Section, given, surroundings
 from invitereg.config.urls import split_url, with_ascii_host
-from invitereg.config.values import FilePath, surroundings
 
 LEAST_ITERATIONS = 4096  # RFC 7677 §4
 MOST_ITERATIONS = 1_000_000  # a second or so for each login
@@ -41,8 +39,6 @@ def _client_endpoint(text: str, info: ValidationInfo) -> str:
     if kind == "tls":
         check_host(host_of(text))
     elif surroundings(info).serving:
-        from invitereg.config.endpoints import check_client_endpoint
-
         check_client_endpoint(text)
     return text
 
@@ -145,3 +141,41 @@ class Accounts(Section):
         address = urlsplit(self.url)
         if address.scheme == "http":
             require_safe("url", address.hostname or "", networks)
+
+
+def _upstream_endpoint(text: str, info: ValidationInfo) -> str:
+    if surroundings(info).serving:
+        check_client_endpoint(text)
+    return text
+
+
+def _authority(path: Path | None, info: ValidationInfo) -> Path | None:
+    around = surroundings(info)
+    if path is not None and around.serving and around.final:
+        from invitereg.config.certificates import check_certificate
+
+        check_certificate(path)
+    return path
+
+
+class UpstreamKeys(Section):
+    """The server behind, to which clients' streams are handed over."""
+
+    connect: Annotated[str, AfterValidator(_upstream_endpoint)]
+    tls: Literal["starttls", "direct", "none"] = "starttls"
+    ca: Annotated[FilePath | None, BeforeValidator(given), AfterValidator(_authority)] = None
+    proxy_protocol: Literal["off", "v1", "v2"] = "off"
+
+    def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
+        """Raises ValueError if passwords would go in clear beyond ``networks``."""
+        if self.tls != "none" or self.connect.startswith("unix:"):
+            return
+        if not self.connect.startswith("tcp:"):
+            raise ValueError("upstream: connect: must be tcp: or unix: where tls is none")
+        require_safe("upstream: connect", host_of(self.connect), networks)
+
+
+class DomainC2s(Section):
+    """What becomes of one domain's clients once they do not register."""
+
+    upstream: Annotated[UpstreamKeys | None, BeforeValidator(given)] = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from invitereg.config.mistakes import KeyPath, Mistake, dotted, quoted
+from invitereg.config.messages import KeyPath, Mistake, dotted, quoted
 from invitereg.model.fields import NOT_IN_XML
 
 MAX_DEPTH = 32
