@@ -75,7 +75,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class Redeemed:
     """What came of a submission.
 
     Attributes:
@@ -240,7 +240,7 @@ class Registrar:
         registrations = (await self._store.look_up(counted)).tallies
         return decide(policy, request, replace(facts, registrations=registrations)), findings
 
-    async def redeem(self, submission: Submission) -> Registered:
+    async def redeem(self, submission: Submission) -> Redeemed:
         """Register an account, or set the password of a reset invite's account.
 
         All or nothing; a refusal costs the invite nothing. A token that comes with the
@@ -278,7 +278,7 @@ class Registrar:
             self._meter.registered(submission.door, "refused")
             raise
 
-    async def _carry_out(self, submission: Submission, invite: Invite | None) -> Registered:
+    async def _carry_out(self, submission: Submission, invite: Invite | None) -> Redeemed:
         policy = self.domains[submission.domain].policy
         use, password = use_of(submission, invite, self._now()), submission.password or ""
         if use.kind is Kind.RESET:
@@ -295,7 +295,7 @@ class Registrar:
             await self._accounts[use.domain].redeem(redemption, password)
         self._carried_out(use)
         contact = invite.inviter if invite and invite.subscribe else None
-        return Registered(use.username, use.kind, contact or "")
+        return Redeemed(use.username, use.kind, contact or "")
 
     def _carried_out(self, use: Use) -> None:
         is_reset = use.kind is Kind.RESET

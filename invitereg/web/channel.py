@@ -12,6 +12,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from twisted.web.resource import IResource
 from twisted.web.server import Request
 
 from invitereg.model.invites import generate_invite_id
@@ -56,7 +57,7 @@ class WebRequest(Request):
     shares: tuple[Share, ...] = ()
     too_large = False
     route = "other"
-    channel: Any
+    channel: "Channel"
 
     def header_values(self, name: str) -> list[str]:
         """Return all values of a header; what is not UTF-8 in them is replaced."""
@@ -94,7 +95,7 @@ class WebRequest(Request):
         """Say what came of it, in the words of RFC 9110 §15, of which Twisted lacks some."""
         super().setResponseCode(code, message or HTTPStatus(code).phrase.encode())
 
-    def render(self, resource: Any) -> None:
+    def render(self, resource: IResource) -> None:
         """Answer by a resource, on behalf of the client."""
         with on_behalf_of(Client("web", self.shares)):
             super().render(resource)
@@ -318,7 +319,7 @@ class Channel(HTTPChannel):
         super().loseConnection()
         self._expect_reading()
 
-    def requestDone(self, request: Any) -> None:
+    def requestDone(self, request: WebRequest) -> None:
         """Go on with the next request, or hang up."""
         if request.too_large:
             # To close now would throw away the answer, as the client is still sending.

@@ -2,13 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
 from invitereg.policy.networks import Address, Occupancy, Share, nested_shares, region
 from invitereg.policy.values import parse_address
 from invitereg.runtime.meter import Meter
+
+if TYPE_CHECKING:
+    from invitereg.web.channel import WebRequest
 
 CONNECTIONS_PER_NETWORK = 100
 CONNECTIONS = 2000
@@ -97,7 +100,7 @@ class WebConnections:
         shares = self._shares(address)
         return region(address).network, shares[-1].network if shares else str(address)
 
-    def begin(self, request: Any) -> bool:
+    def begin(self, request: "WebRequest") -> bool:
         """Count a request, whose ``shares`` are set, until it is answered or its client gone.
 
         Returns:

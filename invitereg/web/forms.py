@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from invitereg.model.invites import Kind
 from invitereg.runtime.workqueue import shielded
-from invitereg.usecases.registrar import Registered
+from invitereg.usecases.registrar import Redeemed
 from invitereg.web.channel import WebRequest
 
 COOKIE = "invitereg_form"
@@ -99,11 +99,10 @@ def read_fields(request: WebRequest) -> dict[str, str]:
     kind = request.header("content-type").partition(";")[0].strip().lower()
     if kind != _FORM_TYPE:
         raise NoForm(415)
-    body: Any = request.content
-    body.seek(0)
+    body = request.content.read() if request.content else b""
     try:
         found = parse_qs(
-            body.read().decode("ascii"),
+            body.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=_MOST_FIELDS,
@@ -130,7 +129,7 @@ class Proof:
     contact: str
 
 
-class Form:
+class WebForm:
     """The form of an invitation, or of open registration, in the browser that asks.
 
     Attributes:
@@ -224,20 +223,20 @@ class SubmissionCache:
     get the outcome of the first, as do later ones until it is forgotten. A submission with
     other values is another one: it is done after those that the browser has sent before.
 
-    Keys are those of `Form.idempotency_key`; their last part tells submissions of one form
+    Keys are those of `WebForm.idempotency_key`; their last part tells submissions of one form
     apart.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._known: OrderedDict[tuple[str, ...], tuple[float, Registered]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, ...], tuple[float, Redeemed]] = OrderedDict()
         self._turns: WeakValueDictionary[tuple[str, ...], DeferredLock] = WeakValueDictionary()
 
     async def once(
         self,
         key: tuple[str, ...],
-        work: Callable[[], Coroutine[Any, Any, Registered]],
-    ) -> Registered:
+        work: Callable[[], Coroutine[Any, Any, Redeemed]],
+    ) -> Redeemed:
         """Return the outcome of ``work``, done now or when this submission was last sent.
 
         What fails is not remembered: it may be tried again. It goes on even if nobody waits
@@ -245,13 +244,13 @@ class SubmissionCache:
         """
         return await shielded(Deferred.fromCoroutine(self._in_turn(key, work)))
 
-    def last(self, key: tuple[str, ...]) -> Registered | None:
+    def last(self, key: tuple[str, ...]) -> Redeemed | None:
         """Return what came of the last submission of a key's form; None if forgotten."""
         return self._recall((*key[:-1], ""))
 
     async def _in_turn(
-        self, key: tuple[str, ...], work: Callable[[], Coroutine[Any, Any, Registered]]
-    ) -> Registered:
+        self, key: tuple[str, ...], work: Callable[[], Coroutine[Any, Any, Redeemed]]
+    ) -> Redeemed:
         form = key[:-1]
         turn = self._turns.get(form) or self._turns.setdefault(form, DeferredLock())
         await turn.acquire()
@@ -260,13 +259,13 @@ class SubmissionCache:
         finally:
             turn.release()
 
-    def _remember(self, key: tuple[str, ...], outcome: Registered) -> Registered:
+    def _remember(self, key: tuple[str, ...], outcome: Redeemed) -> Redeemed:
         for each in (key, (*key[:-1], "")):
             self._known[each] = (self._clock.seconds(), outcome)
             self._known.move_to_end(each)
         return outcome
 
-    def _recall(self, key: tuple[str, ...]) -> Registered | None:
+    def _recall(self, key: tuple[str, ...]) -> Redeemed | None:
         self._forget()
         known = self._known.get(key)
         return known[1] if known else None

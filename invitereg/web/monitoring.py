@@ -13,6 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import Request
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -123,7 +125,7 @@ class _Probe(Resource):
     def __init__(self) -> None:
         super().__init__()
 
-    def render(self, request: Any) -> int:
+    def render(self, request: WebRequest) -> int:
         """Look, unless something else is asked for."""
         if request.method in (b"GET", b"HEAD"):
             self.look(request)
@@ -132,7 +134,7 @@ class _Probe(Resource):
             _answer(request, 405, b"only to be looked at\n")
         return NOT_DONE_YET
 
-    def look(self, request: Any) -> None:
+    def look(self, request: WebRequest) -> None:
         """Find out, and answer."""
         raise NotImplementedError
 
@@ -140,7 +142,7 @@ class _Probe(Resource):
 class Alive(_Probe):
     """``/healthz``: the process answers, whatever else is wrong."""
 
-    def look(self, request: Any) -> None:
+    def look(self, request: WebRequest) -> None:
         """Say so."""
         request.route = "healthz"
         _answer(request, 200, b"alive\n")
@@ -157,9 +159,9 @@ class Ready(_Probe):
         self._reactor = reactor
         self._known: _Answer = (503, b"")
         self._known_at: float | None = None
-        self._waiting: list[Any] = []
+        self._waiting: list[WebRequest] = []
 
-    def look(self, request: Any) -> None:
+    def look(self, request: WebRequest) -> None:
         """Answer as the store did a moment ago, or with all others who ask meanwhile."""
         request.route = "readyz"
         now = self._reactor.seconds()
@@ -171,7 +173,7 @@ class Ready(_Probe):
         if not self._asking:
             self._ask()
 
-    def _forget(self, request: Any) -> None:
+    def _forget(self, request: WebRequest) -> None:
         if request in self._waiting:
             self._waiting.remove(request)
 
@@ -190,12 +192,12 @@ class Ready(_Probe):
         for request in waiting:
             _answer(request, *answer)
 
-    def _not_ready(self, failure: Any) -> _Answer:
+    def _not_ready(self, failure: Failure) -> _Answer:
         _health_log.warn("not ready: {reason}", reason=failure.getErrorMessage())
         return 503, b"the store does not answer\n"
 
 
-def _answer(request: Any, status: int, text: bytes) -> None:
+def _answer(request: WebRequest, status: int, text: bytes) -> None:
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
     request.setHeader(b"Content-Length", b"%d" % len(text))
@@ -285,15 +287,15 @@ class Prometheus(Meter):
         known = method if method in _METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
 
-    def hashing(self) -> AbstractContextManager[Any]:
+    def hashing(self) -> AbstractContextManager[object]:
         """See `Meter`."""
         return self._hashing.time()
 
-    def reading(self) -> AbstractContextManager[Any]:
+    def reading(self) -> AbstractContextManager[object]:
         """See `Meter`."""
         return self._reading.time()
 
-    def writing(self) -> AbstractContextManager[Any]:
+    def writing(self) -> AbstractContextManager[object]:
         """See `Meter`."""
         return self._writing.time()
 
@@ -329,7 +331,7 @@ class MetricsPage(Resource):
         self._seconds = seconds
         self._counted_at: float | None = None
 
-    def render_GET(self, request: Any) -> int:
+    def render_GET(self, request: WebRequest) -> int:
         """Count what has to be counted, and answer."""
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
@@ -338,7 +340,7 @@ class MetricsPage(Resource):
         working.addCallback(lambda _counted: None if gone else self._answer(request))
         return NOT_DONE_YET
 
-    def _answer(self, request: Any) -> None:
+    def _answer(self, request: WebRequest) -> None:
         request.setHeader(b"Content-Type", CONTENT_TYPE_PLAIN_0_0_4.encode())
         request.write(prometheus.generate_latest(self._meter.registry))
         request.finish()
@@ -356,7 +358,7 @@ class MetricsPage(Resource):
             _metrics_log.warn("invites not counted: {refusal}", refusal=refusal)
 
 
-def metrics_listener(page: MetricsPage, reactor: Any) -> Site:
+def metrics_listener(page: MetricsPage, reactor: IReactorTime) -> Site:
     """What accepts the connections of monitoring."""
     root = _Root()
     root.putChild(b"metrics", page)
@@ -364,7 +366,7 @@ def metrics_listener(page: MetricsPage, reactor: Any) -> Site:
 
 
 class _Root(Resource):
-    def getChild(self, _path: bytes, _request: Any) -> IResource:
+    def getChild(self, _path: bytes, _request: WebRequest) -> IResource:
         """There is nothing else here."""
         return notFound()
 
@@ -373,5 +375,5 @@ class _Listener(Site):
     noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
-    def log(self, request: Any) -> None:
+    def log(self, request: Request) -> None:
         """Not worth a line each time."""

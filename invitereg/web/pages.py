@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from klein import Klein
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
@@ -35,11 +36,12 @@ class _Leaf(Resource):
         self._pages = pages
         self._answers = answers
 
-    def render(self, request: Any) -> Any:
+    def render(self, request: WebRequest) -> bytes | int:
         """Let the pages answer, unless there is nothing to be read."""
         if request.too_large:
             return self._answers.mistaken(request, 413)
-        return self._pages.render(request)
+        rendered: bytes | int = self._pages.render(request)
+        return rendered
 
 
 class Pages:
@@ -51,7 +53,9 @@ class Pages:
     app.url_map.strict_slashes = False
     app.url_map.redirect_defaults = False
 
-    def __init__(self, domains: Mapping[str, Domain], registrar: Registrar, clock: Any) -> None:
+    def __init__(
+        self, domains: Mapping[str, Domain], registrar: Registrar, clock: IReactorTime
+    ) -> None:
         self._registrar = registrar
         self._static = StaticFiles(domains)
         self._answers = Answers(domains, self._static)

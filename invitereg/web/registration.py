@@ -10,11 +10,18 @@ from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import localpart_or_none, typed_username
 from invitereg.policy.texts import password_hint
-from invitereg.usecases.registrar import Registered, Registrar, Submission
+from invitereg.usecases.registrar import Redeemed, Registrar, Submission
 from invitereg.web.apps import sorted_apps
 from invitereg.web.channel import WebRequest
 from invitereg.web.errors import AUTOFILL, Complaint, complaint, say_when, status_of
-from invitereg.web.forms import APP_FIELD, Form, Proof, Signer, SubmissionCache, read_fields
+from invitereg.web.forms import (
+    APP_FIELD,
+    Proof,
+    Signer,
+    SubmissionCache,
+    WebForm,
+    read_fields,
+)
 from invitereg.web.rendering import Answers, argument, reader
 
 
@@ -40,11 +47,11 @@ class RegistrationPages:
         self._submissions = SubmissionCache(clock)
         self._signer: Signer | None = None
 
-    async def form(self, request: WebRequest, token: str | None) -> Form:
+    async def form(self, request: WebRequest, token: str | None) -> WebForm:
         """Return the form of an invitation, or of open registration, in this browser."""
         if self._signer is None:
             self._signer = Signer(await self._registrar.signing_key())
-        return Form(self._signer, request, token)
+        return WebForm(self._signer, request, token)
 
     async def show(self, request: WebRequest, token: str | None) -> bytes:
         """Show the form; or what came of it, where it is over and this browser has sent it.
@@ -85,7 +92,11 @@ class RegistrationPages:
         return self._answers.see_other(request, form.page("done"))
 
     async def _refused(
-        self, request: WebRequest, form: Form, fields: Mapping[str, str], refusal: Refused
+        self,
+        request: WebRequest,
+        form: WebForm,
+        fields: Mapping[str, str],
+        refusal: Refused,
     ) -> bytes:
         """Answer with the form and what is wrong, or with what it has done before."""
         last = self._submissions.last(form.idempotency_key(fields))
@@ -103,7 +114,7 @@ class RegistrationPages:
         return self.filled_in(request, form, invite, Attempt(fields, problem))
 
     def filled_in(
-        self, request: WebRequest, form: Form, invite: Invite | None, attempt: Attempt
+        self, request: WebRequest, form: WebForm, invite: Invite | None, attempt: Attempt
     ) -> bytes:
         """Return the page with the form, with what was sent and what is wrong with it."""
         resets = invite is not None and invite.kind is Kind.RESET
@@ -168,7 +179,7 @@ class RegistrationPages:
         return grant.invite
 
 
-def _submission(request: WebRequest, form: Form, fields: Mapping[str, str]) -> Submission:
+def _submission(request: WebRequest, form: WebForm, fields: Mapping[str, str]) -> Submission:
     values = dict(fields)
     username = values.pop("username", "")
     return Submission(
@@ -183,7 +194,7 @@ def _submission(request: WebRequest, form: Form, fields: Mapping[str, str]) -> S
     )
 
 
-def _proof(form: Form, registered: Registered, fields: Mapping[str, str]) -> Proof:
+def _proof(form: WebForm, registered: Redeemed, fields: Mapping[str, str]) -> Proof:
     address = f"{registered.username}@{form.domain}"
     return Proof(address, registered.kind, fields.get(APP_FIELD, ""), registered.contact)
 

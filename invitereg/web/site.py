@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.web.http import Request
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
@@ -33,7 +34,7 @@ class WebDoor:
         sites: Mapping[str, SiteSettings],
         trusted_proxies: tuple[Network, ...],
         pages: IResource,
-        reactor: Any,
+        reactor: IReactorTime,
     ) -> None:
         self.sites = sites
         self.trusted_proxies = trusted_proxies
@@ -112,7 +113,7 @@ class Plain(Resource):
         self._status = status
         self._text = text
 
-    def render(self, request: Any) -> bytes:
+    def render(self, request: WebRequest) -> bytes:
         """Say so."""
         request.setResponseCode(self._status)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
@@ -131,10 +132,11 @@ class _Front(Resource):
         super().__init__()
         self._door = door
 
-    def getChildWithDefault(self, _path: bytes, request: Any) -> IResource:
+    def getChildWithDefault(self, _path: bytes, request: WebRequest) -> IResource:
         """Look at what concerns all parts, and find the one that answers."""
         # Twisted took the first segment off; each part counts its own.
-        request.postpath.insert(0, request.prepath.pop())
+        request.postpath = [*(request.prepath or ())[-1:], *(request.postpath or ())]
+        request.prepath = (request.prepath or [])[:-1]
         door = self._door
         if not (_readable(request) and _has_host(request)):
             secure(request.responseHeaders, https=False)
@@ -153,10 +155,10 @@ class _Listener(Site):
     """Accepts connections; its requests are logged by the door."""
 
     noisy = False
-    protocol: Any = Channel
+    protocol: Any = Channel  # Twisted's type is of its own channels only
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
-    def __init__(self, door: WebDoor, reactor: Any) -> None:
+    def __init__(self, door: WebDoor, reactor: IReactorTime) -> None:
         super().__init__(
             _Front(door),
             requestFactory=WebRequest,
@@ -170,13 +172,14 @@ class _Listener(Site):
 
     def buildProtocol(self, address: IAddress | None) -> Any:
         """A connection to the site."""
-        channel: Any = super().buildProtocol(address)
+        channel: Channel = super().buildProtocol(address)
         channel.owner = self._door
         return channel
 
-    def log(self, request: Any) -> None:
+    def log(self, request: Request) -> None:
         """Called for each request that was answered."""
-        self._door.access_log(request)
+        if isinstance(request, WebRequest):
+            self._door.access_log(request)
 
 
 def _readable(request: WebRequest) -> bool:

@@ -15,7 +15,7 @@ from invitereg.policy.values import Domain
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite, end_of
 from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
-from invitereg.web.api.operations import Answer, Call, operation
+from invitereg.web.api.operations import ApiResponse, Call, operation
 from invitereg.web.api.requests import (
     DomainQuery,
     InviteChangesBody,
@@ -47,7 +47,7 @@ class Invites:
         statuses=(404, 409),
         repeatable=True,
     )
-    async def create(self, call: Call) -> Answer:
+    async def create(self, call: Call) -> ApiResponse:
         """Make an invite."""
         body: NewInviteBody = call.body
         domain = call.domain(body.domain)
@@ -81,7 +81,7 @@ class Invites:
         statuses=(404,),
         repeatable=True,
     )
-    async def reset(self, call: Call) -> Answer:
+    async def reset(self, call: Call) -> ApiResponse:
         """Make a link that sets a new password for an account."""
         body: NewResetBody = call.body
         domain = call.domain(body.domain)
@@ -107,7 +107,7 @@ class Invites:
         answer=InvitePage,
         statuses=(404,),
     )
-    async def list(self, call: Call) -> Answer:
+    async def list(self, call: Call) -> ApiResponse:
         """List invites, the oldest first, page by page."""
         query: ListQuery = call.query
         domain, now = call.domain(query.domain).name, self._now()
@@ -126,7 +126,7 @@ class Invites:
         after = page[-1].id if len(found) > len(page) else None
         content = {"items": [invite_object(invite, now) for invite in page], "next": after}
         values = query.model_dump(exclude_unset=True) | {"after": after}
-        return Answer(
+        return ApiResponse(
             content=content, link_next=f"invites?{urlencode(values)}" if after else None
         )
 
@@ -139,13 +139,13 @@ class Invites:
         answer=InviteWithHistory,
         statuses=(404,),
     )
-    async def show(self, call: Call) -> Answer:
+    async def show(self, call: Call) -> ApiResponse:
         """Show an invite and who has used it."""
         domain = call.domain(call.query.domain).name
         invite = await self._issuer.get(domain, call.name, call.key.authority)
         uses = await self._store.list_uses(domain, invite.id)
         history = {"history": [use_object(use) for use in uses]}
-        return Answer(content=invite_object(invite, self._now()) | history)
+        return ApiResponse(content=invite_object(invite, self._now()) | history)
 
     @operation(
         "PATCH",
@@ -157,7 +157,7 @@ class Invites:
         answer=StoredInvite,
         statuses=(404, 409),
     )
-    async def edit(self, call: Call) -> Answer:
+    async def edit(self, call: Call) -> ApiResponse:
         """Change an invite that is neither revoked nor used up."""
         body: InviteChangesBody = call.body
         values: dict[str, Any] = body.model_dump(
@@ -181,7 +181,7 @@ class Invites:
         answer=IssuedInvite,
         statuses=(404,),
     )
-    async def renew(self, call: Call) -> Answer:
+    async def renew(self, call: Call) -> ApiResponse:
         """Give a pending invite a new token, and end the old one."""
         domain = call.domain(call.query.domain)
         renewed = await self._issuer.renew(domain.name, call.name, call.key.authority)
@@ -198,19 +198,19 @@ class Invites:
         answer=StoredInvite,
         statuses=(404,),
     )
-    async def revoke(self, call: Call) -> Answer:
+    async def revoke(self, call: Call) -> ApiResponse:
         """End an invite, and free its username."""
         domain = call.domain(call.query.domain).name
         by = call.key.authority
         return self._changed(await self._issuer.revoke(domain, call.name, by))
 
-    def _changed(self, invite: Invite) -> Answer:
-        return Answer(content=invite_object(invite, self._now()))
+    def _changed(self, invite: Invite) -> ApiResponse:
+        return ApiResponse(content=invite_object(invite, self._now()))
 
 
-def _issued(made: tuple[Invite, str], domain: Domain, status: int = 200) -> Answer:
+def _issued(made: tuple[Invite, str], domain: Domain, status: int = 200) -> ApiResponse:
     invite, token = made
     location = f"invites/{invite.id}" if status == 201 else None
-    return Answer(
+    return ApiResponse(
         content=issued_object(invite, token, domain), status=status, location=location
     )

@@ -37,7 +37,7 @@ those that `invitereg … --json` prints. Every error is a problem document (RFC
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class OpenApiDocument:
     """What is sent to whoever asks for it.
 
     Attributes:
@@ -49,13 +49,13 @@ class Document:
     etag: bytes
 
 
-def document(operations: Iterable[Operation], base: str) -> Document:
+def document(operations: Iterable[Operation], base: str) -> OpenApiDocument:
     """The document for an API under the path ``base``, which is made once."""
     return _document(tuple(operations), base)
 
 
 @lru_cache(maxsize=64)
-def _document(operations: tuple[Operation, ...], base: str) -> Document:
+def _document(operations: tuple[Operation, ...], base: str) -> OpenApiDocument:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         path = "/" + "/".join(operation.path)
@@ -73,7 +73,7 @@ def _document(operations: tuple[Operation, ...], base: str) -> Document:
         },
     }
     content = json.dumps(described, indent=1).encode() + b"\n"
-    return Document(content, b'"%s"' % hashlib.sha256(content).hexdigest()[:16].encode())
+    return OpenApiDocument(content, b'"%s"' % hashlib.sha256(content).hexdigest()[:16].encode())
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from invitereg.model.names import prepare_domain
 from invitereg.objects import Object
 from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.web.api.errors import Problem
-from invitereg.web.api.requests import Body, Nothing, Query
+from invitereg.web.api.requests import BodyModel, Nothing, QueryModel
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 _MARK = "operation_of_the_api"
@@ -64,7 +64,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiResponse:
     """What a call comes to; ``location`` is within the API."""
 
     content: Object
@@ -89,10 +89,10 @@ class Operation:
     id: str
     summary: str
     scope: Scope
-    carry_out: Callable[[Call], Awaitable[Answer]]
+    carry_out: Callable[[Call], Awaitable[ApiResponse]]
     answer: type[BaseModel]
-    body: type[Body] | None = None
-    query: type[Query] = Query
+    body: type[BodyModel] | None = None
+    query: type[QueryModel] = QueryModel
     status: int = 200
     statuses: tuple[int, ...] = ()
     repeatable: bool = False
@@ -126,7 +126,9 @@ def operations_of(part: object) -> tuple[Operation, ...]:
     )
 
 
-def idempotency_key(key: ApiKey, name: str, operation: Operation, body: Body) -> IdempotencyKey:
+def idempotency_key(
+    key: ApiKey, name: str, operation: Operation, body: BodyModel
+) -> IdempotencyKey:
     """What makes a repeat of a request known; ``name`` is the client's."""
     asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
     return IdempotencyKey(key_id=key.id, name=_digest(name), request=_digest(asked))

@@ -7,7 +7,7 @@ from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
 from invitereg.usecases.registrar import Registrar, Submission
 from invitereg.web.api.answers import Preview, Registered
-from invitereg.web.api.operations import Answer, Call, operation
+from invitereg.web.api.operations import ApiResponse, Call, operation
 from invitereg.web.api.requests import PreviewBody, RegistrationBody
 
 DOOR = "api"
@@ -32,12 +32,12 @@ class Registrations:
         answer=Preview,
         statuses=(404,),
     )
-    async def preview(self, call: Call) -> Answer:
+    async def preview(self, call: Call) -> ApiResponse:
         """Tell what a token is good for, without using it."""
         body: PreviewBody = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
         grant = await self._registrar.preview(domain.name, address, body.token)
-        return Answer(content=_preview(grant.invite, domain))
+        return ApiResponse(content=_preview(grant.invite, domain))
 
     @operation(
         "POST",
@@ -49,7 +49,7 @@ class Registrations:
         status=201,
         statuses=(404, 409),
     )
-    async def register(self, call: Call) -> Answer:
+    async def register(self, call: Call) -> ApiResponse:
         """Make an account, or set a new password by a reset's token."""
         body: RegistrationBody = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
@@ -66,7 +66,7 @@ class Registrations:
         )
         kind = Kind.RESET if registered.kind is Kind.RESET else Kind.ACCOUNT
         content = {"username": registered.username, "domain": domain.name, "kind": kind.value}
-        return Answer(content=content, status=201)
+        return ApiResponse(content=content, status=201)
 
 
 def _preview(invite: Invite, domain: Domain) -> dict[str, object]:

@@ -97,17 +97,17 @@ CLIENT_ADDRESS = (
 _NOT_BOTH: JsonDict = {"not": {"required": ["expires", "expires_at"]}}
 
 
-class Body(BaseModel):
+class BodyModel(BaseModel):
     """An object in which nothing is guessed, and nothing unknown is left out."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Nothing(Body):
+class Nothing(BodyModel):
     """An empty object, or no body."""
 
 
-class Expiring(Body):
+class Expiring(BodyModel):
     """How long, from now or until when."""
 
     model_config = ConfigDict(json_schema_extra=dict(_NOT_BOTH))
@@ -184,7 +184,7 @@ class NewResetBody(Expiring):
     domain: Name | None = Field(None, description=DOMAIN)
 
 
-class PreviewBody(Body):
+class PreviewBody(BodyModel):
     """A token to look at."""
 
     token: Name
@@ -192,7 +192,7 @@ class PreviewBody(Body):
     client_address: ClientAddress | None = Field(None, description=CLIENT_ADDRESS)
 
 
-class RegistrationBody(Body):
+class RegistrationBody(BodyModel):
     """Who registers, or sets the password anew that a reset invite is for."""
 
     username: Name
@@ -205,13 +205,13 @@ class RegistrationBody(Body):
     client_address: ClientAddress | None = Field(None, description=CLIENT_ADDRESS)
 
 
-class Query(Body):
+class QueryModel(BodyModel):
     """What is behind the question mark: all text, of which numbers are read."""
 
     model_config = ConfigDict(strict=False)
 
 
-class DomainQuery(Query):
+class DomainQuery(QueryModel):
     """Which domain's."""
 
     domain: Name | None = Field(None, description=DOMAIN)

@@ -20,7 +20,7 @@ from invitereg.runtime.workqueue import shielded
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document
-from invitereg.web.api.operations import Answer, Call, Operation, idempotency_key
+from invitereg.web.api.operations import ApiResponse, Call, Operation, idempotency_key
 from invitereg.web.api.requests import Nothing, read_body, read_query
 from invitereg.web.channel import WebRequest
 
@@ -145,7 +145,7 @@ class Api(ProblemRouter):
             else idempotency_key(key, name, operation, body),
         )
 
-    def _respond(self, request: WebRequest, answer: Answer) -> bytes:
+    def _respond(self, request: WebRequest, answer: ApiResponse) -> bytes:
         within = f"{API_PATH}/"
         if answer.location is not None:
             request.setHeader("Location", request.served.url(within + answer.location))
