@@ -1,1 +1,1 @@
-"""The embedded domain, where invitereg is the XMPP server itself."""
+"""The embedded domain: a small XMPP domain whose server is invitereg itself."""

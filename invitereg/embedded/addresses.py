@@ -1,4 +1,4 @@
-"""Addresses of accounts and their sessions."""
+"""Parse and compare JIDs, faster than Twisted and without keeping them for ever."""
 
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ REMEMBERED_JIDS, REMEMBERED_CHARACTERS = 4096, 256
 
 
 def prepared_jid(user: str | None, host: str, resource: str | None = None) -> JID:
-    """Return the JID of parts that are prepared already, which takes long to do."""
+    """Return a JID made of parts that are prepared already: preparation is slow."""
     jid = JID.__new__(JID)
     jid.user, jid.host, jid.resource = user, host, resource
     return jid
@@ -28,14 +28,14 @@ def bare_jid(jid: JID) -> JID:
 # Preparing the parts of a JID takes longer than all else that is done for a message. Unlike
 # Twisted's `internJID` this forgets, and keeps nothing long.
 def parse_jid(text: str) -> JID:
-    """Return the JID that ``text`` is, not to be changed, with its domain in U-labels.
+    """Parse and prepare a JID; its domain is in U-labels. The result must not be changed.
 
-    Twisted alone takes parts that are empty, and leaves A-labels as they are.
+    Twisted alone accepts empty parts, and leaves A-labels as they are.
 
     Source: RFC 6122 §2, RFC 7622 §3.2.1.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no JID.
     """
     return _remembered_jid(text) if len(text) <= REMEMBERED_CHARACTERS else _parse_jid(text)
 
@@ -57,7 +57,7 @@ _remembered_jid = lru_cache(maxsize=REMEMBERED_JIDS)(_parse_jid)
 
 
 def is_same_jid(text: str, address: str) -> bool:
-    """Return whether two texts are one JID, however each is spelt."""
+    """Return whether two texts are the same JID after preparation."""
     try:
         return bool(parse_jid(text) == parse_jid(address))
     except ValueError:

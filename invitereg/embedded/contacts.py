@@ -1,6 +1,7 @@
-"""Contacts: what accounts of the embedded domain do to each other's rosters (RFC 6121 §2, §3).
+"""Rosters and subscriptions of accounts at the embedded domain (RFC 6121 §2, §3).
 
-The store decides what becomes of both sides at once; this says it to the sessions of both.
+The store decides how a subscription stanza changes both rosters, in one transaction. This
+module sends the results to the sessions of both accounts.
 """
 
 from collections import Counter
@@ -40,10 +41,10 @@ REQUEST_BYTES = 4096
 
 
 class Contacts:
-    """Rosters and subscriptions of the accounts at the domains that are served.
+    """Read and change rosters and subscriptions, and send the results to sessions.
 
     Attributes:
-        domains: what is served, by name; may be replaced while running.
+        domains: the domains that are served, by name; may be replaced while running.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class Contacts:
         self._telling = DeferredLock()
 
     async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
-        """See `Contacts`."""
+        """Return all roster items by bare JID, those that hold only a request among them."""
         return await self._store.get_roster(domain, username)
 
     async def listed(self, session: Session) -> Sequence[RosterItem]:
-        """What a session that asks for its roster gets; from now on it is told of changes."""
+        """Return the roster for a session that requests it; later changes are pushed to it."""
         session.interested = True
         owner = (session.domain, session.username)
         self._reading[owner] += 1
@@ -110,7 +111,19 @@ class Contacts:
     async def subscription(
         self, sender: JID, stanza: domish.Element, address: Address | None = None
     ) -> None:
-        """See `Contacts`."""
+        """Carry out ``subscribe``, ``subscribed``, ``unsubscribe`` or ``unsubscribed``.
+
+        Call this for every such presence of a session, in the order in which they arrive, with
+        the stanza as the client sent it.
+
+        Args:
+            sender: the session's full JID.
+            stanza: with the contact in ``to``.
+            address: of the client's connection; wrong tokens are counted for it.
+
+        Raises:
+            StanzaError: the error to reply with.
+        """
         contact = bare_jid(parse_jid(stanza["to"]))
         self._check(sender, contact)
         request = rosterxml.addressed(stanza, sender.userhost(), contact.userhost())
@@ -156,9 +169,9 @@ class Contacts:
         )
 
     async def carry_out_changes(self) -> None:
-        """Tell the sessions of what another process, or a registration, did to their rosters.
+        """Send sessions the roster changes that another process or a registration has made.
 
-        To be called every second; what was done before the first call they read themselves.
+        To be called every second. Sessions have read what was changed before the first call.
         """
         await self._telling.run(lambda: Deferred.fromCoroutine(self._tell_changes()))
 
@@ -187,7 +200,7 @@ class Contacts:
     def _carry_out(
         self, exchange: Exchange, user: str, contact: str, sent: domish.Element | None = None
     ) -> None:
-        """Send all that an exchange has led to; ``sent`` is the stanza that began it."""
+        """Send what follows from an exchange; ``sent`` is the stanza that began it."""
         jids = {Side.USER: user, Side.CONTACT: contact}
         for effect in exchange.effects:
             self._have(effect, jids, sent)
@@ -208,7 +221,7 @@ class Contacts:
                 self._delivery.hide(*owner_of(jids[of]), JID(jids[of.other]))
 
     def _deliver(self, owner: Owner, stanza: domish.Element) -> None:
-        """A request goes to whoever can be asked, an answer to who has the roster (§3.1.6)."""
+        """Send a request to available sessions, an answer to those with the roster (§3.1.6)."""
         asks = stanza["type"] == Stanza.SUBSCRIBE
         send = self._delivery.to_available if asks else self._delivery.to_interested
         send(*owner, lambda: stanza)
@@ -220,7 +233,10 @@ class Contacts:
 
 
 class RequestTokens:
-    """Finds out whether a token that comes with a subscription request is one of ours."""
+    """Look up the tokens of invites in subscription requests (XEP-0379, the server's side).
+
+    https://xmpp.org/extensions/xep-0379.html
+    """
 
     def __init__(
         self, domains: Mapping[str, Domain], store: IInviteStore, now: Callable[[], datetime]
@@ -233,13 +249,13 @@ class RequestTokens:
     async def recognise(
         self, domain: str, address: Address | None, request: domish.Element
     ) -> bytes | None:
-        """Return the digest of a request's token; None if it has none that is known here.
+        """Return the digest of a request's token, or None without a token that is known here.
 
-        A token of ours is taken out of the request, in whatever state its invite is: so it is
-        neither stored nor shown to the contact. Any other may have been made by the contact's
-        client, which decides by it (XEP-0379 §3.4): it stays, and counts as a guess. After too
-        many of these, those from that network are looked up one at a time. Of several tokens
-        the first counts, and the others are taken out.
+        A known token is removed from the request, in whatever state its invite is: it is
+        neither stored nor shown to the contact. An unknown token may be of the contact's own
+        client, which checks it (XEP-0379 §3.4): it stays in the request, and counts as a guess.
+        After too many guesses, tokens from that network are looked up one at a time. Of several
+        tokens the first counts, and the others are removed.
         """
         found: list[domish.Element] = list(request.elements(NS_PREAUTH, "preauth"))
         _take_out(request, found[1:])

@@ -1,9 +1,9 @@
-"""How stanzas reach the sessions of local accounts (RFC 6121 §8.5).
+"""Deliver stanzas to the sessions of local accounts (RFC 6121 §8.5).
 
-Everything is written to its recipient before the call returns, so what one session sends
-another arrives in order (RFC 6120 §10.1). Nothing is kept for those who are not connected. A
-session that does not read what it was sent is passed over by all that one entity sends another,
-as if it were not connected: so nobody can send it more than is kept for it.
+Every stanza is written to its recipient before the call returns, so what one session sends
+another arrives in order (RFC 6120 §10.1). Nothing is kept for accounts without a session. A
+session whose client does not read is treated as if it were not connected, so no sender can make
+more wait for it than may be kept.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,12 @@ from invitereg.embedded.stanzaxml import Copies, unavailable
 
 
 class Delivery:
-    """Delivers to the sessions of this process."""
+    """Deliver stanzas to the sessions of this process.
+
+    No method waits or fails. Stanzas that are passed in are neither kept nor changed. A stanza
+    without a recipient is sent with the session's full JID as ``to``; a subscription stanza
+    keeps the bare JID (RFC 6121 §3.1.3).
+    """
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -24,9 +29,9 @@ class Delivery:
     # --- what one entity sends another
 
     def message(self, message: domish.Element, to: JID) -> bool:
-        """Deliver a message; False if it must come back (RFC 6121 §8.5.2 and §8.5.3).
+        """Deliver a message; return False if it must bounce (RFC 6121 §8.5.2 and §8.5.3).
 
-        An error never comes back, and neither does a headline that nobody is there to read.
+        An error never bounces, and neither does a headline for which there is no session.
         """
         kind = message.getAttribute("type")
         session = self._reading(to) if to.resource is not None else None
@@ -46,11 +51,11 @@ class Delivery:
         return bool(ready)
 
     def is_ready(self, domain: str, username: str) -> bool:
-        """Return whether an account has a session that takes the domain's own messages."""
+        """Return whether the account has a session that takes messages to its bare JID."""
         return bool(self._ready(f"{username}@{domain}"))
 
     def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
-        """Deliver the domain's own message to all sessions that take some; False if none do."""
+        """Deliver the domain's message to sessions that take it; return whether any does."""
         ready = self._ready(f"{username}@{domain}")
         if ready:
             copy = Copies(message).to(f"{username}@{domain}")
@@ -59,11 +64,11 @@ class Delivery:
         return bool(ready)
 
     def iq(self, iq: domish.Element, sender: str, to: JID) -> bool:
-        """Deliver an IQ to a full JID; False if it must come back (RFC 6121 §8.5.3).
+        """Deliver an IQ to a full JID; return False if it must bounce (RFC 6121 §8.5.3).
 
-        A request reaches only sessions that share their presence with the bare JID
-        ``sender``. To all others they look as if they were not there: the answer to a
-        request would tell who is connected (RFC 6121 §8.5.3.1 and §11).
+        A request reaches only sessions that share their presence with the bare JID ``sender``.
+        Others get the same error as without a session, because an answer would tell them that
+        the account is connected (RFC 6121 §8.5.3.1 and §11).
         """
         session = self._reading(to)
         if session is None:
@@ -75,7 +80,7 @@ class Delivery:
         return True
 
     def presence(self, presence: domish.Element, to: JID) -> bool:
-        """Deliver presence that names its recipient; returns whether anybody was there."""
+        """Deliver directed presence; return whether there was a session."""
         if to.resource is not None:
             session = self._reading(to)
             recipients = [session] if session is not None else []
@@ -90,12 +95,12 @@ class Delivery:
         return None if session is None or session.outbox.lagging else session
 
     def _ready(self, account: str) -> list[Session]:
-        """The sessions of an account that take messages which name none of them."""
+        """Return the account's sessions that take messages to its bare JID."""
         available = self._sessions.available(account)
         return [one for one in available if one.priority >= 0 and not one.outbox.lagging]
 
     def broadcast(self, copies: Copies, accounts: Iterable[str]) -> None:
-        """Send the available sessions of these bare JIDs a copy."""
+        """Send a copy to all available sessions of these accounts, given by bare JID."""
         for account in accounts:
             sessions = self._sessions.available(account)
             if sessions:
@@ -121,9 +126,9 @@ class Delivery:
             _send_new(session, make())
 
     def show(self, domain: str, username: str, contact: JID) -> None:
-        """Send the contact's available sessions the present presence of all of an account's.
+        """Send an account's current presence to the available sessions of a contact.
 
-        A contact that is not connected is remembered, and shown it when it comes.
+        A contact without a session is remembered, and gets the presence when it connects.
         """
         account, viewer = f"{username}@{domain}", contact.userhost()
         self._note_change(account, viewer)
@@ -133,7 +138,7 @@ class Delivery:
                 self.broadcast(session.presence, [viewer])
 
     def hide(self, domain: str, username: str, contact: JID) -> None:
-        """Send the contact's available sessions "unavailable" from all of an account's."""
+        """Send an account's "unavailable" to a contact's available sessions."""
         account, viewer = f"{username}@{domain}", contact.userhost()
         self._note_change(account, viewer)
         for session in self._sessions.of(account):
@@ -149,7 +154,7 @@ class Delivery:
 
 
 def _send_new(session: Session, stanza: domish.Element) -> None:
-    """Send a stanza to whom it names: a push names nobody, and is for this session."""
+    """Send a stanza to its ``to``; a roster push has none and is for this session."""
     session.send(Copies(stanza).to(stanza.getAttribute("to") or session.address))
 
 

@@ -1,4 +1,4 @@
-"""The embedded domain as a whole: invitereg as the server that people meet on."""
+"""Put the parts of the embedded domain together."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
@@ -16,10 +16,10 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 class EmbeddedDomain:
-    """The parts of it, put together; one for all domains that are served.
+    """All parts of the embedded domain; one object serves all domains of a process.
 
-    It is for a handful of people: it speaks to no other domain, keeps no message for later,
-    and lives in one process.
+    It is made for a few people: it has no federation, keeps no message for offline accounts,
+    and runs in one process.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EmbeddedDomain:
         self.sessions.left = self.presence.leave
 
     def chores(self) -> tuple[Chore, ...]:
-        """What to do every second: look for what other processes have written down."""
+        """Return what to call every second, to act on what other processes have stored."""
         return (
             self.sessions.carry_out_ends,
             self.contacts.carry_out_changes,

@@ -1,8 +1,8 @@
-"""Tells accounts what they are to be told, as soon as somebody is there to read it.
+"""Send notices to accounts of the embedded domain as soon as they have a session.
 
-A notice is forgotten after it has been written to a session. A crash in between tells it once
-more at the next login, under the same id, so nothing is lost; but not more often than
-`INoticeStore.try_notices` allows.
+A notice is removed from the store after it was written to a session. If the process crashes in
+between, it is sent again at the next login, with the same id, so that no notice is lost;
+`INoticeStore.try_notices` limits how often.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ GAVE_UP = (
 
 
 class SessionNotices:
-    """Brings notices to the sessions of this process."""
+    """Send notices to the sessions of this process."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class SessionNotices:
         self._turn = DeferredLock()
 
     def arrived(self, domain: str, username: str) -> None:
-        """Tell an account all that waits for it: somebody is there to read now."""
+        """Send an account everything that waits for it; called when it gets a session."""
         Deferred.fromCoroutine(self._try(domain, username))
 
     async def _try(self, domain: str, username: str) -> None:
@@ -67,14 +67,14 @@ class SessionNotices:
         await self._tell(await self._store.notices_of(domain, username))
 
     async def send_new(self) -> None:
-        """Tell what was written down since the last call, by whichever process.
+        """Send the notices that any process has stored since the last call.
 
-        To be called every second. What is older is told when its account arrives.
+        To be called every second. Older notices are sent when their account connects.
         """
         await self._turn.run(Deferred.fromCoroutine, self._tell_new())
 
     def forget_old(self, at_most: int) -> Deferred[int]:
-        """Give up some notices that nobody has come for in a long time; returns how many."""
+        """Remove up to ``at_most`` notices that are too old; return how many were removed."""
         return self._store.purge_notices(self._now() - KEPT, at_most)
 
     async def _tell_new(self) -> None:
@@ -101,13 +101,13 @@ class SessionNotices:
             _log.warn(GAVE_UP, whom=recipients(exhausted), count=len(exhausted), hint="")
 
     def _is_due(self, notice: Notice) -> bool:
-        """Return whether one is to be told now: it was not yet, and somebody is there."""
+        """Return whether to send a notice now: not sent yet, and its account has a session."""
         return notice.number not in self._told and self._delivery.is_ready(
             notice.domain, notice.username
         )
 
     def _is_told(self, notice: Notice) -> bool:
-        """Tell one; True also if there is nothing to tell any more."""
+        """Send a notice; return True also if there is nothing left to say."""
         message = notice_message(notice, self._domains, notice.use.domain, self._now())
         return message is None or self._delivery.to_all_ready(
             notice.domain, notice.username, message
@@ -115,7 +115,7 @@ class SessionNotices:
 
 
 def recipients(notices: Sequence[Notice]) -> str:
-    """Name the accounts that notices are for, as far as they fit a line of the log."""
+    """Return the accounts that notices are for, as text for one line of the log."""
     whom = list(dict.fromkeys(f"{one.username}@{one.domain}" for one in notices))
     return ", ".join(whom[:MOST_NAMED]) + (" and others" if len(whom) > MOST_NAMED else "")
 
@@ -127,9 +127,14 @@ def notice_message(
     now: datetime,
     namespace: str | None = NS_CLIENT,
 ) -> domish.Element | None:
-    """What tells a notice, from ``sender``; None if there is nothing to tell any more.
+    """Return the message that tells a notice, or None if there is nothing left to say.
 
-    ``namespace`` is the stream's.
+    Args:
+        notice: what to tell.
+        domains: those that are served, by name.
+        sender: the JID that it comes from.
+        now: the current time; a notice that is late carries its time (XEP-0203).
+        namespace: of the stream that the message is sent on.
     """
     domain = domains.get(notice.use.domain)
     if domain is None or not (text := text_of(notice, domain)):

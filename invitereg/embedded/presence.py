@@ -1,9 +1,9 @@
-"""Who is told that a session is there, and who it is told of (RFC 6121 §4).
+"""Presence of sessions: who receives it, and whose presence they receive (RFC 6121 §4).
 
-Whom a session's presence goes to, its audience, is read from the store when it becomes
-available. From then on `Contacts` keeps it up to date by `Delivery.show` and `Delivery.hide`:
-at once for what these sessions do, within a second for what another process does. So changes
-of presence, and the end of it, need no store, and cannot fail.
+The contacts that receive a session's presence are its audience. It is read from the store when
+the session becomes available; from then on `Contacts` updates it by `Delivery.show` and
+`Delivery.hide`: at once for changes by sessions of this process, within a second for those of
+other processes. So changes and the end of presence need no store, and cannot fail.
 """
 
 import re
@@ -35,7 +35,7 @@ Roster = Mapping[str, RosterItem]
 
 
 class Presence:
-    """Keeps everybody informed of everybody whose presence they may see."""
+    """Send each session's presence to everybody who may see it."""
 
     def __init__(
         self,
@@ -44,7 +44,10 @@ class Presence:
         contacts: Contacts,
         arrived: Callable[[str, str], None],
     ) -> None:
-        """``arrived`` is told the domain and username for whom somebody reads messages now."""
+        """Prepare to serve sessions.
+
+        ``arrived`` is called with domain and username when an account can read messages.
+        """
         self._sessions = sessions
         self._delivery = delivery
         self._contacts = contacts
@@ -52,11 +55,11 @@ class Presence:
         self._lines = PerMinute(CAUSES_PER_MINUTE)
 
     async def available(self, session: Session, presence: domish.Element) -> None:
-        """Broadcast presence; with the first one, tell the session of all others (§4.2, §4.4).
+        """Broadcast presence; after the first one, send the session all others' (§4.2, §4.4).
 
         Raises:
-            StanzaError: it has no valid priority, or is too long to be kept.
-            Unavailable: the store cannot be read. Nobody was told, the session is as it was.
+            StanzaError: the priority is not valid, or the presence is too long to be kept.
+            Unavailable: the store cannot be read. Nothing was sent, the session is unchanged.
         """
         priority = read_priority(presence)
         first = session.presence is None
@@ -88,13 +91,13 @@ class Presence:
         await self._tell(session, roster)
 
     def _take_back(self, session: Session) -> None:
-        """Make a session unavailable whose introduction has failed; few have seen it."""
+        """Make a session unavailable again, whose first presence could not be sent."""
         seen = [session.account, *session.audience]
         session.presence, session.priority, session.audience = None, 0, set()
         self._delivery.broadcast(unavailable(session.address), seen)
 
     async def _settled_roster(self, session: Session) -> Roster:
-        """What the store says, read while nobody was changing it."""
+        """Return the roster from the store, read while no subscription has changed."""
         while True:
             changes = session.changes
             roster = await self._contacts.roster(session.domain, session.username)
@@ -102,10 +105,10 @@ class Presence:
                 return roster
 
     async def _tell(self, session: Session, roster: Roster) -> None:
-        """Send a session all that it has missed, as fast as it reads: presence, and requests.
+        """Send a session what it has missed: presence of others, and subscription requests.
 
-        A contact's own session knows whether it is to be shown (§4.3.2): the contact's roster
-        named its audience, and `Delivery.show` and `Delivery.hide` have kept it up to date.
+        Whether a contact's session is visible is in that session's audience (§4.3.2), which was
+        read from the contact's roster and is kept up to date.
         """
         for other in self._sessions.available(session.account):
             if other is not session and other.presence is not None:
@@ -135,9 +138,9 @@ class Presence:
                 session.send(theirs.presence.to(session.account))
 
     async def probe(self, session: Session, to: JID) -> None:
-        """Show a session the presence of a contact, if it may see it (§4.3.2).
+        """Send a session the presence of a contact, if it may see it (§4.3.2).
 
-        If not, it is told that it has no subscription, as if there were no such account.
+        Otherwise answer "unsubscribed", also where there is no such account.
 
         Raises:
             Unavailable: the store cannot be read.
@@ -151,7 +154,7 @@ class Presence:
             session.send(Copies(told).to(session.account))
 
     def directed(self, session: Session, presence: domish.Element, to: JID) -> None:
-        """Deliver presence to somebody by name, and remember whom to take it back (§4.6)."""
+        """Deliver directed presence; remember its recipient, for "unavailable" later (§4.6)."""
         account = to.userhost()
         was_there = self._delivery.presence(presence, to)
         if presence.getAttribute("type") == "unavailable":
@@ -163,9 +166,9 @@ class Presence:
             session.directed.add(account)
 
     def unavailable(self, session: Session, presence: domish.Element) -> None:
-        """Tell all who knew of a session that it is there no more (§4.5.2).
+        """Send "unavailable" to everybody who received the session's presence (§4.5.2).
 
-        Of a presence that is longer than may be kept, no more than that is sent.
+        A presence that is longer than may be kept is replaced by an empty one.
         """
         copies = Copies(presence)
         if len(copies) > PRESENCE_LENGTH:
@@ -174,7 +177,7 @@ class Presence:
         self._withdraw(session, copies)
 
     def leave(self, session: Session) -> None:
-        """Forget a session whose stream is over; harmless if it is forgotten already."""
+        """Forget a session whose stream is over; harmless if called again."""
         if session.over:
             return
         self._sessions.remove(session)
@@ -190,7 +193,7 @@ class Presence:
 
 
 def read_priority(presence: domish.Element) -> int:
-    """The priority of a presence stanza; 0 if it has none (§4.7.2.3).
+    """Return the priority of a presence stanza; 0 if it has none (§4.7.2.3).
 
     Raises:
         StanzaError: it is no number from -128 to 127.

@@ -1,4 +1,4 @@
-"""Roster items and subscription stanzas as XML (RFC 6121 §2.1, §3)."""
+"""Write roster items and subscription stanzas as XML (RFC 6121 §2.1, §3)."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from invitereg.model.subscribing import Stanza
 
 
 def query(items: Sequence[RosterItem]) -> domish.Element:
-    """A whole roster, or one item of it."""
+    """Return a query element with roster items."""
     element = domish.Element((NS_ROSTER, "query"))
     element.addRawXml("".join(map(_item, items)))
     return element
 
 
 def push(item: RosterItem | None, jid: str) -> domish.Element:
-    """A new roster push; without an item, that of its removal."""
+    """Return a new roster push: of the item, or without one, of the removal of ``jid``."""
     iq = domish.Element((NS_CLIENT, "iq"))
     iq["type"] = "set"
     iq["id"] = f"push-{secrets.token_hex(4)}"
@@ -35,7 +35,7 @@ def push(item: RosterItem | None, jid: str) -> domish.Element:
 
 
 def subscription(stanza: Stanza, sender: str, recipient: str) -> domish.Element:
-    """A presence stanza about a subscription, from one bare JID to another."""
+    """Return a subscription stanza from one bare JID to another."""
     presence = domish.Element((NS_CLIENT, "presence"))
     presence["type"] = stanza
     presence["from"] = sender
@@ -44,7 +44,7 @@ def subscription(stanza: Stanza, sender: str, recipient: str) -> domish.Element:
 
 
 def addressed(stanza: domish.Element, sender: str, recipient: str) -> domish.Element:
-    """A copy of a subscription stanza between two bare JIDs (RFC 6121 §3.1.2)."""
+    """Return a copy of a subscription stanza with these bare JIDs (RFC 6121 §3.1.2)."""
     copy = domish.Element((NS_CLIENT, "presence"))
     copy.attributes = dict(stanza.attributes, **{"from": sender, "to": recipient})
     copy.children = list(stanza.children)
@@ -52,18 +52,18 @@ def addressed(stanza: domish.Element, sender: str, recipient: str) -> domish.Ele
 
 
 def write(stanza: domish.Element) -> str:
-    """A stanza as XML that stands by itself."""
+    """Return a stanza as XML that declares its own namespace."""
     return write_element(stanza, namespace="")
 
 
 def parse_request(text: str) -> domish.Element:
-    """The stanza that `write` wrote."""
+    """Parse what `write` has written."""
     element: domish.Element = parseXml(text.encode())
     return element
 
 
 def _item(item: RosterItem) -> str:
-    """Return an item as XML: as elements, a big roster would take five times as long."""
+    """Return a roster item as XML text: elements would take five times as long."""
     attributes = {
         "jid": item.jid,
         "name": item.name,

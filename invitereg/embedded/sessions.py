@@ -1,4 +1,4 @@
-"""Who is connected to the embedded domain, and the end of it."""
+"""The sessions of the embedded domain, and what ends them."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -16,46 +16,45 @@ _log = Logger("invitereg.domain.sessions.Sessions")
 
 
 class Outgoing(Protocol):
-    """Hold what is on its way to a client; `invitereg.xmpp.c2s.flow.Outbox` is one."""
+    """What waits to be sent to a client; `invitereg.xmpp.c2s.flow.Outbox` implements it."""
 
     @property
     def lagging(self) -> bool:
-        """Whether so much waits that others cannot add to it."""
+        """Whether so much waits for the client that others may not add to it."""
 
     def when_taken(self) -> Deferred[None]:
-        """Fire when nothing waits any more, or when it no longer matters."""
+        """Fire when nothing waits any more, or the client is gone."""
 
 
 class Connection(Protocol):
-    """What a session is spoken to by; `invitereg.xmpp.c2s.stream.ClientStream` is one."""
+    """The stream of a session; `invitereg.xmpp.c2s.stream.ClientStream` implements it."""
 
     @property
     def outbox(self) -> Outgoing:
-        """Return what is on its way to it."""
+        """Return what waits to be sent to the client."""
 
     def send(self, obj: str | bytes) -> None:
-        """Write a stanza's XML; harmless if it has ended."""
+        """Write a stanza's XML; harmless if the stream has ended."""
 
     def end(self, condition: str, text: str | None = None) -> None:
-        """End it with a stream error."""
+        """End the stream with a stream error."""
 
 
 class Session:
-    """A connection with a full JID, and all that the domain remembers of it.
+    """A connection with a full JID, and what the domain knows of it.
 
     Attributes:
-        jid: its full JID; ``address`` is that as text.
+        jid: the full JID; ``address`` is the same as text.
         account: the bare JID as text, made of ``username`` and ``domain``.
-        credentials_set_at: when the password was set that opened it.
-        interested: it has asked for the roster, and is told of every change (RFC 6121 §2.2).
-        presence: its last available presence, while it is available.
-        priority: that presence's (RFC 6121 §4.7.2.3).
-        audience: bare JIDs of the contacts that were sent that presence, or would have been
-            if they were connected.
-        directed: bare JIDs of others that were sent presence by name (RFC 6121 §4.6).
-        changes: counts what has changed in who sees whom here; see `Presence`.
-        over: it has been forgotten, and gets nothing any more.
-        outbox: what is on its way to the client.
+        credentials_set_at: when the password was set that opened the session.
+        interested: whether it has requested the roster and gets roster pushes (RFC 6121 §2.2).
+        presence: its last available presence; None while it is unavailable.
+        priority: of that presence (RFC 6121 §4.7.2.3).
+        audience: bare JIDs of the contacts that receive its presence, connected or not.
+        directed: bare JIDs of others that received directed presence (RFC 6121 §4.6).
+        changes: counts changes of who may see whom; see `Presence`.
+        over: whether it has been forgotten; it receives nothing any more.
+        outbox: what waits to be sent to the client.
     """
 
     def __init__(
@@ -81,23 +80,23 @@ class Session:
         self.end: Callable[..., None] = connection.end
 
     def disconnected(self) -> None:
-        """Write nothing any more, and keep nothing of a connection that is gone."""
+        """Write nothing any more, and release the connection that is gone."""
         self.send = self.end = _nobody
 
     def shares_presence_with(self, account: str) -> bool:
-        """Whether the bare JID ``account`` may know that this is connected."""
+        """Return whether the bare JID ``account`` may know that this session is connected."""
         return account == self.account or account in self.audience | self.directed
 
 
 def _nobody(_text: str | bytes, _more: str | None = None) -> None:
-    """Nobody is there any more."""
+    """Do nothing, as the connection is gone."""
 
 
 class Sessions:
-    """The sessions of this process: at most one for each full JID, and some for an account.
+    """The sessions of this process: one for each full JID, and a limited number an account.
 
-    A new one too many ends the oldest. To refuse it instead would lock people out by their
-    own connections that are dead, and that nobody has noticed yet.
+    One session too many ends the oldest. If the new one were refused instead, dead connections
+    that have not timed out yet would lock people out of their account.
     """
 
     def __init__(self, store: IAccountStore, per_account: int = 20) -> None:
@@ -110,23 +109,25 @@ class Sessions:
         self.left: Callable[[Session], None] = self.remove
 
     def of(self, account: str) -> list[Session]:
-        """The sessions of the account with this bare JID."""
+        """Return the sessions of the account with this bare JID."""
         return list(self._sessions.get(account, {}).values())
 
     def available(self, account: str) -> list[Session]:
-        """Those of its sessions that have sent initial presence."""
+        """Return the sessions of the account that have sent initial presence."""
         return [session for session in self.of(account) if session.presence is not None]
 
     def get(self, jid: JID) -> Session | None:
-        """The session with this full JID."""
+        """Return the session with this full JID, or None."""
         return self._sessions.get(jid.userhost(), {}).get(jid.full())
 
     async def add(self, session: Session) -> None:
-        """Take a session in; one with the same resource makes room (RFC 6120 §7.7.2.2).
+        """Add a session; it replaces one with the same resource (RFC 6120 §7.7.2.2).
 
-        The password may have changed, or the account may have gone, between login and now:
-        then the session ends. It is taken in before that is asked, so that a change after
-        the question finds it here.
+        The session ends if the password was changed, or the account removed, since it logged
+        in. It is added before that is checked, so that a change after the check finds it here.
+
+        Raises:
+            Refused: the check could not be made; the session has ended.
         """
         previous = self._sessions.get(session.account, {}).get(session.address)
         if previous is not None:
@@ -147,7 +148,7 @@ class Sessions:
             raise
 
     def remove(self, session: Session) -> None:
-        """Forget a session that is over; harmless if it was never taken in or replaced."""
+        """Forget a session that is over; harmless if it was never added, or was replaced."""
         session.over = True
         self._spared.discard(session)
         mine = self._sessions.get(session.account, {})
@@ -157,14 +158,14 @@ class Sessions:
                 del self._sessions[session.account]
 
     def spare(self, session: Session) -> None:
-        """Do not end a session that changes its own account, until `settle` is called.
+        """Do not end a session that is changing its own account, until `settle` is called.
 
-        Between the change and the answer to it, the session may look outdated.
+        Between the change and the reply to it, the session looks outdated.
         """
         self._spared.add(session)
 
     async def settle(self, session: Session) -> None:
-        """End what the change has outdated: other sessions of the account, or also this one."""
+        """End the sessions of an account that its change has outdated, this one among them."""
         self._spared.discard(session)
         try:
             await self._end_outdated(session.domain, session.username, self.of(session.account))
@@ -173,10 +174,10 @@ class Sessions:
             session.end("resource-constraint", refusal.text)
 
     async def carry_out_ends(self) -> None:
-        """End the sessions that the store says are over, whichever process said so.
+        """End the sessions of accounts whose password or existence any process has changed.
 
-        To be called every second; what was asked before the first call is over anyway, as
-        sessions do not outlive their process.
+        To be called every second. Changes before the first call do not matter, because no
+        session outlives its process.
         """
         ends = await self._store.session_ends(self._last_end)
         if self._last_end is None:
@@ -191,10 +192,10 @@ class Sessions:
     async def _end_outdated(
         self, domain: str, username: str, sessions: Iterable[Session]
     ) -> None:
-        """End those that were opened with another password than the account has now.
+        """End the sessions that were opened with another password than the account has now.
 
-        Whether the account has it, and not when it was set, decides: so nothing depends on
-        clocks that agree. One that has changed it itself meanwhile is judged in `settle`.
+        The password itself decides, not the time of the change, so that clocks need not agree.
+        A session that has changed the password meanwhile is left to `settle`.
         """
         opened = [(session, session.credentials_set_at) for session in sessions]
         found = await self._store.get_account(domain, username)

@@ -1,8 +1,7 @@
-"""Elements as XML text of about the size that was read.
+"""Write elements as XML text of about the size that was read.
 
-Names are resolved when a stanza is parsed, so whoever writes it declares its namespaces anew
-(RFC 6120 §4.8). Written wherever it is needed, one long namespace of many short siblings would
-make a small stanza a huge one.
+Names are resolved when a stanza is parsed, so writing it declares its namespaces anew (RFC 6120
+§4.8). One long namespace on many short siblings would then turn a small stanza into a huge one.
 """
 
 import re
@@ -24,14 +23,14 @@ def write_element(
 ) -> str:
     """Return an element as XML text.
 
-    A namespace is declared as the default one where an element enters it, which every client
+    A namespace is declared as the default where an element enters it, which every client
     understands. Where that would take more than `REPEATED_LENGTH`, and for attributes, it is
     declared once, at the element itself, with a prefix.
 
     Args:
         element: what to write; where it has no namespace, it is in that of its parent. Raw XML
-            in it stands as it is.
-        namespace: the default namespace where the text will stand.
+            in it is written unchanged.
+        namespace: the default namespace where the text is inserted.
         prefixes: the prefixes that are declared there, by namespace.
     """
     declared = _prefixed(element, namespace).difference(prefixes or ())
@@ -62,7 +61,7 @@ def _prefixed(element: domish.Element, namespace: str) -> set[str]:
 
 
 class _Writer:
-    """Writes elements into `parts`; ``prefixes`` are by namespace."""
+    """Write elements into `parts`; ``prefixes`` are by namespace."""
 
     def __init__(self, prefixes: Mapping[str, str]) -> None:
         self.parts: list[str] = []
@@ -111,10 +110,10 @@ _TAG = re.compile(rb"<[^\s/>]+")
 
 
 class Copies:
-    """A stanza, to be sent to any number of recipients; its own ``to`` is left out.
+    """A stanza to be sent to any number of recipients; its own ``to`` is ignored.
 
-    Writing it is most of the work of sending it, and is done once. A copy is bytes, so that all
-    sessions of an account can be sent the same object.
+    Most of the cost of sending a stanza is writing it as XML: that is done once. A copy is
+    bytes, so that all sessions of an account can be sent the same object.
     """
 
     def __init__(self, stanza: domish.Element) -> None:
@@ -127,7 +126,7 @@ class Copies:
         self._tag, self._rest = tag[0], data[tag.end() :]
 
     def __len__(self) -> int:
-        """Return how many bytes there are without the recipient's address."""
+        """Return the number of bytes without the recipient's address."""
         return len(self._tag) + len(self._rest)
 
     def to(self, address: str) -> bytes:
@@ -140,7 +139,7 @@ class Copies:
 
 
 def unavailable(sender: str) -> Copies:
-    """The presence by which a session's contacts learn that it has gone (RFC 6121 §4.5)."""
+    """Return the presence that says a session has gone (RFC 6121 §4.5)."""
     presence = domish.Element((None, "presence"))
     presence["from"] = sender
     presence["type"] = "unavailable"
