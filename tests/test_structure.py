@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "model",
         "policy",
         "interfaces",
-        "objects",
+        "views",
         "config",
         "runtime",
         "usecases",

@@ -8,12 +8,12 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import print_table
 from invitereg.cli.options import ROLE, domain_option, json_option
-from invitereg.cli.output import print_objects, say
+from invitereg.cli.output import print_views, say
 from invitereg.cli.root import Group
 from invitereg.errors import NotFound, UnacceptablePassword
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Use
-from invitereg.objects import account_object, timestamp
+from invitereg.views import AccountName, StoredAccount, timestamp
 
 _MOST_BYTES = 2**16
 
@@ -40,7 +40,7 @@ def create(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     desk.run(desk.registrar.create_account(domain, username, _read_password()))
     account = desk.run(desk.store.get_account(domain, username))
     if as_json and account is not None:
-        print_objects([account_object(account)])
+        print_views([StoredAccount.of(account)])
     elif not as_json:
         say(f"account {username}@{domain} made")
 
@@ -61,7 +61,7 @@ def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
         text = f"{name} has its accounts at another server: only those known here are listed."
         say(text, err=True)
     if as_json:
-        print_objects(account_object(account) for account in accounts)
+        print_views(StoredAccount.of(account) for account in accounts)
     else:
         _print(accounts, desk.run(desk.store.list_uses(name)))
 
@@ -80,7 +80,7 @@ def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
     domain, username = desk.user(user, domain)
     desk.run(desk.registrar.delete_account(domain, username))
     if as_json:
-        print_objects([{"username": username, "domain": domain}])
+        print_views([AccountName.of(username=username, domain=domain)])
     else:
         say(f"account {username}@{domain} deleted")
 
@@ -110,7 +110,7 @@ def role(
     change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
     account = desk.run(change)
     if as_json:
-        print_objects([account_object(account)])
+        print_views([StoredAccount.of(account)])
     else:
         _print([account], desk.run(desk.store.list_uses(domain)))
 

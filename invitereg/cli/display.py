@@ -1,5 +1,6 @@
 """Prints for people: tables and colours on a terminal, plain lines elsewhere."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +15,14 @@ from invitereg.cli.output import (
     can_show,
     is_terminal,
     print_lines,
-    print_objects,
+    print_views,
     printable,
     say,
 )
 from invitereg.model.invites import Invite, Use
-from invitereg.objects import invite_object, timestamp
 from invitereg.policy.texts import app_uri, link, page_url
 from invitereg.policy.values import Domain
+from invitereg.views import stored_invite, timestamp
 
 if TYPE_CHECKING:
     import segno
@@ -36,7 +37,7 @@ _LEAST = 10
 def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
     """Print how many there are of each."""
     if as_json:
-        print_objects([dict(counts)])
+        print_lines([json.dumps(dict(counts))])
     else:
         say(", ".join(counted(count, _SAID.get(what, what)) for what, count in counts.items()))
 
@@ -84,7 +85,7 @@ def summary(invite: Invite) -> str:
 def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
     """Print an invite as it is after a change."""
     if as_json:
-        print_objects([invite_object(invite, now)])
+        print_views([stored_invite(invite, now)])
     else:
         say(f"{invite.status(now)}: {summary(invite)}")
 

@@ -1,6 +1,5 @@
 """``invitereg invite …`` and ``invitereg reset …``."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +26,7 @@ from invitereg.cli.options import (
     qr_option,
     refuse_qr_in_json,
 )
-from invitereg.cli.output import is_terminal, print_each, print_lines, print_objects, say
+from invitereg.cli.output import is_terminal, print_each, print_lines, print_views, say
 from invitereg.cli.root import Group
 from invitereg.cli.tree import command as tree
 from invitereg.cli.undo import print_issued, revoked_if_unseen
@@ -35,11 +34,11 @@ from invitereg.cli.undo import renew as renew_shown
 from invitereg.config import duration_text
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
-from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.inviting import COMMAND_LINE, OPERATOR, PROSODY
 from invitereg.policy.texts import link
 from invitereg.policy.values import Limit, Policy
 from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
+from invitereg.views import issued_invite, stored_invite, with_history
 
 ALL = "all"
 
@@ -225,7 +224,7 @@ def list_(
     found = desk.run(desk.store.list_invites(name, now, wanted, limit + 1, after))
     invites = found[:limit]
     if as_json:
-        print_objects(invite_object(invite, now) for invite in invites)
+        print_views(stored_invite(invite, now) for invite in invites)
     else:
         used = [invite.id for invite in invites if invite.uses]
         print_invites(
@@ -246,8 +245,7 @@ def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
     invite = desk.run(desk.store.get_invite(name, invite_id))
     uses = desk.run(desk.store.list_uses(name, invite_id))
     if as_json:
-        history = [use_object(use) for use in uses]
-        print_objects([invite_object(invite, now) | {"history": history}])
+        print_views([with_history(invite, uses, now)])
     else:
         print_invite(invite, uses, now)
 
@@ -344,7 +342,7 @@ def _lines(desk: Desk, made: Iterable[tuple[Invite, str]], as_json: bool) -> Ite
     for invite, token in made:
         domain = desk.domain(invite.domain)
         if as_json:
-            yield json.dumps(issued_object(invite, token, domain))
+            yield issued_invite(invite, token, domain).to_json()
         else:
             yield link(domain, invite, token)
 
@@ -413,7 +411,7 @@ def _source(desk: Desk, text: str, domain: str | None) -> tuple[str, str]:
 def _print_revoked(desk: Desk, revoked: Sequence[Invite], as_json: bool) -> None:
     now = desk.now()
     if as_json:
-        print_lines(json.dumps(invite_object(invite, now)) for invite in revoked)
+        print_lines(stored_invite(invite, now).to_json() for invite in revoked)
     else:
         print_lines(f"{invite.status(now)}: {summary(invite)}" for invite in revoked)
         print_counts({"invites revoked": len(revoked)}, as_json)

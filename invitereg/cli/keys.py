@@ -7,12 +7,12 @@ import click
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import print_table, summary
 from invitereg.cli.options import DURATION, json_option
-from invitereg.cli.output import print_objects, say
+from invitereg.cli.output import print_views, say
 from invitereg.cli.root import Group
 from invitereg.cli.undo import undone_if_unseen
 from invitereg.interfaces.apikeys import ApiKey, Scope, issue_key
 from invitereg.model.invites import token_digest
-from invitereg.objects import issued_key_object, key_object, timestamp
+from invitereg.views import IssuedKey, RevokedInvite, RevokedKey, StoredKey, timestamp
 
 
 @click.group(cls=Group)
@@ -51,7 +51,7 @@ def create(
     desk.run(desk.store.create_key(key, token_digest(secret)))
     with undone_if_unseen(lambda: _revoke_unseen(desk, key)):
         if as_json:
-            print_objects([issued_key_object(key, secret)])
+            print_views([IssuedKey.of(key, key=secret)])
         else:
             say(secret)
             say(_summary(key), dim=True)
@@ -69,7 +69,7 @@ def list_(desk: Desk, as_json: bool) -> None:
     """List all keys, the oldest first."""
     keys, now = desk.run(desk.store.list_keys()), desk.now()
     if as_json:
-        print_objects(key_object(key) for key in keys)
+        print_views(StoredKey.of(key) for key in keys)
         return
     head = ("id", "status", "expires", "domain", "name", "scopes")
     print_table(head, [_row(key, now) for key in keys])
@@ -90,8 +90,8 @@ def revoke(desk: Desk, key_id: str, with_invites: bool, as_json: bool) -> None:
     revoking = desk.store.revoke_key(key_id, desk.now(), with_invites=with_invites)
     key, ended = desk.run(revoking)
     if as_json:
-        made = [{"domain": invite.domain, "id": invite.id} for invite in ended]
-        print_objects([key_object(key) | {"invites_revoked": made}])
+        made = tuple(RevokedInvite.of(invite) for invite in ended)
+        print_views([RevokedKey.of(key, invites_revoked=made)])
     else:
         say(f"revoked: {_summary(key)}")
         for invite in ended:

@@ -8,7 +8,6 @@ take is an error of one line, so that whoever made something can undo it.
 """
 
 import codecs
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,7 +18,7 @@ from typing import IO, Any, BinaryIO
 
 import click
 
-from invitereg.objects import Object
+from invitereg.views import View
 
 _LINES_AT_ONCE = 1000
 _PLAIN = "invitereg.plain"
@@ -144,10 +143,10 @@ def print_each(lines: Iterable[str]) -> None:
             raise NotPrinted.because(error, data.count(b"\n", 0, done)) from None
 
 
-def print_objects(objects: Iterable[Object]) -> None:
-    """Print one object a line; JSON has its own escapes for what is not ASCII."""
-    for one in objects:
-        _print(json.dumps(one))
+def print_views(views: Iterable[View]) -> None:
+    """Print one JSON object a line."""
+    for view in views:
+        _print(view.to_json())
 
 
 def _print(text: str) -> None:

@@ -15,12 +15,11 @@ from babel.numbers import format_decimal
 from invitereg.cli.desk import Desk
 from invitereg.cli.display import bar, counted
 from invitereg.cli.files import STANDARD_OUTPUT, new_file
-from invitereg.cli.output import print_objects, say, standard_output
+from invitereg.cli.output import print_views, say, standard_output
 from invitereg.cli.undo import revoked_if_unseen
 from invitereg.config.apps import in_language
 from invitereg.errors import InvalidRequest
 from invitereg.model.invites import Invite, Kind
-from invitereg.objects import issued_object
 from invitereg.policy.texts import link
 from invitereg.policy.values import Domain
 from invitereg.translations import (
@@ -32,6 +31,7 @@ from invitereg.translations import (
     translator,
 )
 from invitereg.usecases.newinvites import NewInvite
+from invitereg.views import issued_invite
 
 MOST = 1000
 """How many invites a file may hold: they are made in one transaction."""
@@ -80,7 +80,7 @@ def create_page(
     if path == STANDARD_OUTPUT:
         return
     if as_json:
-        print_objects(issued_object(invite, token, domain) for invite, token in made)
+        print_views(issued_invite(invite, token, domain) for invite, token in made)
     else:
         say(f"{counted(count, 'invites')} on {counted(_sheets(count), 'pages')}: {path}")
         say("Whoever has this file can use them.", dim=True)

@@ -1,21 +1,27 @@
 """``invitereg policy …``: what the policy says, and why."""
 
 from datetime import timedelta
-from typing import Any
 
 import click
 
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.options import ADDRESS, domain_option, json_option
-from invitereg.cli.output import print_objects, say
+from invitereg.cli.output import print_views, say
 from invitereg.cli.root import Group
 from invitereg.config import duration_text
 from invitereg.model.invites import Invite, token_digest, token_in
-from invitereg.objects import Object, decision_object, quota_object
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import is_admin
 from invitereg.policy.values import Address, Request
 from invitereg.usecases.newinvites import NewInvite
+from invitereg.views import (
+    Explanation,
+    PeriodUsage,
+    Usage,
+    explanation,
+    inviter_explanation,
+    token_explanation,
+)
 
 
 @click.group(cls=Group)
@@ -59,29 +65,32 @@ def explain(
     Changes and counts nothing. The exit status is 1 if it would be refused. Rules about what
     is not described, such as the password, are left out.
     """
-    more: Object = {}
     if inviter is None:
         if no_registration:
             raise click.UsageError("--no-registration is about an --inviter.")
         decision, passed, invite = _registering(desk, ip, username, token, domain)
-        more = {} if token is None else {"invite_id": invite and invite.id}
+        view = (
+            explanation(decision, passed)
+            if token is None
+            else token_explanation(decision, passed, invite)
+        )
     else:
         if (ip, username, token) != (None, None, None):
             raise click.UsageError("--inviter goes with none of --ip, --username, --token.")
-        decision, more = _inviting(desk, inviter, not no_registration, domain)
-        passed = list(decision.passed)
+        view = _inviting(desk, inviter, not no_registration, domain)
     if as_json:
-        print_objects([decision_object(decision, passed) | more])
+        print_views([view])
     else:
-        _print(decision, passed)
-        for name, value in more.items():
-            say(f"{name.replace('_', ' ')}: {_said(value)}")
-    ctx.exit(0 if decision.refusal is None else 1)
+        _print(view)
+        for name in type(view).model_fields:
+            if name not in Explanation.model_fields:
+                say(f"{name.replace('_', ' ')}: {_said(getattr(view, name))}")
+    ctx.exit(0 if view.allowed else 1)
 
 
 def _registering(
     desk: Desk, ip: Address | None, username: str | None, token: str | None, domain: str | None
-) -> tuple[Decision, list[str], Invite | None]:
+) -> tuple[Decision, tuple[str, ...], Invite | None]:
     """Return the decision about a registration, the rules that judged it, and the invite."""
     if username is None:
         name = desk.domain(domain).name
@@ -99,9 +108,7 @@ def _registering(
     return decision, _described(decision, request), findings.invite
 
 
-def _inviting(
-    desk: Desk, inviter: str, registration: bool, domain: str | None
-) -> tuple[Decision, Object]:
+def _inviting(desk: Desk, inviter: str, registration: bool, domain: str | None) -> Explanation:
     """Return the decision about an invite by an account, and how much of its limits is used."""
     name, user = desk.user(inviter, domain)
     wish = NewInvite(
@@ -110,37 +117,37 @@ def _inviting(
     decision: Decision = desk.run(desk.issuer.explain(wish))
     policy, known = desk.domain(name).policy, desk.run(desk.issuer.inviters.known(name, user))
     if is_admin(policy, user) or not known.exists:
-        return decision, {}
-    return decision, quota_object(policy, known)
+        return explanation(decision, decision.passed)
+    return inviter_explanation(decision, policy, known)
 
 
-def _said(of: Any) -> str:
+def _said(of: Usage | str | None) -> str:
     """Return a number with its limit, or another value, as text."""
-    if not isinstance(of, dict):
+    if not isinstance(of, Usage):
         return of or "unknown"
-    most = "any number" if of["most"] is None else of["most"]
-    seconds = of.get("seconds")
+    most = "any number" if of.most is None else of.most
+    seconds = of.seconds if isinstance(of, PeriodUsage) else 0
     within = f" within {duration_text(timedelta(seconds=seconds))}" if seconds else ""
-    return f"{of['count']} of {most}{within}"
+    return f"{of.count} of {most}{within}"
 
 
-def _described(decision: Decision, request: Request) -> list[str]:
+def _described(decision: Decision, request: Request) -> tuple[str, ...]:
     """Return the rules passed, but for those that had nothing to judge."""
     given = {"invite-": request.has_token, "username-": request.username is not None}
     empty = ("password-", *(about for about, is_given in given.items() if not is_given))
-    return [
+    return tuple(
         rule
         for rule in decision.passed
         if rule == "invite-required" or not rule.startswith(empty)
-    ]
+    )
 
 
-def _print(decision: Decision, passed: list[str]) -> None:
-    if decision.refusal is None:
+def _print(view: Explanation) -> None:
+    if view.allowed:
         say("allowed", fg="green")
     else:
-        say(f"refused: {decision.rule}", fg="red")
-        say(decision.refusal.text)
-    say("rules passed:" if passed else "rules passed: none")
-    for rule in passed:
+        say(f"refused: {view.rule}", fg="red")
+        say(view.text or "")
+    say("rules passed:" if view.passed else "rules passed: none")
+    for rule in view.passed:
         say(f"  {rule}")

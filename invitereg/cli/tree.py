@@ -1,6 +1,5 @@
 """``invitereg invite tree``."""
 
-import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -11,7 +10,7 @@ from invitereg.cli.options import domain_option, json_option
 from invitereg.cli.output import print_lines, printable
 from invitereg.errors import NotFound
 from invitereg.model.tree import Member, Tree, ancestors, descendants
-from invitereg.objects import Object, timestamp
+from invitereg.views import TreeMember, timestamp
 
 DRAWN_LEVELS = 40
 """Deeper levels are not indented further, but numbered: a chain of thousands stays readable."""
@@ -41,7 +40,7 @@ def command(desk: Desk, user: str | None, domain: str | None, as_json: bool) -> 
         )
     if as_json:
         lines = _lines(tree, username)
-        print_lines(json.dumps(_object(fates, name, member, depth)) for member, depth in lines)
+        print_lines(_view(fates, name, member, depth).to_json() for member, depth in lines)
     else:
         print_lines(chain([name], _drawn(fates, username)))
 
@@ -91,19 +90,18 @@ def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
             yield one, len(above) + depth
 
 
-def _object(fates: _Fates, domain: str, member: Member, depth: int) -> Object:
-    """Return one member; scripts rely on every key."""
+def _view(fates: _Fates, domain: str, member: Member, depth: int) -> TreeMember:
     use = member.use
-    return {
-        "username": member.username,
-        "domain": domain,
-        "inviter": None if member.parent is None else member.parent.username,
-        "invite_id": None if use is None else use.invite_id,
-        "at": None if use is None else timestamp(use.at),
-        "door": None if use is None else use.door,
-        "depth": depth,
-        "deleted": fates.is_deleted(member),
-    }
+    return TreeMember.of(
+        username=member.username,
+        domain=domain,
+        inviter=None if member.parent is None else member.parent.username,
+        invite_id=None if use is None else use.invite_id,
+        at=None if use is None else use.at,
+        door=None if use is None else use.door,
+        depth=depth,
+        deleted=fates.is_deleted(member),
+    )
 
 
 def _drawn(fates: _Fates, username: str | None) -> Iterator[str]:

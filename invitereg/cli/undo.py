@@ -7,13 +7,13 @@ from sqlalchemy.engine import Connection
 
 from invitereg.cli.desk import Desk
 from invitereg.cli.display import print_link
-from invitereg.cli.output import NotPrinted, print_objects
+from invitereg.cli.output import NotPrinted, print_views
 from invitereg.errors import NotFound, Refused, StoreError
 from invitereg.model.invites import Invite, token_digest
-from invitereg.objects import issued_object
 from invitereg.policy.inviting import OPERATOR
 from invitereg.store import invites
 from invitereg.store.invites import Opener, get_opener, put_back
+from invitereg.views import issued_invite
 
 Issued = tuple[Invite, str]
 """An invite and its token."""
@@ -79,7 +79,7 @@ def print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: bool
     """Print an invite with its link, as an object or for people."""
     domain = desk.domain(invite.domain)
     if as_json:
-        print_objects([issued_object(invite, token, domain)])
+        print_views([issued_invite(invite, token, domain)])
     else:
         print_link(invite, token, domain, qr)
 

@@ -1,11 +1,12 @@
 """Problem documents (RFC 9457)."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any, Literal
 
+from pydantic import ConfigDict, Field
 from twisted.web.http_headers import Headers
 
 from invitereg.errors import (
@@ -18,6 +19,7 @@ from invitereg.errors import (
     UsernameReserved,
 )
 from invitereg.interfaces.apikeys import Scope
+from invitereg.views import View
 from invitereg.web.errors import password_problem, say_when, status_of
 
 REALM = 'Bearer realm="invitereg"'
@@ -26,6 +28,32 @@ _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 MOST_ERRORS = 50
 """How many mistakes an answer names: a body has room for thousands."""
+
+
+class ErrorAt(View):
+    """What is wrong with one part of the request."""
+
+    at: str
+    detail: str
+
+
+class ProblemDocument(View):
+    """Why a request was not done (RFC 9457)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    code: str
+    detail: str
+    error_id: str | None = Field(None, description="Under which the operator finds the cause.")
+    username: str | None = Field(None, description="The one to take, where it is fixed.")
+    errors: tuple[ErrorAt, ...] | None = None
+
+    def members(self) -> dict[str, Any]:
+        """Return the members that there are."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Problem(Exception):
@@ -62,17 +90,17 @@ class Problem(Exception):
 
     def document(self) -> bytes:
         """The body of the answer."""
-        members: dict[str, object] = {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-            **self.more,
-        }
-        if self.errors:
-            members["errors"] = [{"at": at, "detail": text} for at, text in self.errors]
-        return json.dumps(members).encode() + b"\n"
+        document = ProblemDocument.of(
+            type="about:blank",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
+            error_id=self.more.get("error_id"),
+            username=self.more.get("username"),
+            errors=tuple(ErrorAt.of(at=at, detail=text) for at, text in self.errors) or None,
+        )
+        return document.to_json().encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,18 @@ from invitereg.interfaces.queries import InviteChanges
 from invitereg.interfaces.stores import IStore
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import prepare_localpart, typed_username
-from invitereg.objects import invite_object, issued_object, use_object
 from invitereg.policy.values import Domain
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite, end_of
-from invitereg.web.api.answers import InvitePage, InviteWithHistory, IssuedInvite, StoredInvite
+from invitereg.views import (
+    InvitePage,
+    InviteWithHistory,
+    IssuedInvite,
+    StoredInvite,
+    issued_invite,
+    stored_invite,
+    with_history,
+)
 from invitereg.web.api.operations import ApiResponse, Call, operation
 from invitereg.web.api.requests import (
     DomainQuery,
@@ -124,10 +131,11 @@ class Invites:
         )
         page = found[: query.limit]
         after = page[-1].id if len(found) > len(page) else None
-        content = {"items": [invite_object(invite, now) for invite in page], "next": after}
+        items = tuple(stored_invite(invite, now) for invite in page)
         values = query.model_dump(exclude_unset=True) | {"after": after}
         return ApiResponse(
-            content=content, link_next=f"invites?{urlencode(values)}" if after else None
+            content=InvitePage.of(items=items, next=after),
+            link_next=f"invites?{urlencode(values)}" if after else None,
         )
 
     @operation(
@@ -144,8 +152,7 @@ class Invites:
         domain = call.domain(call.query.domain).name
         invite = await self._issuer.get(domain, call.name, call.key.authority)
         uses = await self._store.list_uses(domain, invite.id)
-        history = {"history": [use_object(use) for use in uses]}
-        return ApiResponse(content=invite_object(invite, self._now()) | history)
+        return ApiResponse(content=with_history(invite, uses, self._now()))
 
     @operation(
         "PATCH",
@@ -205,12 +212,12 @@ class Invites:
         return self._changed(await self._issuer.revoke(domain, call.name, by))
 
     def _changed(self, invite: Invite) -> ApiResponse:
-        return ApiResponse(content=invite_object(invite, self._now()))
+        return ApiResponse(content=stored_invite(invite, self._now()))
 
 
 def _issued(made: tuple[Invite, str], domain: Domain, status: int = 200) -> ApiResponse:
     invite, token = made
     location = f"invites/{invite.id}" if status == 201 else None
     return ApiResponse(
-        content=issued_object(invite, token, domain), status=status, location=location
+        content=issued_invite(invite, token, domain), status=status, location=location
     )

@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from invitereg._version import __version__
 from invitereg.interfaces.apikeys import Scope
-from invitereg.web.api.answers import ProblemDocument
+from invitereg.web.api.errors import ProblemDocument
 from invitereg.web.api.operations import Operation, takes_body
 
 _REF = "#/components/schemas/{model}"

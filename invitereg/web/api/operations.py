@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from invitereg.interfaces.apikeys import ApiKey, IdempotencyKey, Scope
 from invitereg.model.names import prepare_domain
-from invitereg.objects import Object
 from invitereg.policy.values import Address, Domain, parse_address
+from invitereg.views import View
 from invitereg.web.api.errors import Problem
 from invitereg.web.api.requests import BodyModel, Nothing, QueryModel
 
@@ -67,7 +67,7 @@ class Call:
 class ApiResponse:
     """What a call comes to; ``location`` is within the API."""
 
-    content: Object
+    content: View
     status: int = 200
     location: str | None = None
     link_next: str | None = None

@@ -3,10 +3,9 @@
 from invitereg.interfaces.apikeys import Scope
 from invitereg.model.invites import Invite, Kind
 from invitereg.model.names import typed_username
-from invitereg.objects import terms_object
 from invitereg.policy.values import Domain
 from invitereg.usecases.registrar import Registrar, Submission
-from invitereg.web.api.answers import Preview, Registered
+from invitereg.views import AskedField, Preview, Registered
 from invitereg.web.api.operations import ApiResponse, Call, operation
 from invitereg.web.api.requests import PreviewBody, RegistrationBody
 
@@ -65,17 +64,13 @@ class Registrations:
             )
         )
         kind = Kind.RESET if registered.kind is Kind.RESET else Kind.ACCOUNT
-        content = {"username": registered.username, "domain": domain.name, "kind": kind.value}
+        content = Registered.of(registered, domain=domain.name, kind=kind)
         return ApiResponse(content=content, status=201)
 
 
-def _preview(invite: Invite, domain: Domain) -> dict[str, object]:
-    return {
-        **terms_object(invite),
-        "site_name": domain.site_name or domain.name,
-        "uses": invite.uses,
-        "fields": [
-            {"name": name, "required": required}
-            for name, required in domain.policy.fields.items()
-        ],
-    }
+def _preview(invite: Invite, domain: Domain) -> Preview:
+    fields = tuple(
+        AskedField.of(name=name, required=required)
+        for name, required in domain.policy.fields.items()
+    )
+    return Preview.of(invite, site_name=domain.site_name or domain.name, fields=fields)

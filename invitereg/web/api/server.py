@@ -1,6 +1,5 @@
 """Routes requests of the API, and answers with JSON or problem documents."""
 
-import json
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
@@ -152,7 +151,7 @@ class Api(ProblemRouter):
         if answer.link_next is not None:
             url = request.served.url(within + answer.link_next)
             request.setHeader("Link", f'<{url}>; rel="next"')
-        return respond(request, answer.status, json.dumps(answer.content).encode() + b"\n")
+        return respond(request, answer.status, answer.content.to_json().encode() + b"\n")
 
     async def _describe(self, request: WebRequest) -> bytes:
         described = document(self._operations, request.served.path(API_PATH))
