@@ -46,7 +46,7 @@ BOUNDS = {
         xmpp/parser.SkippingElementStream.localPrefixes
         xmpp/component/connection._Connection.initializers xmpp/c2s/flow.Outbox._pieces
         xmpp/c2s/flow.Outbox._taken xmpp/c2s/flow.Deadlines._calls xmpp/c2s/flow.Inbox._elements
-        xmpp/gateway/relay.Gateway._held xmpp/gateway/headers.RawBytes._kept
+        xmpp/parser.RecordingElementStream._kept
         xmpp/parser.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """

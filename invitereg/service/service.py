@@ -41,7 +41,7 @@ from invitereg.usecases.userinvites import UserInvites
 from invitereg.xmpp.adhoc.invites import invite_commands
 from invitereg.xmpp.c2s.listener import ALPN, C2SDoor, StreamCount, end_all
 from invitereg.xmpp.gateway.check import UpstreamCheck, upstream_checks
-from invitereg.xmpp.gateway.stream import stream_maker
+from invitereg.xmpp.gateway.relay import stream_maker
 
 _log = Logger("invitereg.tap.InviteregService")
 

@@ -393,6 +393,43 @@ _TEXT_BYTES = 64 * 1024
 _STANZA = 2
 
 
+class RecordingElementStream(BoundedElementStream):
+    """Keeps the bytes that it parses, so that they can be handed on as they came.
+
+    Places in the stream are indexes, as `started` is.
+    """
+
+    def __init__(self, max_bytes: int, max_depth: int) -> None:
+        super().__init__(max_bytes, max_depth)
+        self._kept: bytearray | None = bytearray()
+        self._forgotten = 0
+
+    def parse(self, buffer: bytes) -> None:
+        """Take the next bytes of the stream, and keep them."""
+        if self._kept is not None:
+            self._kept += buffer
+        super().parse(buffer)
+
+    def since(self, index: int) -> bytes:
+        """Return the bytes from an index on, as far as they are kept."""
+        return bytes((self._kept or b"")[max(0, index - self._forgotten) :])
+
+    def tag_end(self) -> int:
+        """Return the index behind the tag that is parsed just now."""
+        start = self._index - self._forgotten
+        return self._forgotten + (end_of_token(bytes(self._kept or b""), start) or start)
+
+    def forget(self) -> None:
+        """Forget all bytes but those of what is not complete yet."""
+        if self._kept is not None:
+            del self._kept[: self.boundary - self._forgotten]
+            self._forgotten = self.boundary
+
+    def stop_recording(self) -> None:
+        """Keep no bytes any more."""
+        self._kept = None
+
+
 class SkippingElementStream(ElementStream):
     """Parses a stream header and its stanzas; one that is too big is as if it had not come.
 

@@ -19,11 +19,11 @@ from wokkel.data_form import NS_X_DATA, Field, Form
 from invitereg.errors import RegistrationClosed
 from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
-from invitereg.model.namespaces import NS_OOB, NS_REGISTER
+from invitereg.model.namespaces import NS_CLIENT, NS_OOB, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.texts import Translate, password_rule
 from invitereg.policy.values import Domain, Policy
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
-from invitereg.xmpp.stanzas import LANGUAGE
+from invitereg.xmpp.stanzas import LANGUAGE, is_request
 
 _BY_INVITATION = N_("You need an invitation to register here: see the web page.")
 
@@ -32,6 +32,14 @@ _NEW_PASSWORD = N_("Choose a new password.")
 
 
 OLD_PASSWORD = "old_password"  # noqa: S105 - a field's name
+
+
+def is_about_registration(element: domish.Element) -> bool:
+    """Return whether an element before login is a request of XEP-0445 or XEP-0077."""
+    if (element.uri, element.name) != (NS_CLIENT, "iq") or not is_request(element):
+        return False
+    (payload,) = element.elements()
+    return (payload.uri, payload.name) in ((NS_PREAUTH, "preauth"), (NS_REGISTER, "query"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
 from invitereg.xmpp.gateway.check import UpstreamCheck
+from invitereg.xmpp.gateway.relay import stream_maker
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.gateway.stream import stream_maker
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN, NS_SASL, NS_STREAMS, plain

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invitereg.xmpp.gateway.features import channel_bound
-from invitereg.xmpp.gateway.stream import stream_maker
+from invitereg.xmpp.gateway.relay import stream_maker
 from invitereg.xmpp.stanzas import Phase
 from tests.xmpp.gatewaydoor import (
     CHECK_HEADER,
@@ -229,7 +229,7 @@ class HandOverTests(GatewayTestCase):
         for _ in range(50):
             client.send(" " * 1000, GET)
         client.receive()
-        self.assertLess(len(client.stream._raw.since(0)), 3000)
+        self.assertLess(len(client.stream.stream.since(0)), 3000)
 
 
 class SlowPeopleTests(GatewayTestCase):

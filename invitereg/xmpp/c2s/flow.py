@@ -113,7 +113,7 @@ class Inbox:
     its share of the time is enough for, fills its own buffers and not ours.
 
     Attributes:
-        held: whether something is being worked out; its length is how much waits.
+        held: whether something is being worked out.
         transport: is told when to stop and to go on.
         whose: the account or network whose time is used.
     """
@@ -167,8 +167,24 @@ class Inbox:
             self._pause()
         self._pump()
 
-    def __len__(self) -> int:
-        return len(self._elements)
+    def put_back(self, element: Any) -> None:
+        """Let an element that was taken be taken again, before all others."""
+        self._elements.appendleft(element)
+
+    @property
+    def queued(self) -> bool:
+        """Whether an element waits to be taken."""
+        return bool(self._elements)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being worked out, or waits to be taken."""
+        return self.held or self.queued
+
+    @property
+    def unparsed(self) -> bytes:
+        """What has arrived and was not parsed yet."""
+        return self._bytes
 
     def clear(self) -> None:
         """Throw away what has not been taken."""

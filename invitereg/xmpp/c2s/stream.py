@@ -6,9 +6,9 @@ security (STARTTLS, SASL) is thrown away instead of being taken for something se
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
@@ -39,13 +39,41 @@ from invitereg.xmpp.c2s.header import (
     write_header,
 )
 from invitereg.xmpp.c2s.routing import may_send_as
-from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.parser import BoundedElementStream, RecordingElementStream
+from invitereg.xmpp.registration import is_about_registration
 from invitereg.xmpp.stanzas import ACCEPTED, STANZA_LIMITS, Phase, is_request, ping, serialized
 
 
 def peer_address(transport: Any) -> Address | None:
     """The client's address; None where there is none, as on a UNIX socket."""
     return parse_address(getattr(transport.getPeer(), "host", None) or "")
+
+
+class Relay(Protocol):
+    """Relays one client's stream to the server that keeps the accounts of its domain.
+
+    The stream asks for a relay when the client's header has come over TLS. Up to the first
+    element that is not about registration it stays the client's partner; from that one on,
+    which it hands over, it only passes on what comes.
+    """
+
+    def open(self, header: bytes) -> Deferred[None]:
+        """Answer the client's stream header, which came as these bytes; never fails."""
+
+    def hand_over(self, index: int, /) -> None:
+        """Call `ClientStream.detach` with this index, if there is a stream to go to.
+
+        If there is none, hold the client's stream until there is, and be asked again.
+        """
+
+    def received(self, data: bytes) -> None:
+        """Pass on bytes of the client, which is detached."""
+
+    def end(self, condition: str, text: str | None) -> None:
+        """End a detached stream with a stream error, if there can be one, and close it."""
+
+    def disconnected(self) -> None:
+        """Let go of the other server: the client is gone."""
 
 
 @implementer(IHandshakeListener)
@@ -60,6 +88,7 @@ class ClientStream(XmlStream):
         credentials_set_at: when the password was set that opened this stream.
         session: what the domain knows it by, from the phase BOUND on.
         outbox: what is on its way to the client.
+        spelling: the domain as the client spells it; "" until it has.
     """
 
     namespace = NS_CLIENT
@@ -68,13 +97,18 @@ class ClientStream(XmlStream):
     transport: Any
     sid: str = ""  # type: ignore[assignment]
 
-    def __init__(self, phase: Phase) -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        relay_of: "Callable[[ClientStream], Relay | None] | None" = None,
+    ) -> None:
+        """Begin in ``phase``; ``relay_of`` finds a relay for the domain of a stream."""
         super().__init__(ListenAuthenticator())
         self.authenticator.xmlstream = None  # It does nothing here.
         self.phase = phase
         self.address: Address | None = None
         self._domain: str | None = None
-        self._spelling = ""  # as the client spells it
+        self.spelling = ""
         self.grant: Grant | None = None
         self.username: str | None = None
         self.credentials_set_at: datetime | None = None
@@ -82,6 +116,8 @@ class ClientStream(XmlStream):
         self.closing = False
         self._inbox = Inbox(self._parse, self._take, lambda: self.outbox.paused, self.end)
         self._heard = False
+        self._relay_of = relay_of
+        self._relay: Relay | None = None
 
     @property
     def domain(self) -> Domain:
@@ -95,10 +131,16 @@ class ClientStream(XmlStream):
         if self.stream is not None:
             self.stream.silence()
         self._inbox.clear()
-        self.stream = BoundedElementStream(*STANZA_LIMITS[self.phase])
+        records = self._relay_of is not None and self.phase is Phase.SECURED
+        parser = RecordingElementStream if records else BoundedElementStream
+        self.stream = parser(*STANZA_LIMITS[self.phase])
         self.stream.DocumentStartEvent = self._on_header
-        self.stream.ElementEvent = self._inbox.put
-        self.stream.DocumentEndEvent = lambda: self._inbox.put(None)
+        self.stream.ElementEvent = self._put
+        self.stream.DocumentEndEvent = lambda: self._put(None)
+
+    def _put(self, arrived: domish.Element | StreamError | None) -> None:
+        """Add what has arrived to the inbox, with its index in the stream."""
+        self._inbox.put((self.stream.started, arrived))
 
     def connectionMade(self) -> None:
         """Start reading; called by the reactor."""
@@ -130,7 +172,10 @@ class ClientStream(XmlStream):
         if self.closing:
             return
         self._deadlines.heard()
-        self._inbox.arrived(data)
+        if self._relay is not None and self.stream is None:
+            self._relay.received(data)
+        else:
+            self._inbox.arrived(data)
 
     def _parse(self, data: bytes) -> None:
         parser = self.stream
@@ -140,9 +185,16 @@ class ClientStream(XmlStream):
             # A parser that was replaced meanwhile has nothing to say any more.
             if parser is self.stream:
                 self._malformed(error)
+        if self._relay is not None and self.stream is not None and not self._inbox.busy:
+            self.stream.forget()
 
     def _malformed(self, error: StreamError) -> None:
-        self.end(error.condition, error.text)
+        if self._relay is not None and self._inbox.queued:
+            # Behind an element that is to be handed over it is not for us to judge.
+            self.stream.silence()
+            self._put(error)
+        else:
+            self.end(error.condition, error.text)
 
     def _learn_address(self) -> None:
         """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
@@ -158,6 +210,9 @@ class ClientStream(XmlStream):
         super().connectionLost(reason)
         self._deadlines.close()
         let_go(self)
+        if self._relay is not None:
+            self._relay.disconnected()
+            self._relay = None
 
     # --- one stanza after the other
 
@@ -165,9 +220,19 @@ class ClientStream(XmlStream):
         """Look at nothing further until ``working`` has fired; it must not fail."""
         self._inbox.hold(working)
 
-    def _take(self, element: Any) -> None:
+    def _take(self, item: tuple[int, domish.Element | StreamError | None]) -> None:
+        index, arrived = item
         with on_behalf_of(self.factory.client(self.address)):
-            self._close() if element is None else self._receive(element)  # None: the end
+            if isinstance(arrived, StreamError):
+                self.end(arrived.condition, arrived.text)
+            elif self._relay is not None and not _is_ours(arrived):
+                self._relay.hand_over(index)
+                if self.stream is not None and not self.closing:
+                    self._inbox.put_back(item)
+            elif arrived is None:  # the end
+                self._close()
+            else:
+                self._receive(arrived)
 
     def _receive(self, element: domish.Element) -> None:
         name = (element.uri, element.name)
@@ -227,19 +292,63 @@ class ClientStream(XmlStream):
         except StreamError as error:
             self.end(error.condition, error.text)
             return
-        self._domain, self._spelling = domain, root["to"]
+        self._domain, self.spelling = domain, root["to"]
         self._deadlines.cancel("header")
         with on_behalf_of(self.factory.client(self.address)):
             self._answer_header()
 
     def _answer_header(self) -> None:
+        if self._relay_of is not None and self.phase is Phase.SECURED:
+            self._relay = self._relay_of(self)
+            if self._relay is not None:
+                header = self.stream.since(0)[: self.stream.tag_end()]
+                self.hold(self._relay.open(header))
+                return
+            self.stream.stop_recording()
         self.hold(Deferred.fromCoroutine(self.factory.greet(self)))
 
     def sendHeader(self) -> None:
         """Open our direction of the stream (RFC 6120 §4.7)."""
         self.sid = secrets.token_hex(8)
         self._headerSent = True
-        self.send(write_header(self.domain.name, self.sid, self._spelling))
+        self.send(write_header(self.domain.name, self.sid, self.spelling))
+
+    # --- for a relay
+
+    def header_relayed(self) -> None:
+        """Note that the other server's header has been sent in place of ours."""
+        self._headerSent = True
+        # That server's own id is in its header. With this one the log names our failures.
+        self.sid = secrets.token_hex(8)
+
+    def detach(self, index: int) -> bytes:
+        """Parse nothing any more; return the bytes from ``index`` on that have come.
+
+        From now on the relay gets what comes, writes to the transport, and says how it ends.
+        """
+        data: bytes = self.stream.since(index) + self._inbox.unparsed
+        self.stream.silence()
+        self._inbox.clear()
+        # A parser is half of what a stream takes, and it is not needed any more.
+        self.stream = None
+        # Before the server may stop the client again, for which there is already too much.
+        self._inbox.resume()
+        return data
+
+    def logged_in(self) -> None:
+        """Limit the client no longer, as the other server knows it."""
+        self._deadlines.cancel_all()
+        self.factory.logged_in(self)
+
+    def leave(self, deadline: str) -> None:
+        """Close a detached stream; ``deadline`` is for what is still to be read."""
+        if self.closing:
+            return
+        self._stop()
+        self.transport.unregisterProducer()
+        self.transport.resumeProducing()
+        self.transport.loseConnection()
+        self._deadlines.start(deadline)
 
     # --- login
 
@@ -277,6 +386,9 @@ class ClientStream(XmlStream):
     def end(self, condition: str, text: str | None = None) -> None:
         """End the stream with a stream error (RFC 6120 §4.9); harmless if it has ended."""
         if self.closing:
+            return
+        if self._relay is not None and self.stream is None:
+            self._relay.end(condition, text)
             return
         if self._deadlines.running("tls") and self.phase is not Phase.CLEAR:
             # Nothing can be said while the handshake is under way.
@@ -332,3 +444,8 @@ def let_go(stream: Any) -> None:
     EventDispatcher.__init__(stream)
     if stream.session is not None:
         stream.session.disconnected()
+
+
+def _is_ours(arrived: domish.Element | None) -> bool:
+    """Return whether a stream that has a relay answers this by itself."""
+    return arrived is not None and is_about_registration(arrived)

@@ -1,4 +1,4 @@
-"""Keep the bytes of stream headers, and respell the domain in them.
+"""Respell the domain in the stream headers that pass a gateway.
 
 A server may know its domain by one spelling only, U-labels or A-labels, and clients may use the
 other. The server is asked for its own, and the client is answered with the one that it asked
@@ -20,43 +20,6 @@ MOST_HEADERS = 4
 _HEADER = re.compile(rb"<(?:[^\s:/<>!?]+:)?stream\s")
 _TAG = re.compile(rb"<[^\s/!?>]")
 _ATTRIBUTE = re.compile(rb"""(\s)([^\s='"<>]+)(\s*=\s*)('[^']*'|"[^"]*")""")
-_QUOTES = (0x22, 0x27)
-_END = 0x3E
-
-
-class RawBytes:
-    """Keeps the bytes of one stream that are still needed, by their index in it."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self._first = 0  # place of the first byte kept
-
-    def append(self, data: bytes) -> None:
-        """Keep bytes that have arrived."""
-        self._kept += data
-
-    def forget(self, before: int) -> None:
-        """Drop the bytes before an index."""
-        if before > self._first:
-            del self._kept[: before - self._first]
-            self._first = before
-
-    def since(self, place: int) -> bytes:
-        """Return all bytes from an index on."""
-        return bytes(self._kept[max(0, place - self._first) :])
-
-    def start_tag_end(self, start: int) -> int:
-        """The place after the start tag that begins at ``start``; it is complete."""
-        quote = None
-        for place in range(start - self._first, len(self._kept)):
-            byte = self._kept[place]
-            if quote is not None:
-                quote = None if byte == quote else quote
-            elif byte in _QUOTES:
-                quote = byte
-            elif byte == _END:
-                return self._first + place + 1
-        raise ValueError("the tag is not complete")
 
 
 class HeaderSpelling:

@@ -1,33 +1,37 @@
-"""Opens a client's stream at the server behind, and hands it over once it is not about us.
+"""Relay a client's stream to the upstream server that keeps the accounts of its domain.
 
 Up to the hand-over each element of the client's is looked at; from the first one on that is
 not about registration, bytes go both ways as they come. What the server says is read
 meanwhile, until a login has succeeded: so long the stream is a stranger's.
 """
 
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+from automat import TypeMachineBuilder
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, ISSLTransport, ITCPTransport
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Protocol as TransportProtocol
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
-from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.model.names import prepare_domain, spelled_like
-from invitereg.model.namespaces import NS_CLIENT, NS_PREAUTH, NS_REGISTER, NS_SASL, NS_SASL2
+from invitereg.model.namespaces import NS_SASL, NS_SASL2
 from invitereg.xmpp.c2s.flow import SECONDS
 from invitereg.xmpp.c2s.register import registration_features
 from invitereg.xmpp.c2s.sasl import MAX_FAILURES
+from invitereg.xmpp.c2s.stream import ClientStream, Relay
 from invitereg.xmpp.gateway.check import UpstreamCheck
 from invitereg.xmpp.gateway.failures import Blame, UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration, offered_features
 from invitereg.xmpp.gateway.headers import HeaderSpelling
-from invitereg.xmpp.gateway.toplevel import TopLevelReader
+from invitereg.xmpp.gateway.toplevel import TopLevelElement, TopLevelReader
 from invitereg.xmpp.gateway.upstream import OpenedStream, ServerStream
-from invitereg.xmpp.stanzas import is_request
+from invitereg.xmpp.stanzas import Phase
 
 
 def hang_up(stream: Any) -> None:
@@ -45,10 +49,10 @@ def hang_up(stream: Any) -> None:
     transport.loseWriteConnection()
 
 
-class _Deaf(Protocol):
+class _Deaf(TransportProtocol):
     """Waits for the end of a connection, which the TLS layer must hear of to end its own."""
 
-    def __init__(self, before: Protocol) -> None:
+    def __init__(self, before: TransportProtocol) -> None:
         self._before = before
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -57,19 +61,10 @@ class _Deaf(Protocol):
 
 
 _LOGIN_NAMESPACES = (NS_SASL, NS_SASL2)
-_OURS = {(NS_PREAUTH, "preauth"), (NS_REGISTER, "query")}
 # Bytes that a server may send to a client that does not log in yet.
 _MAX_HELD = 64 * 1024
 # What a client is told whose header a server does not answer, but only closes or hangs.
 _NO_CONDITION = "remote-connection-failed"
-
-
-def is_about_registration(element: domish.Element) -> bool:
-    """Whether an element before login is a request for us: preauth, or XEP-0077."""
-    if (element.uri, element.name) != (NS_CLIENT, "iq") or not is_request(element):
-        return False
-    (payload,) = element.elements()
-    return (payload.uri, payload.name) in _OURS
 
 
 class Login(Enum):
@@ -85,27 +80,33 @@ class LoginWatch:
 
     def __init__(self, header: bytes) -> None:
         """Begin with the stream ``header`` of the server."""
-        self._reader = TopLevelReader()
+        self._reader: TopLevelReader | None = TopLevelReader()
         self._failures = 0
         self.read(header)
 
     @property
     def between(self) -> bool:
         """Whether the server has just completed an element, so that we may say something."""
-        return self._reader.between
+        return self._reader is not None and self._reader.between
 
     def read(self, data: bytes) -> Login:
-        """Take the next bytes; not to be called after a success.
+        """Take the next bytes; not to be called after a success or an error.
 
         Raises:
             StreamError: they are no XMPP. No more can be read.
         """
-        for element in self._reader.read(data):
+        for element in self._elements(data):
             if element.uri in _LOGIN_NAMESPACES:
                 if element.name == "success":
                     return Login.SUCCEEDED
                 self._failures += element.name == "failure"
         return Login.REFUSED if self._failures >= MAX_FAILURES else Login.PENDING
+
+    def _elements(self, data: bytes) -> Iterator[TopLevelElement]:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            yield from reader.read(data)
+            self._reader = reader
 
 
 class HeaderRefused(Exception):
@@ -120,206 +121,319 @@ class HeaderRefused(Exception):
         self.condition = condition
 
 
-class Gateway:
-    """The other side of one client's stream.
+class _Events(Relay, Protocol):
+    """What happens on the two sides of a relay, as inputs of its table of states."""
+
+    def opened(self, server: ServerStream, opened: OpenedStream, /) -> None:
+        """Note that there is a stream to the server."""
+
+    def from_server(self, data: bytes) -> None:
+        """Take bytes of the server."""
+
+    def logged_in(self) -> None:
+        """Note that the server has let the client in."""
+
+    def server_lost(self) -> None:
+        """Note that the stream to the server has ended."""
+
+
+class Relayed:
+    """The two sides of a relay.
 
     Attributes:
-        handed_over: whether bytes go through as they come.
+        client: the client's side.
+        server: the server's side, while there is one.
+        opening: fires when a stream to the server is open, while one is being opened.
+        held: bytes of the server that the client is not to get yet.
+        login: follows the client's login, from the hand-over on.
     """
 
-    def __init__(self, client: Any, check: UpstreamCheck, header: bytes, spelling: str) -> None:
-        """Prepare for ``client``, a `GatewayStream`, which has sent a ``header``.
-
-        ``spelling`` is how that spells the domain.
-        """
-        self.handed_over = False
-        self._client = client
-        self._check = check
+    def __init__(self, client: ClientStream, check: UpstreamCheck) -> None:
+        self.client = client
+        self.check = check
+        self.reactor = client.factory.reactor
+        self.server: ServerStream | None = None
+        self.opening: Deferred[OpenedStream] | None = None
+        self.held = b""
+        self.login: LoginWatch | None = None
         host = check.upstream.domain
-        asked = spelled_like(prepare_domain(host), spelling)
-        self._to_server = HeaderSpelling("to", host if asked != host else None)
-        self._to_client = HeaderSpelling("from", asked if asked != host else None)
-        self._header = self._to_server.respell(header)
-        self._reactor = client.factory.reactor
-        self._server: ServerStream | None = None
-        self._opening: Deferred[OpenedStream] | None = None
-        self._held = bytearray()
-        self._server_header = b""
-        self._login: LoginWatch | None = None
+        asked = spelled_like(prepare_domain(host), client.spelling)
+        self.to_server = HeaderSpelling("to", host if asked != host else None)
+        self.to_client = HeaderSpelling("from", asked if asked != host else None)
+        self.header = self.server_header = b""
 
-    @property
-    def connected(self) -> bool:
-        """Whether there is a stream to the server."""
-        return self._server is not None
+    def write(self, data: bytes) -> None:
+        """Write bytes of the server's to the client."""
+        self.client.transport.write(self.to_client.respell(data))
 
-    @property
-    def may_speak(self) -> bool:
-        """Whether something of ours may come next, after what the server has said."""
-        return self._login is not None and self._login.between
+    def send(self, data: bytes) -> None:
+        """Write bytes of the client's to the server, if there is one still."""
+        if self.server is not None:
+            self.server.transport.write(self.to_server.respell(data))
 
-    async def open(self) -> None:
-        """Send the client's header to the server, and its header and features to the client.
-
-        Raises:
-            UpstreamFailure: there is no stream to the server.
-            HeaderRefused: it is the client's fault.
-        """
-        # Before connecting, which ends by looking whether the client is still there.
-        registers = await self._client.factory.registers(self._client.domain)
-        opened = await self._connect()
-        own = registration_features(registers=registers)
-        features = offered_features(opened.features, own)
-        self._say(opened.header)
-        self._client.transport.write(features)
-
-    async def reopen(self) -> None:
-        """Open it again where the server has not waited for a client that takes its time.
-
-        Servers wait for a login for a minute or two, while a person types into a form. What
-        the client was told of the first stream holds for this one.
-
-        Raises:
-            UpstreamFailure: there is no stream to the server.
-            HeaderRefused: it is the client's fault.
-        """
-        await self._connect()
-
-    async def _connect(self) -> OpenedStream:
-        check, transport = self._check, self._client.transport
-        await check.require_usable()
-        self._go_on()
-        way = (transport.getPeer(), transport.getHost())
-        server = ServerStream(check.upstream, self._header, self._reactor, way)
-        self._opening = server.connect(self._reactor)
-        try:
-            opened = await self._opening
-        except UpstreamFailure as failure:
-            # Frames that it has passed refer to it: it would keep them, and all that they have.
-            failure.__traceback__ = None
-            self._go_on()
-            await self._judge(failure)
-            raise
-        finally:
-            self._opening = None
-        self._server = server
-        self._server_header = opened.header
-        self._held[:] = opened.rest
-        server.received, server.lost = self._hold, self._server_lost
-        self._go_on()
-        if announces_registration(opened.features):
-            await self._doubt()
-        return opened
-
-    async def _judge(self, failure: UpstreamFailure) -> None:
-        """Find out whose fault a failure is, if need be with a header of our own.
-
-        Raises:
-            UpstreamFailure: it is the server's: it does not take ours, either.
-            HeaderRefused: it is the client's.
-        """
-        if failure.blame is Blame.UNCLEAR:
-            self._check.invalidate()
-            await self._check.require_usable()
-        if failure.blame is not Blame.SERVER:
-            raise HeaderRefused(failure.condition or _NO_CONDITION) from None
-
-    async def _doubt(self) -> None:
-        """Ask the server again, which may have been told meanwhile to register people."""
-        try:
-            await self._check.registration_announced()
-        except UpstreamFailure:
-            self.client_lost()
-            raise
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Go no further for a client that has left meanwhile."""
-        if self._client.closing:
-            self.client_lost()
-            raise UpstreamFailure("nobody waits for it any more")
-
-    def _hold(self, data: bytes) -> None:
-        # A client is told nothing that it has not asked for before it logs in.
-        self._held += data
-        if len(self._held) > _MAX_HELD and self._server is not None:
-            self._server.transport.abortConnection()
-
-    def hand_over(self, data: bytes) -> None:
-        """Send ``data``, and from now on everything, to the server, which is connected."""
-        assert self._server is not None  # noqa: S101 - the caller has seen to it
-        self.handed_over = True
-        client, server = self._client.transport, self._server
-        for transport in (client, server.transport):
-            if ITCPTransport.providedBy(transport):
-                # The server can no longer find out by TCP that the client is gone.
-                transport.setTcpKeepAlive(True)
-        # Who cannot take more stops the other one.
-        client.unregisterProducer()
-        client.registerProducer(_Source(server.transport), True)
-        server.transport.registerProducer(_Source(client), True)
-        self._login = LoginWatch(self._server_header)
-        server.received = self._before_login
-        if self._held:
-            self._before_login(bytes(self._held))
-            self._held.clear()
-        if not self._client.closing:
-            self.from_client(data)
-
-    def _before_login(self, data: bytes) -> None:
-        """Pass on what the server says, and see what that means."""
-        self._say(data)
-        if self._login is None or self._client.closing:
-            return
-        try:
-            login = self._login.read(data)
-        except StreamError as error:
-            self._login = None
-            self._check.unreadable(error.condition)
-            self._client.end(error.condition)
-            return
-        if login is Login.REFUSED:
-            self._client.end("policy-violation", "Too many failed logins.")
-        elif login is Login.SUCCEEDED:
-            self._logged_in()
-
-    def _say(self, data: bytes) -> None:
-        self._client.transport.write(self._to_client.respell(data))
-
-    def _logged_in(self) -> None:
-        """From now on look at nothing, and let the server's own limits hold."""
-        assert self._server is not None  # noqa: S101 - it has just said so
-        self._login = None
-        self._to_server.logged_in()
-        self._to_client.logged_in()
-        active = self._to_client.active
-        self._server.received = self._say if active else self._client.transport.write
-        self._check.readable()
-        self._client.logged_in()
-
-    def from_client(self, data: bytes) -> None:
-        """Pass on what the client has sent after the hand-over."""
-        if self._server is not None:
-            self._server.transport.write(self._to_server.respell(data))
-
-    def client_lost(self) -> None:
+    def release(self, *, handed_over: bool) -> None:
         """Close the stream to the server once it has got everything."""
-        if self._opening is not None:
-            self._opening.cancel()
-        server, self._server = self._server, None
+        if self.opening is not None:
+            self.opening.cancel()
+        server, self.server = self.server, None
         if server is None:
             return
         server.received = _ignore
-        drained = self._reactor.callLater(SECONDS["drain"], server.transport.abortConnection)
+        drained = self.reactor.callLater(SECONDS["drain"], server.transport.abortConnection)
         server.lost = lambda: drained.cancel() if drained.active() else None
-        if self.handed_over:
+        if handed_over:
             server.transport.unregisterProducer()
             server.transport.resumeProducing()
         hang_up(server)
 
-    def _server_lost(self) -> None:
-        self._server = None
-        if self.handed_over:
-            self._client.server_lost()
+
+_builder = TypeMachineBuilder(_Events, Relayed)
+_away = _builder.state("there is no stream to the server")
+_waiting = _builder.state("the server waits for the client's login")
+_login = _builder.state("bytes go both ways, and a login is waited for")
+_relaying = _builder.state("bytes go both ways")
+_over = _builder.state("over")
+
+
+@_away.upon(_Events.open).loop()
+def _open(events: _Events, relayed: Relayed, header: bytes) -> Deferred[None]:
+    relayed.header = relayed.to_server.respell(header)
+    return Deferred.fromCoroutine(_try(relayed, _open_first(events, relayed)))
+
+
+@_away.upon(_Events.hand_over).loop()
+def _reopen(events: _Events, relayed: Relayed, _index: int) -> None:
+    # The client has been told of the first stream, which holds for this one.
+    relayed.client.hold(Deferred.fromCoroutine(_try(relayed, _connect(events, relayed))))
+
+
+@_away.upon(_Events.opened).to(_waiting)
+def _wait(
+    events: _Events, relayed: Relayed, server: ServerStream, opened: OpenedStream
+) -> None:
+    relayed.server = server
+    relayed.server_header, relayed.held = opened.header, opened.rest
+    server.received, server.lost = events.from_server, events.server_lost
+
+
+@_waiting.upon(_Events.from_server).loop()
+def _hold(_events: _Events, relayed: Relayed, data: bytes) -> None:
+    # A client is told nothing that it has not asked for before it logs in.
+    relayed.held += data
+    if len(relayed.held) > _MAX_HELD and relayed.server is not None:
+        relayed.server.transport.abortConnection()
+
+
+@_waiting.upon(_Events.server_lost).to(_away)
+def _wait_no_longer(_events: _Events, relayed: Relayed) -> None:
+    # Servers wait for a login for a minute or two, while a person types into a form.
+    relayed.server = None
+
+
+@_waiting.upon(_Events.hand_over).to(_login)
+def _hand_over(events: _Events, relayed: Relayed, index: int) -> None:
+    assert relayed.server is not None  # noqa: S101 - the state says so
+    data = relayed.client.detach(index)
+    client, server = relayed.client.transport, relayed.server.transport
+    for transport in (client, server):
+        if ITCPTransport.providedBy(transport):
+            # The server can no longer find out by TCP that the client is gone.
+            transport.setTcpKeepAlive(True)
+    # Who cannot take more stops the other one.
+    client.unregisterProducer()
+    client.registerProducer(_Source(server), True)
+    server.registerProducer(_Source(client), True)
+    relayed.login = LoginWatch(relayed.server_header)
+    held, relayed.held = relayed.held, b""
+    if not held or _pass_on(events, relayed, held):
+        relayed.send(data)
+
+
+@_login.upon(_Events.received).loop()
+@_relaying.upon(_Events.received).loop()
+def _send(_events: _Events, relayed: Relayed, data: bytes) -> None:
+    relayed.send(data)
+
+
+@_login.upon(_Events.from_server).loop()
+def _read(events: _Events, relayed: Relayed, data: bytes) -> None:
+    _pass_on(events, relayed, data)
+
+
+@_login.upon(_Events.logged_in).to(_relaying)
+def _look_no_longer(_events: _Events, relayed: Relayed) -> None:
+    # From now on the server's own limits hold.
+    assert relayed.server is not None  # noqa: S101 - it has just said so
+    relayed.login = None
+    relayed.to_server.logged_in()
+    relayed.to_client.logged_in()
+    active = relayed.to_client.active
+    relayed.server.received = relayed.write if active else relayed.client.transport.write
+    relayed.check.readable()
+    relayed.client.logged_in()
+
+
+@_login.upon(_Events.end).loop()
+@_relaying.upon(_Events.end).loop()
+def _end(_events: _Events, relayed: Relayed, condition: str, text: str | None) -> None:
+    client = relayed.client
+    if relayed.login is not None and relayed.login.between:
+        client.send(StreamError(condition, text).getElement())
+        client.sendFooter()
+    client.leave("close")
+
+
+@_login.upon(_Events.server_lost).to(_over)
+@_relaying.upon(_Events.server_lost).to(_over)
+def _drain(_events: _Events, relayed: Relayed) -> None:
+    relayed.server = None
+    relayed.client.leave("drain")
+
+
+@_away.upon(_Events.disconnected).to(_over)
+@_waiting.upon(_Events.disconnected).to(_over)
+def _leave(_events: _Events, relayed: Relayed) -> None:
+    relayed.release(handed_over=False)
+
+
+@_login.upon(_Events.disconnected).to(_over)
+@_relaying.upon(_Events.disconnected).to(_over)
+def _leave_the_server(_events: _Events, relayed: Relayed) -> None:
+    relayed.release(handed_over=True)
+
+
+@_over.upon(_Events.opened).loop()
+def _too_late(
+    _events: _Events, relayed: Relayed, server: ServerStream, _opened: OpenedStream
+) -> None:
+    relayed.server = server
+    relayed.release(handed_over=False)
+
+
+_over.upon(_Events.received).loop().returns(None)
+_over.upon(_Events.from_server).loop().returns(None)
+_over.upon(_Events.hand_over).loop().returns(None)
+_over.upon(_Events.end).loop().returns(None)
+_over.upon(_Events.server_lost).loop().returns(None)
+_over.upon(_Events.disconnected).loop().returns(None)
+_machine = _builder.build()
+
+
+def stream_maker(checks: Mapping[str, UpstreamCheck]) -> Callable[[Phase], ClientStream]:
+    """Return a maker of streams that are relayed where a domain has an upstream server."""
+
+    def relay_of(client: ClientStream) -> Relay | None:
+        check = checks.get(client.domain.name)
+        return None if check is None else _machine(Relayed(client, check))
+
+    return partial(ClientStream, relay_of=relay_of) if checks else ClientStream
+
+
+def _pass_on(events: _Events, relayed: Relayed, data: bytes) -> bool:
+    """Pass on what the server says before a login; return whether the client may go on."""
+    relayed.write(data)
+    if relayed.login is None or relayed.client.closing:
+        return False
+    try:
+        login = relayed.login.read(data)
+    except StreamError as error:
+        relayed.check.unreadable(error.condition)
+        relayed.client.end(error.condition)
+        return False
+    if login is Login.REFUSED:
+        relayed.client.end("policy-violation", "Too many failed logins.")
+    elif login is Login.SUCCEEDED:
+        events.logged_in()
+    return login is not Login.REFUSED
+
+
+# --- the way to the server
+
+
+async def _try(relayed: Relayed, step: Awaitable[object]) -> None:
+    """Take a step to the server; if it fails, tell the log or the client whose fault it is."""
+    client, check = relayed.client, relayed.check
+    try:
+        await step
+        check.reached()
+    except HeaderRefused as refused:
+        client.end(refused.condition)
+    except UpstreamFailure as failure:
+        # Frames that it has passed refer to it: it would keep them, and all that they have.
+        failure.__traceback__ = None
+        if not client.closing:  # Else it was the client that has left.
+            check.failed(failure)
+            text = "The server is not available. Try again later."
+            client.end("remote-connection-failed", text)
+
+
+async def _open_first(events: _Events, relayed: Relayed) -> None:
+    """Send the client's header to the server, and its header and features to the client."""
+    client = relayed.client
+    # Before connecting, which ends by looking whether the client is still there.
+    registers = await client.factory.registers(client.domain)
+    opened = await _connect(events, relayed)
+    own = registration_features(registers=registers)
+    features = offered_features(opened.features, own)
+    relayed.write(opened.header)
+    client.transport.write(features)
+    client.header_relayed()
+
+
+async def _connect(events: _Events, relayed: Relayed) -> OpenedStream:
+    """Open a stream to the server with the client's header.
+
+    Raises:
+        UpstreamFailure: there is no stream to the server.
+        HeaderRefused: it is the client's fault.
+    """
+    client, check = relayed.client, relayed.check
+    await check.require_usable()
+    _require_client(events, relayed)
+    way = (client.transport.getPeer(), client.transport.getHost())
+    server = ServerStream(check.upstream, relayed.header, relayed.reactor, way)
+    relayed.opening = server.connect(relayed.reactor)
+    try:
+        opened = await relayed.opening
+    except UpstreamFailure as failure:
+        failure.__traceback__ = None
+        _require_client(events, relayed)
+        await _judge(check, failure)
+        raise
+    finally:
+        relayed.opening = None
+    events.opened(server, opened)
+    _require_client(events, relayed)
+    if announces_registration(opened.features):
+        # It may have been told meanwhile to register people.
+        try:
+            await check.registration_announced()
+        except UpstreamFailure:
+            events.disconnected()
+            raise
+        _require_client(events, relayed)
+    return opened
+
+
+def _require_client(events: _Events, relayed: Relayed) -> None:
+    """Go no further for a client that has left meanwhile; raises UpstreamFailure."""
+    if relayed.client.closing:
+        events.disconnected()
+        raise UpstreamFailure("nobody waits for it any more")
+
+
+async def _judge(check: UpstreamCheck, failure: UpstreamFailure) -> None:
+    """Find out whose fault a failure is, if need be with a header of our own.
+
+    Raises:
+        UpstreamFailure: it is the server's: it does not take ours, either.
+        HeaderRefused: it is the client's.
+    """
+    if failure.blame is Blame.UNCLEAR:
+        check.invalidate()
+        await check.require_usable()
+    if failure.blame is not Blame.SERVER:
+        raise HeaderRefused(failure.condition or _NO_CONDITION) from None
 
 
 @implementer(IPushProducer)

@@ -1,5 +1,6 @@
 """A stream to an upstream server, opened on behalf of a client (RFC 6120 §4, §5)."""
 
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,15 +39,15 @@ from invitereg.xmpp.gateway.failures import (
     unreachable,
 )
 from invitereg.xmpp.gateway.features import offers_login, offers_starttls
-from invitereg.xmpp.gateway.headers import RawBytes
 from invitereg.xmpp.gateway.settings import Upstream
-from invitereg.xmpp.parser import BoundedElementStream
+from invitereg.xmpp.parser import RecordingElementStream
 
 SECONDS = 15.0
 """How long the server may take from the connection to its features."""
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
 Ends = tuple[IAddress, IAddress]
 """The addresses of a client and of what it has connected to."""
+_BEGINNING = re.compile(rb"\s*(<\?[^>]*>\s*)?<stream:stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,8 @@ class _Reading:
         """Expect a stream header of ``upstream``; ``element`` takes what follows."""
         self.first = first
         self._upstream = upstream
-        self._raw = RawBytes()
-        self._header_end = 0
-        self._parser = BoundedElementStream(_MAX_BYTES, _MAX_DEPTH)
+        self._header = b""
+        self._parser = RecordingElementStream(_MAX_BYTES, _MAX_DEPTH)
         self._parser.DocumentStartEvent = self._on_header
         self._parser.ElementEvent = element
         self._parser.DocumentEndEvent = self._on_end
@@ -112,11 +112,10 @@ class _Reading:
     @property
     def begun(self) -> bool:
         """Whether anything has come."""
-        return bool(self._raw.since(0))
+        return bool(self._parser.since(0))
 
     def parse(self, data: bytes) -> None:
         """Take the next bytes; raises _UnusableStream."""
-        self._raw.append(data)
         try:
             self._parser.parse(data)
         except StreamError as error:
@@ -127,17 +126,15 @@ class _Reading:
 
     def split(self) -> tuple[bytes, bytes]:
         """Return the bytes of the header, and those behind the element just parsed."""
-        end = self._raw.start_tag_end(self._parser.parser.CurrentByteIndex)
-        return self._raw.since(0)[: self._header_end], self._raw.since(end)
+        return self._header, self._parser.since(self._parser.tag_end())
 
     def silence(self) -> None:
         """Take no element any more."""
         self._parser.silence()
 
     def _on_header(self, root: domish.Element) -> None:
-        start = self._parser.parser.CurrentByteIndex
-        self._header_end = self._raw.start_tag_end(start)
-        usual = self._raw.since(start).startswith(b"<stream:stream")
+        self._header = self._parser.since(0)[: self._parser.tag_end()]
+        usual = _BEGINNING.match(self._header)
         said = root.getAttribute("from") or self._upstream.domain
         if not usual or (root.uri, root.defaultUri) != (NS_STREAMS, NS_CLIENT):
             # What we add is written with these names.
