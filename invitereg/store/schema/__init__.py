@@ -1,4 +1,4 @@
-"""Brings a database to the state of `invitereg.store.tables`, by Alembic's migrations.
+"""Bring a database to the state of `invitereg.store.tables`, by Alembic's migrations.
 
 Alembic is imported only when there is something to do: it takes 11 MB and a tenth of a second.
 """
@@ -9,8 +9,10 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 13))
-"""The revisions in ``versions/``, oldest first."""
+REVISIONS = tuple(
+    sorted(path.name[:4] for path in Path(__file__).parent.glob("versions/[0-9]*.py"))
+)
+"""The revisions, oldest first; the file of each in ``versions/`` begins with its name."""
 
 
 class UnknownRevision(Exception):
