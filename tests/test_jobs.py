@@ -6,13 +6,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from invitereg.errors import Overloaded
 from invitereg.policy.networks import Share
 from invitereg.runtime.threads import Threads
-from invitereg.runtime.workqueue import Backlog, Client, current_client, on_behalf_of
+from invitereg.runtime.workqueue import (
+    Backlog,
+    Client,
+    SharedCall,
+    current_client,
+    on_behalf_of,
+)
 
 ONE, OTHER = Share("192.0.2.1/32"), Share("198.51.100.1/32")
 
@@ -144,3 +150,52 @@ class BehalfTests(TestCase):
             answer.callback(None)
         self.successResultOf(working)
         self.assertEqual(seen, [one, one])
+
+
+class SharedCallTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.calls: list[Deferred[str]] = []
+        self.ask = SharedCall(self.call)
+
+    def call(self) -> "Deferred[str]":
+        self.calls.append(Deferred())
+        return self.calls[-1]
+
+    def test_together(self) -> None:
+        """Who asks meanwhile gets the same outcome, and who asks later another one."""
+        asked = [self.ask(), self.ask()]
+        self.calls[0].callback("one")
+        self.assertEqual([self.successResultOf(one) for one in asked], ["one"] * 2)
+        later = self.ask()
+        self.calls[1].callback("other")
+        self.assertEqual(self.successResultOf(later), "other")
+
+    def test_gone(self) -> None:
+        """Who waits no more ends neither the call nor the others' wait."""
+        first, second, third = self.ask(), self.ask(), self.ask()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        second.addCallback(lambda _outcome: third.cancel())
+        self.calls[0].callback("one")
+        self.successResultOf(second)
+        self.failureResultOf(third, CancelledError)
+        self.assertEqual(len(self.calls), 1)
+
+    def test_alone(self) -> None:
+        """The call goes on when nobody waits any more, and is not made twice."""
+        self.ask().addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+        later = self.ask()
+        self.calls[0].callback("one")
+        self.assertEqual(self.successResultOf(later), "one")
+
+    def test_failure(self) -> None:
+        """All are told that it failed, also where it could not even begin."""
+
+        def fail() -> "Deferred[str]":
+            raise Overloaded(1.0)
+
+        self.failureResultOf(SharedCall(fail)(), Overloaded)
+        asked = [self.ask(), self.ask()]
+        self.calls[0].errback(Overloaded(1.0))
+        for one in asked:
+            self.failureResultOf(one, Overloaded)

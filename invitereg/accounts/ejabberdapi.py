@@ -13,9 +13,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from cryptography import x509
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
 from service_identity import VerificationError
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
@@ -24,7 +22,6 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLo
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import (
@@ -44,6 +41,7 @@ from invitereg.model.fields import escaped
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Network, parse_address
 from invitereg.runtime.logs import quoted
+from invitereg.runtime.tls import trust_root
 from invitereg.runtime.trustedendpoint import TrustedNameEndpoint
 
 MAX_BODY_BYTES = 64 * 1024
@@ -288,16 +286,12 @@ class Access:
         return headers
 
     def policy(self) -> BrowserLikePolicyForHTTPS:
-        """How the server's certificate is verified.
+        """Return how the server's certificate is verified.
 
         Raises:
             OSError, ValueError: the file ``ca`` cannot be read, or has no certificate.
         """
-        if self.ca is None:
-            return BrowserLikePolicyForHTTPS()
-        found = x509.load_pem_x509_certificates(self.ca.read_bytes())
-        certificates = [Certificate(X509.from_cryptography(one)) for one in found]
-        return BrowserLikePolicyForHTTPS(trustRootFromCertificates(certificates))
+        return BrowserLikePolicyForHTTPS(trust_root(self.ca))
 
 
 class HTTPAPI:

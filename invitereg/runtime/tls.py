@@ -1,10 +1,10 @@
-"""TLS as the server: which certificate a client is shown (RFC 6066 §3, RFC 7590 §3.3)."""
+"""Certificates: which one a client is shown (RFC 6066 §3, RFC 7590 §3.3), and whom we trust."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,16 +16,20 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import NameOID
+from OpenSSL.crypto import X509
 from OpenSSL.SSL import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from invitereg.model.names import ascii_domain
+
+if TYPE_CHECKING:
+    from twisted.internet._sslverify import IOpenSSLTrustRoot  # which has no public name
 
 _log = Logger("invitereg.tls.Certificates")
 
@@ -69,6 +73,21 @@ def load_options(files: CertificateFiles, protocols: Sequence[bytes]) -> Certifi
         "extraCertChain": chain[1:],
     }
     return CertificateOptions(**own, acceptableProtocols=list(protocols))
+
+
+def trust_root(authorities: Path | None) -> "IOpenSSLTrustRoot | None":
+    """Return the authorities in a PEM file as a client trusts them; None: the system's.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or has no certificate.
+    """
+    if authorities is None:
+        return None
+    found = x509.load_pem_x509_certificates(authorities.read_bytes())
+    root: IOpenSSLTrustRoot = trustRootFromCertificates(
+        [Certificate(X509.from_cryptography(one)) for one in found]
+    )
+    return root
 
 
 def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list[str]:

@@ -23,6 +23,7 @@ from invitereg.errors import Refused
 from invitereg.interfaces.stores import IAccountStore, IInviteStore
 from invitereg.model.invites import Status
 from invitereg.runtime.meter import Meter
+from invitereg.runtime.workqueue import SharedCall
 from invitereg.web.channel import WebRequest
 
 _access_log = Logger("invitereg.web.accesslog.AccessLog")
@@ -151,15 +152,13 @@ class Alive(_Probe):
 class Ready(_Probe):
     """``/readyz``: the store answers, too."""
 
-    _asking = False
-
     def __init__(self, store: IAccountStore, reactor: IReactorTime) -> None:
         super().__init__()
         self._store = store
         self._reactor = reactor
         self._known: _Answer = (503, b"")
         self._known_at: float | None = None
-        self._waiting: list[WebRequest] = []
+        self._ask = SharedCall(self._ask_store)
 
     def look(self, request: WebRequest) -> None:
         """Answer as the store did a moment ago, or with all others who ask meanwhile."""
@@ -168,29 +167,20 @@ class Ready(_Probe):
         if self._known_at is not None and now < self._known_at + FRESH_SECONDS:
             _answer(request, *self._known)
             return
-        self._waiting.append(request)
-        request.notifyFinish().addErrback(lambda _gone: self._forget(request))
-        if not self._asking:
-            self._ask()
+        asked = self._ask()
+        request.notifyFinish().addErrback(lambda _gone: asked.cancel())
+        asked.addCallbacks(lambda answer: _answer(request, *answer), lambda _gone: None)
 
-    def _forget(self, request: WebRequest) -> None:
-        if request in self._waiting:
-            self._waiting.remove(request)
-
-    def _ask(self) -> None:
+    def _ask_store(self) -> Deferred[_Answer]:
         """Ask the store; 503 if it fails, or does not answer in time."""
-        self._asking = True
         asked: Deferred[Any] = self._store.server_key()
         asked.addTimeout(READY_SECONDS, self._reactor)
         asked.addCallbacks(lambda _key: (200, b"ready\n"), self._not_ready)
-        asked.addCallback(self._tell)
+        return asked.addCallback(self._remember)
 
-    def _tell(self, answer: _Answer) -> None:
-        self._asking = False
+    def _remember(self, answer: _Answer) -> _Answer:
         self._known, self._known_at = answer, self._reactor.seconds()
-        waiting, self._waiting = self._waiting, []
-        for request in waiting:
-            _answer(request, *answer)
+        return answer
 
     def _not_ready(self, failure: Failure) -> _Answer:
         _health_log.warn("not ready: {reason}", reason=failure.getErrorMessage())

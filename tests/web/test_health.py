@@ -72,10 +72,10 @@ class HealthTests(WebCase):
         )
         gone.transport.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
         more = [Deferred.fromCoroutine(self.get("/readyz")) for _ in range(5)]
-        while len(self.ready._waiting) < 7:
+        while len(self.ready._ask._waiting) < 7:
             await later()
         gone.transport.abortConnection()
-        while len(self.ready._waiting) > 6:
+        while len(self.ready._ask._waiting) > 6:
             await later()
         answers[0].callback(b"x")
         self.assertEqual({(await one).code for one in (first, *more)}, {200})

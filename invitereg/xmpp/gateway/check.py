@@ -12,6 +12,7 @@ from twisted.words.xish import domish
 from invitereg.config import Config
 from invitereg.model.namespaces import NS_REGISTER
 from invitereg.runtime.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
+from invitereg.runtime.workqueue import SharedCall
 from invitereg.xmpp.gateway.dialogue import open_dialogue
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration
@@ -59,7 +60,7 @@ class UpstreamCheck:
         self._reactor = reactor
         self._passed = False
         self._announces = False
-        self._waiting: list[Deferred[str | None]] | None = None
+        self._ask = SharedCall(lambda: Deferred.fromCoroutine(self._check()))
         self._logged: str | None = None
         self._reading = FaultLog(
             _log, f"reading the server of {upstream.domain}", reactor.seconds
@@ -84,12 +85,7 @@ class UpstreamCheck:
         """
         if self._passed:
             return
-        if self._waiting is None:
-            outcome = await self._ask_for_all()
-        else:
-            waiting: Deferred[str | None] = Deferred()
-            self._waiting.append(waiting)
-            outcome = await waiting
+        outcome = await self._ask()
         if outcome is not None:
             raise UpstreamFailure(outcome)
 
@@ -136,24 +132,18 @@ class UpstreamCheck:
         """Note that somebody has logged in."""
         self._reading.worked()
 
-    async def _ask_for_all(self) -> str | None:
+    async def _check(self) -> str | None:
         # The text of a failure alone: with its traceback it would keep the frames in memory,
         # this one among them, and all that is in them.
-        self._waiting = []
-        outcome: str | None = None
         try:
             self._pass(await check_registration(self.upstream, self._reactor))
         except UpstreamFailure as failure:
             failure.__traceback__ = None
-            outcome = str(failure)
+            return str(failure)
         except Exception:
-            # Whoever waits must not wait for ever.
             _log.failure("asking the server of {domain} failed", domain=self.upstream.domain)
-            outcome = "it could not be asked, for a defect of ours"
-        waiting, self._waiting = self._waiting, None
-        for one in waiting:
-            one.callback(outcome)
-        return outcome
+            return "it could not be asked, for a defect of ours"
+        return None
 
     def _pass(self, features: domish.Element) -> None:
         self._passed = True

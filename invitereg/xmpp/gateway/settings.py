@@ -5,19 +5,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from cryptography import x509
-from OpenSSL.crypto import X509
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IReactorTCP,
     IStreamClientEndpoint,
 )
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import optionsForClientTLS
 
 from invitereg.config.servers import UpstreamKeys
 from invitereg.policy.values import Network
 from invitereg.runtime.proxyprotocol import Version
+from invitereg.runtime.tls import trust_root
 from invitereg.runtime.trustedendpoint import trusted_client
 
 
@@ -64,13 +63,9 @@ class Upstream:
 def _tls_options(
     domain: str, ca: Path | None, _changed: int
 ) -> IOpenSSLClientConnectionCreator:
-    trust = None
-    if ca is not None:
-        found = x509.load_pem_x509_certificates(ca.read_bytes())
-        trust = trustRootFromCertificates(
-            [Certificate(X509.from_cryptography(one)) for one in found]
-        )
-    return optionsForClientTLS(domain, trustRoot=trust, acceptableProtocols=[b"xmpp-client"])
+    return optionsForClientTLS(
+        domain, trustRoot=trust_root(ca), acceptableProtocols=[b"xmpp-client"]
+    )
 
 
 def upstream_of(host: str, keys: UpstreamKeys, trusted: tuple[Network, ...]) -> Upstream:
