@@ -1,4 +1,4 @@
-"""Sort the apps for a visitor's device, and link to them."""
+"""Apps for a visitor's device, and links to them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who looks at a page.
+    """Describes a visitor's device.
 
     Attributes:
         platform: one of `NAMES`, or "" where nobody knows.
@@ -48,7 +48,7 @@ class Visitor:
 
 
 def visitor(user_agent: str, chosen: str) -> Visitor:
-    """Who a User-Agent header speaks of, unless the visitor has chosen otherwise."""
+    """Return the device that the visitor has chosen, else that of the User-Agent header."""
     if chosen in NAMES:
         return Visitor(chosen, chosen=True)
     for platform, signs in _SIGNS:
@@ -71,7 +71,7 @@ SHOP_NAMES = {
 
 
 def magic_link(app: App, opened: Opened) -> str:
-    """What opens an invitation in an app that has links of its own for it; else ""."""
+    """Return an app's own link that opens an invitation in it; "" if it has none."""
     if not opened.uri:
         return ""
     return app.magic_link.format(
@@ -83,13 +83,13 @@ def magic_link(app: App, opened: Opened) -> str:
 
 
 def login_link(app: App, address: str, domain: str) -> str:
-    """What opens an app to log in; "" where nothing does."""
+    """Return an app's own link to log in; "" if it has none."""
     where = {"address": quote(address, safe="@"), "domain": quote(domain, safe="")}
     return app.login_link.format(uri="", token="", **where)
 
 
 def stores(app: App, visitor: Visitor, quoted_uri: str) -> Iterator[tuple[str, str]]:
-    """Where an app is got for this device: the name of each place, and a link to it.
+    """Yield the stores that have an app for this device: name and link.
 
     Google Play hands its referrer to an app that is installed by it: so Conversations opens
     the invitation by itself.
@@ -107,7 +107,7 @@ def stores(app: App, visitor: Visitor, quoted_uri: str) -> Iterator[tuple[str, s
 
 
 def hands_on(apps: Iterable[App]) -> bool:
-    """Whether Google Play hands the invitation to one of the apps, which then opens it."""
+    """Return whether Google Play hands the invitation to one of the apps."""
     return any(
         app.preauth and any(button.shop == _PLAY for button in app.stores) for app in apps
     )
@@ -120,7 +120,7 @@ def _fits(button: StoreButton, visitor: Visitor) -> bool:
 def sorted_apps(
     site: SiteSettings, visitor: Visitor, *, opening: bool = False
 ) -> tuple[list[App], list[App]]:
-    """The apps that fit a visitor's device, and the others.
+    """Return the apps that fit a visitor's device, and the others.
 
     Args:
         site: which apps there are.

@@ -26,7 +26,7 @@ _log = Logger("invitereg.web.request.WebRequest")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]+)(.*)", re.IGNORECASE | re.DOTALL)
 MAX_BODY = 64 * 1024
 MAX_BODY_PIECES = 1024
-"""In so many pieces a body may come, of which each costs as much as hundreds of bytes."""
+"""Most pieces of a body, each of which costs as much as hundreds of bytes."""
 
 
 # https://www.w3.org/TR/fetch-metadata/; apps and old browsers send none of these.
@@ -36,11 +36,11 @@ _FRAMES = ("embed", "fencedframe", "frame", "iframe", "object")
 
 
 class BodyTooLarge(Exception):
-    """A body passes the limit: nothing more of it is looked at."""
+    """A body passes the limit; the rest of it is not read."""
 
 
 class WebRequest(Request):
-    """A request, with what the front found out about it.
+    """Holds a request, and what the site found out about it.
 
     Attributes:
         served: the site that is asked for.
@@ -88,20 +88,20 @@ class WebRequest(Request):
         return self.header("sec-fetch-mode") in _BY_SCRIPT
 
     def getRequestHostname(self) -> bytes:
-        """Not what the client says: nothing of ours depends on it."""
+        """Return a fixed name: nothing of ours depends on what the client says."""
         return b"localhost"
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
-        """Say what came of it, in the words of RFC 9110 §15, of which Twisted lacks some."""
+        """Set the status, with the phrase of RFC 9110 §15, of which Twisted lacks some."""
         super().setResponseCode(code, message or HTTPStatus(code).phrase.encode())
 
     def render(self, resource: IResource) -> None:
-        """Answer by a resource, on behalf of the client."""
+        """Render a resource; the jobs that it asks for count as the client's."""
         with on_behalf_of(Client("web", self.shares)):
             super().render(resource)
 
     def gotLength(self, length: int | None) -> None:
-        """Prepare for the body."""
+        """Start counting the body."""
         self._received = self._pieces = 0
         super().gotLength(0 if self.too_large else length)
 
@@ -119,7 +119,7 @@ class WebRequest(Request):
         super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Wait for a turn, as the request is complete."""
+        """Wait for a turn; the request is complete."""
         path = self._origin_form(path)
         self.channel.enqueue(partial(super().requestReceived, command, path, version))
 
@@ -134,7 +134,7 @@ class WebRequest(Request):
         return path if path.startswith(b"/") else b"/" + path
 
     def begin(self, begin: Callable[[], None]) -> bool:
-        """Begin with the answer; False if the client has gone meanwhile."""
+        """Start answering; return False if the client has gone meanwhile."""
         if self._disconnected:
             return False
         try:
@@ -144,7 +144,7 @@ class WebRequest(Request):
         return True
 
     def blame(self, reason: Failure) -> str:
-        """Log what nobody expected; returns the name under which it is found there."""
+        """Log an unexpected error; return the id under which the log has it."""
         error_id = generate_invite_id()
         _log.failure(
             "a request failed ({route}, error {id})",
@@ -155,7 +155,7 @@ class WebRequest(Request):
         return error_id
 
     def processingFailed(self, reason: Failure) -> None:
-        """Answer what not even a part's own handling of errors expected."""
+        """Answer an error that no part has handled."""
         error_id = self.blame(reason)
         if not self.startedWriting and not self._disconnected:
             body = f"The server has a problem (error {error_id}). Please try again later.\n"
@@ -167,15 +167,15 @@ class WebRequest(Request):
 
 
 IDLE_SECONDS = 15
-"""How long a connection may stay open without a byte, before its first request or the next."""
+"""Seconds that a connection may be idle before its first request or the next."""
 PROXY_IDLE_SECONDS = 90
-"""The same for that of a trusted proxy, which closes one earlier by itself (nginx: 60)."""
+"""Seconds for a trusted proxy's connection; proxies close earlier (nginx: 60)."""
 REQUEST_SECONDS = 15
-"""How long one request may take to arrive, from its first byte to its last."""
+"""Seconds that one request may take to arrive, from its first byte to its last."""
 LINGER_SECONDS = 5
-"""How long we listen to a body that we refused, so that the answer is not lost."""
+"""Seconds that a refused body is still read, so that the answer is not lost."""
 UNREAD_SECONDS = 15
-"""How long a client may take to read 64 KiB, or what there is, once that waits for it."""
+"""Seconds that a client may take to read 64 KiB, or what is there, of an answer."""
 _UNREAD_PIECE = 64 * 1024
 _MAX_REFUSED = 1024 * 1024
 _BUSY = (
@@ -187,7 +187,7 @@ _IDENTITY = re.compile(rb"transfer-encoding:[ \t]*identity[ \t]*", re.IGNORECASE
 
 
 class ChannelOwner(Protocol):
-    """What a `Channel` asks of the site that it belongs to.
+    """The site, as far as a `Channel` needs it.
 
     Attributes:
         connections: counts the connections that are open.
@@ -196,14 +196,14 @@ class ChannelOwner(Protocol):
     connections: WebConnections
 
     def is_proxy(self, host: str | None) -> bool:
-        """Whether a trusted proxy connects from ``host``; None is a socket of this computer."""
+        """Return whether ``host`` is a trusted proxy; None is a socket of this computer."""
 
     def enqueue(self, request: WebRequest, begin: Callable[[], bool]) -> None:
-        """Call ``begin`` when it is the turn of the request's client, whom it finds out."""
+        """Set the request's client, and call ``begin`` when it is the turn of its network."""
 
 
 class Channel(HTTPChannel):
-    """A connection; requests are bounded in size and in time.
+    """Bounds each connection's requests in size and in time.
 
     One request is under way, and the next begins when the client takes the answer; until then,
     nothing more is read.
@@ -233,7 +233,7 @@ class Channel(HTTPChannel):
         self._count(host)
 
     def dataReceived(self, data: bytes) -> None:
-        """Begin to count the time with the first byte of a request."""
+        """Read bytes; the time for a request starts with its first byte."""
         if self._lingering is not None:
             self._discard(data)
             return
@@ -246,7 +246,7 @@ class Channel(HTTPChannel):
         super().dataReceived(data)
 
     def headerReceived(self, line: bytes) -> bool:
-        """Take a header; the coding "identity", which there is no more, as any unknown one.
+        """Take a header; treat the obsolete coding "identity" as an unknown one.
 
         Twisted takes it for no body, as RFC 2616 had it: RFC 9112 §7 does not.
         """
@@ -255,7 +255,7 @@ class Channel(HTTPChannel):
         return bool(super().headerReceived(line))
 
     def allHeadersReceived(self) -> None:
-        """Do not even begin with a body that says to be too large."""
+        """Refuse a body whose Content-Length is too large before it arrives."""
         if self.length is not None and self.length > MAX_BODY:
             request = self.requests[-1]
             request.too_large = True
@@ -264,7 +264,7 @@ class Channel(HTTPChannel):
         super().allHeadersReceived()
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Stop reading a body in pieces as soon as they are too much together."""
+        """Stop reading a chunked body as soon as it is too large."""
         refused = self.requests and self.requests[0].too_large
         if self._lingering is not None or (self._handlingRequest and refused):
             self._discard(data)
@@ -278,7 +278,7 @@ class Channel(HTTPChannel):
             self.allContentReceived()
 
     def allContentReceived(self) -> None:
-        """The request is complete: from now on it is we who take our time."""
+        """Stop the time for the request, which is complete."""
         self._stop_clock()
         self._written = 0
         if self.requests[-1].too_large:
@@ -287,7 +287,7 @@ class Channel(HTTPChannel):
         super().allContentReceived()
 
     def enqueue(self, begin: Callable[[], None]) -> None:
-        """Let the request that is complete wait for its turn, once the last answer is taken."""
+        """Let a complete request wait for its turn, once the last answer has been read."""
         request = self.requests[-1]
         wait = partial(self.owner.enqueue, request, partial(request.begin, begin))
         if self._waitingForTransport:
@@ -301,12 +301,12 @@ class Channel(HTTPChannel):
         super().write(data)
 
     def pauseProducing(self) -> None:
-        """Called by the transport, which has more to send than it likes."""
+        """Pause; the transport's buffer is full."""
         super().pauseProducing()
         self._expect_reading()
 
     def resumeProducing(self) -> None:
-        """Called by the transport, as the client has read."""
+        """Resume; the client has read."""
         _cancel(self._unread)
         self._written = 0
         super().resumeProducing()
@@ -315,7 +315,7 @@ class Channel(HTTPChannel):
             held_back()
 
     def loseConnection(self) -> None:
-        """Close, once the client has read what waits for it, or after a while."""
+        """Close once the client has read the answer, or after a while."""
         super().loseConnection()
         self._expect_reading()
 
@@ -330,7 +330,7 @@ class Channel(HTTPChannel):
         super().requestDone(request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Forget about it."""
+        """Stop all timers, and count the connection no longer."""
         self._stop_clock()
         self._held_back = None
         self.owner.connections.remove(self)

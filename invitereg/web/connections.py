@@ -1,4 +1,4 @@
-"""Connections and requests of each network: how many, and in which turn."""
+"""Limits and fairness of connections and requests, by network."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -45,7 +45,7 @@ class WebConnections:
 
     @property
     def altogether(self) -> int:
-        """How many may be open at once; may be replaced while running."""
+        """Most connections open at once; may be replaced while running."""
         return self._altogether
 
     @altogether.setter
@@ -54,7 +54,7 @@ class WebConnections:
 
     @property
     def per_network(self) -> int:
-        """How many may be open from one network; may be replaced while running.
+        """Most connections open from one network; may be replaced while running.
 
         As many requests of one network may be under way: where a trusted proxy has the
         connections, it is these that are counted.
@@ -90,13 +90,13 @@ class WebConnections:
         return True
 
     def remove(self, connection: Hashable) -> None:
-        """Count a connection no longer, if it was counted."""
+        """Stop counting a connection, if it was counted."""
         shares, regions = self._open.pop(connection, ((), ()))
         self._networks.remove(shares)
         self._regions.remove(regions)
 
     def groups(self, address: Address) -> tuple[str, str]:
-        """Return the region and the network of a client, which take turns with others."""
+        """Return the region and the network by which a client takes turns with others."""
         shares = self._shares(address)
         return region(address).network, shares[-1].network if shares else str(address)
 
@@ -116,11 +116,11 @@ class WebConnections:
 
 Item = TypeVar("Item")
 Begin = Callable[[], bool]
-"""Begins a request; returns False if there is nothing to begin, as its client has gone."""
+"""Starts a request; returns False if its client has gone meanwhile."""
 
 
 class RoundRobin(Generic[Item]):
-    """A queue from which each group gives one in turn, and within it each group of its own."""
+    """Takes from each group in turn, and within a group from each of its own groups."""
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()

@@ -33,7 +33,7 @@ _RETRY_SECONDS = 60  # where nobody knows better
 
 
 def status_of(refusal: errors.Refused) -> int:
-    """The HTTP status of a refusal."""
+    """Return the HTTP status of a refusal."""
     return next((status for error, status in _STATUSES if isinstance(refusal, error)), 403)
 
 
@@ -63,7 +63,7 @@ AUTOFILL: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What is wrong with a form.
+    """Name what is wrong with a form.
 
     Attributes:
         field: the name of the field, or "" where it is none of them.
@@ -74,7 +74,7 @@ class Complaint:
 
 
 def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> Complaint:
-    """What to say to somebody whose form was refused."""
+    """Return what to say beside which field when a form was refused."""
     _ = translate
     if isinstance(refusal, errors.FieldMissing):
         return Complaint(refusal.field, _("Please fill this in."))
@@ -116,7 +116,7 @@ def password_problem(refusal: errors.UnacceptablePassword, translate: Translate)
 
 
 def _visible(character: str) -> str:
-    """A character as it is, where it can be seen, and by its number in Unicode."""
+    """Return a character, if it is visible, and its number in Unicode."""
     number = f"U+{ord(character):04X}" if character else ""
     return (
         f"{character} ({number})" if character.isprintable() and character.strip() else number
@@ -142,7 +142,7 @@ def _username(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
 
 
 def _no_username(refusal: errors.InvalidUsername, translate: Translate) -> str:
-    """Name what no username can have (RFC 6122 §A)."""
+    """Name what no username can contain (RFC 6122 §A)."""
     _, character = translate, refusal.character
     if not character:
         return _(
@@ -157,7 +157,7 @@ def _no_username(refusal: errors.InvalidUsername, translate: Translate) -> str:
 
 
 def reason(refusal: errors.Refused, translate: Translate) -> str:
-    """Why a page is not shown, or a form not taken, and what to do."""
+    """Return why a page is not shown or a form not taken, and what to do."""
     _ = translate
     if isinstance(refusal, errors.InviteRequired):
         return _("Here you need an invitation to get an account. Ask somebody who has one.")

@@ -79,7 +79,7 @@ class Signer:
 
 
 class NoForm(Exception):
-    """A body that is no form that a browser sends.
+    """The body is not a form that a browser sends.
 
     Attributes:
         status: of HTTP.
@@ -114,7 +114,7 @@ def read_fields(request: WebRequest) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a browser has done with a form.
+    """States what a browser has done with a form.
 
     Attributes:
         address: the account's.
@@ -130,7 +130,7 @@ class Proof:
 
 
 class WebForm:
-    """The form of an invitation, or of open registration, in the browser that asks.
+    """Knows a form, of an invitation or of open registration, and the browser that asks.
 
     Attributes:
         domain: where it registers.
@@ -204,7 +204,7 @@ class WebForm:
         return (self._request.getCookie(COOKIE.encode()) or b"").decode("ascii", "replace")
 
     def _set_cookie(self, name: str, value: str, page: str) -> None:
-        """Set a cookie for this site, which no script and no other site gets at."""
+        """Set a cookie for this site, which no script and no other site can read."""
         site = self._request.served
         self._request.addCookie(
             name,

@@ -21,7 +21,7 @@ _DARK = re.compile("1+")
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """An invitation that a page is about, with its token.
+    """Describes an invitation for its page.
 
     Attributes:
         uri: what an app opens; "" where it is opened in the browser only, and people log in
@@ -49,7 +49,7 @@ class Opened:
         token: str,
         date: Callable[[datetime], str],
     ) -> "Opened":
-        """An invitation on a site; ``date`` is how the reader writes a moment."""
+        """Return an invitation of a site; ``date`` writes a moment for the reader."""
         uri, end = app_uri(domain, invite, token), invite.expires_at
         url = site.url(f"invite/{token}")
         return cls(
@@ -69,13 +69,13 @@ class Opened:
 
     @property
     def code(self) -> Markup:
-        """A QR code of its page, which every phone's camera understands."""
+        """The QR code of its page, as SVG."""
         return qr_code(self.url)
 
 
 @lru_cache(maxsize=1024)
 def qr_code(text: str) -> Markup:
-    """A picture within the page, read by cameras; what it says is written beside it."""
+    """Return a QR code as SVG to put into a page."""
     # To choose the best mask takes most of the time, and cameras read them all.
     code = segno.make(text, error="l", micro=False, mask=0, boost_error=False)
     rows = ["".join("1" if dark else "0" for dark in row) for row in code.matrix]
@@ -93,12 +93,12 @@ def qr_code(text: str) -> Markup:
 
 
 _MOST_PAGES = 500
-"""Of all sites together; a page has some 20 KB."""
+"""Pages kept of all sites together; a page has some 20 KB."""
 _GAP = re.compile("GAP0([a-z]+)0GAP")
 
 
 class KeptPages:
-    """The pages with their gaps, by the site and by what else they depend on.
+    """Keeps rendered pages with gaps, by the site and by what else they depend on.
 
     Those of a site are gone with its settings, which each reload makes anew.
     """
@@ -113,7 +113,7 @@ class KeptPages:
         opened: Opened,
         make: Callable[[Opened], str],
     ) -> str:
-        """The page of an invitation.
+        """Return the page of an invitation.
 
         Args:
             site: its settings.
@@ -141,16 +141,16 @@ class KeptPages:
 
 @dataclass(frozen=True, kw_only=True)
 class _WithGaps(Opened):
-    """Any invitation of a kind."""
+    """Stands for all invitations of a kind, with gaps for what differs."""
 
     @property
     def code(self) -> Markup:
-        """The place for the QR code."""
+        """The gap for the QR code."""
         return Markup(_gap("code"))  # noqa: S704 - filled in by ourselves
 
 
 def _gap(name: str) -> str:
-    """Letters and digits only, so that nothing between template and page changes it."""
+    """Return a gap: letters and digits only, so that escaping does not change it."""
     return f"GAP0{name}0GAP"
 
 
@@ -180,7 +180,7 @@ def _with_gaps(opened: Opened) -> _WithGaps:
 
 
 def _own(opened: Opened, name: str) -> str:
-    """What belongs into a gap, as HTML."""
+    """Return what an invitation has for a gap, as HTML."""
     if name == "code":
         return str(qr_code(opened.url))
     texts = {

@@ -29,11 +29,11 @@ from invitereg.web.channel import WebRequest
 _access_log = Logger("invitereg.web.accesslog.AccessLog")
 
 LINES_PER_NETWORK = 120
-"""How many requests of one network are written down in a minute: some visits' worth."""
+"""Most lines in a minute for requests of one network: some visits' worth."""
 LINES = 3000
-"""How many of all networks are."""
+"""Most lines in a minute for requests of all networks."""
 NETWORKS_NAMED = 10
-"""Of how many networks it is told how many were left out; of the rest in one sum."""
+"""Most networks that are named when lines were left out; the rest is one sum."""
 _OTHERS = "other networks"
 _MAX_PATH = 200
 # Tokens and keys are longer than any word in a path of ours, also where they do not belong.
@@ -43,7 +43,7 @@ _UNSAFE = re.compile(r"[^!-~]")
 
 
 class AccessLog:
-    """Told of every request that was answered; see `invitereg.web.site.WebDoor`."""
+    """Writes a line for each request that was answered, within limits."""
 
     def __init__(self, meter: Meter | None = None) -> None:
         self._meter = meter or Meter()
@@ -52,7 +52,7 @@ class AccessLog:
         self._left_out: Counter[str] = Counter()
 
     def __call__(self, request: WebRequest) -> None:
-        """Write down who asked for what, and what came of it, or count that it was not."""
+        """Write a request's address, path and status, or count that it was left out."""
         method = (request.method or b"").decode("latin-1")
         self._meter.answered(request.route, method, request.code)
         if not self._is_let_through(request.network):
@@ -78,7 +78,7 @@ class AccessLog:
         return few
 
     def sum_up(self) -> None:
-        """Tell how many lines were left out, and begin anew; to be called every minute."""
+        """Log how many lines were left out, and start counting anew; call it every minute."""
         others = self._left_out.pop(_OTHERS, 0) + self._left_out.total()
         for network, count in self._left_out.most_common(NETWORKS_NAMED):
             self._tell(network, count)
@@ -98,7 +98,7 @@ class AccessLog:
 
 
 def logged_path(uri: bytes) -> str:
-    """A path without what is secret in it, and without the query, which may hold a key."""
+    """Return a path without secrets, and without the query, which may hold a key."""
     path = unquote_to_bytes(uri.partition(b"?")[0].partition(b"#")[0]).decode("latin-1")
     path = _UNSAFE.sub("?", path)
     for secret in (_INVITE, _SECRET):
@@ -111,15 +111,15 @@ def logged_path(uri: bytes) -> str:
 _health_log = Logger("invitereg.web.health.Ready")
 
 READY_SECONDS = 2
-"""How long the store may take to answer."""
+"""Seconds that the store may take to answer."""
 FRESH_SECONDS = 1
-"""How old an answer may be: strangers must not make the store work by asking."""
+"""Seconds that an answer is reused for: strangers must not make the store work."""
 
 _Answer = tuple[int, bytes]
 
 
 class _Probe(Resource):
-    """A leaf that is only looked at."""
+    """Answers GET and HEAD, and no other method."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
@@ -127,7 +127,7 @@ class _Probe(Resource):
         super().__init__()
 
     def render(self, request: WebRequest) -> int:
-        """Look, unless something else is asked for."""
+        """Answer the probe; 405 for any other method."""
         if request.method in (b"GET", b"HEAD"):
             self.look(request)
         else:
@@ -136,7 +136,7 @@ class _Probe(Resource):
         return NOT_DONE_YET
 
     def look(self, request: WebRequest) -> None:
-        """Find out, and answer."""
+        """Answer a probe."""
         raise NotImplementedError
 
 
@@ -144,7 +144,7 @@ class Alive(_Probe):
     """``/healthz``: the process answers, whatever else is wrong."""
 
     def look(self, request: WebRequest) -> None:
-        """Say so."""
+        """Answer 200."""
         request.route = "healthz"
         _answer(request, 200, b"alive\n")
 
@@ -161,7 +161,7 @@ class Ready(_Probe):
         self._ask = SharedCall(self._ask_store)
 
     def look(self, request: WebRequest) -> None:
-        """Answer as the store did a moment ago, or with all others who ask meanwhile."""
+        """Answer as a moment ago, or ask the store once for all who wait."""
         request.route = "readyz"
         now = self._reactor.seconds()
         if self._known_at is not None and now < self._known_at + FRESH_SECONDS:
@@ -198,14 +198,14 @@ def _answer(request: WebRequest, status: int, text: bytes) -> None:
 _metrics_log = Logger("invitereg.web.metrics.MetricsPage")
 
 COUNT_EVERY = 60.0  # seconds
-"""To count a million invites takes a while: how old the counts may be."""
+"""Age that the counts may have: to count a million invites takes a while."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _METHODS = {"GET", "HEAD", "POST", "PATCH"}
 
 
 class Prometheus(Meter):
-    """Counts what it is told.
+    """Counts events in a Prometheus registry.
 
     Attributes:
         registry: what is exposed.
@@ -290,7 +290,7 @@ class Prometheus(Meter):
         return self._writing.time()
 
     def counted(self, domain: str, invites: Mapping[Status, int]) -> None:
-        """How many invites a domain has."""
+        """Set the number of a domain's invites by status."""
         for status in Status:
             self._invites.labels(domain, status.value).set(invites.get(status, 0))
 
@@ -322,7 +322,7 @@ class MetricsPage(Resource):
         self._counted_at: float | None = None
 
     def render_GET(self, request: WebRequest) -> int:
-        """Count what has to be counted, and answer."""
+        """Count the invites if the counts are too old, and answer."""
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
         working = Deferred.fromCoroutine(self._count())
@@ -349,7 +349,7 @@ class MetricsPage(Resource):
 
 
 def metrics_listener(page: MetricsPage, reactor: IReactorTime) -> Site:
-    """What accepts the connections of monitoring."""
+    """Return the factory of connections to the metrics' port."""
     root = _Root()
     root.putChild(b"metrics", page)
     return _Listener(root, parsePOSTFormSubmission=False, timeout=60, reactor=reactor)
@@ -357,7 +357,7 @@ def metrics_listener(page: MetricsPage, reactor: IReactorTime) -> Site:
 
 class _Root(Resource):
     def getChild(self, _path: bytes, _request: WebRequest) -> IResource:
-        """There is nothing else here."""
+        """Return a page for 404."""
         return notFound()
 
 
@@ -366,4 +366,4 @@ class _Listener(Site):
     displayTracebacks = False  # noqa: N815 - Twisted's name
 
     def log(self, request: Request) -> None:
-        """Not worth a line each time."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The pages that people see (https://docs.modernxmpp.org/client/invites/)."""
+"""Pages for people (https://docs.modernxmpp.org/client/invites/)."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _TOKEN = re.compile("[A-Za-z0-9_-]+")
 
 
 class _Leaf(Resource):
-    """The pages, for requests that were received whole."""
+    """Renders pages for requests whose body was received whole; else answers 413."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
@@ -37,7 +37,7 @@ class _Leaf(Resource):
         self._answers = answers
 
     def render(self, request: WebRequest) -> bytes | int:
-        """Let the pages answer, unless there is nothing to be read."""
+        """Render the page."""
         if request.too_large:
             return self._answers.mistaken(request, 413)
         rendered: bytes | int = self._pages.render(request)
@@ -45,7 +45,7 @@ class _Leaf(Resource):
 
 
 class Pages:
-    """Answers what no other part of the site does."""
+    """Answers every path that no other part of the site is mounted at."""
 
     app = Klein()
     # Else werkzeug sends browsers on to tidied addresses, which it makes of the Host header.
@@ -62,18 +62,18 @@ class Pages:
         self._forms = RegistrationPages(registrar, self._answers, clock)
 
     def resource(self) -> IResource:
-        """What the site mounts."""
+        """Return what the site mounts."""
         return _Leaf(self.app.resource(), self._answers)
 
     @app.route("/", methods=["GET"])
     async def home(self, request: WebRequest) -> bytes:
-        """Where somebody comes who has no invitation."""
+        """Show the start page."""
         request.route = "home"
         return self._answers.page(request, "home.html")
 
     @app.route("/static/<path:name>", methods=["GET"])
     async def static(self, request: WebRequest, name: str) -> bytes:
-        """A file that pages load."""
+        """Return a file that pages load, such as a style sheet."""
         request.route = "static"
         content = self._static.answer(request, name)
         if content is None:
@@ -82,14 +82,14 @@ class Pages:
 
     @app.route("/robots.txt", methods=["GET"])
     async def robots(self, request: WebRequest) -> bytes:
-        """Search engines have nothing to look for here."""
+        """Forbid search engines all paths."""
         request.route = "robots"
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         return b"User-agent: *\nDisallow: /\n"
 
     @app.route("/invite/<token>", methods=["GET"])
     async def landing(self, request: WebRequest, token: str) -> bytes:
-        """What an invitation is for, and how to use it; for a reset, the form itself."""
+        """Show what an invitation is for, and how to use it; for a reset, the form itself."""
         request.route = "invite"
         _require_reader(request)
         _let_scripts_read(request.responseHeaders, "Link")  # web apps resolve links by it
@@ -109,7 +109,7 @@ class Pages:
 
     @app.route("/invites_page", methods=["GET"])
     async def prosody_landing(self, request: WebRequest) -> bytes:
-        """Send whoever opens a link to Prosody's mod_invites_page on to the page of today."""
+        """Redirect a link to Prosody's mod_invites_page to the invitation's page."""
         request.route = "prosody-invite"
         token = _bare_token(request)
         if token is None:
@@ -121,28 +121,28 @@ class Pages:
 
     @app.route("/invite/<token>/register", methods=_FORM)
     async def register(self, request: WebRequest, token: str) -> bytes:
-        """Register on the web with an invitation."""
+        """Show or take the form to register with an invitation."""
         return await self._show_or_take(request, "register", token)
 
     @app.route("/invite/<token>/reset", methods=_FORM)
     async def reset(self, request: WebRequest, token: str) -> bytes:
-        """Set a new password."""
+        """Show or take the form to set a new password."""
         return await self._show_or_take(request, "reset", token)
 
     @app.route("/register", methods=_FORM)
     async def open_registration(self, request: WebRequest) -> bytes:
-        """Register without an invitation, where that is allowed."""
+        """Show or take the form to register without an invitation."""
         return await self._show_or_take(request, "open-register", None)
 
     @app.route("/invite/<token>/done", methods=["GET"])
     async def done(self, request: WebRequest, token: str) -> bytes:
-        """What came of a form."""
+        """Show the outcome of an invitation's form."""
         request.route = "done"
         return await self._forms.done(request, token)
 
     @app.route("/register/done", methods=["GET"])
     async def open_done(self, request: WebRequest) -> bytes:
-        """The same without an invitation."""
+        """Show the outcome of the form without an invitation."""
         request.route = "open-done"
         return await self._forms.done(request, None)
 
@@ -157,19 +157,19 @@ class Pages:
 
     @app.handle_errors(Refused)
     async def refused(self, request: Any, failure: Failure) -> bytes:
-        """What the registrar says no to."""
+        """Answer a refusal of the registrar."""
         refusal = failure.value
         assert isinstance(refusal, Refused)  # noqa: S101 - for the type checker
         return self._answers.refused(request, refusal)
 
     @app.handle_errors(NoForm)
     async def no_form(self, request: Any, failure: Failure) -> bytes:
-        """A body that no form of ours sends."""
+        """Answer a body that no form of ours sends."""
         return self._answers.mistaken(request, getattr(failure.value, "status", 400))
 
     @app.handle_errors(HTTPException)
     async def mistaken(self, request: Any, failure: Failure) -> bytes:
-        """A page that there is not, or a method that it does not take."""
+        """Answer an unknown path, or a method that the path does not take."""
         error = failure.value
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             request.setHeader("Allow", ", ".join(sorted(error.valid_methods)))
@@ -177,7 +177,7 @@ class Pages:
 
     @app.handle_errors(Exception)
     async def failed(self, request: Any, failure: Failure) -> bytes:
-        """What nobody expected: the log has its cause, under the name that the page shows."""
+        """Answer an unexpected error; the page shows the id under which the log has it."""
         unavailable = Unavailable(request.blame(failure))
         return self._answers.refused(request, unavailable)
 

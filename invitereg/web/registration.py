@@ -27,7 +27,7 @@ from invitereg.web.rendering import Answers, argument, reader
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A form as somebody has sent it, or not yet.
+    """Holds the values of a form, as sent or empty, and what is wrong with it.
 
     Attributes:
         values: what was filled in.
@@ -39,7 +39,7 @@ class Attempt:
 
 
 class RegistrationPages:
-    """Shows forms, takes them to the registrar, and says what came of it."""
+    """Shows forms, passes them to the registrar, and shows the outcome."""
 
     def __init__(self, registrar: Registrar, answers: Answers, clock: IReactorTime) -> None:
         self._registrar = registrar
@@ -54,7 +54,7 @@ class RegistrationPages:
         return WebForm(self._signer, request, token)
 
     async def show(self, request: WebRequest, token: str | None) -> bytes:
-        """Show the form; or what came of it, where it is over and this browser has sent it.
+        """Show the form; or redirect to its outcome, if this browser has used it up.
 
         Raises:
             Refused: as `Registrar.preview`, or `Registrar.admit`.
@@ -69,7 +69,7 @@ class RegistrationPages:
         return self.filled_in(request, form, invite, Attempt())
 
     async def take(self, request: WebRequest, token: str | None) -> bytes:
-        """Do what a form asks for, and send the browser on to what came of it.
+        """Register or set the password, and redirect to the outcome.
 
         Raises:
             Refused: the invitation is not valid any more, and not because of this browser;
@@ -98,7 +98,7 @@ class RegistrationPages:
         fields: Mapping[str, str],
         refusal: Refused,
     ) -> bytes:
-        """Answer with the form and what is wrong, or with what it has done before."""
+        """Return the form with what is wrong, or the page of what it has done before."""
         last = self._submissions.last(form.idempotency_key(fields))
         before = form.proof() if last is None else _proof(form, last, fields)
         if before is not None and _is_over(refusal, before, fields):
@@ -137,7 +137,7 @@ class RegistrationPages:
         )
 
     async def done(self, request: WebRequest, token: str | None) -> bytes:
-        """Tell somebody who has just registered how to go on; harmless to load again.
+        """Show somebody who has just registered how to go on; harmless to load again.
 
         Raises:
             InvalidInvite: it was not this browser that did.

@@ -56,7 +56,7 @@ _TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z]{4})?-([A-Za-z]{2}|[0-9]{3})")
 
 @dataclass(frozen=True)
 class Reader:
-    """Who a page is for, and how they read.
+    """Describes a page's reader: language, region and device.
 
     Attributes:
         language: a tag that there are texts for.
@@ -71,16 +71,16 @@ class Reader:
 
     @property
     def catalogue(self) -> NullTranslations:
-        """Their texts."""
+        """Return the catalogue of texts in the reader's language."""
         return translations([self.language])
 
     def date(self, moment: datetime, zone: tzinfo) -> str:
-        """A moment as they write it; a script of the page tells it in their own zone."""
+        """Return a moment as the reader writes it; a script shows it in their own time zone."""
         return moment_text(moment, self.region or self.language, zone)
 
     @property
     def query(self) -> dict[str, str]:
-        """What links within the site carry on of their choices."""
+        """Return the query by which links within the site keep the reader's choices."""
         chosen = {"lang": self.chosen}
         if self.visitor.chosen:
             chosen["platform"] = self.visitor.platform
@@ -88,7 +88,7 @@ class Reader:
 
 
 def reader(request: WebRequest) -> Reader:
-    """Who asks, by what they chose in the address, and else by what their browser says."""
+    """Return the reader, by the choices in the address, else by the browser's headers."""
     wanted = argument(request, "lang")
     chosen = wanted if wanted in languages() else ""
     spoken = accepted(request.header("accept-language"))
@@ -112,7 +112,7 @@ def _is_locale(tag: str) -> bool:
 
 
 def argument(request: WebRequest, name: str) -> str:
-    """A value from the address; "" where there is none."""
+    """Return a value of the query; "" if there is none."""
     values = (request.args or {}).get(name.encode(), [])
     return values[0].decode("utf-8", "replace") if values else ""
 
@@ -124,7 +124,7 @@ def accepted(header: str) -> list[str]:
 
 
 class Renderer:
-    """Fills templates: an operator's where there are any, else ours."""
+    """Renders templates: the operator's where there are any, else ours."""
 
     def __init__(self, static: StaticFiles) -> None:
         self._static = static
@@ -133,7 +133,7 @@ class Renderer:
     def page(
         self, template: str, site: SiteSettings, domain: Domain, who: Reader, **values: Any
     ) -> str:
-        """A whole page."""
+        """Return a whole page."""
         environment = _environment(site.templates, who.language)
         known = self._known(site, domain, who)
         for old, new in ALIASES.items():
@@ -142,7 +142,7 @@ class Renderer:
         return environment.get_template(template).render(known, **values)
 
     def landing(self, site: SiteSettings, domain: Domain, who: Reader, opened: Opened) -> str:
-        """The page of an invitation."""
+        """Return the page of an invitation."""
 
         def make(one: Opened) -> str:
             fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
@@ -159,7 +159,7 @@ class Renderer:
         return self._kept.page(site, (domain.site_name, who), opened, make)
 
     def _known(self, site: SiteSettings, domain: Domain, who: Reader) -> dict[str, Any]:
-        """What every template may use."""
+        """Return the variables of every template."""
 
         def text(texts: Mapping[str, str]) -> str:
             return in_language(texts, who.language)
@@ -185,7 +185,7 @@ class Renderer:
 
 
 def linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
-    """What makes links to pages of the site, which carry the reader's choices on."""
+    """Return the function that links to pages of the site, with the reader's choices."""
 
     def link(path: str, **changes: str) -> str:
         query = {k: v for k, v in {**who.query, **changes}.items() if v}
@@ -221,31 +221,31 @@ def _environment(folder: Path | None, language: str) -> Environment:
 
 
 class Answers:
-    """Makes pages for the domain that is asked for."""
+    """Answers requests with pages of the domain that is asked for."""
 
     def __init__(self, domains: Mapping[str, Domain], static: StaticFiles) -> None:
         self._domains = domains
         self._renderer = Renderer(static)
 
     def domain(self, request: WebRequest) -> Domain:
-        """The domain whose site is asked for."""
+        """Return the domain whose site is asked for."""
         return self._domains[request.served.domain]
 
     def page(self, request: WebRequest, template: str, **values: Any) -> bytes:
-        """A page, in the language of whoever asks."""
+        """Return a page in the reader's language."""
         who = reader(request)
         domain = self.domain(request)
         text = self._renderer.page(template, request.served, domain, who, **values)
         return _html(request, who, text)
 
     def landing(self, request: WebRequest, invite: Invite, token: str) -> bytes:
-        """The page of an invitation."""
+        """Return the page of an invitation."""
         opened, who = self.opened(request, invite, token), reader(request)
         text = self._renderer.landing(request.served, self.domain(request), who, opened)
         return _html(request, who, text)
 
     def opened(self, request: WebRequest, invite: Invite, token: str) -> Opened:
-        """An invitation that a page is about; apps that are given the address find it, too."""
+        """Return an invitation for its page; the header Link names it for apps."""
         site, domain = request.served, self.domain(request)
         opened = Opened.at(
             site, domain, invite, token, partial(reader(request).date, zone=domain.time_zone)
@@ -260,20 +260,20 @@ class Answers:
         return opened
 
     def moved(self, request: WebRequest, url: str) -> bytes:
-        """Send the browser on to where the page is now, with what its reader has chosen."""
+        """Redirect (302) to where the page is now, with the reader's choices."""
         chosen = urlencode(reader(request).query)
         request.setResponseCode(302)
         request.setHeader("Location", f"{url}?{chosen}" if chosen else url)
         return b""
 
     def see_other(self, request: WebRequest, page: str) -> bytes:
-        """Send the browser on to another page of the site, with what its reader has chosen."""
+        """Redirect (303) to another page of the site, with the reader's choices."""
         request.setResponseCode(303)
         request.setHeader("Location", linker(request.served, reader(request))(page))
         return b""
 
     def refused(self, request: WebRequest, refusal: Refused) -> bytes:
-        """The page for what is refused; the same bytes for every invite that is not valid."""
+        """Return the page of a refusal; the same bytes for every invite that is not valid."""
         request.setResponseCode(status_of(refusal))
         say_when(request.responseHeaders, refusal)
         if isinstance(refusal, InvalidInvite):
@@ -282,7 +282,7 @@ class Answers:
         return self.page(request, "refused.html", why=why)
 
     def mistaken(self, request: WebRequest, status: int) -> bytes:
-        """The page for a request that nothing can be made of."""
+        """Return the page for a request that cannot be understood."""
         request.setResponseCode(status)
         return self.page(request, "mistaken.html", status=status)
 

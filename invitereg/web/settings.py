@@ -1,4 +1,4 @@
-"""What an operator set for one domain's site."""
+"""Settings of one domain's site."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +12,7 @@ from invitereg.model.names import ascii_domain
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteSettings:
-    """One domain's site.
+    """Describes one domain's site.
 
     Attributes:
         domain: the XMPP domain that it is for.
@@ -35,7 +35,7 @@ class SiteSettings:
 
     @classmethod
     def configured(cls, domain: str, keys: WebKeys) -> "SiteSettings":
-        """What an operator set in the file; reads the logo.
+        """Return the settings of the configuration; read the logo.
 
         Raises:
             OSError: it cannot be read.
@@ -64,17 +64,17 @@ class SiteSettings:
 
     @cached_property
     def host(self) -> str:
-        """What a browser's Host header is for this site, in lower case, with a port if any."""
+        """The Host header of requests for this site, in lower case, with a port if any."""
         return urlsplit(self.external_url).netloc.lower()
 
     @cached_property
     def hostname(self) -> str:
-        """The same without a port, as a certificate names it."""
+        """The host name without a port, as a certificate names it."""
         return urlsplit(self.external_url).hostname or ""
 
     @cached_property
     def own_host(self) -> str:
-        """What a browser's Host header is for the XMPP domain itself: in A-labels."""
+        """The Host header of requests for the XMPP domain itself: in A-labels."""
         try:
             return ascii_domain(self.domain)
         except ValueError:  # as for a label of more than 63 characters
@@ -82,7 +82,7 @@ class SiteSettings:
 
     @cached_property
     def prefix(self) -> tuple[bytes, ...]:
-        """The segments of the path under which it lies."""
+        """The segments of the path below which the site lies."""
         return tuple(part.encode() for part in self._path.split("/") if part)
 
     @cached_property
@@ -90,13 +90,13 @@ class SiteSettings:
         return urlsplit(self.external_url).path
 
     def url(self, path: str) -> str:
-        """The whole address of a page, such as ``invite/TOKEN``."""
+        """Return the URL of a page, such as ``invite/TOKEN``."""
         return self.external_url + path
 
     def path(self, path: str) -> str:
-        """The same without scheme and host, for links within the site."""
+        """Return the path of a page, for links within the site."""
         return self._path + path
 
     def app(self, key: str) -> App | None:
-        """The app that is called so in the list, if it is offered."""
+        """Return the app of that key; None if it is not offered."""
         return next((app for app in self.apps if app.key == key), None)

@@ -60,15 +60,15 @@ class WebDoor:
             self._everywhere.add(segments)
 
     def listener(self) -> Site:
-        """What accepts connections."""
+        """Return the factory of connections."""
         return _Listener(self, self._reactor)
 
     def is_proxy(self, host: str | None) -> bool:
-        """Whether a trusted proxy connects from ``host``; None is a socket of this computer."""
+        """Return whether ``host`` is a trusted proxy; None is a socket of this computer."""
         return is_trusted(parse_address(host or ""), self.trusted_proxies)
 
     def enqueue(self, request: WebRequest, begin: Begin) -> None:
-        """Find out who the client is, and call ``begin`` when it is the turn of its network."""
+        """Set the request's client, and call ``begin`` when it is the turn of its network."""
         peer = getattr(request.channel.transport.getPeer(), "host", None)
         forwarded = request.header_values("x-forwarded-for")
         request.client = client_address(peer, forwarded, self.trusted_proxies)
@@ -76,7 +76,7 @@ class WebDoor:
         self._turns.add((region, request.network), begin)
 
     def site_of(self, request: WebRequest) -> SiteSettings | None:
-        """The site that is asked for; the only one, whatever name it is called by."""
+        """Return the site that is asked for; the only one, whatever Host says."""
         if len(self.sites) == 1:
             return next(iter(self.sites.values()))
         host = request.header("host").lower()
@@ -90,7 +90,7 @@ class WebDoor:
         return max(within or fitting[:1], key=lambda site: len(site.prefix), default=None)
 
     def part_for(self, request: WebRequest) -> IResource:
-        """What answers; leaves in ``postpath`` what the part is to look at."""
+        """Return the part that answers; leave in ``postpath`` the path below it."""
         site = self.site_of(request)
         if site is not None:
             request.served = site
@@ -104,7 +104,7 @@ class WebDoor:
 
 
 class Plain(Resource):
-    """What cannot be answered by any site: a status, and a line that says why."""
+    """Answers a request that no site can answer: with a status and a line that says why."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
@@ -114,7 +114,7 @@ class Plain(Resource):
         self._text = text
 
     def render(self, request: WebRequest) -> bytes:
-        """Say so."""
+        """Return the line."""
         request.setResponseCode(self._status)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return f"{self._text}\n".encode()
@@ -126,14 +126,14 @@ _UNREADABLE = Plain(400, "This request cannot be read.")
 
 
 class _Front(Resource):
-    """The root, which every request passes."""
+    """Passes every request on to the part that answers it."""
 
     def __init__(self, door: WebDoor) -> None:
         super().__init__()
         self._door = door
 
     def getChildWithDefault(self, _path: bytes, request: WebRequest) -> IResource:
-        """Look at what concerns all parts, and find the one that answers."""
+        """Check what concerns all parts, and return the one that answers."""
         # Twisted took the first segment off; each part counts its own.
         request.postpath = [*(request.prepath or ())[-1:], *(request.postpath or ())]
         request.prepath = (request.prepath or [])[:-1]
@@ -152,7 +152,7 @@ class _Front(Resource):
 
 
 class _Listener(Site):
-    """Accepts connections; its requests are logged by the door."""
+    """Makes the protocol of each connection; the door logs the requests."""
 
     noisy = False
     protocol: Any = Channel  # Twisted's type is of its own channels only
@@ -171,13 +171,13 @@ class _Listener(Site):
         self._door = door
 
     def buildProtocol(self, address: IAddress | None) -> Any:
-        """A connection to the site."""
+        """Make the protocol of a connection."""
         channel: Channel = super().buildProtocol(address)
         channel.owner = self._door
         return channel
 
     def log(self, request: Request) -> None:
-        """Called for each request that was answered."""
+        """Write a request that was answered into the access log."""
         if isinstance(request, WebRequest):
             self._door.access_log(request)
 
@@ -192,13 +192,13 @@ def _readable(request: WebRequest) -> bool:
 
 
 def _has_host(request: WebRequest) -> bool:
-    """Whether Host is there as often as it must be (RFC 9112 §3.2)."""
+    """Return whether Host is there as often as RFC 9112 §3.2 demands."""
     count = len(request.header_values("host"))
     return count == 1 or (count == 0 and request.clientproto != b"HTTP/1.1")
 
 
 def _descend(request: WebRequest, segments: tuple[bytes, ...]) -> bool:
-    """Take ``segments`` off the path that is still to be looked at, if it begins so."""
+    """Take ``segments`` off the start of ``postpath``; return whether they were there."""
     path = tuple(request.postpath or ())
     if path[: len(segments)] != segments:
         return False
@@ -214,7 +214,7 @@ _HERE = IPv4Address("127.0.0.1")
 def client_address(
     peer: str | None, forwarded: Sequence[str], trusted: tuple[Network, ...]
 ) -> Address:
-    """The address by which a request is judged.
+    """Return the address that the limits and the policy apply to.
 
     Every proxy appends the address of its own peer to X-Forwarded-For, so the header is
     believed from its end, as far as those who wrote it are ``trusted``. What a proxy of ours
@@ -239,7 +239,7 @@ def client_address(
 
 
 def is_trusted(peer: Address | None, trusted: tuple[Network, ...]) -> bool:
-    """Whether a peer is a proxy that is believed; None, a socket without addresses, is."""
+    """Return whether a peer is a trusted proxy; None, a socket without addresses, is one."""
     return peer is None or within(peer, trusted)
 
 
@@ -287,7 +287,7 @@ _ONLY_HTTPS = "max-age=31536000"
 
 
 def secure(headers: Headers, *, https: bool) -> None:
-    """Set what protects a visitor; ``https`` is whether they came that way."""
+    """Set the headers that protect visitors; ``https`` adds Strict-Transport-Security."""
     for name, value in _ALWAYS.items():
         headers.setRawHeaders(name, [value])
     headers.removeHeader("Server")

@@ -1,4 +1,4 @@
-"""What pages load from the site itself: style, script, pictures."""
+"""Static files: style sheets, scripts and pictures."""
 
 import hashlib
 from collections.abc import Mapping
@@ -34,18 +34,18 @@ class _File:
 
 
 class StaticFiles:
-    """The files of the package, and those that a domain's settings make."""
+    """Serves the package's files, and those made from a domain's settings."""
 
     def __init__(self, domains: Mapping[str, Domain]) -> None:
         self._domains = domains
 
     def version(self, site: SiteSettings, name: str) -> str:
-        """A short digest of a file, which changes with it; "" where there is no such file."""
+        """Return a short digest of a file's content; "" if there is no such file."""
         found = self._file(site, name)
         return found.digest if found else ""
 
     def answer(self, request: WebRequest, name: str) -> bytes | None:
-        """Answer with a file; None where there is none of that name."""
+        """Set the headers for a file and return it; None if there is no such file."""
         found = self._file(request.served, name)
         if found is None:
             return None
@@ -69,7 +69,7 @@ class StaticFiles:
 
 @lru_cache(maxsize=64)
 def _theme(light: str, dark: str) -> _File:
-    """The colours that an operator chose, as custom properties."""
+    """Return the operator's colours as CSS custom properties."""
 
     def properties(accent: str) -> str:
         return f"--accent:{accent};--on-accent:{_readable_on(accent)}"
@@ -83,12 +83,12 @@ def _theme(light: str, dark: str) -> _File:
 
 @lru_cache(maxsize=4)
 def _common(words: frozenset[str]) -> _File:
-    """The passwords that are refused as too common, for the hint beside the field."""
+    """Return the list of common passwords, for the hint beside the field."""
     return _File.of("\n".join(sorted(words)).encode(), _TYPES[".txt"])
 
 
 def _readable_on(colour: str) -> str:
-    """Black or white: what can be read better."""
+    """Return black or white, whichever has more contrast."""
     return max(("#ffffff", "#000000"), key=lambda text: contrast(text, colour))
 
 

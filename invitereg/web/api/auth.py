@@ -17,7 +17,7 @@ from invitereg.web.channel import WebRequest
 _log = Logger("invitereg.web.api.authorization.Authorization")
 
 KNOWN_SECONDS = 0.5
-"""How long a key may be taken to be as it was: a revocation takes effect within that time.
+"""Seconds for which a key is cached: a revocation takes effect within that time.
 
 To ask the store for each request takes a fifth of the time that making an invite does.
 """
@@ -26,7 +26,7 @@ _SECRET = re.compile(rf"[A-Za-z0-9]{{{TOKEN_LENGTH}}}")
 
 
 class Rates:
-    """Counts requests by key, in this process.
+    """Limits the rate of requests of each key, in this process.
 
     Each may make so many at once, then as many again in every period, evenly spread.
 
@@ -60,7 +60,7 @@ class Rates:
 
 
 class Authorization:
-    """Finds out whose key a request shows, and whether it is good for it."""
+    """Looks up the key of a request, and checks its validity, scope and rate."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Authorization:
         self._known: dict[bytes, tuple[float, ApiKey]] = {}
 
     async def require(self, secret: str | None, scope: Scope) -> ApiKey:
-        """The key that has this secret, if it is good for ``scope``.
+        """Return the key that has this secret, if it has ``scope``.
 
         Raises:
             Problem: there is none, it is over, or it is good for other things.
@@ -101,7 +101,7 @@ class Authorization:
         return key
 
     async def _find(self, digest: bytes) -> ApiKey | None:
-        """The key of that digest, as it was a moment ago or is now."""
+        """Return the key of that digest, from the cache or the store."""
         # By the time of day, set back an hour, a revoked key would go on for an hour.
         now = self._seconds()
         found_at, known = self._known.get(digest, (now, None))
@@ -116,7 +116,7 @@ class Authorization:
 
 
 def bearer(request: WebRequest) -> str | None:
-    """The secret in the Authorization header; None without one.
+    """Return the secret of the Authorization header; None without one.
 
     Raises:
         Problem: there is a header that says something else.

@@ -27,7 +27,7 @@ CONTENT_TYPE = b"application/problem+json"
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 MOST_ERRORS = 50
-"""How many mistakes an answer names: a body has room for thousands."""
+"""Most mistakes that an answer names: a body has room for thousands."""
 
 
 class ErrorAt(View):
@@ -57,7 +57,7 @@ class ProblemDocument(View):
 
 
 class Problem(Exception):
-    """A request that is not done; nothing was changed.
+    """The request is refused, and has changed nothing.
 
     Attributes:
         status: HTTP's.
@@ -89,7 +89,7 @@ class Problem(Exception):
         super().__init__(detail)
 
     def document(self) -> bytes:
-        """The body of the answer."""
+        """Return the body of the answer."""
         document = ProblemDocument.of(
             type="about:blank",
             title=HTTPStatus(self.status).phrase,
@@ -105,19 +105,19 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """Gathers what is wrong with a request, to say it all at once."""
+    """Collects what is wrong with a request, to report it all at once."""
 
     errors: list[tuple[str, str]] = field(default_factory=list)
 
     def problem(self) -> Problem:
-        """All of it."""
+        """Return one problem that names all mistakes."""
         first = "; ".join(f"{at}: {text}" if at else text for at, text in self.errors[:5])
         told = self.errors[:MOST_ERRORS]
         return Problem(422, "invalid-request", f"{first}.", errors=told)
 
 
 def missing_scope(scope: Scope) -> Problem:
-    """Tell which scope a key lacks (RFC 6750 §3)."""
+    """Return the problem of a key that lacks a scope (RFC 6750 §3)."""
     challenge = f'{REALM}, error="insufficient_scope", scope="{scope}"'
     return Problem(
         403,
@@ -128,7 +128,7 @@ def missing_scope(scope: Scope) -> Problem:
 
 
 def problem_of(refusal: Refused) -> Problem:
-    """What a refusal comes to."""
+    """Return the problem for a refusal."""
     if isinstance(refusal, MayNotReset):
         return missing_scope(Scope.RESETS_CREATE)
     more = {}
@@ -151,5 +151,5 @@ def problem_of(refusal: Refused) -> Problem:
 
 
 def code_of(refusal: Refused) -> str:
-    """The name of a refusal, such as ``username-taken``."""
+    """Return the code of a refusal, such as ``username-taken``."""
     return _INNER_CAPITAL.sub("-", type(refusal).__name__).lower()

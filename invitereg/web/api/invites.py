@@ -1,4 +1,4 @@
-"""Invites and resets, as the API does them."""
+"""Invites and resets of the API."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -36,7 +36,7 @@ _ONE = ("invites", "{id}")
 
 
 class Invites:
-    """Carries out what is asked about invites."""
+    """Carries out the operations on invites."""
 
     def __init__(self, issuer: Issuer, store: IStore, now: Callable[[], datetime]) -> None:
         self._issuer = issuer
@@ -99,7 +99,7 @@ class Invites:
         return _issued(made, domain, status=201)
 
     async def _repeated(self, call: Call) -> tuple[Invite, str] | None:
-        """Renew what a request has made before, which is not judged anew; None for a first."""
+        """Renew the invite that the same request has made before; None for a first request."""
         made = call.idempotency_key and await self._store.find_request(
             call.idempotency_key, self._now()
         )

@@ -38,7 +38,7 @@ those that `invitereg … --json` prints. Every error is a problem document (RFC
 
 @dataclass(frozen=True, slots=True)
 class OpenApiDocument:
-    """What is sent to whoever asks for it.
+    """Holds the document and its entity tag.
 
     Attributes:
         content: JSON.
@@ -50,7 +50,7 @@ class OpenApiDocument:
 
 
 def document(operations: Iterable[Operation], base: str) -> OpenApiDocument:
-    """The document for an API under the path ``base``, which is made once."""
+    """Return the document of an API below the path ``base``; it is made once."""
     return _document(tuple(operations), base)
 
 

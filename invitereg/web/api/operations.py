@@ -1,4 +1,4 @@
-"""What an operation of the API is: asked how, allowed by what, answered with what."""
+"""Operations of the API: path, scope, models and the method that carries each out."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ _MARK = "operation_of_the_api"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request that may be done.
+    """Holds one authorised request.
 
     Attributes:
         domains: what is served.
@@ -40,7 +40,7 @@ class Call:
     idempotency_key: IdempotencyKey | None
 
     def domain(self, name: str | None) -> Domain:
-        """The domain that a request is about.
+        """Return the domain that a request is about.
 
         Raises:
             Problem: it must be said, is not served, or not the key's.
@@ -59,13 +59,13 @@ class Call:
         return domain
 
     def client(self, told: str | None) -> Address:
-        """The address that the limits judge by."""
+        """Return the address that the limits apply to."""
         return (told and parse_address(told)) or self.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """What a call comes to; ``location`` is within the API."""
+    """Holds an answer; ``location`` and ``link_next`` are relative to the API's base."""
 
     content: View
     status: int = 200
@@ -75,7 +75,7 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One thing that can be asked for.
+    """Describes one operation.
 
     Attributes:
         path: its segments; ``{id}`` stands for any.
@@ -106,7 +106,7 @@ def operation(
     answer: type[BaseModel],
     **more: Any,
 ) -> Callable[[Method], Method]:
-    """Makes a method an `Operation`; the first line of its docstring is the summary."""
+    """Mark a method as an `Operation`; the first line of its docstring is the summary."""
 
     def mark(carry_out: Method) -> Method:
         summary = (carry_out.__doc__ or "").partition("\n")[0].removesuffix(".")
@@ -118,7 +118,7 @@ def operation(
 
 
 def operations_of(part: object) -> tuple[Operation, ...]:
-    """What a part offers by methods that are marked so, in their order."""
+    """Return the operations of a part: its methods marked by `operation`, in their order."""
     return tuple(
         Operation(carry_out=getattr(part, name), **getattr(method, _MARK))
         for name, method in vars(type(part)).items()
@@ -129,13 +129,13 @@ def operations_of(part: object) -> tuple[Operation, ...]:
 def idempotency_key(
     key: ApiKey, name: str, operation: Operation, body: BodyModel
 ) -> IdempotencyKey:
-    """What makes a repeat of a request known; ``name`` is the client's."""
+    """Return what a request and its repeats have in common; ``name`` is the client's."""
     asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
     return IdempotencyKey(key_id=key.id, name=_digest(name), request=_digest(asked))
 
 
 def takes_body(operation: Operation) -> bool:
-    """Whether there is anything to say in it."""
+    """Return whether an operation has a body with members."""
     return operation.body not in (None, Nothing)
 
 

@@ -1,4 +1,4 @@
-"""``/invites_api``, as Prosody's mod_invites_api has it: what was written for that goes on.
+"""``/invites_api``, compatible with Prosody's mod_invites_api.
 
 One request makes one invite for one account. https://modules.prosody.im/mod_invites_api
 """
@@ -24,7 +24,7 @@ _KNOWN = {"key", "redirect"}
 
 
 class ProsodyInvites(ProblemRouter):
-    """Makes an invite, and sends to its page."""
+    """Makes an invite, and answers with its page as Location."""
 
     def __init__(self, issuer: Issuer, authorization: Authorization) -> None:
         super().__init__(PROSODY_PATH, _log)

@@ -13,7 +13,7 @@ DOOR = "api"
 
 
 class Registrations:
-    """Carries out what a portal asks for.
+    """Registers for a portal.
 
     It needs a key: the portal tells by which address its own clients are to be judged, and
     nobody may guess tokens here under ever new addresses.

@@ -47,7 +47,7 @@ def _address(text: str) -> str:
 
 
 def _moment(value: object) -> datetime:
-    """A time as RFC 3339 writes it, in UTC."""
+    """Return the UTC time that RFC 3339 text stands for."""
     if not isinstance(value, str) or not re.fullmatch(_RFC_3339, value):
         raise ValueError("must be a time such as 2026-11-29T12:00:00Z")
     try:
@@ -131,12 +131,12 @@ class Expiring(BodyModel):
 
     @property
     def says_expiry(self) -> bool:
-        """Whether it says anything about that."""
+        """Whether the body has an expiry."""
         return bool({"expires", "expires_at"} & self.model_fields_set)
 
     @property
     def expiry(self) -> Expiry:
-        """What it says; as configured, if it says nothing."""
+        """The expiry; as configured, if the body has none."""
         if not self.says_expiry:
             return DEFAULT_EXPIRY
         return self.expires_at if self.expires is None else duration_or_never(self.expires)
@@ -234,7 +234,7 @@ _JSON = "application/json"
 
 
 def read_body(request: WebRequest, model: type[M]) -> M:
-    """The JSON object in the body, as ``model`` describes it; no body is an empty object.
+    """Return the JSON object in the body, checked by ``model``; no body is an empty object.
 
     Raises:
         Problem: it is too large, no JSON, or not what the model describes.
@@ -251,12 +251,12 @@ def read_body(request: WebRequest, model: type[M]) -> M:
 
 
 def read_query(request: WebRequest, model: type[M]) -> M:
-    """What is behind the question mark, as ``model`` describes it; raises Problem."""
+    """Return the query, checked by ``model``; raises Problem."""
     return _validated(model, json.dumps(query_values(request)).encode())
 
 
 def query_values(request: WebRequest) -> dict[str, str]:
-    """What is behind the question mark.
+    """Return the query's values by name.
 
     Raises:
         Problem: it cannot be read, or says something twice.
@@ -297,7 +297,7 @@ def _require_json(types: Sequence[str]) -> None:
 
 
 def _check_json(body: bytes) -> None:
-    """What is easily read in two ways is not read at all."""
+    """Refuse JSON that programs may read in two ways."""
     try:
         json.loads(
             body.decode(), object_pairs_hook=_without_doubles, parse_constant=_no_constant

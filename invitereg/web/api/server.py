@@ -102,7 +102,7 @@ class ProblemRouter:
 
 
 class Api(ProblemRouter):
-    """All operations, and the document that describes them."""
+    """Routes to all operations, and to the document that describes them."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Api(ProblemRouter):
 def respond(
     request: WebRequest, status: int, body: bytes, content_type: bytes = b"application/json"
 ) -> bytes:
-    """Set what an answer says besides its body, and return that."""
+    """Set the status and the headers of an answer, and return its body."""
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", content_type)
     request.setHeader(b"Content-Length", b"%d" % len(body))
