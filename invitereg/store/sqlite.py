@@ -20,7 +20,7 @@ from invitereg.errors import StoreError
 from invitereg.store import schema
 from invitereg.store.names import State
 
-_log = Logger("invitereg.store.sqlite")
+_log = Logger("invitereg.store.opening")
 
 FILE_NAME = "invitereg.db"
 BUSY_SECONDS = 10

@@ -261,32 +261,25 @@ class Prometheus(Meter):
         prometheus.Gauge(f"invitereg_{name}", text, registry=self.registry).set_function(read)
 
     def registered(self, door: str, outcome: str) -> None:
-        """See `Meter`."""
         self._registrations.labels(door, outcome).inc()
 
     def refused(self, rule: str) -> None:
-        """See `Meter`."""
         self._refusals.labels(rule).inc()
 
     def turned_away(self, limit: str) -> None:
-        """See `Meter`."""
         self._turned_away.labels(limit).inc()
 
     def answered(self, route: str, method: str, status: int) -> None:
-        """See `Meter`."""
         known = method if method in _METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
 
     def hashing(self) -> AbstractContextManager[object]:
-        """See `Meter`."""
         return self._hashing.time()
 
     def reading(self) -> AbstractContextManager[object]:
-        """See `Meter`."""
         return self._reading.time()
 
     def writing(self) -> AbstractContextManager[object]:
-        """See `Meter`."""
         return self._writing.time()
 
     def counted(self, domain: str, invites: Mapping[Status, int]) -> None:
