@@ -206,27 +206,38 @@ class Registrar:
         return await self._tokens.count(policy, request, findings, refusal, self._now())
 
     async def explain(
-        self, request: Request, digest: bytes | None = None
+        self, request: Request, digest: bytes | None = None, grant: Grant | None = None
     ) -> tuple[Decision, Findings]:
-        """What the policy says to a request now, and what the store knows about it."""
+        """Return what the policy says to a request now, and what the store knows about it.
+
+        Args:
+            request: as far as it has come.
+            digest: of the token that comes with it, which may be a guess.
+            grant: what its token was found good for before, in place of ``digest``.
+        """
         policy, now = self.domains[request.domain].policy, self._now()
-        # A token that was found valid before is no guess.
-        guessing = digest is not None and not request.preauthorised
-        guesses = guess_counters(policy, request.address, request.scripted) if guessing else ()
         query = Query(
             domain=request.domain,
             now=now,
-            digest=digest,
+            digest=grant.digest if grant else digest,
             username=localpart_or_none(request.username),
-            counters=guesses,
         )
-        findings = await self._tokens.look_up(query)
+        # Accounts are counted by the invite: as long as that is unknown, so are the counters.
+        guessing = digest is not None and grant is None
+        if guessing:
+            counters = guess_counters(policy, request.address, request.scripted)
+            findings = await self._tokens.look_up(replace(query, counters=counters))
+        else:
+            known = grant.invite if grant else None
+            counters = registration_counters(policy, request.address, known)
+            findings = await self._store.look_up(replace(query, counters=counters))
         if request.username is None and request.password is not None:
             request = replace(request, username=_username_of_reset(findings.invite))
         facts = Facts(
             now=now,
             invite=findings.invite,
-            guesses=findings.tallies,
+            guesses=findings.tallies if guessing else (),
+            registrations=() if guessing else findings.tallies,
             account_exists=findings.account_exists,
             reserved_for=findings.reserved_for,
             deleted=findings.deleted,
@@ -234,7 +245,7 @@ class Registrar:
         decision = decide(policy, request, facts)
         counters = registration_counters(policy, request.address, findings.invite)
         # What is refused before is all answered with the same work.
-        if not counters or request.viewing or "throttled" not in decision.passed:
+        if not (guessing and counters) or request.viewing or "throttled" not in decision.passed:
             return decision, findings
         counted = Query(domain=request.domain, now=now, counters=counters)
         registrations = (await self._store.look_up(counted)).tallies
@@ -250,21 +261,21 @@ class Registrar:
             Refused: a rule of the policy, or what the account backend refuses.
         """
         grant, token = submission.grant, submission.token
-        digest = grant.digest if grant else None if token is None else token_digest(token)
+        digest = None if grant or token is None else token_digest(token)
         request = Request(
             domain=submission.domain,
             address=submission.address,
-            has_token=digest is not None,
+            has_token=grant is not None or digest is not None,
             username=submission.username or (None if grant is None and token else ""),
             password=submission.password or "",
             fields=submission.fields,
             preauthorised=grant is not None,
         )
-        decision, findings = await self.explain(request, digest)
+        decision, findings = await self.explain(request, digest, grant)
         invite = grant.invite if grant else findings.invite
         refusal = decision.refusal
         if refusal is not None:
-            if grant is None and digest is not None and not accepts_token(decision):
+            if digest is not None and not accepts_token(decision):
                 refusal = await self._count(request, findings, refusal)
             else:
                 self._meter.registered(submission.door, "refused")
