@@ -1,1 +1,1 @@
-"""XMPP: what clients, the server behind a gateway, and the server of a component speak."""
+"""XMPP streams: of clients (c2s), to a server behind us (gateway), of a component."""

@@ -1,4 +1,4 @@
-"""Service discovery on a client's stream (XEP-0030).
+"""Service discovery on the streams of clients and components (XEP-0030).
 
 https://xmpp.org/extensions/xep-0030.html
 """
@@ -27,20 +27,20 @@ _log = Logger("invitereg.xmpp.disco.SessionDiscoHandler")
 
 
 class SessionDiscoHandler(disco.DiscoHandler):
-    """Asks the stream's other handlers what they offer, as wokkel's does.
+    """Answer service discovery from the stream's other handlers, as wokkel's handler does.
 
-    wokkel reads a request through Twisted's ``internJID``, which keeps every JID for ever;
-    with a new resource at each login that would never stop growing.
+    wokkel's handler parses addresses by Twisted's ``internJID``, which keeps every JID for
+    ever; with a new resource at each login it would never stop growing.
     """
 
     def handleRequest(self, iq: domish.Element) -> None:
-        """Answer, unless a handler has that knows more of the node."""
+        """Answer, unless a handler that knows the node has done so."""
         if not iq.handled:
             mark_handled(iq)
             Deferred.fromCoroutine(self._reply(iq))
 
     async def _reply(self, iq: domish.Element) -> None:
-        """Send an answer; an error repeats nothing of what was asked."""
+        """Send an answer; an error repeats nothing of the request."""
         try:
             payload = await self._answer(iq)
         except StanzaError as error:
@@ -72,14 +72,13 @@ class SessionDiscoHandler(disco.DiscoHandler):
 
 @implementer(IDisco)
 class IdentityHandler(XMPPHandler):
-    """Says what the domain and its accounts are (XEP-0030 §3.1)."""
+    """Tell the identity of the domain and its accounts (XEP-0030 §3.1)."""
 
     def __init__(self, domain: Domain) -> None:
         super().__init__()
         self._domain = domain
 
     def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
-        """The identity of a bare JID of ours."""
         if node:
             return []
         account = target.user is not None
@@ -95,12 +94,11 @@ class IdentityHandler(XMPPHandler):
         return found if account else [*found, *contact_form(self._domain)]
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
-        """There are none."""
         return []
 
 
 def contact_form(domain: Domain) -> Iterator[Form]:
-    """Whom to write to about the service, if the operator has said it (XEP-0157)."""
+    """Yield the form with the operator's contact addresses, if there are any (XEP-0157)."""
     if domain.contact_addresses:
         form = Form("result", formNamespace=NS_SERVER_INFO)
         for role, addresses in domain.contact_addresses.items():

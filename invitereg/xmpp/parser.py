@@ -1,15 +1,12 @@
-"""XML parsers for streams from strangers: bounded, restricted, and they can be silenced.
+"""XML parsers for streams of strangers: limited, restricted, and able to be silenced.
 
 expat is given whole tokens only. From 2.6 on, and in the older version of Debian 12 too, it
-does not look at a token that came in pieces until much more has arrived: a client that sends
-a stanza in two pieces would never get an answer. Before that, it read such a token again from
-its start at every piece, which takes quadratic time.
+does not look at a token that arrives in pieces until much more data is there: a client that
+sends a stanza in two pieces would never get an answer. Older versions read such a token again
+from its start at every piece, which takes quadratic time.
 
-A component reads what strangers write through a server: what is too big there is passed over,
-as it would end the connection, with everybody's requests on it, or take seconds to build.
-
-Source: RFC 6120 §4.9.3 (stream errors), §11.1 (prohibited XML), §11.6 (encoding); XML 1.0
-§2.4 (markup), §2.5 to §2.7 (comments, instructions, CDATA), §4.1 (references).
+Source: RFC 6120 §4.9.3 (stream errors), §11.1 (prohibited XML), §11.6 (encoding); XML 1.0 §2.4
+(markup), §2.5 to §2.7 (comments, instructions, CDATA), §4.1 (references).
 """
 
 import re
@@ -61,14 +58,14 @@ _NEXT = {
 
 
 class WholeTokens:
-    """Keeps the last token of an XML text in UTF-8 back until all of it has arrived.
+    """Keep back the last token of an XML text in UTF-8 until all of it has arrived.
 
-    Text is handed on in pieces as it comes, as nobody waits for text before the tag that
-    follows it. From a mistake on everything is handed on, for the parser to refuse it.
+    Text is passed on as it arrives, because nothing is done with text before the tag that
+    follows it. After a mistake everything is passed on, so that the parser reports it.
 
     Attributes:
-        kept: how many bytes are kept back. Who reads from others bounds them.
-        mistaken: what has arrived cannot be well-formed, so tokens are found no more.
+        kept: the number of bytes that are kept back; the caller limits it.
+        mistaken: whether the text cannot be well-formed; no tokens are found any more.
     """
 
     def __init__(self) -> None:
@@ -104,7 +101,7 @@ class WholeTokens:
         return whole
 
     def rest(self) -> bytes:
-        """Return what is kept back, as whoever asks wants no whole tokens any more."""
+        """Return what is kept back, for a caller that needs no whole tokens any more."""
         rest = bytes(self._kept)
         self._kept.clear()
         return rest
@@ -125,7 +122,7 @@ class WholeTokens:
         self._place = start + 1
 
     def _find_end(self) -> bool:
-        """Go on to the end of the token; return whether it has arrived."""
+        """Search for the end of the token; return whether it has arrived."""
         while self._ending is not None:
             found = self._ending.search(self._kept, self._place)
             if found is None:
@@ -141,16 +138,16 @@ class WholeTokens:
 
 
 def end_of_token(data: bytes, start: int) -> int | None:
-    """Return where the token that begins at ``start`` ends, in what `WholeTokens` returned.
+    """Return the end of the token that begins at ``start``, in data from `WholeTokens`.
 
-    Text with its references counts as one token. None is for what cannot be well-formed.
+    Text with its references counts as one token. None means that the data is not well-formed.
     """
     found = _TOKEN.match(data, start)
     return None if found is None else found.end()
 
 
 def _end_of_whole(data: bytes | bytearray, start: int) -> int:
-    """Return where the whole tokens of the usual kinds end that begin at ``start``."""
+    """Return where the whole tokens that begin at ``start`` end."""
     found = _WHOLE.match(data, start)
     return found.end() if found is not None else start
 
@@ -187,10 +184,10 @@ _HANDLERS = (
 
 
 class ElementStream(domish.ExpatElementStream):
-    """Parses a stream header and its stanzas as they arrive, each as soon as it is complete.
+    """Parse a stream header and stanzas; each stanza is passed on as soon as it is complete.
 
     Raises (from `parse`):
-        domish.ParserError: it is not well-formed, or a stanza or a tag of it is too big.
+        domish.ParserError: the XML is not well-formed, or a stanza or a tag is too big.
     """
 
     def __init__(self) -> None:
@@ -204,7 +201,7 @@ class ElementStream(domish.ExpatElementStream):
         self.parser.EndElementHandler = self._end
 
     def parse(self, buffer: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Parse the next bytes of the stream."""
         whole = self._tokens.take(buffer)
         self.stanzaSize += len(whole)
         try:
@@ -218,7 +215,7 @@ class ElementStream(domish.ExpatElementStream):
 
     @property
     def _index(self) -> int:
-        """The index in the stream of what is parsed just now."""
+        """The index in the stream of what expat is parsing now."""
         return int(self._first + self.parser.CurrentByteIndex)
 
     def _parse_whole(self, data: bytes) -> None:
@@ -237,14 +234,14 @@ class ElementStream(domish.ExpatElementStream):
             self._parse_some(data[place:])
 
     def _parse_until_between(self, data: bytes) -> int:
-        """Go on until no stanza is open; return how much of ``data`` was parsed."""
+        """Parse until no stanza is open; return how many bytes of ``data`` were parsed."""
         place = 0
         while place < len(data) and self._depth != 1:
             place = self._parse_token(data, place)
         return place
 
     def _parse_token(self, data: bytes, start: int) -> int:
-        """Parse the token that begins at ``start``; return where it ends."""
+        """Parse the token that begins at ``start``; return its end."""
         end = end_of_token(data, start) or len(data)
         self._parse_some(data[start:end])
         return end
@@ -254,7 +251,7 @@ class ElementStream(domish.ExpatElementStream):
         self.parser.Parse(data)
 
     def _renew(self) -> None:
-        """Let a new expat go on, which knows of the stream header only."""
+        """Replace expat by a new parser, which has seen the stream header only."""
         old, new = self.parser, ParserCreate("UTF-8", " ")
         new.Parse(self._header)
         new.buffer_text, new.buffer_size = old.buffer_text, old.buffer_size
@@ -275,21 +272,20 @@ class ElementStream(domish.ExpatElementStream):
 
 
 class BoundedElementStream(ElementStream):
-    """Parses a stream header and its stanzas as they arrive.
+    """Parse a client's stream header and stanzas, within limits.
 
-    Twisted's own parser bounds what is between two chunks only; this one bounds every stanza
+    Twisted's own parser limits what is between two chunks only; this one limits every stanza
     exactly, wherever the chunks end.
 
     Attributes:
-        max_bytes: how long a stanza up to its end tag, or the stream header, may be.
-        max_depth: how many levels of elements a stanza may have; the stanza is the first.
-        started: index of the first byte of the last stanza that began, or of the end tag of
-            the stream.
-        boundary: index that no byte before it, of whatever is not complete yet, has.
+        max_bytes: the most bytes of a stanza without its end tag, or of the stream header.
+        max_depth: the most levels of elements in a stanza; the stanza itself is the first.
+        started: index of the first byte of the last stanza, or of the stream's end tag.
+        boundary: index before which everything is complete.
         language: the ``xml:lang`` of the stream header, or "" (RFC 6120 §4.7.4).
 
     Raises (from `parse`):
-        StreamError: with the condition that describes what is wrong.
+        StreamError: with the condition that says what is wrong.
     """
 
     def __init__(self, max_bytes: int, max_depth: int) -> None:
@@ -308,7 +304,7 @@ class BoundedElementStream(ElementStream):
         self.parser.CommentHandler = self._on_restricted
 
     def parse(self, buffer: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Parse the next bytes of the stream."""
         if not self._depth and (b"\0" in buffer or buffer[:1] in (b"\xfe", b"\xff")):
             # expat would read UTF-16, even if told that it is UTF-8.
             raise StreamError("unsupported-encoding")
@@ -320,7 +316,7 @@ class BoundedElementStream(ElementStream):
         self._check_size(self._received - _END_TAG_BYTES)
 
     def silence(self) -> None:
-        """Act on nothing that is parsed from now on, not even later in the same chunk."""
+        """Pass nothing on any more, not even what is left of the chunk that is being parsed."""
         for handler in _HANDLERS:
             setattr(self.parser, handler, None)
         self.DocumentStartEvent = self.ElementEvent = self.DocumentEndEvent = None
@@ -431,10 +427,13 @@ class RecordingElementStream(BoundedElementStream):
 
 
 class SkippingElementStream(ElementStream):
-    """Parses a stream header and its stanzas; one that is too big is as if it had not come.
+    """Parse the stream of a component, and drop stanzas that are too big.
+
+    A component reads what strangers write through its server. A stanza that is too big would
+    end the connection, with everybody's requests on it, or take seconds to build.
 
     Attributes:
-        is_expected: tells by a stanza's attributes whether it is an answer that is waited for.
+        is_expected: tells by a stanza's attributes whether it is the response to a request.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""XEP-0077 on the wire: the registration form that is shown, and what is sent back.
+"""The registration form that is shown to clients, and what they submit (XEP-0077).
 
 https://xmpp.org/extensions/xep-0077.html
 """
@@ -44,15 +44,15 @@ def is_about_registration(element: domish.Element) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationForm:
-    """What is asked for: both as legacy fields and as a data form.
+    """A registration form, written both as legacy fields and as a data form.
 
     Attributes:
-        instructions: what to do, in English or as the operator says it.
-        fields: name to required, besides username and password.
-        policy: what is said of passwords.
+        instructions: what to do, in English or in the operator's words.
+        fields: whether each is required, by name; username and password are not among them.
+        policy: of the domain, for the rules about passwords.
         username: the name that the invite fixes, shown in the form; else None.
         redirect: a page that says how to register, in place of all fields; else None.
-        title: of the data form, as legacy fields have none; "" for none.
+        title: of the data form; legacy fields have none.
     """
 
     instructions: str
@@ -64,13 +64,13 @@ class RegistrationForm:
 
     @classmethod
     def for_invite(cls, domain: Domain, invite: Invite | None) -> "RegistrationForm":
-        """The form that ``domain`` shows to somebody with this invite, or with none.
+        """Return the form that a domain shows for an invite, or for None without one.
 
-        Who needs an invite and has none is sent to the site, where there is one: it says
-        where invites come from, and a form that is refused in the end does not.
+        Whoever needs an invite and has none is sent to the site, if there is one: it says where
+        to get invites, and a form would be refused in the end.
 
         Raises:
-            RegistrationClosed: nobody may register at all.
+            RegistrationClosed: nobody may register.
         """
         policy = domain.policy
         if invite is not None and invite.kind is Kind.RESET:
@@ -84,7 +84,7 @@ class RegistrationForm:
         return cls(domain.instructions, policy, policy.fields, username, title=domain.title)
 
     def toElement(self, languages: Sequence[str] = ()) -> domish.Element:
-        """Return the payload of the answer to a get, in the first language that there is."""
+        """Return the payload of the result, in the first of ``languages`` that there is."""
         gettext = translator(languages)
         query = domish.Element((NS_REGISTER, "query"))
         if (language := chosen_language(languages)) != SOURCE_LANGUAGE:
@@ -121,12 +121,12 @@ class RegistrationForm:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationRequest:
-    """What a client submits, whichever way it writes it.
+    """The fields that a client has submitted, as legacy fields or as a data form.
 
     Attributes:
-        values: what was filled in, by field name; what was left empty is absent.
-        remove: it asks for an account to be removed.
-        doubled: a field that is filled in twice; "" is none.
+        values: what is not empty, by name of the field.
+        remove: whether it requests to remove the account.
+        doubled: the name of a field that is there twice; "" is none.
     """
 
     values: Mapping[str, str] = field(repr=False)
@@ -137,9 +137,9 @@ class RegistrationRequest:
     def fromElement(
         cls, query: domish.Element, form_types: Container[str] = (NS_REGISTER,)
     ) -> "RegistrationRequest":
-        """Read a submitted query; a field in a data form counts more than a legacy one.
+        """Parse a submitted query; a data form has precedence over legacy fields.
 
-        Other forms than of ``form_types`` say nothing (XEP-0068), nor does one that was
+        Forms of types not in ``form_types`` are ignored (XEP-0068), and so is one that was
         cancelled (XEP-0004 §3.2).
         """
         legacy = [
@@ -156,14 +156,14 @@ class RegistrationRequest:
         return cls(values, remove, doubled)
 
     def require_clear(self) -> None:
-        """Raises StanzaError if it says two things: which one was meant, nobody knows."""
+        """Raise StanzaError if a field is there twice: it is not known which one was meant."""
         if self.doubled:
             text = f"The field {self.doubled} is there twice."
             raise StanzaError("bad-request", "modify", text, "en")
 
 
 def _filled_in(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], str]:
-    """What is not empty, by name; and a field of ours that is there twice, or ""."""
+    """Return what is not empty, by name, and a known field that is there twice, or ""."""
     values: dict[str, str] = {}
     doubled = ""
     for name, value in fields:

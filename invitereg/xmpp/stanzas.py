@@ -1,4 +1,4 @@
-"""Namespaces, what a stream accepts in each phase, and stanzas: checked, refused, written.
+"""What all doors share: phases of a stream, checks of stanzas, their errors and languages.
 
 Source: RFC 6120 §4 (streams), §8 (stanzas).
 """
@@ -23,7 +23,7 @@ from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
 
 
 class Phase(Enum):
-    """How far a stream has come."""
+    """How far a client's stream has come."""
 
     CLEAR = "clear"
     SECURED = "secured"
@@ -84,7 +84,7 @@ CONDITIONS: tuple[tuple[type[errors.Refused], str, str], ...] = (
 
 
 def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> StanzaError:
-    """Return the stanza error that says ``refusal`` in the first language that there is."""
+    """Return the stanza error for a refusal, in the first of ``languages`` that there is."""
     said, language = refusal.told(translator(languages)), chosen_language(languages)
     if said == refusal.text:
         language = SOURCE_LANGUAGE
@@ -95,7 +95,7 @@ def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> Stan
 
 
 def refusal_error(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> StanzaError:
-    """Return the stanza error that says ``refusal`` in a stanza's language, or its stream's."""
+    """Return the stanza error for a refusal, in the language of a stanza or of its stream."""
     parser = stream.stream  # None once the stream has ended
     return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))
 
@@ -105,9 +105,9 @@ LANGUAGE = (NS_XML, "lang")
 
 
 def asked_languages(iq: domish.Element, stream_language: str = "") -> Sequence[str]:
-    """Return the language of a request's payload, as one tag; no tag where nobody says any.
+    """Return the language tag of a request, as a list of one; without one, an empty list.
 
-    It is the payload's own, else the IQ's, else the stream's.
+    It is the ``xml:lang`` of the payload, else of the IQ, else of the stream.
     """
     payload = next(iq.elements(), iq)
     said = (payload.getAttribute(LANGUAGE), iq.getAttribute(LANGUAGE), stream_language)
@@ -115,7 +115,7 @@ def asked_languages(iq: domish.Element, stream_language: str = "") -> Sequence[s
 
 
 def ping(to: str, sender: str | None = None) -> domish.Element:
-    """Return a ping (XEP-0199): whatever answers it, an error too, is a sign of life."""
+    """Return a ping (XEP-0199). Any response proves that the peer is there, an error too."""
     iq = domish.Element((None, "iq"))
     iq["type"], iq["id"] = "get", f"ping-{secrets.token_hex(8)}"
     if sender is not None:
@@ -129,7 +129,7 @@ _PREFIXES = {NS_STREAMS: "stream"}
 
 
 def serialized(obj: Any) -> bytes:
-    """Return a child of the stream's root, or ready text or bytes, as it is written."""
+    """Return the bytes of an element inside a stream; ready text or bytes stay as they are."""
     if isinstance(obj, bytes):
         return obj
     if isinstance(obj, domish.Element):
@@ -155,13 +155,13 @@ UNREADABLE = frozenset(
 
 
 def is_request(iq: domish.Element) -> bool:
-    """Whether an IQ asks for something, and for one thing (RFC 6120 §8.2.3)."""
+    """Return whether an IQ is a request with one payload (RFC 6120 §8.2.3)."""
     one_payload = sum(1 for _ in iq.elements()) == 1
     return one_payload and iq.getAttribute("type") in ("get", "set")
 
 
 def require_id(iq: domish.Element) -> None:
-    """Raise StanzaError if a request has no ``id``, without which no answer is known by it.
+    """Raise StanzaError if a request has no ``id``, so that no response could be matched.
 
     Source: RFC 6120 §8.1.3, §8.2.3.
     """
@@ -170,12 +170,12 @@ def require_id(iq: domish.Element) -> None:
 
 
 def mark_handled(element: domish.Element) -> None:
-    """Say that a handler has taken an element, so that nobody answers it again."""
+    """Mark an element as answered, so that no other handler answers it."""
     element.handled = True  # type: ignore[attr-defined]
 
 
 def about_command(iq: domish.Element) -> list[domish.Element]:
-    """What of a command is repeated in an error: its names, and nothing that was filled in."""
+    """Return what an error repeats of a command: its attributes, never what was filled in."""
     if iq.command is None:
         return []
     about = domish.Element((NS_COMMANDS, "command"))
@@ -186,7 +186,7 @@ def about_command(iq: domish.Element) -> list[domish.Element]:
 
 
 def error_reply(stanza: domish.Element, error: StanzaError) -> domish.Element:
-    """Return the error for a stanza, without what was sent: that may be a password."""
+    """Return the error for a stanza, without what was sent, which may contain a password."""
     response: domish.Element = toResponse(stanza, "error")
     for element in about_command(stanza):
         response.addChild(element)

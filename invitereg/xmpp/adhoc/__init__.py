@@ -1,1 +1,1 @@
-"""Ad-hoc commands: what is executed, whatever stream the requests come on (XEP-0050)."""
+"""Ad-hoc commands, independent of the stream that they are given on (XEP-0050)."""

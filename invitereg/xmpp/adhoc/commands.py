@@ -1,9 +1,9 @@
-"""Ad-hoc commands: what is executed, whatever stream the requests come on (XEP-0050).
+"""Execute ad-hoc commands, independent of the stream that they are given on (XEP-0050).
 
 https://xmpp.org/extensions/xep-0050.html
 
-A `Command` says who may execute it, and what comes after the answers given so far: another
-`Stage`, or its `Completed`. `AdHocCommands` makes requests of it, and sessions, and errors.
+A `Command` says who may execute it, and what follows the answers so far: the next `Stage`, or
+`Completed`. `AdHocCommands` does the rest: requests, sessions and errors.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ MAX_PER_USER = 10
 
 
 class UnknownSession(Exception):
-    """This command of this user has never had such a session."""
+    """No such session of this command and requester has ever existed."""
 
 
 class ExpiredSession(Exception):
-    """The session is over: completed, canceled, or timed out."""
+    """The session is over: completed, cancelled, or timed out."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,11 +44,11 @@ class CommandSession:
     """One execution of a command.
 
     Attributes:
-        jid: the full JID that executes it, which alone may go on.
-        language: that it began in, and stays in.
-        stages: what has been asked so far, first to last.
-        answers: what was answered to all of these but the last.
-        touched: when it was last gone on with, by the clock.
+        jid: the full JID that executes it; no other may continue it.
+        language: the language that it began in, and stays in.
+        stages: the stages so far, first to last.
+        answers: the answers to all stages but the last.
+        touched: when it was last continued, in seconds of the clock.
     """
 
     id: str
@@ -61,10 +61,10 @@ class CommandSession:
 
 
 class CommandSessions:
-    """The sessions that are open: a few for each user, and none for long.
+    """The open sessions: a few for each user, each for a limited time.
 
-    An id says for whom it was made, under a key of this process: so one that is over can be
-    told from one that never was, and nothing is kept of it.
+    An id is signed for its user with a key of this process. So a session that is over can be
+    told from one that never was, without keeping anything of it.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class CommandSessions:
         return len(self._open)
 
     def begin(self, jid: JID, node: str, language: str) -> CommandSession:
-        """A session of its own id, which is not open until it is kept."""
+        """Return a session with a new id, which is not open until it is kept."""
         self._last += 1
         number = f"{self._last:x}"
         session_id = f"{number}-{self._seal(number, jid, node)}"
         return CommandSession(id=session_id, jid=jid, node=node, language=language)
 
     def keep(self, session: CommandSession) -> None:
-        """Leave a session open; the user's oldest makes room if there are too many."""
+        """Keep a session open; if the user has too many, the oldest is closed."""
         self._forget_expired()
         session.touched = self._seconds()
         self._open[session.id] = session
@@ -103,11 +103,11 @@ class CommandSessions:
             self._remove(next(iter(of_user.values())))
 
     def take(self, session_id: str, jid: JID, node: str) -> CommandSession:
-        """Take an open session out, to go on with it; it is over unless it is kept again.
+        """Take an open session out, to continue it; it is over unless it is kept again.
 
         Raises:
             UnknownSession: it is no session of this command and user.
-            ExpiredSession: it was one.
+            ExpiredSession: it is over.
         """
         self._forget_expired()
         number, _, seal = session_id.partition("-")
@@ -156,10 +156,10 @@ class Requester:
     """Who executes a command.
 
     Attributes:
-        jid: their full JID; by it alone they are known.
-        domain: the one that was asked.
-        language: in which they are answered.
-        memory: what commands have found out about them, for this one request.
+        jid: the full JID, which alone identifies the requester.
+        domain: the domain that was asked.
+        language: the language of the replies.
+        memory: what commands have found out about the requester, for this request.
     """
 
     jid: JID
@@ -169,25 +169,29 @@ class Requester:
 
     @classmethod
     def speaking(cls, jid: JID, domain: Domain, tags: Iterable[str]) -> "Requester":
-        """One who would like these languages, best first."""
+        """Return a requester with the first of these languages that there is."""
         return cls(jid, domain, chosen_language(tags))
 
     @property
     def gettext(self) -> Callable[[str], str]:
-        """What puts an English text into their language."""
+        """The translation of English texts into the requester's language."""
         return translator([self.language])
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A form that must be filled in; after the last one, the command is done."""
+    """A form to be filled in.
+
+    Attributes:
+        last: whether the command is completed by it.
+    """
 
     form: Form
     last: bool = True
 
     @property
     def forward(self) -> str:
-        """The action that goes on from here."""
+        """The action that continues from here."""
         return "complete" if self.last else "next"
 
 
@@ -200,33 +204,33 @@ class Completed:
 
 
 class Command(Protocol):
-    """Something that can be executed.
+    """A command that can be executed.
 
     Attributes:
         node: its name on the wire.
-        name: its name for people, in English; in the catalogues of translations.
+        name: its name for people, in English; translated by the catalogues.
     """
 
     node: str
     name: str
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """Whether ``requester`` may execute it now."""
+        """Return whether the requester may execute it now."""
 
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """What comes after the answers to its stages so far; what it does, it does at the end.
+        """Return what follows the answers to its stages so far; act after the last one.
 
         Raises:
-            Refused: it cannot be done so; the last answer may be given anew.
+            Refused: it cannot be done with these answers; the last one may be given again.
         """
 
 
 def _error(
     requester: Requester, kind: str, condition: str, specific: str | None, text: str
 ) -> StanzaError:
-    """An error of §4.6, which says ``text`` in the requester's language."""
+    """Return an error of §4.6, with ``text`` in the requester's language."""
     element = domish.Element((NS_COMMANDS, specific)) if specific else None
     return StanzaError(condition, kind, requester.gettext(text), requester.language, element)
 
@@ -240,7 +244,7 @@ class AdHocCommands:
         sessions: CommandSessions,
         aliases: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """``aliases`` are other nodes, not listed, at which a command is found by its own."""
+        """``aliases`` are further nodes, not listed, by the node that they stand for."""
         self._commands = {command.node: command for command in commands}
         self._found = self._commands | {
             alias: self._commands[node] for alias, node in aliases.items()
@@ -248,11 +252,11 @@ class AdHocCommands:
         self._sessions = sessions
 
     def has(self, node: str) -> bool:
-        """Whether there is something at a node for service discovery."""
+        """Return whether service discovery has something at a node."""
         return node == NS_COMMANDS or node in self._found
 
     async def items(self, requester: Requester, address: str) -> domish.Element:
-        """The commands that ``requester`` may execute at ``address``, as disco#items (§2.2)."""
+        """Return the commands that a requester may execute, as disco#items (§2.2)."""
         items = disco.DiscoItems()
         items.nodeIdentifier = NS_COMMANDS
         for command in self._commands.values():
@@ -263,10 +267,10 @@ class AdHocCommands:
         return element
 
     async def info(self, requester: Requester, node: str) -> domish.Element:
-        """What the list of commands is, or one of them, as disco#info (§2.2).
+        """Return what a node is, the list of commands or a command, as disco#info (§2.2).
 
         Raises:
-            StanzaError: there is none of that node, or it is not for ``requester``.
+            StanzaError: there is no such command, or the requester may not execute it.
         """
         info = disco.DiscoInfo()
         info.nodeIdentifier = node
@@ -281,11 +285,11 @@ class AdHocCommands:
         return element
 
     async def perform(self, requester: Requester, request: domish.Element) -> domish.Element:
-        """What answers a ``<command/>``.
+        """Return the payload that answers a ``<command/>``.
 
         Raises:
             StanzaError: an error of §4.6.
-            Refused: the command says why it cannot be done; the session goes on.
+            Refused: the command cannot be done; the session goes on.
         """
         node = request.getAttribute("node")
         if not node:
@@ -370,7 +374,7 @@ class AdHocCommands:
 def _answer(
     session: CommandSession, status: str, outcome: Completed | None = None
 ) -> domish.Element:
-    """What tells where a session is now (§4.1)."""
+    """Return the ``<command/>`` that tells the state of a session (§4.1)."""
     command = domish.Element((NS_COMMANDS, "command"))
     command["node"] = session.node
     command["sessionid"] = session.id

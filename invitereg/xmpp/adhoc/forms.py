@@ -1,4 +1,4 @@
-"""Data forms to be filled in, read strictly, and forms that tell a result (XEP-0004).
+"""Data forms to be filled in, parsed strictly, and forms with results (XEP-0004).
 
 https://xmpp.org/extensions/xep-0004.html
 """
@@ -32,7 +32,7 @@ class WrongForm(Exception):
 
     Attributes:
         text: what is wrong, in English, with ``{field}`` for the field.
-        field: the name of the field as people read it, or "".
+        field: the label of the field, or "".
     """
 
     def __init__(self, text: str, field: str = "") -> None:
@@ -41,20 +41,20 @@ class WrongForm(Exception):
         super().__init__(text.format(field=field))
 
     def told(self, gettext: Callable[[str], str]) -> str:
-        """What is wrong, in the language of ``gettext``."""
+        """Return what is wrong, in the language of ``gettext``."""
         return gettext(self.text).format(field=self.field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field to be filled in.
+    """A field to be filled in.
 
     Attributes:
-        label: what people read.
+        label: its name for people.
         kind: ``text-single``, ``text-multi``, ``boolean``, ``jid-single`` or ``list-single``.
         value: what is filled in from the start.
         options: value and label of each choice of a ``list-single``.
-        read: makes a value of a text that is not empty; raises ValueError if it cannot be one.
+        read: parses a text that is not empty; raises ValueError if it is not valid.
     """
 
     var: str
@@ -66,7 +66,6 @@ class Field:
     read: Callable[[str], Any] = str
 
     def to_element(self) -> domish.Element:
-        """As it is shown."""
         element = _field(self.var, self.kind, self.label, [self.value] if self.value else [])
         for value, label in self.options:
             option = element.addElement("option")
@@ -77,10 +76,10 @@ class Field:
         return element
 
     def answer(self, values: Sequence[str]) -> Any:
-        """What was filled in.
+        """Return what was filled in, parsed.
 
         Raises:
-            WrongForm: it is missing, too much, or nothing that can be there.
+            WrongForm: the field is missing, has too many values, or an invalid one.
         """
         several = self.kind == "text-multi"
         filled = [value for value in values if value.strip()]
@@ -107,7 +106,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A form to be filled in; its texts are in the language of who does."""
+    """A form to be filled in; its texts are in the requester's language."""
 
     form_type: str
     title: str
@@ -115,17 +114,16 @@ class Form:
     instructions: str = ""
 
     def to_element(self) -> domish.Element:
-        """As it is shown."""
         element = _form("form", self.form_type, self.title, self.instructions)
         for one in self.fields:
             element.addChild(one.to_element())
         return element
 
     def read(self, parent: domish.Element) -> Answers:
-        """What was submitted within ``parent``; everything in it must be as the form asks.
+        """Return what was submitted within ``parent``; all of it must be as the form asks.
 
-        Only FORM_TYPE may be left out: not every client repeats it. A type of ``cancel`` is as
-        good as ``submit`` (XEP-0050 §3.4.1).
+        Only FORM_TYPE may be missing: not every client repeats it. A type of ``cancel`` is
+        accepted like ``submit`` (XEP-0050 §3.4.1).
 
         Raises:
             WrongForm: anything else.
@@ -145,7 +143,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultValue:
-    """One value of a result."""
+    """A field of a result."""
 
     var: str
     label: str
@@ -155,11 +153,11 @@ class ResultValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A form of type ``result``: values, or rows of them under the columns' names.
+    """A form of type ``result``: fields, or rows under the names of their columns.
 
     Attributes:
-        columns: label by field.
-        rows: value by field, each with all of the columns.
+        columns: the label, by field.
+        rows: the value by field, each row with all columns.
     """
 
     form_type: str
@@ -169,7 +167,6 @@ class Result:
     rows: Sequence[Mapping[str, str]] = ()
 
     def to_element(self) -> domish.Element:
-        """As it is shown."""
         element = _form("result", self.form_type, self.title, "")
         for one in self.values:
             element.addChild(_field(one.var, one.kind, one.label, [one.value]))
@@ -207,7 +204,7 @@ def _field(var: str, kind: str, label: str, values: Sequence[str]) -> domish.Ele
 
 
 def _values(form: domish.Element) -> dict[str, list[str]]:
-    """The submitted values by field; raises WrongForm for a field that is there twice."""
+    """Return the submitted values by field; raise WrongForm for a field that is there twice."""
     submitted: dict[str, list[str]] = {}
     for element in form.elements(NS_X_DATA, "field"):
         var = element.getAttribute("var")

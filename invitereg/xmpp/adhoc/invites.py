@@ -1,4 +1,4 @@
-"""Ad-hoc commands to make, list, renew and revoke invites (XEP-0401).
+"""Commands to make, list, renew and revoke invites (XEP-0401).
 
 https://xmpp.org/extensions/xep-0401.html
 """
@@ -29,17 +29,17 @@ from invitereg.xmpp.adhoc.forms import Answers, Field, Form, Result, ResultValue
 
 
 class InviteCommand:
-    """A command about invites, for those who have an account at the domain."""
+    """A command about invites, for accounts of the domain."""
 
     def __init__(self, invites: UserInvites) -> None:
         self.invites = invites
 
     def user(self, requester: Requester) -> User:
-        """Whose account it is that asks; only after `rights` said that there may be one."""
+        """Return the requester's account; call `rights` first, to know that there is one."""
         return User(requester.domain.name, requester.jid.user or "", "adhoc")
 
     async def rights(self, requester: Requester) -> Rights:
-        """What they may do; somebody from elsewhere, nothing."""
+        """Return what the requester may do; nothing, if it is no account of the domain."""
         if requester.jid.host != requester.domain.name or not requester.jid.user:
             return Rights()
         known: Rights | None = requester.memory.get("rights")
@@ -51,11 +51,11 @@ class InviteCommand:
 def invitation(
     requester: Requester, invite: Invite, token: str, *, to_register: bool = False
 ) -> Completed:
-    """An invite with its links, which are shown only now (§4.1).
+    """Return an invite's links as a form; they are shown only now (§4.1).
 
-    Both fields are there even where one has nothing in it, as one client needs the page's.
-    ``to_register`` is for a URI that says nothing of contacts; one that names the username to
-    take never does, else the name would be lost.
+    Both fields are always there, if empty, because one client needs the page's. ``to_register``
+    is for a URI without a contact. A URI that names the username is always without, because the
+    name would be lost otherwise.
     """
     gettext, names = requester.gettext, to_register or bool(invite.username)
     uri = app_uri(requester.domain, invite, token, names=names)
@@ -74,12 +74,12 @@ def invitation(
 
 
 def date_time(moment: datetime) -> str:
-    """As XEP-0082 §3.2 writes it, in UTC."""
+    """Return a time in UTC, as in XEP-0082 §3.2."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def described(invite: Invite, gettext: Callable[[str], str]) -> str:
-    """One line by which people tell an invite from others."""
+    """Return one line by which people tell an invite from others."""
     parts = [invite.id]
     if invite.username:
         parts.append(gettext("for {name}").format(name=invite.username))
@@ -119,16 +119,16 @@ _COLUMNS = {
 
 
 class _OwnedInvites(InviteCommand):
-    """For all who may invite, or have invited, and for admins."""
+    """A command for all who may invite, or have invited, and for admins."""
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """Also for those who may not invite any more, as long as an invite is open."""
+        """Allow it also to those who may not invite any more, while an invite is open."""
         rights = await self.rights(requester)
         return rights.any or rights.admin or rights.has_open
 
 
 class ListInvites(_OwnedInvites):
-    """The invites there are."""
+    """List invites."""
 
     node = "invitereg#list-invites"
     name = N_("List invitations")
@@ -136,7 +136,6 @@ class ListInvites(_OwnedInvites):
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """See `Command`."""
         if not (await self.rights(requester)).admin:
             return self._list(
                 requester, await self.invites.own(self.user(requester), MAX_ROWS + 1)
@@ -199,13 +198,13 @@ class ListInvites(_OwnedInvites):
 
 
 class _OneInvite(_OwnedInvites):
-    """What begins with the choice of an invite."""
+    """A command that begins with the choice of an invite."""
 
     node: str
     name: str
 
     async def choice(self, requester: Requester) -> Form | None:
-        """The form to choose in; None if there is nothing to choose."""
+        """Return the form to choose in, or None if there is nothing to choose."""
         gettext = requester.gettext
         label = gettext("Invitation")
         field = Field(var="invite", label=label, required=True)
@@ -221,7 +220,7 @@ class _OneInvite(_OwnedInvites):
 
 
 class RenewInvite(_OneInvite):
-    """A new link for an invite, in place of one that was lost."""
+    """Make a new link for an invite, in place of one that was lost."""
 
     node = "invitereg#renew-invite"
     name = N_("Make a new link for an invitation")
@@ -229,7 +228,6 @@ class RenewInvite(_OneInvite):
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """See `Command`."""
         if answers:
             renewed = await self.invites.renew(self.user(requester), answers[0]["invite"])
             return invitation(requester, *renewed)
@@ -238,7 +236,7 @@ class RenewInvite(_OneInvite):
 
 
 class RevokeInvite(_OneInvite):
-    """The end of an invite, once that is confirmed."""
+    """Revoke an invite, after a confirmation."""
 
     node = "invitereg#revoke-invite"
     name = N_("Revoke an invitation")
@@ -246,7 +244,6 @@ class RevokeInvite(_OneInvite):
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """See `Command`."""
         if not answers:
             form = await self.choice(requester)
             return Stage(form, last=False) if form else _nothing(requester)
@@ -292,7 +289,7 @@ _MOST_USES_DIGITS = 9
 
 
 def invite_commands(invites: UserInvites, seconds: Callable[[], float]) -> AdHocCommands:
-    """All commands about invites, whose sessions are timed by ``seconds``."""
+    """Return all commands about invites; ``seconds`` is the clock of their sessions."""
     commands = (
         InviteContact(invites),
         CreateAccount(invites),
@@ -305,19 +302,18 @@ def invite_commands(invites: UserInvites, seconds: Callable[[], float]) -> AdHoc
 
 
 class InviteContact(InviteCommand):
-    """A link for a friend, at once (§4.1); to register with, where the policy lets it."""
+    """Make a link for a friend, at once (§4.1); to register with, if the policy allows it."""
 
     node = "urn:xmpp:invite#invite"
     name = N_("Invite a contact")
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """For all who may invite at all."""
+        """Allow it to all who may invite."""
         return (await self.rights(requester)).any
 
     async def proceed(
         self, requester: Requester, _answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """See `Command`."""
         invite, token = await self.invites.invite(
             self.user(requester), await self.rights(requester)
         )
@@ -325,19 +321,18 @@ class InviteContact(InviteCommand):
 
 
 class CreateAccount(InviteCommand):
-    """A link to register with, perhaps by one username only (§4.4)."""
+    """Make a link to register with, maybe with a fixed username (§4.4)."""
 
     node = "urn:xmpp:invite#create-account"
     name = N_("Create an invitation to register")
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """For those who may let people register."""
+        """Allow it to those who may invite to register."""
         return (await self.rights(requester)).registration
 
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """See `Command`."""
         if not answers:
             return Stage(await self._form(requester))
         given = answers[0]
@@ -369,19 +364,18 @@ class CreateAccount(InviteCommand):
 
 
 class ResetPassword(InviteCommand):
-    """A link by which somebody who has an account sets a new password."""
+    """Make a link by which the owner of an account sets a new password."""
 
     node = "invitereg#password-reset"
     name = N_("Create a link to set a new password")
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """For admins."""
+        """Allow it to admins."""
         return (await self.rights(requester)).admin
 
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """See `Command`."""
         if not answers:
             return Stage(self._form(requester.gettext))
         account = answers[0]["accountjid"]
@@ -435,7 +429,7 @@ def _uses_text(text: str) -> str:
 
 
 def _uses(text: str) -> int | None:
-    """A number from 1 on; None is unlimited."""
+    """Return a number from 1 on; None is unlimited."""
     if text == _UNLIMITED:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_USES_DIGITS and int(text)):

@@ -1,1 +1,1 @@
-"""XML streams of clients, and one module for each protocol spoken on them (RFC 6120)."""
+"""The streams of clients, and a module for each protocol that is spoken on them (RFC 6120)."""

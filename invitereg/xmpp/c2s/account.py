@@ -1,4 +1,4 @@
-"""What people do with their own account after login (XEP-0077 §3.2, §3.3).
+"""Change the password of one's own account, or remove the account (XEP-0077 §3.2, §3.3).
 
 https://xmpp.org/extensions/xep-0077.html
 """
@@ -27,7 +27,7 @@ from invitereg.xmpp.stanzas import Phase
 
 @implementer(IDisco)
 class AccountHandler(RequestHandler):
-    """Says who is registered, changes the password, and removes the account."""
+    """Answer XEP-0077's requests after login, for the stream's own account."""
 
     origin = "invitereg.xmpp.account.AccountHandler"
 
@@ -38,23 +38,20 @@ class AccountHandler(RequestHandler):
         self._changing: Session | None = None
 
     def connectionMade(self) -> None:
-        """Listen."""
         self.xmlstream.addObserver(GET, self._on_get)
         self.xmlstream.addObserver(SET, self._on_set)
 
     def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
-        """The domain takes registrations (XEP-0077 §8)."""
         ours = target.user is None and not node
         return [disco.DiscoFeature(NS_REGISTER)] if ours else []
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
-        """There are none."""
         return []
 
     async def _answer(
         self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
     ) -> None:
-        """Answer, and then end the sessions that are outdated, which may be this one."""
+        """Answer, then end the sessions that the change has outdated, perhaps this one."""
         await super()._answer(iq, working)
         session, self._changing = self._changing, None
         if session is not None:
@@ -111,7 +108,7 @@ class AccountHandler(RequestHandler):
             raise _outdated() from None
 
     def _begin(self) -> tuple[Session, datetime]:
-        """The session, and when the password was set that opened it."""
+        """Return the session, and when the password was set that opened it."""
         session = self.xmlstream.session
         if session is None or session.credentials_set_at is None:
             raise _outdated()
@@ -131,5 +128,5 @@ class AccountHandler(RequestHandler):
 
 
 def _outdated() -> StanzaError:
-    """Somebody else was faster: the stream ends by that."""
+    """Return the error for a change that was made by somebody else first."""
     return StanzaError("not-authorized", "auth", "The password has changed.", "en")

@@ -1,4 +1,4 @@
-"""Resource binding (RFC 6120 §7) and the session request of RFC 3921 §3."""
+"""Resource binding (RFC 6120 §7) and the session request (RFC 3921 §3)."""
 
 import secrets
 
@@ -17,14 +17,14 @@ _SESSION = f"/iq[@type='set']/session[@xmlns='{NS_SESSION}']"
 
 
 def stream_features() -> list[domish.Element]:
-    """What announces both; the session request is optional, as nothing depends on it."""
+    """Return the features of both; the session request is optional, as it does nothing."""
     session = domish.Element((NS_SESSION, "session"))
     session.addElement("optional")
     return [domish.Element((NS_BIND, "bind")), session]
 
 
 class BindHandler(RequestHandler):
-    """Gives the stream its full JID, and so makes it a session."""
+    """Bind a resource to the stream, which makes it a session."""
 
     origin = "invitereg.xmpp.bind.BindHandler"
 
@@ -33,7 +33,6 @@ class BindHandler(RequestHandler):
         self._sessions = sessions
 
     def connectionMade(self) -> None:
-        """Listen for both requests."""
         self.xmlstream.addObserver(_BIND, self._on_bind)
         self.xmlstream.addObserver(_SESSION, self._on_session)
 

@@ -1,4 +1,4 @@
-"""Ad-hoc commands on a client's stream: they are the domain's (XEP-0050)."""
+"""Ad-hoc commands of the domain, on a client's stream (XEP-0050)."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _BEFORE_OTHERS = 1  # who else answers service discovery leaves alone what is ha
 
 @implementer(IDisco)
 class CommandsHandler(RequestHandler):
-    """Takes what is about commands and addressed to the domain."""
+    """Answer requests about commands that are addressed to the domain."""
 
     origin = "invitereg.xmpp.commands.CommandsHandler"
 
@@ -31,7 +31,6 @@ class CommandsHandler(RequestHandler):
         self._commands = commands
 
     def connectionInitialized(self) -> None:
-        """Listen."""
         observed = (
             (_COMMAND, self._on_command),
             (_INFO, self._on_info),
@@ -41,15 +40,13 @@ class CommandsHandler(RequestHandler):
             self.xmlstream.addObserver(query, observer, _BEFORE_OTHERS)
 
     def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
-        """The domain takes commands."""
         return [] if node or target.user else [disco.DiscoFeature(NS_COMMANDS)]
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
-        """Those of the domain are no commands."""
         return []
 
     def echo(self, iq: domish.Element) -> list[domish.Element]:
-        """Which command and session an error is about, as some clients find theirs by it."""
+        """Repeat the command and session in an error: some clients match errors by them."""
         return about_command(iq)
 
     def _on_command(self, iq: domish.Element) -> None:

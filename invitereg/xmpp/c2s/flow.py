@@ -1,4 +1,4 @@
-"""The flow of one client's stream: how long it may take, what it has sent, what it is sent."""
+"""The data flow of one client's stream: its time-outs, its input, and its output."""
 
 import time
 from collections import deque
@@ -35,17 +35,20 @@ UNREAD = frozenset({"unread", "lagging", "overfull"})
 
 
 class Deadlines:
-    """Named time-outs of one stream.
+    """The named time-outs of one stream.
 
-    tls: from the connection to the end of the TLS handshake. header: from the connection, TLS
-    or the login to the stream header, which no person types. idle: without a byte, before
-    login. login: from the connection to the bound resource, or to a success of the server
-    behind, whatever is sent. silence: without a byte, in a session. answer: from the ping that
-    follows it to the next byte. unread: from one piece that a client has read to the next, if
-    something waits for it. lagging: likewise, if so much waits that others cannot add to it.
-    overfull: until a stream is dropped for which more waits than may be kept. close: from our
-    closing of the stream to the peer's. drain: likewise, where a server's last bytes are still
-    to be read.
+    - tls: from the connection to the end of the TLS handshake.
+    - header: from the connection, TLS or the login to the stream header, which no person types.
+    - idle: without a byte, before login.
+    - login: from the connection to the bound resource, or to a success of the upstream server,
+      whatever is sent.
+    - silence: without a byte, in a session.
+    - answer: from the ping that follows a silence to the next byte.
+    - unread: from one piece that a client has read to the next, if something waits for it.
+    - lagging: the same, if so much waits that others cannot add to it.
+    - overfull: until a stream is dropped for which more waits than may be kept.
+    - close: from our closing of the stream to the peer's.
+    - drain: the same, where the last bytes of an upstream server are still to be read.
     """
 
     def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:
@@ -54,21 +57,21 @@ class Deadlines:
         self._calls: dict[str, Any] = {}
 
     def start(self, name: str) -> None:
-        """Call back with ``name`` when its time, from now on, is over."""
+        """Start a time-out from now, or start it again."""
         self.cancel(name)
         self._calls[name] = self._clock.callLater(SECONDS[name], self._over, name)
 
     def running(self, name: str) -> bool:
-        """Whether it has been started, and neither passed nor been cancelled."""
+        """Return whether a time-out was started, and has neither passed nor been cancelled."""
         return name in self._calls
 
     def postpone(self, name: str) -> None:
-        """Start it again from now, if it is running."""
+        """Start a time-out again from now, if it is running."""
         if name in self._calls:
             self._calls[name].reset(SECONDS[name])
 
     def heard(self) -> None:
-        """Begin anew with what waits for a sign of life."""
+        """Restart the time-outs that wait for any byte."""
         self.postpone("idle")
         self.postpone("silence")
         if self.running("answer"):
@@ -76,18 +79,18 @@ class Deadlines:
             self.start("silence")
 
     def cancel(self, name: str) -> None:
-        """Do not call back for ``name``."""
+        """Cancel a time-out; harmless if it is not running."""
         call = self._calls.pop(name, None)
         if call is not None:
             call.cancel()
 
     def cancel_all(self) -> None:
-        """Do not call back at all."""
+        """Cancel all time-outs."""
         for name in list(self._calls):
             self.cancel(name)
 
     def close(self) -> None:
-        """Do not call back at all, ever again."""
+        """Cancel all time-outs, and never call back again."""
         self.cancel_all()
         self._passed = _ignore
 
@@ -97,7 +100,7 @@ class Deadlines:
 
 
 def _ignore(*_arguments: object) -> None:
-    """Do nothing, as nobody is there any more."""
+    """Do nothing, in place of a callback of a stream that is gone."""
 
 
 _inbox_log = Logger("invitereg.xmpp.inbox.Inbox")
@@ -107,15 +110,15 @@ READ_PIECE = 8 * 1024
 
 
 class Inbox:
-    """Hands over what has arrived, and stops the transport while something must wait.
+    """Parse and hand over what a client sends, and stop its transport where it must wait.
 
-    So answers come in order, and a client that sends faster than it is answered, or more than
-    its share of the time is enough for, fills its own buffers and not ours.
+    So responses are sent in order, and a client that sends faster than it is answered, or uses
+    more than its share of the time, fills its own buffers and not ours.
 
     Attributes:
-        held: whether something is being worked out.
-        transport: is told when to stop and to go on.
-        whose: the account or network whose time is used.
+        held: whether a stanza is being worked on; ``len`` says how many wait.
+        transport: the one that is stopped and started.
+        whose: the account or network whose share of the time is used.
     """
 
     def __init__(
@@ -125,14 +128,14 @@ class Inbox:
         busy: Callable[[], bool],
         end: Callable[[str], None],
     ) -> None:
-        """Prepare for what arrives.
+        """Prepare for input.
 
         Args:
-            parse: gets the next bytes, and calls `put`.
-            take: gets the next element, None being the end of the stream.
-            busy: while it says so nothing is taken; `go_on` is to be called when it no longer
+            parse: parses the next bytes, and calls `put`.
+            take: handles the next element; None is the end of the stream.
+            busy: while it returns True nothing is handed over; call `go_on` when it no longer
                 does.
-            end: called with a stream error when what held the stream has failed.
+            end: ends the stream with this condition, after a handler has failed.
         """
         self._parse = parse
         self._take = take
@@ -149,19 +152,19 @@ class Inbox:
         self.whose: Hashable = None
 
     def connect(self, transport: Any, budgets: TimeBudgets, reactor: IReactorTime) -> None:
-        """Begin with a transport, whose client has a share of the time by ``budgets``."""
+        """Read from a transport; ``budgets`` give its client a share of the time."""
         self.transport = transport
         self._budgets = budgets
         self._reactor = reactor
 
     def arrived(self, data: bytes) -> None:
-        """Parse what has arrived, as far as it is the client's turn."""
+        """Parse what has arrived, as far as the client's share of the time allows."""
         self._bytes += data
         self._parse_on()
         self._read_on()
 
     def put(self, element: Any) -> None:
-        """Add what has been parsed."""
+        """Add an element that was parsed; None is the end of the stream."""
         self._elements.append(element)
         if self._waiting:
             self._pause()
@@ -187,12 +190,12 @@ class Inbox:
         return self._bytes
 
     def clear(self) -> None:
-        """Throw away what has not been taken."""
+        """Drop what was not handed over yet."""
         self._bytes = b""
         self._elements.clear()
 
     def close(self) -> None:
-        """Take nothing any more, and keep nobody in memory by calling back."""
+        """Hand over nothing any more, and release the callbacks."""
         self._closed = True
         self.clear()
         if self._rest is not None:
@@ -201,18 +204,18 @@ class Inbox:
         self._parse, self._take, self._busy, self._end = _ignore, _ignore, _never, _ignore
 
     def resume(self) -> None:
-        """Let the transport read on, if it was stopped."""
+        """Let the transport read again, if it was stopped."""
         if self._paused:
             self._paused = False
             self.transport.resumeProducing()
 
     def hold(self, working: "Deferred[Any]") -> None:
-        """Take nothing further until ``working`` has fired; it must not fail."""
+        """Hand over nothing until ``working`` has fired; it must not fail."""
         self.held = True
         working.addBoth(self._release)
 
     def go_on(self) -> None:
-        """Take what waits, and then read on, if nothing is in its way any more."""
+        """Hand over what waits, then read on, unless something holds the stream."""
         self._pump()
         self._parse_on()
         self._read_on()
@@ -234,13 +237,13 @@ class Inbox:
             self.transport.pauseProducing()
 
     def _read_on(self) -> None:
-        """Let the transport read on when nothing is left of what it has read."""
+        """Let the transport read again when everything that it has read was handed over."""
         left = self._parsing or self._bytes or self._elements
         if not (left or self._closed or self._waiting):
             self.resume()
 
     def _parse_on(self) -> None:
-        """Parse what there is, a piece at a time, until the client has used up its share."""
+        """Parse piece by piece, until the client has used its share of the time."""
         if self._parsing:  # Its answers come back to here: a parser is not to be nested.
             return
         self._parsing = True
@@ -260,7 +263,7 @@ class Inbox:
         self._pumping = False
 
     def _is_in_turn(self) -> bool:
-        """Whether the client may go on now; if not, it will when it has waited."""
+        """Return whether the client has time left; if not, schedule when it goes on."""
         if self._rest is None:
             seconds = self._budgets.seconds_to_wait(self.whose)
             if not seconds:
@@ -297,20 +300,20 @@ MAX_UNREAD_TOGETHER = 128 * 1024 * 1024
 
 
 class UnreadLedger:
-    """Knows how much waits for each client, and drops the one with most when it is too much."""
+    """Sum up what waits for all clients; when it is too much, drop the client with most."""
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
-        """``seconds`` is a clock that never jumps."""
+        """``seconds`` is a monotonic clock."""
         self._sizes: dict[Outbox, int] = {}
         self._total = 0
         self._faults = FaultLog(_unread_log, "Unread", seconds)
 
     def __len__(self) -> int:
-        """Return how many clients something waits for."""
+        """Return the number of clients for which something waits."""
         return len(self._sizes)
 
     def note(self, outbox: "Outbox", size: int) -> None:
-        """Note that so many bytes wait for a client now."""
+        """Record that ``size`` bytes wait for a client now."""
         self._total += size - self._sizes.pop(outbox, 0)
         if size:
             self._sizes[outbox] = size
@@ -327,21 +330,21 @@ class UnreadLedger:
 
 @implementer(IPushProducer)
 class Outbox:
-    """Gives a transport what it takes, and keeps the rest in order until the client reads.
+    """Write to a transport as much as it takes, and keep the rest in order.
 
-    How much is written at once is the writer's doing and not the client's. So a client is
-    judged by the time that it takes to read a piece: of the deadlines, "unread" runs meanwhile,
-    and the shorter "lagging" where much waits. Past `MAX_UNREAD` nothing is kept any more, and
-    the connection is dropped by the deadline "overfull".
+    The writer decides how much is written at once, not the client. So a client is judged by the
+    time that it takes to read a piece: the deadline "unread" runs meanwhile, and the shorter
+    "lagging" where much waits. Past `MAX_UNREAD` nothing is kept any more, and the deadline
+    "overfull" drops the connection.
 
     Attributes:
-        paused: the transport takes no more now, so nothing more should be answered.
+        paused: whether the transport takes no more now, so that nothing should be answered.
     """
 
     def __init__(
         self, read: Callable[[], None], deadlines: Deadlines, ledger: UnreadLedger
     ) -> None:
-        """``read`` is called when all has been taken."""
+        """``read`` is called when the client has read everything."""
         self.paused = False
         self._read = read
         self._deadlines = deadlines
@@ -354,22 +357,22 @@ class Outbox:
 
     @property
     def lagging(self) -> bool:
-        """Whether more waits than others may add to."""
+        """Whether so much waits that others may not add to it."""
         return self._given_up or self._size > MAX_WAITING
 
     def connect(self, transport: Any) -> None:
-        """Begin anew with a transport, or with one that has changed to TLS."""
+        """Write to a transport, or to the same one after it has changed to TLS."""
         self._transport = transport
         self._go_on()
         transport.registerProducer(self, True)
 
     def disconnect(self) -> None:
-        """Give the transport all that is left, whether it takes that or not."""
+        """Write everything that waits to the transport, even if it asks to wait."""
         self._transport.unregisterProducer()
         self._go_on()
 
     def close(self) -> None:
-        """Keep nothing, as nobody reads it, and nobody in memory by calling back."""
+        """Drop what waits, and release the callback."""
         self._forget()
         self._go_on()
         self._deadlines.cancel("overfull")
@@ -377,7 +380,7 @@ class Outbox:
         self._read = _ignore
 
     def write(self, data: bytes) -> None:
-        """Write after all that waits; give up if that is too much."""
+        """Write data after all that waits; drop the client if that is too much."""
         if self._given_up:
             return
         if self._size and self._size + len(data) > MAX_UNREAD:
@@ -390,14 +393,14 @@ class Outbox:
         self._watch()
 
     def give_up(self) -> None:
-        """Keep nothing of what waits, take nothing more, and have the connection dropped."""
+        """Drop what waits, take nothing more, and have the connection dropped."""
         self._given_up = True
         self._forget()
         # Not at once: who sends to many would have all of them end within each other.
         self._deadlines.start("overfull")
 
     def when_taken(self) -> Deferred[None]:
-        """Fire when nothing waits any more, or when it no longer matters."""
+        """Fire when nothing waits any more, or the client is gone."""
         if not self.paused:
             return succeed(None)
         taken: Deferred[None] = Deferred()
@@ -405,19 +408,18 @@ class Outbox:
         return taken
 
     def pauseProducing(self) -> None:
-        """Called by the transport."""
         self.paused = True
         self._deadlines.start("unread")
 
     def resumeProducing(self) -> None:
-        """Called by the transport, which is a sign of life of the client."""
+        """Go on writing: the client has read something, which is a sign of life."""
         self._deadlines.heard()
         self._go_on()
         if not self.paused:
             self._read()
 
     def stopProducing(self) -> None:
-        """Called by the transport at its end, of which the stream hears by itself."""
+        """Do nothing: the stream is told by itself that the connection is lost."""
 
     def _go_on(self) -> None:
         self.paused = False

@@ -1,4 +1,4 @@
-"""What the handlers of one stream have in common."""
+"""Base classes of what handles the requests on a client's stream."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -23,7 +23,7 @@ class StreamHandlers(XMPPHandlerCollection):
         self.stream = stream
 
     def attach(self, *handlers: XMPPHandler) -> None:
-        """Add handlers and show them the stream."""
+        """Add handlers and connect them to the stream."""
         for handler in handlers:
             handler.setHandlerParent(self)
             handler.makeConnection(self.stream)
@@ -41,15 +41,14 @@ class StreamHandlers(XMPPHandlerCollection):
         self.handlers.clear()
 
     def send(self, obj: Any) -> None:
-        """Write to the stream."""
         self.stream.send(obj)
 
 
 class RequestHandler(XMPPHandler):
-    """Answers IQ requests, each before the stream looks at the next stanza.
+    """Answer IQ requests, each before the stream handles the next stanza.
 
-    Unlike wokkel's `IQHandlerMixin` it holds the stream meanwhile, says refusals by the
-    door's error map, and never echoes what a request carried unless told to.
+    Unlike wokkel's `IQHandlerMixin` it holds the stream meanwhile, maps refusals to stanza
+    errors, and repeats nothing of a request in an error, unless `echo` says so.
 
     Attributes:
         origin: the namespace of its lines in the log.
@@ -61,7 +60,7 @@ class RequestHandler(XMPPHandler):
     def answer(
         self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
     ) -> None:
-        """Send what ``working`` returns as the result's payload, or what it raises as error."""
+        """Reply with the payload that ``working`` returns, or with the error that it raises."""
         mark_handled(iq)
         try:
             require_id(iq)
@@ -72,11 +71,11 @@ class RequestHandler(XMPPHandler):
         self.xmlstream.hold(Deferred.fromCoroutine(self._answer(iq, working)))
 
     def echo(self, _iq: domish.Element) -> list[domish.Element]:
-        """What an error reply repeats of the request: nothing."""
+        """Return what an error repeats of the request: nothing, unless overridden."""
         return []
 
     def answered(self) -> None:
-        """Called when an answer has been sent."""
+        """Act on a reply that was sent; called after each."""
 
     async def _answer(
         self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]

@@ -15,10 +15,10 @@ from invitereg.policy.values import Domain
 
 
 def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
-    """The domain that a client's header asks for.
+    """Return the domain that a client's stream header asks for.
 
     Raises:
-        StreamError: the header is not what it should be, or the domain is not served here.
+        StreamError: the header is invalid, or the domain is not served here.
     """
     if root.uri != NS_STREAMS:
         raise StreamError("invalid-namespace")
@@ -36,10 +36,10 @@ def check_header(root: domish.Element, domains: Mapping[str, Domain]) -> Domain:
 
 
 def _domain_named(text: str, domains: Mapping[str, Domain]) -> Domain | None:
-    """Return the domain that is meant, however it is spelt.
+    """Return the served domain that ``text`` names in any spelling, or None.
 
-    Anybody may send a header, at no cost: what is spelt as it is configured needs no
-    preparation, and what has more characters than any of the names is none of them.
+    Anybody may send a header, at no cost: a name that is spelt as in the configuration is not
+    prepared, and one that is longer than all names that are served is none of them.
     """
     if text in domains:
         return domains[text]
@@ -54,16 +54,15 @@ def _domain_named(text: str, domains: Mapping[str, Domain]) -> Domain | None:
 
 @lru_cache(maxsize=1)
 def _most(names: tuple[str, ...]) -> int:
-    """Return how many characters a name of these domains has at most, however it is spelt."""
+    """Return the most characters that any spelling of these domains has."""
     spelled = (*names, *(ascii_domain(name) for name in names if not name.isascii()))
     return max(map(len, spelled)) + len(".")
 
 
 def write_header(domain: str, stream_id: str, spelling: str = "") -> str:
-    """Return the server's header, with exactly what clients look for.
+    """Return the server's stream header, with exactly what clients look for.
 
-    ``spelling`` is the domain as the client has spelt it: some clients compare the answer with
-    that, as text.
+    ``spelling`` is the domain as the client spells it: some clients compare the two as text.
     """
     name = spelled_like(domain, spelling or domain)
     return (
@@ -74,7 +73,7 @@ def write_header(domain: str, stream_id: str, spelling: str = "") -> str:
 
 
 def client_header(domain: str) -> bytes:
-    """The header of a client that has nothing special to say."""
+    """Return the stream header of a client."""
     return (
         f"<?xml version='1.0'?><stream:stream to={quoteattr(domain)} version='1.0' "
         f"xmlns='{NS_CLIENT}' xmlns:stream='{NS_STREAMS}'>"
@@ -82,31 +81,31 @@ def client_header(domain: str) -> bytes:
 
 
 def starttls_feature() -> domish.Element:
-    """What announces STARTTLS, and that nothing goes without."""
+    """Return the stream feature that says STARTTLS is required."""
     feature = domish.Element((NS_TLS, "starttls"))
     feature.addElement("required")
     return feature
 
 
 def starttls_request() -> bytes:
-    """What a client asks for it with."""
+    """Return a client's request for STARTTLS."""
     return f"<starttls xmlns='{NS_TLS}'/>".encode()
 
 
 def starttls_proceed() -> domish.Element:
-    """The answer to ``<starttls/>``; the next byte from the client is TLS."""
+    """Return the answer to ``<starttls/>``; the next byte from the client is TLS."""
     return domish.Element((NS_TLS, "proceed"))
 
 
 def encryption_required() -> domish.Element:
-    """The answer to ``<auth/>`` in clear text."""
+    """Return the answer to ``<auth/>`` in clear text."""
     failure = domish.Element((NS_SASL, "failure"))
     failure.addElement("encryption-required")
     return failure
 
 
 def not_in_clear_text(iq: domish.Element) -> domish.Element:
-    """The answer to a request in clear text; what it carried is not repeated."""
+    """Return the answer to a request in clear text; it repeats nothing of the request."""
     error = StanzaError("policy-violation", "modify", "Use STARTTLS first.", "en")
     iq.children.clear()
     answer: domish.Element = error.toResponse(iq)

@@ -1,4 +1,4 @@
-"""The c2s door: listens for clients, counts their streams, and gives each its handlers."""
+"""The c2s door: listen for clients, limit their streams, give each stream its handlers."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,13 +53,13 @@ from invitereg.xmpp.stanzas import Phase
 
 
 class StreamCount:
-    """The streams that are open, and how many of them are not sessions yet.
+    """Count the open streams, and limit those that are not sessions yet.
 
-    Only those are limited (limits.streams): altogether, from one network, and from one region,
-    which may take half of them. So no provider's customer keeps all others out.
+    The limits (limits.streams) are for all of them, for one network, and for one region, which
+    may take half of them. So the customers of one provider cannot shut out everybody else.
 
     Attributes:
-        open: all of them.
+        open: all streams.
     """
 
     def __init__(self, per_network: int, altogether: int) -> None:
@@ -70,9 +70,9 @@ class StreamCount:
         self._unauthenticated: dict[ClientStream, tuple[Share, ...]] = {}
 
     def add(self, stream: ClientStream, address: Address | None, limits: Limits) -> bool:
-        """Count a stream, or count it anew; False, and it is not limited, if it is too many.
+        """Count a stream, or count it again; return False if there are too many.
 
-        One without an address is not limited either.
+        A stream that is refused is not limited, and neither is one without an address.
         """
         self.open.add(stream)
         self.bound(stream)
@@ -88,7 +88,7 @@ class StreamCount:
         return True
 
     def bound(self, stream: ClientStream) -> None:
-        """Limit a stream no longer; sessions are limited by their account."""
+        """Limit a stream no longer: sessions are limited by their account."""
         counted = self._unauthenticated.pop(stream, None)
         if counted is not None:
             *shares, wide = counted
@@ -108,14 +108,14 @@ ALPN = b"xmpp-client"  # XEP-0368
 
 @dataclass(kw_only=True)
 class C2SDoor:
-    """What all listeners for clients share.
+    """What the listeners for clients share.
 
     Attributes:
         logins: what verifies logins at each domain, by its name.
-        make_stream: makes the stream of a new connection, which begins in a phase.
-        failed_logins: what the log is told about them.
-        refusals: what the log is told about streams that are closed.
-        unread: how much waits for the clients of all listeners.
+        make_stream: makes the stream of a new connection, which begins in this phase.
+        failed_logins: the log of failed logins.
+        refusals: the log of streams that were closed.
+        unread: sums up what waits for the clients of all listeners.
     """
 
     domains: Mapping[str, Domain]
@@ -140,23 +140,23 @@ class C2SDoor:
 
     @property
     def logs(self) -> Sequence[RefusalLog]:
-        """What is to be summed up every minute."""
+        """The logs to be summed up every minute."""
         return self.registrar.refusals, self.failed_logins, self.refusals
 
     def listeners(
         self, listen: Iterable[str], listen_tls: Iterable[str]
     ) -> list[tuple[str, Any]]:
-        """Return what answers at each endpoint, with STARTTLS or with TLS at once."""
+        """Return a factory for each endpoint, with STARTTLS or with direct TLS."""
         clear = self.listener(Phase.CLEAR)
         secured = TLSMemoryBIOFactory(self.tls, False, self.listener(Phase.SECURED))
         return [(text, clear) for text in listen] + [(text, secured) for text in listen_tls]
 
     def listener(self, first_phase: Phase) -> "C2SFactory":
-        """A factory for one listener, whose streams start in ``first_phase``."""
+        """Return a factory whose streams begin in ``first_phase``."""
         return C2SFactory(self, first_phase)
 
     def handlers_before_login(self) -> Iterable[Any]:
-        """Fresh handlers for a new stream."""
+        """Return new handlers for a new stream."""
         return (
             PreauthHandler(self.registrar),
             RegistrationHandler(self.registrar, self.embedded.contacts.carry_out_changes),
@@ -165,7 +165,7 @@ class C2SDoor:
         )
 
     def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
-        """Fresh handlers for a stream that becomes a session."""
+        """Return new handlers for a stream that becomes a session."""
         return (
             IdentityHandler(stream.domain),
             SessionDiscoHandler(),
@@ -178,7 +178,7 @@ class C2SDoor:
 
 
 class C2SFactory(BootstrapMixin, ServerFactory):
-    """Makes the streams of one listener."""
+    """Make the streams of one listener, and be what they know of the door."""
 
     noisy = False
 
@@ -193,22 +193,21 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        """What is served, by name."""
+        """The domains that are served, by name."""
         return self._door.domains
 
     def tls(self, domain: str) -> Any:
-        """What starts TLS for a client that wants ``domain``."""
+        """Return the connection creator of TLS for clients of ``domain``."""
         return self._door.tls.preferring(domain)
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
-        """A stream for a new connection."""
         stream = self._door.make_stream(self._first_phase)
         stream.factory = self
         self.installBootstraps(stream)
         return stream
 
     async def greet(self, stream: ClientStream) -> None:
-        """Answer the header of a stream with ours, and with the features of its phase."""
+        """Answer a stream's header with our header, and the stream features of its phase."""
         phase, domain = stream.phase, stream.domain
         registers = phase is Phase.SECURED and await self.registers(domain)
         key = phase, self._door.logins[domain.name].mechanisms, registers
@@ -218,7 +217,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         stream.send(self._features[key])
 
     async def registers(self, domain: Domain) -> bool:
-        """Return whether ``iq-register`` is announced: also where only resets are open.
+        """Return whether ``iq-register`` is announced; also where only resets are open.
 
         Some apps look for it before they send the token of a reset.
         """
@@ -231,28 +230,28 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     @property
     def router(self) -> Router:
-        """Where the stanzas of sessions go."""
+        """What routes the stanzas of sessions."""
         return self._door.router
 
     def bound(self, stream: ClientStream) -> None:
-        """Called by a stream when it has become a session."""
+        """Limit a stream no longer; called by a stream that has become a session."""
         self._door.streams.bound(stream)
 
     def logged_in(self, stream: ClientStream) -> None:
-        """Called by a stream whose client has logged in at the server behind."""
+        """Limit a stream no longer, as its client has logged in at an upstream server."""
         self._door.streams.bound(stream)
 
     def over(self, session: Session) -> None:
-        """Called by a stream that has ended, maybe more than once."""
+        """Forget a session; called by a stream that has ended, maybe more than once."""
         self._door.embedded.presence.leave(session)
 
     @property
     def unread(self) -> UnreadLedger:
-        """How much waits for the clients of all listeners."""
+        """What sums up the bytes that wait for all clients."""
         return self._door.unread
 
     def not_read(self, stream: ClientStream) -> None:
-        """Called by a stream that is dropped, as its client does not read."""
+        """Log that a stream is dropped because its client does not read."""
         self._door.refusals.info(
             "closed a stream of {domain} from {address}, whose client does not read what it is "
             "sent",
@@ -262,7 +261,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         )
 
     def readdressed(self, stream: ClientStream) -> None:
-        """Called by a stream that has learnt its client's address; may end it."""
+        """Count a stream whose address has become known, or end it; called by the stream."""
         # The domain is not known yet: the first one says what is one network.
         limits = next(iter(self.domains.values())).policy.limits
         counted = None if self._exempt(stream.address) else stream.address
@@ -270,12 +269,12 @@ class C2SFactory(BootstrapMixin, ServerFactory):
             stream.end("resource-constraint", "Too many connections.")
 
     def client(self, address: Address | None) -> Client:
-        """Return as whose the jobs of a stream are counted."""
+        """Return the client as whom the jobs of a stream are counted."""
         limits = next(iter(self.domains.values())).policy.limits
         return Client("c2s", () if self._exempt(address) else limits.shares(address))
 
     def network(self, address: Address | None) -> str | None:
-        """Return the widest network of an address, whose time is used; None: nobody's."""
+        """Return the widest network of an address, whose time is used; None if it is exempt."""
         shares = self.client(address).shares
         return shares[-1].network if address is not None and shares else None
 
@@ -287,7 +286,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         self.readdressed(stream)
 
     def _exempt(self, address: Address | None) -> bool:
-        """Whether an address is exempt at any domain."""
+        """Return whether an address is exempt at any domain."""
         limits = (domain.policy.limits for domain in self.domains.values())
         return address is None or any(each.allowlisted(address) for each in limits)
 

@@ -1,6 +1,7 @@
-"""Registration before login, and resets by token (XEP-0077), and the token itself (XEP-0445).
+"""Registration and resets before login (XEP-0077), and their tokens (XEP-0445).
 
 https://xmpp.org/extensions/xep-0077.html
+
 https://xmpp.org/extensions/xep-0445.html, and its form in XEP-0401 0.3
 """
 
@@ -45,25 +46,24 @@ def registration_features(*, registers: bool) -> list[domish.Element]:
 
 
 class RegistrationHandler(RequestHandler):
-    """Shows the form, and registers or resets; only before login."""
+    """Show the form, and register an account or reset its password; only before login."""
 
     origin = "invitereg.xmpp.register.RegistrationHandler"
 
     def __init__(
         self, registrar: Registrar, tell_contacts: Callable[[], Awaitable[None]]
     ) -> None:
-        """``tell_contacts`` is called when somebody has become a contact by registering."""
+        """``tell_contacts`` is called when a new account has become somebody's contact."""
         super().__init__()
         self._registrar = registrar
         self._tell_contacts = tell_contacts
 
     def connectionMade(self) -> None:
-        """Listen."""
         self.xmlstream.addObserver(GET, self._on_get)
         self.xmlstream.addObserver(SET, self._on_set)
 
     def echo(self, iq: domish.Element) -> list[domish.Element]:
-        """The query with its fields, without the password (XEP-0077 §3.1)."""
+        """Repeat the query with its fields, without the password (XEP-0077 §3.1)."""
         query = domish.Element((NS_REGISTER, "query"))
         for child in iq.query.elements():
             if child.uri == NS_REGISTER and child.name != "password":
@@ -118,7 +118,7 @@ _PREAUTH = f"/iq[@type='set']/preauth[@xmlns='{NS_PREAUTH}']"
 
 
 class PreauthHandler(RequestHandler):
-    """Takes a token and remembers on the stream what it is good for; uses nothing up."""
+    """Check a token, and keep on the stream what it grants; uses nothing up."""
 
     origin = "invitereg.xmpp.preauth.PreauthHandler"
 
@@ -128,7 +128,6 @@ class PreauthHandler(RequestHandler):
         self._wrong_tokens = 0
 
     def connectionMade(self) -> None:
-        """Listen."""
         self.xmlstream.addObserver(_PREAUTH, self._on_preauth)
 
     def _on_preauth(self, iq: domish.Element) -> None:
@@ -148,6 +147,6 @@ class PreauthHandler(RequestHandler):
             raise
 
     def answered(self) -> None:
-        """End a stream that is used for guessing."""
+        """End a stream on which tokens are guessed."""
         if self._wrong_tokens >= MAX_WRONG_TOKENS:
             self.xmlstream.end("policy-violation", "Too many wrong tokens.")

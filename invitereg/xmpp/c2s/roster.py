@@ -1,4 +1,4 @@
-"""The roster as a client reads and changes it (RFC 6121 §2)."""
+"""Read and change the roster (RFC 6121 §2)."""
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
@@ -17,12 +17,12 @@ _ROSTER = f"/iq/query[@xmlns='{NS_ROSTER}']"
 
 
 def stream_feature() -> domish.Element:
-    """What announces that subscriptions can be approved in advance (RFC 6121 §3.4)."""
+    """Return the feature that announces pre-approved subscriptions (RFC 6121 §3.4)."""
     return domish.Element((NS_PRE_APPROVAL, "sub"))
 
 
 class RosterHandler(RequestHandler):
-    """Answers for the roster of the stream's own account."""
+    """Answer requests for the roster of the stream's own account."""
 
     origin = "invitereg.xmpp.roster.RosterHandler"
 
@@ -31,7 +31,6 @@ class RosterHandler(RequestHandler):
         self._contacts = contacts
 
     def connectionInitialized(self) -> None:
-        """Listen, now that there is a session."""
         self.xmlstream.addObserver(_ROSTER, self._on_roster)
 
     def _on_roster(self, iq: domish.Element) -> None:

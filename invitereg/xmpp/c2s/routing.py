@@ -1,7 +1,7 @@
-"""Where a session's stanzas go, presence among them (RFC 6120 §10, RFC 6121 §3, §4, §8).
+"""Route the stanzas of sessions (RFC 6120 §10, RFC 6121 §3, §4, §8).
 
 Requests to the domain, or to the account itself, are answered by the stream's handlers. All
-else is for the sessions of this process; what can reach nobody comes back.
+other stanzas are for the sessions of this process; what reaches none of them bounces.
 """
 
 from collections.abc import Container
@@ -24,7 +24,7 @@ SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 
 class PresenceRouter:
-    """Takes presence to those whom it concerns; the stream is held meanwhile."""
+    """Carry out presence stanzas; the stream is held meanwhile."""
 
     def __init__(self, presence: Presence, delivery: Delivery, contacts: Contacts) -> None:
         self._presence = presence
@@ -32,10 +32,10 @@ class PresenceRouter:
         self._contacts = contacts
 
     def take(self, stanza: domish.Element, to: JID | None, stream: Any) -> None:
-        """Do what it says; if that is refused, an error of its own goes back.
+        """Carry out a presence stanza; a refusal is sent back later, by itself.
 
         Raises:
-            StanzaError: it is to go back at once.
+            StanzaError: the error to reply with at once.
         """
         kind = stanza.getAttribute("type")
         session = stream.session
@@ -72,7 +72,7 @@ class PresenceRouter:
 
 
 def may_send_as(stanza: domish.Element, jid: JID) -> bool:
-    """Whether a stanza of the session with this JID says no other ``from`` (§8.1.2.1)."""
+    """Return whether a stanza's ``from``, if any, is this session's (RFC 6120 §8.1.2.1)."""
     claimed = stanza.getAttribute("from")
     if claimed is None:
         return True
@@ -83,20 +83,21 @@ def may_send_as(stanza: domish.Element, jid: JID) -> bool:
 
 
 class Router:
-    """Takes the stanzas of all sessions to where they belong."""
+    """Route the stanzas of all sessions."""
 
     def __init__(
         self, domains: Container[str], delivery: Delivery, presence: PresenceRouter
     ) -> None:
-        """``domains`` are all that are served here: between them everything is local."""
+        """``domains`` are all that are served here: stanzas between them are local."""
         self._domains = domains
         self._delivery = delivery
         self._presence = presence
 
     def take(self, stanza: domish.Element, stream: Any) -> domish.Element | None:
-        """Do what a stanza wants; returns what is to go back at once, if anything.
+        """Route a stanza whose ``from`` is the full JID of the stream's session.
 
-        The stanza's ``from`` is the full JID of the stream's session.
+        Returns:
+            the stanza to send back at once, or None.
         """
         try:
             taken = self._take(stanza, stream)
@@ -139,14 +140,14 @@ class Router:
 
 
 def make_router(embedded: EmbeddedDomain) -> Router:
-    """What takes stanzas to the parts of the embedded domain."""
+    """Return a router between the parts of the embedded domain."""
     delivery = embedded.delivery
     presence = PresenceRouter(embedded.presence, delivery, embedded.contacts)
     return Router(embedded.domains, delivery, presence)
 
 
 def bounce(stanza: domish.Element, error: StanzaError) -> domish.Element | None:
-    """The error that goes back for a stanza; None if nothing may (RFC 6120 §8.3.1)."""
+    """Return the error to send back for a stanza, or None if none may be (RFC 6120 §8.3.1)."""
     never_answered = {
         "iq": ("result", "error"),
         "message": ("error",),

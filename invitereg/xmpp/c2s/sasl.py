@@ -32,7 +32,7 @@ MAX_SCRAM_BYTES = 2048
 
 
 class SaslFailure(Exception):
-    """The exchange failed with a condition of RFC 6120 §6.5."""
+    """A login failed with a condition of RFC 6120 §6.5."""
 
     def __init__(self, condition: str, text: str | None = None) -> None:
         self.condition = condition
@@ -42,14 +42,14 @@ class SaslFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """More is needed from the client."""
+    """The server's challenge: the client must respond."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """The client has proved to be the account's owner."""
+    """The login has succeeded."""
 
     username: str
     credentials_set_at: datetime
@@ -60,12 +60,12 @@ class SaslExchange(Protocol):
     """One attempt to log in by one mechanism."""
 
     async def respond(self, data: bytes) -> Challenge | Success:
-        """Take what the client says; raises `SaslFailure`."""
+        """Process the client's next message; raises `SaslFailure`."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginContext:
-    """What an exchange needs to know of its stream and of the accounts."""
+    """The stream, the accounts and the throttle of one attempt to log in."""
 
     stream: ClientStream
     logins: ILogins
@@ -73,13 +73,13 @@ class LoginContext:
 
     @property
     def domain(self) -> str:
-        """The domain logged in to."""
+        """The domain that the client logs in to."""
         return self.stream.domain.name
 
     async def attempt(
         self, username: str, verify: Callable[[], Awaitable[Success | None]]
     ) -> Success:
-        """Verify an attempt that may be made; see `LoginThrottle.attempt`."""
+        """Run ``verify`` if the throttle allows an attempt; see `LoginThrottle.attempt`."""
         address = self.stream.address
         success = await self.throttle.attempt(self.domain, address, username, verify)
         if success is None:
@@ -88,7 +88,7 @@ class LoginContext:
 
 
 class PlainExchange:
-    """PLAIN: one message with everything."""
+    """PLAIN: one message with name and password."""
 
     def __init__(self, login: LoginContext) -> None:
         self._login = login
@@ -122,7 +122,7 @@ class ScramExchange:
         self._set_at: datetime | None = None
 
     async def respond(self, data: bytes) -> Challenge | Success:
-        """Take the client's first message, then its final one."""
+        """Process the client's first message, then its final one."""
         if len(data) > MAX_SCRAM_BYTES:
             raise SaslFailure("malformed-request")
         try:
@@ -147,10 +147,10 @@ class ScramExchange:
         return Challenge(self._server.get_server_first().encode())
 
     def _name_in(self, message: str) -> str:
-        """The username in the client's first message.
+        """Return the username in the client's first message.
 
-        scramp asks for an account's keys while it reads that message, and ours must be
-        fetched: so it reads the message once to tell the name, and again with the keys.
+        scramp asks for an account's keys while it parses that message, and ours must be fetched
+        first: so it parses the message once for the name, and again with the keys.
         """
         parts = (part[2:] for part in message.split(",") if part.startswith("n="))
         if any(is_too_long(part) for part in parts):
@@ -177,7 +177,7 @@ class ScramExchange:
 
 
 class SaslHandler(XMPPHandler):
-    """Runs exchanges until one succeeds, or until too many have failed."""
+    """Run exchanges until one succeeds, or too many have failed."""
 
     xmlstream: ClientStream
 
@@ -196,11 +196,10 @@ class SaslHandler(XMPPHandler):
 
     @classmethod
     def failure_log(cls) -> RefusalLog:
-        """What tells about failed logins on any number of streams."""
+        """Return a log of failed logins, for any number of streams."""
         return RefusalLog(_log)
 
     def connectionMade(self) -> None:
-        """Listen; the stream itself refuses SASL before TLS and after login."""
         self.xmlstream.addObserver(f"/auth[@xmlns='{NS_SASL}']", self._on_auth)
         self.xmlstream.addObserver(f"/response[@xmlns='{NS_SASL}']", self._on_response)
         self.xmlstream.addObserver(f"/abort[@xmlns='{NS_SASL}']", self._on_abort)
@@ -291,7 +290,7 @@ class SaslHandler(XMPPHandler):
 
 
 def stream_feature(mechanisms: Sequence[str]) -> domish.Element:
-    """What announces the mechanisms, the strongest first (RFC 6120 §6.3.3)."""
+    """Return the feature with the mechanisms, the strongest first (RFC 6120 §6.3.3)."""
     feature = domish.Element((NS_SASL, "mechanisms"))
     for mechanism in mechanisms:
         feature.addElement("mechanism", content=mechanism)
@@ -299,7 +298,7 @@ def stream_feature(mechanisms: Sequence[str]) -> domish.Element:
 
 
 def _decode(text: str) -> bytes:
-    """The data in an element; ``=`` stands for empty data (RFC 6120 §6.4.2)."""
+    """Decode an element's base64; ``=`` stands for empty data (RFC 6120 §6.4.2)."""
     if text == "=":
         return b""
     try:

@@ -1,8 +1,8 @@
-"""A client's XML stream as the server sees it (RFC 6120 §4).
+"""A client's XML stream, as the server sees it (RFC 6120 §4).
 
-The stream acts on one stanza at a time: while an answer is being worked out, nothing after
-it is looked at. So answers come in order, and what was sent ahead of a change of the stream's
-security (STARTTLS, SASL) is thrown away instead of being taken for something secure.
+The stream handles one stanza at a time: while one is worked on, nothing after it is handled. So
+responses are sent in order, and what a client sends ahead of STARTTLS or the end of SASL is
+dropped, instead of being taken for something that was sent securely.
 """
 
 import secrets
@@ -45,7 +45,7 @@ from invitereg.xmpp.stanzas import ACCEPTED, STANZA_LIMITS, Phase, is_request, p
 
 
 def peer_address(transport: Any) -> Address | None:
-    """The client's address; None where there is none, as on a UNIX socket."""
+    """Return the client's address; None where there is none, as on a UNIX socket."""
     return parse_address(getattr(transport.getPeer(), "host", None) or "")
 
 
@@ -81,14 +81,13 @@ class ClientStream(XmlStream):
     """One connection of a client; `factory` is the `C2SFactory` that made it.
 
     Attributes:
-        phase: how far it has come.
+        phase: how far the stream has come.
         address: the client's address; None where there is none, as on a UNIX socket.
-        grant: what the client's token was found good for, on this stream.
+        grant: what the client's token grants, on this stream.
         username: the account's localpart, from the phase AUTHENTICATED on.
         credentials_set_at: when the password was set that opened this stream.
-        session: what the domain knows it by, from the phase BOUND on.
-        outbox: what is on its way to the client.
-        spelling: the domain as the client spells it; "" until it has.
+        session: the session at the embedded domain, from the phase BOUND on.
+        outbox: what waits to be sent to the client.
     """
 
     namespace = NS_CLIENT
@@ -121,7 +120,7 @@ class ClientStream(XmlStream):
 
     @property
     def domain(self) -> Domain:
-        """The domain that the client asked for; before it has, the first one served."""
+        """The domain that the client asked for; before it has, the first one that is served."""
         domains: Mapping[str, Domain] = self.factory.domains
         return domains[self._domain or next(iter(domains))]
 
@@ -143,7 +142,6 @@ class ClientStream(XmlStream):
         self._inbox.put((self.stream.started, arrived))
 
     def connectionMade(self) -> None:
-        """Start reading; called by the reactor."""
         if ITCPTransport.providedBy(self.transport):
             # Our header would wait for 40 ms until the tickets of TLS are acknowledged.
             self.transport.setTcpNoDelay(True)
@@ -158,11 +156,9 @@ class ClientStream(XmlStream):
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
-        """Stop waiting for TLS; called by the transport."""
         self._deadlines.cancel("tls")
 
     def dataReceived(self, data: bytes) -> None:
-        """Parse what arrived; called by the reactor."""
         if self.phase is not Phase.CLEAR:
             # Not every transport reports the end of its handshake.
             self._deadlines.cancel("tls")
@@ -197,14 +193,13 @@ class ClientStream(XmlStream):
             self.end(error.condition, error.text)
 
     def _learn_address(self) -> None:
-        """Ask again who it is: behind a proxy, the first bytes have told (PROXY protocol)."""
+        """Read the address again: the first bytes may have been a PROXY protocol header."""
         address = peer_address(self.transport)
         if address != self.address:
             self.address, self._inbox.whose = address, self.factory.network(address)
             self.factory.readdressed(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Forget everything; called by the reactor."""
         self._stop()
         self.outbox.close()
         super().connectionLost(reason)
@@ -217,7 +212,7 @@ class ClientStream(XmlStream):
     # --- one stanza after the other
 
     def hold(self, working: "Deferred[Any]") -> None:
-        """Look at nothing further until ``working`` has fired; it must not fail."""
+        """Handle no other stanza until ``working`` has fired; it must not fail."""
         self._inbox.hold(working)
 
     def _take(self, item: tuple[int, domish.Element | StreamError | None]) -> None:
@@ -353,7 +348,7 @@ class ClientStream(XmlStream):
     # --- login
 
     def authenticated(self, username: str, credentials_set_at: datetime) -> None:
-        """Wait for the client's new stream header; what it sent before is thrown away."""
+        """Expect the client's new stream header; what it sent before is dropped."""
         self.username, self.credentials_set_at = username, credentials_set_at
         self._inbox.whose = f"{username}@{self.domain.name}"
         self.phase = Phase.AUTHENTICATED
@@ -362,7 +357,7 @@ class ClientStream(XmlStream):
         self.reset()
 
     def bound(self, session: Session) -> None:
-        """Let stanzas through: from now on the stream is a session."""
+        """Accept stanzas: the stream has become a session."""
         self.session = session
         self.phase = Phase.BOUND
         self.stream.max_bytes, self.stream.max_depth = STANZA_LIMITS[self.phase]
@@ -397,7 +392,7 @@ class ClientStream(XmlStream):
         self._close(StreamError(condition, text).getElement())
 
     def abort(self) -> None:
-        """Drop the connection at once, without a word."""
+        """Drop the connection at once, without a stream error."""
         self._stop()
         self.outbox.close()
         self.transport.abortConnection()
@@ -416,7 +411,7 @@ class ClientStream(XmlStream):
         self.transport.loseConnection()
 
     def _stop(self) -> None:
-        """Act on nothing any more, and be no session any more."""
+        """Handle nothing any more, and leave the embedded domain."""
         self.closing = True
         if self.stream is not None:
             self.stream.silence()
@@ -437,9 +432,9 @@ class ClientStream(XmlStream):
 
 
 def let_go(stream: Any) -> None:
-    """Forget who observes a client's stream that is over.
+    """Remove the observers of a stream that is over.
 
-    They refer to it, too, and what is gone must not wait for the garbage collector.
+    They refer to the stream, and would keep it in memory until the garbage collector runs.
     """
     EventDispatcher.__init__(stream)
     if stream.session is not None:

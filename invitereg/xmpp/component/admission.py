@@ -1,7 +1,7 @@
-"""Decide which stanzas a component looks at, before anything costly is done for them.
+"""Decide which stanzas a component handles, before anything costly is done for them.
 
-Anybody may write to a component, people of other servers too. Who writes is taken from the
-address as the server has stamped it on the stanza: preparing an address takes milliseconds.
+Anybody may write to a component, accounts of other servers too. The sender is the address that
+the server has stamped on the stanza, as text: preparing an address takes milliseconds.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _SHORT = 64
 
 
 class RateLimit:
-    """Counts what each key does within a minute; of too many keys, the first are forgotten."""
+    """Limit how often each key does something in a minute; the oldest keys are forgotten."""
 
     def __init__(self, most: int, seconds: Callable[[], float], keys: int = 10000) -> None:
         self._most = most
@@ -40,11 +40,11 @@ class RateLimit:
         return len(self._counts)
 
     def allows(self, key: str) -> bool:
-        """Whether one more would not be too many."""
+        """Return whether the key may do it once more."""
         return self._counted(_short(key))[1] < self._most
 
     def add(self, key: str) -> bool:
-        """Count one more; False, and it is not counted, if it is one too many."""
+        """Count once more for a key; return False, without counting, if that is too often."""
         key = _short(key)
         began, count = self._counted(key)
         if count >= self._most:
@@ -55,7 +55,7 @@ class RateLimit:
         return True
 
     def _counted(self, key: str) -> tuple[float, int]:
-        """Return when the minute of a key began, and how many there were since."""
+        """Return when the minute of a key began, and its count since then."""
         now = self._seconds()
         began, count = self._counts.get(key, (now, 0))
         return (now, 0) if now - began >= MINUTE else (began, count)
@@ -67,16 +67,16 @@ def _short(key: str) -> str:
 
 
 class FairRateLimit:
-    """Limits each key, and all of them together, by which the busiest are refused first.
+    """Limit each key, and all keys together, so that the busiest are refused first.
 
-    Once all together have done as much as they may within a minute, a key that has done less
-    than ``share`` in its own may go on: a few keys that use up the total shut nobody out.
+    Once all keys together have reached their limit, a key that has done less than ``share`` in
+    its minute may still go on: a few busy keys cannot shut out the others.
     """
 
     def __init__(
         self, each: int, together: int, share: int, seconds: Callable[[], float]
     ) -> None:
-        """At most ``each`` a minute by one key, and ``together`` by those beyond ``share``."""
+        """Allow ``each`` a minute for a key, and ``together`` for keys beyond ``share``."""
         self._share = share
         self._each = RateLimit(each, seconds)
         self._shares = RateLimit(share, seconds)
@@ -86,7 +86,7 @@ class FairRateLimit:
         return len(self._each)
 
     def add(self, key: str) -> bool:
-        """Count one more; False, and it is not counted, if it is one too many."""
+        """Count once more for a key; return False, without counting, if that is too often."""
         if not self.allows(key):
             return False
         self._each.add(key)
@@ -95,16 +95,16 @@ class FairRateLimit:
         return True
 
     def allows(self, key: str) -> bool:
-        """Whether one more would not be too many."""
+        """Return whether the key may do it once more."""
         return self._each.allows(key) and (
             self._together.allows("") or self._shares.allows(key)
         )
 
 
 def add_to_all(limits: Sequence[tuple[RateLimit | FairRateLimit, str]]) -> bool:
-    """Count one more under each key; False, and none is counted, if it is too many for one.
+    """Count once more under each key; return False, and count none, if one is at its limit.
 
-    So what somebody is refused takes nothing of what others may do.
+    So a request that is refused takes nothing from what others may do.
     """
     if not all(rate.allows(key) for rate, key in limits):
         return False
@@ -114,7 +114,7 @@ def add_to_all(limits: Sequence[tuple[RateLimit | FairRateLimit, str]]) -> bool:
 
 
 class ConcurrencyLimit:
-    """Limits how much of each key is worked on at the same time."""
+    """Limit how many requests of each key are worked on at the same time."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -127,10 +127,10 @@ class ConcurrencyLimit:
         """Count the body of a ``with`` under each key while it runs.
 
         Args:
-            limits: keys, each with how much of it may be under way.
+            limits: keys, each with its limit.
 
         Raises:
-            Throttled: that is reached for one of them.
+            Throttled: a key is at its limit.
         """
         keys = []
         for key, most in limits:
@@ -160,7 +160,7 @@ _REGISTRIES = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 
 
 class Admission:
-    """Lets through what has one payload, and a sender who has not sent too much."""
+    """Admit stanzas with one payload, of senders that have not sent too many."""
 
     def __init__(
         self,
@@ -172,8 +172,8 @@ class Admission:
 
         Args:
             domain: the one that the component is for.
-            seconds: a clock that never jumps.
-            send: sends what is answered to stanzas that are refused.
+            seconds: a monotonic clock.
+            send: sends the replies to requests that are refused.
         """
         self._domain = domain
         self._send = send
@@ -184,7 +184,7 @@ class Admission:
         self._all_servers = RateLimit(MOST_OF_SERVERS, seconds)
 
     def admits(self, stanza: domish.Element) -> bool:
-        """Whether handlers may see a request or message; if not, a request is answered."""
+        """Return whether handlers may see a stanza; refuse a request that they may not."""
         if not has_addresses(stanza):
             return False
         try:
@@ -221,10 +221,10 @@ class Admission:
 
 
 def site_of(host: str) -> str:
-    """Return the domain that somebody has registered to have this name below it.
+    """Return the registered domain that a name belongs to.
 
-    That is its last two labels, or three where the country has registries below it. Names below
-    it cost nothing, so they share a limit.
+    That is its last two labels, or three where the country has registries of its own. Names
+    below a registered domain cost nothing, so they share a limit.
     """
     labels = host.rstrip(".").split(".")
     is_registry = len(labels[-1]) == 2 and labels[-2:-1] and labels[-2] in _REGISTRIES
@@ -232,7 +232,7 @@ def site_of(host: str) -> str:
 
 
 def has_addresses(stanza: domish.Element) -> bool:
-    """Whether a stanza has a ``from`` and a ``to``, of which no part is too long for one."""
+    """Return whether a stanza has ``from`` and ``to``, without a part that is too long."""
     return all(
         stanza.hasAttribute(name) and not any(map(is_too_long, _parts(stanza[name])))
         for name in ("from", "to")

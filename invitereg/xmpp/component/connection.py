@@ -1,8 +1,8 @@
-"""A connection to a server as its external component, kept up for ever (XEP-0114).
+"""Keep a connection to a server as its external component (XEP-0114).
 
 https://xmpp.org/extensions/xep-0114.html
 
-With it comes what the server lets its component do on behalf of its users (XEP-0356):
+The server may also announce privileges: what its component may do for its users (XEP-0356).
 
 https://xmpp.org/extensions/xep-0356.html
 """
@@ -41,14 +41,14 @@ from invitereg.xmpp.stanzas import UNREADABLE, ping
 
 @implementer(ILogObserver)
 class _Nowhere:
-    """Passes nothing on."""
+    """Drop all events."""
 
     def __call__(self, event: LogEvent) -> None:
-        """See ILogObserver."""
+        pass
 
 
 class QuietClientService(ClientService):
-    """Twisted's, without its lines in the log, which name objects by their addresses."""
+    """Twisted's service without its own log lines, which name objects by their addresses."""
 
     _log = Logger(observer=_Nowhere())
 
@@ -60,10 +60,14 @@ ANSWER_SECONDS = 5.0
 
 
 class KeepAlive:
-    """Watches one connection."""
+    """Find out that the other end of a connection is gone, although nothing has said so.
+
+    A line that is dead, or a program that hangs, closes no connection: TCP would wait for
+    hours.
+    """
 
     def __init__(self, clock: Any, ask: Callable[[], None], dead: Callable[[], None]) -> None:
-        """``ask`` makes the other end say something; ``dead`` is called if it says nothing."""
+        """``ask`` makes the other end send something; ``dead`` is called if it does not."""
         self._clock = clock
         self._ask = ask
         self._dead = dead
@@ -72,7 +76,7 @@ class KeepAlive:
         self._doubted = False
 
     def heard(self) -> None:
-        """Something has come."""
+        """Record that something has arrived."""
         self._heard_at = self._clock.seconds()
         if self._doubted:
             self._doubted = False
@@ -82,13 +86,13 @@ class KeepAlive:
             self._timer.reset(SILENCE_SECONDS)
 
     def unanswered(self, seconds: float) -> None:
-        """What was asked so long ago has no answer: that may have a reason of its own."""
+        """Ask, if nothing has arrived since a request that was sent ``seconds`` ago."""
         if not self._doubted and self._heard_at <= self._clock.seconds() - seconds:
             self._timer.cancel()
             self._doubt()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         if self._timer.active():
             self._timer.cancel()
 
@@ -108,12 +112,12 @@ KNOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
-    """What the server of one domain has announced.
+    """The privileges that the server of one domain has announced (XEP-0356).
 
     Attributes:
-        domain: whose server it is.
-        granted: kinds of access, as in `KNOWN`, by what it is to.
-        namespace: of the version in which it was announced; empty before.
+        domain: the domain of the server.
+        granted: the kind of access, by what it is to; see `KNOWN`.
+        namespace: the version in which they were announced; "" before that.
     """
 
     domain: str
@@ -121,7 +125,7 @@ class Privileges:
     namespace: str = ""
 
     def announced(self, message: domish.Element) -> "Privileges":
-        """Return what holds after a message: its announcement, if the domain itself sent it."""
+        """Return the privileges after a message, which counts only from the domain itself."""
         if message.getAttribute("from") != self.domain:
             return self
         for child in message.elements():
@@ -130,7 +134,7 @@ class Privileges:
         return self
 
     def of(self, domain: str, access: str) -> str:
-        """What is granted at a domain: ``none``, if nothing."""
+        """Return the kind of access to something at a domain; ``none`` without a privilege."""
         return self.granted.get(access, "none") if domain == self.domain else "none"
 
 
@@ -162,14 +166,14 @@ _NOBODY_LISTENS = (
 
 
 class ComponentStream(StreamManager):
-    """Sends stanzas of a component and receives them; its handlers are wokkel's.
+    """Send and receive the stanzas of a component; its handlers are wokkel's.
 
-    Nothing waits for a connection: what cannot be sent at once is not sent at all.
+    Nothing waits for a connection: what cannot be sent at once is dropped.
 
     Attributes:
         jid: the component's address.
         host: the domain that it is for, as its server spells it.
-        ready: the handshake is done; stanzas can be sent.
+        ready: whether the handshake is done, so that stanzas can be sent.
         privileges: what the server has announced on this connection (XEP-0356).
     """
 
@@ -182,15 +186,15 @@ class ComponentStream(StreamManager):
         host: str,
         trusted: tuple[Network, ...] = (),
     ) -> None:
-        """Connect to nothing yet.
+        """Prepare, without connecting.
 
         Args:
-            reactor: what connects, and tells the time.
+            reactor: connects, and tells the time.
             endpoint: a Twisted client endpoint, as ``tcp:127.0.0.1:5347``.
             jid: the component's address.
-            secret: what the server knows it by.
-            host: the domain that it is for, as that server spells it.
-            trusted: networks in which a host may be that is reached in clear text.
+            secret: shared with the server.
+            host: the domain that it is for, as its server spells it.
+            trusted: networks in which a server may be reached in clear text.
         """
         factory = componentFactory(jid, secret)
         factory.protocol = _Connection
@@ -217,16 +221,15 @@ class ComponentStream(StreamManager):
 
     @property
     def ready(self) -> bool:
-        """Whether stanzas can be sent."""
         return bool(self._initialized)
 
     def start(self) -> None:
-        """Connect, and again whenever the connection is lost."""
+        """Connect, and connect again whenever the connection is lost."""
         self._service.startService()
         self._watch_attempt()
 
     async def when_ready(self, seconds: float) -> None:
-        """Wait until stanzas can be sent; raises ServerUnreachable after so many seconds."""
+        """Wait until stanzas can be sent; raise ServerUnreachable after ``seconds``."""
         end = self._reactor.seconds() + seconds
         while not self.ready:
             if self._reactor.seconds() >= end:
@@ -243,12 +246,12 @@ class ComponentStream(StreamManager):
     def ask(self, iq: domish.Element, seconds: float) -> Deferred[domish.Element]:
         """Send a request, and return its result.
 
-        The answer must come from whom it was sent to.
+        The response must come from the address that the request was sent to.
 
         Raises:
-            StanzaError: the answer was an error.
-            ServerUnreachable: it was not sent, as there is no connection.
-            OutcomeUnknown: there was no answer in time, or the line was cut meanwhile.
+            StanzaError: the response was an error.
+            ServerUnreachable: the request was not sent, as there is no connection.
+            OutcomeUnknown: no response in time, or the connection was lost meanwhile.
         """
         if not self.ready or self.xmlstream is None:
             return fail(ServerUnreachable(f"no component connection: {self._cause}"))
@@ -279,7 +282,7 @@ class ComponentStream(StreamManager):
             self.xmlstream.send(obj)
 
     def _connected(self, xs: Any) -> None:
-        """A connection is there; the handshake follows."""
+        """Start the handshake's time-out on a new connection."""
         super()._connected(xs)
         xs.addObserver(STREAM_ERROR_EVENT, self._on_stream_error)
         self._handshake = self._reactor.callLater(HANDSHAKE_SECONDS, self._too_slow, xs)
@@ -303,7 +306,7 @@ class ComponentStream(StreamManager):
             self._keep_alive.heard()
 
     def _ping(self) -> None:
-        """Ask ourselves, as every server routes that, and answers if we do not."""
+        """Ping ourselves: every server routes that, and answers it if we do not."""
         self.send(ping(self.jid, self.jid))
 
     def _silent(self, xs: Any) -> None:
@@ -311,7 +314,7 @@ class ComponentStream(StreamManager):
         xs.transport.abortConnection()
 
     def _received(self, xs: Any, element: domish.Element) -> None:
-        """Take what the server sends; handlers see what is admitted, and no presence."""
+        """Handle a stanza from the server; handlers see what is admitted, and no presence."""
         match element.name, element.getAttribute("type"):
             case "iq", "result" | "error":
                 self._onIQResponse(element)
@@ -373,7 +376,7 @@ class ComponentStream(StreamManager):
         self.faults.failed(cause)
 
     def _pause(self, _failed_attempts: int) -> float:
-        """How long to wait before the next attempt; Twisted forgets too early what failed."""
+        """Return the seconds until the next attempt; Twisted resets its own count too early."""
         self._reactor.callLater(0, self._watch_attempt)
         pause = min(FIRST_PAUSE * _FACTOR**self._attempts, LONGEST_PAUSE)
         if not self._attempts:
@@ -386,7 +389,7 @@ class ComponentStream(StreamManager):
         return float(pause)
 
     def _watch_attempt(self) -> None:
-        """See why the next attempt fails, if it does."""
+        """Log why the next attempt fails, if it does."""
         if self._service.running:
             connected = self._service.whenConnected(failAfterFailures=1)
             connected.addCallbacks(lambda _protocol: None, self._on_attempt_failed)
@@ -399,7 +402,7 @@ class ComponentStream(StreamManager):
 
 
 class _Connection(XmlStream):
-    """Hears every stanza as soon as it is complete, which Twisted's own parser may not."""
+    """Parse with our own parser: Twisted's may hold a complete stanza back."""
 
     def _initializeStream(self) -> None:
         self.stream: Any = SkippingElementStream()
@@ -408,7 +411,7 @@ class _Connection(XmlStream):
         self.stream.DocumentEndEvent = self.onDocumentEnd
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell of it; and what refers to us must not wait for the garbage collector."""
+        """Release what refers to us, so that it does not wait for the garbage collector."""
         parser = self.stream
         super().connectionLost(reason)
         parser.DocumentStartEvent = parser.ElementEvent = parser.DocumentEndEvent = None

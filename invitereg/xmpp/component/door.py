@@ -1,9 +1,9 @@
-"""The component's door: registration and commands for whoever writes to its address.
+"""The component's door: registration and commands for everybody who writes to its address.
 
 https://xmpp.org/extensions/xep-0114.html
 
-Who writes is known by the address that the server has stamped on the stanza. Apps look for
-invitations at the domain itself, so only generic clients for commands find those here.
+The sender is the address that the server has stamped on the stanza. Apps look for invitations
+at the domain itself, so only generic clients for commands find those here.
 """
 
 import secrets
@@ -39,13 +39,14 @@ MOST_REMEMBERED = 1000
 
 
 class GrantCache:
-    """Keeps the latest grant of each account for ten minutes, and those of 1,000 accounts.
+    """Keep the latest grant of each account for ten minutes, for up to 1,000 accounts.
 
-    It is one session's, and one for each account, so that nobody can push out many.
+    A grant belongs to one session. Each account has one at most, so that no account can push
+    out many others.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
-        """``seconds`` is a clock that never jumps."""
+        """``seconds`` is a monotonic clock."""
         self._seconds = seconds
         self._by_account: OrderedDict[str, tuple[str | None, float, Grant]] = OrderedDict()
 
@@ -53,7 +54,7 @@ class GrantCache:
         return len(self._by_account)
 
     def get(self, session: JID) -> Grant | None:
-        """Return what a session's token is good for; None if it has sent none lately."""
+        """Return the grant of a session's token; None if it has sent none lately."""
         resource, until, grant = self._by_account.get(session.userhost(), ("", 0.0, None))
         return grant if resource == session.resource and self._seconds() < until else None
 
@@ -81,7 +82,7 @@ ANYBODY = "*"
 
 @implementer(IDisco)
 class ComponentDoor(XMPPHandler):
-    """Answers what is sent to a component of one domain."""
+    """Answer what is sent to the component of one domain."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class ComponentDoor(XMPPHandler):
         register_from: Iterable[str],
         seconds: Callable[[], float],
     ) -> None:
-        """``domain`` is the one that is served, as it is then; ``seconds`` never jumps."""
+        """``domain`` returns the domain as it is now; ``seconds`` is a monotonic clock."""
         super().__init__()
         self._domain = domain
         self._registrar = registrar
@@ -108,7 +109,6 @@ class ComponentDoor(XMPPHandler):
         }
 
     def connectionInitialized(self) -> None:
-        """Listen."""
         for kind, uri, name in self._answers:
             path = f"/iq[@type='{kind}']/{name}[@xmlns='{uri}']"
             self.xmlstream.addObserver(path, self._on_request)
@@ -123,7 +123,6 @@ class ComponentDoor(XMPPHandler):
             self.xmlstream.addObserver(path, self._on_rest, -1)
 
     def getDiscoInfo(self, _requestor: JID, _target: JID, node: str = "") -> list[Any]:
-        """What the component is and does, and whom to write to (XEP-0157)."""
         if node:
             return []
         domain = self._domain()
@@ -137,7 +136,6 @@ class ComponentDoor(XMPPHandler):
         ]
 
     def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
-        """There are none but commands."""
         return []
 
     def _on_info(self, iq: domish.Element) -> None:
@@ -155,7 +153,7 @@ class ComponentDoor(XMPPHandler):
             self._take(iq, answer)
 
     def _on_rest(self, stanza: domish.Element) -> None:
-        """Say that nobody reads what is no request of ours (RFC 6121 §8.5.1)."""
+        """Refuse what no handler has answered (RFC 6121 §8.5.1)."""
         unread = stanza.name == "iq" or stanza.getAttribute("type") in (None, "normal", "chat")
         if not unread or _is_handled(stanza) or not stanza.hasAttribute("from"):
             return
@@ -201,7 +199,7 @@ class ComponentDoor(XMPPHandler):
         self.send(error_reply(stanza, error))
 
     def _at_once(self, sender: JID) -> list[tuple[str, int]]:
-        """Return whose work under way is limited: those of the domain, or others, apart."""
+        """Return the keys that limit a sender's requests under way, each with its limit."""
         account = (f"account {sender.userhost()}", AT_ONCE_PER_ACCOUNT)
         if self._is_ours(sender):
             return [account, ("own", AT_ONCE)]
@@ -212,14 +210,14 @@ class ComponentDoor(XMPPHandler):
         return bool(sender.host == self._domain().name)
 
     def _require_known(self, sender: JID) -> None:
-        """Raises StanzaError unless users of the sender's domain may register."""
+        """Raise StanzaError unless users of the sender's domain may register."""
         known = {self._domain().name, *self._register_from}
         if sender.host not in known and ANYBODY not in known:
             text = "Registration is not allowed from your server."
             raise StanzaError("forbidden", "auth", text, "en")
 
     def _origin(self, sender: JID) -> Sender:
-        """Whom to count: of another server all together, as it makes up whom it likes."""
+        """Return whom to count: of another server, all accounts together, as it invents any."""
         ours = self._is_ours(sender)
         return Sender(sender.userhost() if ours else sender.host, sender.host)
 
@@ -273,7 +271,7 @@ class ComponentDoor(XMPPHandler):
         return await self._commands.items(self._requester(sender, iq), iq["to"])
 
     def _requester(self, sender: JID, iq: domish.Element) -> Requester:
-        """Who gives a command: a user of the domain; raises StanzaError for others."""
+        """Return who gives a command; raise StanzaError unless it is a user of the domain."""
         domain = self._domain()
         if sender.host != domain.name or sender.user is None:
             raise StanzaError("forbidden", "auth")
@@ -281,9 +279,9 @@ class ComponentDoor(XMPPHandler):
 
 
 def _require_prepared(sender: JID, written: str) -> None:
-    """Raises StanzaError if the server has another idea of who that is.
+    """Raise StanzaError if the server has prepared the sender's name in another way.
 
-    Prosody's idea of Unicode is later than ours: it knows two accounts where we see one name.
+    Prosody knows a later version of Unicode: it may have two accounts where we see one name.
     """
     if sender.user and not written.startswith(f"{sender.user}@"):
         raise StanzaError("jid-malformed", "modify")

@@ -1,9 +1,9 @@
-"""Whether the server of a domain answers the component that it has let in (XEP-0199).
+"""Check that a domain's server answers requests of its component (XEP-0199).
 
 https://xmpp.org/extensions/xep-0199.html
 
-A handshake is no proof. ejabberd before 25.03 drops every request of a component to its host
-where mod_privilege is loaded, and its log alone says so.
+A handshake does not prove it. ejabberd before 25.03 drops every request of a component to its
+host where mod_privilege is loaded, and says so only in its own log.
 """
 
 from collections.abc import Callable, Coroutine
@@ -29,7 +29,7 @@ _UNANSWERED = (
 
 
 class HostPing(XMPPHandler):
-    """Asks the server of a domain for a sign of life, on each connection of its component."""
+    """Ping the server of a domain on each connection of its component."""
 
     def __init__(
         self,
@@ -37,14 +37,14 @@ class HostPing(XMPPHandler):
         answered: Callable[[], Coroutine[Any, Any, None]],
         seconds: Callable[[], float],
     ) -> None:
-        """``answered`` is called when it has answered; ``seconds`` never jumps."""
+        """``answered`` is called after each answer; ``seconds`` is a monotonic clock."""
         super().__init__()
         self._line = line
         self._answered = answered
         self._faults = FaultLog(_log, f"requests of component {line.jid}", seconds)
 
     def connectionInitialized(self) -> None:
-        """Ask, so that the log tells before somebody waits for an answer in vain."""
+        """Ping at once, so that the log reports a problem before a request is lost."""
         asking = Deferred.fromCoroutine(self._ask())
         asking.addErrback(lambda failure: _log.failure("a ping failed", failure))
 

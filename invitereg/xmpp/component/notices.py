@@ -1,10 +1,9 @@
-"""Tells the accounts of a domain whose server is another what they are to be told.
+"""Send notices to the accounts of another server, by its component.
 
-Its component writes to them, and the server keeps that for whoever is away. A notice is
-forgotten when the server has read it, which it proves by answering a ping (XEP-0199) that was
-sent after; until then it is told anew on each new connection, under the same id. A server that
-answers no ping may deliver all the same: a notice is given up when it was sent as often as
-`INoticeStore.try_notices` allows.
+The server keeps the messages for accounts that are offline. A notice is removed from the store
+when the server answers a ping (XEP-0199) that was sent after it; until then it is sent again on
+each new connection, with the same id. A server that answers no ping may deliver all the same:
+`INoticeStore.try_notices` limits how often a notice is sent.
 """
 
 from collections import OrderedDict
@@ -39,7 +38,7 @@ Ask = Callable[[domish.Element, float], Deferred[domish.Element]]
 
 
 class ComponentNotices(XMPPHandler):
-    """Brings notices to the accounts of one domain, by its component."""
+    """Send notices to the accounts of one domain."""
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class ComponentNotices(XMPPHandler):
         now: Callable[[], datetime],
         seconds: Callable[[], float],
     ) -> None:
-        """``host`` is whose accounts are told, as it spells itself; ``component``, who does."""
+        """``host`` is the domain as its server spells it; ``component`` is the sender."""
         super().__init__()
         self._host, self._domain = host, prepare_domain(host)
         self._component = component
@@ -66,18 +65,17 @@ class ComponentNotices(XMPPHandler):
         self._awaited: OrderedDict[str, str] = OrderedDict()
 
     def connectionInitialized(self) -> None:
-        """Begin anew: what the server has not confirmed may never have reached it."""
+        """Send everything again that the server has not confirmed."""
         self._line = self.xmlstream
         self._last = 0
         self._sent.clear()
         self.xmlstream.addObserver("/message[@type='error']", self._on_error)
 
     def connectionLost(self, _reason: Any) -> None:
-        """Wait for the next connection."""
         self._line = None
 
     async def send_new(self) -> None:
-        """Tell what was written down since the last call, by whichever process.
+        """Send the notices that any process has stored since the last call.
 
         To be called every second.
         """
@@ -96,7 +94,7 @@ class ComponentNotices(XMPPHandler):
             await self._confirm(line, sorted(self._sent))
 
     async def _tell(self, line: Any, notices: Sequence[Notice]) -> None:
-        """Send those that may be sent once more, and give up the others."""
+        """Send notices that may be sent once more, and remove the others."""
         if not notices:
             return
         allowed = await self._store.try_notices([one.number for one in notices])
@@ -132,7 +130,7 @@ class ComponentNotices(XMPPHandler):
             self._sent.difference_update(numbers)
 
     def _on_error(self, message: domish.Element) -> None:
-        """Say that somebody could not be told; whose word it is, the address shows."""
+        """Log that an account was not told; the address shows who sent the error."""
         told = self._awaited.get(message.getAttribute("id", ""))
         if told is None or told != message.getAttribute("from", "").partition("/")[0]:
             return
