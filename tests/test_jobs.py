@@ -11,11 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from invitereg.errors import Overloaded
 from invitereg.policy.networks import Share
+from invitereg.runtime.deferreds import SharedCall
 from invitereg.runtime.threads import Threads
 from invitereg.runtime.workqueue import (
     Backlog,
     Client,
-    SharedCall,
     current_client,
     on_behalf_of,
 )

@@ -2,20 +2,18 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from invitereg.errors import Overloaded, Unavailable
 from invitereg.policy.networks import Share
 from invitereg.runtime.logs import FaultLog
-
-T = TypeVar("T")
 
 PATIENCE_SECONDS = 5.0
 """How long anybody waits for an outcome; most come within milliseconds."""
@@ -172,37 +170,3 @@ def _counted(client: Client | None) -> list[tuple[str, str]]:
     if client is None:
         return []
     return [(client.door, ""), *((client.door, share.network) for share in client.shares)]
-
-
-class SharedCall(Generic[T]):
-    """Make a call once for all who ask while it is under way.
-
-    A waiter that is cancelled ends neither the call nor the others' wait.
-    """
-
-    def __init__(self, call: Callable[[], Deferred[T]]) -> None:
-        self._call = call
-        self._under_way = False
-        self._waiting: list[Deferred[T]] = []
-
-    def __call__(self) -> Deferred[T]:
-        """Return a Deferred for the outcome of the call under way, or of a new one."""
-        outcome: Deferred[T] = Deferred(self._waiting.remove)
-        self._waiting.append(outcome)
-        if not self._under_way:
-            self._under_way = True
-            maybeDeferred(self._call).addBoth(self._finish)
-        return outcome
-
-    def _finish(self, result: T | Failure) -> None:
-        self._under_way = False
-        waiting, self._waiting = self._waiting, []
-        while waiting:
-            waiting.pop(0).callback(result)
-
-
-def shielded(working: Deferred[T]) -> Deferred[T]:
-    """Return a Deferred that fires as ``working`` does, and can be cancelled without it."""
-    outcome: Deferred[T] = Deferred()
-    working.addBoth(outcome.callback)
-    return outcome

@@ -20,7 +20,7 @@ from invitereg.policy.counters import (
 )
 from invitereg.policy.networks import neighbourhood
 from invitereg.policy.values import Address, Domain, Policy, Request
-from invitereg.runtime.workqueue import shielded
+from invitereg.runtime.deferreds import shielded
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from invitereg.model.invites import Kind
-from invitereg.runtime.workqueue import shielded
+from invitereg.runtime.deferreds import shielded
 from invitereg.usecases.registrar import Redeemed
 from invitereg.web.channel import WebRequest
 

@@ -22,8 +22,8 @@ from twisted.web.server import NOT_DONE_YET, Site
 from invitereg.errors import Refused
 from invitereg.interfaces.stores import IAccountStore, IInviteStore
 from invitereg.model.invites import Status
+from invitereg.runtime.deferreds import SharedCall
 from invitereg.runtime.meter import Meter
-from invitereg.runtime.workqueue import SharedCall
 from invitereg.web.channel import WebRequest
 
 _access_log = Logger("invitereg.web.accesslog.AccessLog")

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from invitereg.errors import Refused
 from invitereg.interfaces.apikeys import ApiKey
 from invitereg.policy.values import Domain
-from invitereg.runtime.workqueue import shielded
+from invitereg.runtime.deferreds import shielded
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document

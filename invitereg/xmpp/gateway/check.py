@@ -11,8 +11,8 @@ from twisted.words.xish import domish
 
 from invitereg.config import Config
 from invitereg.model.namespaces import NS_REGISTER
+from invitereg.runtime.deferreds import SharedCall
 from invitereg.runtime.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
-from invitereg.runtime.workqueue import SharedCall
 from invitereg.xmpp.gateway.dialogue import open_dialogue
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration
