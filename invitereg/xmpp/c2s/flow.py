@@ -174,15 +174,13 @@ class Inbox:
         """Let an element that was taken be taken again, before all others."""
         self._elements.appendleft(element)
 
-    @property
-    def queued(self) -> bool:
-        """Whether an element waits to be taken."""
-        return bool(self._elements)
+    def __len__(self) -> int:
+        return len(self._elements)
 
     @property
     def busy(self) -> bool:
         """Whether something is being worked out, or waits to be taken."""
-        return self.held or self.queued
+        return self.held or len(self) > 0
 
     @property
     def unparsed(self) -> bytes:

@@ -185,7 +185,7 @@ class ClientStream(XmlStream):
             self.stream.forget()
 
     def _malformed(self, error: StreamError) -> None:
-        if self._relay is not None and self._inbox.queued:
+        if self._relay is not None and len(self._inbox):
             # Behind an element that is to be handed over it is not for us to judge.
             self.stream.silence()
             self._put(error)
