@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
@@ -26,6 +25,7 @@ from invitereg.interfaces.server import (
     ServerUnreachable,
 )
 from invitereg.model.namespaces import NS_ADMIN, NS_COMMANDS
+from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import named, quoted
 
 NS_ITEMS = "http://jabber.org/protocol/disco#items"
@@ -91,19 +91,6 @@ class CommandOutcome:
     error: str = ""
 
 
-class Deadline:
-    """A moment by which something must be over."""
-
-    def __init__(self, clock: IReactorTime, seconds: float) -> None:
-        """In so many seconds from now, by a clock of Twisted's."""
-        self._clock = clock
-        self._end = clock.seconds() + seconds
-
-    def left(self) -> float:
-        """The seconds until then; never none at all."""
-        return max(float(self._end - self._clock.seconds()), 0.05)
-
-
 class NoSuchCommand(ServerRefused):
     """The server does not know it, or does not show it to us."""
 
@@ -134,7 +121,7 @@ class AdminCommands:
         return _NO_ADMIN.format(domain=self.domain, jid=self._line.jid)
 
     async def run(
-        self, command: str, fields: Mapping[str, str], deadline: "Deadline"
+        self, command: str, fields: Mapping[str, str], deadline: Deadline
     ) -> CommandOutcome:
         """Give a command, and fill in its form; fields that it does not have are left out.
 

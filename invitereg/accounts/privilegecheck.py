@@ -6,12 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from invitereg.accounts.admincommands import (
-    AdminCommands,
-    Deadline,
-    GrantedPrivileges,
-    account_fields,
-)
+from invitereg.accounts.admincommands import AdminCommands, GrantedPrivileges, account_fields
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.interfaces.server import (
     CheckPassword,
@@ -22,6 +17,7 @@ from invitereg.interfaces.server import (
     ServerUnreachable,
 )
 from invitereg.model.namespaces import NS_ADMIN
+from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import quoted
 
 

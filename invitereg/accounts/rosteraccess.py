@@ -10,7 +10,6 @@ from twisted.words.xish import domish
 
 from invitereg.accounts.admincommands import (
     ComponentConnection,
-    Deadline,
     GrantedPrivileges,
     request,
     said,
@@ -23,6 +22,7 @@ from invitereg.interfaces.server import (
     ServerUnreachable,
 )
 from invitereg.model.namespaces import NS_ROSTER
+from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import named
 
 _MISSING = (

@@ -16,7 +16,6 @@ from invitereg.accounts.admincommands import (
     AdminCommands,
     CommandOutcome,
     ComponentConnection,
-    Deadline,
     NoSuchCommand,
     Unprocessed,
     account_fields,
@@ -35,6 +34,7 @@ from invitereg.interfaces.server import (
     ServerUnreachable,
 )
 from invitereg.model.names import prepare_domain
+from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import quoted
 
 _NO_SUCH_USER = "User does not exist"

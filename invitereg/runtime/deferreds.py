@@ -1,10 +1,11 @@
-"""Deferreds: of coroutine functions, shared by many who wait, and shielded from who leaves."""
+"""Deferreds: of coroutine functions, their deadlines, and how many wait for one."""
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 T = TypeVar("T")
@@ -19,6 +20,23 @@ def deferred(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Defer
         return Deferred.fromCoroutine(function(*args, **kwargs))
 
     return begin
+
+
+class Deadline:
+    """The moment at which a call must be over."""
+
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
+        self._clock = clock
+        self._end = clock.seconds() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether that moment has come."""
+        return self._clock.seconds() >= self._end
+
+    def left(self) -> float:
+        """Return the seconds until then, at least 0.05."""
+        return max(float(self._end - self._clock.seconds()), 0.05)
 
 
 class SharedCall(Generic[T]):

@@ -6,10 +6,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.words.protocols.jabber.error import exceptionFromStanza
 from wokkel.generic import parseXml
 
-from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.rosteraccess import RosterAccess
 from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.interfaces.server import OutcomeUnknown, ServerRefused, ServerUnreachable
+from invitereg.runtime.deferreds import Deadline
 from invitereg.xmpp.component.connection import Privileges
 
 DOMAIN = "example.com"

@@ -6,7 +6,6 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from invitereg.accounts.admincommands import Deadline
 from invitereg.accounts.remote import RemoteAccounts
 from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.errors import Unavailable
@@ -17,6 +16,7 @@ from invitereg.interfaces.server import (
     NotThere,
     ServerUnreachable,
 )
+from invitereg.runtime.deferreds import Deadline
 from invitereg.testing import clock_now, make_account, memory_store
 from tests.accounts.connecting import connected
 from tests.contracts import backend_contract
