@@ -37,17 +37,16 @@ BOUNDS = {
     "connections that are open, which are limited": """
         accounts/ejabberdapi.ApiConnections._open embedded/sessions.Sessions._sessions
         embedded/sessions.Sessions._spared policy/networks.Occupancy._open
-        web/connections.WebConnections._open web/monitoring.Ready._waiting
+        web/connections.WebConnections._open runtime/deferreds.SharedCall._waiting
         web/connections.RoundRobin._groups web/connections.RoundRobin._items
-        xmpp/gateway/check.UpstreamCheck._waiting xmpp/c2s/flow.UnreadLedger._sizes
+        xmpp/c2s/flow.UnreadLedger._sizes
         xmpp/c2s/listener.StreamCount._unauthenticated xmpp/c2s/listener.StreamCount.open
         """,
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
         xmpp/component/connection._Connection.initializers xmpp/c2s/flow.Outbox._pieces
         xmpp/c2s/flow.Outbox._taken xmpp/c2s/flow.Deadlines._calls xmpp/c2s/flow.Inbox._elements
-        xmpp/parser.RecordingElementStream._kept
-        xmpp/parser.WholeTokens._kept
+        xmpp/parser.RecordingElementStream._kept xmpp/parser.WholeTokens._kept
         """,
     "one session's contacts, and accounts that are there": """
         embedded/sessions.Session.audience embedded/sessions.Session.directed
