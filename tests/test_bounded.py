@@ -19,14 +19,13 @@ from tests.test_structure import MODULES, PACKAGE
 # By what they grow with. Whoever adds one says here what bounds it, and tests that.
 BOUNDS = {
     "the configuration, or the code": """
-        service/remote.ServersBehind._apis service/remote.ServersBehind._errands
-        service/remote.ServersBehind._notices service/remote.ServersBehind._register_from
-        service/remote.ServersBehind.accounts service/remote.ServersBehind.checks
-        service/remote.ServersBehind.components runtime/ports.Ports._open
-        service/service.InviteregService._watches service/service.InviteregService._accounts
-        service/service.InviteregService._domains service/service.InviteregService._logins
-        service/service.InviteregService._upstreams xmpp/c2s/listener.C2SFactory._features
-        runtime/threads.Threads._batches service/maintenance.Upkeep._calls
+        service/remote.RemoteServers._apis service/remote.RemoteServers._jobs
+        service/remote.RemoteServers._notices service/remote.RemoteServers._register_from
+        service/remote.RemoteServers.accounts service/remote.RemoteServers.checks
+        service/remote.RemoteServers.components service/remote.RemoteServers.logins
+        service/assembly.Assembly.logins service/service.InviteregService._domains
+        runtime/ports.Ports._open runtime/threads.Threads._batches
+        xmpp/c2s/listener.C2SFactory._features
         web/site.WebDoor._everywhere web/site.WebDoor._parts
         """,
     "one call, or one object that is soon gone": """
@@ -62,7 +61,7 @@ BOUNDS = {
         accounts/provisioning.Provisioner._absent_since accounts/provisioning.Provisioner._busy
         accounts/provisioning.Provisioner._refused accounts/provisioning.Provisioner._unknown
         """,
-    "what there is to remove, an hour's each": "service/maintenance.Upkeep._chores",
+    "what there is to remove, an hour's each": "service/maintenance.Maintenance._chores",
     "keys that the operator has made": """
         web/api/auth.Authorization._known web/api/auth.Rates._paid_until
         """,

@@ -275,8 +275,8 @@ class PortTests(TestCase):
     async def begun(self, text: str, factory: Any, count: int, hello: bytes) -> int:
         """How many of so many connections to a port hear anything."""
         rate = ConnectionRate(LIMIT, Clock().seconds)
-        ports = Ports(reactor, ConnectionGate(domains(), rate))
-        ports.listen([(text, factory)])
+        ports: Any = Ports(reactor, ConnectionGate(domains(), rate), [(text, factory)])
+        ports.startService()
         where = TCP4ClientEndpoint(reactor, "127.0.0.1", ports._open[0].getHost().port)
         clients: list[Any] = []
         for _ in range(count):
@@ -287,7 +287,7 @@ class PortTests(TestCase):
         for client in clients:
             client.transport.abortConnection()
             await client.lost
-        await ports.close()
+        await ports.stopService()
         self.assertEqual(heard, sorted(heard, reverse=True))
         return sum(heard)
 

@@ -75,9 +75,9 @@ class RefusedTests(SynchronousTestCase):
     def test_reserved_port(self) -> None:
         """Who has no right to a low port is told who may open it, and with others nothing."""
         for port, is_reserved in ((443, True), (1023, True), (1024, False)):
-            ports = Ports(Forbidden())
+            ports = Ports(Forbidden(), None, [(f"tcp:{port}", Factory())])
             with self.assertRaises(StartFailure) as refused:
-                ports.listen([(f"tcp:{port}", Factory())])
+                ports.startService()
             text = str(refused.exception)
             self.assertIn(f"cannot listen on tcp:{port}: [Errno 13] Permission denied", text)
             self.assertEqual("let systemd hold it (docs/operations.md" in text, is_reserved)
@@ -91,19 +91,18 @@ class DescriptorTests(TestCase):
         self.limit = next_descriptor(soft) + SPARE
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        self.ports = Ports(reactor)
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.ports.close()))
         self.files = ExitStack()
         self.addCleanup(self.files.close)
         self.events: list[Any] = []
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
 
-    def listen(self, scheme: str = "") -> None:
+    def listen(self, network: Any = reactor) -> None:
         """Listen on one port for XMPP and on one for the site."""
-        where = f"{scheme}tcp:0:interface=127.0.0.1"
-        factory = Factory.forProtocol(Greeter)
-        self.ports.listen([(where, factory)], yielding=[(where, factory)])
+        listeners = [("tcp:0:interface=127.0.0.1", Factory.forProtocol(Greeter))]
+        self.ports = Ports(network, None, listeners, yielding=listeners)
+        self.ports.startService()
+        self.addCleanup(self.ports.stopService)
         self.xmpp, self.web = (port.getHost().port for port in self.ports._open)
 
     def use_up(self, count: int) -> None:
@@ -166,8 +165,7 @@ class DescriptorTests(TestCase):
         """A port without any descriptor rests, and goes on when there are some again."""
         self.patch(tcp, "_reservedFD", tcp._NullFileDescriptorReservation())
         clock: Any = Clocked()
-        self.ports = Ports(clock)
-        self.listen()
+        self.listen(clock)
         (port, _web), reads = self.ports._open, []
         read = port.doRead
 

@@ -4,6 +4,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from cryptography.x509.oid import NameOID
 from OpenSSL.SSL import TLS_METHOD, Connection, Context, WantReadError
@@ -15,6 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config import Tls
 from invitereg.runtime.tls import Certificates, complaints, write_certificate
+from invitereg.service.maintenance import Keep, Maintenance
+from invitereg.testing import clock_now, memory_store
 
 
 class ComplaintTests(SynchronousTestCase):
@@ -126,9 +129,17 @@ class CertificatesTests(SynchronousTestCase):
         """As certbot does it, with a new certificate for another name, to tell them apart."""
         write_certificate(self.files[domain].certificate.parent, by)
 
+    def watch(self) -> None:
+        """Let a service's maintenance look after the files."""
+        keep, each_minute = Keep(addresses=None, invites=None), [self.certificates.refresh]
+        parts = self.clock, clock_now(self.clock), memory_store(), {}, keep
+        maintenance: Any = Maintenance(*parts, each_minute=each_minute)
+        maintenance.startService()
+        self.addCleanup(maintenance.stopService)
+
     def test_changed_files(self) -> None:
         """Files that have changed are read again within a minute, without a signal."""
-        call = self.certificates.watch(self.clock)
+        self.watch()
         self.replace_files("example.org", "new.example.org")
         self.assertEqual(self.shown(b"example.org"), "example.org")
         self.clock.advance(60)
@@ -138,11 +149,10 @@ class CertificatesTests(SynchronousTestCase):
         self.assertEqual(sum("is not for example.org" in line for line in self.log), 1)
         self.clock.advance(60)
         self.assertEqual(sum("read again" in line for line in self.log), 1)
-        call.stop()
 
     def test_half_written(self) -> None:
         """While a pair does not fit, the old one stays; complained of once, then healed."""
-        call = self.certificates.watch(self.clock)
+        self.watch()
         key = self.files["example.com"].private_key
         new = self.files["example.org"].private_key.read_bytes()
         old = key.read_bytes()
@@ -159,7 +169,6 @@ class CertificatesTests(SynchronousTestCase):
         key.write_bytes(old)
         self.clock.advance(60)
         self.assertIn("read again", self.log[-1])
-        call.stop()
 
     def test_replaced_or_not(self) -> None:
         """Of other files, all are taken or none."""

@@ -22,7 +22,7 @@ from invitereg.service.maintenance import (
     STEADY_SECONDS,
     TICK_SECONDS,
     Keep,
-    Upkeep,
+    Maintenance,
 )
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.usecases.throttles import LoginThrottle
@@ -50,16 +50,16 @@ class UpkeepTests(SynchronousTestCase):
         self.policy = Policy()
 
     def start(self, addresses=DAY, invites=None):
-        upkeep = Upkeep(
+        upkeep = Maintenance(
             self.clock,
             self.now,
             self.store,
-            [Sessions(self.store).carry_out_ends],
             {DOMAIN: Domain(name=DOMAIN, policy=self.policy)},
             Keep(addresses=addresses, invites=invites),
+            each_second=[Sessions(self.store).carry_out_ends],
         )
-        upkeep.start()
-        self.addCleanup(upkeep.stop)
+        upkeep.startService()
+        self.addCleanup(upkeep.stopService)
         return upkeep
 
     def steps(self, method):
@@ -323,5 +323,5 @@ class UpkeepTests(SynchronousTestCase):
     def test_stop(self):
         """After stop, nothing is begun any more."""
         upkeep = self.start()
-        upkeep.stop()
+        upkeep.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])

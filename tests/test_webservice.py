@@ -26,7 +26,7 @@ class ReloadTests(UseCase):
         config = self.config("{connections_per_network: 2, connections: 6}")
         self.domains = dict(config.domains)
         self.service = WebService(config, self.domains, self.now, Clock())
-        listeners = self.service.listeners(self.store, self.accounts, self.registrar)
+        listeners = self.service.listeners(self.store, self.registrar, self.issuer)
         self.factory: Any = listeners[0][1]
 
     def config(self, limits: str, allowlist: str = f"[{LISTED}]") -> Config:

@@ -18,7 +18,6 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from zope.interface import implementer
 
 from invitereg.accounts.delegated import DelegatedAccounts
-from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.cli.output import say
 from invitereg.config import Config, load
 from invitereg.config.messages import user_name
@@ -27,10 +26,9 @@ from invitereg.interfaces.accounts import IAccounts
 from invitereg.model.names import prepare_domain, prepare_localpart, strip_blanks
 from invitereg.policy.values import Domain
 from invitereg.runtime.threads import Inline
+from invitereg.service.assembly import Assembly
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
-from invitereg.usecases.issuer import Issuer
-from invitereg.usecases.registrar import Registrar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -47,16 +45,14 @@ class Desk:
 
     def __init__(self, config: Config, database: Database, work: Inline) -> None:
         self.store = Store(database)
-        self.accounts: Mapping[str, IAccounts] = {
-            domain: EmbeddedAccounts.configured(domain, keys, self.store, work, self.now)
-            if keys.embedded
-            else DelegatedAccounts(domain, self.store, self.now, time.sleep)
+        delegated = {
+            domain: DelegatedAccounts(domain, self.store, self.now, time.sleep)
             for domain, keys in config.accounts.items()
+            if not keys.embedded
         }
-        self.issuer = Issuer(config.domains, self.store, self.accounts, self.now)
-        self.registrar = Registrar(
-            config.domains, self.store, self.accounts, self.now, config.keep_names
-        )
+        parts = Assembly(config, config.domains, self.store, work, self.now, delegated)
+        self.accounts: Mapping[str, IAccounts] = parts.accounts
+        self.issuer, self.registrar = parts.issuer, parts.registrar
         self._domains = config.domains
         self._kept = config.accounts
         self._sites = config.sites

@@ -16,7 +16,7 @@ from invitereg.errors import InvalidRequest
 from invitereg.interfaces.leases import Task
 from invitereg.interfaces.server import ServerFault
 from invitereg.runtime.threads import Inline
-from invitereg.service.remote import ServerChecks, ServersBehind
+from invitereg.service.remote import RemoteServers, ServerChecks
 from invitereg.store.database import open_memory
 from invitereg.store.store import Store
 from invitereg.xmpp.gateway.check import check_registration
@@ -73,23 +73,23 @@ def _ask_directly(
     found: list[str] = []
 
     async def ask() -> None:
-        behind = ServersBehind(
+        remote = RemoteServers(
             left, config.upstreams, {}, Store(open_memory()), reactor_, _now, Inline()
         )
-        behind.connect()
-        for domain, component in behind.components.items():
+        remote.connect()
+        for domain, component in remote.components.items():
             try:
                 await component.when_ready(CONNECT_SECONDS)
             except ServerFault as fault:
                 found.append(f"{domain}: {fault.text}")
                 if left[domain].accounts.backend == "xmpp":
                     # It would say the same once more.
-                    del behind.checks[domain]
-        for domain, checks in behind.checks.items():
+                    del remote.checks[domain]
+        for domain, checks in remote.checks.items():
             found.extend(f"{domain}: {text}" for text in await checks.faults())
             for text in await _doubts(checks):
                 doubt(f"{domain}: {text}")
-        await behind.stop()
+        await remote.stopService()
         for domain in config.upstreams:
             problems = await _upstream_problems(domain, config, reactor_)
             where = f"{domain}: the server at {config.upstreams[domain].connect}"
@@ -116,7 +116,7 @@ async def _doubts(checks: ServerChecks) -> Sequence[str]:
 
 
 async def _upstream_problems(domain: str, config: Config, reactor: Any) -> LoginProblems:
-    """Return why the server behind a domain cannot be used, or keeps some clients out."""
+    """Return why the server remote a domain cannot be used, or keeps some clients out."""
     host, trusted = config.hosts[domain], config.trusted_networks[domain]
     upstream = upstream_of(host, config.upstreams[domain], trusted)
     try:

@@ -149,23 +149,23 @@ class _ForwardedProtocol(ProtocolWrapper):
         """Wait for the proxy."""
         directlyProvides(self, providedBy(transport))
         Protocol.makeConnection(self, transport)
-        self.factory.registerProtocol(self)  # type: ignore[no-untyped-call]
+        self.factory.registerProtocol(self)
         clock = self.factory.clock
         self._silence = clock.callLater(SILENT_SECONDS, transport.abortConnection)
 
     def dataReceived(self, data: bytes) -> None:
         """Pass on what an admitted client says; none at first if only the proxy has spoken."""
         if (self._begun or self._begin()) and data:
-            super().dataReceived(data)  # type: ignore[no-untyped-call]
+            super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell what is wrapped, if it has begun."""
         if self._silence.active():
             self._silence.cancel()
         if self._begun:
-            super().connectionLost(reason)  # type: ignore[no-untyped-call]
+            super().connectionLost(reason)
         else:
-            self.factory.unregisterProtocol(self)  # type: ignore[no-untyped-call]
+            self.factory.unregisterProtocol(self)
 
     def _begin(self) -> bool:
         if not self._silence.active():
@@ -193,7 +193,7 @@ class ForwardedFactory(WrappingFactory):
     noisy = False
 
     def __init__(self, factory: Any, gate: ConnectionGate, clock: IReactorTime) -> None:
-        super().__init__(factory)  # type: ignore[no-untyped-call]
+        super().__init__(factory)
         self.gate = gate
         self.clock = clock
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from zope.interface import implementer
@@ -42,13 +42,6 @@ def named(name: str) -> str:
     A name of XML may have any length, and characters that nobody sees.
     """
     return name if _PLAIN_NAME.fullmatch(name) else quoted(name)
-
-
-class BoundedLog(Protocol):
-    """Leaves lines out that would be too many."""
-
-    def sum_up(self) -> None:
-        """Tell how many were left out, and begin anew; to be called every minute."""
 
 
 class PerMinute:

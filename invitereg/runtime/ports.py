@@ -3,11 +3,12 @@
 import os
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from socket import IPPORT_RESERVED
 from typing import Any
 
-from twisted.internet.defer import maybeDeferred
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
@@ -16,11 +17,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from invitereg.config.endpoints import is_proxied, without_proxy
+from invitereg.runtime import IReactor
 from invitereg.runtime.connections import ConnectionGate, ForwardedFactory, GatedFactory
 from invitereg.runtime.logs import FaultLog
 from invitereg.runtime.proxyprotocol import ProxiedFactory
 
 _log = Logger("invitereg.ports.Ports")
+
+Listeners = Sequence[tuple[str, Any]]
+"""Endpoints as Twisted writes them, each with the factory of the protocols there."""
 
 BACKLOG = 4096
 KEPT_DESCRIPTORS = 64
@@ -43,35 +48,47 @@ class StartFailure(SystemExit, Exception):
     """
 
 
-class Ports:
-    """Opens ports by Twisted's endpoint strings, and closes them."""
+class Ports(Service):
+    """Listens at all ports while it runs."""
 
-    def __init__(self, reactor: Any, gate: ConnectionGate | None = None) -> None:
-        """``gate`` decides which connections are taken; None takes those of everybody."""
-        self._reactor = reactor
-        self._gate = gate
-        self._open: list[Any] = []
-
-    def listen(
+    def __init__(
         self,
-        listeners: Iterable[tuple[str, Any]],
-        yielding: Iterable[tuple[str, Any]] = (),
+        reactor: IReactor,
+        gate: ConnectionGate | None,
+        listeners: Listeners,
+        yielding: Listeners = (),
     ) -> None:
-        """Listen everywhere, each with the factory that makes its protocols.
+        """Listen at no port yet.
 
         Where open files (RLIMIT_NOFILE) become scarce, the ports that are ``yielding`` stop
         taking connections first, so that some are left for the others.
 
-        Raises:
-            StartFailure: one of them cannot be opened; none is open then.
+        Args:
+            reactor: what listens.
+            gate: decides which connections are taken; None takes those of everybody.
+            listeners: where to listen, and the factory of the protocols there.
+            yielding: likewise.
         """
+        self._reactor = reactor
+        self._gate = gate
+        self._listeners = listeners
+        self._yielding = yielding
+        self._open: list[Any] = []
+
+    def startService(self) -> None:
+        """Listen everywhere.
+
+        Raises:
+            StartFailure: a port cannot be opened; none is open then.
+        """
+        super().startService()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if limit == resource.RLIM_INFINITY:
             limit = sys.maxsize
-        self._listen_all(listeners, limit - KEPT_DESCRIPTORS)
-        self._listen_all(yielding, int(limit * YIELDING_SHARE))
+        self._listen_all(self._listeners, limit - KEPT_DESCRIPTORS)
+        self._listen_all(self._yielding, int(limit * YIELDING_SHARE))
 
-    def _listen_all(self, listeners: Iterable[tuple[str, Any]], descriptors: int) -> None:
+    def _listen_all(self, listeners: Listeners, descriptors: int) -> None:
         for text, factory in listeners:
             failures: list[Failure] = []
             listening = maybeDeferred(self._listen, text, factory)
@@ -83,8 +100,12 @@ class Ports:
                     port.stopListening()
                 raise StartFailure(f"cannot listen on {text}: {_reason(failures[0])}")
 
-    async def close(self) -> None:
-        """Take no new connections."""
+    def stopService(self) -> Deferred[None]:
+        """Take no new connections; fires when all ports are closed."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
         for port in self._open:
             await maybeDeferred(port.stopListening)
 

@@ -208,7 +208,7 @@ class ProxiedConnection(ProtocolWrapper):
             data, self._head = self._head[self._header.size :], b""
             self.factory.faults.worked()
         # Even if it is nothing yet: who it is is known from now on.
-        super().dataReceived(data)  # type: ignore[no-untyped-call]
+        super().dataReceived(data)
 
     def getPeer(self) -> IAddress:
         """Return the client's address, as far as the proxy has told it."""
@@ -233,7 +233,7 @@ class ProxiedFactory(WrappingFactory):
 
     def __init__(self, factory: Any, endpoint: str) -> None:
         """Listen at ``endpoint``, of which the log tells if connections have no header."""
-        super().__init__(factory)  # type: ignore[no-untyped-call]
+        super().__init__(factory)
         self.faults = FaultLog(_log, f"PROXY protocol at {endpoint}")
 
     def without_header(self, connection: ProxiedConnection) -> None:
@@ -242,4 +242,4 @@ class ProxiedFactory(WrappingFactory):
             "a connection was closed that has no valid PROXY header: does the proxy send it "
             "(HAProxy: send-proxy-v2), and does nobody else reach this port?"
         )
-        connection.loseConnection()  # type: ignore[no-untyped-call]
+        connection.loseConnection()

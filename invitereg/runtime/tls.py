@@ -18,10 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 from OpenSSL.crypto import X509
 from OpenSSL.SSL import Connection
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import Certificate, CertificateOptions, trustRootFromCertificates
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
     from twisted.internet._sslverify import IOpenSSLTrustRoot  # which has no public name
 
 _log = Logger("invitereg.tls.Certificates")
-
-WATCH_SECONDS = 60.0
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -194,14 +190,6 @@ class Certificates:
             self._complained_at = stamp
         else:
             _log.info("certificates have changed: read again")
-
-    def watch(self, clock: Any) -> LoopingCall:
-        """Refresh every minute, until the call that is returned is stopped."""
-        call = LoopingCall(self.refresh)
-        call.clock = clock
-        running: Deferred[Any] = call.start(WATCH_SECONDS, now=False)
-        running.addErrback(lambda failure: _log.failure("no longer watching", failure))
-        return call
 
     def preferring(self, domain: str) -> "Preferring":
         """Starts TLS with that domain's certificate, unless the client names another domain."""

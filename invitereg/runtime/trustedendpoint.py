@@ -35,7 +35,7 @@ class NotTrusted(ConnectError):
     def __init__(self, name: str, hosts: list[str]) -> None:
         self.name = name
         self.hosts = hosts
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
 
     def __str__(self) -> str:
         return (

@@ -1,15 +1,16 @@
-"""What the service does by itself while it runs."""
+"""Do what is due at intervals: requests of other processes, and the removal of old data."""
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from invitereg.config import Config
@@ -18,28 +19,28 @@ from invitereg.interfaces.apikeys import REPEATABLE
 from invitereg.interfaces.stores import IStore
 from invitereg.policy.counters import periods
 from invitereg.policy.values import Domain, Policy
-from invitereg.runtime.logs import BoundedLog
 
 _log = Logger("invitereg.upkeep.Upkeep")
 
 TICK_SECONDS = 1.0
-LOGS_SECONDS = 60.0
+MINUTE_SECONDS = 60.0
 ROUND_SECONDS = 3600.0
 STEADY_SECONDS = 600.0
 """How long the clock must have run evenly before anything is removed by it."""
 JUMP_SECONDS = 10.0
 ROWS = 500
-"""What one step removes: who waits for the database meanwhile must not notice."""
+"""How many rows one step removes: nobody who waits for the database may notice it."""
 CHORES_AT_ONCE = 20
 SESSION_ENDS_KEPT = timedelta(days=1)
 """Services read within a second whose sessions are over, but one may have stood still."""
 
+Task = Callable[[], Coroutine[Any, Any, None] | None]
 Chore = Callable[[], "Deferred[int]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """How long what is kept that nobody needs; None is for ever.
+    """How long to keep what nobody needs; None is for ever.
 
     Attributes:
         addresses: of clients, in the history.
@@ -51,11 +52,11 @@ class Keep:
 
 
 def keep_of(config: Config) -> Keep:
-    """What is configured."""
+    """Return how long a configuration says to keep things."""
     return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
 
 
-class Upkeep:
+class Maintenance(MultiService):
     """Does what other processes ask for by way of the store, and removes what is old.
 
     Attributes:
@@ -67,45 +68,47 @@ class Upkeep:
         clock: IReactorTime,
         now: Callable[[], datetime],
         store: IStore,
-        each_second: Iterable[Callable[[], Coroutine[Any, Any, None]]],
         domains: Mapping[str, Domain],
         keep: Keep,
-        logs: Sequence[BoundedLog] = (),
+        *,
+        each_second: Iterable[Task] = (),
+        each_minute: Iterable[Task] = (),
         each_round: Iterable[Callable[[int], "Deferred[int]"]] = (),
     ) -> None:
-        """``clock`` must be one that never jumps; ``now`` may.
+        """Do nothing before it is started.
 
-        ``each_second`` is what to look for in the store every second, ``each_round`` what
-        removes at most so many rows of its own, and returns how many.
+        Args:
+            clock: never jumps.
+            now: the time of day, which may jump.
+            store: where requests of other processes are, and what is removed.
+            domains: those that are served, by name; may be updated while running.
+            keep: how long what is kept.
+            each_second: what to do every second.
+            each_minute: what to do every minute.
+            each_round: remove at most so many rows, and return how many; called every hour,
+                and again as long as they remove as many.
         """
+        super().__init__()
         self.keep = keep
         self._each_round = each_round
         self._clock = clock
         self._now = now
         self._store = store
-        self._each_second = each_second
         self._domains = domains
-        self._logs = logs
         self._chores: deque[Chore] = deque()
         self._seen = (clock.seconds(), now())
         self._next_round = clock.seconds() + STEADY_SECONDS
-        self._calls: list[LoopingCall] = []
+        for task in (*each_second, self._tidy):
+            self._repeat(TICK_SECONDS, task)
+        for task in each_minute:
+            self._repeat(MINUTE_SECONDS, task)
 
-    def start(self) -> None:
-        """Begin to do each thing in its interval."""
-        for work in (*self._each_second, self._tidy):
-            self._repeat(TICK_SECONDS, work)
-        self._repeat(LOGS_SECONDS, self._sum_up)
+    def stopService(self) -> None:
+        """Begin nothing more.
 
-    def stop(self) -> None:
-        """Begin nothing more."""
-        for call in self._calls:
-            if call.running:
-                call.stop()
-
-    async def _sum_up(self) -> None:
-        for log in self._logs:
-            log.sum_up()
+        What is under way is not waited for: the store and the servers end it when they stop.
+        """
+        super().stopService()
 
     async def _tidy(self) -> None:
         """Go on with what there is to remove, or begin with it every hour."""
@@ -143,7 +146,7 @@ class Upkeep:
         self._next_round = max(self._next_round, seconds + STEADY_SECONDS)
 
     def _round(self, kept: Iterable[str]) -> Iterator[Chore]:
-        """All that there is to do, once an hour, for each domain that something is kept of."""
+        """Yield all that is to be removed now; ``kept``: the domains that there is data of."""
         now, store = self._now(), self._store
         for name in kept:
             if self.keep.addresses is not None:
@@ -166,15 +169,14 @@ class Upkeep:
         served = self._domains.get(domain)
         return served.policy if served else Policy()
 
-    def _repeat(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        call = LoopingCall(lambda: Deferred.fromCoroutine(self._try(work)))
-        call.clock = self._clock
-        self._calls.append(call)
-        call.start(seconds)
+    def _repeat(self, seconds: float, task: Task) -> None:
+        timer = TimerService(seconds, lambda: Deferred.fromCoroutine(self._try(task)))
+        timer.clock = self._clock
+        self.addService(timer)
 
-    async def _try(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _try(self, task: Task) -> None:
         try:
-            await work()
+            await maybeDeferred(task)
         except Refused as refusal:
             # The store says in the log what is wrong; this has only to go on.
             _log.debug("upkeep is put off: {refusal}", refusal=refusal)

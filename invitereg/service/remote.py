@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred
 from twisted.logger import Logger
 from wokkel.generic import VersionHandler
@@ -19,14 +20,17 @@ from invitereg._version import __version__
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.ejabberdapi import Access
 from invitereg.accounts.jobs import ServerJobs
-from invitereg.accounts.remote import RemoteAccounts
+from invitereg.accounts.remote import NoLogins, RemoteAccounts
 from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.config import Backend
 from invitereg.config.servers import Component, UpstreamKeys, secret_in
+from invitereg.interfaces.accounts import ILogins
 from invitereg.interfaces.server import CheckPassword, IServer, ServerFault, ServerUnreachable
 from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
+from invitereg.runtime import IReactor
 from invitereg.runtime.logs import FaultLog
+from invitereg.runtime.threads import Work
 from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.component.connection import ComponentStream
@@ -124,12 +128,13 @@ class ServerChecks:
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
-class ServersBehind:
-    """Each domain's server, the component that we are there, and the accounts that it keeps.
+class RemoteServers(Service):
+    """The server of each domain whose accounts are elsewhere, or that has a component there.
 
     Attributes:
-        components: by domain; connected once `start` or `connect` is called.
+        components: the component at each domain's server, by domain.
         accounts: the remote backends, by domain.
+        logins: what refuses logins to their accounts, by domain.
         checks: what tries each of their servers, by domain.
     """
 
@@ -139,9 +144,9 @@ class ServersBehind:
         upstreams: Mapping[str, UpstreamKeys],
         domains: Mapping[str, Domain],
         store: IStore,
-        reactor: Any,
+        reactor: IReactor,
         now: Callable[[], datetime],
-        work: Any,
+        work: Work,
     ) -> None:
         """Connect to nothing yet.
 
@@ -152,6 +157,7 @@ class ServersBehind:
         """
         self.components: dict[str, ComponentStream] = {}
         self.accounts: dict[str, RemoteAccounts] = {}
+        self.logins: dict[str, ILogins] = {}
         self.checks: dict[str, ServerChecks] = {}
         self._register_from: dict[str, tuple[str, ...]] = {}
         self._domains = domains
@@ -160,7 +166,7 @@ class ServersBehind:
         self._now = now
         self._apis: list[Ejabberd] = []
         self._notices: list[ComponentNotices] = []
-        self._errands: list[ServerJobs] = []
+        self._jobs: list[ServerJobs] = []
         # No two processes are named alike, ever.
         node = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         for domain, backend in backends.items():
@@ -170,7 +176,9 @@ class ServersBehind:
             server = self._server(domain, backend, checks_passwords=keys is None)
             if server is not None:
                 check = _password_check(server, backend, keys, reactor, work)
-                self._add_accounts(RemoteAccounts(server, store, reactor, now, check), node)
+                accounts = RemoteAccounts(server, store, reactor, now, check)
+                self._add_accounts(accounts, node)
+                self.logins[domain] = NoLogins(accounts, backend.accounts)
 
     def _add_component(self, domain: str, keys: Component, backend: Backend) -> None:
         secret = _secret(keys.secret_file, f"component of {domain}")
@@ -183,9 +191,9 @@ class ServersBehind:
         domain = accounts.domain
         self.accounts[domain] = accounts
         checks = self.checks[domain] = self._checks(domain, accounts)
-        errands = ServerJobs(accounts, self._store, node, self._now, self._domains, checks)
-        accounts.provisioner.carry_out = partial(errands.promptly, self._reactor)
-        self._errands.append(errands)
+        jobs = ServerJobs(accounts, self._store, node, self._now, self._domains, checks)
+        accounts.provisioner.carry_out = partial(jobs.promptly, self._reactor)
+        self._jobs.append(jobs)
 
     def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
         by_component = isinstance(accounts.server, XMPPServer)
@@ -218,8 +226,8 @@ class ServersBehind:
         """Yield what is to be done every second."""
         for accounts in self.accounts.values():
             yield accounts.provisioner.settle
-        for errands in self._errands:
-            yield errands.carry_out
+        for jobs in self._jobs:
+            yield jobs.carry_out
         for checks in self.checks.values():
             if not checks.by_component:  # Else the server says by itself when it is there.
                 yield checks.look
@@ -256,8 +264,9 @@ class ServersBehind:
         notices.setHandlerParent(component)
         self._notices.append(notices)
 
-    def start(self) -> None:
+    def startService(self) -> None:
         """Connect the components, and let the log tell what the servers do not let us do."""
+        super().startService()
         for domain, checks in self.checks.items():
             if checks.ping is not None:
                 checks.ping.setHandlerParent(self.components[domain])
@@ -268,8 +277,9 @@ class ServersBehind:
         for component in self.components.values():
             component.start()
 
-    def stop(self) -> Deferred[Any]:
-        """Close all connections; fires when they are."""
+    def stopService(self) -> Deferred[Any]:
+        """Close all connections; fires when they are closed."""
+        super().stopService()
         closing = [maybeDeferred(component.stop) for component in self.components.values()]
         closing += [maybeDeferred(api.close) for api in self._apis]
         return DeferredList(closing, consumeErrors=True)
@@ -295,7 +305,7 @@ def _secret(path: Path, where: str) -> str:
 
 
 def _password_check(
-    server: IServer, backend: Backend, keys: UpstreamKeys | None, reactor: Any, work: Any
+    server: IServer, backend: Backend, keys: UpstreamKeys | None, reactor: IReactor, work: Work
 ) -> CheckPassword:
     """Return what checks a password: a login where clients log in, or ejabberd's API."""
     host = backend.host

@@ -1,98 +1,82 @@
-"""The service's life cycle: start, reload and stop all parts."""
+"""The life cycle of the service: start, reload and stop."""
 
 import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger, globalLogPublisher
+from twisted.python.failure import Failure
 
-from invitereg.accounts.embedded import EmbeddedAccounts
-from invitereg.accounts.remote import NoLogins
 from invitereg.config import Config, ConfigError, load
 from invitereg.config.changes import as_served, fixed_changes, without_waiting
 from invitereg.config.checks import DOUBT, policy_doubts
-from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.errors import StoreError
-from invitereg.interfaces.accounts import IAccounts, ILogins
 from invitereg.model.lookalikes import load_looks
 from invitereg.policy.inviting import FORMER_ADMIN, former_admins
 from invitereg.policy.values import Domain
+from invitereg.runtime import IReactor
 from invitereg.runtime.connections import ConnectionGate, ConnectionRate
 from invitereg.runtime.logs import LogGuard
 from invitereg.runtime.ports import Ports, StartFailure, allow_many_connections
 from invitereg.runtime.systemd import ServiceManager
 from invitereg.runtime.threads import Threads
-from invitereg.runtime.tls import Certificates
-from invitereg.service.maintenance import Upkeep, keep_of
-from invitereg.service.remote import ServersBehind
+from invitereg.service.assembly import Assembly
+from invitereg.service.clients import Clients
+from invitereg.service.maintenance import Maintenance, keep_of
+from invitereg.service.remote import RemoteServers
 from invitereg.service.web import WebService, sites_of
 from invitereg.store.database import Database, open_database
 from invitereg.store.store import Store
-from invitereg.usecases.issuer import Issuer
-from invitereg.usecases.registrar import Registrar
-from invitereg.usecases.throttles import LoginThrottle
-from invitereg.usecases.userinvites import UserInvites
-from invitereg.xmpp.adhoc.invites import invite_commands
-from invitereg.xmpp.c2s.listener import ALPN, C2SDoor, StreamCount, end_all
-from invitereg.xmpp.gateway.check import UpstreamCheck, upstream_checks
-from invitereg.xmpp.gateway.relay import stream_maker
 
 _log = Logger("invitereg.tap.InviteregService")
 
 STOP_SECONDS = 10
+"""How long each part may take to stop."""
 # Below `invitereg.runtime.workqueue.PATIENCE_SECONDS`, so that the log tells the cause first.
 BUSY_SECONDS = 4
 
 
-class InviteregService(Service):
-    """Everything that runs for one configuration.
+class InviteregService(MultiService):
+    """Runs everything for one configuration.
 
-    The store is opened, and brought up to date, before any port listens.
+    Its parts start and stop in the same order: what comes from outside is let in last, as
+    nothing arrives before the reactor runs, and shut out first.
     """
 
     name = "invitereg"
 
-    def __init__(self, config: Config, reactor: Any) -> None:
+    def __init__(self, config: Config, reactor: IReactor) -> None:
+        super().__init__()
         self._config = config
         self._reactor = reactor
         # Shared by all parts, and updated in place by `reload`.
         self._domains: dict[str, Domain] = {}
-        self._tls = dict(config.client_certificates)
-        self._certificates = Certificates(self._tls, [ALPN], self._now)
-        self._web = WebService(config, self._domains, self._now, reactor)
-        self._watches: list[LoopingCall] = []
+        self._clients = Clients(config, _now, reactor)
+        self._web = WebService(config, self._domains, _now, reactor)
         self._threads = Threads(reactor, config.work_queue)
-        rate = ConnectionRate(config.connections, reactor.seconds)
         self._gate = ConnectionGate(
-            self._domains, rate, config.trusted_proxies, self._web.meter
+            self._domains,
+            ConnectionRate(config.connections, reactor.seconds),
+            config.trusted_proxies,
+            self._web.meter,
         )
-        self._ports = Ports(reactor, self._gate)
-        self._database: Database | None = None
-        self._streams: StreamCount | None = None
-        self._accounts: dict[str, IAccounts] = {}
-        self._logins: dict[str, ILogins] = {}
-        self._store: Store | None = None
-        self._registrar: Registrar | None = None
-        self._upkeep: Upkeep | None = None
-        self._behind: ServersBehind | None = None
-        self._upstreams: dict[str, UpstreamCheck] = {}
+        self._parts: Assembly | None = None
+        self._maintenance: Maintenance | None = None
         self._manager = ServiceManager(reactor)
         self._guard = LogGuard(globalLogPublisher)
 
     def startService(self) -> None:
-        """Open the store and listen.
+        """Open the store, bring it up to date, and listen.
 
         Raises:
             StartFailure: something is in the way; nothing is left open.
         """
         try:
-            self._database = open_database(
+            database = open_database(
                 self._config.data_dir, self._threads, BUSY_SECONDS, self._web.meter
             )
         except StoreError as error:
@@ -101,144 +85,97 @@ class InviteregService(Service):
         allow_many_connections()
         load_looks()  # else the first who registers would wait for it, and everybody with them
         try:
-            parts = self._put_together(self._database)
+            self._put_together(database)
+            super().startService()
         except BaseException:
             self._guard.end()
-            self._database.close()
+            database.close()
             raise
-        self._begin(*parts)
-        super().startService()
+        # Without a handler, the signal would end the process.
+        signal.signal(signal.SIGHUP, self._on_hangup)
         _log.info(
             "serving {domains} as configured in {path}",
             domains=", ".join(self._domains),
             path=str(self._config.path),
         )
-        self._tell_doubts()
+        self._log_doubts()
         # Not before a signal to stop would be heeded.
         self._reactor.callWhenRunning(self._manager.ready)
 
-    def _put_together(self, database: Database) -> tuple[ServersBehind, Upkeep]:
-        """Make all parts, of which none does anything by itself yet, and listen."""
-        meter = self._web.meter
-        self._store = store = Store(database)
-        behind = self._make_behind(store)
-        accounts = self._accounts
-        for name, remote in behind.accounts.items():
-            accounts[name] = remote
-            self._logins[name] = NoLogins(remote, self._config.accounts[name])
-        self._serve(self._config, store)
-        registrar = Registrar(
-            self._domains, store, accounts, self._now, self._config.keep_names, meter
+    def _put_together(self, database: Database) -> None:
+        """Make all parts, of which none does anything by itself yet."""
+        config, meter, store = self._config, self._web.meter, Store(database)
+        remote = self._make_remote(store)
+        parts = Assembly(
+            config, self._domains, store, self._threads, _now, remote.accounts, meter
         )
-        door = self._make_door(store, registrar)
-        self._streams, self._registrar = door.streams, registrar
-        behind.open_doors(registrar, door.commands)
+        parts.logins.update(remote.logins)
+        self._parts = parts
+        self._serve(config, parts)
+        clients = self._clients.listeners(parts)
+        web = self._web.listeners(store, parts.registrar, parts.issuer)
+        door = self._clients.door
+        remote.open_doors(parts.registrar, door.commands)
         meter.watch("streams", "Open streams of clients.", lambda: len(door.streams.open))
         meter.watch("queue_jobs", "Jobs that wait or run.", lambda: self._threads.waiting)
-        web = self._web.listeners(store, accounts, registrar)
-        upkeep = self._make_upkeep(door, store, behind)
-        c2s = self._config.c2s
-        self._ports.listen(door.listeners(c2s.listen, c2s.listen_tls), yielding=web)
-        return behind, upkeep
+        self._maintenance = self._make_maintenance(parts, remote)
+        for part in (
+            Ports(self._reactor, self._gate, clients, yielding=web),
+            self._clients,
+            self._maintenance,
+            remote,
+            _Storage(self._threads, database),
+        ):
+            self.addService(part)
 
-    def _begin(self, behind: ServersBehind, upkeep: Upkeep) -> None:
-        """Let the parts work."""
-        self._behind, self._upkeep = behind, upkeep
-        for upstream in self._upstreams.values():
-            upstream.start()
-        self._threads.start()
-        upkeep.start()
-        behind.start()
-        self._watches = [self._certificates.watch(self._reactor), *self._web.watches()]
-        # Without a handler, the signal would end the process.
-        signal.signal(signal.SIGHUP, self._on_hangup)
-
-    def _make_upkeep(self, door: C2SDoor, store: Store, behind: ServersBehind) -> Upkeep:
-        return Upkeep(
-            self._reactor,
-            self._now,
-            store,
-            (*door.embedded.chores(), *behind.chores()),
-            self._domains,
-            keep_of(self._config),
-            [*door.logs, self._gate.refusals, self._web.access_log, self._guard],
-            [door.embedded.notices.forget_old],
-        )
-
-    def stopService(self) -> Deferred[Any]:
-        """Say good-bye to every client, finish what is under way, and close the store."""
-        super().stopService()
-        self._manager.stopping()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        await self._ports.close()
-        if self._streams is not None:
-            ended = end_all(self._streams.open, "system-shutdown")
-            # Every stream is dropped before that; but nothing may keep us from stopping.
-            ended.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
-            await ended
-        if self._upkeep is not None:
-            self._upkeep.stop()
-        for watch in self._watches:
-            watch.stop()
-        if self._behind is not None:
-            closed = self._behind.stop()
-            closed.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
-            await closed
-        await self._stop_work()
-        self._guard.end()
-        self._manager.stopped()
-
-    async def _stop_work(self) -> None:
-        hangs: list[Any] = []
-        stopped = self._threads.stop()
-        stopped.addTimeout(STOP_SECONDS, self._reactor, lambda *cause: hangs.append(cause))
-        await stopped
-        if hangs:
-            # As after a crash, the database recovers by itself.
-            _log.warn("stopping although the database or a thread hangs")
-        elif self._database is not None:
-            self._database.close()
-
-    def _make_behind(self, store: Store) -> ServersBehind:
-        config, work = self._config, self._threads
+    def _make_remote(self, store: Store) -> RemoteServers:
+        config = self._config
         servers = config.backends, config.upstreams, self._domains
         try:
-            return ServersBehind(*servers, store, self._reactor, self._now, work)
+            return RemoteServers(*servers, store, self._reactor, _now, self._threads)
         except (OSError, ValueError) as error:
             raise StartFailure(f"{config.path}: {error}") from None
 
-    def _serve(self, config: Config, store: Store) -> None:
+    def _make_maintenance(self, parts: Assembly, remote: RemoteServers) -> Maintenance:
+        door, web = self._clients.door, self._web
+        return Maintenance(
+            self._reactor,
+            _now,
+            parts.store,
+            self._domains,
+            keep_of(self._config),
+            each_second=(*door.embedded.chores(), *remote.chores()),
+            each_minute=(
+                *(log.sum_up for log in (*door.logs, self._gate.refusals)),
+                web.access_log.sum_up,
+                self._guard.sum_up,
+                self._clients.certificates.refresh,
+                web.refresh_certificates,
+            ),
+            each_round=[door.embedded.notices.forget_old],
+        )
+
+    def _serve(self, config: Config, parts: Assembly) -> None:
         """Begin to serve the domains of ``config``, or go on; what each needs comes first."""
-        for name in config.accounts.keys() - self._accounts.keys():
-            parts = store, self._threads, self._now, self._web.meter
-            embedded = EmbeddedAccounts.configured(name, config.accounts[name], *parts)
-            self._accounts[name] = self._logins[name] = embedded
+        parts.add_accounts(config.accounts)
         known = {**config.accounts, **self._config.accounts}
         self._config = replace(self._config, accounts=known)
         self._domains.update(as_served(self._config, config))
 
-    def _make_door(self, store: Store, registrar: Registrar) -> C2SDoor:
-        streams = self._config.streams
-        refusals = registrar.refusals
-        self._upstreams = upstream_checks(self._config, self._reactor)
-        issuer = Issuer(self._domains, store, self._accounts, self._now, refusals)
-        return C2SDoor(
-            domains=self._domains,
-            registrar=registrar,
-            logins=self._logins,
-            throttle=LoginThrottle(self._domains, store, self._now),
-            embedded=EmbeddedDomain(self._domains, store, self._now, streams.per_account),
-            commands=invite_commands(
-                UserInvites(issuer, store),
-                self._reactor.seconds,
-            ),
-            streams=StreamCount(streams.unauthenticated_per_network, streams.unauthenticated),
-            tls=self._certificates,
-            reactor=self._reactor,
-            make_stream=stream_maker(self._upstreams),
-        )
+    def stopService(self) -> Deferred[None]:
+        """Say good-bye to every client, finish what is under way, and close the store."""
+        Service.stopService(self)  # and not yet those of its parts
+        self._manager.stopping()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for part in self:
+            stopped = maybeDeferred(part.stopService)
+            # Nothing may keep us from stopping.
+            stopped.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
+            await stopped
+        self._guard.end()
+        self._manager.stopped()
 
     def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
@@ -261,8 +198,7 @@ class InviteregService(Service):
         try:
             config, waiting = without_waiting(load(self._config.path), self._domains)
             sites = sites_of(config)
-            tls = {**self._tls, **config.client_certificates}
-            self._certificates.replace(tls)
+            self._clients.replace_certificates(config)
             self._web.replace_certificates(config, sites)
         except (ConfigError, OSError, ValueError) as error:
             for line in str(error).split("\n"):
@@ -274,18 +210,40 @@ class InviteregService(Service):
             _log.warn("restart to change {keys}", keys=", ".join(fixed))
         self._gate.rate.limit = config.connections
         self._gate.trusted_proxies = config.trusted_proxies
-        self._tls = tls
         self._web.replace(config, sites)
-        if self._store and self._registrar and self._upkeep:
-            self._serve(config, self._store)
-            self._registrar.keep_names = config.keep_names
-            self._upkeep.keep = keep_of(config)
+        if self._parts and self._maintenance:
+            self._serve(config, self._parts)
+            self._parts.registrar.keep_names = config.keep_names
+            self._maintenance.keep = keep_of(config)
         _log.info("reloaded {path}", path=str(config.path))
-        self._tell_doubts()
+        self._log_doubts()
 
-    def _tell_doubts(self) -> None:
+    def _log_doubts(self) -> None:
         for doubt in policy_doubts(self._domains.values()):
             _log.warn(DOUBT, doubt=doubt)
 
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(time.time(), UTC)
+
+class _Storage(Service):
+    """Lets the threads work, and closes the database when they have finished."""
+
+    def __init__(self, threads: Threads, database: Database) -> None:
+        self._threads = threads
+        self._database = database
+
+    def startService(self) -> None:
+        super().startService()
+        self._threads.start()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        stopped = self._threads.stop()
+        return stopped.addCallbacks(lambda _done: self._database.close(), self._hangs)
+
+    def _hangs(self, cancelled: Failure) -> None:
+        # As after a crash, the database recovers by itself.
+        cancelled.trap(CancelledError)
+        _log.warn("stopping although the database or a thread hangs")
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)

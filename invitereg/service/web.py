@@ -1,16 +1,15 @@
-"""The service's web: sites, API, health and metrics, as the configuration describes them."""
+"""The web: sites, API, health and metrics, as a configuration describes them."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
-from twisted.internet.task import LoopingCall
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from invitereg.config import Config, Tls
-from invitereg.interfaces.accounts import IAccounts
 from invitereg.policy.networks import Address, Share
 from invitereg.policy.values import Domain
+from invitereg.runtime import IReactor
+from invitereg.runtime.ports import Listeners
 from invitereg.runtime.tls import Certificates
 from invitereg.store.store import Store
 from invitereg.usecases.issuer import Issuer
@@ -34,16 +33,15 @@ from invitereg.web.pages import Pages
 from invitereg.web.settings import SiteSettings
 from invitereg.web.site import WebDoor
 
-Listeners = list[tuple[str, Any]]
 Sites = Mapping[str, SiteSettings]
 
 
 class WebService:
-    """What of the web outlives a reload, and what a reload replaces.
+    """Makes what answers on the web, and replaces what a reload may change.
 
     Attributes:
-        meter: what the parts of the service tell what happens.
-        access_log: told of each request; its `sum_up` is to be called every minute.
+        meter: counts what happens in all parts of the service.
+        access_log: logs requests; call its `sum_up` every minute.
     """
 
     def __init__(
@@ -51,7 +49,7 @@ class WebService:
         config: Config,
         domains: Mapping[str, Domain],
         now: Callable[[], datetime],
-        reactor: Any,
+        reactor: IReactor,
     ) -> None:
         self.meter = Prometheus()
         self.access_log = AccessLog(self.meter)
@@ -67,27 +65,22 @@ class WebService:
             else None
         )
 
-    def listeners(
-        self, store: Store, accounts: Mapping[str, IAccounts], registrar: Registrar
-    ) -> Listeners:
-        """Where to listen, and what answers there."""
+    def listeners(self, store: Store, registrar: Registrar, issuer: Issuer) -> Listeners:
+        """Return where to listen, and what answers there."""
         self._door = WebDoor(
             sites=self._sites,
             trusted_proxies=self._config.trusted_proxies,
             pages=Pages(self._domains, registrar, self._reactor).resource(),
             reactor=self._reactor,
         )
-        self._mount_api(store, accounts, registrar)
+        self._mount_api(store, registrar, issuer)
         self._door.mount("healthz", Alive(), everywhere=True)
         self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)
         self._door.access_log = self.access_log
         self._door.connections = self._make_connections()
         return [*self._site_listeners(), *self._metrics_listeners(store)]
 
-    def _mount_api(
-        self, store: Store, accounts: Mapping[str, IAccounts], registrar: Registrar
-    ) -> None:
-        issuer = Issuer(self._domains, store, accounts, self._now, registrar.refusals)
+    def _mount_api(self, store: Store, registrar: Registrar, issuer: Issuer) -> None:
         authorization = Authorization(store, self._rates, self._now, self._reactor.seconds)
         operations = (
             *operations_of(Invites(issuer, store, self._now)),
@@ -118,22 +111,23 @@ class WebService:
     def _site_listeners(self) -> Listeners:
         site, web = self._door.listener(), self._config.web
         listeners: Listeners = [(text, site) for text in web.listen]
-        if self._certificates is not None:
-            secured = TLSMemoryBIOFactory(self._certificates, False, site)
-            listeners += [(text, secured) for text in web.listen_tls]
-        return listeners
+        if self._certificates is None:
+            return listeners
+        secured = TLSMemoryBIOFactory(self._certificates, False, site)
+        return [*listeners, *((text, secured) for text in web.listen_tls)]
 
     def _metrics_listeners(self, store: Store) -> Listeners:
         page = MetricsPage(self.meter, store, self._domains, self._now, self._reactor.seconds)
         site = metrics_listener(page, self._reactor)
         return [(text, site) for text in self._config.web.metrics_listen]
 
-    def watches(self) -> list[LoopingCall]:
-        """Begin to look after the certificates; stop what is returned in the end."""
-        return [self._certificates.watch(self._reactor)] if self._certificates else []
+    def refresh_certificates(self) -> None:
+        """Read the certificates again if their files have changed."""
+        if self._certificates is not None:
+            self._certificates.refresh()
 
     def replace_certificates(self, config: Config, sites: Sites) -> None:
-        """Read those of a new configuration.
+        """Read the certificates of a new configuration.
 
         Raises:
             OSError, ValueError: one cannot be used; the old ones stay.
@@ -142,7 +136,7 @@ class WebService:
             self._certificates.replace(_certificates_of(config, sites))
 
     def replace(self, config: Config, sites: Sites) -> None:
-        """Go on as a new configuration says."""
+        """Apply sites and limits of a new configuration."""
         self._sites.clear()
         self._sites.update(sites)
         self._door.trusted_proxies = config.trusted_proxies
@@ -152,7 +146,7 @@ class WebService:
 
 
 def sites_of(config: Config) -> Sites:
-    """The site of each domain that has one.
+    """Return the site of each domain that has one.
 
     Raises:
         OSError: a logo cannot be read.
@@ -161,7 +155,7 @@ def sites_of(config: Config) -> Sites:
 
 
 def _certificates_of(config: Config, sites: Sites) -> dict[str, Tls]:
-    """The certificate for each site, by the name by which browsers ask for it."""
+    """Return each site's certificate, by the host name that browsers ask for."""
     return {
         site.hostname: config.sites[domain].tls or config.tls[domain]
         for domain, site in sites.items()

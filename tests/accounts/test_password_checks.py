@@ -17,7 +17,7 @@ from invitereg.errors import LoginThrottled, Unavailable
 from invitereg.interfaces.server import MissingPrivilege
 from invitereg.policy.values import Domain, Limit, Limits, Policy
 from invitereg.runtime.threads import Inline
-from invitereg.service.remote import ServersBehind
+from invitereg.service.remote import RemoteServers
 from invitereg.testing import memory_store
 from invitereg.usecases.throttles import LoginThrottle
 from tests.accounts.faultyapi import FaultyAPI, response
@@ -49,8 +49,8 @@ class PasswordCase(FaultCase):
 
     def behind(self, backend: Backend, **upstreams: UpstreamKeys) -> RemoteAccounts:
         parts = {}, self.store, reactor, lambda: self.now, Inline()
-        servers = ServersBehind({DOMAIN: backend}, dict(upstreams.items()), *parts)
-        self.addCleanup(servers.stop)
+        servers = RemoteServers({DOMAIN: backend}, dict(upstreams.items()), *parts)
+        self.addCleanup(servers.stopService)
         return servers.accounts[DOMAIN]
 
 

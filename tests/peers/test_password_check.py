@@ -18,7 +18,7 @@ from invitereg.errors import Unavailable
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.model.namespaces import NS_SASL
 from invitereg.runtime.threads import Inline
-from invitereg.service.remote import ServersBehind
+from invitereg.service.remote import RemoteServers
 from invitereg.testing import memory_store
 from invitereg.xmpp.gateway import passwordcheck
 from invitereg.xmpp.gateway.passwordcheck import PasswordCheck
@@ -115,7 +115,7 @@ class BackendTests(TestCase):
         keys = UpstreamKeys.model_construct(
             **{"connect": f"tcp:127.0.0.1:{self.server.port}", **upstream}
         )
-        behind = ServersBehind(
+        remote = RemoteServers(
             {DOMAIN: backend},
             {DOMAIN: keys} if upstream else {},
             {},
@@ -124,8 +124,8 @@ class BackendTests(TestCase):
             lambda: datetime.now(UTC),
             Inline(),
         )
-        self.addCleanup(behind.stop)
-        return behind.accounts[DOMAIN]
+        self.addCleanup(remote.stopService)
+        return remote.accounts[DOMAIN]
 
     async def test_verdicts(self) -> None:
         """Over verified TLS, right is right at each login anew, and all else is wrong."""

@@ -50,11 +50,11 @@ class StartTests(SynchronousTestCase):
         load_looks.cache_clear()
         read = []
 
-        def listen(ports, *listeners, **more):
+        def listen(_ports):
             read.append(load_looks.cache_info().currsize)
             raise StartFailure("that is enough")
 
-        self.patch(Ports, "listen", listen)
+        self.patch(Ports, "startService", listen)
         service = InviteregService(load(self.folder / "config.yaml"), MemoryReactorClock())
         self.assertRaises(StartFailure, service.startService)
         self.assertEqual(read, [1])
