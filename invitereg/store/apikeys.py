@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound
-from invitereg.interfaces.apikeys import ApiKey, Scope
+from invitereg.interfaces.apikeys import ApiKey
 from invitereg.model.invites import Invite
 from invitereg.store import branches
+from invitereg.store.rows import columns_of, row_of, value_of, values_of
 from invitereg.store.tables import Time, api_keys
 
-_columns = [column for column in api_keys.c if column.name not in ("seq", "digest")]
+_columns = columns_of(ApiKey, api_keys)
 _INSERT = (
     insert(api_keys).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
 )
@@ -34,16 +34,7 @@ def create(connection: Connection, key: ApiKey, digest: bytes) -> None:
     Raises:
         InvalidRequest: there is a key of that id or secret already.
     """
-    row = {
-        "id": key.id,
-        "digest": digest,
-        "name": key.name,
-        "scopes": key.scopes,
-        "domain": key.domain,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-    }
+    row = row_of(key) | {"digest": digest}
     if connection.execute(_INSERT, row).rowcount != 1:
         raise InvalidRequest(f"There is a key {key.id}, or one of that secret, already.")
 
@@ -51,12 +42,12 @@ def create(connection: Connection, key: ApiKey, digest: bytes) -> None:
 def find(connection: Connection, digest: bytes) -> ApiKey | None:
     """Return the key whose secret has this digest, valid or not; None if there is none."""
     row = connection.execute(_FIND, {"of_digest": digest}).first()
-    return None if row is None else _key_of(row)
+    return None if row is None else value_of(ApiKey, row)
 
 
 def list_all(connection: Connection) -> Sequence[ApiKey]:
     """Return all keys in the order of their making, also those that are over."""
-    return [_key_of(row) for row in connection.execute(_LIST)]
+    return values_of(ApiKey, connection.execute(_LIST))
 
 
 def revoke(
@@ -76,18 +67,6 @@ def revoke(
     row = connection.execute(_GET, {"of_id": key_id}).first()
     if row is None:
         raise NotFound(f"There is no key {key_id}.")
-    key = _key_of(row)
+    key = value_of(ApiKey, row)
     source = key.authority.source
     return key, branches.revoke_of_key(connection, source, now, with_invites=with_invites)
-
-
-def _key_of(row: Row[Any]) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        name=row.name,
-        scopes=tuple(Scope(scope) for scope in row.scopes),
-        domain=row.domain,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-    )

@@ -14,14 +14,14 @@ from invitereg.policy.counters import user_sources
 from invitereg.store import names
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.redeeming import list_uses
-from invitereg.store.rows import invite_of
+from invitereg.store.rows import columns_of, value_of
 from invitereg.store.tables import Time, api_keys, invites
 from invitereg.store.tables import names as names_table
 
 _EVER = datetime.max.replace(tzinfo=UTC)
 _NAMES_AT_ONCE = 500  # SQLite takes 32,766 parameters in a statement
 
-_columns = [column for column in invites.c if column.name != "digest"]
+_columns = [*columns_of(Invite, invites), invites.c.seq]
 
 
 def _revoke(*conditions: Any) -> Update:
@@ -138,7 +138,7 @@ def revoke_of_key(
 
 
 def _revoked(connection: Connection, rows: Sequence[Row[Any]]) -> Sequence[Invite]:
-    revoked = [invite_of(row) for row in sorted(rows, key=lambda row: row.seq)]
+    revoked = [value_of(Invite, row) for row in sorted(rows, key=lambda row: row.seq)]
     for invite in revoked:
         names.free(connection, invite)
     return revoked

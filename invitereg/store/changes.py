@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.queries import RosterChange, SessionEnd
 from invitereg.model.roster import Owner
+from invitereg.store.rows import columns_of, values_of
 from invitereg.store.tables import Time, roster_changes, session_ends
 
 KEPT = timedelta(hours=1)
@@ -21,9 +22,13 @@ _FORGET_CHANGE = delete(roster_changes).where(
         .limit(1000)
     )
 )
-_LAST_CHANGE = select(roster_changes).order_by(roster_changes.c.number.desc()).limit(1)
+_LAST_CHANGE = (
+    select(*columns_of(RosterChange, roster_changes))
+    .order_by(roster_changes.c.number.desc())
+    .limit(1)
+)
 _AFTER_CHANGE = (
-    select(roster_changes)
+    select(*columns_of(RosterChange, roster_changes))
     .where(roster_changes.c.number > bindparam("seen"))
     .order_by(roster_changes.c.number)
 )
@@ -49,16 +54,17 @@ def list_roster_changes(connection: Connection, after: int | None) -> Sequence[R
     kept for an hour, for the sessions that are open meanwhile.
     """
     rows = connection.execute(_LAST_CHANGE if after is None else _AFTER_CHANGE, {"seen": after})
-    return [
-        RosterChange(number=row.number, domain=row.domain, username=row.username, jid=row.jid)
-        for row in rows
-    ]
+    return values_of(RosterChange, rows)
 
 
 _ADD_END = insert(session_ends).inline()
-_LAST_END = select(session_ends).order_by(session_ends.c.number.desc()).limit(1)
+_LAST_END = (
+    select(*columns_of(SessionEnd, session_ends))
+    .order_by(session_ends.c.number.desc())
+    .limit(1)
+)
 _AFTER_END = (
-    select(session_ends)
+    select(*columns_of(SessionEnd, session_ends))
     .where(session_ends.c.number > bindparam("seen"))
     .order_by(session_ends.c.number)
 )
@@ -72,7 +78,4 @@ def end_sessions(connection: Connection, domain: str, username: str, at: datetim
 def list_session_ends(connection: Connection, after: int | None) -> Sequence[SessionEnd]:
     """Return what was ended after that number, oldest first; for None, only the last one."""
     rows = connection.execute(_LAST_END if after is None else _AFTER_END, {"seen": after})
-    return [
-        SessionEnd(number=row.number, domain=row.domain, username=row.username, at=row.at)
-        for row in rows
-    ]
+    return values_of(SessionEnd, rows)

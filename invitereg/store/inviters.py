@@ -18,7 +18,7 @@ from invitereg.model.invites import Invite
 from invitereg.policy.counters import Quota, user_sources
 from invitereg.store import hits
 from invitereg.store.names import State
-from invitereg.store.rows import invite_row
+from invitereg.store.rows import row_of
 from invitereg.store.tables import Time, api_keys, invites, names
 
 _MADE_BY_USER = (
@@ -80,9 +80,14 @@ def insert_counted(connection: Connection, invite: Invite, digest: bytes, quota:
     """
     which = made_by(invite.domain, quota.username) | {"now": invite.created_at}
     state = connection.scalar(_LOCK_INVITER, which)
-    row = {f"new_{name}": value for name, value in invite_row(invite, digest).items()}
+    row = {f"new_{name}": value for name, value in row_of(invite).items()}
     most = sys.maxsize if quota.max_open is None else quota.max_open
-    if connection.execute(_INSERT, {**which, **row, "most": most}).rowcount != 1:
+    if (
+        connection.execute(
+            _INSERT, {**which, **row, "new_digest": digest, "most": most}
+        ).rowcount
+        != 1
+    ):
         if state == State.DELETED:
             raise NotFound(f"There is no account {quota.username}@{invite.domain}.")
         if (connection.scalar(OPEN_INVITES, which) or 0) >= most:

@@ -16,10 +16,10 @@ from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import Quota
 from invitereg.store import idempotency, inviters, names
 from invitereg.store.inviters import require_maker
-from invitereg.store.rows import invite_of, invite_row
+from invitereg.store.rows import columns_of, row_of, value_of, values_of
 from invitereg.store.tables import Time, accounts, invites, leases
 
-_columns = [column for column in invites.c if column.name not in ("seq", "digest")]
+_columns = columns_of(Invite, invites)
 _THIS = (invites.c.domain == bindparam("of_domain")) & (invites.c.id == bindparam("of_id"))
 _USES_LEFT = or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed)
 _EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
@@ -110,7 +110,7 @@ def create(
     require_maker(connection, invite.source)
     if quota is not None:
         inviters.insert_counted(connection, invite, digest, quota)
-    elif connection.execute(_INSERT, invite_row(invite, digest)).rowcount != 1:
+    elif connection.execute(_INSERT, row_of(invite) | {"digest": digest}).rowcount != 1:
         raise InvalidRequest(f"There is an invite {invite.id}, or one of that token, already.")
     names.reserve(connection, invite, invite.created_at)
     return invite
@@ -127,7 +127,7 @@ def create_all(connection: Connection, issued: Sequence[tuple[Invite, bytes]]) -
         _require_account(connection, invite)
         require_maker(connection, invite.source)
     # One statement for all of them, for speed.
-    rows = [invite_row(invite, digest) for invite, digest in issued]
+    rows = [row_of(invite) | {"digest": digest} for invite, digest in issued]
     if connection.execute(_INSERT, rows).rowcount != len(rows):
         raise InvalidRequest("There is an invite of one of these ids or tokens already.")
     for invite, _digest in issued:
@@ -151,7 +151,7 @@ def get(connection: Connection, domain: str, invite_id: str) -> Invite:
     row = connection.execute(_GET, {"of_domain": domain, "of_id": invite_id}).first()
     if row is None:
         raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
-    return invite_of(row)
+    return value_of(Invite, row)
 
 
 def list_page(
@@ -188,7 +188,7 @@ def list_page(
     if made_by is not None:
         page = page.where(inviters.is_made_by(made_by, domain))
     page = page.order_by(invites.c.seq).limit(limit)
-    return [invite_of(row) for row in connection.execute(page, {"now": now})]
+    return values_of(Invite, connection.execute(page, {"now": now}))
 
 
 def count(connection: Connection, domain: str, now: datetime) -> Mapping[Status, int]:
@@ -231,7 +231,7 @@ def edit(
     if row is None:
         _require_editable(get(connection, domain, invite_id), now)
         raise InvalidRequest(REFUSED_USES)
-    invite = invite_of(row)
+    invite = value_of(Invite, row)
     if "expires_at" in values:
         _follow_expiry(connection, invite, now)
     return invite
@@ -275,7 +275,7 @@ def renew(
     if row is None:
         _require_open(get(connection, domain, invite_id))
         raise InvalidRequest(f"The invite {invite_id} has expired.")
-    return invite_of(row)
+    return value_of(Invite, row)
 
 
 def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -> Invite:
@@ -292,7 +292,7 @@ def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -
     which: dict[str, Any] = {"of_domain": domain, "of_id": invite_id, "now": now}
     row = connection.execute(_REVOKE, which).first()
     if row is not None:
-        invite = invite_of(row)
+        invite = value_of(Invite, row)
         names.free(connection, invite)
         return invite
     invite = get(connection, domain, invite_id)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, Row, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Integer, bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.leases import Job, Task
+from invitereg.store.rows import row_of, value_of
 from invitereg.store.tables import Time, jobs
 
 AT_ONCE = 20
@@ -61,17 +62,8 @@ _PURGE = delete(jobs).where(
 
 def add(connection: Connection, job: Job) -> int:
     """Write down that something is to be done; returns its number."""
-    row = {
-        "domain": job.domain,
-        "username": job.username,
-        "task": job.task,
-        "details": dict(job.details),
-        "node": job.node,
-        "at": job.at,
-        "due": job.at,
-        "expires": job.expires,
-        "tries": 0,
-    }
+    row = row_of(job) | {"details": dict(job.details), "due": job.at}
+    del row["number"]
     return int(connection.execute(_ADD, row).scalar_one())
 
 
@@ -85,7 +77,7 @@ def take(
     """
     times = {"now": now, "again": again, "ahead": again + IMPLAUSIBLE_PAUSE}
     which = {"of_domain": domain, "of_node": node, **times}
-    found = [_job_of(row) for row in connection.execute(_TAKE, which)]
+    found = [value_of(Job, row) for row in connection.execute(_TAKE, which)]
     return sorted(found, key=lambda job: job.number)
 
 
@@ -105,7 +97,7 @@ def finish(connection: Connection, number: int, answer: str | None = None) -> No
 def get(connection: Connection, number: int) -> Job | None:
     """Return a job, or None when it is forgotten."""
     row = connection.execute(_GET, {"of_number": number}).one_or_none()
-    return None if row is None else _job_of(row)
+    return None if row is None else value_of(Job, row)
 
 
 def withdraw(connection: Connection, number: int) -> bool:
@@ -125,18 +117,3 @@ def purge(connection: Connection, now: datetime, at_most: int) -> int:
 def forget_contacts(connection: Connection, domain: str, username: str) -> None:
     """Make no contacts any more of an account that is deleted, whoever gets its name."""
     connection.execute(_FORGET_CONTACTS, {"of_domain": domain, "of_username": username})
-
-
-def _job_of(row: Row[tuple[object, ...]]) -> Job:
-    return Job(
-        number=row.number,
-        domain=row.domain,
-        username=row.username,
-        task=Task(row.task),
-        details=row.details,
-        node=row.node,
-        at=row.at,
-        expires=row.expires,
-        tries=row.tries,
-        answer=row.answer,
-    )

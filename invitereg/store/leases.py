@@ -11,9 +11,9 @@ from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
 from invitereg.interfaces.leases import Job, Lease, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account
-from invitereg.model.invites import Kind, Use
+from invitereg.model.invites import Invite, Kind, Use
 from invitereg.store import accounts, changes, hits, jobs, names, redeeming
-from invitereg.store.rows import invite_of, redemption_of, redemption_text
+from invitereg.store.rows import redemption_of, redemption_text, value_of
 from invitereg.store.tables import Time, invites, leases
 
 _AT_MOST = 100
@@ -141,7 +141,7 @@ def _free_if_revoked(connection: Connection, use: Use) -> None:
         which = {"of_domain": use.domain, "of_id": use.invite_id}
         row = connection.execute(_REVOKED, which).one_or_none()
         if row is not None:
-            names.free(connection, invite_of(row))
+            names.free(connection, value_of(Invite, row))
 
 
 def _is_past(connection: Connection, redemption: Redemption) -> bool:

@@ -19,11 +19,11 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.queries import Findings, Query
-from invitereg.model.invites import Kind
+from invitereg.model.invites import Invite, Kind
 from invitereg.policy.values import Tally
 from invitereg.store import inviters
 from invitereg.store.names import State
-from invitereg.store.rows import invite_of
+from invitereg.store.rows import columns_of, value_of
 from invitereg.store.tables import Time, hits, invites, names, uses
 
 _REGISTERED_AT = select(func.max(uses.c.at)).where(
@@ -43,7 +43,7 @@ def look_up(connection: Connection, query: Query) -> Findings:
     )
     row = connection.execute(statement, _parameters(query)).one()
     return Findings(
-        invite=None if query.digest is None or row.id is None else invite_of(row),
+        invite=None if query.digest is None or row.id is None else value_of(Invite, row),
         tallies=_tallies(row, len(query.counters)),
         **({} if query.inviter is None else _inviter(row)),
         **({} if query.username is None else _holder(row, query)),
@@ -77,7 +77,7 @@ def _statement(
     if with_invite:
         matches = (invites.c.domain == domain) & (invites.c.digest == bindparam("of_digest"))
         source = source.outerjoin(invites, matches)
-        columns += [column for column in invites.c if column.name not in ("seq", "digest")]
+        columns += columns_of(Invite, invites)
     if with_name:
         matches = (names.c.domain == domain) & (names.c.username == bindparam("of_username"))
         source = source.outerjoin(names, matches)

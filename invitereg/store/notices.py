@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
+from invitereg.model.invites import Use
 from invitereg.policy.notices import Notice, NoticeKind
-from invitereg.store.rows import use_of
+from invitereg.store.rows import value_of
 from invitereg.store.tables import Time, notices, uses
 
 MOST = 100
@@ -144,7 +145,7 @@ def _notice_of(row: Row[Any]) -> Notice:
     return Notice(
         domain=row.notice_domain,
         username=row.notice_username,
-        kind=NoticeKind(row.notice_kind),
-        use=use_of(row),
+        kind=row.notice_kind,
+        use=value_of(Use, row),
         number=row.number,
     )

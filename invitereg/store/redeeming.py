@@ -27,7 +27,7 @@ from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import owner_of
 from invitereg.store import changes, hits, names, notices, rosters
 from invitereg.store.invites import OPEN, REVOCABLE, UNEXPIRED
-from invitereg.store.rows import USE_COLUMNS, account_row, credentials_columns, use_row, uses_of
+from invitereg.store.rows import account_row, columns_of, credentials_columns, row_of, values_of
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -60,7 +60,11 @@ _SET_CREDENTIALS = (
     .where(accounts.c.domain == bindparam("of_domain"), accounts.c.username == _username)
     .values(credentials=bindparam("new_credentials"), changed_at=bindparam("since", type_=Time))
 )
-_LIST = select(*USE_COLUMNS).where(uses.c.domain == bindparam("of_domain")).order_by(uses.c.seq)
+_LIST = (
+    select(*columns_of(Use, uses))
+    .where(uses.c.domain == bindparam("of_domain"))
+    .order_by(uses.c.seq)
+)
 _LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
 _FORGET_ADDRESSES = (
     update(uses)
@@ -120,7 +124,7 @@ def record(connection: Connection, redemption: Redemption) -> None:
     # Nobody is told what an earlier bearer of the name was to be told.
     notices.forget(connection, account.domain, account.username)
     if redemption.notices:
-        (seq,) = connection.execute(_ADD_USE_NUMBERED, use_row(redemption.use)).one()
+        (seq,) = connection.execute(_ADD_USE_NUMBERED, row_of(redemption.use)).one()
         notices.add(connection, redemption.notices, seq)
     else:
         add_use(connection, redemption.use)
@@ -133,7 +137,7 @@ def add_account(connection: Connection, account: Account) -> None:
 
 def add_use(connection: Connection, use: Use) -> None:
     """Add to the history."""
-    connection.execute(_ADD_USE, use_row(use))
+    connection.execute(_ADD_USE, row_of(use))
 
 
 def _make_contacts(connection: Connection, redemption: Redemption, inviter: str) -> None:
@@ -177,7 +181,7 @@ def list_uses(
         rows = connection.execute(_LIST, {"of_domain": domain})
     else:
         rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
-    return uses_of(rows)
+    return values_of(Use, rows)
 
 
 def forget_addresses(

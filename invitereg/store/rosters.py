@@ -25,7 +25,7 @@ from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.model.subscribing import Exchange, Pair
 from invitereg.store.invites import OPEN
-from invitereg.store.rows import roster_item_of, roster_item_row, use_row
+from invitereg.store.rows import roster_item_row, row_of, value_of
 from invitereg.store.tables import Time, accounts, invites, roster_items, uses
 
 _OWN = (roster_items.c.domain == bindparam("of_domain")) & (
@@ -68,7 +68,7 @@ _LENGTH_OF_OTHERS = select(
 def get(connection: Connection, domain: str, username: str) -> Mapping[str, RosterItem]:
     """Return all items by bare JID, also those that are not listed, in the JIDs' order."""
     rows = connection.execute(_GET_ALL, {"of_domain": domain, "of_username": username})
-    return {row.jid: roster_item_of(row) for row in rows}
+    return {row.jid: value_of(RosterItem, row) for row in rows}
 
 
 def set_item(
@@ -180,7 +180,7 @@ def remove_all(connection: Connection, domain: str, username: str) -> Sequence[O
 def _items_about(connection: Connection, jid: str) -> dict[Owner, RosterItem]:
     """Everybody's item for one contact."""
     rows = connection.execute(_ABOUT, {"of_jid": jid})
-    return {(row.domain, row.username): roster_item_of(row) for row in rows}
+    return {(row.domain, row.username): value_of(RosterItem, row) for row in rows}
 
 
 def _set_all(
@@ -188,7 +188,7 @@ def _set_all(
 ) -> None:
     """Change or remove the items of many for one contact, all of which are there."""
     changed = [
-        {**_which(owner, jid), **_changes(owner, item)}
+        {**_which(owner, jid), **_changes(item)}
         for owner, item in items.items()
         if item is not None
     ]
@@ -240,7 +240,7 @@ def _store(connection: Connection, owner: Owner, pair: Pair, exchange: Exchange)
 
 def _item(connection: Connection, owner: Owner, jid: str) -> RosterItem | None:
     row = connection.execute(_GET, _which(owner, jid)).first()
-    return None if row is None else roster_item_of(row)
+    return None if row is None else value_of(RosterItem, row)
 
 
 def _save(
@@ -255,7 +255,7 @@ def _save(
     if before is None:
         connection.execute(_ADD, roster_item_row(owner, after))
     else:
-        connection.execute(_SET, {**_which(owner, after.jid), **_changes(owner, after)})
+        connection.execute(_SET, {**_which(owner, after.jid), **_changes(after)})
 
 
 def _check_room(
@@ -286,9 +286,8 @@ def _check_room(
         raise RosterFull
 
 
-def _changes(owner: Owner, item: RosterItem) -> dict[str, Any]:
-    row = roster_item_row(owner, item)
-    return {name: row[name] for name in _CHANGED}
+def _changes(item: RosterItem) -> dict[str, Any]:
+    return {name: getattr(item, name) for name in _CHANGED}
 
 
 def _which(owner: Owner, jid: str) -> dict[str, Any]:
@@ -361,7 +360,7 @@ def _take_invitation(
     }
     invite_id = connection.scalar(_TAKE, which)
     if invite_id is not None:
-        connection.execute(_ADD_USE, use_row(replace(use, invite_id=invite_id)))
+        connection.execute(_ADD_USE, row_of(replace(use, invite_id=invite_id)))
         return True
     if contacts_item is None or not contacts_item.listed:
         return False

@@ -1,6 +1,7 @@
 """The tables, as SQLAlchemy Core knows them; `schema` brings a database to this state."""
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from invitereg.interfaces.apikeys import Scope
+from invitereg.interfaces.leases import Task
+from invitereg.model.invites import Kind
+from invitereg.model.roster import Subscription
+from invitereg.policy.notices import NoticeKind
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -32,31 +39,56 @@ class Time(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """An aware datetime as a number."""
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """The number as an aware datetime in UTC."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+class Word(TypeDecorator[StrEnum]):
+    """A member of an enumeration, stored as its value.
+
+    Attributes:
+        of: the enumeration.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, of: type[StrEnum]) -> None:
+        super().__init__()
+        self.of = of
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        return None if value is None else self.of(value)
+
+
 class Words(TypeDecorator[tuple[str, ...]]):
-    """Several strings in order, stored as a JSON array."""
+    """Several strings in order, stored as a JSON array.
+
+    Attributes:
+        of: their type: ``str``, or an enumeration.
+    """
 
     impl = JSON
     cache_ok = True
+
+    def __init__(self, of: type[str] = str) -> None:
+        super().__init__()
+        self.of = of
 
     def process_bind_param(
         self,
         value: tuple[str, ...] | None,
         dialect: Dialect,  # noqa: ARG002
     ) -> list[str] | None:
-        """A tuple as JSON knows it."""
         return None if value is None else list(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
-        """The array as a tuple."""
-        return None if value is None else tuple(value)
+        return None if value is None else tuple(map(self.of, value))
 
 
 # SQLite makes only an INTEGER PRIMARY KEY its row number.
@@ -71,7 +103,7 @@ invites = Table(
     Column("domain", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Word(Kind), nullable=False),
     Column("source", Text, nullable=False),
     Column("inviter", Text),
     Column("username", Text),
@@ -175,7 +207,7 @@ uses = Table(
     Column("seq", Sequence, primary_key=True),
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Word(Kind), nullable=False),
     Column("at", Time, nullable=False),
     Column("door", Text, nullable=False),
     Column("invite_id", Text),
@@ -200,7 +232,7 @@ notices = Table(
     Column("number", Sequence, primary_key=True),
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Word(NoticeKind), nullable=False),
     Column("use_seq", BigInteger, nullable=False),
     Column("at", Time, nullable=False),
     Column("tries", BigInteger, nullable=False, server_default="0"),
@@ -231,7 +263,7 @@ roster_items = Table(
     Column("jid", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("groups", Words, nullable=False),
-    Column("subscription", Text, nullable=False),
+    Column("subscription", Word(Subscription), nullable=False),
     Column("ask", Boolean, nullable=False),
     Column("approved", Boolean, nullable=False),
     Column("request", Text),
@@ -291,7 +323,7 @@ api_keys = Table(
     Column("id", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("name", Text, nullable=False),
-    Column("scopes", Words, nullable=False),
+    Column("scopes", Words(Scope), nullable=False),
     Column("domain", Text),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time),
@@ -337,7 +369,7 @@ jobs = Table(
     Column("number", Sequence, primary_key=True),
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
-    Column("task", Text, nullable=False),
+    Column("task", Word(Task), nullable=False),
     Column("details", JSON, nullable=False),
     Column("node", Text),
     Column("at", Time, nullable=False),

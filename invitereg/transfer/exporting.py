@@ -9,10 +9,6 @@ from sqlalchemy.engine import Connection
 
 from invitereg._version import __version__
 from invitereg.errors import InvalidRequest
-from invitereg.interfaces.apikeys import Scope
-from invitereg.model.invites import Kind
-from invitereg.model.roster import Subscription
-from invitereg.policy.notices import NoticeKind
 from invitereg.store.logins import server_key
 from invitereg.store.names import State
 from invitereg.store.schema import REVISIONS
@@ -114,18 +110,15 @@ def _lines(connection: Connection) -> Iterator[Line]:
             which = {name: row[name] for name in ("domain", "username", "until")}
             yield DeletedLine.model_construct(**which)
     for row in _rows(connection, roster_items, *_ROSTER_ORDER):
-        yield RosterItemLine.model_construct(
-            **{**row, "subscription": Subscription(row["subscription"])}
-        )
+        yield RosterItemLine.model_construct(**row)
     for row in _rows(connection, invites, invites.c.seq):
-        yield InviteLine.model_construct(**{**row, "kind": Kind(row["kind"])})
+        yield InviteLine.model_construct(**row)
     for row in _rows(connection, uses, uses.c.seq):
-        yield UseLine.model_construct(**{**row, "kind": Kind(row["kind"])})
+        yield UseLine.model_construct(**row)
     for row in connection.execute(_NOTICES).yield_per(_AT_ONCE).mappings():
-        yield NoticeLine.model_construct(**{**row, "kind": NoticeKind(row["kind"])})
+        yield NoticeLine.model_construct(**row)
     for row in _rows(connection, api_keys, api_keys.c.seq):
-        scopes = tuple(Scope(scope) for scope in row["scopes"])
-        yield KeyLine.model_construct(**{**row, "scopes": scopes})
+        yield KeyLine.model_construct(**row)
 
 
 def _rows(
