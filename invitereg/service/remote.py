@@ -313,7 +313,7 @@ def _password_check(
         if isinstance(server, Ejabberd):
             return server.check_password
         return partial(_unchecked, host)
-    return PasswordCheck(upstream_of(host, keys, backend.trusted), reactor, work).check
+    return PasswordCheck(upstream_of(host, keys, backend.trusted), reactor, work.run).check
 
 
 def _unchecked(domain: str, _username: str, _password: str) -> Deferred[bool]:

@@ -46,7 +46,7 @@ class CheckCase(TestCase):
 
     def checking(self, port: int) -> PasswordCheck:
         upstream = Upstream(domain=DOMAIN, connect=f"tcp:127.0.0.1:{port}", tls="none")
-        return PasswordCheck(upstream, reactor, Inline())
+        return PasswordCheck(upstream, reactor, Inline().run)
 
 
 class ProsodyTests(CheckCase):

@@ -66,9 +66,6 @@ class Relay(Protocol):
         If there is none, hold the client's stream until there is, and be asked again.
         """
 
-    def received(self, data: bytes) -> None:
-        """Pass on bytes of the client, which is detached."""
-
     def end(self, condition: str, text: str | None) -> None:
         """End a detached stream with a stream error, if there can be one, and close it."""
 
@@ -117,6 +114,7 @@ class ClientStream(XmlStream):
         self._heard = False
         self._relay_of = relay_of
         self._relay: Relay | None = None
+        self._receiver: Callable[[bytes], None] = self._inbox.arrived
 
     @property
     def domain(self) -> Domain:
@@ -168,10 +166,7 @@ class ClientStream(XmlStream):
         if self.closing:
             return
         self._deadlines.heard()
-        if self._relay is not None and self.stream is None:
-            self._relay.received(data)
-        else:
-            self._inbox.arrived(data)
+        self._receiver(data)
 
     def _parse(self, data: bytes) -> None:
         parser = self.stream
@@ -207,7 +202,7 @@ class ClientStream(XmlStream):
         let_go(self)
         if self._relay is not None:
             self._relay.disconnected()
-            self._relay = None
+            self._relay, self._receiver = None, self._inbox.arrived
 
     # --- one stanza after the other
 
@@ -316,16 +311,18 @@ class ClientStream(XmlStream):
         # That server's own id is in its header. With this one the log names our failures.
         self.sid = secrets.token_hex(8)
 
-    def detach(self, index: int) -> bytes:
+    def detach(self, index: int, receiver: Callable[[bytes], None]) -> bytes:
         """Parse nothing any more; return the bytes from ``index`` on that have come.
 
-        From now on the relay gets what comes, writes to the transport, and says how it ends.
+        From now on ``receiver`` gets what comes. The relay writes to the transport by itself,
+        and is told if the stream is to end.
         """
         data: bytes = self.stream.since(index) + self._inbox.unparsed
         self.stream.silence()
         self._inbox.clear()
         # A parser is half of what a stream takes, and it is not needed any more.
         self.stream = None
+        self._receiver = receiver
         # Before the server may stop the client again, for which there is already too much.
         self._inbox.resume()
         return data

@@ -5,7 +5,6 @@ stream that is handed over. So it is asked before the first client and after eve
 """
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.words.xish import domish
 
@@ -17,7 +16,7 @@ from invitereg.xmpp.gateway.dialogue import open_dialogue
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration
 from invitereg.xmpp.gateway.logincheck import switch_off, unwanted_mechanisms
-from invitereg.xmpp.gateway.settings import Upstream, upstream_of
+from invitereg.xmpp.gateway.settings import IClientReactor, Upstream, upstream_of
 
 _log = Logger("invitereg.xmpp.behind.Behind")
 _REMEDY = (
@@ -28,7 +27,7 @@ _REMEDY = (
 _REQUEST = f"<iq type='get' id='r'><query xmlns='{NS_REGISTER}'/></iq>".encode()
 
 
-async def check_registration(upstream: Upstream, reactor: IReactorTime) -> domish.Element:
+async def check_registration(upstream: Upstream, reactor: IClientReactor) -> domish.Element:
     """Ask a server for its registration form before login (XEP-0077 §3.1).
 
     Returns:
@@ -55,7 +54,7 @@ class UpstreamCheck:
         upstream: how the server is reached.
     """
 
-    def __init__(self, upstream: Upstream, reactor: IReactorTime) -> None:
+    def __init__(self, upstream: Upstream, reactor: IClientReactor) -> None:
         self.upstream = upstream
         self._reactor = reactor
         self._passed = False
@@ -160,7 +159,7 @@ class UpstreamCheck:
             )
 
 
-def upstream_checks(config: Config, reactor: IReactorTime) -> dict[str, UpstreamCheck]:
+def upstream_checks(config: Config, reactor: IClientReactor) -> dict[str, UpstreamCheck]:
     """Return a check for each domain whose clients are handed over, by the domain's name."""
     hosts, trusted = config.hosts, config.trusted_networks
     return {

@@ -9,7 +9,7 @@ from twisted.words.xish import domish
 
 from invitereg.xmpp.c2s.header import client_header
 from invitereg.xmpp.gateway.failures import UpstreamFailure
-from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
 from invitereg.xmpp.gateway.upstream import SECONDS, OpenedStream, ServerStream
 from invitereg.xmpp.parser import BoundedElementStream
 
@@ -24,7 +24,9 @@ class Dialogue:
         ended: why nothing comes any more, for a log; "" while something may.
     """
 
-    def __init__(self, stream: ServerStream, opened: OpenedStream, reactor: Any) -> None:
+    def __init__(
+        self, stream: ServerStream, opened: OpenedStream, reactor: IClientReactor
+    ) -> None:
         """Read on behind the features; see `open_dialogue`."""
         self.features = opened.features
         self._stream = stream
@@ -78,7 +80,7 @@ class Dialogue:
             fire(element)
 
 
-async def open_dialogue(upstream: Upstream, reactor: Any) -> Dialogue:
+async def open_dialogue(upstream: Upstream, reactor: IClientReactor) -> Dialogue:
     """Open a stream to a server, with a header of our own.
 
     Raises:

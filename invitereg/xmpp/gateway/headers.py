@@ -16,7 +16,7 @@ from invitereg.xmpp.gateway.toplevel import MAX_TOKEN
 from invitereg.xmpp.parser import WholeTokens, end_of_token
 
 MOST_HEADERS = 4
-"""How many headers of one direction are looked at: a stream has two, and a stranger many."""
+"""Headers of one direction that are looked at: a stream has two, and a stranger many."""
 _HEADER = re.compile(rb"<(?:[^\s:/<>!?]+:)?stream\s")
 _TAG = re.compile(rb"<[^\s/!?>]")
 _ATTRIBUTE = re.compile(rb"""(\s)([^\s='"<>]+)(\s*=\s*)('[^']*'|"[^"]*")""")

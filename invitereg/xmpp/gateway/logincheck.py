@@ -12,19 +12,18 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from twisted.words.xish import domish
 
 from invitereg.model.namespaces import NS_SASL
 from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import channel_bound, mechanisms, offered_mechanisms
-from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
 
 MOST_MECHANISMS = 20
-"""How many of the mechanisms that a server should not offer are named."""
+"""Mechanisms of a server, which it should not offer, that are named at most."""
 MOST_NAMES = 3
-"""How many usernames are tried: a login that fails counts at the server."""
+"""Usernames that are tried at most: a login that fails counts at the server."""
 _MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 """The name of a mechanism (RFC 4422 §3.1). No client knows another one."""
 _HASHES = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
@@ -71,7 +70,7 @@ def switch_off(mechanisms: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LoginProblems:
-    """What keeps clients out of a server, each with the lines of configuration that change it.
+    """The reasons why clients cannot log in to a server, each with what to change.
 
     Attributes:
         faults: clients were seen to be kept out.
@@ -83,7 +82,7 @@ class LoginProblems:
 
 
 class _Answer(Enum):
-    """What a server does with a client that knows channel binding, and is offered none."""
+    """The answers of a server to a client that knows channel binding, and is offered none."""
 
     REFUSES_FLAG = "as soon as it says so"
     REFUSES_START = "as soon as it says so, where mechanisms with channel binding are offered"
@@ -94,7 +93,7 @@ class _Answer(Enum):
 
 
 async def login_problems(
-    upstream: Upstream, usernames: Iterable[str], reactor: Any
+    upstream: Upstream, usernames: Iterable[str], reactor: IClientReactor
 ) -> LoginProblems:
     """Begin logins at a server as clients would through the gateway.
 
@@ -143,7 +142,7 @@ class _Attempt:
         self._mechanism = mechanism
 
     async def answer(self, usernames: Iterable[str]) -> _Answer:
-        """See `login_problems`."""
+        """Begin a login with each name until the server says enough; see `login_problems`."""
         # A server that refuses the flag does so for names that nobody has.
         names = [*usernames][:MOST_NAMES] or [f"invitereg-check-{secrets.token_hex(8)}"]
         for name in names:

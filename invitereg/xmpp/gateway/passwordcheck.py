@@ -6,8 +6,7 @@ Each check is a login of its own, which ends before a resource is bound. Nothing
 import base64
 import binascii
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from scramp import ScramClient, ScramException
 from twisted.internet import defer
@@ -20,7 +19,9 @@ from invitereg.model.namespaces import NS_SASL
 from invitereg.runtime.logs import named, quoted
 from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import mechanisms
-from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
+
+Run = Callable[[Callable[[], str]], Deferred[str]]
 
 SECONDS = 10.0
 """Seconds that a check may take, from its beginning."""
@@ -36,18 +37,18 @@ _WRONG = {"not-authorized", "account-disabled", "credentials-expired"}
 class PasswordCheck:
     """Checks passwords at the upstream server of one domain."""
 
-    def __init__(self, upstream: Upstream, reactor: Any, work: Any) -> None:
+    def __init__(self, upstream: Upstream, reactor: IClientReactor, run: Run) -> None:
         """Connect to nothing yet.
 
         Args:
             upstream: the server. What is not TLS leads to this machine, or into a network that
                 is trusted, so a password may be sent as it is.
-            reactor: Twisted's.
-            work: its ``run(function, *args)`` hashes, which takes long, in a thread.
+            reactor: connects, and tells the time.
+            run: calls a function that takes long, as hashing does, in a thread.
         """
         self._upstream = upstream
         self._reactor = reactor
-        self._work = work
+        self._run = run
         self._under_way = 0
 
     def check(self, username: str, password: str) -> Deferred[bool]:
@@ -111,7 +112,7 @@ class PasswordCheck:
         if iterations is None or int(iterations[1]) > _MAX_ITERATIONS:
             raise Unusable("it wants no number of iterations, or too many")
         client.set_server_first(challenge)
-        final = await self._work.run(client.get_client_final)
+        final = await self._run(client.get_client_final)
         answer = await _ask(dialogue, "response", final.encode())
         if answer.name == "challenge":  # RFC 5802 §5: additional data may come by itself
             client.set_server_final(_data(answer).decode())

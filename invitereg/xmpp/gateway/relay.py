@@ -34,14 +34,14 @@ from invitereg.xmpp.gateway.upstream import OpenedStream, ServerStream
 from invitereg.xmpp.stanzas import Phase
 
 
-def hang_up(stream: Any) -> None:
+def hang_up(stream: TransportProtocol) -> None:
     """Close the connection of a protocol, which hears nothing more of it but its end.
 
     The end of TLS alone leaves ejabberd cold; so TCP's own follows, behind all that is sent.
     What still comes is read, and thrown away: to close with it unread would be a reset, and
     the other side would lose what it has not read yet (RFC 9293 §3.6.1).
     """
-    transport = stream.transport
+    transport: Any = stream.transport
     if ISSLTransport.providedBy(transport):
         transport.loseConnection()
     # Past the TLS layer, as Twisted's fails at an answer that comes after half of a close.
@@ -68,7 +68,7 @@ _NO_CONDITION = "remote-connection-failed"
 
 
 class Login(Enum):
-    """How far a login has come."""
+    """The state of a login."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"
@@ -122,7 +122,7 @@ class HeaderRefused(Exception):
 
 
 class _Events(Relay, Protocol):
-    """What happens on the two sides of a relay, as inputs of its table of states."""
+    """The events on the two sides of a relay, as inputs of its table of states."""
 
     def opened(self, server: ServerStream, opened: OpenedStream, /) -> None:
         """Note that there is a stream to the server."""
@@ -138,7 +138,7 @@ class _Events(Relay, Protocol):
 
 
 class Relayed:
-    """The two sides of a relay.
+    """The client and the server between which a relay passes bytes.
 
     Attributes:
         client: the client's side.
@@ -233,7 +233,7 @@ def _wait_no_longer(_events: _Events, relayed: Relayed) -> None:
 @_waiting.upon(_Events.hand_over).to(_login)
 def _hand_over(events: _Events, relayed: Relayed, index: int) -> None:
     assert relayed.server is not None  # noqa: S101 - the state says so
-    data = relayed.client.detach(index)
+    data = relayed.client.detach(index, relayed.send)
     client, server = relayed.client.transport, relayed.server.transport
     for transport in (client, server):
         if ITCPTransport.providedBy(transport):
@@ -247,12 +247,6 @@ def _hand_over(events: _Events, relayed: Relayed, index: int) -> None:
     held, relayed.held = relayed.held, b""
     if not held or _pass_on(events, relayed, held):
         relayed.send(data)
-
-
-@_login.upon(_Events.received).loop()
-@_relaying.upon(_Events.received).loop()
-def _send(_events: _Events, relayed: Relayed, data: bytes) -> None:
-    relayed.send(data)
 
 
 @_login.upon(_Events.from_server).loop()
@@ -310,8 +304,8 @@ def _too_late(
     relayed.release(handed_over=False)
 
 
-_over.upon(_Events.received).loop().returns(None)
 _over.upon(_Events.from_server).loop().returns(None)
+_over.upon(_Events.logged_in).loop().returns(None)
 _over.upon(_Events.hand_over).loop().returns(None)
 _over.upon(_Events.end).loop().returns(None)
 _over.upon(_Events.server_lost).loop().returns(None)
@@ -438,7 +432,7 @@ async def _judge(check: UpstreamCheck, failure: UpstreamFailure) -> None:
 
 @implementer(IPushProducer)
 class _Source:
-    """What comes from a transport, for the other one to stop while it cannot take more."""
+    """Lets one transport pause the other while it cannot take more (back-pressure)."""
 
     def __init__(self, transport: Any) -> None:
         self.pauseProducing = transport.pauseProducing

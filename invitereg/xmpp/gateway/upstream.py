@@ -39,11 +39,11 @@ from invitereg.xmpp.gateway.failures import (
     unreachable,
 )
 from invitereg.xmpp.gateway.features import offers_login, offers_starttls
-from invitereg.xmpp.gateway.settings import Upstream
+from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
 from invitereg.xmpp.parser import RecordingElementStream
 
 SECONDS = 15.0
-"""How long the server may take from the connection to its features."""
+"""Seconds that the server may take from the connection to its features."""
 _MAX_BYTES, _MAX_DEPTH = 64 * 1024, 32
 Ends = tuple[IAddress, IAddress]
 """The addresses of a client and of what it has connected to."""
@@ -52,12 +52,12 @@ _BEGINNING = re.compile(rb"\s*(<\?[^>]*>\s*)?<stream:stream")
 
 @dataclass(frozen=True, slots=True)
 class OpenedStream:
-    """What the server has answered to a client's header.
+    """The server's answer to a client's header.
 
     Attributes:
-        header: as it came.
-        features: its first element.
-        rest: what came after it.
+        header: the bytes of the server's header.
+        features: the first element.
+        rest: the bytes behind it that have come.
     """
 
     header: bytes
@@ -188,7 +188,7 @@ class ServerStream(TransportProtocol):
         self._socket: Any = None
         self._events = _machine(self)
 
-    def connect(self, reactor: Any) -> Deferred[OpenedStream]:
+    def connect(self, reactor: IClientReactor) -> Deferred[OpenedStream]:
         """Begin; returns ``opened``, which may be cancelled to give up."""
         connecting = self.upstream.endpoint(reactor).connect(_Only(self))
         self.opened.addBoth(self._stop_connecting, connecting)
@@ -442,8 +442,8 @@ class _Only(Factory):
     def __init__(self, stream: ServerStream) -> None:
         self._streams = [stream]
 
-    def buildProtocol(self, _addr: Any) -> ServerStream:
-        """See Twisted, which keeps its factories and connections in a circle."""
+    def buildProtocol(self, _addr: IAddress | None) -> ServerStream:
+        # Twisted's connections refer to their factory: it must not refer to them.
         return self._streams.pop()
 
 
