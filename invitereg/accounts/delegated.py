@@ -1,7 +1,7 @@
-"""Accounts at another server, for a process that cannot reach it: the running service does it.
+"""Accounts at another server, for a process that cannot call it: the running service does.
 
-A component's address at a server is the service's, so a command posts an errand in the store
-and waits for the answer.
+A server takes one connection of a component, and that is the service's. So a command writes a
+job into the store, and waits for the service's answer.
 """
 
 import json
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from invitereg import errors
@@ -19,6 +18,7 @@ from invitereg.interfaces.accounts import IAccounts
 from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.stores import IStore
+from invitereg.runtime.deferreds import deferred
 
 WAIT_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -34,7 +34,13 @@ _SLOW = (
 
 @implementer(IAccounts)
 class DelegatedAccounts:
-    """The accounts of one domain, by way of the service. Its methods block the thread."""
+    """Delegate work on the accounts of one domain to the service.
+
+    Each method blocks the thread that calls it.
+
+    Attributes:
+        domain: the domain's name.
+    """
 
     def __init__(
         self,
@@ -44,53 +50,58 @@ class DelegatedAccounts:
         sleep: Callable[[float], object],
         patience: float = WAIT_SECONDS,
     ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            domain: the domain's name.
+            store: where the jobs are written.
+            now: the time of day.
+            sleep: blocks the thread for so many seconds.
+            patience: seconds after which a job is withdrawn that no service has begun.
+        """
         self.domain = domain
         self._store = store
         self._now = now
         self._sleep = sleep
         self._patience = patience
 
-    def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
-        """See `IAccounts.redeem`; for the operator's own accounts only."""
-        return Deferred.fromCoroutine(self._redeem(redemption, password))
-
-    async def _redeem(self, redemption: Redemption, password: str) -> None:
+    @deferred
+    async def redeem(self, redemption: Redemption, password: str) -> None:
+        """Make an account as the operator: of the redemption, its roles alone are heeded."""
         account = redemption.account
         node, public = await self.ask(Task.KEY, account.username)
-        details = {
-            "password": seal(password, public),
-            "roles": json.dumps(account.roles),
-        }
+        details = {"password": seal(password, public), "roles": json.dumps(account.roles)}
         await self.ask(Task.CREATE, account.username, node=node, details=details)
 
-    def exists(self, username: str) -> Deferred[bool]:
-        """See `IAccounts.exists`; what is known here is not asked for."""
-        return Deferred.fromCoroutine(self._exists(username, {}))
+    @deferred
+    async def exists(self, username: str) -> bool:
+        return await self._exists(username, {})
 
-    def recognise(self, username: str) -> Deferred[bool]:
-        """See `IAccounts.recognise`."""
-        return Deferred.fromCoroutine(self._exists(username, {"learn": "yes"}))
+    @deferred
+    async def recognise(self, username: str) -> bool:
+        return await self._exists(username, {"learn": "yes"})
 
     async def _exists(self, username: str, details: dict[str, str]) -> bool:
         if await self._store.get_account(self.domain, username) is not None:
             return True
         return bool(await self.ask(Task.EXISTS, username, details=details))
 
-    def contacts_problem(self) -> Deferred[str | None]:
-        """See `IAccounts.contacts_problem`."""
-        return Deferred.fromCoroutine(self.ask(Task.ABILITY, ""))
+    @deferred
+    async def contacts_problem(self) -> str | None:
+        problem: str | None = await self.ask(Task.ABILITY, "")
+        return problem
 
-    def delete(
+    @deferred
+    async def delete(
         self,
         username: str,
-        now: datetime,  # noqa: ARG002
+        now: datetime,  # noqa: ARG002 - the service has its own clock
         *,
         until: datetime | None = None,
-        since: datetime | None = None,  # noqa: ARG002
-    ) -> Deferred[None]:
-        """See `IAccounts.delete`."""
+        since: datetime | None = None,  # noqa: ARG002 - no command has logged in
+    ) -> None:
         details = {} if until is None else {"until": until.isoformat()}
-        return Deferred.fromCoroutine(self.ask(Task.DELETE, username, details=details))
+        await self.ask(Task.DELETE, username, details=details)
 
     async def ask(
         self,
@@ -99,10 +110,10 @@ class DelegatedAccounts:
         node: str | None = None,
         details: dict[str, str] | None = None,
     ) -> Any:
-        """Post an errand, and wait for its answer.
+        """Write a job, wait for its answer, and return the answer's JSON value.
 
         Raises:
-            Refused: as the service says; or there is none, or it takes too long.
+            Refused: the service refuses, none is running, or it takes too long.
         """
         now = self._now()
         number = await self._store.add_job(
@@ -127,7 +138,7 @@ class DelegatedAccounts:
         return _value(answer)
 
     async def _wait(self, number: int, seconds: float) -> str | None:
-        """Return the answer, looking at once and for so long; None if there is none."""
+        """Return a job's answer, looked up at once and for so long; None if there is none."""
         for _ in range(round(seconds / _LOOK_SECONDS)):
             answer = await self._answer(number)
             if answer is not None:
@@ -136,15 +147,15 @@ class DelegatedAccounts:
         return await self._answer(number)
 
     async def _answer(self, number: int) -> str | None:
-        errand = await self._store.get_job(number)
-        if errand is None or errand.answer is None:
+        job = await self._store.get_job(number)
+        if job is None or job.answer is None:
             return None
         await self._store.finish_job(number)
-        return errand.answer
+        return job.answer
 
 
 def _value(answer: str) -> Any:
-    """What an answer says; raises what it refuses."""
+    """Return the value of an answer, or raise the refusal in it."""
     said = json.loads(answer)
     if "refused" not in said:
         return said["value"]

@@ -15,11 +15,12 @@ from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.stores import IStore
 from invitereg.model.accounts import PLAIN, SCRAM_SHA_256, Credentials, ScramKeys
 from invitereg.model.invites import Use
+from invitereg.runtime.deferreds import deferred
 from invitereg.runtime.meter import Meter
 
 
 class Work(Protocol):
-    """Where hashing runs: `invitereg.runtime.threads` has one with threads and one without."""
+    """Run functions that take long: `invitereg.runtime.threads` has two implementations."""
 
     def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Call ``function`` where it does not block the reactor."""
@@ -27,7 +28,7 @@ class Work(Protocol):
 
 @implementer(IAccounts, IPasswords, ILogins)
 class EmbeddedAccounts:
-    """The accounts of one embedded domain: one transaction makes account and use."""
+    """Keep one domain's accounts: a single transaction makes an account and its use."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class EmbeddedAccounts:
         scram: Sequence[str] = (SCRAM_SHA_256,),
         meter: Meter | None = None,
     ) -> None:
-        """``scram`` are the mechanisms that keys are stored for, the strongest first."""
+        """``scram`` names the mechanisms that keys are stored for, the strongest first."""
         self._domain = domain
         self._store = store
         self._work = work
@@ -59,49 +60,33 @@ class EmbeddedAccounts:
         now: Callable[[], datetime],
         meter: Meter | None = None,
     ) -> "EmbeddedAccounts":
-        """Return the backend of a domain as it is configured."""
+        """Return the backend of a domain as its configuration says."""
         mechanisms = scram_mechanisms(keys)
         return cls(domain, store, work, now, keys.scram_iterations, mechanisms, meter)
 
-    def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
-        """See `IAccounts.redeem`."""
-        return Deferred.fromCoroutine(self._redeem(redemption, password))
-
-    async def _redeem(self, redemption: Redemption, password: str) -> None:
+    @deferred
+    async def redeem(self, redemption: Redemption, password: str) -> None:
         account = replace(redemption.account, credentials=await self._hash(password))
         await self._store.redeem(replace(redemption, account=account))
 
-    def reset(self, use: Use, password: str) -> Deferred[None]:
-        """See `IAccounts.reset`."""
-        return Deferred.fromCoroutine(self._reset(use, password))
-
-    async def _reset(self, use: Use, password: str) -> None:
+    @deferred
+    async def reset(self, use: Use, password: str) -> None:
         await self._store.reset(use, await self._hash(password))
 
-    def exists(self, username: str) -> Deferred[bool]:
-        """See `IAccounts.exists`."""
-        return self._store.get_account(self._domain, username).addCallback(
-            lambda account: account is not None
-        )
+    @deferred
+    async def exists(self, username: str) -> bool:
+        return await self._store.get_account(self._domain, username) is not None
 
-    def recognise(self, username: str) -> Deferred[bool]:
-        """See `IAccounts.recognise`."""
-        return self.exists(username)
+    recognise = exists
 
     def contacts_problem(self) -> Deferred[str | None]:
-        """See `IAccounts.contacts_problem`."""
         return succeed(None)
 
-    def get_scram_keys(
-        self, username: str, mechanism: str
-    ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """See `ILogins.get_scram_keys`."""
-        return Deferred.fromCoroutine(self._get_keys(username, mechanism))
-
-    async def _get_keys(
+    @deferred
+    async def get_scram_keys(
         self, username: str, mechanism: str
     ) -> tuple[ScramKeys, datetime | None]:
-        # The secret is read for known names too, so that both ways take the same steps.
+        # The secret is read for known names, too, so that both cases take the same steps.
         secret = await self._store.server_key()
         account = await self._store.get_account(self._domain, username)
         credentials = account and account.credentials
@@ -111,25 +96,17 @@ class EmbeddedAccounts:
         name = f"{username}@{self._domain}"
         return decoy_keys(mechanism, secret, name, self._iterations), None
 
-    def check_password(self, username: str, password: str) -> Deferred[datetime | None]:
-        """See `IPasswordCheck.check_password`."""
-        return Deferred.fromCoroutine(self._check(username, password))
-
-    async def _check(self, username: str, password: str) -> datetime | None:
-        keys, changed_at = await self._get_keys(username, self._scram[0])
+    @deferred
+    async def check_password(self, username: str, password: str) -> datetime | None:
+        keys, changed_at = await self.get_scram_keys(username, self._scram[0])
         try:
             right = await self._work.run(self._fits, keys, password)
         except ValueError:
             return None
         return changed_at if right else None
 
-    def change_password(
-        self, username: str, password: str, since: datetime
-    ) -> Deferred[datetime]:
-        """See `IPasswords.change_password`."""
-        return Deferred.fromCoroutine(self._change(username, password, since))
-
-    async def _change(self, username: str, password: str, since: datetime) -> datetime:
+    @deferred
+    async def change_password(self, username: str, password: str, since: datetime) -> datetime:
         credentials = await self._hash(password)
         await self._store.set_credentials(self._domain, username, credentials, since)
         return credentials.changed_at
@@ -142,7 +119,6 @@ class EmbeddedAccounts:
         until: datetime | None = None,
         since: datetime | None = None,
     ) -> Deferred[None]:
-        """See `IAccounts.delete`."""
         return self._store.delete_account(self._domain, username, now, until=until, since=since)
 
     async def _hash(self, password: str) -> Credentials:

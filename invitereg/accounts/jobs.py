@@ -1,4 +1,4 @@
-"""Does at the server what was written down as to be done: by us, or by a command."""
+"""Do the jobs that are stored for the server of a domain, by this process or by a command."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -26,16 +26,31 @@ from invitereg.model.invites import Kind, Use
 from invitereg.policy.notices import notices_about
 from invitereg.policy.values import Domain
 
+_log = Logger("invitereg.accounts.errands.Errands")
+
+TAKEN = timedelta(seconds=30)
+"""For so long no other process takes a job that was taken; the server has far less time."""
+PROMPT_SECONDS = 2.0
+"""How long a registration waits for the contacts that it has asked for."""
+LONGEST_PAUSE = timedelta(seconds=10)
+PAUSE_WITHOUT_PRIVILEGE = timedelta(minutes=1)
+GIVEN_UP = timedelta(days=7)
+FEWEST_TRIES = 20
+"""How often a job is tried before it is given up, however long no service was running."""
 _KEY_BYTES = 32
 # A key is used for one message only, so the nonce may be fixed.
 _NONCE = bytes(12)
 
 
 class KeyPair:
-    """What a process opens with what was sealed for it.
+    """Open what others have sealed for this process.
+
+    The pair is made when the process starts, and its private half stays in memory. Whoever has
+    a password for the process seals it with the public half: ephemeral X25519 (RFC 7748), HKDF
+    (RFC 5869) and ChaCha20-Poly1305 (RFC 8439). So nobody else can read it in the store.
 
     Attributes:
-        public: in hexadecimal digits.
+        public: the public key in hexadecimal digits.
     """
 
     def __init__(self) -> None:
@@ -43,7 +58,7 @@ class KeyPair:
         self.public = self._private.public_key().public_bytes_raw().hex()
 
     def open(self, sealed: str) -> str:
-        """What was sealed; raises ValueError if it was not for this process."""
+        """Return the text that was sealed; raise ValueError if it was for another process."""
         try:
             data = bytes.fromhex(sealed)
             sender, box = data[:_KEY_BYTES], data[_KEY_BYTES:]
@@ -55,7 +70,7 @@ class KeyPair:
 
 
 def seal(text: str, public: str) -> str:
-    """``text``, as only the owner of the public key can read it, in hexadecimal digits."""
+    """Return ``text`` sealed for the owner of a public key, in hexadecimal digits."""
     ephemeral = X25519PrivateKey.generate()
     sender = ephemeral.public_key().public_bytes_raw()
     shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(public)))
@@ -68,30 +83,18 @@ def _derive(shared: bytes, sender: bytes, public: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(shared)
 
 
-_log = Logger("invitereg.accounts.errands.Errands")
-
-TAKEN = timedelta(seconds=30)
-"""Nobody else takes up an errand for so long; far more than the server has for it."""
-PROMPT_SECONDS = 2.0
-LONGEST_PAUSE = timedelta(seconds=10)
-PAUSE_WITHOUT_PRIVILEGE = timedelta(minutes=1)
-GIVEN_UP = timedelta(days=7)
-FEWEST_TRIES = 20
-"""Before it is given up, however long the service was not there to try."""
-
-
 class Checks(Protocol):
-    """Tries a server for its operator."""
+    """Try what a server lets us do, for its operator."""
 
     async def faults(self) -> Sequence[str]:
-        """List what it does not let us do."""
+        """List what the server does not let us do."""
 
     async def doubts(self) -> Sequence[str]:
-        """List what may be no intention of its operator; raises ServerFault."""
+        """List what the operator may not intend; raise ServerFault if that is unknown."""
 
 
 class ServerJobs:
-    """Carries out the errands of one domain."""
+    """Do the stored jobs of one domain."""
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class ServerJobs:
         domains: Mapping[str, Domain],
         checks: Checks,
     ) -> None:
-        """``node`` names this process as no other is named; ``checks`` try the server."""
+        """``node`` names this process and no other; ``checks`` try the server."""
         self._checks = checks
         self._domains = domains
         self._accounts = accounts
@@ -121,73 +124,73 @@ class ServerJobs:
             Task.ABILITY: self._ability,
         }
 
-    async def promptly(self, clock: IReactorTime) -> None:
-        """As `carry_out`, for who waits for it: it goes on by itself after a moment.
+    async def run_briefly(self, clock: IReactorTime) -> None:
+        """Do the pending jobs, and wait for that for at most `PROMPT_SECONDS`.
 
-        It fails never, as what is wrong is said when all is tried again.
+        It never fails: what went wrong is logged when the jobs are tried again.
         """
-        done = Deferred.fromCoroutine(self.carry_out())
+        done = Deferred.fromCoroutine(self.run())
         patience: Deferred[None] = deferLater(clock, PROMPT_SECONDS)
         await DeferredList([done, patience], fireOnOneCallback=True, consumeErrors=True)
         patience.cancel()
 
-    async def carry_out(self) -> None:
-        """Do what there is to be done; to be called every second."""
+    async def run(self) -> None:
+        """Do the pending jobs; to be called every second."""
         now = self._now()
         found = await self._store.take_jobs(self._accounts.domain, self._node, now, now + TAKEN)
-        for errand in found:
-            if errand.task in self._answers:
-                await self._store.finish_job(errand.number, await self._answer(errand))
+        for job in found:
+            if job.task in self._answers:
+                await self._store.finish_job(job.number, await self._answer(job))
             else:
-                await self._try(errand)
+                await self._try(job)
 
-    async def _try(self, errand: Job) -> None:
-        """Do what has to be done in the end, or put it off."""
+    async def _try(self, job: Job) -> None:
+        """Do a job that nobody waits for, or postpone it."""
         try:
-            if errand.task is Task.CONTACTS:
-                contact = errand.details["contact"]
-                await self._server.make_contacts(errand.username, contact)
+            if job.task is Task.CONTACTS:
+                contact = job.details["contact"]
+                await self._server.make_contacts(job.username, contact)
             else:
-                await self._server.end_sessions(errand.username)
+                await self._server.end_sessions(job.username)
         except ServerFault as fault:
-            in_vain = isinstance(fault, NotThere) and await self._is_one_gone(errand)
+            in_vain = isinstance(fault, NotThere) and await self._is_one_gone(job)
             if not in_vain:
                 self._accounts.faults.failed(fault.text)
-                if errand.tries < FEWEST_TRIES or self._now() - errand.at < GIVEN_UP:
-                    pause = _pause(errand, fault)
-                    await self._store.postpone_job(errand.number, self._now() + pause)
+                if job.tries < FEWEST_TRIES or self._now() - job.at < GIVEN_UP:
+                    pause = _pause(job, fault)
+                    await self._store.postpone_job(job.number, self._now() + pause)
                     return
-            self._give_up(errand, fault.text)
+            self._give_up(job, fault.text)
         else:
             self._accounts.faults.worked()
-        await self._store.finish_job(errand.number)
+        await self._store.finish_job(job.number)
 
-    async def _is_one_gone(self, errand: Job) -> bool:
-        """Whether one of the accounts is gone beyond doubt; what it has left ends."""
-        contact = errand.details.get("contact")
+    async def _is_one_gone(self, job: Job) -> bool:
+        """Return whether an account of a job is certainly gone; then end what it has left."""
+        contact = job.details.get("contact")
         try:
             return any(
                 [
                     await self._accounts.is_gone(username)
-                    for username in (errand.username, *([contact] if contact else []))
+                    for username in (job.username, *([contact] if contact else []))
                 ]
             )
         except Refused:
             return False
 
-    def _give_up(self, errand: Job, cause: str) -> None:
+    def _give_up(self, job: Job, cause: str) -> None:
         _log.warn(
             "{task} of {username}@{domain} given up: {cause}",
-            task=errand.task,
-            username=errand.username,
-            domain=errand.domain,
+            task=job.task,
+            username=job.username,
+            domain=job.domain,
             cause=cause,
         )
 
-    async def _answer(self, errand: Job) -> str:
-        """What a command is told, as JSON: a value, or a refusal with its kind and text."""
+    async def _answer(self, job: Job) -> str:
+        """Return the answer for a command as JSON: a value, or a refusal's kind and text."""
         try:
-            return json.dumps({"value": await self._answers[errand.task](errand)})
+            return json.dumps({"value": await self._answers[job.task](job)})
         except Unavailable as refusal:
             text = refusal.cause or str(refusal)
             return json.dumps({"refused": "Unavailable", "text": text})
@@ -197,24 +200,24 @@ class ServerJobs:
         except ServerFault as fault:
             return json.dumps({"refused": "Refused", "text": fault.text})
 
-    async def _exists(self, errand: Job) -> bool:
-        asked = self._accounts.recognise if errand.details else self._accounts.exists
-        return await asked(errand.username)
+    async def _exists(self, job: Job) -> bool:
+        asked = self._accounts.recognise if job.details else self._accounts.exists
+        return await asked(job.username)
 
-    async def _key(self, _errand: Job) -> list[str]:
+    async def _key(self, _job: Job) -> list[str]:
         return [self._node, self._keys.public]
 
-    async def _create(self, errand: Job) -> None:
-        now, details = self._now(), errand.details
+    async def _create(self, job: Job) -> None:
+        now, details = self._now(), job.details
         account = Account(
-            domain=errand.domain,
-            username=errand.username,
+            domain=job.domain,
+            username=job.username,
             created_at=now,
             roles=tuple(json.loads(details["roles"])),
         )
         use = Use(
-            domain=errand.domain,
-            username=errand.username,
+            domain=job.domain,
+            username=job.username,
             kind=Kind.ACCOUNT,
             at=now,
             door="cli",
@@ -223,26 +226,26 @@ class ServerJobs:
         asked = Redemption(account=account, use=use, operator=True, notices=notices)
         await self._accounts.redeem(asked, self._keys.open(details["password"]))
 
-    async def _delete(self, errand: Job) -> None:
-        until = errand.details.get("until")
+    async def _delete(self, job: Job) -> None:
+        until = job.details.get("until")
         await self._accounts.delete(
-            errand.username,
+            job.username,
             self._now(),
             until=datetime.fromisoformat(until) if until else None,
         )
-        _log.info("deleted {username}@{domain}", username=errand.username, domain=errand.domain)
+        _log.info("deleted {username}@{domain}", username=job.username, domain=job.domain)
 
-    async def _check(self, _errand: Job) -> list[str]:
+    async def _check(self, _job: Job) -> list[str]:
         return list(await self._checks.faults())
 
-    async def _doubts(self, _errand: Job) -> list[str]:
+    async def _doubts(self, _job: Job) -> list[str]:
         return list(await self._checks.doubts())
 
-    async def _ability(self, _errand: Job) -> str | None:
+    async def _ability(self, _job: Job) -> str | None:
         return await self._server.contacts_problem()
 
 
-def _pause(errand: Job, fault: ServerFault) -> timedelta:
+def _pause(job: Job, fault: ServerFault) -> timedelta:
     if isinstance(fault, MissingPrivilege):
         return PAUSE_WITHOUT_PRIVILEGE
-    return min(timedelta(seconds=2 ** min(errand.tries, 4) - 1), LONGEST_PAUSE)
+    return min(timedelta(seconds=2 ** min(job.tries, 4) - 1), LONGEST_PAUSE)

@@ -1,15 +1,17 @@
-"""Accounts at another server: each is made exactly once, with its use, whatever fails.
+"""Make accounts at another server: each exactly once, with its use, whatever fails.
 
 An account is made in three steps: the store *reserves* what it takes (a lease), the server
-makes the account, the store *completes* or *releases*. Where nobody can tell whether the
-server did it, the lease stays, and `settle` asks the server as soon as it answers again.
+makes the account, the store *completes* or *releases* the lease. If nobody can tell whether
+the server made the account, the lease stays, and `Provisioner.settle` asks the server as soon
+as it answers again.
 
-What holds so: no use without its account, no account without its use, each name given once;
-an account that was there before is never taken for a new one. What no protocol of these
-servers lets us exclude: that the server makes the account after it has told for
-`LATE_SECONDS`, each time that it was asked, that there is none; that somebody else makes an
-account of that very name there while an outcome is unknown; and that a server which took longer
-than `ABANDONED` to make an account is away when it is to remove it again.
+So there is no use without its account and no account without its use, each name is given once,
+and an account that existed before is never taken for a new one. The protocols of these servers
+leave three gaps:
+
+- The server makes the account after denying it for `LATE_SECONDS`, each time it was asked.
+- Somebody else makes an account of that name there while an outcome is unknown.
+- A server that took longer than `ABANDONED` for an account is down when it is to remove it.
 """
 
 from collections.abc import Callable, Coroutine
@@ -32,28 +34,28 @@ from invitereg.model.invites import Kind, Use
 _log = Logger("invitereg.accounts.making.Making")
 
 LATE_SECONDS = 5.0
-"""How long the server must say that there is no account before it is believed.
+"""How long the server must deny an account before it is believed.
 
-One that has hung for a while may answer a question before it acts on what was there earlier.
+A server that has hung for a while may answer a question before it acts on an earlier request.
 """
 ABANDONED = timedelta(seconds=20)
-"""A lease that old is nobody's any more: its owner has given up, or died.
+"""The age from which a lease has no owner: its process has given up, or died.
 
-More than a registration takes at most: a step at the server, and the store's patience for
-each write. The clocks of several nodes must not be further apart than the rest.
+It is longer than a registration can take, which is one call of the server and the store's
+patience for each write. The clocks of the nodes may differ by what remains.
 """
-_EVER = datetime.max.replace(tzinfo=UTC)
+_ALL = datetime.max.replace(tzinfo=UTC)
 _DOUBTFUL = ABANDONED - timedelta(seconds=LATE_SECONDS)
 
 
 class Provisioner:
-    """Makes the accounts of one domain, each with its use.
+    """Make the accounts of one domain at its server, each with its use.
 
     Attributes:
-        carry_out: does errands such as contacts, or leaves them for later; it may be set.
+        run_jobs: does the pending jobs, such as contacts, for a short time; it may be set.
     """
 
-    carry_out: Callable[[], Coroutine[Any, Any, None]] | None = None
+    run_jobs: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Provisioner:
         clock: IReactorTime,
         now: Callable[[], datetime],
     ) -> None:
-        """``clock`` must be one that never jumps; ``now`` may."""
+        """``clock`` must never jump; ``now`` may."""
         self._calls = calls
         self._gone = gone
         self._server = calls.server
@@ -72,45 +74,45 @@ class Provisioner:
         self._clock = clock
         self._now = now
         self._busy: set[int] = set()
-        # Leases that we know how to settle: by asking; by releasing.
+        # Leases of this process to settle: by asking the server, or by releasing them.
         self._unknown: set[int] = set()
         self._refused: set[int] = set()
-        # Since when the server says that it has not made the account of a lease.
+        # When the server first denied the account of a lease.
         self._absent_since: dict[int, float] = {}
 
     async def redeem(self, redemption: Redemption, password: str) -> None:
-        """See `IAccounts.redeem`."""
+        """Make an account with its use, as `IAccounts.redeem`."""
         username = redemption.account.username
-        # Before anything is taken, or an account that exists might be taken for the new one.
+        # Asked before anything is reserved, or an older account might be taken for the new one.
         if await self._gone.exists(username):
             raise UsernameTaken
         lease = await self._store.reserve(redemption, self._now())
-        await self._carry_out(lease, self._server.create(username, password))
+        await self._await(lease, self._server.create(username, password))
         if not await self._complete(lease):
             await self._undo(username)
-        if redemption.contact is not None and self.carry_out is not None:
-            # Who logs in at once would otherwise be without the contact in that session: a
-            # server looks into the roster when a client becomes available (RFC 6121 §4.2).
-            await self.carry_out()
+        if redemption.contact is not None and self.run_jobs is not None:
+            # A server reads the roster when a client becomes available (RFC 6121 §4.2): the
+            # first session would be without the contact if it were made later.
+            await self.run_jobs()
 
     async def reset(self, use: Use, password: str) -> None:
-        """See `IAccounts.reset`."""
+        """Set a password by a reset invite, as `IPasswords.reset`."""
         account = Account(domain=use.domain, username=use.username, created_at=use.at)
         asked = Redemption(account=account, use=use)
         lease = await self._store.reserve(asked, self._now())
         try:
-            await self._carry_out(lease, self._server.set_password(use.username, password))
+            await self._await(lease, self._server.set_password(use.username, password))
         except NotFound:
             await self._gone.exists(use.username)
             raise InvalidInvite from None
-        # Released by another meanwhile: the password is set all the same, which is harmless.
+        # If another node has released the lease, the password is set nonetheless: no harm.
         await self._complete(lease)
 
-    async def _carry_out(self, lease: Lease, acting: Deferred[None]) -> None:
-        """Wait for what the server does for a lease; if it did nothing, give up the lease."""
+    async def _await(self, lease: Lease, call: Deferred[None]) -> None:
+        """Wait for the server's part of a lease; release it if the server did nothing."""
         self._busy.add(lease.number)
         try:
-            await acting
+            await call
             self._calls.faults.worked()
             self._gone.confirm(lease.redemption.use.username)
         except OutcomeUnknown as fault:
@@ -127,14 +129,14 @@ class Provisioner:
             self._busy.discard(lease.number)
 
     def _remember(self, lease: Lease) -> None:
-        """Ask about it soon; a reset may be done again without that."""
+        """Let `settle` ask about a lease soon, or release it: a reset may be done again."""
         if lease.redemption.use.kind is Kind.RESET:
             self._refused.add(lease.number)
         else:
             self._unknown.add(lease.number)
 
     async def _complete(self, lease: Lease) -> bool:
-        """Write down what was done; True also if somebody else has done so."""
+        """Complete a lease; return whether it is complete, also by another node."""
         try:
             if await self._store.complete(lease.number):
                 return True
@@ -148,25 +150,25 @@ class Provisioner:
         try:
             await self._store.release(lease.number)
         except Refused:
-            return  # The store says why; `settle` releases it when it can.
+            return  # The store has logged why; `settle` releases it later.
         self._refused.discard(lease.number)
 
     async def _undo(self, username: str) -> None:
-        """Remove an account of ours whose lease was given up while we made it."""
+        """Remove an account that was made after its lease had been given up."""
         text = f"{username}@{self._domain} took too long to make: it is removed again"
         error_id = self._calls.faults.failed(text)
-        await self._calls.ask(self._server.delete(username))
+        await self._calls.answer(self._server.delete(username))
         self._gone.forget(username)
         raise Unavailable(error_id)
 
     async def settle(self) -> None:
-        """Find out what became of leases whose outcome is unknown; to be called each second.
+        """Complete or release the leases whose outcome is unknown; to be called each second.
 
-        Those of other processes are left alone until these must have given up.
+        A lease of another process is left alone until that process must have given up.
         """
         now = self._now()
-        for lease in await self._store.open_leases(self._domain, _EVER):
-            # One that is ahead by so much was made before the clock was set back.
+        for lease in await self._store.open_leases(self._domain, _ALL):
+            # abs(): the clock may have been set back since.
             number, age = lease.number, abs(now - lease.at)
             ours = number in self._refused or number in self._unknown
             if number in self._busy or not (ours or age >= _DOUBTFUL):
@@ -176,22 +178,22 @@ class Provisioner:
                 await self._settle(lease, made)
 
     async def _was_made(self, lease: Lease) -> bool | None:
-        """Whether the server has done it; None as long as it may do so yet."""
+        """Return whether the server has made the account; None while it still may."""
         use, number = lease.redemption.use, lease.number
         if number in self._refused or use.kind is Kind.RESET:
             return False
         try:
-            if await self._calls.ask(self._server.exists(use.username)):
+            if await self._calls.answer(self._server.exists(use.username)):
                 return True
             seconds = self._clock.seconds()
             since = self._absent_since.setdefault(number, seconds)
             if seconds - since < LATE_SECONDS:
                 return None
-            denied = await self._gone.is_told_of_control(use.username) is False
+            denied = await self._gone.confirms_control(use.username) is False
         except Refused:
             self._absent_since.clear()
             raise
-        if denied:  # It does not know what it has: it has made the account, perhaps.
+        if denied:  # The server does not know what it has: the account may exist.
             self._absent_since.clear()
         return None if denied else False
 

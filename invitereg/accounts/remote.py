@@ -1,4 +1,4 @@
-"""The accounts of one domain, which another server keeps."""
+"""The accounts of one domain at another server."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,13 +19,13 @@ from invitereg.interfaces.server import CheckPassword, IServer, ServerUnreachabl
 from invitereg.interfaces.stores import IStore
 from invitereg.model.accounts import Account, ScramKeys
 from invitereg.model.invites import Use
+from invitereg.runtime.deferreds import deferred
 
-_SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_LOGIN = (
     "a client of {domain} has tried to log in here, but its accounts are at another server: "
     "hand clients over to that (c2s.upstream), or let them connect to it"
 )
-
 _DOUBT = (
     "{domain} says that it has no account {username}, but tells of no other that must be "
     "there, so it may be wrong. Nothing was changed here. See whether that server works, and "
@@ -35,7 +35,14 @@ _DOUBT = (
 
 @implementer(IAccounts, IPasswords)
 class RemoteAccounts:
-    """The accounts of one domain, which ``server`` keeps."""
+    """Make, check and delete the accounts of one domain at its server.
+
+    Attributes:
+        server: the server.
+        domain: the domain's name.
+        faults: the log of whether the server works.
+        provisioner: what makes the accounts.
+    """
 
     def __init__(
         self,
@@ -45,7 +52,7 @@ class RemoteAccounts:
         now: Callable[[], datetime],
         check: CheckPassword,
     ) -> None:
-        """``clock`` must be one that never jumps; ``now`` may."""
+        """``clock`` must never jump, ``now`` may; ``check`` checks passwords."""
         self._calls = calls = ServerCalls(server, clock)
         self.server = server
         self.domain: str = server.domain
@@ -56,111 +63,103 @@ class RemoteAccounts:
         self._now = now
         self._check = check
 
-    def redeem(self, redemption: Redemption, password: str) -> Deferred[None]:
-        """See `IAccounts.redeem`."""
-        return Deferred.fromCoroutine(self.provisioner.redeem(redemption, password))
+    @deferred
+    async def redeem(self, redemption: Redemption, password: str) -> None:
+        await self.provisioner.redeem(redemption, password)
 
-    def reset(self, use: Use, password: str) -> Deferred[None]:
-        """See `IAccounts.reset`."""
-        return Deferred.fromCoroutine(self.provisioner.reset(use, password))
+    @deferred
+    async def reset(self, use: Use, password: str) -> None:
+        await self.provisioner.reset(use, password)
 
-    def exists(self, username: str) -> Deferred[bool]:
-        """See `IAccounts.exists`."""
-        return Deferred.fromCoroutine(self._gone.exists(username))
+    @deferred
+    async def exists(self, username: str) -> bool:
+        return await self._gone.exists(username)
 
-    def recognise(self, username: str) -> Deferred[bool]:
-        """See `IAccounts.recognise`."""
-        return Deferred.fromCoroutine(self._recognise(username))
-
-    async def _recognise(self, username: str) -> bool:
+    @deferred
+    async def recognise(self, username: str) -> bool:
         if not await self._gone.exists(username):
             return False
         account = Account(domain=self.domain, username=username, created_at=self._now())
         await self._store.learn(account)
         return True
 
-    def contacts_problem(self) -> Deferred[str | None]:
-        """See `IAccounts.contacts_problem`."""
-        return Deferred.fromCoroutine(self._calls.ask(self.server.contacts_problem()))
+    @deferred
+    async def contacts_problem(self) -> str | None:
+        return await self._calls.answer(self.server.contacts_problem())
 
-    def check_password(self, username: str, password: str) -> Deferred[datetime | None]:
-        """See `IPasswordCheck.check_password`; nobody says since when it is right."""
-        return Deferred.fromCoroutine(self._check_password(username, password))
-
-    async def _check_password(self, username: str, password: str) -> datetime | None:
-        if not await self._calls.ask(self._check(username, password)):
+    @deferred
+    async def check_password(self, username: str, password: str) -> datetime | None:
+        if not await self._calls.answer(self._check(username, password)):
             return None
         self._gone.confirm(username)
-        return _SINCE_EVER
+        return _EPOCH  # The server does not say when it was set.
 
-    def change_password(
+    @deferred
+    async def change_password(
         self,
         username: str,
         password: str,
-        since: datetime,  # noqa: ARG002
-    ) -> Deferred[datetime]:
-        """See `IPasswords.change_password`; the server does not say what was set since."""
-        return Deferred.fromCoroutine(self._change_password(username, password))
-
-    async def _change_password(self, username: str, password: str) -> datetime:
-        await self._calls.ask(self.server.set_password(username, password))
+        since: datetime,  # noqa: ARG002 - the server does not say when the old one was set
+    ) -> datetime:
+        await self._calls.answer(self.server.set_password(username, password))
         self._gone.confirm(username)
         now = self._now()
         await self._store.end_resets(self.domain, username, now)
         return now
 
-    def delete(
+    @deferred
+    async def delete(
         self,
         username: str,
         now: datetime,
         *,
         until: datetime | None = None,
-        since: datetime | None = None,  # noqa: ARG002
-    ) -> Deferred[None]:
-        """See `IAccounts.delete`; the server does not say what was set since."""
-        return Deferred.fromCoroutine(self._delete(username, now, until))
-
-    async def _delete(self, username: str, now: datetime, until: datetime | None) -> None:
-        """At the server first: until that is done, a second attempt finds all as it was."""
+        since: datetime | None = None,  # noqa: ARG002 - as in `change_password`
+    ) -> None:
+        """Delete an account at the server, then here, so that a second attempt can go on."""
         domain = self.domain
         if await self._gone.exists(username):
-            # So that its name is kept, as that of any account that was deleted.
+            # Known to the store, its name is kept as that of any deleted account.
             account = Account(domain=domain, username=username, created_at=now)
             with suppress(UsernameReserved):
                 await self._store.learn(account)
-            await self._calls.ask(self.server.delete(username))
+            await self._calls.answer(self.server.delete(username))
             self._gone.forget(username)
-            if await self._gone.is_told_of_control(username) is False:
-                raise self._calls.unavailable(ServerUnreachable(self._doubt(username)))
+            if await self._gone.confirms_control(username) is False:
+                raise self._doubtful(username)
         elif await self._store.get_account(domain, username) is None:
             raise NotFound(f"There is no account {username}@{domain}.")
         elif not await self._gone.is_gone(username):
-            raise self._calls.unavailable(ServerUnreachable(self._doubt(username)))
+            raise self._doubtful(username)
         if await self._store.get_account(domain, username) is not None:
             await self._store.delete_account(domain, username, now, until=until)
 
-    def _doubt(self, username: str) -> str:
-        return _DOUBT.format(username=username, domain=self.domain)
+    def _doubtful(self, username: str) -> Unavailable:
+        return self._unavailable(_DOUBT.format(username=username, domain=self.domain))
 
-    def no_login(self) -> Unavailable:
-        """Note that a client has tried to log in here, and return what it is told."""
-        return self._calls.unavailable(ServerUnreachable(_NO_LOGIN.format(domain=self.domain)))
+    def _unavailable(self, text: str) -> Unavailable:
+        return self._calls.unavailable(ServerUnreachable(text))
 
-    def is_gone(self, username: str) -> Deferred[bool]:
-        """Whether there is no such account beyond doubt; then what is left of it ends.
+    def login_refused(self) -> Unavailable:
+        """Log that a client has tried to log in here, and return what it is told."""
+        return self._unavailable(_NO_LOGIN.format(domain=self.domain))
+
+    async def is_gone(self, username: str) -> bool:
+        """Return whether the server certainly has no such account; then end what is left.
 
         Raises:
             Unavailable: the server does not tell, or the store does not answer.
         """
-        return Deferred.fromCoroutine(self._gone.is_gone(username))
+        return await self._gone.is_gone(username)
 
 
 @implementer(ILogins)
 class NoLogins:
-    """Refuses logins to accounts that are at another server, and tells the operator why.
+    """Refuse logins to accounts that are at another server, and tell the operator why.
 
-    SCRAM is offered nonetheless, as a stream needs a mechanism (RFC 6120 §6.4.1); keys that fit
-    no password would tell people that theirs is wrong. PLAIN is not: no password is taken here.
+    SCRAM is offered nonetheless, as a server must offer a mechanism (RFC 6120 §6.4.1). Its
+    attempts fail: keys that fit no password would tell people that theirs is wrong. PLAIN is
+    not offered, so no client sends a password.
     """
 
     def __init__(self, accounts: RemoteAccounts, keys: Accounts) -> None:
@@ -172,13 +171,11 @@ class NoLogins:
         username: str,  # noqa: ARG002
         mechanism: str,  # noqa: ARG002
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:
-        """Fail with Unavailable."""
-        return fail(self._accounts.no_login())
+        return fail(self._accounts.login_refused())
 
     def check_password(
         self,
         username: str,  # noqa: ARG002
         password: str,  # noqa: ARG002
     ) -> Deferred[datetime | None]:
-        """Fail with Unavailable."""
-        return fail(self._accounts.no_login())
+        return fail(self._accounts.login_refused())

@@ -1,8 +1,8 @@
-"""What a server answers, in the words that the doors know."""
+"""Calls to the server that keeps a domain's accounts: their time limit, and their errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,6 +16,7 @@ from invitereg.errors import (
     UsernameTaken,
 )
 from invitereg.interfaces.server import (
+    PATIENCE_SECONDS,
     AlreadyThere,
     IServer,
     NotThere,
@@ -23,38 +24,69 @@ from invitereg.interfaces.server import (
     ServerFault,
 )
 from invitereg.interfaces.stores import ILeaseStore
+from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import FaultLog
 
 _server_log = Logger("invitereg.accounts.asking.Asking")
 _log = Logger("invitereg.accounts.gone.GoneAccounts")
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_CONTROLS = 3
+"""How many of the accounts that a server has confirmed last are remembered."""
+
+
+class _HasClock(Protocol):
+    clock: IReactorTime
+
+
+S = TypeVar("S", bound=_HasClock)
+
+
+def with_deadline(
+    work: Callable[Concatenate[S, Deadline, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Deferred[T]]:
+    """Make a method of `IServer` from a coroutine function whose first argument is a deadline.
+
+    The deadline is `PATIENCE_SECONDS` after the call, by the object's ``clock``.
+    """
+
+    def method(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        deadline = Deadline(self.clock, PATIENCE_SECONDS)
+        return Deferred.fromCoroutine(work(self, deadline, *args, **kwargs))
+
+    return method
 
 
 class ServerCalls:
-    """Asks one server.
+    """Turn what a server answers into what the doors know.
 
     Attributes:
-        server: the one that is asked.
-        faults: where it is noted that the server does not work, and does again.
+        server: the server that is called.
+        faults: the log of whether the server works.
     """
 
     def __init__(self, server: IServer, clock: IReactorTime) -> None:
-        """``clock`` must be one that never jumps."""
+        """``clock`` must never jump."""
         self.server = server
         self.faults = FaultLog(_server_log, f"the server of {server.domain}", clock.seconds)
 
-    async def ask(self, asking: Deferred[T]) -> T:
-        """What the server says; its faults as what the doors know."""
+    async def answer(self, call: Deferred[T]) -> T:
+        """Return the result of a call to the server.
+
+        Raises:
+            Refused: for each `ServerFault`, as `refusal` says.
+        """
         try:
-            answer = await asking
+            answer = await call
         except ServerFault as fault:
             raise self.refusal(fault) from None
         self.faults.worked()
         return answer
 
     def refusal(self, fault: ServerFault) -> Refused:
-        """What a door is told for a fault."""
+        """Return what a door is told about a fault; a fault of the server itself is logged."""
         match fault:
             case AlreadyThere():
                 return UsernameTaken()
@@ -66,21 +98,17 @@ class ServerCalls:
                 return self.unavailable(fault)
 
     def unavailable(self, fault: ServerFault) -> Unavailable:
-        """Note a fault that is the server's own."""
+        """Log a fault of the server itself, and return what a door is told."""
         return Unavailable(self.faults.failed(fault.text), fault.text)
 
 
-_CONTROLS = 3
-"""How many accounts are remembered that the server has confirmed last."""
-
-
 class GoneAccounts:
-    """The accounts that one server had once.
+    """Notice when a server no longer has an account, and end what the account left here.
 
-    A server in trouble, such as one that has no file descriptors left, says of every account
-    that it does not exist, and a stranger may have caused that. So one answer ends nothing:
-    in the same breath the server must tell of a control, another account that is there, and
-    deny the first once more.
+    A server in trouble, such as one without file descriptors, says of every account that it
+    does not exist, and a stranger may have caused that. So one answer ends nothing: right
+    after it, the server must confirm a control, which is another account that must exist, and
+    deny the first account once more.
     """
 
     def __init__(
@@ -90,20 +118,20 @@ class GoneAccounts:
         self._domain: str = calls.server.domain
         self._store = store
         self._now = now
-        # Of what it has lately confirmed, the last first.
+        # The usernames that the server has confirmed last, the latest first.
         self._confirmed: tuple[str, ...] = ()
 
     def confirm(self, username: str) -> None:
-        """Note that there is an account, which the server must tell of from now on."""
+        """Note that the server has an account: from now on it serves as a control."""
         self.forget(username)
         self._confirmed = (username, *self._confirmed)[:_CONTROLS]
 
     def forget(self, username: str) -> None:
-        """Note that an account was deleted: the server need not tell of it."""
+        """Note that an account was deleted: it is no control any more."""
         self._confirmed = tuple(one for one in self._confirmed if one != username)
 
     async def exists(self, username: str) -> bool:
-        """Ask whether there is an account; if there is none any more, what is left of it ends.
+        """Return whether the server has an account; if it no longer has, end what is left.
 
         Raises:
             Unavailable: the server does not tell, or the store does not answer.
@@ -115,14 +143,14 @@ class GoneAccounts:
         return False
 
     async def is_gone(self, username: str) -> bool:
-        """Whether there is no such account beyond doubt; then what is left of it ends.
+        """Return whether the server certainly has no such account; then end what is left.
 
         Raises as `exists`.
         """
         left = await self._store.traces(self._domain, username)
         if (
             await self._has(username)
-            or not await self.is_told_of_control(username)
+            or not await self.confirms_control(username)
             or await self._has(username)
         ):
             return False
@@ -140,10 +168,10 @@ class GoneAccounts:
             )
         return True
 
-    async def is_told_of_control(self, username: str) -> bool | None:
-        """Whether the server tells of another account than ``username`` that must be there.
+    async def confirms_control(self, username: str) -> bool | None:
+        """Return whether the server confirms some account other than ``username``.
 
-        None if no such account is known. Raises as `exists`.
+        None means that no other account is known. Raises as `exists`.
         """
         own = self._calls.server.own_username
         known = {*self._confirmed, *([own] if own else [])} - {username}
@@ -159,7 +187,7 @@ class GoneAccounts:
         return False
 
     async def _has(self, username: str) -> bool:
-        if not await self._calls.ask(self._calls.server.exists(username)):
+        if not await self._calls.answer(self._calls.server.exists(username)):
             return False
         self.confirm(username)
         return True

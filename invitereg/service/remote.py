@@ -192,7 +192,7 @@ class RemoteServers(Service):
         self.accounts[domain] = accounts
         checks = self.checks[domain] = self._checks(domain, accounts)
         jobs = ServerJobs(accounts, self._store, node, self._now, self._domains, checks)
-        accounts.provisioner.carry_out = partial(jobs.promptly, self._reactor)
+        accounts.provisioner.run_jobs = partial(jobs.run_briefly, self._reactor)
         self._jobs.append(jobs)
 
     def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
@@ -227,7 +227,7 @@ class RemoteServers(Service):
         for accounts in self.accounts.values():
             yield accounts.provisioner.settle
         for jobs in self._jobs:
-            yield jobs.carry_out
+            yield jobs.run
         for checks in self.checks.values():
             if not checks.by_component:  # Else the server says by itself when it is there.
                 yield checks.look

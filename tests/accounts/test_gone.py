@@ -42,7 +42,7 @@ class Town:
             self.server, self.store, self.clock, self.now, lambda *_: Deferred()
         )
         checks = ServerChecks(self.server, self.remote.faults, by_component=False)
-        self.errands = ServerJobs(self.remote, self.store, "node", self.now, SERVED, checks)
+        self.jobs = ServerJobs(self.remote, self.store, "node", self.now, SERVED, checks)
         for username in ("juliet", "romeo"):
             self.server.passwords[username] = "wherefore"
             if known or username == "romeo":
@@ -101,15 +101,15 @@ class Town:
     def make_contacts(self) -> Deferred[Any]:
         """What makes romeo and juliet contacts, who has invited him."""
         details = {"contact": "juliet"}
-        errand = Job(
+        job = Job(
             domain=DOMAIN,
             username="romeo",
             task=Task.CONTACTS,
             at=self.now(),
             details=details,
         )
-        self.case.successResultOf(self.store.add_job(errand))
-        return Deferred.fromCoroutine(self.errands.carry_out())
+        self.case.successResultOf(self.store.add_job(job))
+        return Deferred.fromCoroutine(self.jobs.run())
 
 
 class GoneTests(SynchronousTestCase):
@@ -284,7 +284,7 @@ class GoneTests(SynchronousTestCase):
         self.successResultOf(town.make_contacts())
         town.server.exists, town.server.make_contacts = really
         town.clock.advance(60)
-        self.successResultOf(Deferred.fromCoroutine(town.errands.carry_out()))
+        self.successResultOf(Deferred.fromCoroutine(town.jobs.run()))
         self.assertEqual(town.server.friends, {frozenset({"romeo", "juliet"})})
 
     def test_registration_in_trouble(self) -> None:

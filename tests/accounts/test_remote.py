@@ -88,10 +88,10 @@ class ContactsTests(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
         checks = ServerChecks(self.server, self.remote.faults, by_component=False)
-        self.errands = ServerJobs(
+        self.jobs = ServerJobs(
             self.remote, self.store, "node", lambda: self.now, SERVED, checks
         )
-        self.remote.provisioner.carry_out = partial(self.errands.promptly, self.clock)
+        self.remote.provisioner.run_jobs = partial(self.jobs.run_briefly, self.clock)
 
     def redeem(self):
         asked = self.redemption("juliet", contact="romeo", credentials=None)
@@ -122,7 +122,7 @@ class ContactsTests(StoreCase):
         """What the service does meanwhile, a minute each time."""
         for _ in range(times):
             self.clock.advance(60)
-            self.successResultOf(Deferred.fromCoroutine(self.errands.carry_out()))
+            self.successResultOf(Deferred.fromCoroutine(self.jobs.run()))
 
     def test_away_for_long(self):
         """A service that was down for weeks tries again before it gives up."""
@@ -166,7 +166,7 @@ class CommandCase(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: None
         )
         checks = ServerChecks(self.server, self.remote.faults, by_component=False)
-        self.errands = ServerJobs(
+        self.jobs = ServerJobs(
             self.remote, self.store, "node", lambda: self.now, SERVED, checks
         )
         self.accounts = DelegatedAccounts(DOMAIN, self.store, lambda: self.now, self.sleep)
@@ -179,7 +179,7 @@ class CommandCase(StoreCase):
             self.successResultOf(self.carry_out())
 
     def carry_out(self):
-        return Deferred.fromCoroutine(self.errands.carry_out())
+        return Deferred.fromCoroutine(self.jobs.run())
 
     def create(self, username="juliet"):
         return self.accounts.redeem(
@@ -193,11 +193,11 @@ class CommandTests(CommandCase):
         """The operator's account is made at the server; its password is nowhere to be read."""
         seen = []
         add = self.store.add_job
-        self.store.add_job = lambda errand: seen.append(errand) or add(errand)
+        self.store.add_job = lambda job: seen.append(job) or add(job)
         await self.create()
         self.assertEqual(self.server.server.passwords, {"juliet": "pass word"})
         self.assertEqual((await self.account()).roles, ("r",))
-        self.assertNotIn("pass word", repr([errand.details for errand in seen]))
+        self.assertNotIn("pass word", repr([job.details for job in seen]))
         told = await self.store.notices_of(DOMAIN, "escalus")
         self.assertEqual([notice.use.username for notice in told], ["juliet"])
         await self.refused(self.create(), UsernameTaken)

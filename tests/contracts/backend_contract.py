@@ -48,7 +48,7 @@ class BackendContract(StoreCase):
             self.server, self.store, self.clock, lambda: self.now, lambda *_: Deferred()
         )
         checks = ServerChecks(self.server, self.accounts.faults, by_component=False)
-        self.errands = ServerJobs(
+        self.jobs = ServerJobs(
             self.accounts, self.store, "node", lambda: self.now, SERVED, checks
         )
 
@@ -56,7 +56,7 @@ class BackendContract(StoreCase):
         """What the service does in that time."""
         for _ in range(seconds):
             self.clock.advance(1)
-            for work in (self.accounts.provisioner.settle, self.errands.carry_out):
+            for work in (self.accounts.provisioner.settle, self.jobs.run):
                 try:
                     await work()
                 except Unavailable:
