@@ -30,9 +30,9 @@ from invitereg.model.invites import Invite, Kind
 from invitereg.policy import registering
 from invitereg.policy.counters import (
     account_counter,
+    counter_limits,
     guess_counters,
     login_counters,
-    periods,
     registration_counters,
     seconds_to_wait,
     stale_counters,
@@ -223,7 +223,7 @@ class TooManyGuessesTests(RuleTestCase):
         """What scripts on web pages try has a counter of its own."""
         names = {guess_counters(Policy(), ADDRESS, by)[0].name for by in (False, True)}
         self.assertEqual(len(names), 2)
-        self.assertLessEqual(names, set(periods(Policy())))
+        self.assertLessEqual(names, set(counter_limits(Policy())))
 
     def test_allowlist(self) -> None:
         """The office's network is not throttled."""

@@ -14,7 +14,7 @@ from invitereg.interfaces.apikeys import IdempotencyKey
 from invitereg.interfaces.leases import Job, Task
 from invitereg.interfaces.queries import Query, Redemption
 from invitereg.model.invites import Kind, Use, token_digest
-from invitereg.policy.counters import guess_counters, periods
+from invitereg.policy.counters import counter_limits, guess_counters
 from invitereg.policy.values import Domain, Policy
 from invitereg.service.maintenance import (
     ROUND_SECONDS,
@@ -270,7 +270,7 @@ class UpkeepTests(SynchronousTestCase):
         left = self.steps("purge_hits")
         self.start()
         self.wait(HOUR)
-        self.assertEqual(len(left), len(periods(self.policy)))
+        self.assertEqual(len(left), len(counter_limits(self.policy)))
         purged = self.store.purge_hits(DOMAIN, counters[0].name, self.now(), 9)
         self.assertEqual(self.successResultOf(purged), 0)
 

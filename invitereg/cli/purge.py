@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import print_counts
 from invitereg.cli.options import DURATION, json_option
-from invitereg.policy.counters import periods
+from invitereg.policy.counters import counter_limits
 from invitereg.policy.values import Policy
 
 STEP = 1000
@@ -60,8 +60,8 @@ def _purge_names(desk: Desk, domain: str, now: datetime) -> int:
 def _purge_hits(desk: Desk, domain: str, policy: Policy, now: datetime) -> int:
     """Remove the hits of each counter that are older than its period."""
     removed = 0
-    for name, period in periods(policy).items():
-        removed += _purge_name(desk, domain, name, now - period)
+    for name, limit in counter_limits(policy).items():
+        removed += _purge_name(desk, domain, name, now - limit.period)
     return removed
 
 

@@ -23,10 +23,10 @@ from invitereg.config.messages import ConfigError, KeyPath, Mistake, why_unreada
 from invitereg.config.policy import StreamLimits, WebLimits
 from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.servers import Accounts, Component, UpstreamKeys
-from invitereg.config.types import Section, Surroundings, key_tree
+from invitereg.config.types import Section, Surroundings, as_value, key_tree
 from invitereg.config.web import WebKeys
 from invitereg.config.yamlfile import Document, NotYaml, parse
-from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy
+from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy, WatcherNotice
 
 
 @lru_cache(maxsize=1)
@@ -62,9 +62,9 @@ def served_domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) 
     keys = own.policy
     passwords = keys.passwords
     listed = common_passwords and passwords.forbid_common
-    policy = Policy(
-        allow_registration=keys.allow_registration,
-        registration_invite_only=keys.registration_invite_only,
+    policy = as_value(
+        Policy,
+        keys,
         fields=MappingProxyType(
             {
                 name.removesuffix("+"): name.endswith("+")
@@ -73,13 +73,10 @@ def served_domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) 
         ),
         default_roles=tuple(dict.fromkeys(keys.default_roles)),
         admins=frozenset(_at(name, own.admins)),
-        invites=keys.invites.rules(),
-        usernames=keys.usernames.rules(),
         passwords=PasswordRules(
             min_length=passwords.min_length,
             common=_listed_passwords(passwords.min_length) if listed else frozenset(),
         ),
-        limits=keys.limits.limits(),
     )
     return Domain(
         name=name,
@@ -89,7 +86,7 @@ def served_domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) 
         title=keys.registration_title,
         instructions=keys.registration_instructions,
         watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
-        watcher_notice=own.watcher_notice.notice(),
+        watcher_notice=as_value(WatcherNotice, own.watcher_notice),
         welcome=own.welcome_message,
         contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
         web_url=own.web.external_url or None,
@@ -356,7 +353,7 @@ def _config(path: Path, checked: _Checked, common_passwords: bool) -> Config:
             {name: keys.web for name, keys in domains.items() if keys.web.external_url}
         ),
         trusted_proxies=file.web.trusted_proxies,
-        api_rate=file.web.api.rate.limit(),
+        api_rate=as_value(Limit, file.web.api.rate),
         idle=idle,
     )
 

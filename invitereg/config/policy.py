@@ -25,7 +25,6 @@ from invitereg.policy.values import (
     InviteRules,
     Limit,
     Limits,
-    UserInviteLimits,
     UsernameRules,
 )
 
@@ -40,10 +39,6 @@ class _LimitKeys(Section):
 
     max: Count
     period: Duration
-
-    def limit(self) -> Limit:
-        """Return these keys as a value of the policy."""
-        return Limit(max=self.max, period=self.period)
 
 
 class MadeInviteKeys(_LimitKeys):
@@ -62,16 +57,6 @@ class UserInviteKeys(Section):
     max_uses: CountOrUnlimited = _USERS.max_uses
     min_account_age: DurationOrNone = _USERS.min_account_age
 
-    def limits(self) -> UserInviteLimits:
-        """Return these keys as a value of the policy."""
-        return UserInviteLimits(
-            max_open=self.max_open,
-            made=self.made.limit(),
-            max_expiry=self.max_expiry,
-            max_uses=self.max_uses,
-            min_account_age=self.min_account_age,
-        )
-
 
 class InviteKeys(Section):
     """Defaults for new invites, and who among the users may make them."""
@@ -83,18 +68,6 @@ class InviteKeys(Section):
     allow_user_invites_by_roles: tuple[Role, ...] = ()
     deny_user_invites_by_roles: tuple[Role, ...] = ()
     users: UserInviteKeys = UserInviteKeys()
-
-    def rules(self) -> InviteRules:
-        """Return these keys as a value of the policy."""
-        return InviteRules(
-            expiry=self.expiry,
-            reset_expiry=self.reset_expiry,
-            allow_user_invites=self.allow_user_invites,
-            allow_contact_invites=self.allow_contact_invites,
-            allow_user_invites_by_roles=frozenset(self.allow_user_invites_by_roles),
-            deny_user_invites_by_roles=frozenset(self.deny_user_invites_by_roles),
-            users=self.users.limits(),
-        )
 
 
 class RateKeys(_LimitKeys):
@@ -130,15 +103,10 @@ class UsernameKeys(Section):
             raise ValueError(str(error)) from None
         return pattern
 
-    def rules(self) -> UsernameRules:
-        """Return these keys as a value of the policy."""
-        return UsernameRules(
-            min_length=self.min_length,
-            max_length=self.max_length,
-            pattern=self.pattern,
-            reserved=frozenset(self.reserved),
-            refuse_look_alikes=self.look_alikes == "refuse",
-        )
+    @property
+    def refuse_look_alikes(self) -> bool:
+        """Return ``look_alikes`` as the policy has it."""
+        return self.look_alikes == "refuse"
 
 
 class PasswordKeys(Section):
@@ -200,23 +168,15 @@ class LimitKeys(Section):
     allowlist_only: bool = False
     blocklist: tuple[CidrNetwork, ...] = ()
 
-    def limits(self) -> Limits:
-        """Return these keys as a value of the policy."""
-        return Limits(
-            registration=self.registration.limit(),
-            ipv4_prefix=self.registration.ipv4_prefix,
-            ipv6_prefix=self.registration.ipv6_prefix,
-            token_guesses=self.token_guesses.limit(),
-            logins=self.logins.limit(),
-            shared_invite=self.shared_invite.limit(),
-            password_changes=self.password_changes.limit(),
-            roster=self.roster,
-            roster_groups=self.roster_groups,
-            roster_requests=self.roster_requests,
-            allowlist=self.allowlist,
-            allowlist_only=self.allowlist_only,
-            blocklist=self.blocklist,
-        )
+    @property
+    def ipv4_prefix(self) -> int:
+        """Return how many bits of an IPv4 address are one network."""
+        return self.registration.ipv4_prefix
+
+    @property
+    def ipv6_prefix(self) -> int:
+        """Return how many bits of an IPv6 address are one network."""
+        return self.registration.ipv6_prefix
 
 
 class PolicyKeys(Section):

@@ -40,7 +40,6 @@ from invitereg.config.types import (
 from invitereg.config.urls import CONTACT, split_url
 from invitereg.config.web import ServiceWebKeys, WebKeys
 from invitereg.policy.notices import NEWCOMER, WATCHER, check_template
-from invitereg.policy.values import WatcherNotice
 
 _LONGEST = 10_000
 
@@ -71,10 +70,6 @@ class WatcherNoticeKeys(Section):
 
     text: WatcherText = ""
     type: Literal["chat", "normal"] = "chat"
-
-    def notice(self) -> WatcherNotice:
-        """Return these keys as a value of the policy."""
-        return WatcherNotice(text=self.text, type=self.type)
 
 
 class ContactAddresses(Section):

@@ -12,7 +12,7 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, get_args
+from typing import Annotated, TypeVar, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
@@ -42,10 +42,37 @@ from invitereg.policy.values import Network
 Count = Annotated[int, Field(ge=1)]
 
 
+Value = TypeVar("Value")
+
+
 class Section(BaseModel):
     """A part of the file with keys of its own; no key is taken that is not named here."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def as_value(kind: type[Value], keys: Section, **given: object) -> Value:
+    """Return the value of the policy that a section describes.
+
+    Args:
+        kind: a dataclass. Each of its fields is the key, or the property, of the same name.
+            Where that is a section, it becomes the field's kind of value; a list becomes a
+            frozenset where the field is one.
+        keys: the section.
+        given: the fields that are something else than their keys, or have none.
+    """
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in given}
+    return kind(
+        **given, **{name: _as_field(hints[name], getattr(keys, name)) for name in hints}
+    )
+
+
+def _as_field(kind: type, value: object) -> object:
+    if isinstance(value, Section):
+        return as_value(kind, value)
+    if isinstance(value, tuple) and get_origin(kind) is frozenset:
+        return frozenset(value)
+    return value
 
 
 def key_tree(section: type[Section]) -> KeyTree:

@@ -1,12 +1,12 @@
 """What is counted in the store, by which key, and up to which limit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from invitereg.errors import Throttled, TooManyGuests
 from invitereg.model.invites import Invite, Kind
-from invitereg.policy.values import Address, Limit, Limits, Origin, Policy, Sender, Tally
+from invitereg.policy.values import Address, Limit, Origin, Policy, Sender, Tally
 
 SHARED_INVITE = "shared_invite"
 LOCKED_OUT = timedelta(minutes=10)
@@ -27,11 +27,11 @@ class Counter:
     limit: Limit
 
     def since(self, now: datetime) -> datetime:
-        """The start of the period that ends at ``now``; hits after it count."""
+        """Return the start of the period that ends at ``now``; hits after it count."""
         return now - self.limit.period
 
     def before(self, now: datetime) -> datetime:
-        """Hits after this do not count.
+        """Return the moment after which hits do not count.
 
         They were counted while the clock was ahead, and would count for as long as it was. A
         period is left to other processes, whose clocks may be somewhat ahead.
@@ -43,7 +43,7 @@ class Counter:
         return TooManyGuests(seconds) if self.name == SHARED_INVITE else Throttled(seconds)
 
     def retry_after(self, tally: Tally, now: datetime) -> float:
-        """Seconds until the oldest hit no longer counts."""
+        """Return the seconds until the oldest hit no longer counts."""
         oldest = tally.oldest or now
         return max(1.0, (oldest + self.limit.period - now).total_seconds())
 
@@ -56,7 +56,7 @@ def guess_counters(
     Those that scripts on web pages try are counted apart (see `Request.scripted`).
     """
     name = "scripted_guesses" if scripted else "token_guesses"
-    return _nested(name, policy.limits, origin, policy.limits.token_guesses)
+    return _nested(name, policy, origin)
 
 
 def stale_counters(policy: Policy, origin: Origin | None) -> tuple[Counter, ...]:
@@ -65,9 +65,7 @@ def stale_counters(policy: Policy, origin: Origin | None) -> tuple[Counter, ...]
     They are no guesses; but if only guesses were written down, the time that it takes would
     tell which is which.
     """
-    guesses = policy.limits.token_guesses
-    limit = Limit(max=100 * guesses.max, period=guesses.period)
-    return _nested("stale_tokens", policy.limits, origin, limit)
+    return _nested("stale_tokens", policy, origin)
 
 
 def registration_counters(
@@ -76,37 +74,30 @@ def registration_counters(
     """Return what counts the accounts made; nothing where they are not counted.
 
     An invite with one use is its own limit, so guests behind one address translator all get
-    in. One with several is counted per invite and network, up to what it says itself or
-    else ``limits.shared_invite``. A server is as one network, as new
-    accounts at it could register more in their turn.
+    in. One with several is counted per invite and network, up to what it says itself or else
+    ``limits.shared_invite``. A server is as one network, as new accounts at it could register
+    more in their turn.
     """
-    limits = policy.limits
-    if limits.allowlisted(origin):
+    if policy.limits.allowlisted(origin):
         return ()
     if isinstance(origin, Sender):
         origin = Sender(guesser=origin.server, server=origin.server)
     if invite is None:
-        return _nested("registration", limits, origin, limits.registration)
+        return _nested("registration", policy, origin)
     if invite.kind is Kind.RESET or invite.uses_allowed == 1:
         return ()
-    limit = limits.shared_invite
-    if invite.per_network_allowed is not None:
-        limit = replace(limit, max=invite.per_network_allowed)
-    return _nested(SHARED_INVITE, limits, origin, limit, f"{invite.id} ")
+    return _nested(SHARED_INVITE, policy, origin, f"{invite.id} ", invite.per_network_allowed)
 
 
 def login_counters(
     policy: Policy, address: Address | None, username: str
 ) -> tuple[Counter, ...]:
     """Count failed logins: per account and network, and ten times as many per network."""
-    limits = policy.limits
-    if limits.allowlisted(address):
+    if policy.limits.allowlisted(address):
         return ()
-    single = limits.logins
-    many = Limit(max=10 * single.max, period=single.period)
     return (
-        *_nested("logins", limits, address, single, f"{username} "),
-        *_nested("logins_network", limits, address, many),
+        *_nested("logins", policy, address, f"{username} "),
+        *_nested("logins_network", policy, address),
     )
 
 
@@ -115,25 +106,61 @@ def account_counter(policy: Policy, username: str) -> Counter:
 
     They count for ten minutes at most: so long somebody may lock others out.
     """
-    logins = policy.limits.logins
-    limit = Limit(max=10 * logins.max, period=min(logins.period, LOCKED_OUT))
-    return Counter(name="logins_account", key=username, limit=limit)
+    return _single("logins_account", policy, username)
+
+
+def password_change_counter(policy: Policy, username: str) -> Counter:
+    """Return what counts how often somebody asks for another password for their account."""
+    return _single("password_changes", policy, username)
+
+
+def user_invites_counter(policy: Policy, username: str) -> Counter:
+    """Return what counts the invites that a user has made, whatever became of them."""
+    return _single("user_invites", policy, username)
+
+
+def counter_limits(policy: Policy) -> Mapping[str, Limit]:
+    """Return the limit of every counter that there is, by its name.
+
+    For what is counted in networks it is that of a single one.
+    """
+    limits = policy.limits
+    ten_logins = replace(limits.logins, max=10 * limits.logins.max)
+    return {
+        "registration": limits.registration,
+        SHARED_INVITE: limits.shared_invite,
+        "token_guesses": limits.token_guesses,
+        "scripted_guesses": limits.token_guesses,
+        "stale_tokens": replace(limits.token_guesses, max=100 * limits.token_guesses.max),
+        "logins": limits.logins,
+        "logins_network": ten_logins,
+        "logins_account": replace(ten_logins, period=min(limits.logins.period, LOCKED_OUT)),
+        "password_changes": limits.password_changes,
+        "user_invites": policy.invites.users.made,
+    }
+
+
+def _single(name: str, policy: Policy, username: str) -> Counter:
+    return Counter(name=name, key=username, limit=counter_limits(policy)[name])
 
 
 def _nested(
-    name: str, limits: Limits, origin: Origin | None, limit: Limit, prefix: str = ""
+    name: str, policy: Policy, origin: Origin | None, prefix: str = "", most: int | None = None
 ) -> tuple[Counter, ...]:
     """Return a counter for each network that ``origin`` is counted in; none without an address.
 
-    ``limit`` is that of a single network; ``prefix`` says of what in a network.
+    ``prefix`` says of what in a network, and ``most`` how many in a single one instead of what
+    the limit says.
     """
+    limit = counter_limits(policy)[name]
+    most = limit.max if most is None else most
     return tuple(
         Counter(
             name=name,
             key=f"{prefix}{share.network}",
-            limit=Limit(max=share.times * limit.max, period=limit.period),
+            limit=replace(limit, max=share.times * most),
         )
-        for share in limits.shares(origin)
+        for share in policy.limits.shares(origin)
     )
 
 
@@ -152,23 +179,13 @@ def seconds_to_wait(
     return max(waits, default=None)
 
 
-def password_change_counter(policy: Policy, username: str) -> Counter:
-    """Return what counts how often somebody asks for another password for their account."""
-    return Counter(name="password_changes", key=username, limit=policy.limits.password_changes)
-
-
-def user_invites_counter(policy: Policy, username: str) -> Counter:
-    """Counts the invites that a user has made, whatever became of them."""
-    return Counter(name="user_invites", key=username, limit=policy.invites.users.made)
-
-
 def user_sources(domain: str, username: str) -> tuple[str, ...]:
-    """What the source of an invite is that a user has made by their account, by the door."""
+    """Return the sources (`Invite.source`) of invites that a user has made by their account."""
     return tuple(f"{door}:{username}@{domain}" for door in ("adhoc", "web"))
 
 
 def made_by(invite: Invite) -> str | None:
-    """Localpart of the user who made an invite by their account; None for the operator's."""
+    """Return the username of who made an invite by their account; None for the operator's."""
     inviter = invite.inviter
     by_user = inviter and invite.source in user_sources(invite.domain, inviter)
     return inviter if by_user else None
@@ -190,26 +207,9 @@ class Quota:
 
 
 def quota(policy: Policy, username: str) -> Quota:
-    """What bounds the invites of that user."""
+    """Return what bounds the invites of that user."""
     return Quota(
         username=username,
         max_open=policy.invites.users.max_open,
         made=user_invites_counter(policy, username),
     )
-
-
-def periods(policy: Policy) -> dict[str, timedelta]:
-    """How long a hit counts, by the name of every counter that there is."""
-    limits = policy.limits
-    return {
-        "registration": limits.registration.period,
-        SHARED_INVITE: limits.shared_invite.period,
-        "token_guesses": limits.token_guesses.period,
-        "scripted_guesses": limits.token_guesses.period,
-        "stale_tokens": limits.token_guesses.period,
-        "logins": limits.logins.period,
-        "logins_network": limits.logins.period,
-        "logins_account": min(limits.logins.period, LOCKED_OUT),
-        "password_changes": limits.password_changes.period,
-        "user_invites": policy.invites.users.made.period,
-    }

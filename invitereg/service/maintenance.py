@@ -17,7 +17,7 @@ from invitereg.config import Config
 from invitereg.errors import Refused
 from invitereg.interfaces.apikeys import REPEATABLE
 from invitereg.interfaces.stores import IStore
-from invitereg.policy.counters import periods
+from invitereg.policy.counters import counter_limits
 from invitereg.policy.values import Domain, Policy
 
 _log = Logger("invitereg.upkeep.Upkeep")
@@ -156,8 +156,8 @@ class Maintenance(MultiService):
             if self.keep.invites is not None:
                 yield partial(store.purge_invites, name, now - self.keep.invites, ROWS)
             yield partial(store.purge_names, name, now, ROWS)
-            for counter, period in periods(self._policy(name)).items():
-                yield partial(store.purge_hits, name, counter, now - period, ROWS)
+            for counter, limit in counter_limits(self._policy(name)).items():
+                yield partial(store.purge_hits, name, counter, now - limit.period, ROWS)
         yield partial(store.purge_repeats, now - REPEATABLE, ROWS)
         yield partial(store.purge_jobs, now, ROWS)
         yield partial(store.purge_session_ends, now - SESSION_ENDS_KEPT, ROWS)
