@@ -10,13 +10,14 @@ from twisted.words.xish import domish
 
 from invitereg.config import Config
 from invitereg.model.namespaces import NS_REGISTER
+from invitereg.runtime import IReactor
 from invitereg.runtime.deferreds import SharedCall
 from invitereg.runtime.logs import CAUSES_PER_MINUTE, FaultLog, PerMinute
 from invitereg.xmpp.gateway.dialogue import open_dialogue
 from invitereg.xmpp.gateway.failures import UpstreamFailure
 from invitereg.xmpp.gateway.features import announces_registration
 from invitereg.xmpp.gateway.logincheck import switch_off, unwanted_mechanisms
-from invitereg.xmpp.gateway.settings import IClientReactor, Upstream, upstream_of
+from invitereg.xmpp.gateway.settings import Upstream, upstream_of
 
 _log = Logger("invitereg.xmpp.behind.Behind")
 _REMEDY = (
@@ -27,7 +28,7 @@ _REMEDY = (
 _REQUEST = f"<iq type='get' id='r'><query xmlns='{NS_REGISTER}'/></iq>".encode()
 
 
-async def check_registration(upstream: Upstream, reactor: IClientReactor) -> domish.Element:
+async def check_registration(upstream: Upstream, reactor: IReactor) -> domish.Element:
     """Ask a server for its registration form before login (XEP-0077 §3.1).
 
     Returns:
@@ -54,7 +55,7 @@ class UpstreamCheck:
         upstream: how the server is reached.
     """
 
-    def __init__(self, upstream: Upstream, reactor: IClientReactor) -> None:
+    def __init__(self, upstream: Upstream, reactor: IReactor) -> None:
         self.upstream = upstream
         self._reactor = reactor
         self._passed = False
@@ -159,7 +160,7 @@ class UpstreamCheck:
             )
 
 
-def upstream_checks(config: Config, reactor: IClientReactor) -> dict[str, UpstreamCheck]:
+def upstream_checks(config: Config, reactor: IReactor) -> dict[str, UpstreamCheck]:
     """Return a check for each domain whose clients are handed over, by the domain's name."""
     hosts, trusted = config.hosts, config.trusted_networks
     return {

@@ -7,9 +7,10 @@ from twisted.internet.defer import Deferred
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.xish import domish
 
+from invitereg.runtime import IReactor
 from invitereg.xmpp.c2s.header import client_header
 from invitereg.xmpp.gateway.failures import UpstreamFailure
-from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
+from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.gateway.upstream import SECONDS, OpenedStream, ServerStream
 from invitereg.xmpp.parser import BoundedElementStream
 
@@ -24,9 +25,7 @@ class Dialogue:
         ended: why nothing comes any more, for a log; "" while something may.
     """
 
-    def __init__(
-        self, stream: ServerStream, opened: OpenedStream, reactor: IClientReactor
-    ) -> None:
+    def __init__(self, stream: ServerStream, opened: OpenedStream, reactor: IReactor) -> None:
         """Read on behind the features; see `open_dialogue`."""
         self.features = opened.features
         self._stream = stream
@@ -80,7 +79,7 @@ class Dialogue:
             fire(element)
 
 
-async def open_dialogue(upstream: Upstream, reactor: IClientReactor) -> Dialogue:
+async def open_dialogue(upstream: Upstream, reactor: IReactor) -> Dialogue:
     """Open a stream to a server, with a header of our own.
 
     Raises:

@@ -16,9 +16,10 @@ from enum import Enum
 from twisted.words.xish import domish
 
 from invitereg.model.namespaces import NS_SASL
+from invitereg.runtime import IReactor
 from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import channel_bound, mechanisms, offered_mechanisms
-from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
+from invitereg.xmpp.gateway.settings import Upstream
 
 MOST_MECHANISMS = 20
 """Mechanisms of a server, which it should not offer, that are named at most."""
@@ -93,7 +94,7 @@ class _Answer(Enum):
 
 
 async def login_problems(
-    upstream: Upstream, usernames: Iterable[str], reactor: IClientReactor
+    upstream: Upstream, usernames: Iterable[str], reactor: IReactor
 ) -> LoginProblems:
     """Begin logins at a server as clients would through the gateway.
 

@@ -16,10 +16,11 @@ from twisted.words.xish import domish
 from invitereg.interfaces.server import ServerUnreachable
 from invitereg.model.accounts import PLAIN, SCRAM_MECHANISMS
 from invitereg.model.namespaces import NS_SASL
+from invitereg.runtime import IReactor
 from invitereg.runtime.logs import named, quoted
 from invitereg.xmpp.gateway.dialogue import Dialogue, open_dialogue
 from invitereg.xmpp.gateway.features import mechanisms
-from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
+from invitereg.xmpp.gateway.settings import Upstream
 
 Run = Callable[[Callable[[], str]], Deferred[str]]
 
@@ -37,7 +38,7 @@ _WRONG = {"not-authorized", "account-disabled", "credentials-expired"}
 class PasswordCheck:
     """Checks passwords at the upstream server of one domain."""
 
-    def __init__(self, upstream: Upstream, reactor: IClientReactor, run: Run) -> None:
+    def __init__(self, upstream: Upstream, reactor: IReactor, run: Run) -> None:
         """Connect to nothing yet.
 
         Args:

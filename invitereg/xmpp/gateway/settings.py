@@ -9,7 +9,6 @@ from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
     IReactorTCP,
-    IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.internet.ssl import optionsForClientTLS
@@ -19,10 +18,6 @@ from invitereg.policy.values import Network
 from invitereg.runtime.proxyprotocol import Version
 from invitereg.runtime.tls import trust_root
 from invitereg.runtime.trustedendpoint import trusted_client
-
-
-class IClientReactor(IReactorTCP, IReactorTime):
-    """A reactor that makes connections, and tells the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from invitereg.model.names import is_domain, prepare_domain
 from invitereg.model.namespaces import NS_CLIENT, NS_STREAM_ERRORS, NS_TLS
+from invitereg.runtime import IReactor
 from invitereg.runtime.logs import quoted
 from invitereg.runtime.proxyprotocol import proxy_header
 from invitereg.xmpp.c2s.header import client_header, starttls_request
@@ -39,7 +40,7 @@ from invitereg.xmpp.gateway.failures import (
     unreachable,
 )
 from invitereg.xmpp.gateway.features import offers_login, offers_starttls
-from invitereg.xmpp.gateway.settings import IClientReactor, Upstream
+from invitereg.xmpp.gateway.settings import Upstream
 from invitereg.xmpp.parser import RecordingElementStream
 
 SECONDS = 15.0
@@ -188,7 +189,7 @@ class ServerStream(TransportProtocol):
         self._socket: Any = None
         self._events = _machine(self)
 
-    def connect(self, reactor: IClientReactor) -> Deferred[OpenedStream]:
+    def connect(self, reactor: IReactor) -> Deferred[OpenedStream]:
         """Begin; returns ``opened``, which may be cancelled to give up."""
         connecting = self.upstream.endpoint(reactor).connect(_Only(self))
         self.opened.addBoth(self._stop_connecting, connecting)
