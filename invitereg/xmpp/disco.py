@@ -4,7 +4,6 @@ https://xmpp.org/extensions/xep-0030.html
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -78,7 +77,9 @@ class IdentityHandler(XMPPHandler):
         super().__init__()
         self._domain = domain
 
-    def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
+    def getDiscoInfo(
+        self, _requestor: JID, target: JID, node: str = ""
+    ) -> list[disco.DiscoFeature]:
         if node:
             return []
         account = target.user is not None
@@ -93,7 +94,9 @@ class IdentityHandler(XMPPHandler):
         found = [identity, *(disco.DiscoFeature(feature) for feature in features)]
         return found if account else [*found, *contact_form(self._domain)]
 
-    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+    def getDiscoItems(
+        self, _requestor: JID, _target: JID, _node: str = ""
+    ) -> list[disco.DiscoItem]:
         return []
 
 

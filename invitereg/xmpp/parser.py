@@ -11,7 +11,6 @@ Source: RFC 6120 §4.9.3 (stream errors), §11.1 (prohibited XML), §11.6 (encod
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 from xml.parsers.expat import ParserCreate
 
 from twisted.words.protocols.jabber.error import StreamError
@@ -329,7 +328,7 @@ class BoundedElementStream(ElementStream):
         if encoding is not None and encoding.lower() != "utf-8":
             raise StreamError("unsupported-encoding")
 
-    def _on_restricted(self, *_arguments: Any) -> None:
+    def _on_restricted(self, *_arguments: object) -> None:
         raise StreamError("restricted-xml")
 
     def _onStartNamespace(self, prefix: str | None, uri: str | None) -> None:

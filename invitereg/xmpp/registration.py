@@ -21,8 +21,9 @@ from invitereg.model.fields import FIELD_LABELS
 from invitereg.model.invites import Invite, Kind
 from invitereg.model.namespaces import NS_CLIENT, NS_OOB, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.texts import Translate, password_rule
-from invitereg.policy.values import Domain, Policy
+from invitereg.policy.values import Domain, Origin, Policy
 from invitereg.translations import N_, SOURCE_LANGUAGE, chosen_language, translator
+from invitereg.usecases.registrar import Grant, Submission
 from invitereg.xmpp.stanzas import LANGUAGE, is_request
 
 _BY_INVITATION = N_("You need an invitation to register here: see the web page.")
@@ -155,11 +156,39 @@ class RegistrationRequest:
         remove = any(True for _ in query.elements(NS_REGISTER, "remove"))
         return cls(values, remove, doubled)
 
+    def submission(
+        self, domain: str, door: str, address: Origin | None, grant: Grant | None
+    ) -> Submission:
+        """Return what to register, or to reset, at a domain; see `Submission`.
+
+        Raises:
+            StanzaError: a field is there twice.
+        """
+        self.require_clear()
+        fields = dict(self.values)
+        return Submission(
+            domain=domain,
+            door=door,
+            address=address,
+            username=fields.pop("username", ""),
+            password=fields.pop("password", ""),
+            fields=fields,
+            grant=grant,
+        )
+
     def require_clear(self) -> None:
         """Raise StanzaError if a field is there twice: it is not known which one was meant."""
         if self.doubled:
             text = f"The field {self.doubled} is there twice."
             raise StanzaError("bad-request", "modify", text, "en")
+
+
+def token_in(iq: domish.Element) -> str:
+    """Return the token of a ``<preauth/>``; raise StanzaError if it is missing (XEP-0445)."""
+    token: str = iq.preauth.getAttribute("token") or ""
+    if not token:
+        raise StanzaError("bad-request", "modify", "The token is missing.", "en")
+    return token
 
 
 def _filled_in(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], str]:

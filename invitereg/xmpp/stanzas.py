@@ -6,9 +6,9 @@ Source: RFC 6120 §4 (streams), §8 (stanzas).
 import secrets
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.jid import JID
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
     toResponse,
@@ -17,6 +17,7 @@ from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 
 from invitereg import errors
+from invitereg.embedded.addresses import bare_jid, parse_jid
 from invitereg.embedded.stanzaxml import write_element
 from invitereg.model.namespaces import NS_CLIENT, NS_COMMANDS, NS_SASL, NS_TLS, NS_XML
 from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
@@ -94,12 +95,6 @@ def stanza_error(refusal: errors.Refused, languages: Sequence[str] = ()) -> Stan
     return StanzaError("not-allowed", "cancel", said, language)
 
 
-def refusal_error(stream: Any, stanza: domish.Element, refusal: errors.Refused) -> StanzaError:
-    """Return the stanza error for a refusal, in the language of a stanza or of its stream."""
-    parser = stream.stream  # None once the stream has ended
-    return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))
-
-
 LANGUAGE = (NS_XML, "lang")
 """The attribute ``xml:lang``."""
 
@@ -128,7 +123,7 @@ def ping(to: str, sender: str | None = None) -> domish.Element:
 _PREFIXES = {NS_STREAMS: "stream"}
 
 
-def serialized(obj: Any) -> bytes:
+def serialized(obj: domish.Element | str | bytes) -> bytes:
     """Return the bytes of an element inside a stream; ready text or bytes stay as they are."""
     if isinstance(obj, bytes):
         return obj
@@ -192,3 +187,14 @@ def error_reply(stanza: domish.Element, error: StanzaError) -> domish.Element:
         response.addChild(element)
     response.addChild(error.getElement())
     return response
+
+
+def may_send_as(stanza: domish.Element, jid: JID) -> bool:
+    """Return whether a stanza's ``from``, if any, is this session's (RFC 6120 §8.1.2.1)."""
+    claimed = stanza.getAttribute("from")
+    if claimed is None:
+        return True
+    try:
+        return parse_jid(claimed) in (jid, bare_jid(jid))
+    except ValueError:
+        return False

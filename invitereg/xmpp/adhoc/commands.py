@@ -55,8 +55,8 @@ class CommandSession:
     jid: JID
     node: str
     language: str
-    stages: Sequence[Any] = ()
-    answers: Sequence[Any] = ()
+    stages: Sequence["Stage"] = ()
+    answers: Sequence[Answers] = ()
     touched: float = field(default=0.0)
 
 
@@ -342,7 +342,7 @@ class AdHocCommands:
         action: str,
         request: domish.Element,
     ) -> domish.Element:
-        stage: Stage = session.stages[-1]
+        stage = session.stages[-1]
         if action == "prev" and session.answers:
             session.stages, session.answers = session.stages[:-1], session.answers[:-1]
             self._sessions.keep(session)
@@ -381,7 +381,7 @@ def _answer(
     command["status"] = status
     command[LANGUAGE] = session.language
     if status == "executing":
-        stage: Stage = session.stages[-1]
+        stage = session.stages[-1]
         actions = command.addElement("actions")
         actions["execute"] = stage.forward
         if session.answers:

@@ -41,11 +41,15 @@ class AccountHandler(RequestHandler):
         self.xmlstream.addObserver(GET, self._on_get)
         self.xmlstream.addObserver(SET, self._on_set)
 
-    def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
+    def getDiscoInfo(
+        self, _requestor: JID, target: JID, node: str = ""
+    ) -> list[disco.DiscoFeature]:
         ours = target.user is None and not node
         return [disco.DiscoFeature(NS_REGISTER)] if ours else []
 
-    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+    def getDiscoItems(
+        self, _requestor: JID, _target: JID, _node: str = ""
+    ) -> list[disco.DiscoItem]:
         return []
 
     async def _answer(

@@ -1,7 +1,5 @@
 """Ad-hoc commands of the domain, on a client's stream (XEP-0050)."""
 
-from typing import Any
-
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 from wokkel import disco
@@ -39,10 +37,14 @@ class CommandsHandler(RequestHandler):
         for query, observer in observed:
             self.xmlstream.addObserver(query, observer, _BEFORE_OTHERS)
 
-    def getDiscoInfo(self, _requestor: JID, target: JID, node: str = "") -> list[Any]:
+    def getDiscoInfo(
+        self, _requestor: JID, target: JID, node: str = ""
+    ) -> list[disco.DiscoFeature]:
         return [] if node or target.user else [disco.DiscoFeature(NS_COMMANDS)]
 
-    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+    def getDiscoItems(
+        self, _requestor: JID, _target: JID, _node: str = ""
+    ) -> list[disco.DiscoItem]:
         return []
 
     def echo(self, iq: domish.Element) -> list[domish.Element]:

@@ -3,12 +3,13 @@
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.words.protocols.jabber.error import StreamError
+from twisted.words.xish import domish
 from zope.interface import implementer
 
 from invitereg.runtime.fairness import TimeBudgets
@@ -51,10 +52,10 @@ class Deadlines:
     - drain: the same, where the last bytes of an upstream server are still to be read.
     """
 
-    def __init__(self, clock: Any, passed: Callable[[str], None]) -> None:
+    def __init__(self, clock: IReactorTime, passed: Callable[[str], None]) -> None:
         self._clock = clock
-        self._passed = passed
-        self._calls: dict[str, Any] = {}
+        self._passed: Callable[[str], None] = passed
+        self._calls: dict[str, IDelayedCall] = {}
 
     def start(self, name: str) -> None:
         """Start a time-out from now, or start it again."""
@@ -105,6 +106,9 @@ def _ignore(*_arguments: object) -> None:
 
 _inbox_log = Logger("invitereg.xmpp.inbox.Inbox")
 
+Item = tuple[int, domish.Element | StreamError | None]
+"""What was parsed, with its index in the stream: a stanza, a mistake, or None for the end."""
+
 READ_PIECE = 8 * 1024
 """Bytes that are parsed at once: what is dense takes tens of milliseconds."""
 
@@ -124,7 +128,7 @@ class Inbox:
     def __init__(
         self,
         parse: Callable[[bytes], None],
-        take: Callable[[Any], None],
+        take: Callable[[Item], None],
         busy: Callable[[], bool],
         end: Callable[[str], None],
     ) -> None:
@@ -142,16 +146,18 @@ class Inbox:
         self._busy = busy
         self._end = end
         self._bytes = b""
-        self._elements: deque[Any] = deque()
+        self._elements: deque[Item] = deque()
         self.held = False
         self._parsing = self._pumping = False
         self._paused = False
         self._closed = False
         self._rest: IDelayedCall | None = None
-        self.transport: Any = None
+        self.transport: IPushProducer
         self.whose: Hashable = None
 
-    def connect(self, transport: Any, budgets: TimeBudgets, reactor: IReactorTime) -> None:
+    def connect(
+        self, transport: IPushProducer, budgets: TimeBudgets, reactor: IReactorTime
+    ) -> None:
         """Read from a transport; ``budgets`` give its client a share of the time."""
         self.transport = transport
         self._budgets = budgets
@@ -163,14 +169,14 @@ class Inbox:
         self._parse_on()
         self._read_on()
 
-    def put(self, element: Any) -> None:
+    def put(self, element: Item) -> None:
         """Add an element that was parsed; None is the end of the stream."""
         self._elements.append(element)
         if self._waiting:
             self._pause()
         self._pump()
 
-    def put_back(self, element: Any) -> None:
+    def put_back(self, element: Item) -> None:
         """Let an element that was taken be taken again, before all others."""
         self._elements.appendleft(element)
 
@@ -207,7 +213,7 @@ class Inbox:
             self._paused = False
             self.transport.resumeProducing()
 
-    def hold(self, working: "Deferred[Any]") -> None:
+    def hold(self, working: Deferred[None]) -> None:
         """Hand over nothing until ``working`` has fired; it must not fail."""
         self.held = True
         working.addBoth(self._release)
@@ -218,7 +224,7 @@ class Inbox:
         self._parse_on()
         self._read_on()
 
-    def _release(self, result: Any) -> None:
+    def _release(self, result: Failure | None) -> None:
         if isinstance(result, Failure):
             _inbox_log.failure("a stream's handler failed", failure=result)
             self._end("internal-server-error")
@@ -351,14 +357,14 @@ class Outbox:
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._taken: list[Deferred[None]] = []
-        self._transport: Any = None
+        self._transport: IConsumer | None = None
 
     @property
     def lagging(self) -> bool:
         """Whether so much waits that others may not add to it."""
         return self._given_up or self._size > MAX_WAITING
 
-    def connect(self, transport: Any) -> None:
+    def connect(self, transport: IConsumer) -> None:
         """Write to a transport, or to the same one after it has changed to TLS."""
         self._transport = transport
         self._go_on()
@@ -366,7 +372,8 @@ class Outbox:
 
     def disconnect(self) -> None:
         """Write everything that waits to the transport, even if it asks to wait."""
-        self._transport.unregisterProducer()
+        if self._transport is not None:
+            self._transport.unregisterProducer()
         self._go_on()
 
     def close(self) -> None:
@@ -439,7 +446,7 @@ class Outbox:
         self._ledger.note(self, 0)
 
     def _pass_on(self) -> None:
-        while self._pieces and not self.paused:
+        while self._transport is not None and self._pieces and not self.paused:
             piece = self._pieces.popleft()
             self._size -= len(piece)
             self._transport.write(piece)

@@ -5,14 +5,19 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.protocols.jabber.xmlstream import XMPPHandlerCollection, toResponse
+from twisted.words.protocols.jabber.xmlstream import (
+    XMPPHandlerCollection,
+    toResponse,
+)
 from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
+from invitereg import errors
 from invitereg.errors import Refused, Unavailable
 from invitereg.xmpp.c2s.stream import ClientStream
-from invitereg.xmpp.stanzas import mark_handled, refusal_error, require_id
+from invitereg.xmpp.stanzas import asked_languages, mark_handled, require_id, stanza_error
 
 
 class StreamHandlers(XMPPHandlerCollection):
@@ -33,14 +38,14 @@ class StreamHandlers(XMPPHandlerCollection):
         for handler in list(self.handlers):
             handler.connectionInitialized()
 
-    def lost(self, reason: Any) -> None:
+    def lost(self, reason: Failure) -> None:
         """Tell every handler that the stream is gone."""
         for handler in list(self.handlers):
             handler.connectionLost(reason)
         # They refer to us, too.
         self.handlers.clear()
 
-    def send(self, obj: Any) -> None:
+    def send(self, obj: domish.Element | str | bytes) -> None:
         self.stream.send(obj)
 
 
@@ -106,3 +111,11 @@ class RequestHandler(XMPPHandler):
             response.addChild(element)
         response.addChild(error.getElement())
         return response
+
+
+def refusal_error(
+    stream: ClientStream, stanza: domish.Element, refusal: errors.Refused
+) -> StanzaError:
+    """Return the stanza error for a refusal, in the language of a stanza or of its stream."""
+    parser = stream.stream  # None once the stream has ended
+    return stanza_error(refusal, asked_languages(stanza, parser.language if parser else ""))

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
     STREAM_AUTHD_EVENT,
@@ -18,6 +18,7 @@ from twisted.words.xish import domish
 from twisted.words.xish.xmlstream import STREAM_CONNECTED_EVENT, BootstrapMixin
 from wokkel.generic import VersionHandler
 from wokkel.ping import PingHandler
+from wokkel.subprotocols import XMPPHandler
 
 from invitereg._version import __version__
 from invitereg.embedded.domain import EmbeddedDomain
@@ -28,6 +29,7 @@ from invitereg.policy.networks import Occupancy, Share, region
 from invitereg.policy.values import Address, Domain, Limits
 from invitereg.runtime.fairness import TimeBudgets
 from invitereg.runtime.logs import RefusalLog
+from invitereg.runtime.tls import Certificates, Preferring
 from invitereg.runtime.workqueue import Client
 from invitereg.usecases.registrar import Registrar
 from invitereg.usecases.throttles import LoginThrottle
@@ -125,8 +127,8 @@ class C2SDoor:
     embedded: EmbeddedDomain
     commands: AdHocCommands
     streams: StreamCount
-    tls: Any
-    reactor: Any
+    tls: Certificates
+    reactor: IReactorTime
     make_stream: Callable[[Phase], ClientStream] = ClientStream
     failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
     refusals: RefusalLog = field(init=False)
@@ -145,7 +147,7 @@ class C2SDoor:
 
     def listeners(
         self, listen: Iterable[str], listen_tls: Iterable[str]
-    ) -> list[tuple[str, Any]]:
+    ) -> list[tuple[str, IProtocolFactory]]:
         """Return a factory for each endpoint, with STARTTLS or with direct TLS."""
         clear = self.listener(Phase.CLEAR)
         secured = TLSMemoryBIOFactory(self.tls, False, self.listener(Phase.SECURED))
@@ -155,7 +157,7 @@ class C2SDoor:
         """Return a factory whose streams begin in ``first_phase``."""
         return C2SFactory(self, first_phase)
 
-    def handlers_before_login(self) -> Iterable[Any]:
+    def handlers_before_login(self) -> Iterable[XMPPHandler]:
         """Return new handlers for a new stream."""
         return (
             PreauthHandler(self.registrar),
@@ -164,7 +166,7 @@ class C2SDoor:
             BindHandler(self.embedded.sessions),
         )
 
-    def handlers_of_session(self, stream: ClientStream) -> Iterable[Any]:
+    def handlers_of_session(self, stream: ClientStream) -> Iterable[XMPPHandler]:
         """Return new handlers for a stream that becomes a session."""
         return (
             IdentityHandler(stream.domain),
@@ -196,7 +198,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """The domains that are served, by name."""
         return self._door.domains
 
-    def tls(self, domain: str) -> Any:
+    def tls(self, domain: str) -> Preferring:
         """Return the connection creator of TLS for clients of ``domain``."""
         return self._door.tls.preferring(domain)
 
@@ -297,7 +299,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         for handler in session:
             handler.connectionInitialized()
 
-    def _lost(self, stream: ClientStream, handlers: StreamHandlers, reason: Any) -> None:
+    def _lost(self, stream: ClientStream, handlers: StreamHandlers, reason: Failure) -> None:
         self._door.streams.remove(stream)
         handlers.lost(reason)
 
@@ -317,7 +319,9 @@ def _features(phase: Phase, mechanisms: Sequence[str], registers: bool) -> str:
     return text
 
 
-def end_all(streams: Iterable[ClientStream], condition: str) -> "Deferred[Any]":
+def end_all(
+    streams: Iterable[ClientStream], condition: str
+) -> "Deferred[list[tuple[bool, None]]]":
     """End streams with a stream error; fires when every connection is closed."""
     closed: list[Deferred[None]] = []
     for stream in list(streams):
@@ -328,5 +332,5 @@ def end_all(streams: Iterable[ClientStream], condition: str) -> "Deferred[Any]":
     return DeferredList(closed)
 
 
-def _fire(gone: "Deferred[None]", _reason: Any) -> None:
+def _fire(gone: Deferred[None], _reason: Failure) -> None:
     gone.callback(None)

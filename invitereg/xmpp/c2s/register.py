@@ -24,9 +24,9 @@ from invitereg.model.namespaces import (
     NS_REGISTER,
     NS_REGISTER_FEATURE,
 )
-from invitereg.usecases.registrar import Registrar, Submission
+from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.c2s.handlers import RequestHandler
-from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest
+from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest, token_in
 from invitereg.xmpp.stanzas import Phase, asked_languages
 
 GET = f"/iq[@type='get']/query[@xmlns='{NS_REGISTER}']"
@@ -91,18 +91,9 @@ class RegistrationHandler(RequestHandler):
         if request.remove:
             text = "Log in to remove your account."
             raise StanzaError("forbidden", "auth", text, "en")
-        request.require_clear()
-        stream, values = self.xmlstream, dict(request.values)
+        stream = self.xmlstream
         await self._registrar.redeem(
-            Submission(
-                domain=stream.domain.name,
-                door="c2s",
-                address=stream.address,
-                username=values.pop("username", ""),
-                password=values.pop("password", ""),
-                fields=values,
-                grant=stream.grant,
-            )
+            request.submission(stream.domain.name, "c2s", stream.address, stream.grant)
         )
         # The token is spent for this stream, even if it has uses left for others.
         grant, stream.grant = stream.grant, None
@@ -132,12 +123,10 @@ class PreauthHandler(RequestHandler):
 
     def _on_preauth(self, iq: domish.Element) -> None:
         if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._preauth(iq.preauth.getAttribute("token") or ""))
+            self.answer(iq, self._preauth(iq))
 
-    async def _preauth(self, token: str) -> None:
-        stream = self.xmlstream
-        if not token:
-            raise StanzaError("bad-request", "modify", "The token is missing.", "en")
+    async def _preauth(self, iq: domish.Element) -> None:
+        stream, token = self.xmlstream, token_in(iq)
         try:
             stream.grant = await self._registrar.preauthorise(
                 stream.domain.name, stream.address, token

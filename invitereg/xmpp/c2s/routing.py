@@ -4,8 +4,7 @@ Requests to the domain, or to the account itself, are answered by the stream's h
 other stanzas are for the sessions of this process; what reaches none of them bounces.
 """
 
-from collections.abc import Container
-from typing import Any
+from collections.abc import Awaitable, Container
 
 from twisted.internet.defer import Deferred
 from twisted.words.protocols.jabber.error import StanzaError
@@ -17,8 +16,11 @@ from invitereg.embedded.contacts import Contacts
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.domain import EmbeddedDomain
 from invitereg.embedded.presence import Presence
+from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
-from invitereg.xmpp.stanzas import is_request, refusal_error, require_id
+from invitereg.xmpp.c2s.handlers import refusal_error
+from invitereg.xmpp.c2s.stream import ClientStream
+from invitereg.xmpp.stanzas import is_request, require_id
 
 SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
@@ -31,55 +33,47 @@ class PresenceRouter:
         self._delivery = delivery
         self._contacts = contacts
 
-    def take(self, stanza: domish.Element, to: JID | None, stream: Any) -> None:
+    def take(
+        self, stanza: domish.Element, to: JID | None, stream: ClientStream, session: Session
+    ) -> None:
         """Carry out a presence stanza; a refusal is sent back later, by itself.
 
         Raises:
             StanzaError: the error to reply with at once.
         """
         kind = stanza.getAttribute("type")
-        session = stream.session
         if to is None and kind is None:
-            stream.hold(
-                self._in_turn(self._presence.available(session, stanza), stanza, stream)
-            )
+            self._carry_out(self._presence.available(session, stanza), stanza, stream)
         elif to is None and kind == "unavailable":
             self._presence.unavailable(session, stanza)
         elif kind in SUBSCRIPTION_TYPES and to is not None:
             changing = self._contacts.subscription(session.jid, stanza, stream.address)
-            stream.hold(self._in_turn(changing, stanza, stream))
+            self._carry_out(changing, stanza, stream)
         elif kind in (None, "unavailable") and to is not None:
             if to.user is not None:
                 self._presence.directed(session, stanza, to)
         elif kind == "probe" and to is not None:
-            stream.hold(self._in_turn(self._presence.probe(session, to), stanza, stream))
+            self._carry_out(self._presence.probe(session, to), stanza, stream)
         elif kind == "error":
             if to is not None and to.resource is not None:
                 self._delivery.presence(stanza, to)
         else:
             raise StanzaError("bad-request", "modify", "No such presence is known.", "en")
 
-    def _in_turn(self, working: Any, stanza: domish.Element, stream: Any) -> "Deferred[None]":
-        return Deferred.fromCoroutine(self._finish(working, stanza, stream))
+    def _carry_out(
+        self, working: Awaitable[None], stanza: domish.Element, stream: ClientStream
+    ) -> None:
+        stream.hold(Deferred.fromCoroutine(self._finish(working, stanza, stream)))
 
-    async def _finish(self, working: Any, stanza: domish.Element, stream: Any) -> None:
+    async def _finish(
+        self, working: Awaitable[None], stanza: domish.Element, stream: ClientStream
+    ) -> None:
         try:
             await working
         except Refused as refusal:
             stream.send(refusal_error(stream, stanza, refusal).toResponse(stanza))
         except StanzaError as error:
             stream.send(error.toResponse(stanza))
-
-
-def may_send_as(stanza: domish.Element, jid: JID) -> bool:
-    """Return whether a stanza's ``from``, if any, is this session's (RFC 6120 §8.1.2.1)."""
-    claimed = stanza.getAttribute("from")
-    if claimed is None:
-        return True
-    try:
-        return parse_jid(claimed) in (jid, bare_jid(jid))
-    except ValueError:
-        return False
 
 
 class Router:
@@ -93,7 +87,7 @@ class Router:
         self._delivery = delivery
         self._presence = presence
 
-    def take(self, stanza: domish.Element, stream: Any) -> domish.Element | None:
+    def take(self, stanza: domish.Element, stream: ClientStream) -> domish.Element | None:
         """Route a stanza whose ``from`` is the full JID of the stream's session.
 
         Returns:
@@ -105,17 +99,19 @@ class Router:
             return bounce(stanza, error)
         return None if taken else bounce(stanza, StanzaError("service-unavailable"))
 
-    def _take(self, stanza: domish.Element, stream: Any) -> bool:
+    def _take(self, stanza: domish.Element, stream: ClientStream) -> bool:
         answer = stanza.getAttribute("type") in ("result", "error")
         if stanza.name == "iq" and not answer and not is_request(stanza):
             text = "An iq has a type, and a request has one payload."
             raise StanzaError("bad-request", "modify", text, "en")
+        session = stream.session
+        assert session is not None  # noqa: S101 - no others send these stanzas
         require_id(stanza)
         to = self._recipient(stanza)
         if stanza.name == "presence":
-            self._presence.take(stanza, to, stream)
+            self._presence.take(stanza, to, stream, session)
             return True
-        account: JID = bare_jid(stream.session.jid)
+        account: JID = bare_jid(session.jid)
         if stanza.name == "iq" and to in (None, account, prepared_jid(None, account.host)):
             stream.dispatch(stanza)
             return bool(stanza.handled)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IHandshakeListener, ITCPTransport
+from twisted.internet.interfaces import IHandshakeListener, ITCPTransport, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StreamError
@@ -30,7 +30,7 @@ from invitereg.model.namespaces import NS_CLIENT
 from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.runtime.workqueue import on_behalf_of
 from invitereg.usecases.registrar import Grant
-from invitereg.xmpp.c2s.flow import UNREAD, WITHOUT_A_WORD, Deadlines, Inbox, Outbox
+from invitereg.xmpp.c2s.flow import UNREAD, WITHOUT_A_WORD, Deadlines, Inbox, Item, Outbox
 from invitereg.xmpp.c2s.header import (
     check_header,
     encryption_required,
@@ -38,13 +38,20 @@ from invitereg.xmpp.c2s.header import (
     starttls_proceed,
     write_header,
 )
-from invitereg.xmpp.c2s.routing import may_send_as
 from invitereg.xmpp.parser import BoundedElementStream, RecordingElementStream
 from invitereg.xmpp.registration import is_about_registration
-from invitereg.xmpp.stanzas import ACCEPTED, STANZA_LIMITS, Phase, is_request, ping, serialized
+from invitereg.xmpp.stanzas import (
+    ACCEPTED,
+    STANZA_LIMITS,
+    Phase,
+    is_request,
+    may_send_as,
+    ping,
+    serialized,
+)
 
 
-def peer_address(transport: Any) -> Address | None:
+def peer_address(transport: ITransport) -> Address | None:
     """Return the client's address; None where there is none, as on a UNIX socket."""
     return parse_address(getattr(transport.getPeer(), "host", None) or "")
 
@@ -206,11 +213,11 @@ class ClientStream(XmlStream):
 
     # --- one stanza after the other
 
-    def hold(self, working: "Deferred[Any]") -> None:
+    def hold(self, working: Deferred[None]) -> None:
         """Handle no other stanza until ``working`` has fired; it must not fail."""
         self._inbox.hold(working)
 
-    def _take(self, item: tuple[int, domish.Element | StreamError | None]) -> None:
+    def _take(self, item: Item) -> None:
         index, arrived = item
         with on_behalf_of(self.factory.client(self.address)):
             if isinstance(arrived, StreamError):
@@ -370,7 +377,7 @@ class ClientStream(XmlStream):
 
     # --- the end
 
-    def send(self, obj: Any) -> None:
+    def send(self, obj: domish.Element | str | bytes) -> None:
         """Write an element or text, unless the stream has ended."""
         if not self.closing:
             self.outbox.write(serialized(obj))
@@ -428,7 +435,7 @@ class ClientStream(XmlStream):
             self.end("connection-timeout")
 
 
-def let_go(stream: Any) -> None:
+def let_go(stream: ClientStream) -> None:
     """Remove the observers of a stream that is over.
 
     They refer to the stream, and would keep it in memory until the garbage collector runs.

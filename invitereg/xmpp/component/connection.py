@@ -10,12 +10,13 @@ https://xmpp.org/extensions/xep-0356.html
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, Logger
@@ -66,7 +67,9 @@ class KeepAlive:
     hours.
     """
 
-    def __init__(self, clock: Any, ask: Callable[[], None], dead: Callable[[], None]) -> None:
+    def __init__(
+        self, clock: IReactorTime, ask: Callable[[], None], dead: Callable[[], None]
+    ) -> None:
         """``ask`` makes the other end send something; ``dead`` is called if it does not."""
         self._clock = clock
         self._ask = ask
@@ -148,6 +151,8 @@ def _known_in(privilege: domish.Element) -> dict[str, str]:
 
 _log = Logger("invitereg.xmpp.componentstream.ComponentStream")
 
+_Result = TypeVar("_Result")
+
 HANDSHAKE_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
@@ -179,7 +184,7 @@ class ComponentStream(StreamManager):
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: IReactorTime,
         endpoint: str,
         jid: str,
         secret: str,
@@ -207,7 +212,7 @@ class ComponentStream(StreamManager):
         self._cause = "not connected yet"
         self._endpoint = endpoint
         self._attempts = 0
-        self._handshake: Any = None
+        self._handshake: IDelayedCall | None = None
         self._keep_alive: KeepAlive | None = None
         # By the id of the request: who waits, and for whose answer.
         self._asked: dict[str, tuple[str, Deferred[domish.Element]]] = {}
@@ -265,7 +270,7 @@ class ComponentStream(StreamManager):
         self.xmlstream.send(iq)
         return asked
 
-    def _stop_timer(self, result: Any, timer: Any) -> Any:
+    def _stop_timer(self, result: _Result, timer: IDelayedCall) -> _Result:
         if timer.active():
             timer.cancel()
         return result
@@ -276,12 +281,12 @@ class ComponentStream(StreamManager):
         if self._keep_alive is not None:
             self._keep_alive.unanswered(seconds)
 
-    def send(self, obj: Any) -> None:
+    def send(self, obj: domish.Element) -> None:
         """Send a stanza, or drop it where there is no connection."""
         if self.ready and self.xmlstream is not None:
             self.xmlstream.send(obj)
 
-    def _connected(self, xs: Any) -> None:
+    def _connected(self, xs: "_Connection") -> None:
         """Start the handshake's time-out on a new connection."""
         super()._connected(xs)
         xs.addObserver(STREAM_ERROR_EVENT, self._on_stream_error)
@@ -289,7 +294,7 @@ class ComponentStream(StreamManager):
         if hasattr(xs.transport, "setTcpKeepAlive"):
             xs.transport.setTcpKeepAlive(True)
 
-    def _authd(self, xs: Any) -> None:
+    def _authd(self, xs: "_Connection") -> None:
         self._end_handshake()
         self._attempts = 0
         self.privileges = Privileges(self.privileges.domain)
@@ -309,11 +314,11 @@ class ComponentStream(StreamManager):
         """Ping ourselves: every server routes that, and answers it if we do not."""
         self.send(ping(self.jid, self.jid))
 
-    def _silent(self, xs: Any) -> None:
+    def _silent(self, xs: "_Connection") -> None:
         self._failed(f"{self._endpoint} answers nothing: connecting again")
         xs.transport.abortConnection()
 
-    def _received(self, xs: Any, element: domish.Element) -> None:
+    def _received(self, xs: "_Connection", element: domish.Element) -> None:
         """Handle a stanza from the server; handlers see what is admitted, and no presence."""
         match element.name, element.getAttribute("type"):
             case "iq", "result" | "error":
@@ -363,7 +368,7 @@ class ComponentStream(StreamManager):
         said = f"{named(condition)} ({quoted(text)})" if text else named(condition)
         self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
 
-    def _too_slow(self, xs: Any) -> None:
+    def _too_slow(self, xs: "_Connection") -> None:
         self._failed(f"{self._endpoint} did not finish the handshake: is it another port?")
         xs.transport.abortConnection()
 
@@ -404,8 +409,11 @@ class ComponentStream(StreamManager):
 class _Connection(XmlStream):
     """Parse with our own parser: Twisted's may hold a complete stanza back."""
 
+    transport: ITCPTransport
+    stream: SkippingElementStream
+
     def _initializeStream(self) -> None:
-        self.stream: Any = SkippingElementStream()
+        self.stream = SkippingElementStream()
         self.stream.DocumentStartEvent = self.onDocumentStart
         self.stream.ElementEvent = self.onElement
         self.stream.DocumentEndEvent = self.onDocumentEnd
@@ -417,7 +425,7 @@ class _Connection(XmlStream):
         parser.DocumentStartEvent = parser.ElementEvent = parser.DocumentEndEvent = None
         EventDispatcher.__init__(self)
         self.authenticator.xmlstream = None
-        self.initializers: list[Any] = []
+        self.initializers: list[object] = []
 
 
 def _error_in(iq: domish.Element) -> StanzaError:

@@ -8,8 +8,7 @@ at the domain itself, so only generic clients for commands find those here.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -27,11 +26,11 @@ from invitereg.errors import Refused, Unavailable
 from invitereg.model.namespaces import NS_COMMANDS, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.values import Domain, Sender
 from invitereg.runtime.workqueue import Client, on_behalf_of
-from invitereg.usecases.registrar import Grant, Registrar, Submission
+from invitereg.usecases.registrar import Grant, Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.component.admission import ConcurrencyLimit, site_of
 from invitereg.xmpp.disco import contact_form
-from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest
+from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest, token_in
 from invitereg.xmpp.stanzas import asked_languages, error_reply, stanza_error
 
 REMEMBERED_SECONDS = 600.0
@@ -79,6 +78,9 @@ AT_ONCE_OF_SERVERS, AT_ONCE_PER_SITE = 25, 10
 """How many requests are worked on: of the domain's accounts, and of those of other servers."""
 ANYBODY = "*"
 
+Answer = Callable[[JID, domish.Element], Awaitable[domish.Element | None]]
+"""Makes the payload of the result for a request of this sender."""
+
 
 @implementer(IDisco)
 class ComponentDoor(XMPPHandler):
@@ -122,7 +124,9 @@ class ComponentDoor(XMPPHandler):
         for path in ("/iq[@type='get']", "/iq[@type='set']", "/message"):
             self.xmlstream.addObserver(path, self._on_rest, -1)
 
-    def getDiscoInfo(self, _requestor: JID, _target: JID, node: str = "") -> list[Any]:
+    def getDiscoInfo(
+        self, _requestor: JID, _target: JID, node: str = ""
+    ) -> list[disco.DiscoFeature]:
         if node:
             return []
         domain = self._domain()
@@ -135,7 +139,9 @@ class ComponentDoor(XMPPHandler):
             *contact_form(domain),
         ]
 
-    def getDiscoItems(self, _requestor: JID, _target: JID, _node: str = "") -> list[Any]:
+    def getDiscoItems(
+        self, _requestor: JID, _target: JID, _node: str = ""
+    ) -> list[disco.DiscoItem]:
         return []
 
     def _on_info(self, iq: domish.Element) -> None:
@@ -163,7 +169,7 @@ class ComponentDoor(XMPPHandler):
     def _take(
         self,
         iq: domish.Element,
-        answer: Callable[[JID, domish.Element], Coroutine[Any, Any, domish.Element | None]],
+        answer: Answer,
     ) -> None:
         if _is_handled(iq) or "@" in iq.getAttribute("to", "").partition("/")[0]:
             return
@@ -175,7 +181,7 @@ class ComponentDoor(XMPPHandler):
             lambda failure: _log.failure("a component's request failed", failure)
         )
 
-    async def _reply(self, iq: domish.Element, answer: Any) -> None:
+    async def _reply(self, iq: domish.Element, answer: Answer) -> None:
         try:
             sender = parse_jid(iq["from"])
             _require_prepared(sender, iq["from"])
@@ -226,11 +232,8 @@ class ComponentDoor(XMPPHandler):
 
     async def _preauth(self, sender: JID, iq: domish.Element) -> None:
         self._require_known(sender)
-        token = iq.preauth.getAttribute("token") or ""
-        if not token:
-            raise StanzaError("bad-request", "modify", "The token is missing.", "en")
         grant = await self._registrar.preauthorise(
-            self._domain().name, self._origin(sender), token
+            self._domain().name, self._origin(sender), token_in(iq)
         )
         self._grants(sender).remember(sender, grant)
 
@@ -246,20 +249,12 @@ class ComponentDoor(XMPPHandler):
         if request.remove:
             text = "An account is removed at its own server."
             raise StanzaError("not-allowed", "cancel", text, "en")
-        request.require_clear()
-        values = dict(request.values)
+        grants = self._grants(sender)
+        origin, grant = self._origin(sender), grants.get(sender)
         await self._registrar.redeem(
-            Submission(
-                domain=self._domain().name,
-                door="component",
-                address=self._origin(sender),
-                username=values.pop("username", ""),
-                password=values.pop("password", ""),
-                fields=values,
-                grant=self._grants(sender).get(sender),
-            )
+            request.submission(self._domain().name, "component", origin, grant)
         )
-        self._grants(sender).forget(sender)
+        grants.forget(sender)
 
     async def _command(self, sender: JID, iq: domish.Element) -> domish.Element:
         return await self._commands.perform(self._requester(sender, iq), iq.command)

@@ -9,11 +9,12 @@ each new connection, with the same id. A server that answers no ping may deliver
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.protocols.jabber.xmlstream import XmlStream
 from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
@@ -59,7 +60,7 @@ class ComponentNotices(XMPPHandler):
         self._store = store
         self._now = now
         self._refusals = FaultLog(_log, f"notices at {self._domain}", seconds)
-        self._line: Any = None
+        self._line: XmlStream | None = None
         self._last = 0
         self._sent: set[int] = set()
         self._awaited: OrderedDict[str, str] = OrderedDict()
@@ -71,7 +72,7 @@ class ComponentNotices(XMPPHandler):
         self._sent.clear()
         self.xmlstream.addObserver("/message[@type='error']", self._on_error)
 
-    def connectionLost(self, _reason: Any) -> None:
+    def connectionLost(self, _reason: Failure) -> None:
         self._line = None
 
     async def send_new(self) -> None:
@@ -93,7 +94,7 @@ class ComponentNotices(XMPPHandler):
         if self._sent:
             await self._confirm(line, sorted(self._sent))
 
-    async def _tell(self, line: Any, notices: Sequence[Notice]) -> None:
+    async def _tell(self, line: XmlStream, notices: Sequence[Notice]) -> None:
         """Send notices that may be sent once more, and remove the others."""
         if not notices:
             return
@@ -118,7 +119,7 @@ class ComponentNotices(XMPPHandler):
             self._awaited.popitem(last=False)
         self.send(message)
 
-    async def _confirm(self, line: Any, numbers: Sequence[int]) -> None:
+    async def _confirm(self, line: XmlStream, numbers: Sequence[int]) -> None:
         try:
             await self._ask(ping(self._host), PATIENCE_SECONDS)
         except StanzaError:
