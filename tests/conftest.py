@@ -1,22 +1,26 @@
-"""Which tests talk to peers, and in which order tests are run side by side."""
+"""Which tests talk to peers or are slow, and how tests are run side by side."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-PEERS = Path(__file__).parent / "peers"
+MARKS = {"peers": "peers", "service": "slow"}
+"""What all tests of a folder are marked with."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Use more workers than processors: half of the time a server starts, or a client waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 # Before tests are chosen by their markers.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(PEERS):
-            item.add_marker("peers")
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in MARKS:
+            item.add_marker(MARKS[folder])
     if hasattr(config, "workerinput"):
-        items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> int:
-    """Put what takes longest first, so that no worker is left with it at the end."""
-    return ("slow" not in item.keywords) + ("peers" not in item.keywords)
+        # What takes long comes first, so that no worker is left with it at the end.
+        items.sort(key=lambda item: not {"peers", "slow"} & set(item.keywords))

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
@@ -37,6 +38,8 @@ from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
 from tests.service.running import outcome
 from tests.usecases import DOMAIN, new
+
+pytestmark = pytest.mark.slow
 
 PERIOD = timedelta(hours=1)
 GUESSES, SHARED = 2, 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -54,6 +55,7 @@ class DemoCase(SynchronousTestCase):
         return terminal
 
 
+@pytest.mark.slow
 class DemoTests(DemoCase):
     def test_registration(self) -> None:
         """The link that is printed lets register, which is told at once; Ctrl-C is the end."""

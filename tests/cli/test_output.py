@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, Terminal, command_line, environment
 
@@ -68,6 +70,7 @@ class OutputCase(CommandCase):
         return [one["id"] for one in self.objects("invite", "list")], keys
 
 
+@pytest.mark.slow
 class LostTests(OutputCase):
     def setUp(self) -> None:
         super().setUp()
@@ -164,6 +167,7 @@ class LostTests(OutputCase):
         self.assertEqual(self.left(), ([], []))
 
 
+@pytest.mark.slow
 class ReadingTests(OutputCase):
     def fill(self) -> None:
         self.make_account()

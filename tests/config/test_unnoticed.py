@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from tests.config.test_properties import (
     right_types,
     value_at,
 )
+
+pytestmark = pytest.mark.slow
 
 # One of every type that YAML has; none of them is right by chance.
 OF_EACH_TYPE = (None, True, 17, 1.5, "some words", ["some words"], {"some": "words"})

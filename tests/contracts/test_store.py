@@ -4,6 +4,7 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -88,6 +89,7 @@ class SQLStoreTests(*_CONTRACTS):
         verifyObject(IStore, self.store)
 
 
+@pytest.mark.slow
 class ThreadedSQLStoreTests(*_CONTRACTS):
     """As a service uses it: reads in a pool of threads, writes in one of their own."""
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -31,6 +32,8 @@ from invitereg.model.subscribing import Stanza
 from invitereg.policy.notices import Notice, NoticeKind
 from invitereg.testing import START, make_account, make_credentials, make_invite, memory_store
 from tests.contracts.store_case import DOMAIN, HOUR, counter
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("romeo", "juliet", "nurse", "tybalt")
 USERNAMES = st.sampled_from(NAMES)

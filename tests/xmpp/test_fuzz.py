@@ -2,6 +2,7 @@
 
 from itertools import chain
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from tests.xmpp.messages import (
     registration,
     response,
 )
+
+pytestmark = pytest.mark.slow
 
 PING = "<iq type='get' id='p' to='example.com'><ping xmlns='urn:xmpp:ping'/></iq>"
 INFO = (

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from invitereg.xmpp.c2s.register import FIELD_LABELS
 from tests.xmpp.door import Listener
 from tests.xmpp.fuzzing import FUZZ, FuzzCase, escaped
 from tests.xmpp.messages import GET, NS_SASL, NS_X_DATA, TOKEN, auth, error_of, header, response
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 FLATNESS = Path(__file__).with_name("flatness.py")

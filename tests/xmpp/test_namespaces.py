@@ -3,6 +3,7 @@
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twisted.words.protocols.jabber.error import StreamError
@@ -84,6 +85,7 @@ def meaning(text):
     return of(ElementTree.fromstring(f"{HEADER}{text}</stream:stream>")[0])
 
 
+@pytest.mark.slow
 class MeaningTests(PeopleTestCase):
     @settings(max_examples=300)
     @given(elements(), st.sampled_from([0, 10, 1024]))

@@ -1,5 +1,6 @@
 """Requests that carry nothing, or more than one thing (RFC 6120 §8.2.3)."""
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from tests.xmpp.messages import (
     preauth,
     registration,
 )
+
+pytestmark = pytest.mark.slow
 
 PAYLOADS = st.lists(
     st.sampled_from(
