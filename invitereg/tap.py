@@ -1,14 +1,14 @@
-"""What ``twistd invitereg`` runs."""
+"""Make the service of ``twistd invitereg``."""
 
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 from twisted.application.service import IService
 from twisted.python import usage
 
 from invitereg.config import ConfigError, load
+from invitereg.runtime import IReactor
 from invitereg.service.service import InviteregService
 
 
@@ -20,14 +20,14 @@ class Options(usage.Options):
     ]
 
 
-def makeService(options: Options, reactor: Any) -> IService:
-    """The service that a configuration file describes.
+def makeService(options: Options, reactor: IReactor) -> IService:
+    """Return the service that a configuration file describes.
 
     Raises:
-        SystemExit: with every mistake in the file, a line each; nothing has been started.
+        SystemExit: with a line for each mistake in the file; nothing has been started.
     """
     # Its own clock is the time of day: set back an hour, nothing would happen for an hour.
-    reactor.seconds = time.monotonic
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
     path = options["config"] or os.environ.get("INVITEREG_CONFIG") or "config.yaml"
     try:
         return InviteregService(load(Path(path)), reactor)

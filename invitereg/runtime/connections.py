@@ -1,15 +1,15 @@
-"""Refuses connections of networks that open too many, before TLS or anything else begins.
+"""Refuse connections of networks that open too many, before TLS or anything else begins.
 
-A TLS handshake costs milliseconds of CPU, and whoever began it need not finish it. Each
-connection has one handshake at most, whether it begins with it or by STARTTLS, and one stream
-header before that: so to count connections bounds both, and streams that end at once.
+A TLS handshake costs milliseconds of CPU, even if the client never finishes it. A connection
+has at most one handshake, at once or after STARTTLS, and one stream header before it. So a
+limit on connections also limits handshakes, and streams that end at once.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -24,16 +24,16 @@ from invitereg.runtime.meter import Meter
 _log = Logger("invitereg.connections.ConnectionGate")
 
 MAX_NETWORKS = 65536
-"""How many networks are remembered; of more, those of which nothing was heard longest go."""
+"""How many networks are remembered. The one that was quiet longest is forgotten first."""
 SILENT_SECONDS = 30.0
-"""How long a proxy may take to say for whom it connects."""
+"""How long a proxy may take to send its header."""
 
 
 class ConnectionRate:
-    """Counts the connections begun in each network, at all ports together.
+    """Limit the rate of new connections from each network, at all ports together.
 
-    Each network may begin as many at once as its limit says, then as many again in every
-    period, evenly spread.
+    A network may open as many at once as its limit says, then as many again in every period,
+    evenly spread.
 
     Attributes:
         limit: may be replaced while running.
@@ -43,7 +43,7 @@ class ConnectionRate:
         """``seconds`` is a clock that never jumps."""
         self.limit = limit
         self._seconds = seconds
-        # When all that was begun would have been begun at an even pace; the latest change last.
+        # By network: when an even pace would have let in all its connections. Newest last.
         self._paid_until: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -51,7 +51,7 @@ class ConnectionRate:
         return len(self._paid_until)
 
     def add(self, shares: tuple[Share, ...]) -> bool:
-        """Count a connection in each of the networks; False, and in none, if it is too many."""
+        """Count a connection in all its networks; return False, and count none, at a limit."""
         now, period = self._seconds(), self.limit.period.total_seconds()
         paid_until = {
             share.network: max(now, self._paid_until.get(share.network, now))
@@ -68,7 +68,7 @@ class ConnectionRate:
         return True
 
     def _forget(self, now: float) -> None:
-        """Forget networks that have paid for all, from the one that came first on."""
+        """Forget networks whose connections are all within the pace, the oldest first."""
         while len(self._paid_until) > MAX_NETWORKS or (
             self._paid_until and next(iter(self._paid_until.values())) <= now
         ):
@@ -76,12 +76,12 @@ class ConnectionRate:
 
 
 class ConnectionGate:
-    """Decides which connections are taken.
+    """Decide which connections to accept.
 
     Attributes:
-        rate: how many of one network are.
-        trusted_proxies: networks of proxies that connect for others, who are not counted.
-        refusals: what the log is told about those who are refused.
+        rate: the limit for each network.
+        trusted_proxies: networks of proxies that connect for others; never limited.
+        refusals: logs refused connections.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ConnectionGate:
         trusted_proxies: tuple[Network, ...] = (),
         meter: Meter | None = None,
     ) -> None:
-        """``domains`` say which networks are exempt: one exempt at any of them is."""
+        """Exempt the networks that are on the allowlist of any of ``domains``."""
         self._domains = domains
         self.rate = rate
         self.trusted_proxies = trusted_proxies
@@ -99,7 +99,7 @@ class ConnectionGate:
         self.refusals = RefusalLog(_log)
 
     def admits(self, address: Address | None) -> bool:
-        """Count a connection and return whether to take it; without an address, it is taken."""
+        """Count a connection and return whether to accept it; True if it has no address."""
         # Which domain it is for is not known yet.
         limits = [domain.policy.limits for domain in self._domains.values()]
         exempt = any(limit.allowlisted(address) for limit in limits)
@@ -118,25 +118,25 @@ class ConnectionGate:
 
 
 class GatedFactory(ServerFactory):
-    """Takes the connections for another factory that its gate admits, by their address."""
+    """Pass connections on to another factory if the gate admits their address."""
 
     noisy = False
 
-    def __init__(self, factory: Any, gate: ConnectionGate) -> None:
+    def __init__(self, factory: ServerFactory, gate: ConnectionGate) -> None:
         self._factory = factory
         self._gate = gate
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Return the protocol for a connection; None lets it be closed at once."""
+        """Return the protocol of a connection; None closes it at once."""
         return self._factory.buildProtocol(addr) if self._gate.admits(_host(addr)) else None
 
     def doStop(self) -> None:
-        """Stop the other factory, which has been started by the port."""
+        """Stop the other factory, which the port has started."""
         self._factory.doStop()
 
 
 class _ForwardedProtocol(ProtocolWrapper):
-    """Begins what it wraps once a proxy has said for whom it connects."""
+    """Start the wrapped protocol once the proxy has named its client."""
 
     factory: "ForwardedFactory"
     _begun = False
@@ -146,7 +146,7 @@ class _ForwardedProtocol(ProtocolWrapper):
         self._proxy = proxy
 
     def makeConnection(self, transport: Any) -> None:
-        """Wait for the proxy."""
+        """Wait for the proxy's header."""
         directlyProvides(self, providedBy(transport))
         Protocol.makeConnection(self, transport)
         self.factory.registerProtocol(self)
@@ -154,12 +154,12 @@ class _ForwardedProtocol(ProtocolWrapper):
         self._silence = clock.callLater(SILENT_SECONDS, transport.abortConnection)
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass on what an admitted client says; none at first if only the proxy has spoken."""
+        """Pass on an admitted client's data; called without data after the proxy's header."""
         if (self._begun or self._begin()) and data:
             super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell what is wrapped, if it has begun."""
+        """Tell the wrapped protocol, if it was started."""
         if self._silence.active():
             self._silence.cancel()
         if self._begun:
@@ -173,7 +173,7 @@ class _ForwardedProtocol(ProtocolWrapper):
         self._silence.cancel()
         transport: Any = self.transport
         client = _host(transport.getPeer())
-        # What is the proxy's own, such as a check of our health, is no client's.
+        # The proxy's own connections, such as health checks, are no client's.
         if client != self._proxy and not self.factory.gate.admits(client):
             transport.abortConnection()
             return False
@@ -184,15 +184,17 @@ class _ForwardedProtocol(ProtocolWrapper):
 
 
 class ForwardedFactory(WrappingFactory):
-    """Takes the connections that its gate admits by the address that a proxy tells.
+    """Pass connections on to another factory if the gate admits the client's address.
 
-    It goes between the reader of the PROXY protocol and TLS, and nothing is begun for a
-    connection of which nothing is known yet: so it counts nowhere as the proxy's.
+    It goes between the reader of the PROXY protocol and TLS. Nothing is started before the
+    header is read, so no limit counts the connection as the proxy's.
     """
 
     noisy = False
 
-    def __init__(self, factory: Any, gate: ConnectionGate, clock: IReactorTime) -> None:
+    def __init__(
+        self, factory: IProtocolFactory, gate: ConnectionGate, clock: IReactorTime
+    ) -> None:
         super().__init__(factory)
         self.gate = gate
         self.clock = clock

@@ -1,22 +1,21 @@
-"""Share the reactor's time: who has used up their part of it waits, and all others do not."""
+"""Share the reactor's time fairly: whoever has used up their share waits, and nobody else."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
 SHARE = 0.2
-"""Part of the time that one may use for good, while others may use the rest."""
+"""The part of the time that one account or network may use continuously."""
 BURST = 0.25
-"""Seconds that one may use at once."""
+"""Seconds that one account or network may use at once."""
 _MOST = 10_000
 
 
 class TimeBudgets:
-    """Knows how much of the reactor's time each has used: an account, or a network.
+    """Measure how much of the reactor's time each account or network has used.
 
-    For each there is the moment at which their part of the time will have caught up with what
-    they have used, as in the leaky bucket of ITU-T I.371. Those who have used nothing lately
-    are forgotten.
+    A leaky bucket (ITU-T I.371): for each, the moment is kept at which their share of the time
+    equals what they have used. Whoever has used nothing lately is forgotten.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
@@ -26,14 +25,14 @@ class TimeBudgets:
         self._measuring = False
 
     def __len__(self) -> int:
-        """Return how many are remembered."""
+        """Return how many accounts and networks are remembered."""
         return len(self._even_at)
 
     @contextmanager
     def spending(self, who: Hashable) -> Iterator[None]:
-        """Measure what is done within, for somebody; None is nobody's.
+        """Charge the time of the ``with`` block to ``who``; None is charged to nobody.
 
-        What is done within that for somebody else counts for the first.
+        A nested block is charged to the outer one.
         """
         if who is None or self._measuring:
             yield
@@ -47,7 +46,7 @@ class TimeBudgets:
             self._spent(who, began, self._seconds())
 
     def seconds_to_wait(self, who: Hashable) -> float:
-        """Return how long somebody has to wait; 0 if they may go on now."""
+        """Return the seconds that ``who`` has to wait; 0 if they may go on now."""
         ahead = self._even_at.get(who, 0.0) - self._seconds()
         return max(0.0, ahead - BURST / SHARE)
 

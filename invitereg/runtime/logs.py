@@ -1,8 +1,8 @@
-"""Keep the log short: a fault is told when it begins and when it ends, a flood in a sum.
+"""Keep the log short: one line when a fault begins and one when it ends, a sum of a flood.
 
-Twisted and wokkel log by themselves what a handler raises, a traceback each time: whoever finds
-one stanza or request that does so could fill the disk. And what is foreign in a line of ours
-must not reach a terminal as a command.
+Twisted and wokkel log a traceback for each exception of a handler. One stanza or request that
+raises one could be repeated until the disk is full. Foreign text in a line must not reach a
+terminal as a control sequence.
 """
 
 import re
@@ -19,33 +19,33 @@ from zope.interface import implementer
 from invitereg.model.fields import escaped
 
 QUIET_SECONDS = 60.0
-"""How long a fault that comes and goes is not told again."""
+"""How long a fault that comes and goes is not logged again."""
 LINES_PER_ADDRESS = 10
 LINES_PER_RULE = 60
 CAUSES_PER_MINUTE = 10
-"""How many new causes of one fault are told in a minute, as their texts may be foreign."""
+"""How many new causes of one fault are logged in a minute, as their texts may be foreign."""
 CAUSES_KNOWN = 20
-"""How many causes are known to have been told."""
+"""How many logged causes are remembered."""
 FOREIGN_CHARACTERS = 200
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,49}")
 
 
 def quoted(text: str) -> str:
-    """Return what somebody else has written for a line of the log: short, and in quotes."""
+    """Return foreign text for a line of the log: shortened, escaped and in quotes."""
     cut = text if len(text) <= FOREIGN_CHARACTERS else f"{text[:FOREIGN_CHARACTERS]}…"
     return '"' + escaped(cut.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def named(name: str) -> str:
-    """Return the name of a foreign element for a line of the log, in quotes if it looks odd.
+    """Return a foreign element's name for a line of the log, in quotes unless it is plain.
 
-    A name of XML may have any length, and characters that nobody sees.
+    XML allows names of any length, with characters that are invisible.
     """
     return name if _PLAIN_NAME.fullmatch(name) else quoted(name)
 
 
 class PerMinute:
-    """Lets so much through in a minute. For one thread at a time."""
+    """Count events, and say when a minute has had too many. For one thread at a time."""
 
     def __init__(self, most: int, seconds: Callable[[], float] = time.monotonic) -> None:
         """``seconds`` is a clock that never jumps."""
@@ -54,7 +54,7 @@ class PerMinute:
         self._began, self._count = seconds(), 0
 
     def one_more(self) -> bool:
-        """Count one more; False if it is one too many."""
+        """Count one event; return False if it is one too many."""
         now = self._seconds()
         if now - self._began >= QUIET_SECONDS:
             self._began, self._count = now, 0
@@ -63,16 +63,16 @@ class PerMinute:
 
 
 class FaultLog:
-    """Tells of a fault once, and once more when it is over. For any thread.
+    """Log a fault once, and once more when it is over. For any thread.
 
-    Who meets the fault again meanwhile gets the id under which it has been told, so that the
-    id in a client's error message is in the log, too.
+    A repetition gets the id of the line that was logged, so that the id in a client's error
+    message is in the log, too.
     """
 
     def __init__(
         self, log: Logger, what: str, seconds: Callable[[], float] = time.monotonic
     ) -> None:
-        """``what`` works or does not; ``seconds`` is a clock that never jumps."""
+        """``what`` names the part that fails; ``seconds`` is a clock that never jumps."""
         self._log = log
         self._what = what
         self._seconds = seconds
@@ -85,9 +85,9 @@ class FaultLog:
         self._causes = PerMinute(CAUSES_PER_MINUTE, seconds)
 
     def failed(self, cause: str, **details: Any) -> str:
-        """Note that it has failed, by ``cause``; returns the id of the line in the log.
+        """Note a failure and its cause; return the id of the line in the log.
 
-        Of many causes within a minute the rest has the id of the last that was told.
+        If a minute has too many causes, the rest get the id of the last one that was logged.
         """
         with self._lock:
             if not self._broken and self._seconds() >= self._quiet_until:
@@ -113,7 +113,7 @@ class FaultLog:
         return error_id
 
     def worked(self) -> None:
-        """It has worked."""
+        """Note a success: if a fault is open, log that it is over."""
         if not self._broken:  # as nearly always: without the lock
             return
         with self._lock:
@@ -131,10 +131,10 @@ class FaultLog:
 
 
 class RefusalLog:
-    """Lines about refused requests, of which strangers make as many as they like.
+    """Log refused requests, of which strangers can make any number.
 
-    Between two calls of `sum_up`, so many are written about one address and so many by one
-    rule of a domain; the rest is counted. For the reactor's thread only.
+    Between two calls of `sum_up`, the lines about one address and those by one rule of a domain
+    are limited; the rest is counted. For the reactor's thread only.
     """
 
     def __init__(self, log: Logger) -> None:
@@ -144,7 +144,7 @@ class RefusalLog:
         self._left_out: Counter[tuple[str, str]] = Counter()
 
     def info(self, text: str, *, domain: str, address: object, rule: str, **more: Any) -> None:
-        """Write a line, its fields as `Logger.info` takes them, or count that it was not."""
+        """Log a line with its fields, as `Logger.info` does, or count it as left out."""
         by_rule, by_address = (domain, rule), (domain, rule, str(address))
         if (
             self._rules[by_rule] >= LINES_PER_RULE
@@ -157,7 +157,7 @@ class RefusalLog:
         self._log.info(text, domain=domain, address=str(address), rule=rule, **more)
 
     def sum_up(self) -> None:
-        """Tell how many lines were left out, and begin anew; to be called every minute."""
+        """Log how many lines were left out, and start again. Call it every minute."""
         for (domain, rule), count in self._left_out.items():
             self._log.info(
                 "{count} more such lines left out at {domain} within a minute: {rule}",
@@ -182,7 +182,7 @@ Place = tuple[str, str]
 
 @implementer(ILogObserver)
 class LogGuard:
-    """Passes events on to the observers that there were, or counts that it did not."""
+    """Pass log events on to the publisher's observers, or count them as left out."""
 
     def __init__(self, publisher: LogPublisher) -> None:
         """Do nothing until `begin`."""
@@ -195,17 +195,16 @@ class LogGuard:
         self._lock = threading.Lock()  # as threads log, too
 
     def begin(self) -> None:
-        """Stand between the publisher and the observers that it has."""
+        """Replace the publisher's observers, and pass events on to them."""
         self._guarded = LogPublisher(*self._publisher._observers)
         self._publisher._observers[:] = [self]
 
     def end(self) -> None:
-        """Let the publisher speak to them directly again."""
+        """Give the publisher its observers back."""
         others = [one for one in self._publisher._observers if one is not self]
         self._publisher._observers[:] = [*self._guarded._observers, *others]
 
     def __call__(self, event: LogEvent) -> None:
-        """See ILogObserver."""
         if self._is_let_through(event):
             self._guarded(_without_controls(event) if _is_ours(event) else event)
 
@@ -228,7 +227,7 @@ class LogGuard:
         return None if _is_ours(event) else LINES_PER_FORMAT
 
     def sum_up(self) -> None:
-        """Tell how many lines were left out, and begin anew; to be called every minute."""
+        """Log how many lines were left out, and start again. Call it every minute."""
         with self._lock:
             left_out = self._left_out
             self._logged, self._left_out, self._errors = Counter(), Counter(), 0
@@ -250,7 +249,7 @@ def _is_ours(event: LogEvent) -> bool:
 
 
 def _place(event: LogEvent) -> Place:
-    """Return what is counted together: where an error was raised, or a line's text."""
+    """Return the key to count an event by: where an error was raised, or a line's text."""
     namespace = str(event.get("log_namespace", ""))
     failure = event.get("log_failure")
     if failure is None:
@@ -261,9 +260,9 @@ def _place(event: LogEvent) -> Place:
 
 
 def _without_controls(event: LogEvent) -> dict[str, Any]:
-    """Return an event in whose texts nothing but a line's end is unprintable.
+    """Return the event with unprintable characters escaped, except line ends.
 
-    Twisted indents what follows one, so that it is never taken for a line of its own.
+    Twisted indents what follows a line end, so it never looks like a line of its own.
     """
     return {
         name: escaped(value, keep="\n")

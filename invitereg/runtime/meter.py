@@ -1,35 +1,35 @@
-"""What is worth counting, told by the parts that know it; here nobody listens."""
+"""The events that are counted for monitoring, and a meter that ignores them."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
 class Meter:
-    """Told what happens. This one forgets it at once, so no part needs to ask for a meter.
+    """Ignore all events, so that every part has a meter; `Prometheus` counts them.
 
     Every method returns at once, and may be called from any thread.
     """
 
     def registered(self, door: str, outcome: str) -> None:
-        """A submission through ``door`` was ``registered``, ``reset`` or ``refused``."""
+        """Count a submission through ``door``: ``registered``, ``reset`` or ``refused``."""
 
     def refused(self, rule: str) -> None:
-        """``rule`` of the policy, or what came after it, has refused somebody."""
+        """Count a refusal by a rule of the policy, or by a later check."""
 
     def turned_away(self, limit: str) -> None:
-        """A connection was closed as too many, by ``limits.connections`` or ``limits.web``."""
+        """Count a connection closed by ``limits.connections`` or ``limits.web``."""
 
     def answered(self, route: str, method: str, status: int) -> None:
-        """A request of the web was answered."""
+        """Count an answer to a web request."""
 
     def hashing(self) -> AbstractContextManager[Any]:
-        """While a password is hashed."""
+        """Measure the hashing of a password."""
         return nullcontext()
 
     def reading(self) -> AbstractContextManager[Any]:
-        """While the database is asked."""
+        """Measure a read of the database."""
         return nullcontext()
 
     def writing(self) -> AbstractContextManager[Any]:
-        """While some jobs are written to the database, and their commit is waited for."""
+        """Measure a write of some jobs to the database, with its commit."""
         return nullcontext()

@@ -1,4 +1,4 @@
-"""The ports that a service listens on: all of them, or none."""
+"""Listen at all ports of a service, or at none."""
 
 import os
 import resource
@@ -11,7 +11,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,16 +24,16 @@ from invitereg.runtime.proxyprotocol import ProxiedFactory
 
 _log = Logger("invitereg.ports.Ports")
 
-Listeners = Sequence[tuple[str, Any]]
+Listeners = Sequence[tuple[str, IProtocolFactory]]
 """Endpoints as Twisted writes them, each with the factory of the protocols there."""
 
 BACKLOG = 4096
 KEPT_DESCRIPTORS = 64
-"""Open files that no connection of a client takes: for the database, and servers upstream."""
+"""Open files that are kept for the database and for upstream servers."""
 PAUSE_SECONDS = 0.1
-"""How long a port rests that has found no descriptor for what has come."""
+"""How long a port pauses when no descriptor was free for a new connection."""
 YIELDING_SHARE = 0.75
-"""Of all open files; past it, ports that yield to others take no connections."""
+"""The part of all open files above which yielding ports accept no connections."""
 _RESERVED = (
     f"ports below {IPPORT_RESERVED} are root's: let systemd hold it (docs/operations.md, "
     '"Low ports"), or another program pass its connections on'
@@ -41,15 +41,15 @@ _RESERVED = (
 
 
 class StartFailure(SystemExit, Exception):
-    """The service cannot start; the text is one line for the operator.
+    """Report in one line why the service cannot start.
 
-    As SystemExit it ends twistd with that line instead of a traceback. As Exception it is
-    noticed by a twistd that has become a daemon, which would otherwise never tell its parent.
+    As a SystemExit it ends twistd with that line instead of a traceback. As an Exception it is
+    noticed by a twistd that has become a daemon, which otherwise never tells its parent.
     """
 
 
 class Ports(Service):
-    """Listens at all ports while it runs."""
+    """Listen at all ports while it runs."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class Ports(Service):
 
         Args:
             reactor: what listens.
-            gate: decides which connections are taken; None takes those of everybody.
-            listeners: where to listen, and the factory of the protocols there.
-            yielding: likewise.
+            gate: decides which connections to accept; None accepts all.
+            listeners: the endpoints and their factories.
+            yielding: those that yield to the others.
         """
         self._reactor = reactor
         self._gate = gate
@@ -101,7 +101,7 @@ class Ports(Service):
                 raise StartFailure(f"cannot listen on {text}: {_reason(failures[0])}")
 
     def stopService(self) -> Deferred[None]:
-        """Take no new connections; fires when all ports are closed."""
+        """Accept no new connections; fires when all ports are closed."""
         super().stopService()
         return Deferred.fromCoroutine(self._close())
 
@@ -110,20 +110,20 @@ class Ports(Service):
             await maybeDeferred(port.stopListening)
 
     def _spare(self, port: Any, text: str, descriptors: int) -> Any:
-        # Before any wrapper of the endpoint's own, and before TLS: nothing is done for nothing.
+        # Outside the endpoint's own wrappers and TLS: a refused connection costs nothing more.
         if hasattr(port, "factory"):
             if self._gate is not None and not is_proxied(text):
                 port.factory = GatedFactory(port.factory, self._gate)
-            # The outermost, as it must hear of all connections that come.
+            # Outermost, as it must see all new connections.
             faults = FaultLog(_log, f"Port {text}")
             port.factory = SparingFactory(port.factory, descriptors, faults)
             self._let_pause(port, port.factory)
         return port
 
     def _let_pause(self, port: Any, factory: "SparingFactory") -> None:
-        """Let a port pause when it takes nothing of what has come.
+        """Let a port pause when it could accept no connection.
 
-        There was no descriptor for it then, and the reactor would try again at once, for ever.
+        No descriptor was free then, and the reactor would try again at once, for ever.
         """
         read = port.doRead
 
@@ -140,7 +140,7 @@ class Ports(Service):
 
         port.doRead = read_or_pause
 
-    def _listen(self, text: str, factory: Any) -> Any:
+    def _listen(self, text: str, factory: IProtocolFactory) -> Any:
         if is_proxied(text):
             if self._gate is not None:
                 factory = ForwardedFactory(factory, self._gate, self._reactor)
@@ -151,23 +151,23 @@ class Ports(Service):
 
 
 class SparingFactory(ServerFactory):
-    """Takes connections for another factory, as long as enough descriptors are left.
+    """Pass connections on to another factory as long as enough descriptors are free.
 
     Attributes:
-        asked: how many connections have come, whether they were taken or not.
+        asked: how many connections came, accepted or not.
     """
 
     noisy = False
 
-    def __init__(self, factory: Any, most: int, faults: FaultLog) -> None:
-        """``most`` descriptors may be open in the process when a connection is taken."""
+    def __init__(self, factory: ServerFactory, most: int, faults: FaultLog) -> None:
+        """Accept connections while fewer than ``most`` descriptors are open in the process."""
         self._factory = factory
         self._most = most
         self._faults = faults
         self.asked = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Return the protocol for a connection; None lets it be closed at once."""
+        """Return the protocol of a connection; None closes it at once."""
         self.asked += 1
         if next_descriptor(self._most) >= self._most:
             cause = f"{self._most} files are open: no more connections (see LimitNOFILE)"
@@ -177,7 +177,7 @@ class SparingFactory(ServerFactory):
         return self._factory.buildProtocol(addr)
 
     def doStop(self) -> None:
-        """Stop the other factory, which has been started by the port."""
+        """Stop the other factory, which the port has started."""
         self._factory.doStop()
 
 
@@ -192,7 +192,7 @@ def next_descriptor(most: int) -> int:
 
 
 def _queue_many(port: Any) -> Any:
-    """Let more clients wait than Twisted's 50: the rest would try again after a second."""
+    """Lengthen the listen queue: Twisted's 50 let other clients wait for a second."""
     if hasattr(port, "socket"):
         port.socket.listen(BACKLOG)
     return port
@@ -212,6 +212,6 @@ def _reason(failure: Failure) -> object:
 
 
 def allow_many_connections() -> None:
-    """Take as many open files as we may: the usual 1,024 are fewer than ``limits.streams``."""
+    """Raise the limit of open files: the usual 1,024 are fewer than ``limits.streams``."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,9 +1,9 @@
-"""The PROXY protocol, versions 1 and 2: a proxy tells for whom it connects.
+"""Read and write the PROXY protocol, versions 1 and 2, in which a proxy names its client.
 
 https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 
-In place of Twisted's ``haproxy:`` endpoint, which closes what begins with ``PROXY UNKNOWN``
-alone or comes in short pieces, takes any text for an address, and says nothing.
+It replaces Twisted's ``haproxy:`` endpoint, which closes connections that begin with just
+``PROXY UNKNOWN`` or arrive in short pieces, accepts any text as an address, and logs nothing.
 """
 
 import re
@@ -39,7 +39,7 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def proxy_header(version: Version, *ways: tuple[Any, Any]) -> bytes:
-    """What comes before the first byte of a connection; nothing for ``off``.
+    """Return the header that begins a connection; nothing for ``off``.
 
     Args:
         version: of the protocol.
@@ -93,7 +93,7 @@ End = TwistedIPv4Address | TwistedIPv6Address
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """What a proxy has said.
+    """Addresses as a proxy's header has them.
 
     Attributes:
         size: of the header, in bytes.
@@ -121,7 +121,7 @@ def read_header(data: bytes) -> ProxyHeader | None:
 
 
 def _begins(data: bytes, expected: bytes) -> bool:
-    """Whether the first bytes are as expected, as far as they have come."""
+    """Return whether the bytes so far are the beginning of what is expected."""
     size = len(expected)
     return data[:size] == expected[: len(data)]
 
@@ -180,9 +180,9 @@ _log = Logger("invitereg.proxied.ProxiedFactory")
 
 
 class ProxiedConnection(ProtocolWrapper):
-    """A connection whose ends are those that its first bytes tell.
+    """Have the addresses that the PROXY header tells as one's own.
 
-    Where these tell none, as on the proxy's own connections, they are the proxy's.
+    If the header has none, as on the proxy's own connections, they are the proxy's.
     """
 
     factory: "ProxiedFactory"
@@ -207,37 +207,37 @@ class ProxiedConnection(ProtocolWrapper):
                 return
             data, self._head = self._head[self._header.size :], b""
             self.factory.faults.worked()
-        # Even if it is nothing yet: who it is is known from now on.
+        # Even without data: the address is known from now on.
         super().dataReceived(data)
 
     def getPeer(self) -> IAddress:
-        """Return the client's address, as far as the proxy has told it."""
+        """Return the client's address; the proxy's if the header has none."""
         told = self._header and self._header.source
         return told or self.transport.getPeer()  # type: ignore[union-attr]
 
     def getHost(self) -> IAddress:
-        """Return the address that the client has connected to, likewise."""
+        """Return the address that the client connected to; ours if the header has none."""
         told = self._header and self._header.destination
         return told or self.transport.getHost()  # type: ignore[union-attr]
 
 
 class ProxiedFactory(WrappingFactory):
-    """Makes the protocols of another factory for connections that come through a proxy.
+    """Make the protocols of another factory for connections that come through a proxy.
 
     Attributes:
-        faults: told of connections that have no valid header, and of those that have one.
+        faults: logs connections without a valid header.
     """
 
     protocol = ProxiedConnection
     noisy = False
 
     def __init__(self, factory: Any, endpoint: str) -> None:
-        """Listen at ``endpoint``, of which the log tells if connections have no header."""
+        """Name ``endpoint`` in the log if connections have no header."""
         super().__init__(factory)
         self.faults = FaultLog(_log, f"PROXY protocol at {endpoint}")
 
     def without_header(self, connection: ProxiedConnection) -> None:
-        """Close a connection that does not begin as one of a proxy does."""
+        """Close a connection that does not begin with a valid header."""
         self.faults.failed(
             "a connection was closed that has no valid PROXY header: does the proxy send it "
             "(HAProxy: send-proxy-v2), and does nobody else reach this port?"

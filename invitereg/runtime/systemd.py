@@ -1,11 +1,11 @@
-"""Tells the service manager how the service is doing: systemd's sd_notify(3) protocol."""
+"""Notify the service manager of the service's state (sd_notify(3) of systemd)."""
 
 import os
 import socket
 import time
 from collections.abc import Mapping
-from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -15,13 +15,13 @@ SEND_SECONDS = 1.0
 
 
 class ServiceManager:
-    """Whoever started this process, if it wants to be told; otherwise nothing happens.
+    """Send notifications to the service manager; do nothing if there is none.
 
-    It says where in ``NOTIFY_SOCKET``, and in ``WATCHDOG_USEC`` how many microseconds may pass
-    between two signs of life (of ``WATCHDOG_PID``, where that is set).
+    ``NOTIFY_SOCKET`` names its socket. ``WATCHDOG_USEC`` is the longest time between two
+    keep-alives in microseconds, for the process ``WATCHDOG_PID`` if that is set.
     """
 
-    def __init__(self, clock: Any, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, clock: IReactorTime, environ: Mapping[str, str] = os.environ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
         # Linux has names of sockets that are in no folder: they begin with a zero byte.
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
@@ -31,7 +31,7 @@ class ServiceManager:
         self._alive.clock = clock
 
     def ready(self) -> None:
-        """The service serves, or serves again; from now on there are signs of life."""
+        """Notify that the service is ready, or ready again, and begin with keep-alives."""
         self._tell("READY=1")
         # Asked only now, as a daemon that has forked is another process.
         ours = self._watched in ("", str(os.getpid()))
@@ -40,16 +40,16 @@ class ServiceManager:
             self._alive.start(seconds / 2)
 
     def reloading(self) -> None:
-        """The configuration is being read; `ready` ends that."""
+        """Notify that the configuration is being reloaded, until `ready`."""
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
 
     def stopping(self) -> None:
-        """The service has begun to stop; its signs of life go on until `stopped`."""
+        """Notify that the service stops; keep-alives go on until `stopped`."""
         self._tell("STOPPING=1")
 
     def stopped(self) -> None:
-        """There is nothing left that could stop."""
+        """Send no more keep-alives."""
         if self._alive.running:
             self._alive.stop()
 

@@ -1,7 +1,6 @@
-"""Where blocking work runs: a bounded pool of threads, or the calling thread at once.
+"""Run blocking work in a bounded pool of threads, or at once in the calling thread.
 
-A service uses `Threads`; the command line and tests use `Inline`. Whoever needs work done is
-handed one of them and never asks which.
+A service uses `Threads`; the command line and tests use `Inline`. Both have the same methods.
 """
 
 import os
@@ -12,11 +11,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, TypeVarTuple
 
 from twisted.internet.defer import Deferred, execute, fail, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from invitereg.errors import Overloaded, Unavailable
+from invitereg.runtime import IReactor
 from invitereg.runtime.logs import FaultLog
 from invitereg.runtime.workqueue import PATIENCE_SECONDS, Backlog, Job, Lane, current_client
 
@@ -26,30 +27,30 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 Settle = Callable[[], bool]
-"""Called when what was done is about to last; False: undo it, as somebody who asked for it has
-been told meanwhile that it failed."""
+"""Called before what was done becomes permanent. False means: undo it, as somebody who asked
+for it has been told meanwhile that it failed."""
 Process = Callable[[Sequence[Any], Settle], Sequence[object]]
-"""Does some jobs together and returns one outcome for each: its result, or a Failure."""
+"""Do some jobs together and return an outcome for each: its result, or a Failure."""
 
 
 class _Daemon(threading.Thread):
-    """Does not keep the process from ending, should it hang."""
+    """Let the process end even if this thread hangs."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, daemon=True, **options)
 
 
 class Threads:
-    """A pool of threads with a bound on what may wait for it, and for how long.
+    """Run jobs in a pool of threads, with a limit on how many wait, and for how long.
 
-    Who has waited for `PATIENCE_SECONDS` is refused; what was not settled by then never takes
-    effect. While all threads hang, everybody is refused at once; when one moves again, so does
-    everything. Everything here is called in the reactor's thread.
+    A job that takes longer than `PATIENCE_SECONDS` fails; if it was not settled by then, it
+    never takes effect. While all threads hang, new jobs fail at once, until one of the threads
+    goes on. Call everything here in the reactor's thread.
     """
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: IReactor,
         limit: int = 512,
         threads: int = max(2, os.cpu_count() or 1),
     ) -> None:
@@ -65,15 +66,15 @@ class Threads:
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait or run."""
+        """Return how many jobs wait or run."""
         return self._backlog.size
 
     def start(self) -> None:
-        """Begin; what was asked for earlier has waited. Not before a daemon has forked."""
+        """Start to run jobs, also those that wait already; not before a daemon has forked."""
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Refuse further jobs; fires when all that were taken on are finished."""
+        """Refuse further jobs; fires when all others are finished."""
         if self._stopping:
             return succeed(None)
         self._stopping = True
@@ -83,11 +84,11 @@ class Threads:
         return self._drained
 
     def run(self, function: Callable[[*Args], T], *args: *Args) -> Deferred[T]:
-        """The outcome of ``function(*args)``, which runs in one of the threads.
+        """Run ``function(*args)`` in one of the threads, and return its outcome.
 
         Raises:
             Overloaded: too many jobs wait already.
-            Unavailable: `stop` was called, or it has taken too long.
+            Unavailable: `stop` was called, or the job has taken too long.
         """
 
         def do() -> T | None:
@@ -104,7 +105,7 @@ class Threads:
         return job.done
 
     def batches(self, process: Process, most: int = 64) -> "Batches":
-        """One more thread, which does up to ``most`` waiting jobs together by ``process``."""
+        """Return a thread that does up to ``most`` waiting jobs together by ``process``."""
         lane = Lane(FaultLog(_log, "Write"), 1, waiting_hangs=True)
 
         def finish(answers: Answers) -> None:
@@ -127,7 +128,7 @@ class Threads:
 
     def _finish(self, lane: Lane, answers: "Answers") -> None:
         for job, outcome in answers:
-            # Left first: who is answered may go on with the next step of its work at once.
+            # First, as an answer may begin the next job at once.
             self._backlog.leave(job.client)
             lane.finish(job, outcome)
         if self._stopping:
@@ -141,7 +142,7 @@ class Threads:
             self._drained.callback(None)
 
 
-def _no_longer_due(outcome: T, overdue: Any) -> T:
+def _no_longer_due(outcome: T, overdue: IDelayedCall) -> T:
     if overdue.active():
         overdue.cancel()
     return outcome
@@ -151,7 +152,7 @@ Answers = Iterable[tuple[Job, object]]
 
 
 class Batches:
-    """A thread of its own that does all jobs that wait together: made by `Threads.batches`."""
+    """Do all jobs that wait together in one thread; `Threads.batches` makes it."""
 
     def __init__(
         self,
@@ -168,20 +169,20 @@ class Batches:
         self._thread: threading.Thread | None = None
 
     def add(self, job: Any) -> Deferred[Any]:
-        """The outcome of ``job``, done together with what else waits; raises as `run`."""
+        """Do ``job`` with others that wait, and return its outcome; raises as `run`."""
         try:
             waiting = self._enter()
         except (Overloaded, Unavailable) as refusal:
             return fail(refusal)
         if self._thread is None:
-            # Only now: a thread that was started before a daemon forks is lost by it.
+            # Only now, as a thread that was started before a daemon forks is lost.
             self._thread = threading.Thread(target=self._work, name="batches", daemon=True)
             self._thread.start()
         self._queue.put((waiting, job))
         return waiting.done
 
     def stop(self) -> None:
-        """End the thread; nothing may wait any more."""
+        """End the thread; no job may wait any more."""
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
@@ -205,7 +206,7 @@ class Batches:
             return [Failure() for _ in entries]
 
     def _take(self) -> list[tuple[Job, Any]]:
-        """What waits, at least one entry; nothing once the thread is to end."""
+        """Return what waits, at least one entry; nothing if the thread is to end."""
         entry = self._queue.get()
         entries = []
         while entry is not None:
@@ -220,26 +221,26 @@ class Batches:
 
 
 class Inline:
-    """Does everything in the calling thread, before it returns."""
+    """Do everything in the calling thread, before it returns."""
 
     def run(self, function: Callable[[*Args], T], *args: *Args) -> Deferred[T]:
-        """The outcome of ``function(*args)``, as a Deferred that has fired."""
+        """Return the outcome of ``function(*args)``, as a Deferred that has fired."""
         return execute(function, *args)
 
     def batches(self, process: Process, most: int = 1) -> "InlineBatches":
-        """Does each job by itself by ``process``; ``most`` is for `Threads` only."""
+        """Return what does each job by ``process``; ``most`` is for `Threads` only."""
         return InlineBatches(process, most)
 
 
 class InlineBatches:
-    """What `Inline.batches` makes."""
+    """Do each job at once; `Inline.batches` makes it."""
 
     def __init__(self, process: Process, most: int) -> None:
         self._process = process
         self._most = most
 
     def add(self, job: Any) -> Deferred[Any]:
-        """The outcome of ``job``, as a Deferred that has fired."""
+        """Return the outcome of ``job``, as a Deferred that has fired."""
         return execute(self._process, [job], lambda: True).addCallback(itemgetter(0))
 
 

@@ -1,4 +1,4 @@
-"""Certificates: which one a client is shown (RFC 6066 §3, RFC 7590 §3.3), and whom we trust."""
+"""Show each client its domain's certificate (RFC 6066 §3, RFC 7590 §3.3), and trust others'."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
 class CertificateFiles(Protocol):
-    """Name the files of one certificate, in PEM form; hashable."""
+    """The files of a certificate and its key, in PEM form; hashable."""
 
     @property
     def certificate(self) -> Path:
@@ -47,11 +47,11 @@ class CertificateFiles(Protocol):
 
 
 def load_options(files: CertificateFiles, protocols: Sequence[bytes]) -> CertificateOptions:
-    """What TLS needs of a PEM chain, the server's certificate first, and its key.
+    """Load a PEM chain, the server's certificate first, and its key.
 
     Args:
         files: where both are.
-        protocols: what a client may negotiate by ALPN, and need not.
+        protocols: what a client may negotiate by ALPN.
 
     Raises:
         OSError, ValueError: a file cannot be read, or is not what it should be.
@@ -87,9 +87,9 @@ def trust_root(authorities: Path | None) -> "IOpenSSLTrustRoot | None":
 
 
 def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list[str]:
-    """What clients will dislike about the first certificate in a PEM file, a line each.
+    """List why clients will not trust the first certificate in a PEM file.
 
-    None of it keeps the service from running, as one who must renew it has enough trouble.
+    The service runs nonetheless: other clients may accept it until it is renewed.
 
     Raises:
         OSError, ValueError: the file cannot be read, or is not what it should be.
@@ -110,13 +110,13 @@ def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list
 
 
 def _names_of(domain: str) -> set[str]:
-    """How a certificate may name a domain: as it is, or by a wildcard."""
+    """Return how a certificate may name a domain: as it is, or by a wildcard."""
     ascii_name = _ascii(domain)
     return {ascii_name, "*." + ascii_name.partition(".")[2]} if ascii_name else set()
 
 
 def _ascii(domain: str) -> str | None:
-    """A domain as the DNS and TLS have it."""
+    """Return a domain in A-labels, as the DNS and TLS have it; None if it has none."""
     try:
         return ascii_domain(domain)
     except ValueError:  # such as for a label of more than 63 characters
@@ -125,10 +125,10 @@ def _ascii(domain: str) -> str | None:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
-    """The certificates of all domains; starts TLS on new connections with them.
+    """Start TLS on new connections, with the certificate of the domain that the client names.
 
-    A client that names a domain of ours is shown that one's certificate, another one the first
-    domain's. Connections that are open keep what they have when a certificate is replaced.
+    A client that names none of the domains is shown the first domain's certificate. Open
+    connections keep theirs when a certificate is replaced.
     """
 
     def __init__(
@@ -137,12 +137,12 @@ class Certificates:
         protocols: Sequence[bytes],
         now: Callable[[], datetime],
     ) -> None:
-        """Load them all.
+        """Load all certificates.
 
         Args:
             files: of each domain; none where nothing connects.
             protocols: what a client may negotiate by ALPN.
-            now: the time, to tell what has expired.
+            now: the time of day, for certificates that have expired.
 
         Raises:
             OSError, ValueError: a file cannot be read, or is not what it should be.
@@ -153,7 +153,7 @@ class Certificates:
         self.replace(files)
 
     def replace(self, files: Mapping[str, CertificateFiles]) -> None:
-        """Load other files, or the same again; what clients will dislike goes to the log.
+        """Load other files, or the same again; log why clients will not trust one.
 
         Raises:
             OSError, ValueError: as the constructor; then everything stays as it was.
@@ -192,17 +192,16 @@ class Certificates:
             _log.info("certificates have changed: read again")
 
     def preferring(self, domain: str) -> "Preferring":
-        """Starts TLS with that domain's certificate, unless the client names another domain."""
+        """Return what starts TLS with a domain's certificate, unless SNI names another."""
         return Preferring(self, domain)
 
     def connection(self, domain: str | None = None) -> Connection:
-        """A connection that begins with a domain's certificate; None is the first domain's."""
+        """Return a connection with a domain's certificate; None is the first domain's."""
         first = next(iter(self._options))
         options = self._options.get(domain or first, self._options[first])
         return Connection(options.getContext(), None)
 
     def serverConnectionForTLS(self, _protocol: TLSMemoryBIOProtocol) -> Connection:
-        """See `IOpenSSLServerConnectionCreator`."""
         return self.connection()
 
     def _on_name(self, connection: Connection) -> None:
@@ -214,19 +213,18 @@ class Certificates:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Preferring:
-    """Starts TLS for a client that has said before which domain it wants (RFC 6120 §5)."""
+    """Start TLS for a client that has named a domain in its stream header (RFC 6120 §5)."""
 
     def __init__(self, certificates: Certificates, domain: str) -> None:
         self._certificates = certificates
         self._domain = domain
 
     def serverConnectionForTLS(self, _protocol: TLSMemoryBIOProtocol) -> Connection:
-        """See `IOpenSSLServerConnectionCreator`."""
         return self._certificates.connection(self._domain)
 
 
 def _stamp(files: Mapping[str, CertificateFiles]) -> Stamp:
-    """What tells whether files have changed; certbot replaces a symbolic link's target."""
+    """Return what changes with the files; certbot replaces a symbolic link's target."""
     return tuple(
         _stamp_of(path)
         for one in dict.fromkeys(files.values())

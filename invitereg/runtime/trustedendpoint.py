@@ -1,8 +1,8 @@
-"""Endpoints for what goes in clear text: to this machine, or to networks that are trusted.
+"""Connect in clear text: to this machine, or to trusted networks only.
 
-What a name leads to is known at a connection only: a container has another address after each
-start. So the addresses are judged then, and it is they that are connected to: the name is not
-looked up once more.
+A name's addresses may differ at each connection: a container has a new one after each start.
+So they are checked at each connection, which then goes to a checked address, without another
+look-up.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,14 @@ from zope.interface import implementer
 from invitereg.config.endpoints import host_of, is_trusted, with_host
 from invitereg.model.fields import escaped
 from invitereg.policy.values import Network, parse_address
+from invitereg.runtime import IReactor
 
 LOOKUP_SECONDS = 30.0
-"""How long a name is looked up: a resolver may answer late, or never."""
+"""How long to wait for a resolver, which may answer late or never."""
 
 
 class NotTrusted(ConnectError):
-    """A name leads to none but addresses that passwords must not go to in clear text."""
+    """Report that none of a name's addresses may be sent passwords in clear text."""
 
     def __init__(self, name: str, hosts: list[str]) -> None:
         self.name = name
@@ -46,11 +47,11 @@ class NotTrusted(ConnectError):
 
 @implementer(IStreamClientEndpoint)
 class TrustedNameEndpoint:
-    """Connects to a name's addresses, one after the other, but to none that is not trusted."""
+    """Connect to the trusted addresses of a name, one after the other."""
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: IReactor,
         name: str,
         networks: tuple[Network, ...],
         at: Callable[[str], IStreamClientEndpoint],
@@ -61,7 +62,7 @@ class TrustedNameEndpoint:
             reactor: what resolves the name.
             name: of a host.
             networks: those that are trusted besides this machine.
-            at: returns the endpoint at an address.
+            at: returns the endpoint for an address.
         """
         self._reactor = reactor
         self._name = name
@@ -69,12 +70,12 @@ class TrustedNameEndpoint:
         self._at = at
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """See IStreamClientEndpoint.
+        """Look the name up and connect.
 
         Raises:
-            DNSLookupError: the name has no address, or nobody tells it in time.
+            DNSLookupError: the name has no address, or the resolver is late.
             ConnectingCancelledError: it was cancelled meanwhile.
-            NotTrusted: it has none that may be connected to.
+            NotTrusted: none of its addresses is trusted.
         """
         return Deferred.fromCoroutine(self._connect(factory))
 
@@ -97,11 +98,11 @@ class TrustedNameEndpoint:
 
 
 def trusted_client(
-    reactor: Any, endpoint: str, networks: tuple[Network, ...]
+    reactor: IReactor, endpoint: str, networks: tuple[Network, ...]
 ) -> IStreamClientEndpoint:
     """Return what connects to ``endpoint``, as Twisted writes it, in clear text.
 
-    An address in it has been judged when the configuration was read.
+    An address in it was checked when the configuration was read.
     """
     name = host_of(endpoint)
     if endpoint.partition(":")[0].lower() != "tcp" or parse_address(name) is not None:
@@ -117,7 +118,7 @@ def trusted_client(
 
 @implementer(IResolutionReceiver)
 class _Receiver:
-    """Gathers what a name is resolved to."""
+    """Collect the addresses of a name."""
 
     def __init__(self) -> None:
         self.hosts: Deferred[list[str]] = Deferred()
@@ -137,8 +138,8 @@ class _Receiver:
         self.hosts.callback(self._found)
 
 
-def _hosts(reactor: Any, name: str) -> Deferred[list[str]]:
-    """Return the addresses of a name, as the system has them."""
+def _hosts(reactor: IReactor, name: str) -> Deferred[list[str]]:
+    """Return the addresses of a name, as the system's resolver has them."""
     receiver = _Receiver()
     reactor.nameResolver.resolveHostName(receiver, name)
     return receiver.hosts.addTimeout(LOOKUP_SECONDS, reactor, partial(_unanswered, name))

@@ -1,4 +1,4 @@
-"""Work that somebody waits for, but not for ever."""
+"""Jobs, how long they are waited for, and how many may wait."""
 
 import threading
 from collections import Counter
@@ -16,17 +16,17 @@ from invitereg.policy.networks import Share
 from invitereg.runtime.logs import FaultLog
 
 PATIENCE_SECONDS = 5.0
-"""How long anybody waits for an outcome; most come within milliseconds."""
+"""How long a job may take; most take milliseconds."""
 _HANGS = f"nothing came back within {PATIENCE_SECONDS:.0f} seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Name whom jobs are done for.
+    """Name the client that jobs are done for.
 
     Attributes:
-        door: the way in, such as ``web``.
-        shares: the networks in which the client is counted; none: it is exempt.
+        door: how the client is connected, such as ``web``.
+        shares: the networks in which the client is counted; none if it is exempt.
     """
 
     door: str
@@ -38,7 +38,7 @@ _CLIENT: ContextVar[Client | None] = ContextVar("client", default=None)
 
 @contextmanager
 def on_behalf_of(client: Client) -> Iterator[None]:
-    """Count the jobs asked for within, also by coroutines that begin there, as a client's."""
+    """Count jobs of the ``with`` block, and of coroutines that begin there, as a client's."""
     token = _CLIENT.set(client)
     try:
         yield
@@ -47,18 +47,18 @@ def on_behalf_of(client: Client) -> Iterator[None]:
 
 
 def current_client() -> Client | None:
-    """Return on whose behalf jobs are asked for now; None is the service itself."""
+    """Return the client whose jobs are counted now; None is the service itself."""
     return _CLIENT.get()
 
 
 class Job:
-    """Somebody waits for an outcome, until it comes or has taken too long.
+    """Wait for an outcome until it comes or has taken too long.
 
     Attributes:
-        client: who asked for it; None is the service itself.
+        client: the client that it is done for; None is the service itself.
         done: fires with the outcome.
-        given_up: nobody waits any more.
-        hanging: it counts as one that its lane hangs on.
+        given_up: it has taken too long, and was failed.
+        hanging: it is counted as one that blocks its lane.
     """
 
     def __init__(self, client: Client | None = None) -> None:
@@ -66,38 +66,38 @@ class Job:
         self.done: Deferred[Any] = Deferred()
         self.given_up = False
         self.hanging = False
-        # Taken once: by the thread that does it, or by the reactor's that cancels it.
+        # Acquired once: by the thread that does the job, or the reactor's that cancels it.
         self._decided = threading.Lock()
 
     def settle(self) -> bool:
-        """It takes effect from now on; False if it was cancelled before. For any thread."""
+        """Let the job take effect; return False if it was cancelled. For any thread."""
         return self._decided.acquire(blocking=False)
 
     def cancel(self) -> bool:
-        """It never takes effect; False if it has been settled before. For any thread."""
+        """Keep the job without effect; return False if it was settled. For any thread."""
         return self._decided.acquire(blocking=False)
 
 
 class Lane:
-    """One or more threads that do jobs of one sort, and what they hang on.
+    """Watch the threads that do one sort of jobs, and the jobs that they hang on.
 
-    Everything but `faults` is for the reactor's thread.
+    For the reactor's thread, except `faults`.
     """
 
     def __init__(self, faults: FaultLog, threads: int, *, waiting_hangs: bool) -> None:
-        """``waiting_hangs``: a job that had to wait too long counts as one that hangs."""
+        """``waiting_hangs`` says to count a job that waits too long as one that hangs."""
         self.faults = faults
         self._threads = threads
         self._waiting_hangs = waiting_hangs
         self._hanging = 0
 
     def require_moving(self) -> None:
-        """Raises Unavailable while all of its threads hang."""
+        """Raise Unavailable while all threads hang."""
         if self._hanging >= self._threads:
             raise Unavailable(self.faults.failed(_HANGS))
 
     def give_up(self, job: Job) -> None:
-        """Tell who waits for a job that it failed, and see to it that it does, if it can."""
+        """Fail a job that has taken too long, and cancel it if it has not been settled."""
         begun = not job.cancel()
         job.given_up = True
         if begun or self._waiting_hangs:
@@ -106,7 +106,7 @@ class Lane:
         job.done.errback(Unavailable(self.faults.failed(_HANGS)))
 
     def finish(self, job: Job, outcome: object) -> None:
-        """A thread has come back from a job."""
+        """Pass on the outcome of a job that a thread has finished."""
         if job.hanging:
             self._hanging -= 1
         if job.given_up:
@@ -119,27 +119,27 @@ class Lane:
 
 
 class Backlog:
-    """How many jobs were taken on and are not finished yet. For the reactor's thread only.
+    """Limit the jobs that wait or run, by door and network. For the reactor's thread only.
 
-    A door may have three quarters of what may wait, so that some is left for the others. Once
-    half of all is taken, a network may have an eighth at each door, and an IPv6 prefix wider
-    than that as many times more as its share says.
+    A door may have three quarters of all jobs, so that some are left for the others. Once half
+    of all are in use, a network may have an eighth at each door, and a wider IPv6 prefix as
+    many times more as its share says.
 
     Attributes:
-        size: jobs that wait or run.
+        size: how many jobs wait or run.
     """
 
     def __init__(self, limit: int) -> None:
         self.size = 0
         self._limit = limit
-        # By the door, and by the door with each network.
+        # By door, and by door and network.
         self._of: Counter[tuple[str, str]] = Counter()
 
     def enter(self, client: Client | None = None) -> None:
-        """Take on one more job.
+        """Count one more job.
 
         Raises:
-            Overloaded: there are as many as may wait, or as many as this client may have.
+            Overloaded: too many jobs wait, or too many of this client.
         """
         if self.size >= self._limit or (client is not None and self._is_greedy(client)):
             raise Overloaded(retry_after=1.0)
@@ -147,7 +147,7 @@ class Backlog:
         self._of.update(_counted(client))
 
     def leave(self, client: Client | None = None) -> None:
-        """One job, which that client has asked for, is finished."""
+        """Count a client's job as finished."""
         self.size -= 1
         for key in _counted(client):
             self._of[key] -= 1

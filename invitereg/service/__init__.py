@@ -1,1 +1,1 @@
-"""The service: all parts put together for one configuration, started and stopped."""
+"""Put the parts of the service together, start and stop them."""

@@ -1,4 +1,4 @@
-"""Clients of XMPP: the listeners that a configuration describes, and their streams."""
+"""Serve XMPP clients: the listeners that a configuration describes, and their streams."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -22,7 +22,7 @@ from invitereg.xmpp.gateway.relay import stream_maker
 
 
 class Clients(Service):
-    """Serves clients; says good-bye to all of them when it stops.
+    """Serve clients, and end all their streams when it stops.
 
     Attributes:
         certificates: those that clients see.

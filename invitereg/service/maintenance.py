@@ -26,13 +26,13 @@ TICK_SECONDS = 1.0
 MINUTE_SECONDS = 60.0
 ROUND_SECONDS = 3600.0
 STEADY_SECONDS = 600.0
-"""How long the clock must have run evenly before anything is removed by it."""
+"""How long the time of day must not have been changed before anything is removed."""
 JUMP_SECONDS = 10.0
 ROWS = 500
 """How many rows one step removes: nobody who waits for the database may notice it."""
 CHORES_AT_ONCE = 20
 SESSION_ENDS_KEPT = timedelta(days=1)
-"""Services read within a second whose sessions are over, but one may have stood still."""
+"""How long to keep ended sessions; services read them every second, but one may be stopped."""
 
 Task = Callable[[], Coroutine[Any, Any, None] | None]
 Chore = Callable[[], "Deferred[int]"]
@@ -57,7 +57,7 @@ def keep_of(config: Config) -> Keep:
 
 
 class Maintenance(MultiService):
-    """Does what other processes ask for by way of the store, and removes what is old.
+    """Do what other processes have requested in the store, and remove old data.
 
     Attributes:
         keep: may be replaced while running.
@@ -111,7 +111,7 @@ class Maintenance(MultiService):
         super().stopService()
 
     async def _tidy(self) -> None:
-        """Go on with what there is to remove, or begin with it every hour."""
+        """Continue to remove old data, or begin with it every hour."""
         self._watch_clock()
         if not self._chores:
             if self._clock.seconds() < self._next_round:
@@ -126,9 +126,9 @@ class Maintenance(MultiService):
                 return
 
     def _watch_clock(self) -> None:
-        """Remove nothing for a while if the time of day has been changed.
+        """Remove nothing for a while after the time of day has been changed.
 
-        By a clock that is years ahead, everything would be old.
+        By a clock that is years ahead, everything is old.
         """
         seconds, now = self._clock.seconds(), self._now()
         elapsed = timedelta(seconds=seconds - self._seen[0])
@@ -165,7 +165,7 @@ class Maintenance(MultiService):
             yield partial(remove, ROWS)
 
     def _policy(self, domain: str) -> Policy:
-        """Return a domain's policy; the usual one for a domain that is not served any more."""
+        """Return a domain's policy; the default for a domain that is not served any more."""
         served = self._domains.get(domain)
         return served.policy if served else Policy()
 

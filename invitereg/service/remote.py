@@ -1,4 +1,4 @@
-"""The servers upstream that keep accounts of domains, and all that goes with each."""
+"""Work with the servers that keep the accounts of domains, or that have a component of ours."""
 
 import os
 import secrets
@@ -44,15 +44,15 @@ from invitereg.xmpp.gateway.settings import upstream_of
 _log = Logger("invitereg.serverchecks.ServerChecks")
 
 LOOK_SECONDS = 10.0
-"""How long a server that was not there is left alone."""
+"""How long to wait before a server that was away is asked again."""
 
 
 class ServerChecks:
-    """What can be found out about the server of one domain.
+    """Find out what the server of one domain does not let us do.
 
     Attributes:
-        ping: asks it over its component, where it has one.
-        by_component: its accounts are made over that, too.
+        ping: asks the server over its component, if there is one.
+        by_component: whether accounts are made over the component, too.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class ServerChecks:
         """Ask nothing yet.
 
         Args:
-            server: whose accounts are used.
-            faults: where it is noted that it cannot be asked.
-            by_component: see above.
+            server: the server.
+            faults: logs that the server cannot be asked.
+            by_component: whether accounts are made over a component.
             seconds: a clock that never jumps.
         """
         self.ping: HostPing | None = None
@@ -80,7 +80,7 @@ class ServerChecks:
         self._next_look = seconds()
 
     async def faults(self) -> Sequence[str]:
-        """List what the server does not let us do, tried on accounts that are made for it."""
+        """List what the server does not let us do, tried on accounts made for the purpose."""
         unanswered = await self.ping.problem() if self.ping is not None else None
         if unanswered is not None and self.by_component:
             return [unanswered]
@@ -88,18 +88,18 @@ class ServerChecks:
         return [*([unanswered] if unanswered else []), *tried]
 
     async def doubts(self) -> Sequence[str]:
-        """List what may be no intention of the server's operator; raises ServerFault."""
+        """List settings that the server's operator may not have meant; raises ServerFault."""
         found: Sequence[str] = await self._server.doubts()
         return found
 
     async def look(self) -> None:
-        """Do what `start` does, until the server is there; to be called every second."""
+        """Call `start` until the server answers. Call it every second."""
         if not self._looked and self._seconds() >= self._next_look:
             self._next_look = self._seconds() + LOOK_SECONDS
             await self.start()
 
     async def start(self) -> None:
-        """Tell the log what is known to be missing, once; later is for who asks."""
+        """Log once what the server does not let us do; afterwards it is for those who ask."""
         if self._looked:
             return
         self._looked = True
@@ -129,7 +129,7 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 
 
 class RemoteServers(Service):
-    """The server of each domain whose accounts are elsewhere, or that has a component there.
+    """Connect to the server of each domain that does not keep its accounts here.
 
     Attributes:
         components: the component at each domain's server, by domain.
@@ -223,7 +223,7 @@ class RemoteServers(Service):
         return None
 
     def chores(self) -> Iterator[Chore]:
-        """Yield what is to be done every second."""
+        """Yield what to do every second."""
         for accounts in self.accounts.values():
             yield accounts.provisioner.settle
         for jobs in self._jobs:
@@ -235,7 +235,7 @@ class RemoteServers(Service):
             yield notices.send_new
 
     def open_doors(self, registrar: Registrar, commands: AdHocCommands) -> None:
-        """Let people register, give commands, and be told, by the components."""
+        """Serve registrations, commands and notices over the components."""
         seconds = self._reactor.seconds
         for name, component in self.components.items():
             door = ComponentDoor(
@@ -265,7 +265,7 @@ class RemoteServers(Service):
         self._notices.append(notices)
 
     def startService(self) -> None:
-        """Connect the components, and let the log tell what the servers do not let us do."""
+        """Connect the components, and log what the servers do not let us do."""
         super().startService()
         for domain, checks in self.checks.items():
             if checks.ping is not None:
@@ -307,7 +307,7 @@ def _secret(path: Path, where: str) -> str:
 def _password_check(
     server: IServer, backend: Backend, keys: UpstreamKeys | None, reactor: IReactor, work: Work
 ) -> CheckPassword:
-    """Return what checks a password: a login where clients log in, or ejabberd's API."""
+    """Return what checks passwords: a login at the upstream server, or ejabberd's API."""
     host = backend.host
     if keys is None:
         if isinstance(server, Ejabberd):

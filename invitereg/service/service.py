@@ -41,10 +41,10 @@ BUSY_SECONDS = 4
 
 
 class InviteregService(MultiService):
-    """Runs everything for one configuration.
+    """Run everything for one configuration.
 
-    Its parts start and stop in the same order: what comes from outside is let in last, as
-    nothing arrives before the reactor runs, and shut out first.
+    Parts stop in the order in which they start, one after the other. The ports come first: if
+    one cannot be opened nothing else has started, and no client comes before the reactor runs.
     """
 
     name = "invitereg"
@@ -103,7 +103,7 @@ class InviteregService(MultiService):
         self._reactor.callWhenRunning(self._manager.ready)
 
     def _put_together(self, database: Database) -> None:
-        """Make all parts, of which none does anything by itself yet."""
+        """Make all parts; none does anything before it is started."""
         config, meter, store = self._config, self._web.meter, Store(database)
         remote = self._make_remote(store)
         parts = Assembly(
@@ -156,14 +156,14 @@ class InviteregService(MultiService):
         )
 
     def _serve(self, config: Config, parts: Assembly) -> None:
-        """Begin to serve the domains of ``config``, or go on; what each needs comes first."""
+        """Serve the domains of ``config`` from now on; make first what each needs."""
         parts.add_accounts(config.accounts)
         known = {**config.accounts, **self._config.accounts}
         self._config = replace(self._config, accounts=known)
         self._domains.update(as_served(self._config, config))
 
     def stopService(self) -> Deferred[None]:
-        """Say good-bye to every client, finish what is under way, and close the store."""
+        """End all streams, finish what is under way, and close the store."""
         Service.stopService(self)  # and not yet those of its parts
         self._manager.stopping()
         return Deferred.fromCoroutine(self._stop())
@@ -224,7 +224,7 @@ class InviteregService(MultiService):
 
 
 class _Storage(Service):
-    """Lets the threads work, and closes the database when they have finished."""
+    """Let the threads work, and close the database when they have finished."""
 
     def __init__(self, threads: Threads, database: Database) -> None:
         self._threads = threads

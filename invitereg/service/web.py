@@ -1,4 +1,4 @@
-"""The web: sites, API, health and metrics, as a configuration describes them."""
+"""Serve sites, API, health and metrics as a configuration describes them."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -37,7 +37,7 @@ Sites = Mapping[str, SiteSettings]
 
 
 class WebService:
-    """Makes what answers on the web, and replaces what a reload may change.
+    """Serve sites and API, and apply what a reload may change.
 
     Attributes:
         meter: counts what happens in all parts of the service.

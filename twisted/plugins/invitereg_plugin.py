@@ -27,7 +27,7 @@ class _InviteregMaker:
 
         from invitereg.tap import makeService
 
-        return makeService(options, reactor)
+        return makeService(options, reactor)  # type: ignore[arg-type]
 
 
 invitereg = _InviteregMaker()

@@ -8,13 +8,13 @@ from typing import Literal
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
-    IReactorTCP,
     IStreamClientEndpoint,
 )
 from twisted.internet.ssl import optionsForClientTLS
 
 from invitereg.config.servers import UpstreamKeys
 from invitereg.policy.values import Network
+from invitereg.runtime import IReactor
 from invitereg.runtime.proxyprotocol import Version
 from invitereg.runtime.tls import trust_root
 from invitereg.runtime.trustedendpoint import trusted_client
@@ -40,7 +40,7 @@ class Upstream:
     proxy_protocol: Version = "off"
     trusted: tuple[Network, ...] = ()
 
-    def endpoint(self, reactor: IReactorTCP) -> IStreamClientEndpoint:
+    def endpoint(self, reactor: IReactor) -> IStreamClientEndpoint:
         """Return the endpoint that connects to the server."""
         if self.tls == "none":
             return trusted_client(reactor, self.connect, self.trusted)
