@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.data_form import NS_X_DATA, Field, Form
+from wokkel.disco import NS_DISCO_INFO, NS_DISCO_ITEMS
 
 from invitereg.interfaces.server import (
     AlreadyThere,
@@ -28,8 +29,6 @@ from invitereg.model.namespaces import NS_ADMIN, NS_COMMANDS
 from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import named, quoted
 
-NS_ITEMS = "http://jabber.org/protocol/disco#items"
-NS_INFO = "http://jabber.org/protocol/disco#info"
 # With these the server says that it has done nothing.
 _REFUSALS = {
     "bad-request",
@@ -162,14 +161,14 @@ class AdminCommands:
     async def items(self, node: str, deadline: Deadline) -> list[tuple[str, str, str]]:
         """What is listed at a node of the domain: address, node and name of each (XEP-0030)."""
         iq = request(self.domain, "get")
-        iq.addElement((NS_ITEMS, "query"))["node"] = node
+        iq.addElement((NS_DISCO_ITEMS, "query"))["node"] = node
         try:
             answer = await self._line.ask(iq, deadline.left())
         except StanzaError as error:
             raise self._refusal(error) from None
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
-        listed = _child(answer, NS_ITEMS, "query")
+        listed = _child(answer, NS_DISCO_ITEMS, "query")
         if listed is None:
             raise ServerUnreachable(f"{self.domain} answered with no list of {node}")
         return [
@@ -184,15 +183,18 @@ class AdminCommands:
     async def knows(self, node: str, deadline: Deadline) -> bool:
         """Return whether the domain has a node of that name (XEP-0030), for whomever."""
         iq = request(self.domain, "get")
-        iq.addElement((NS_INFO, "query"))["node"] = node
+        iq.addElement((NS_DISCO_INFO, "query"))["node"] = node
         try:
             answer = await self._line.ask(iq, deadline.left())
         except StanzaError as error:
             return error.condition in _FORBIDDEN
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
-        info = _child(answer, NS_INFO, "query")
-        return info is not None and next(info.elements(NS_INFO, "identity"), None) is not None
+        info = _child(answer, NS_DISCO_INFO, "query")
+        return (
+            info is not None
+            and next(info.elements(NS_DISCO_INFO, "identity"), None) is not None
+        )
 
     def _step(
         self,

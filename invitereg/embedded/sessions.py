@@ -16,7 +16,7 @@ _log = Logger("invitereg.domain.sessions.Sessions")
 
 
 class Outgoing(Protocol):
-    """What waits to be sent to a client; `invitereg.xmpp.c2s.flow.Outbox` implements it."""
+    """The bytes that wait for a client; `invitereg.xmpp.c2s.flow.Outbox` implements it."""
 
     @property
     def lagging(self) -> bool:

@@ -13,7 +13,7 @@ from twisted.words.xish import domish
 from invitereg.model.namespaces import NS_CLIENT, NS_XML
 
 REPEATED_LENGTH = 1024
-"""How many characters the repeated declarations of one namespace may have in a stanza."""
+"""The most characters of repeated declarations of one namespace in a stanza."""
 
 
 def write_element(

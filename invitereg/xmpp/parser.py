@@ -383,7 +383,7 @@ class BoundedElementStream(ElementStream):
 
 MAX_DEPTH = 32
 MAX_ELEMENTS, MAX_EXPECTED_ELEMENTS = 1000, 100_000
-"""How many elements a stanza may have: anybody's, and an answer to what was asked."""
+"""The most elements of a stanza that anybody sends, and of a response to a request."""
 _TEXT_BYTES = 64 * 1024
 _STANZA = 2
 

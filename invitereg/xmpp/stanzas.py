@@ -146,7 +146,7 @@ UNREADABLE = frozenset(
         "xml-not-well-formed",  # RFC 3920
     }
 )
-"""Stream errors with which it may answer what was meant for another kind of port."""
+"""Stream errors of a server that was not meant to be spoken to like this on this port."""
 
 
 def is_request(iq: domish.Element) -> bool:

@@ -153,7 +153,7 @@ _EXPIRED = N_("This command is over. Please begin anew.")
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who executes a command.
+    """The user who executes a command.
 
     Attributes:
         jid: the full JID, which alone identifies the requester.
@@ -197,7 +197,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a command has done: a result, a note to read, or both."""
+    """The end of a command: a result, a note to read, or both."""
 
     result: Result | None = None
     note: str = ""

@@ -16,7 +16,7 @@ MAX_VALUE_LENGTH = 1000  # characters
 MAX_VALUES = 20
 
 Answers = Mapping[str, Any]
-"""What was filled in, by field: what is missing or empty is None, or () for several lines."""
+"""The values by field; a field without any is None, or () if it takes several lines."""
 
 _MISSING = N_("The field “{field}” must be filled in.")
 _DOUBLED = N_("The field “{field}” is there more than once.")
@@ -28,7 +28,7 @@ _BOOLEANS = {"0": False, "false": False, "1": True, "true": True}
 
 
 class WrongForm(Exception):
-    """What was submitted is not what the form asks for.
+    """The submitted form is not what was asked for.
 
     Attributes:
         text: what is wrong, in English, with ``{field}`` for the field.

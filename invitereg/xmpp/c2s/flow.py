@@ -15,7 +15,10 @@ from zope.interface import implementer
 from invitereg.runtime.fairness import TimeBudgets
 from invitereg.runtime.logs import FaultLog
 
-# A person is typing between the form and its submission: that is a matter of minutes.
+_inbox_log = Logger("invitereg.xmpp.inbox.Inbox")
+_unread_log = Logger("invitereg.xmpp.outbox.UnreadLedger")
+
+# Seconds. Between the form and its submission a person types, which takes minutes.
 SECONDS = {
     "tls": 30.0,
     "header": 60.0,
@@ -29,9 +32,9 @@ SECONDS = {
     "close": 5.0,
     "drain": 60.0,
 }
-# What has passed these is dropped: nobody would hear anything.
+# After these the connection is dropped without a stream error: nobody would read it.
 WITHOUT_A_WORD = frozenset({"close", "drain"})
-# What has passed these did not read what it was sent.
+# After these the client has not read what it was sent.
 UNREAD = frozenset({"unread", "lagging", "overfull"})
 
 
@@ -104,13 +107,11 @@ def _ignore(*_arguments: object) -> None:
     """Do nothing, in place of a callback of a stream that is gone."""
 
 
-_inbox_log = Logger("invitereg.xmpp.inbox.Inbox")
-
 Item = tuple[int, domish.Element | StreamError | None]
-"""What was parsed, with its index in the stream: a stanza, a mistake, or None for the end."""
+"""An index in the stream, and what was parsed there: a stanza, an error, or None at the end."""
 
 READ_PIECE = 8 * 1024
-"""Bytes that are parsed at once: what is dense takes tens of milliseconds."""
+"""Bytes that are parsed at once; dense XML of that size takes tens of milliseconds."""
 
 
 class Inbox:
@@ -190,7 +191,7 @@ class Inbox:
 
     @property
     def unparsed(self) -> bytes:
-        """What has arrived and was not parsed yet."""
+        """The bytes that have arrived and are not parsed yet."""
         return self._bytes
 
     def clear(self) -> None:
@@ -285,13 +286,11 @@ def _never() -> bool:
     return False
 
 
-_unread_log = Logger("invitereg.xmpp.outbox.UnreadLedger")
-
 WRITTEN_PIECE = 64 * 1024
-"""The most bytes that a transport is given at once: so much read is a sign of life."""
+"""Bytes that a transport is given at once; a client that has read them is alive."""
 
 MAX_WAITING = 2 * 1024 * 1024
-"""Bytes that may wait before others cannot send more: the longest stanza has 1.5 MiB."""
+"""Bytes that may wait before others cannot add to them; the longest stanza has 1.5 MiB."""
 
 MAX_UNREAD = 2 * MAX_WAITING
 """Bytes that may wait for one client; only presence and changes of the roster get that far.

@@ -53,6 +53,8 @@ from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
 from invitereg.xmpp.stanzas import Phase
 
+_log = Logger("invitereg.xmpp.c2s.C2SDoor")
+
 
 class StreamCount:
     """Count the open streams, and limit those that are not sessions yet.
@@ -103,14 +105,12 @@ class StreamCount:
         self.bound(stream)
 
 
-_log = Logger("invitereg.xmpp.c2s.C2SDoor")
-
 ALPN = b"xmpp-client"  # XEP-0368
 
 
 @dataclass(kw_only=True)
 class C2SDoor:
-    """What the listeners for clients share.
+    """The parts and settings that all listeners for clients share.
 
     Attributes:
         logins: what verifies logins at each domain, by its name.
@@ -232,7 +232,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     @property
     def router(self) -> Router:
-        """What routes the stanzas of sessions."""
+        """The router of the sessions' stanzas."""
         return self._door.router
 
     def bound(self, stream: ClientStream) -> None:
@@ -249,7 +249,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
 
     @property
     def unread(self) -> UnreadLedger:
-        """What sums up the bytes that wait for all clients."""
+        """The ledger of the bytes that wait for all clients."""
         return self._door.unread
 
     def not_read(self, stream: ClientStream) -> None:

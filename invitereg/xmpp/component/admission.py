@@ -146,15 +146,15 @@ class ConcurrencyLimit:
 
 
 PER_ACCOUNT = 30
-"""How many stanzas of one bare JID are looked at in a minute."""
+"""Stanzas a minute of one bare JID that are handled."""
 TOGETHER, SHARE = 1000, 5
-"""How many of all the domain's accounts are, and of each even when that is used up."""
+"""Those of all accounts of the domain, and of each one even when that is used up."""
 PER_SERVER = 300
-"""How many of all accounts of another server are."""
+"""Those of all accounts of another server."""
 PER_SITE = 2 * PER_SERVER
-"""How many of all servers are whose names end with the same domain; see `site_of`."""
+"""Those of all servers below the same registered domain; see `site_of`."""
 SERVERS_TOGETHER, SITE_SHARE, MOST_OF_SERVERS = 1000, 30, 3000
-"""How many of all other servers are, of each site beyond that, and of all with those shares."""
+"""Those of all other servers, of each site when that is used up, and of all with these."""
 _REGISTRIES = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 """Labels below which names are registered in many countries, as in example.co.uk."""
 

@@ -39,6 +39,8 @@ from invitereg.xmpp.component.admission import Admission
 from invitereg.xmpp.parser import SkippingElementStream
 from invitereg.xmpp.stanzas import UNREADABLE, ping
 
+_log = Logger("invitereg.xmpp.componentstream.ComponentStream")
+
 
 @implementer(ILogObserver)
 class _Nowhere:
@@ -55,9 +57,9 @@ class QuietClientService(ClientService):
 
 
 SILENCE_SECONDS = 60.0
-"""After so long without a word it is asked for one."""
+"""After so long without a byte the other end is pinged."""
 ANSWER_SECONDS = 5.0
-"""How long it has for that word, whatever it is."""
+"""How long the other end may take to send any byte after that."""
 
 
 class KeepAlive:
@@ -110,7 +112,7 @@ KNOWN = {
     "message": {"none", "outgoing"},
     "presence": {"none", "managed_entity", "roster"},
 }
-"""What may be granted, and how; anything else is passed over (XEP-0356 §4 to §6)."""
+"""The kinds of access, by what they are to; others are ignored (XEP-0356 §4 to §6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,6 @@ def _known_in(privilege: domish.Element) -> dict[str, str]:
         if perm.getAttribute("type") in KNOWN.get(perm.getAttribute("access") or "", ())
     }
 
-
-_log = Logger("invitereg.xmpp.componentstream.ComponentStream")
 
 _Result = TypeVar("_Result")
 

@@ -33,6 +33,8 @@ from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest, token_in
 from invitereg.xmpp.stanzas import asked_languages, error_reply, stanza_error
 
+_log = Logger("invitereg.xmpp.component.ComponentDoor")
+
 REMEMBERED_SECONDS = 600.0
 MOST_REMEMBERED = 1000
 
@@ -71,15 +73,14 @@ class GrantCache:
         self._by_account.pop(session.userhost(), None)
 
 
-_log = Logger("invitereg.xmpp.component.ComponentDoor")
-
 AT_ONCE, AT_ONCE_PER_ACCOUNT = 100, 4
+"""The most requests under way: of all accounts of the domain, and of one account."""
 AT_ONCE_OF_SERVERS, AT_ONCE_PER_SITE = 25, 10
-"""How many requests are worked on: of the domain's accounts, and of those of other servers."""
+"""The same for other servers: of all, and of one site."""
 ANYBODY = "*"
 
 Answer = Callable[[JID, domish.Element], Awaitable[domish.Element | None]]
-"""Makes the payload of the result for a request of this sender."""
+"""Returns the payload of the result, for a sender and its request."""
 
 
 @implementer(IDisco)

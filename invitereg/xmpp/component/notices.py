@@ -30,12 +30,12 @@ from invitereg.xmpp.stanzas import ping
 _log = Logger("invitereg.xmpp.telling.ComponentTeller")
 
 AT_ONCE = 100
-"""How many notices may be on their way, and the answers to how many are waited for."""
+"""The most notices that are sent and not confirmed, and whose errors are recognised."""
 
 _HINT = " by the server: `invitereg check --online` says why it does not answer"
 
 Ask = Callable[[domish.Element, float], Deferred[domish.Element]]
-"""Sends a request, and returns its result; see `ComponentStream.ask`."""
+"""`ComponentStream.ask`: sends a request and returns its result, within some seconds."""
 
 
 class ComponentNotices(XMPPHandler):
