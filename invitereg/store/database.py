@@ -22,6 +22,8 @@ from invitereg.runtime.threads import Inline, Settle, Work
 from invitereg.store.sqlite import BUSY_SECONDS, let_write, memory_engine, open_engine
 
 T = TypeVar("T")
+
+_log = Logger("invitereg.store.database.Database")  # operators' filters match on it
 Interaction = Callable[[Connection], T]
 
 
@@ -57,14 +59,12 @@ class Database:
         engine: SQLAlchemy's, in autocommit mode.
     """
 
-    _log = Logger()
-
     def __init__(self, engine: Engine, work: Work, meter: Meter | None = None) -> None:
         """Take over an engine; `open_database` and `open_memory` make one."""
         self.engine = engine
         # Apart, as reading may go on well while nothing can be written.
-        self._read_faults = FaultLog(self._log, "Database")
-        self._write_faults = FaultLog(self._log, "Database")
+        self._read_faults = FaultLog(_log, "Database")
+        self._write_faults = FaultLog(_log, "Database")
         self._work = work
         self._meter = meter or Meter()
         self._writes = work.batches(self._transaction)

@@ -58,12 +58,13 @@ class Word(TypeDecorator[StrEnum]):
     def __init__(self, of: type[StrEnum]) -> None:
         super().__init__()
         self.of = of
+        self._members = {str(member): member for member in of}  # many rows have one
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         return None if value is None else str(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
-        return None if value is None else self.of(value)
+        return None if value is None else self._members[value]
 
 
 class Words(TypeDecorator[tuple[str, ...]]):
