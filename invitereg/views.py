@@ -75,7 +75,7 @@ class Link(Named):
 
 
 class Terms(View):
-    """What an invite is for, which everybody who holds its token may know."""
+    """What an invite is for; everybody who holds its token may know it."""
 
     kind: Kind
     domain: str

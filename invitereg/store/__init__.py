@@ -1,1 +1,1 @@
-"""Where invites, accounts and their history are kept."""
+"""The store: invites, accounts and their history in a database (SQLite)."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, Update, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, Row, Update, bindparam, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
@@ -24,7 +24,7 @@ _NAMES_AT_ONCE = 500  # SQLite takes 32,766 parameters in a statement
 _columns = [*columns_of(Invite, invites), invites.c.seq]
 
 
-def _revoke(*conditions: Any) -> Update:
+def _revoke(*conditions: ColumnElement[bool]) -> Update:
     revoked = update(invites).where(*conditions, REVOCABLE)
     return revoked.values(revoked_at=bindparam("now", type_=Time)).returning(*_columns)
 

@@ -37,7 +37,7 @@ _AFTER_CHANGE = (
 def add_roster_changes(
     connection: Connection, owners: Iterable[Owner], jid: str, now: datetime
 ) -> None:
-    """Say that the items of these accounts for ``jid`` have changed."""
+    """Record that the items of these accounts for ``jid`` have changed."""
     connection.execute(_FORGET_CHANGE, {"before": now - KEPT})
     rows = [
         {"domain": domain, "username": username, "jid": jid, "at": now}

@@ -1,11 +1,10 @@
-"""What is counted: a log of hits, so that a limit holds in any period, not in fixed windows.
+"""Count hits for rate limits: each is kept, so a limit holds in any period (sliding window).
 
 Every function takes a connection within a transaction.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Text, bindparam, delete, func, insert, select
 from sqlalchemy.engine import Connection
@@ -100,7 +99,7 @@ def _retry_after(connection: Connection, domain: str, counter: Counter, now: dat
     return counter.retry_after(Tally(count=count, oldest=oldest), now)
 
 
-def _which(domain: str, counter: Counter, now: datetime) -> dict[str, Any]:
+def _which(domain: str, counter: Counter, now: datetime) -> dict[str, object]:
     return {
         "of_domain": domain,
         "of_name": counter.name,

@@ -4,7 +4,6 @@ Every function takes a connection within a transaction.
 """
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Integer, bindparam, delete, select, tuple_
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -57,7 +56,7 @@ def claim(
         OtherRequest: something else was asked for under that key.
     """
     now = invite.created_at
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "key_id": key.key_id,
         "name": key.name,
         "request": key.request,

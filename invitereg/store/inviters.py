@@ -1,13 +1,12 @@
-"""Hold whoever makes an invite to their rights: they are there still, and not over their quota.
+"""Check, when an invite is stored, that its maker exists and is within their quota.
 
-A request may be under way while its key is revoked, or its account is deleted: what these have
-made is ended then, and nothing is added later.
+A request may be under way while its key is revoked, or its account is deleted. Their invites
+are ended then, and no invite may be added later.
 
 Every function takes a connection within a transaction.
 """
 
 import sys
-from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, bindparam, exists, func, not_, or_, select
 from sqlalchemy.dialects.sqlite import insert
@@ -32,7 +31,7 @@ _OPEN = (
     or_(invites.c.expires_at.is_(None), invites.c.expires_at > bindparam("now", type_=Time)),
 )
 OPEN_INVITES = select(func.count()).select_from(invites).where(*_MADE_BY_USER, *_OPEN)
-"""How many invites of a user are pending; takes what `made_by` and ``now`` say."""
+"""The number of pending invites of a user; takes the parameters of `made_by`, and ``now``."""
 
 _INVITER = (
     names.c.domain == bindparam("of_domain"),
@@ -58,20 +57,20 @@ _INSERT = (
 )
 
 
-def made_by(domain: str, username: str) -> dict[str, Any]:
-    """The parameters that say whose invites are meant."""
+def made_by(domain: str, username: str) -> dict[str, object]:
+    """Return the parameters that select the invites of a user."""
     sources = user_sources(domain, username)
     return {"of_domain": domain, "of_inviter": username, "of_sources": sources}
 
 
 def is_made_by(username: str, domain: str) -> ColumnElement[bool]:
-    """Whether an invite was made by that user."""
+    """Return the condition that an invite was made by a user."""
     sources = user_sources(domain, username)
     return (invites.c.inviter == username) & invites.c.source.in_(sources)
 
 
 def insert_counted(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> None:
-    """Insert an invite that a user makes, and count it.
+    """Insert an invite that a user makes, and count it against their quota.
 
     Raises:
         TooManyOpenInvites, Throttled: they may make none now.

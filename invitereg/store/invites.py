@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, case, exists, func, not_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -135,7 +134,7 @@ def create_all(connection: Connection, issued: Sequence[tuple[Invite, bytes]]) -
 
 
 def _require_account(connection: Connection, invite: Invite) -> None:
-    """A reset is for an account that exists."""
+    """Raise NotFound if a reset is for an account that does not exist."""
     if invite.kind is Kind.RESET:
         which = {"of_domain": invite.domain, "of_username": invite.username}
         if not connection.scalar(_ACCOUNT_EXISTS, which):
@@ -244,7 +243,7 @@ REFUSED_USES = (
 
 
 def _follow_expiry(connection: Connection, invite: Invite, now: datetime) -> None:
-    """Let the reservation end with the invite."""
+    """Let the reservation of the username end with the invite."""
     if invite.expired(now):
         names.free(connection, invite)
     else:
@@ -289,7 +288,7 @@ def revoke(connection: Connection, domain: str, invite_id: str, now: datetime) -
         InvalidRequest: it is used up: there is nothing to revoke. If its last use is
             undecided (`invitereg.interfaces.leases`), it can be revoked, and stays so.
     """
-    which: dict[str, Any] = {"of_domain": domain, "of_id": invite_id, "now": now}
+    which: dict[str, object] = {"of_domain": domain, "of_id": invite_id, "now": now}
     row = connection.execute(_REVOKE, which).first()
     if row is not None:
         invite = value_of(Invite, row)
@@ -326,14 +325,14 @@ _PUT_BACK = (
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """What opens an invite: the digest of its token, and whose token it is."""
+    """The digest of an invite's token, and whose token it is (`Invite.source`)."""
 
     digest: bytes
     source: str
 
 
 def get_opener(connection: Connection, domain: str, invite_id: str) -> Opener | None:
-    """Return what opens an invite now; None if there is no such invite."""
+    """Return the digest and the source of an invite's token; None without such an invite."""
     row = connection.execute(
         _GET_OPENER, {"of_domain": domain, "of_id": invite_id}
     ).one_or_none()

@@ -1,4 +1,4 @@
-"""Keep what is to be done at a server that keeps the accounts, and who does it when."""
+"""Keep the jobs: what is to be done at a server that keeps the accounts."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,9 +12,9 @@ from invitereg.store.tables import Time, jobs
 
 AT_ONCE = 20
 IMPLAUSIBLE_PAUSE = timedelta(minutes=2)
-"""More than a job is put off for, even if the clocks of two processes differ."""
+"""Longer than any job is postponed, even if the clocks of two processes differ."""
 KEPT = timedelta(hours=1)
-"""How long an answer is kept that nobody has come for."""
+"""How long the answer of a job is kept."""
 
 _NUMBERED = jobs.c.number == bindparam("of_number")
 _ADD = insert(jobs).returning(jobs.c.number)
@@ -61,7 +61,7 @@ _PURGE = delete(jobs).where(
 
 
 def add(connection: Connection, job: Job) -> int:
-    """Write down that something is to be done; returns its number."""
+    """Add a job; return its number."""
     row = row_of(job) | {"details": dict(job.details), "due": job.at}
     del row["number"]
     return int(connection.execute(_ADD, row).scalar_one())
@@ -70,10 +70,10 @@ def add(connection: Connection, job: Job) -> int:
 def take(
     connection: Connection, domain: str, node: str, now: datetime, again: datetime
 ) -> Sequence[Job]:
-    """Return what is to be done now; nobody else is given it before ``again``. At most 20.
+    """Return the jobs to do now, at most 20; nobody else is given them before ``again``.
 
-    What is put off for longer than any job is (two minutes after ``again``) was so by
-    a clock that was ahead: it is to be done now.
+    A job that is due later than two minutes after ``again`` was postponed by a clock that was
+    ahead: it is due now.
     """
     times = {"now": now, "again": again, "ahead": again + IMPLAUSIBLE_PAUSE}
     which = {"of_domain": domain, "of_node": node, **times}
@@ -82,12 +82,12 @@ def take(
 
 
 def postpone(connection: Connection, number: int, until: datetime) -> None:
-    """Try again at ``until`` what could not be done."""
+    """Let a job that could not be done be due again at ``until``."""
     connection.execute(_POSTPONE, {"of_number": number, "until": until})
 
 
 def finish(connection: Connection, number: int, answer: str | None = None) -> None:
-    """Forget a job that is done, or keep the answer for who asked."""
+    """Forget a job that is done, or keep its answer for the process that waits for it."""
     if answer is None:
         connection.execute(_FORGET, {"of_number": number})
     else:
@@ -106,7 +106,7 @@ def withdraw(connection: Connection, number: int) -> bool:
 
 
 def purge(connection: Connection, now: datetime, at_most: int) -> int:
-    """Forget those that expired an hour ago, also of domains that are served no longer.
+    """Forget the jobs that expired an hour ago, also of domains that are served no longer.
 
     Returns as `purging.purge_invites`.
     """
@@ -115,5 +115,5 @@ def purge(connection: Connection, now: datetime, at_most: int) -> int:
 
 
 def forget_contacts(connection: Connection, domain: str, username: str) -> None:
-    """Make no contacts any more of an account that is deleted, whoever gets its name."""
+    """Forget the jobs that make contacts of a deleted account: another may get its name."""
     connection.execute(_FORGET_CONTACTS, {"of_domain": domain, "of_username": username})

@@ -145,7 +145,7 @@ def _free_if_revoked(connection: Connection, use: Use) -> None:
 
 
 def _is_past(connection: Connection, redemption: Redemption) -> bool:
-    """Whether it is a reset of an account that was deleted meanwhile.
+    """Return whether a redemption is a reset of an account that was deleted meanwhile.
 
     Its invite must not open the account that somebody else makes of that name.
     """
@@ -182,7 +182,7 @@ def learn(connection: Connection, account: Account) -> bool:
 
 
 def contacts_job(redemption: Redemption, contact: str) -> Job:
-    """What makes an account and who invited it contacts, once the account is there."""
+    """Return the job that makes a new account and its inviter contacts."""
     use = redemption.use
     return Job(
         domain=use.domain,
@@ -194,5 +194,5 @@ def contacts_job(redemption: Redemption, contact: str) -> Job:
 
 
 def sessions_job(use: Use) -> Job:
-    """What ends the sessions that were opened with the password before."""
+    """Return the job that ends the sessions which were opened with the old password."""
     return Job(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)

@@ -34,7 +34,7 @@ _REGISTERED_AT = select(func.max(uses.c.at)).where(
 
 
 def look_up(connection: Connection, query: Query) -> Findings:
-    """Return what the policy must know; an unknown invite is None, not an error."""
+    """Return the facts for the policy; an unknown invite is None, not an error."""
     statement = _statement(
         query.digest is not None,
         query.username is not None,
@@ -50,8 +50,8 @@ def look_up(connection: Connection, query: Query) -> Findings:
     )
 
 
-def _parameters(query: Query) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"of_domain": query.domain}
+def _parameters(query: Query) -> dict[str, object]:
+    parameters: dict[str, object] = {"of_domain": query.domain}
     if query.digest is not None:
         parameters["of_digest"] = query.digest
     if query.username is not None:
@@ -70,7 +70,7 @@ def _parameters(query: Query) -> dict[str, Any]:
 def _statement(
     with_invite: bool, with_name: bool, counters: int, with_open: bool
 ) -> Select[Any]:
-    """One row, whatever there is: outer joins, and aggregates of the hits."""
+    """Return a query that always finds one row: outer joins, and aggregates of the hits."""
     source: FromClause = select(literal_column("1").label("one")).subquery("base")
     columns: list[ColumnElement[Any]] = [source.c.one]
     domain: BindParameter[str] = bindparam("of_domain")

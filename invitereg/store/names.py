@@ -1,11 +1,10 @@
-"""Who holds a name: an account, an invite that reserves it, or the memory of a deleted account.
+"""Keep who holds a name: an account, an invite that reserves it, or a deleted account.
 
 Every function takes a connection within a transaction.
 """
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -18,7 +17,7 @@ from invitereg.store.tables import Time, names
 
 
 class State(StrEnum):
-    """What a name is held by."""
+    """The kinds of holders of a name."""
 
     ACCOUNT = "account"
     RESERVED = "reserved"
@@ -26,8 +25,8 @@ class State(StrEnum):
     LEASED = "leased"
 
 
-Held = dict[str, Any]
-"""What held a name before it was leased, as JSON: ``state``, ``invite_id``, ``until``."""
+Held = dict[str, str | None]
+"""The holder of a name before it was leased, as JSON: ``state``, ``invite_id``, ``until``."""
 
 
 _OWN_OR_LAPSED = (names.c.state == State.RESERVED) & or_(
@@ -36,7 +35,7 @@ _OWN_OR_LAPSED = (names.c.state == State.RESERVED) & or_(
 
 
 def _holding(*, even_deleted: bool) -> Insert:
-    """Take a name that nobody holds; no row is touched if somebody does."""
+    """Return a statement that takes a name; no row changes if somebody holds it."""
     statement = insert(names)
     free = _OWN_OR_LAPSED
     return statement.on_conflict_do_update(
@@ -101,7 +100,7 @@ def lease(
     *,
     even_deleted: bool,
 ) -> Held | None:
-    """Take a name for an account that may come to be; returns what held it before, if any.
+    """Take a name for an account that may be made; return what held it before, if anything.
 
     Raises as `take`.
     """
@@ -115,7 +114,7 @@ def lease(
 
 
 def fill(connection: Connection, domain: str, username: str) -> None:
-    """Make a leased name an account's."""
+    """Turn a leased name into an account's."""
     connection.execute(_FILL, {"of_domain": domain, "of_username": username})
 
 
@@ -156,7 +155,7 @@ def _take(
 
 
 def reserve(connection: Connection, invite: Invite, now: datetime) -> None:
-    """Reserve an invite's username for as long as the invite lives; also if it does already.
+    """Reserve an invite's username until the invite ends; if it is reserved, reserve it again.
 
     Raises:
         UsernameTaken, UsernameReserved: somebody else holds it.
@@ -178,7 +177,7 @@ def reserve(connection: Connection, invite: Invite, now: datetime) -> None:
 
 
 def free(connection: Connection, invite: Invite) -> None:
-    """Give up what an invite reserves, if it does."""
+    """Free the name that an invite reserves, if it reserves one."""
     if reserves(invite):
         which = {
             "of_domain": invite.domain,
@@ -226,7 +225,7 @@ def mark_deleted(
 
 
 def reserves(invite: Invite) -> bool:
-    """Whether an invite reserves a name while it lives."""
+    """Return whether an invite reserves a name until it ends."""
     return invite.username is not None and invite.kind is not Kind.RESET
 
 

@@ -1,6 +1,6 @@
-"""What accounts are still to be told about registrations."""
+"""Keep the notices about registrations until they are delivered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from invitereg.store.rows import value_of
 from invitereg.store.tables import Time, notices, uses
 
 MOST = 100
-"""Registrations that one account can be told of later."""
+"""How many notices of registrations are kept for one account: the latest."""
 MOST_TRIES = 3
 """How often a notice is sent, at most: one that nobody confirms would be sent for ever."""
 
@@ -55,7 +55,7 @@ _PURGE = delete(notices).where(
 
 
 def _with_use() -> Select[Any]:
-    """Notices, by number, with their registrations under the names of both tables."""
+    """Return the query for notices, by number, each with its registration."""
     told = (notices.c.domain, notices.c.username, notices.c.kind)
     return (
         select(
@@ -93,7 +93,7 @@ def add(connection: Connection, new: Iterable[Notice], use_seq: int) -> None:
 
 
 def forget(connection: Connection, domain: str, username: str) -> None:
-    """Forget all that an account was to be told."""
+    """Forget all notices for an account."""
     connection.execute(_FORGET, {"of_domain": domain, "of_username": username})
 
 
@@ -105,10 +105,7 @@ def after(connection: Connection, number: int | None, at_most: int) -> Sequence[
 
 
 def of(connection: Connection, domain: str, username: str) -> Sequence[Notice]:
-    """Return what an account is to be told, oldest first.
-
-    Of the registrations that it has not been told of, the latest `MOST` are kept.
-    """
+    """Return the notices for an account, oldest first; the latest `MOST` of them are kept."""
     return _notices(connection, _OF, {"of_domain": domain, "of_username": username})
 
 
@@ -121,13 +118,13 @@ def count_try(connection: Connection, numbers: Sequence[int]) -> Sequence[int]:
 
 
 def remove(connection: Connection, numbers: Sequence[int]) -> None:
-    """Forget notices that have been told."""
+    """Forget notices that have been delivered."""
     if numbers:
         connection.execute(_REMOVE, [{"of_number": number} for number in numbers])
 
 
 def purge(connection: Connection, before: datetime, at_most: int) -> int:
-    """Forget the notices of registrations up to ``before``, whoever has not been told.
+    """Forget the notices of registrations up to ``before``, delivered or not.
 
     Returns as `purging.purge_invites`.
     """
@@ -135,13 +132,13 @@ def purge(connection: Connection, before: datetime, at_most: int) -> int:
 
 
 def _notices(
-    connection: Connection, statement: Select[Any], values: dict[str, Any]
+    connection: Connection, statement: Select[Any], values: Mapping[str, object]
 ) -> Sequence[Notice]:
     return [_notice_of(row) for row in connection.execute(statement, values)]
 
 
 def _notice_of(row: Row[Any]) -> Notice:
-    """The notice in a row of `_with_use`."""
+    """Return the notice in a row of `_with_use`."""
     return Notice(
         domain=row.notice_domain,
         username=row.notice_username,

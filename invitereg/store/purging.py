@@ -1,4 +1,4 @@
-"""Removes what is over, a few rows at a time, so that nobody waits long for the database."""
+"""Remove what is over, a few rows at a time, so that nobody waits long for the database."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ _BEFORE = bindparam("before", type_=Time)
 
 
 def _some(key: Column[Any], *conditions: ColumnElement[bool]) -> Delete:
-    """Removes rows, named by ``key``, of a domain for which the conditions hold."""
+    """Return a statement that removes some rows of a domain for which the conditions hold."""
     chosen = (
         select(key)
         .where(key.table.c.domain == bindparam("of_domain"), *conditions)
@@ -64,10 +64,7 @@ _NEXT_DOMAIN = tuple(
 
 
 def list_domains(connection: Connection) -> Sequence[str]:
-    """Return the domains of which something is kept that goes in the end.
-
-    They need not be served any more.
-    """
+    """Return the domains that have rows to purge, also those that are not served any more."""
 
     def found() -> Iterator[str]:
         for statement in _NEXT_DOMAIN:
@@ -105,9 +102,9 @@ def purge_names(connection: Connection, domain: str, now: datetime, at_most: int
 
 
 def purge_session_ends(connection: Connection, before: datetime, at_most: int) -> int:
-    """Remove what said up to ``before`` that sessions are over, the oldest first.
+    """Remove the ends of sessions up to ``before``, the oldest first.
 
-    Every service has read it within a second. Returns as `purge_invites`.
+    Every service has read them within a second. Returns as `purge_invites`.
     """
     which = {"before": before, "most": at_most}
     return connection.execute(_SESSION_ENDS, which).rowcount

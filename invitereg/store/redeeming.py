@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     BindParameter,
@@ -118,7 +117,7 @@ def take_reset(connection: Connection, use: Use) -> None:
 
 
 def record(connection: Connection, redemption: Redemption) -> None:
-    """Write down an account, which has its name by now, and the use that made it."""
+    """Store an account, whose name is taken already, and the use that made it."""
     account = redemption.account
     add_account(connection, account)
     # Nobody is told what an earlier bearer of the name was to be told.
@@ -131,12 +130,12 @@ def record(connection: Connection, redemption: Redemption) -> None:
 
 
 def add_account(connection: Connection, account: Account) -> None:
-    """Write down an account, which has its name by now."""
+    """Store an account whose name is taken already."""
     connection.execute(_ADD_ACCOUNT, account_row(account))
 
 
 def add_use(connection: Connection, use: Use) -> None:
-    """Add to the history."""
+    """Add a use to the history."""
     connection.execute(_ADD_USE, row_of(use))
 
 
@@ -158,7 +157,7 @@ def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
         InvalidInvite: revoked, used up or gone, or the account is gone.
     """
     columns = credentials_columns(credentials)
-    change: dict[str, Any] = {
+    change: dict[str, object] = {
         "of_domain": use.domain,
         "of_username": use.username,
         "new_credentials": columns["credentials"],
@@ -197,7 +196,7 @@ def forget_addresses(
 
 
 def _decide(connection: Connection, statement: Update, use: Use) -> None:
-    which: dict[str, Any] = {
+    which: dict[str, object] = {
         "of_domain": use.domain,
         "of_id": use.invite_id,
         "of_username": use.username,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import (
     Text,
@@ -286,11 +285,11 @@ def _check_room(
         raise RosterFull
 
 
-def _changes(item: RosterItem) -> dict[str, Any]:
+def _changes(item: RosterItem) -> dict[str, object]:
     return {name: getattr(item, name) for name in _CHANGED}
 
 
-def _which(owner: Owner, jid: str) -> dict[str, Any]:
+def _which(owner: Owner, jid: str) -> dict[str, object]:
     return {"of_domain": owner[0], "of_username": owner[1], "of_jid": jid}
 
 

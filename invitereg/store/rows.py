@@ -87,7 +87,7 @@ def roster_item_row(owner: Owner, item: RosterItem) -> dict[str, Any]:
 
 
 def redemption_text(redemption: Redemption) -> dict[str, Any]:
-    """As values of JSON; without its counters, which are of no use any more."""
+    """Return a redemption as JSON, without its counters: they have counted."""
     account, use = redemption.account, redemption.use
     return {
         "account": {
@@ -108,7 +108,7 @@ def redemption_text(redemption: Redemption) -> dict[str, Any]:
 
 
 def redemption_of(text: Mapping[str, Any]) -> Redemption:
-    """The inverse of `redemption_text`."""
+    """Return the redemption that `redemption_text` wrote."""
     use = {**text["use"], "at": datetime.fromisoformat(text["use"]["at"])}
     use["kind"] = Kind(use["kind"])
     account, made = text["account"], Use(**use)

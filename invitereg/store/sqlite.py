@@ -28,7 +28,7 @@ BUSY_SECONDS = 10
 
 
 def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """The engine for ``data_dir/invitereg.db``, at the newest schema; no connection is open.
+    """Return an engine for ``data_dir/invitereg.db``, at the newest schema; nothing is open.
 
     Raises:
         StoreError: the folder, the file or its content cannot be used.
@@ -114,7 +114,7 @@ def _template() -> tuple[Engine, bytes]:
 
 
 def copy_before_upgrade(path: Path, revision: str) -> Path:
-    """Where the database ``path`` is copied to before it leaves a schema's revision."""
+    """Return the path of the copy that is made before a database leaves a revision."""
     return path.with_name(f"{path.stem}-schema-{revision}{path.suffix}")
 
 
@@ -163,7 +163,7 @@ def _sync(path: Path) -> None:
 
 
 def _make_file(path: Path) -> None:
-    """An empty file that only its owner may read, if there is none; SQLite fills it."""
+    """Make an empty file that only its owner may read, if there is none; SQLite fills it."""
     try:
         # Never opens one that exists: closing it would drop this process's locks on it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -202,13 +202,13 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 
 def let_write(connection: Connection) -> None:
-    """Let a connection change something; others only read."""
+    """Let a connection write; others only read."""
     connection.exec_driver_sql("PRAGMA query_only = OFF")
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time: neither the switch to WAL nor a migration meets another."""
+    """Hold a lock on a folder, so that one process at a time switches to WAL and migrates."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -245,7 +245,7 @@ def make_folder(data_dir: Path) -> None:
 
 
 def check_folder(data_dir: Path) -> None:
-    """Find out whether `make_folder` would succeed, and change nothing.
+    """Check that `make_folder` would succeed; change nothing.
 
     Raises:
         StoreError: it would not.
@@ -259,7 +259,7 @@ def check_folder(data_dir: Path) -> None:
 
 
 def require_owner(folder: Path) -> None:
-    """See that root makes no database that the owner of its folder could not write.
+    """Check that root makes no database that the owner of its folder could not write.
 
     Raises:
         StoreError: it would.
@@ -299,7 +299,10 @@ _STATE = "SELECT state FROM names WHERE domain = ? AND username = ?"
 
 
 def has_account(data_dir: Path, domain: str, username: str) -> bool | None:
-    """Whether an account is known; None if the database cannot tell."""
+    """Return whether an account is known, without opening the database for a service.
+
+    Nothing is made or upgraded. None if the database cannot be read.
+    """
     path = data_dir / FILE_NAME
     try:
         if not path.exists():

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core knows them; `schema` brings a database to this state."""
+"""Define the tables for SQLAlchemy Core; `schema` brings a database to this state."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -33,7 +33,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Time(TypeDecorator[datetime]):
-    """A moment, stored as whole microseconds since 1970 in UTC."""
+    """A time, stored as whole microseconds since 1970 in UTC."""
 
     impl = BigInteger
     cache_ok = True
@@ -168,7 +168,7 @@ Index(
 # What somebody has made by a key or their account, which may have no inviter, as resets.
 Index("invites_source", invites.c.source, invites.c.domain)
 
-# Who holds a name: one row, so that "is it free?" is one conditional statement.
+# Holders of names: one row for each name, so that "is it free?" is one conditional statement.
 names = Table(
     "names",
     metadata,
@@ -226,7 +226,7 @@ Index(
     postgresql_where=uses.c.address.is_not(None),
 )
 
-# What somebody is still to be told about a registration.
+# Notices about registrations, until they are delivered.
 notices = Table(
     "notices",
     metadata,
@@ -255,7 +255,7 @@ hits = Table(
     sqlite_autoincrement=True,
 )
 
-# What accounts know about their contacts, each side for itself.
+# Roster items: the contacts of each account.
 roster_items = Table(
     "roster_items",
     metadata,
@@ -334,7 +334,7 @@ api_keys = Table(
     sqlite_autoincrement=True,
 )
 
-# Which invite a request has made that may be repeated; forgotten after a day.
+# Idempotency keys, and the invite that the first request made; forgotten after a day.
 api_requests = Table(
     "api_requests",
     metadata,
@@ -348,7 +348,7 @@ api_requests = Table(
 )
 
 
-# What registrations have taken whose account another server makes, until that is decided.
+# Registrations and resets under way at another server: what each has taken.
 leases = Table(
     "leases",
     metadata,
@@ -363,7 +363,7 @@ leases = Table(
     sqlite_autoincrement=True,
 )
 
-# What is to be done at a server that keeps the accounts.
+# Jobs to be done at a server that keeps the accounts.
 jobs = Table(
     "errands",
     metadata,

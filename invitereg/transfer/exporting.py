@@ -61,7 +61,7 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
         How many lines there were, by type.
 
     Raises:
-        InvalidRequest: something is under way at a server behind; nothing was written.
+        InvalidRequest: something is under way at an upstream server; nothing was written.
     """
     with _one_moment(connection):
         _require_settled(connection)
@@ -77,7 +77,7 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
 
 
 def _require_settled(connection: Connection) -> None:
-    """Whatever is open at a server behind cannot be told as done, nor as not done."""
+    """Raise InvalidRequest if something is under way at a server: done or not, nobody knows."""
     domains = [
         *connection.scalars(select(leases.c.domain)),
         *connection.scalars(select(jobs.c.domain).where(jobs.c.expires.is_(None))),
@@ -93,7 +93,7 @@ def _require_settled(connection: Connection) -> None:
 
 @contextmanager
 def _one_moment(connection: Connection) -> Iterator[None]:
-    """A transaction that only reads: it sees what was there at its first read."""
+    """Read within one transaction, which sees the database as of its first read."""
     connection.exec_driver_sql("BEGIN")
     try:
         yield
@@ -124,7 +124,7 @@ def _lines(connection: Connection) -> Iterator[Line]:
 def _rows(
     connection: Connection, table: Table, *order: ColumnElement[Any]
 ) -> Iterator[RowMapping]:
-    """All of a table, not gathered in memory, nor checked: a copy beats a perfect copy."""
+    """Yield all rows of a table; they are neither gathered in memory nor checked."""
     columns = [column for column in table.c if column.name != "seq"]
     rows = connection.execute(select(*columns).order_by(*order)).yield_per(_AT_ONCE)
     yield from rows.mappings()

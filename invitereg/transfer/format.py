@@ -1,4 +1,4 @@
-"""What an export is written in: a line of JSON for each thing, checked when it is read.
+"""Define the format of an export: a line of JSON for each thing, checked when it is read.
 
 The format is the export's own, not that of the tables: a later program with other tables
 reads it all the same. `FORMAT` grows with every change that an older program cannot read; 2
@@ -110,7 +110,7 @@ class _Line(BaseModel):
 
 
 class Header(_Line):
-    """The first line: what this is, and what wrote it. A later format may say more."""
+    """The first line: its format and who wrote it. A later format may add to it."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -121,7 +121,7 @@ class Header(_Line):
 
 
 class ServerKey(_Line):
-    """What the keys of unknown accounts are made from: so they stay the same."""
+    """The secret from which the SCRAM keys of unknown accounts are made."""
 
     type: Literal["server_key"] = "server_key"
     key: Secret
@@ -157,7 +157,7 @@ class DeletedLine(_Line):
 
 
 class RosterItemLine(_Line):
-    """What an account knows about a contact."""
+    """An item of an account's roster."""
 
     type: Literal["roster_item"] = "roster_item"
     domain: DomainName
@@ -181,7 +181,7 @@ class RosterItemLine(_Line):
 
 
 class InviteLine(_Line):
-    """An invite; what it reserves is told by its username and its state."""
+    """An invite; its username and its state tell whether it reserves a name."""
 
     type: Literal["invite"] = "invite"
     domain: DomainName
@@ -212,7 +212,7 @@ class InviteLine(_Line):
 
 
 class UseLine(_Line):
-    """One row of the history; its inviter is left out by format 1: the invite tells it."""
+    """A use of the history; format 1 leaves out its inviter, whom the invite tells."""
 
     type: Literal["use"] = "use"
     domain: DomainName
@@ -226,7 +226,7 @@ class UseLine(_Line):
 
 
 class NoticeLine(_Line):
-    """What an account is still to be told about a registration of the history."""
+    """A notice for an account about a registration of the history."""
 
     type: Literal["notice"] = "notice"
     domain: DomainName
@@ -238,7 +238,7 @@ class NoticeLine(_Line):
 
 
 class KeyLine(_Line):
-    """A key of the HTTP API: it opens there what it opens here."""
+    """A key of the HTTP API, which stays valid."""
 
     type: Literal["key"] = "key"
     id: Id
@@ -279,7 +279,7 @@ COUNTED = {
     "notice": "notices",
     "key": "keys",
 }
-"""The types of lines that are of interest to whoever counts them, and what they are called."""
+"""The types of lines that are counted, each with the name of its count."""
 
 _reader: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type")])
 
@@ -289,17 +289,17 @@ class Malformed(Exception):
 
 
 def read_header(line: bytes) -> Header:
-    """The first line, of whatever format; raises Malformed."""
+    """Return the first line, of any format; raise Malformed."""
     return _read(Header.model_validate_json, line)
 
 
 def read_line(line: bytes) -> Line:
-    """Any later line; raises Malformed."""
+    """Return a later line; raise Malformed."""
     return _read(_reader.validate_json, line)
 
 
 def write_line(line: Header | Line) -> bytes:
-    """The line as UTF-8, with its end."""
+    """Return a line as UTF-8, with its line end."""
     return line.model_dump_json(by_alias=True).encode() + b"\n"
 
 
@@ -337,7 +337,7 @@ _WORDS = {
 
 
 def worded(detail: ErrorDetails) -> str:
-    """Say in our own words what pydantic finds wrong; nothing of the line is repeated."""
+    """Return a text for an error of pydantic; it repeats nothing of the line."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])

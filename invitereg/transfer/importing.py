@@ -68,7 +68,7 @@ _Thing = (
 
 
 def _get(table: Table, *key: str) -> Select[Any]:
-    """The rows that have the same in some columns as the row that is given."""
+    """Return the query for rows that equal a given row in some columns."""
     return select(table).where(*(table.c[name] == bindparam(name) for name in key))
 
 
@@ -127,7 +127,7 @@ def import_all(
 
 
 class _Reader:
-    """Goes through the lines of an export.
+    """Read the lines of an export.
 
     Attributes:
         number: of the line that was read last, from 1.
@@ -138,7 +138,7 @@ class _Reader:
         self.number = 0
 
     def lines(self) -> Iterator[ServerKey | _Thing]:
-        """What is between the first line and the last; raises Malformed."""
+        """Yield the lines between the first and the last; raise Malformed."""
         ended = False
         for text in self._source:
             self.number += 1
@@ -174,7 +174,7 @@ def _check_header(text: bytes) -> None:
 
 
 class _Adding:
-    """Adds one thing after the other.
+    """Add one line after the other.
 
     Attributes:
         into_empty: there was nothing before the first was added.
@@ -190,7 +190,7 @@ class _Adding:
         self._last_use: int = connection.scalars(_LAST_USE).one()
 
     def add(self, line: _Thing) -> bool:
-        """Add what a line says; False if it is there already. Raises Refused."""
+        """Add the content of a line; return False if it is there already. Raises Refused."""
         if isinstance(line, KeyLine):
             return self._add_key(line)
         try:
@@ -246,7 +246,7 @@ class _Adding:
         return True
 
     def _follow(self, invite: Invite) -> None:
-        """What an invite that can be used, or prolonged, needs besides."""
+        """Reserve the name of an invite that can be used, or check the account of a reset."""
         if invite.kind is Kind.RESET:
             # Or it would open the account that somebody else makes of that name.
             if accounts.get(self._connection, invite.domain, invite.username or "") is None:
@@ -255,7 +255,7 @@ class _Adding:
             names.reserve(self._connection, invite, self._now)
 
     def _add_use(self, line: UseLine) -> bool:
-        """The address is not compared: one that was forgotten must not come back."""
+        """Add a use. Its address is not compared: one that was forgotten must not come back."""
         row = line.model_dump(exclude={"type"})
         for found in self._connection.execute(_USES, row):
             if all(getattr(found, key) == row[key] for key in ("kind", "door", "invite_id")):
@@ -266,7 +266,7 @@ class _Adding:
         return True
 
     def _add_notice(self, line: NoticeLine) -> bool:
-        """Only with its registration: a notice that is gone since was told, or given up."""
+        """Add a notice if its registration is new: an older one was delivered, or given up."""
         about = {
             "domain": line.about_domain,
             "username": line.about_username,
@@ -296,7 +296,7 @@ class _Adding:
         return True
 
     def _is_there(self, table: Table, row: dict[str, Any], key: str) -> bool:
-        """Whether the row is stored already; raises InvalidRequest if another is."""
+        """Return whether the row is stored already; raise InvalidRequest if it differs."""
         found = self._connection.execute(_GET[table.name], row).mappings().first()
         if found is None:
             return False

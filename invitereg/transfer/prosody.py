@@ -38,11 +38,11 @@ _seconds = TypeAdapter(Seconds, config=ConfigDict(strict=True))
 
 
 class NotAnInvite(ValueError):
-    """What is stored is no invite; the text says what is wrong with it, and no token."""
+    """A stored value is no invite; the text says what is wrong, without the token."""
 
 
 class _Stored(BaseModel):
-    """Other modules store more; what they store is not known to mean anything to us."""
+    """A stored table; what other modules add to it is ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
@@ -100,14 +100,14 @@ class _AccountInvite(_Stored):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An invite, and the digest of the token that it keeps."""
+    """An invite of Prosody, and the digest of its token."""
 
     invite: Invite
     digest: bytes
 
 
 def account_invite(domain: str, token: str, stored: object) -> Found:
-    """What the host's store has for a token, which lets register or set a password.
+    """Return the invite in the host's store for a token: to register, or to set a password.
 
     Raises:
         NotAnInvite: it makes no sense.
@@ -148,7 +148,7 @@ def account_invite(domain: str, token: str, stored: object) -> Found:
 def contact_invite(
     domain: str, username: str, token: str, stored: object, now: datetime
 ) -> Found:
-    """What a user's store has for a token: an invite to become a contact of theirs.
+    """Return the invite in a user's store for a token: to become a contact of theirs.
 
     Raises:
         NotAnInvite: it makes no sense.
@@ -170,7 +170,7 @@ def contact_invite(
 
 
 def _id(token: str) -> str:
-    """The same public name at each import; nothing of the token can be told from it."""
+    """Return an invite's id: the same at each import, and it tells nothing of the token."""
     named = b"prosody invite " + token.encode("utf-8", "surrogatepass")
     number = int.from_bytes(hashlib.sha256(named).digest())
     letters = []
@@ -192,7 +192,7 @@ def _localpart(text: str) -> str:
 
 
 def _user(domain: str, jid: str) -> str | None:
-    """The localpart in a JID of this domain."""
+    """Return the localpart of a JID at this domain; None if it has none."""
     username, at, host = jid.rpartition("@")
     if not is_domain(host, domain):
         raise NotAnInvite(f"jid: is not at {domain}")
@@ -200,7 +200,7 @@ def _user(domain: str, jid: str) -> str | None:
 
 
 def _source(domain: str, jid: str | None) -> tuple[str, str | None]:
-    """Who made it, as we say it, and the localpart of who is one of ours."""
+    """Return the source of an invite, and the localpart of its maker at this domain."""
     if jid is None or "@" not in jid:
         return PROSODY, None
     bare = jid.partition("/")[0]
@@ -228,7 +228,7 @@ _KNOWN = select(
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """How many were added, as ``invites``, ``expired``, ``unchanged``, and ``skipped``.
+    """The counts of an import: ``invites`` (added), ``expired``, ``unchanged``, ``skipped``.
 
     Attributes:
         reasons: why, for each that was skipped.

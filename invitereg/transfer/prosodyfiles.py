@@ -31,7 +31,7 @@ _HOSTS = 'SELECT DISTINCT "host" FROM "prosody"'
 
 
 def find_invites(folder: Path, domain: str, now: datetime) -> list[Found]:
-    """All invites of a domain, also those that are over; each token once.
+    """Return all invites of a domain, also those that are over; each token once.
 
     Raises:
         InvalidRequest: something cannot be read; the text says where, and what is wrong.
@@ -81,7 +81,7 @@ def _table(path: Path) -> dict[str, object]:
 
 
 def _from_database(path: Path, domain: str, hosts: dict[str, Path]) -> list[_Stored]:
-    """The invites in a database; adds the hosts that it knows."""
+    """Return the invites in a database; add the hosts that it has to ``hosts``."""
     if not path.exists():
         return []
     tables: dict[str, dict[str, object]] = {}
@@ -106,7 +106,7 @@ def _rows(database: sqlite3.Connection, hosts: list[str]) -> Iterator[tuple[Any,
 
 
 def _row(where: str, key: str, kind: str, value: str) -> dict[str, object]:
-    """A row: one token, or, without a key, all that are not like the others."""
+    """Return the invites in a row: one, or, if the row has no key, several."""
     try:
         read: object = json.loads(value)
     except (ValueError, TypeError, RecursionError):
@@ -129,7 +129,7 @@ def _understood(stored: list[_Stored], domain: str, now: datetime) -> Iterator[F
 
 
 def _hidden(token: str) -> str:
-    """So much of a token as shows which it is, and opens nothing."""
+    """Return as much of a token as tells which it is, and opens nothing."""
     return f"the invite {re.sub(r'[^A-Za-z0-9_-]', '?', token[:4])}…"
 
 
@@ -164,7 +164,7 @@ class NotData(Exception):
 
 
 def read_value(source: bytes) -> Value:
-    """The value that a file returns; a list is a table with the keys 1, 2 and so on.
+    """Return the value that a file returns; a list is a dict with the keys 1, 2 and so on.
 
     Raises:
         NotData: it is no such file.

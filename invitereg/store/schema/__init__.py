@@ -55,7 +55,7 @@ def upgrade(connection: Connection, before: Callable[[str], None]) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    """Where the database is; None if it is empty."""
+    """Return the revision of the database; None if it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

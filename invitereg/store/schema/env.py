@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection and in the transaction it is given."""
+"""Run the migrations on the connection, and in the transaction, that Alembic was given."""
 
 from alembic import context
 
