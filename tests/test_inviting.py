@@ -20,8 +20,8 @@ from invitereg.errors import (
 from invitereg.policy.inviting import (
     INVITE_RULES,
     Inviter,
+    InviteRequest,
     Rights,
-    Wish,
     decide_invite,
     decide_renewal,
     default_expiry,
@@ -31,8 +31,8 @@ from invitereg.policy.values import InviteRules, Limit, Policy, Tally, UserInvit
 from invitereg.testing import START
 
 DAY = timedelta(days=1)
-CONTACT, REGISTRATION = Wish(contact=True), Wish(registration=True)
-BOTH = Wish(contact=True, registration=True)
+CONTACT, REGISTRATION = InviteRequest(contact=True), InviteRequest(registration=True)
+BOTH = InviteRequest(contact=True, registration=True)
 JULIET = Inviter(username="juliet", now=START, created_at=START - DAY)
 ROMEO = replace(JULIET, username="romeo")
 
@@ -52,7 +52,7 @@ class RuleTests(SynchronousTestCase):
         rule: str,
         error: type[Refused],
         policy: Policy,
-        wish: Wish,
+        wish: InviteRequest,
         inviter: Inviter = JULIET,
     ) -> Refused:
         """The rule refuses, and says so by that error."""
@@ -62,7 +62,9 @@ class RuleTests(SynchronousTestCase):
         assert decision.refusal is not None
         return decision.refusal
 
-    def assertAllowed(self, policy: Policy, wish: Wish, inviter: Inviter = JULIET) -> None:
+    def assertAllowed(
+        self, policy: Policy, wish: InviteRequest, inviter: Inviter = JULIET
+    ) -> None:
         decision = decide_invite(policy, wish, inviter)
         self.assertEqual((decision.rule, decision.refusal), ("allowed", None))
 
@@ -241,7 +243,7 @@ inviters = st.builds(
     open_invites=st.integers(0, 4),
 )
 wishes = st.builds(
-    Wish,
+    InviteRequest,
     registration=st.booleans(),
     contact=st.booleans(),
     uses=st.none() | st.integers(1, 4),
@@ -251,7 +253,7 @@ wishes = st.builds(
 
 class PropertyTests(SynchronousTestCase):
     @given(policies, wishes, inviters)
-    def test_rights_agree(self, rules: Policy, wish: Wish, inviter: Inviter) -> None:
+    def test_rights_agree(self, rules: Policy, wish: InviteRequest, inviter: Inviter) -> None:
         """Whoever makes an invite had the right to, whatever the rules are."""
         if decide_invite(rules, wish, inviter).refusal is None:
             rights = rights_of(rules, inviter)
@@ -260,7 +262,9 @@ class PropertyTests(SynchronousTestCase):
             self.assertTrue(rights.admin or not wish.grants)
 
     @given(policies, wishes, inviters)
-    def test_denied_never_registers(self, rules: Policy, wish: Wish, inviter: Inviter) -> None:
+    def test_denied_never_registers(
+        self, rules: Policy, wish: InviteRequest, inviter: Inviter
+    ) -> None:
         """No combination lets a user whose role is denied invite to register."""
         denied = inviter.roles & rules.invites.deny_user_invites_by_roles
         if denied and inviter.username != "romeo":

@@ -12,9 +12,9 @@ from invitereg.policy.patterns import (
     InvalidPattern,
     check_pattern,
     check_work,
-    doubts,
-    literals,
+    literal_parts,
     matches,
+    pattern_warnings,
 )
 
 SLOW = ("([a-z0-9]+[._-]?)+", "(a*)*", "(a|aa)+", "(.*a){12}", "([a-z]+)*[0-9]", "(a|a|b)*c")
@@ -114,15 +114,15 @@ class MeaningTests(SynchronousTestCase):
 
     def test_doubts(self) -> None:
         """What means less than to Python is named, each once, with what to write instead."""
-        self.assertEqual(list(doubts(r"\\w[a-z]{2,3}(?i)x")), [])
-        told = list(doubts(r"\w+[\d.]*\w\b"))
+        self.assertEqual(list(pattern_warnings(r"\\w[a-z]{2,3}(?i)x")), [])
+        told = list(pattern_warnings(r"\w+[\d.]*\w\b"))
         self.assertEqual([text.split()[0] for text in told], [r"\w", r"\d", r"\b"])
         self.assertIn(r"[\pL\pM\pN_]", told[0])
         for letter, own in {"w": "and _", "d": "digits", "s": "spaces", "b": "border"}.items():
-            (text,) = doubts(rf"a\{letter}")
+            (text,) = pattern_warnings(rf"a\{letter}")
             self.assertIn(own, text)
         self.assertEqual(
-            list(doubts("a{,3}")),
+            list(pattern_warnings("a{,3}")),
             ["{,3} stands for these characters themselves: write {0,3}"],
         )
 
@@ -136,5 +136,5 @@ class MeaningTests(SynchronousTestCase):
         else:
             matches(pattern, "juliet")
             self.assertIn(WorkTests().refused(pattern, 64), (True, False))
-        list(doubts(pattern))
-        list(literals(pattern))
+        list(pattern_warnings(pattern))
+        list(literal_parts(pattern))

@@ -21,7 +21,7 @@ class LateServer(MemoryServer):
 
     Attributes:
         there: whether it is by now.
-        asked: how often it was asked for doubts.
+        asked: how often it was asked for warnings.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class LateServer(MemoryServer):
         self.there = False
         self.asked = 0
 
-    def doubts(self) -> Deferred[Sequence[str]]:
+    def warnings(self) -> Deferred[Sequence[str]]:
         self.asked += 1
         down = ServerUnreachable("it is away")
         return succeed([OWN_INVITES]) if self.there else fail(down)

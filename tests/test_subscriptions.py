@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.model.subscribing import Stanza, State, inbound, outbound
+from invitereg.model.subscribing import Stanza, SubscriptionState, inbound, outbound
 
 # "yes" is MUST be routed or delivered, "no" is MUST NOT; "-" is no change of the state.
 OUTBOUND = {
@@ -106,15 +106,15 @@ INBOUND = {
     """,
 }
 NAMES = {
-    "None": State.NONE,
-    "None + Pending Out": State.NONE_OUT,
-    "None + Pending In": State.NONE_IN,
-    "None + Pending Out+In": State.NONE_OUT_IN,
-    "To": State.TO,
-    "To + Pending In": State.TO_IN,
-    "From": State.FROM,
-    "From + Pending Out": State.FROM_OUT,
-    "Both": State.BOTH,
+    "None": SubscriptionState.NONE,
+    "None + Pending Out": SubscriptionState.NONE_OUT,
+    "None + Pending In": SubscriptionState.NONE_IN,
+    "None + Pending Out+In": SubscriptionState.NONE_OUT_IN,
+    "To": SubscriptionState.TO,
+    "To + Pending In": SubscriptionState.TO_IN,
+    "From": SubscriptionState.FROM,
+    "From + Pending Out": SubscriptionState.FROM_OUT,
+    "Both": SubscriptionState.BOTH,
 }
 
 
@@ -135,7 +135,9 @@ class AppendixTests(SynchronousTestCase):
         """The tables have every state for every stanza."""
         for tables in (OUTBOUND, INBOUND):
             cases = {(stanza, before) for stanza, before, _after in rows(tables)}
-            self.assertEqual(cases, {(stanza, state) for stanza in Stanza for state in State})
+            self.assertEqual(
+                cases, {(stanza, state) for stanza in Stanza for state in SubscriptionState}
+            )
 
     def test_outbound(self):
         """A.2: what a stanza does to the roster of who sends it, and whether it is routed."""

@@ -77,7 +77,7 @@ class InviteTests(UserCase):
         """Who may do neither makes none."""
         self.allow(allow_user_invites=False, allow_contact_invites=False)
         self.refused(MayNotInvite, self.invites.invite(JULIET))
-        self.assertEqual(self.done(self.invites.own(JULIET, 9)), [])
+        self.assertEqual(self.done(self.invites.list_own(JULIET, 9)), [])
         self.assertEqual(self.made(ROMEO)[0].kind, Kind.ACCOUNT_AND_CONTACT)
 
     def test_roles(self) -> None:
@@ -170,7 +170,7 @@ class OwnTests(UserCase):
         mine, token = self.made()
         hers, _ = self.made(NURSE)
         operators, _ = self.invite(inviter="juliet", roles=("team",))
-        self.assertEqual(self.done(self.invites.own(JULIET, 9)), [mine])
+        self.assertEqual(self.done(self.invites.list_own(JULIET, 9)), [mine])
         for other in (hers, operators):
             for change in (self.invites.get, self.invites.renew, self.invites.revoke):
                 self.refused(NotFound, change(JULIET, other.id))
@@ -178,26 +178,26 @@ class OwnTests(UserCase):
         self.preauthorise(renewed)
         self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, None, token))
         self.done(self.invites.revoke(JULIET, mine.id))
-        self.assertEqual(self.done(self.invites.own(JULIET, 9)), [])
+        self.assertEqual(self.done(self.invites.list_own(JULIET, 9)), [])
 
     def test_other_door(self) -> None:
         """An invite that was made at another door is the user's all the same."""
         invite, _ = self.made(User(DOMAIN, "juliet", "web"))
         self.assertEqual(self.done(self.invites.get(JULIET, invite.id)), invite)
-        self.assertEqual(self.done(self.invites.own(JULIET, 9)), [invite])
+        self.assertEqual(self.done(self.invites.list_own(JULIET, 9)), [invite])
 
     def test_admin(self) -> None:
         """An admin sees and changes everybody's, and only an admin does."""
         made = [self.made(user)[0] for user in (JULIET, NURSE)]
         made.append(self.invite()[0])
         self.done(self.invites.revoke(ROMEO, made[0].id))
-        everybodys = self.invites.everybodys
-        pending = self.done(everybodys(ROMEO, Status.PENDING, 9))
+        list_all = self.invites.list_all
+        pending = self.done(list_all(ROMEO, Status.PENDING, 9))
         self.assertEqual(pending, made[1:])
-        self.assertEqual(len(self.done(everybodys(ROMEO, None, 9))), 3)
-        self.assertEqual(self.done(everybodys(ROMEO, None, 9, made[1].id)), made[2:])
+        self.assertEqual(len(self.done(list_all(ROMEO, None, 9))), 3)
+        self.assertEqual(self.done(list_all(ROMEO, None, 9, made[1].id)), made[2:])
         self.done(self.invites.renew(ROMEO, made[2].id))
-        self.refused(MayNotInvite, everybodys(JULIET, None, 9))
+        self.refused(MayNotInvite, list_all(JULIET, None, 9))
 
     def test_reset(self) -> None:
         """An admin makes reset links, and renews them; nobody else does."""

@@ -290,7 +290,7 @@ class Ejabberd:
         return None if _was_run(answer) else _unexpected("add_rosteritem", answer)
 
     @_method
-    async def doubts(self, until: float) -> Sequence[str]:
+    async def warnings(self, until: float) -> Sequence[str]:
         """See `IServer`. A command that it does not have is 404, and 403 if it is not ours."""
         arguments = {"host": self._host}
         answer = await self._api.ask("list_invites", arguments, until)

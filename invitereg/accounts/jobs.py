@@ -89,7 +89,7 @@ class Checks(Protocol):
     async def faults(self) -> Sequence[str]:
         """List what the server does not let us do."""
 
-    async def doubts(self) -> Sequence[str]:
+    async def warnings(self) -> Sequence[str]:
         """List what the operator may not intend; raise ServerFault if that is unknown."""
 
 
@@ -120,7 +120,7 @@ class ServerJobs:
             Task.CREATE: self._create,
             Task.DELETE: self._delete,
             Task.CHECK: self._check,
-            Task.DOUBTS: self._doubts,
+            Task.WARNINGS: self._warnings,
             Task.ABILITY: self._ability,
         }
 
@@ -238,8 +238,8 @@ class ServerJobs:
     async def _check(self, _job: Job) -> list[str]:
         return list(await self._checks.faults())
 
-    async def _doubts(self, _job: Job) -> list[str]:
-        return list(await self._checks.doubts())
+    async def _warnings(self, _job: Job) -> list[str]:
+        return list(await self._checks.warnings())
 
     async def _ability(self, _job: Job) -> str | None:
         return await self._server.contacts_problem()

@@ -226,11 +226,11 @@ class XMPPServer:
         """See `IServer`."""
         return _fire(self._probe.problem(self._deadline()))
 
-    def doubts(self) -> Deferred[Sequence[str]]:
+    def warnings(self) -> Deferred[Sequence[str]]:
         """See `IServer`."""
-        return _fire(self._doubts(self._deadline()))
+        return _fire(self._warnings(self._deadline()))
 
-    async def _doubts(self, deadline: Deadline) -> Sequence[str]:
+    async def _warnings(self, deadline: Deadline) -> Sequence[str]:
         return [OWN_INVITES] if await self._commands.knows(_INVITE, deadline) else []
 
     def try_privileges(self) -> Deferred[Sequence[str]]:

@@ -14,7 +14,7 @@ import click
 from invitereg.cli.errors import Misconfigured
 from invitereg.cli.output import print_lines, say
 from invitereg.config import Config, Tls, json_schema, load
-from invitereg.config.checks import policy_doubts
+from invitereg.config.checks import policy_warnings
 from invitereg.config.types import Section
 from invitereg.errors import StoreError
 from invitereg.store.sqlite import check_folder, has_account
@@ -118,7 +118,7 @@ def _about_idle_keys(config: Config) -> Iterator[str]:
 
 def _about_policy(config: Config) -> Iterator[str]:
     """Yield what an operator may not have meant, as the service's log will say."""
-    return policy_doubts(config.domains.values())
+    return policy_warnings(config.domains.values())
 
 
 # As many as Linux follows (path_resolution(7)).

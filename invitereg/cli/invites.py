@@ -37,7 +37,7 @@ from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.inviting import COMMAND_LINE, OPERATOR, PROSODY
 from invitereg.policy.texts import link
 from invitereg.policy.values import Limit, Policy
-from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite, end_of
+from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite, expiry_moment
 from invitereg.views import issued_invite, stored_invite, with_history
 
 ALL = "all"
@@ -274,7 +274,7 @@ def edit(
     """Change an invite that is neither revoked nor used up; its link stays the same."""
     values: dict[str, Any] = {}
     if expires is not DEFAULT_EXPIRY:
-        values["expires_at"] = end_of(desk.now(), expires)
+        values["expires_at"] = expiry_moment(desk.now(), expires)
     if ctx.get_parameter_source("uses") is not click.core.ParameterSource.DEFAULT:
         values["uses_allowed"] = uses
     if per_network is not None:

@@ -49,12 +49,12 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
             )
             try:
                 answer = desk.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
-                doubts = desk.run(Deferred.fromCoroutine(posted.ask(Task.DOUBTS, "")))
+                warnings = desk.run(Deferred.fromCoroutine(posted.ask(Task.WARNINGS, "")))
             except InvalidRequest:
                 continue
             del left[domain]
             yield from (f"{domain}: {text}" for text in answer)
-            for text in doubts:
+            for text in warnings:
                 doubt(f"{domain}: {text}")
     if left or config.upstreams:
         yield from _ask_directly(left, config, doubt)
@@ -87,14 +87,14 @@ def _ask_directly(
                     del remote.checks[domain]
         for domain, checks in remote.checks.items():
             found.extend(f"{domain}: {text}" for text in await checks.faults())
-            for text in await _doubts(checks):
+            for text in await _warnings(checks):
                 doubt(f"{domain}: {text}")
         await remote.stopService()
         for domain in config.upstreams:
             problems = await _upstream_problems(domain, config, reactor_)
             where = f"{domain}: the server at {config.upstreams[domain].connect}"
             found.extend(f"{where} {text}" for text in problems.faults)
-            for text in problems.doubts:
+            for text in problems.warnings:
                 doubt(f"{where} {text}")
 
     def run() -> None:
@@ -107,10 +107,10 @@ def _ask_directly(
     yield from dict.fromkeys(found)
 
 
-async def _doubts(checks: ServerChecks) -> Sequence[str]:
+async def _warnings(checks: ServerChecks) -> Sequence[str]:
     """Return what is doubtful about a server; nothing where its faults say why."""
     try:
-        return await checks.doubts()
+        return await checks.warnings()
     except ServerFault:
         return []
 

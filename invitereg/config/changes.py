@@ -18,7 +18,7 @@ _FIXED_OF_DOMAINS = {
 Of = TypeVar("Of")
 
 
-def without_waiting(read: Config, served: Collection[str]) -> tuple[Config, list[str]]:
+def servable_now(read: Config, served: Collection[str]) -> tuple[Config, list[str]]:
     """Take out of what was ``read`` the domains that can be served after a restart only.
 
     The connections to a server behind are made at the start. A domain whose accounts are there
@@ -48,7 +48,7 @@ def without_waiting(read: Config, served: Collection[str]) -> tuple[Config, list
     return now, [f"domains (not served yet: {', '.join(waiting)})"] if waiting else []
 
 
-def as_served(running: Config, read: Config) -> dict[str, Domain]:
+def domains_to_serve(running: Config, read: Config) -> dict[str, Domain]:
     """Return the domains that were ``read``, as they can be served without a restart."""
     return {
         name: replace(domain, website_only=running.domains.get(name, domain).website_only)

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 
-from invitereg.config.domains import Named
+from invitereg.config.domains import NamedDomain
 from invitereg.config.endpoints import fixed_endpoint
 from invitereg.config.messages import KeyPath, Mistake, dotted, quoted
 from invitereg.config.schema import DomainKeys, File
-from invitereg.config.types import Surroundings
+from invitereg.config.types import ValidationContext
 from invitereg.config.web import WebKeys
 from invitereg.config.yamlfile import Document
 from invitereg.model.names import prepare_domain
-from invitereg.policy.patterns import doubts, literals, matches
+from invitereg.policy.patterns import literal_parts, matches, pattern_warnings
 from invitereg.policy.values import Domain
 
 _NOWHERE = 'must name at least one endpoint, as in listen: ["tcp:5222"]'
@@ -25,19 +25,19 @@ Keys = Mapping[str, DomainKeys | None]
 """Of each domain, None where its own keys have mistakes already."""
 
 
-def complain_of_disagreement(
-    document: Document, named: Iterable[Named], file: File | None, domains: Keys
+def report_disagreements(
+    document: Document, named: Iterable[NamedDomain], file: File | None, domains: Keys
 ) -> None:
     """Note in ``document`` what contradicts itself between sections or between domains."""
     named = tuple(named)
     if are_ports_forgotten(file, domains):
-        document.complain(("c2s",), _NOBODY.format(names=", ".join(domains)))
+        document.report(("c2s",), _NOBODY.format(names=", ".join(domains)))
     if file is not None and not file.c2s.listens:
-        _complain_of_no_door(document, domains)
-    _complain_of_sites(document, named, domains)
-    _complain_of_recipients(document, named, domains)
-    _complain_of_gateways(document, named, domains)
-    _complain_of_components(document, named, domains)
+        _report_missing_door(document, domains)
+    _report_sites(document, named, domains)
+    _report_recipients(document, named, domains)
+    _report_gateways(document, named, domains)
+    _report_components(document, named, domains)
 
 
 def are_ports_forgotten(file: File | None, domains: Keys) -> bool:
@@ -47,7 +47,7 @@ def are_ports_forgotten(file: File | None, domains: Keys) -> bool:
     return listens and bool(domains) and all(remote)
 
 
-def _complain_of_sites(document: Document, named: Iterable[Named], domains: Keys) -> None:
+def _report_sites(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
     """Two sites at one address could not be told apart; a site that only listens is none."""
     known: set[str] = set()
     for domain in named:
@@ -55,19 +55,19 @@ def _complain_of_sites(document: Document, named: Iterable[Named], domains: Keys
         url = keys.web.external_url if keys else ""
         place = domain.place(document, ("web", "external_url"))
         if url and url in known:
-            document.complain(place, "is another domain's as well: each needs its own")
+            document.report(place, "is another domain's as well: each needs its own")
         known.add(url)
         for key in keys.web.logos_from_elsewhere() if url and keys else ():
             text = f"must be at {url} itself: pages load no pictures from anywhere else"
-            document.complain(domain.place(document, ("web", "apps", "add", key, "logo")), text)
+            document.report(domain.place(document, ("web", "apps", "add", key, "logo")), text)
     listening = any(("web", key) in document.lines for key in ("listen", "listen_tls"))
     said = ("web", "external_url") in document.lines
     if listening and not said and not any(known) and None not in domains.values():
         text = "is missing: where do browsers find the site, such as https://example.com/"
-        document.complain(("web", "external_url"), text)
+        document.report(("web", "external_url"), text)
 
 
-def _complain_of_no_door(document: Document, domains: Keys) -> None:
+def _report_missing_door(document: Document, domains: Keys) -> None:
     """Without a port for clients, people register on the site and log in at another server."""
     for name, keys in domains.items():
         if keys is None:
@@ -79,11 +79,11 @@ def _complain_of_no_door(document: Document, domains: Keys) -> None:
         if any(missing.values()):
             lacking = " and ".join(what for what, is_missing in missing.items() if is_missing)
             text = f"{_NOWHERE}; to register people on the site only, {name} needs {lacking}"
-            document.complain(("c2s",), text)
+            document.report(("c2s",), text)
             return
 
 
-def _complain_of_gateways(document: Document, named: Iterable[Named], domains: Keys) -> None:
+def _report_gateways(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
     """Behind a gateway, accounts of our own would be known to nobody who checks passwords."""
     for domain in named:
         keys = domains[domain.name]
@@ -92,10 +92,10 @@ def _complain_of_gateways(document: Document, named: Iterable[Named], domains: K
                 "clients would log in at that server, and accounts be made elsewhere: add "
                 "accounts: {backend: xmpp} or {backend: ejabberd}, or take upstream out"
             )
-            document.complain(domain.place(document, ("c2s", "upstream")), text)
+            document.report(domain.place(document, ("c2s", "upstream")), text)
 
 
-def _complain_of_components(document: Document, named: Iterable[Named], domains: Keys) -> None:
+def _report_components(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
     """Of two connections with one name the server closes one, again and again."""
     owners: dict[str, str] = {}
     for domain in named:
@@ -110,13 +110,13 @@ def _complain_of_components(document: Document, named: Iterable[Named], domains:
                 f"jid: {jid} is a domain that is served: a component has an address of its "
                 f"own, such as invites.{jid}"
             )
-            document.complain(place, text)
+            document.report(place, text)
         elif owner != domain.name:
             text = f"jid: {jid} is the component of {owner} as well: each domain needs its own"
-            document.complain(place, text)
+            document.report(place, text)
 
 
-def _complain_of_recipients(document: Document, named: Iterable[Named], domains: Keys) -> None:
+def _report_recipients(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
     """Where a server keeps the accounts, only its component can write to them."""
     mute = {name for name, keys in domains.items() if keys is not None and _is_mute(keys)}
     for domain in named:
@@ -125,12 +125,12 @@ def _complain_of_recipients(document: Document, named: Iterable[Named], domains:
             continue
         if keys.welcome_message and domain.name in mute:
             text = _needed(domain.name, "newcomers")
-            document.complain(domain.place(document, ("welcome_message",)), text)
+            document.report(domain.place(document, ("welcome_message",)), text)
         for watcher in keys.registration_watchers:
             host = watcher.rpartition("@")[2]
             if host in mute:
                 place = domain.place(document, ("registration_watchers",))
-                document.complain(place, _needed(host, watcher))
+                document.report(place, _needed(host, watcher))
 
 
 def _is_mute(keys: DomainKeys) -> bool:
@@ -147,7 +147,7 @@ def _needed(domain: str, whom: str) -> str:
 Item = tuple[KeyPath, str]
 
 
-def complain_of_doubles(document: Document, domains: Iterable[KeyPath], serving: bool) -> None:
+def report_repetitions(document: Document, domains: Iterable[KeyPath], serving: bool) -> None:
     """Notes each endpoint and each field of the registration that was there before.
 
     Args:
@@ -157,16 +157,16 @@ def complain_of_doubles(document: Document, domains: Iterable[KeyPath], serving:
     """
     for domain in {(), *domains}:
         fields = _texts(document, (*domain, "policy", "additional_registration_fields"))
-        _complain(document, fields, lambda text: text.removesuffix("+"))
+        _report(document, fields, lambda text: text.removesuffix("+"))
     if serving:
         listen = [
             *_texts(document, ("c2s", "listen")),
             *_texts(document, ("c2s", "listen_tls")),
         ]
-        _complain(document, iter(listen), fixed_endpoint)
+        _report(document, iter(listen), fixed_endpoint)
 
 
-def _complain(
+def _report(
     document: Document, items: Iterator[Item], name: Callable[[str], str | None]
 ) -> None:
     """Notes the items with a name that came before; None is the name of what may repeat."""
@@ -174,7 +174,7 @@ def _complain(
     for path, text in items:
         own = name(text)
         if own in known:
-            document.complain(path, f"{quoted(text)} is given twice: keep one")
+            document.report(path, f"{quoted(text)} is given twice: keep one")
         elif own is not None:
             known.add(own)
 
@@ -244,9 +244,9 @@ _NEEDS: Mapping[str, tuple[Condition, str]] = {
 }
 
 
-def idle_keys(
+def ineffective_keys(
     document: Document,
-    named: Iterable[Named],
+    named: Iterable[NamedDomain],
     file: File,
     domains: Mapping[str, DomainKeys],
     folder: Path,
@@ -255,7 +255,7 @@ def idle_keys(
 
     A key at the top level has an effect where any domain's value of it has one.
     """
-    usual = DomainKeys.model_validate({}, context=Surroundings(folder, serving=False))
+    usual = DomainKeys.model_validate({}, context=ValidationContext(folder, serving=False))
     own = [(domain.path, [domains[domain.name]]) for domain in named if domain.path]
     for above, concerned in [((), list(domains.values())), *own]:
         for name, (has_effect, reason) in _NEEDS.items():
@@ -273,23 +273,25 @@ def _value(keys: DomainKeys, path: Iterable[str]) -> object:
     return reduce(lambda section, name: getattr(section, name, None), path, start)
 
 
-DOUBT = "look at the policy: {doubt}"
+POLICY_WARNING = "look at the policy: {warning}"
 """The line in the log for each of them."""
 _USUAL = "juliet"
 
 
-def policy_doubts(domains: Iterable[Domain]) -> Iterator[str]:
+def policy_warnings(domains: Iterable[Domain]) -> Iterator[str]:
     """Yield what may not have been meant, each with its domain and key."""
     for domain in domains:
         usernames = domain.policy.usernames
         key = f"{domain.name}: policy.usernames"
-        yield from (f"{key}.pattern: {doubt}" for doubt in _about_pattern(usernames.pattern))
+        yield from (
+            f"{key}.pattern: {warning}" for warning in _about_pattern(usernames.pattern)
+        )
         if any(set(name) == {"*"} for name in usernames.reserved):
             yield f"{key}.reserved: * stands for every name, so nobody can choose one"
 
 
 def _about_pattern(pattern: str) -> Iterator[str]:
-    yield from doubts(pattern)
+    yield from pattern_warnings(pattern)
     if pattern and not matches(pattern, _USUAL):
-        hints = "".join(f"; {hint}" for hint in literals(pattern))
+        hints = "".join(f"; {hint}" for hint in literal_parts(pattern))
         yield f"does not match a name such as {_USUAL}: {pattern}{hints}"

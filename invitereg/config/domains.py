@@ -15,7 +15,7 @@ DOMAIN, DOMAINS = "domain", "domains"
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedDomain:
     """A domain that the file names.
 
     Attributes:
@@ -40,49 +40,49 @@ class Named:
         return own if beside in document.lines or path[:1] not in document.lines else path
 
 
-def named_domains(document: Document) -> tuple[Named, ...]:
+def named_domains(document: Document) -> tuple[NamedDomain, ...]:
     """The domains of a file in their order; what is wrong with them is noted."""
     value = document.value
     if DOMAINS not in value:
         if DOMAIN not in value:
-            document.complain((DOMAIN,), "is missing: it must be given")
+            document.report((DOMAIN,), "is missing: it must be given")
         return tuple(_single(document))
     if DOMAIN in value:
-        document.complain((DOMAIN,), "is given, and domains as well: keep one of them")
+        document.report((DOMAIN,), "is given, and domains as well: keep one of them")
     domains = value[DOMAINS]
     if not isinstance(domains, dict) or not domains:
         if not document.is_spoiled((DOMAINS,)):
             text = "must name at least one domain, such as example.com: with its keys below it"
-            document.complain((DOMAINS,), text)
+            document.report((DOMAINS,), text)
         return ()
     return tuple(_several(document, domains))
 
 
-def _single(document: Document) -> Iterator[Named]:
+def _single(document: Document) -> Iterator[NamedDomain]:
     domain = document.value.get(DOMAIN)
     if isinstance(domain, str):
         try:
-            yield Named(domain_name(domain), (), {}, host_name(domain))
+            yield NamedDomain(domain_name(domain), (), {}, host_name(domain))
         except ValueError:
             return  # said by the model, as anything else that is wrong with it
 
 
-def _several(document: Document, domains: Mapping[str, object]) -> Iterator[Named]:
+def _several(document: Document, domains: Mapping[str, object]) -> Iterator[NamedDomain]:
     known: set[str] = set()
     for key, own in domains.items():
         path = (DOMAINS, key)
         try:
             name = domain_name(key)
         except ValueError as error:
-            document.complain(path, str(error))
+            document.report(path, str(error))
             continue
         if name in known:
-            document.complain(path, f"{quoted(name)} is given twice: keep one")
+            document.report(path, f"{quoted(name)} is given twice: keep one")
         elif own is not None and not isinstance(own, dict):
-            document.complain(path, "must be a section, with keys of its own")
+            document.report(path, "must be a section, with keys of its own")
         elif not document.is_spoiled(path):
             known.add(name)
-            yield Named(name, path, own or {}, host_name(key))
+            yield NamedDomain(name, path, own or {}, host_name(key))
 
 
 def merged(shared: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:

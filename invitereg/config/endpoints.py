@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ValidationInfo, field_validator
 
 from invitereg.config.messages import quoted
-from invitereg.config.types import FilePath, Section, surroundings
+from invitereg.config.types import FilePath, Section, context_of
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address, Network, parse_address
 
@@ -157,7 +157,7 @@ def without_proxy(text: str) -> str:
 
 
 def _endpoint(text: str, info: ValidationInfo) -> str:
-    if surroundings(info).serving:
+    if context_of(info).serving:
         check_endpoint(text)
     return text
 
@@ -167,7 +167,7 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 def _opens_files(info: ValidationInfo) -> bool:
     """Whether a certificate is one that is used, by somebody who may read it."""
-    around = surroundings(info)
+    around = context_of(info)
     return around.serving and around.final and around.secures
 
 

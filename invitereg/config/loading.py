@@ -13,17 +13,17 @@ from pydantic import ValidationError
 
 from invitereg.config.checks import (
     are_ports_forgotten,
-    complain_of_disagreement,
-    complain_of_doubles,
-    idle_keys,
+    ineffective_keys,
+    report_disagreements,
+    report_repetitions,
 )
-from invitereg.config.domains import Named, merged, named_domains, within
+from invitereg.config.domains import NamedDomain, merged, named_domains, within
 from invitereg.config.endpoints import Tls, WebListeners
-from invitereg.config.messages import ConfigError, KeyPath, Mistake, why_unreadable, worded
+from invitereg.config.messages import ConfigError, KeyPath, Mistake, message_of, why_unreadable
 from invitereg.config.policy import StreamLimits, WebLimits
 from invitereg.config.schema import C2s, DomainKeys, File
 from invitereg.config.servers import Accounts, Component, UpstreamKeys
-from invitereg.config.types import Section, Surroundings, as_value, key_tree
+from invitereg.config.types import Section, ValidationContext, as_value, key_tree
 from invitereg.config.web import WebKeys
 from invitereg.config.yamlfile import Document, NotYaml, parse
 from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy, WatcherNotice
@@ -54,7 +54,7 @@ def _words() -> list[str]:
     return words
 
 
-def served_domain(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Domain:
+def _domain_of(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> Domain:
     """Return the domain that these keys describe; ``c2s`` is where clients connect.
 
     ``common_passwords`` is as in `invitereg.config.loading.load`.
@@ -216,7 +216,7 @@ def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> 
         raise ConfigError(path, (Mistake(None, "", text),)) from None
     except NotYaml as error:
         raise ConfigError(path, (error.mistake,)) from None
-    checked = _checked(document, Surroundings(absolute.parent, serving))
+    checked = _checked(document, ValidationContext(absolute.parent, serving))
     if checked is None:
         in_order = sorted(document.mistakes, key=lambda mistake: mistake.line or 0)
         raise ConfigError(path, tuple(in_order))
@@ -237,7 +237,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _checked(document: Document, around: Surroundings) -> _Checked | None:
+def _checked(document: Document, around: ValidationContext) -> _Checked | None:
     """The file's content, what it means for each domain, how it spells each, and what is idle.
 
     None where ``document`` has mistakes: all are noted there then.
@@ -247,15 +247,15 @@ def _checked(document: Document, around: Surroundings) -> _Checked | None:
     if len(document.mistakes) == before:
         names = tuple(domain.name for domain in named)
         around = replace(around, domains=names, home=names)
-    complain_of_doubles(document, [domain.path for domain in named], around.serving)
+    report_repetitions(document, [domain.path for domain in named], around.serving)
     file = _judged(document, File, document.value, around)
     shared = within(key_tree(DomainKeys), document.value)
 
-    def judged(around: Surroundings) -> dict[str, DomainKeys | None]:
+    def judged(around: ValidationContext) -> dict[str, DomainKeys | None]:
         return {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
 
     domains = judged(replace(around, secures=False))
-    complain_of_disagreement(document, named, file, domains)
+    report_disagreements(document, named, file, domains)
     # Certificates come last: of ports that should not be there, they are not missed.
     needed = _ends_tls(file, document.value) and not are_ports_forgotten(file, domains)
     if around.serving and needed:
@@ -264,7 +264,12 @@ def _checked(document: Document, around: Surroundings) -> _Checked | None:
         return None
     known = {name: keys for name, keys in domains.items() if keys is not None}
     hosts = {domain.name: domain.host for domain in named}
-    return file, known, hosts, tuple(idle_keys(document, named, file, known, around.folder))
+    return (
+        file,
+        known,
+        hosts,
+        tuple(ineffective_keys(document, named, file, known, around.folder)),
+    )
 
 
 def _ends_tls(file: File | None, value: Mapping[str, object]) -> bool:
@@ -283,7 +288,10 @@ def _ends_tls(file: File | None, value: Mapping[str, object]) -> bool:
 
 
 def _domain_keys(
-    document: Document, domain: Named, shared: Mapping[str, object], around: Surroundings
+    document: Document,
+    domain: NamedDomain,
+    shared: Mapping[str, object],
+    around: ValidationContext,
 ) -> DomainKeys | None:
     """What holds for one domain, or None where there are mistakes."""
     home = (domain.name,) if "admins" in domain.own else around.domains
@@ -295,8 +303,8 @@ def _judged(
     document: Document,
     model: type[Keys],
     value: Mapping[str, object],
-    around: Surroundings,
-    domain: Named | None = None,
+    around: ValidationContext,
+    domain: NamedDomain | None = None,
 ) -> Keys | None:
     """``value`` as ``model`` takes it, or None where there are mistakes."""
     try:
@@ -306,7 +314,7 @@ def _judged(
             path: KeyPath = detail["loc"]
             place = path if domain is None else domain.place(document, path)
             if not document.is_spoiled(place):
-                document.complain(place, worded(detail, key_tree(model), key_tree(File)))
+                document.report(place, message_of(detail, key_tree(model), key_tree(File)))
         return None
 
 
@@ -317,7 +325,7 @@ def _config(path: Path, checked: _Checked, common_passwords: bool) -> Config:
         path=path,
         domains=MappingProxyType(
             {
-                name: served_domain(name, keys, file.c2s, common_passwords)
+                name: _domain_of(name, keys, file.c2s, common_passwords)
                 for name, keys in domains.items()
             }
         ),

@@ -123,7 +123,7 @@ _WANTED = {
 }
 
 
-def worded(error: ErrorDetails, keys: KeyTree, top_level: KeyTree) -> str:
+def message_of(error: ErrorDetails, keys: KeyTree, top_level: KeyTree) -> str:
     """One sentence for ``error``, found where ``keys`` are known, in a file with others."""
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":

@@ -34,8 +34,8 @@ from invitereg.config.types import (
     Section,
     TimeZone,
     Title,
-    given,
-    surroundings,
+    context_of,
+    require_value,
 )
 from invitereg.config.urls import CONTACT, split_url
 from invitereg.config.web import ServiceWebKeys, WebKeys
@@ -123,7 +123,7 @@ class DomainKeys(Section):
     trusted_networks: tuple[CidrNetwork, ...] = ()
     c2s: DomainC2s = DomainC2s()
     policy: PolicyKeys = PolicyKeys()
-    component: Annotated[Component | None, BeforeValidator(given)] = None
+    component: Annotated[Component | None, BeforeValidator(require_value)] = None
     accounts: Accounts = Accounts()
     web: WebKeys = Field(default_factory=WebKeys)
 
@@ -154,7 +154,7 @@ class DomainKeys(Section):
     @field_validator("accounts")
     @classmethod
     def _has_component(cls, keys: Accounts, info: ValidationInfo) -> Accounts:
-        around = surroundings(info)
+        around = context_of(info)
         # What is wrong with a component is said there; it is then not in the data at all.
         missing = info.data.get("component", keys) is None
         if keys.backend == "xmpp" and around.final and missing:

@@ -20,7 +20,14 @@ from pydantic import (
 
 from invitereg.config.endpoints import check_client_endpoint, check_host, host_of, require_safe
 from invitereg.config.messages import why_unreadable
-from invitereg.config.types import DomainName, FilePath, HostName, Section, given, surroundings
+from invitereg.config.types import (
+    DomainName,
+    FilePath,
+    HostName,
+    Section,
+    context_of,
+    require_value,
+)
 from invitereg.config.urls import split_url, with_ascii_host
 
 LEAST_ITERATIONS = 4096  # RFC 7677 §4
@@ -38,7 +45,7 @@ def _client_endpoint(text: str, info: ValidationInfo) -> str:
             raise ValueError("must end with a port, such as tcp:127.0.0.1:5347")
     if kind == "tls":
         check_host(host_of(text))
-    elif surroundings(info).serving:
+    elif context_of(info).serving:
         check_client_endpoint(text)
     return text
 
@@ -77,7 +84,7 @@ def secret_in(path: Path) -> str:
 
 
 def _secret_file(path: Path, info: ValidationInfo) -> Path:
-    around = surroundings(info)
+    around = context_of(info)
     if around.serving and around.final:
         secret_in(path)
     return path
@@ -111,9 +118,9 @@ class Accounts(Section):
     scram_sha_1: bool = False
     url: Annotated[str, AfterValidator(_api_url)] = ""
     user: str = ""
-    password_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
-    token_file: Annotated[SecretFile | None, BeforeValidator(given)] = None
-    ca: Annotated[FilePath | None, BeforeValidator(given)] = None
+    password_file: Annotated[SecretFile | None, BeforeValidator(require_value)] = None
+    token_file: Annotated[SecretFile | None, BeforeValidator(require_value)] = None
+    ca: Annotated[FilePath | None, BeforeValidator(require_value)] = None
 
     @property
     def embedded(self) -> bool:
@@ -144,13 +151,13 @@ class Accounts(Section):
 
 
 def _upstream_endpoint(text: str, info: ValidationInfo) -> str:
-    if surroundings(info).serving:
+    if context_of(info).serving:
         check_client_endpoint(text)
     return text
 
 
 def _authority(path: Path | None, info: ValidationInfo) -> Path | None:
-    around = surroundings(info)
+    around = context_of(info)
     if path is not None and around.serving and around.final:
         from invitereg.config.certificates import check_certificate
 
@@ -163,7 +170,9 @@ class UpstreamKeys(Section):
 
     connect: Annotated[str, AfterValidator(_upstream_endpoint)]
     tls: Literal["starttls", "direct", "none"] = "starttls"
-    ca: Annotated[FilePath | None, BeforeValidator(given), AfterValidator(_authority)] = None
+    ca: Annotated[
+        FilePath | None, BeforeValidator(require_value), AfterValidator(_authority)
+    ] = None
     proxy_protocol: Literal["off", "v1", "v2"] = "off"
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
@@ -178,4 +187,4 @@ class UpstreamKeys(Section):
 class DomainC2s(Section):
     """What becomes of one domain's clients once they do not register."""
 
-    upstream: Annotated[UpstreamKeys | None, BeforeValidator(given)] = None
+    upstream: Annotated[UpstreamKeys | None, BeforeValidator(require_value)] = None

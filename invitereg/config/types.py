@@ -262,7 +262,7 @@ _ROLE = re.compile(r"[a-z0-9:_-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ValidationContext:
     """What a value is judged by besides itself.
 
     Attributes:
@@ -283,10 +283,10 @@ class Surroundings:
     secures: bool = True
 
 
-def surroundings(info: ValidationInfo) -> Surroundings:
-    """What `Surroundings` this validation is given."""
-    if not isinstance(info.context, Surroundings):
-        raise TypeError("validate with context=Surroundings(…)")
+def context_of(info: ValidationInfo) -> ValidationContext:
+    """What `ValidationContext` this validation is given."""
+    if not isinstance(info.context, ValidationContext):
+        raise TypeError("validate with context=ValidationContext(…)")
     return info.context
 
 
@@ -329,11 +329,11 @@ def _username(text: str) -> str:
 
 
 def _admin(text: str, info: ValidationInfo) -> str:
-    return _address(text, surroundings(info).home)
+    return _address(text, context_of(info).home)
 
 
 def _local_address(text: str, info: ValidationInfo) -> str:
-    return _address(text, surroundings(info).domains)
+    return _address(text, context_of(info).domains)
 
 
 def _address(text: str, domains: tuple[str, ...]) -> str:
@@ -393,7 +393,7 @@ def _path(text: str, info: ValidationInfo) -> Path:
     """A path; a relative one begins at the folder of the configuration."""
     if text.startswith("~"):
         raise ValueError("is not expanded: write the whole path, without ~")
-    return surroundings(info).folder / _not_empty(text)
+    return context_of(info).folder / _not_empty(text)
 
 
 def _folder(text: str, info: ValidationInfo) -> Path:
@@ -433,7 +433,7 @@ FilePath = Annotated[Path, _text_by(_path), WithJsonSchema({"type": "string"})]
 FolderPath = Annotated[Path, _text_by(_folder), WithJsonSchema({"type": "string"})]
 
 
-def given(value: object) -> object:
+def require_value(value: object) -> object:
     """A key that is there is not empty; to have none, it is left out."""
     if value is None:
         raise ValueError("is empty: give it a value, or leave the key out")

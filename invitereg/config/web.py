@@ -19,7 +19,7 @@ from invitereg.config.apps import App, Localised, default_apps
 from invitereg.config.endpoints import Endpoint, Tls
 from invitereg.config.messages import quoted, why_unreadable
 from invitereg.config.policy import RateKeys
-from invitereg.config.types import CidrNetwork, FilePath, FolderPath, Section, surroundings
+from invitereg.config.types import CidrNetwork, FilePath, FolderPath, Section, context_of
 from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url, with_ascii_host
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -155,7 +155,7 @@ def _read_logo(value: object, info: ValidationInfo) -> Path:
 
 def _read_folder(value: object, info: ValidationInfo) -> Path:
     folder = _FOLDER.validate_python(value, context=info.context)
-    if surroundings(info).serving:
+    if context_of(info).serving:
         try:
             is_there = folder.is_dir()
         except OSError as error:  # such as within a folder that may not be entered

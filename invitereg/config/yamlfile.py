@@ -69,7 +69,7 @@ class Document:
             path = path[:-1]
         return self.lines.get(path)
 
-    def complain(self, path: KeyPath, text: str, line: int | None = None) -> None:
+    def report(self, path: KeyPath, text: str, line: int | None = None) -> None:
         """Notes a mistake at ``path``, on its own line unless another is given."""
         at = self.line(path) if line is None else line
         mistake = Mistake(at, dotted(path), text)
@@ -244,7 +244,7 @@ class _Reader:
             at = (*path, key)
             if key in values:
                 lines = f"{self.document.lines[at]} and {_line(key_node)}"
-                self.document.complain(
+                self.document.report(
                     at, f"is given twice, on lines {lines}: keep one", _line(key_node)
                 )
                 continue
@@ -264,7 +264,7 @@ class _Reader:
             text = f"a key must be text: {quoted(node.value)} is not, unless put in quotes"
         else:
             text = "a key must be text"
-        self.document.complain(path, text, _line(node))
+        self.document.report(path, text, _line(node))
         return None
 
     def _value(self, node: yaml.Node, path: KeyPath) -> object:
@@ -274,7 +274,7 @@ class _Reader:
             return tuple(self._item(item, (*path, i)) for i, item in enumerate(node.value))
         text = _wrong_with(node)
         if text is not None:
-            self.document.complain(path, text)
+            self.document.report(path, text)
             self.document.spoiled.add(path)
             return None
         return _scalar(node.tag, node.value)

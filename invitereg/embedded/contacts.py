@@ -25,12 +25,12 @@ from invitereg.model.roster import Owner, RosterItem, owner_of
 from invitereg.model.subscribing import (
     Deliver,
     Effect,
-    Exchange,
     Hide,
     Push,
     Show,
     Side,
     Stanza,
+    SubscriptionChange,
 )
 from invitereg.policy.counters import guess_counters, stale_counters
 from invitereg.policy.values import Address, Domain
@@ -105,8 +105,8 @@ class Contacts:
         Raises:
             NotFound: there is no such item.
         """
-        exchange = await self._store.remove_item(session.domain, session.username, jid)
-        self._carry_out(exchange, session.account, jid)
+        change = await self._store.remove_item(session.domain, session.username, jid)
+        self._carry_out(change, session.account, jid)
 
     async def subscription(
         self, sender: JID, stanza: domish.Element, address: Address | None = None
@@ -146,8 +146,8 @@ class Contacts:
             digest=digest,
             use=self._use(sender, address),
         )
-        exchange = await self._store.subscribe(asked)
-        self._carry_out(exchange, sender.userhost(), contact.userhost(), request)
+        change = await self._store.subscribe(asked)
+        self._carry_out(change, sender.userhost(), contact.userhost(), request)
 
     def _check(self, sender: JID, contact: JID) -> None:
         if contact.host not in self.domains:
@@ -198,11 +198,15 @@ class Contacts:
     # --- what comes of it
 
     def _carry_out(
-        self, exchange: Exchange, user: str, contact: str, sent: domish.Element | None = None
+        self,
+        change: SubscriptionChange,
+        user: str,
+        contact: str,
+        sent: domish.Element | None = None,
     ) -> None:
-        """Send what follows from an exchange; ``sent`` is the stanza that began it."""
+        """Send what follows from a change; ``sent`` is the stanza that began it."""
         jids = {Side.USER: user, Side.CONTACT: contact}
-        for effect in exchange.effects:
+        for effect in change.effects:
             self._have(effect, jids, sent)
 
     def _have(

@@ -23,7 +23,8 @@ class Task(StrEnum):
     CREATE = "create"  # make an account (password, sealed; roles)
     DELETE = "delete"  # delete it (until)
     CHECK = "check"  # what the server does not let us do
-    DOUBTS = "doubts"  # what may be no intention of the server's operator
+    # The name in the databases of earlier releases.
+    WARNINGS = "doubts"  # what may be no intention of the server's operator
     ABILITY = "ability"  # why contacts cannot be made
 
 

@@ -129,7 +129,7 @@ class IServer(Interface):
     def contacts_problem() -> Deferred[str | None]:
         """Why `make_contacts` cannot work at this server, for the operator; None if it can."""
 
-    def doubts() -> Deferred[Sequence[str]]:
+    def warnings() -> Deferred[Sequence[str]]:
         """What is no fault of the server, but may be no intention of its operator.
 
         Such as invitations of its own. It fails as what only asks.

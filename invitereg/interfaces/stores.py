@@ -28,7 +28,7 @@ from invitereg.interfaces.queries import (
 from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Invite, Status, Use
 from invitereg.model.roster import RosterItem
-from invitereg.model.subscribing import Exchange
+from invitereg.model.subscribing import SubscriptionChange
 from invitereg.policy.counters import Counter, Quota
 from invitereg.policy.notices import Notice
 
@@ -170,9 +170,9 @@ class IRosterStore(Interface):
         domain: str, username: str, jid: str, name: str, groups: tuple[str, ...], limit: int
     ) -> Deferred[RosterItem]: ...
 
-    def remove_item(domain: str, username: str, jid: str) -> Deferred[Exchange]: ...
+    def remove_item(domain: str, username: str, jid: str) -> Deferred[SubscriptionChange]: ...
 
-    def subscribe(asked: Subscribing) -> Deferred[Exchange]: ...
+    def subscribe(asked: Subscribing) -> Deferred[SubscriptionChange]: ...
 
     def roster_changes(after: int | None) -> Deferred[Sequence[RosterChange]]: ...
 

@@ -21,7 +21,7 @@ class Stanza(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
-class State(Enum):
+class SubscriptionState(Enum):
     """The states of appendix A.1: subscription, pending out, pending in."""
 
     NONE = (Subscription.NONE, False, False)
@@ -35,12 +35,13 @@ class State(Enum):
     BOTH = (Subscription.BOTH, False, False)
 
 
-_S = State
-_Row: TypeAlias = tuple[State | None, State | None, State | None, State | None]
+_S = SubscriptionState
+_New: TypeAlias = SubscriptionState | None
+_Row: TypeAlias = tuple[_New, _New, _New, _New]
 
 # What the sender's server does (A.2): the new state where the stanza is routed; None where it
 # is not, and nothing changes.
-_OUTBOUND: dict[State, _Row] = {
+_OUTBOUND: dict[SubscriptionState, _Row] = {
     # state           subscribe         unsubscribe   subscribed    unsubscribed
     _S.NONE: (_S.NONE_OUT, _S.NONE, None, None),
     _S.NONE_OUT: (_S.NONE_OUT, _S.NONE, None, None),
@@ -55,7 +56,7 @@ _OUTBOUND: dict[State, _Row] = {
 
 # What the recipient's server does (A.3): the new state where the stanza is delivered; None
 # where it is not, and nothing changes.
-_INBOUND: dict[State, _Row] = {
+_INBOUND: dict[SubscriptionState, _Row] = {
     # state           subscribe         unsubscribe   subscribed    unsubscribed
     _S.NONE: (_S.NONE_IN, None, None, None),
     _S.NONE_OUT: (_S.NONE_OUT_IN, None, _S.TO, _S.NONE),
@@ -71,21 +72,21 @@ _INBOUND: dict[State, _Row] = {
 _COLUMN = {stanza: place for place, stanza in enumerate(Stanza)}
 
 
-def outbound(state: State, stanza: Stanza) -> State | None:
+def outbound(state: SubscriptionState, stanza: Stanza) -> SubscriptionState | None:
     """The sender's new state, or None if the stanza is not routed (A.2)."""
     return _OUTBOUND[state][_COLUMN[stanza]]
 
 
-def inbound(state: State, stanza: Stanza) -> State | None:
+def inbound(state: SubscriptionState, stanza: Stanza) -> SubscriptionState | None:
     """The recipient's new state, or None if the stanza is not delivered (A.3)."""
     return _INBOUND[state][_COLUMN[stanza]]
 
 
-def state_of(item: RosterItem | None) -> State:
+def state_of(item: RosterItem | None) -> SubscriptionState:
     """The state that an item is in; without one, it is the first."""
     if item is None:
-        return State.NONE
-    return State((item.subscription, item.ask, item.request is not None))
+        return SubscriptionState.NONE
+    return SubscriptionState((item.subscription, item.ask, item.request is not None))
 
 
 class Side(Enum):
@@ -134,7 +135,7 @@ Effect: TypeAlias = Deliver | Push | Show | Hide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class SubscriptionChange:
     """What comes of one stanza, or of one removal.
 
     Attributes:
@@ -170,7 +171,7 @@ class Pair:
 
     def send(
         self, stanza: Stanza, request: str | None = None, *, invited: bool = False
-    ) -> Exchange:
+    ) -> SubscriptionChange:
         """The user sends the contact a subscription stanza.
 
         Args:
@@ -180,9 +181,9 @@ class Pair:
         """
         work = _Work(self)
         work.send(Side.USER, stanza, request or "", invited=invited)
-        return work.exchange()
+        return work.change()
 
-    def remove(self) -> Exchange:
+    def remove(self) -> SubscriptionChange:
         """The user removes the contact from the roster (RFC 6121 §2.5.2)."""
         work = _Work(self)
         mine = work.items[Side.USER]
@@ -192,14 +193,14 @@ class Pair:
             work.send(Side.USER, Stanza.UNSUBSCRIBED)
         if mine.listed:
             work.push_removed(Side.USER)
-        return work.exchange()
+        return work.change()
 
-    def join(self) -> Exchange:
+    def join(self) -> SubscriptionChange:
         """Both become contacts of each other, and nobody has asked anybody."""
         work = _Work(self)
         for side in Side:
             work.join(side)
-        return work.exchange()
+        return work.change()
 
 
 class _Work:
@@ -214,9 +215,9 @@ class _Work:
         self._before = dict(self.items)
         self._effects: list[Effect] = []
 
-    def exchange(self) -> Exchange:
+    def change(self) -> SubscriptionChange:
         """Return what has come of it, each state in its turn (RFC 6121 §3.1.2, §3.1.5)."""
-        return Exchange(
+        return SubscriptionChange(
             user=_kept(self.items[Side.USER]),
             contact=_kept(self.items[Side.CONTACT]),
             effects=(*self._effects, *self._presences()),
@@ -251,7 +252,7 @@ class _Work:
 
     def join(self, side: Side) -> None:
         """Let one see, and be seen by, the other."""
-        self._change(side, replace(self.items[side], listed=True), State.BOTH)
+        self._change(side, replace(self.items[side], listed=True), SubscriptionState.BOTH)
 
     def push_removed(self, side: Side) -> None:
         """Drop one's item; of what led to that, its owner is told nothing (§2.5.2)."""
@@ -273,7 +274,7 @@ class _Work:
             self._change(recipient, item, new)
 
     def _asked(
-        self, recipient: Side, new: State | None, request: str, *, invited: bool
+        self, recipient: Side, new: SubscriptionState | None, request: str, *, invited: bool
     ) -> None:
         item = self.items[recipient]
         if item.seen:
@@ -306,7 +307,11 @@ class _Work:
             self._grant(side.other)
 
     def _change(
-        self, side: Side, item: RosterItem, new: State | None, request: str | None = None
+        self,
+        side: Side,
+        item: RosterItem,
+        new: SubscriptionState | None,
+        request: str | None = None,
     ) -> None:
         before = self.items[side]
         if new is not None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from invitereg.errors import Refused
 
-Case = TypeVar("Case")
+Judged = TypeVar("Judged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Decision:
 
 
 def judge(
-    rules: Iterable[tuple[str, Callable[[Case], Refused | None]]], case: Case
+    rules: Iterable[tuple[str, Callable[[Judged], Refused | None]]], case: Judged
 ) -> Decision:
     """Ask one rule after the other about ``case``, until one refuses."""
     passed: list[str] = []

@@ -130,7 +130,7 @@ class Inviter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class InviteRequest:
     """What kind of invite is wanted.
 
     Attributes:
@@ -173,7 +173,7 @@ class Rights:
 @dataclass(frozen=True, slots=True)
 class _Case:
     policy: Policy
-    wish: Wish
+    wish: InviteRequest
     inviter: Inviter
 
 
@@ -286,7 +286,7 @@ def is_admin(policy: Policy, username: str) -> bool:
     return username in policy.admins
 
 
-def decide_invite(policy: Policy, wish: Wish, inviter: Inviter) -> Decision:
+def decide_invite(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Decision:
     """Whether ``inviter`` may make what they wish."""
     rules = (*_WHO, *_HOW_MUCH)
     if is_admin(policy, inviter.username):
@@ -294,7 +294,7 @@ def decide_invite(policy: Policy, wish: Wish, inviter: Inviter) -> Decision:
     return judge(rules, _Case(policy, wish, inviter))
 
 
-def decide_renewal(policy: Policy, wish: Wish, inviter: Inviter) -> Decision:
+def decide_renewal(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Decision:
     """Whether ``inviter`` may give a new link to an invite that was made as ``wish`` says.
 
     Whoever may make it may; that it is one more does not count, as it is none.
@@ -306,13 +306,13 @@ def decide_renewal(policy: Policy, wish: Wish, inviter: Inviter) -> Decision:
 def rights_of(policy: Policy, inviter: Inviter) -> Rights:
     """What ``inviter`` may do."""
 
-    def may(wish: Wish) -> bool:
+    def may(wish: InviteRequest) -> bool:
         return decide_renewal(policy, wish, inviter).refusal is None
 
     return Rights(
         admin=inviter.exists and is_admin(policy, inviter.username),
-        registration=may(Wish(registration=True)),
-        contact=may(Wish(contact=True)),
+        registration=may(InviteRequest(registration=True)),
+        contact=may(InviteRequest(contact=True)),
         has_open=inviter.open_invites > 0,
     )
 

@@ -84,7 +84,7 @@ def matches(pattern: str, name: str) -> bool:
     return re2.fullmatch(pattern, name, _OPTIONS) is not None
 
 
-def doubts(pattern: str) -> Iterator[str]:
+def pattern_warnings(pattern: str) -> Iterator[str]:
     """Yield what in a pattern means less than an operator may think who knows Python's `re`."""
     for letter in dict.fromkeys(match[1] for match in _ESCAPES.finditer(pattern)):
         if letter in _ASCII_ONLY:
@@ -95,7 +95,7 @@ def doubts(pattern: str) -> Iterator[str]:
         yield f"{part} stands for these characters themselves: write {{0{part[1:]}"
 
 
-def literals(pattern: str) -> Iterator[str]:
+def literal_parts(pattern: str) -> Iterator[str]:
     """Yield what stands for its own characters, though it looks as if it meant others."""
     for part in dict.fromkeys(match[0] for match in _PARTS.finditer(pattern)):
         if part == "{":

@@ -87,9 +87,9 @@ class ServerChecks:
         tried = await self._server.try_privileges()
         return [*([unanswered] if unanswered else []), *tried]
 
-    async def doubts(self) -> Sequence[str]:
+    async def warnings(self) -> Sequence[str]:
         """List settings that the server's operator may not have meant; raises ServerFault."""
-        found: Sequence[str] = await self._server.doubts()
+        found: Sequence[str] = await self._server.warnings()
         return found
 
     async def look(self) -> None:
@@ -105,7 +105,7 @@ class ServerChecks:
         self._looked = True
         try:
             problem = await self._server.contacts_problem()
-            doubts = await self.doubts()
+            warnings = await self.warnings()
         except ServerFault as fault:
             self._looked = False
             self._faults.failed(fault.text)
@@ -113,7 +113,7 @@ class ServerChecks:
         self._faults.worked()
         if problem is not None:
             self._warn(f"nobody can be made a contact by an invitation: {problem}")
-        for doubt in doubts:
+        for doubt in warnings:
             self._warn(doubt)
 
     async def nothing(self) -> None:

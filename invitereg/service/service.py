@@ -12,8 +12,8 @@ from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from invitereg.config import Config, ConfigError, load
-from invitereg.config.changes import as_served, fixed_changes, without_waiting
-from invitereg.config.checks import DOUBT, policy_doubts
+from invitereg.config.changes import domains_to_serve, fixed_changes, servable_now
+from invitereg.config.checks import POLICY_WARNING, policy_warnings
 from invitereg.errors import StoreError
 from invitereg.model.lookalikes import load_looks
 from invitereg.policy.inviting import FORMER_ADMIN, former_admins
@@ -98,7 +98,7 @@ class InviteregService(MultiService):
             domains=", ".join(self._domains),
             path=str(self._config.path),
         )
-        self._log_doubts()
+        self._log_policy_warnings()
         # Not before a signal to stop would be heeded.
         self._reactor.callWhenRunning(self._manager.ready)
 
@@ -160,7 +160,7 @@ class InviteregService(MultiService):
         parts.add_accounts(config.accounts)
         known = {**config.accounts, **self._config.accounts}
         self._config = replace(self._config, accounts=known)
-        self._domains.update(as_served(self._config, config))
+        self._domains.update(domains_to_serve(self._config, config))
 
     def stopService(self) -> Deferred[None]:
         """End all streams, finish what is under way, and close the store."""
@@ -196,7 +196,7 @@ class InviteregService(MultiService):
 
     def _reload(self) -> None:
         try:
-            config, waiting = without_waiting(load(self._config.path), self._domains)
+            config, waiting = servable_now(load(self._config.path), self._domains)
             sites = sites_of(config)
             self._clients.replace_certificates(config)
             self._web.replace_certificates(config, sites)
@@ -216,11 +216,11 @@ class InviteregService(MultiService):
             self._parts.registrar.keep_names = config.keep_names
             self._maintenance.keep = keep_of(config)
         _log.info("reloaded {path}", path=str(config.path))
-        self._log_doubts()
+        self._log_policy_warnings()
 
-    def _log_doubts(self) -> None:
-        for doubt in policy_doubts(self._domains.values()):
-            _log.warn(DOUBT, doubt=doubt)
+    def _log_policy_warnings(self) -> None:
+        for warning in policy_warnings(self._domains.values()):
+            _log.warn(POLICY_WARNING, warning=warning)
 
 
 class _Storage(Service):

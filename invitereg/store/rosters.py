@@ -22,7 +22,7 @@ from invitereg.errors import NotFound, RosterFull
 from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
-from invitereg.model.subscribing import Exchange, Pair
+from invitereg.model.subscribing import Pair, SubscriptionChange
 from invitereg.store.invites import OPEN
 from invitereg.store.rows import roster_item_row, row_of, value_of
 from invitereg.store.tables import Time, accounts, invites, roster_items, uses
@@ -94,7 +94,9 @@ def set_item(
     return item
 
 
-def remove_item(connection: Connection, domain: str, username: str, jid: str) -> Exchange:
+def remove_item(
+    connection: Connection, domain: str, username: str, jid: str
+) -> SubscriptionChange:
     """Remove an item, and end the subscriptions in both directions (RFC 6121 §2.5.2).
 
     Raises:
@@ -107,7 +109,7 @@ def remove_item(connection: Connection, domain: str, username: str, jid: str) ->
     return _store(connection, owner, pair, pair.remove())
 
 
-def subscribe(connection: Connection, asked: Subscribing) -> Exchange:
+def subscribe(connection: Connection, asked: Subscribing) -> SubscriptionChange:
     """Carry out a subscription stanza for both sides.
 
     An invitation counts only if it is the contact's, for contacts, of the sender's domain,
@@ -123,12 +125,12 @@ def subscribe(connection: Connection, asked: Subscribing) -> Exchange:
     pair = _pair(connection, owner, asked.contact)
     may = pair.may_use_invitation(asked.stanza)
     invited = may and _take_invitation(connection, asked, pair.contact)
-    exchange = pair.send(asked.stanza, asked.request, invited=invited)
+    change = pair.send(asked.stanza, asked.request, invited=invited)
     roster, requests = asked.roster_limit, asked.requests_limit
-    _check_room(connection, owner, pair.user, exchange.user, roster, requests)
+    _check_room(connection, owner, pair.user, change.user, roster, requests)
     contact = owner_of(asked.contact)
-    _check_room(connection, contact, pair.contact, exchange.contact, roster, requests)
-    return _store(connection, owner, pair, exchange)
+    _check_room(connection, contact, pair.contact, change.contact, roster, requests)
+    return _store(connection, owner, pair, change)
 
 
 def join(connection: Connection, owner: Owner, inviter: str, limit: int) -> str | None:
@@ -141,12 +143,12 @@ def join(connection: Connection, owner: Owner, inviter: str, limit: int) -> str 
     pair = _pair(connection, owner, jid)
     if not pair.contact_exists or owner == owner_of(jid):
         return None
-    exchange = pair.join()
+    change = pair.join()
     try:
-        _check_room(connection, owner_of(jid), pair.contact, exchange.contact, limit, 0)
+        _check_room(connection, owner_of(jid), pair.contact, change.contact, limit, 0)
     except RosterFull:
         return None
-    _store(connection, owner, pair, exchange)
+    _store(connection, owner, pair, change)
     return jid
 
 
@@ -230,11 +232,13 @@ def _lock(connection: Connection, owner: Owner, *others: Owner) -> set[Owner]:
     return there
 
 
-def _store(connection: Connection, owner: Owner, pair: Pair, exchange: Exchange) -> Exchange:
-    _save(connection, owner, pair.user, exchange.user)
+def _store(
+    connection: Connection, owner: Owner, pair: Pair, change: SubscriptionChange
+) -> SubscriptionChange:
+    _save(connection, owner, pair.user, change.user)
     if pair.contact_exists:
-        _save(connection, owner_of(pair.contact_jid), pair.contact, exchange.contact)
-    return exchange
+        _save(connection, owner_of(pair.contact_jid), pair.contact, change.contact)
+    return change
 
 
 def _item(connection: Connection, owner: Owner, jid: str) -> RosterItem | None:

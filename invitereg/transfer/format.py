@@ -27,7 +27,7 @@ from invitereg.model.accounts import ScramKeys
 from invitereg.model.invites import Kind
 from invitereg.model.names import in_unicode, prepare_domain, prepare_localpart
 from invitereg.model.roster import Subscription, owner_of
-from invitereg.model.subscribing import State
+from invitereg.model.subscribing import SubscriptionState
 from invitereg.policy.notices import NoticeKind
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ class RosterItemLine(_Line):
     @model_validator(mode="after")
     def _make_sense(self) -> "RosterItemLine":
         try:
-            State((self.subscription, self.ask, self.request is not None))
+            SubscriptionState((self.subscription, self.ask, self.request is not None))
         except ValueError:
             raise ValueError("RFC 6121 knows no such state of a subscription") from None
         return self

@@ -42,10 +42,10 @@ from invitereg.usecases.newinvites import (
     Expiry,
     NewInvite,
     check_new_invite,
-    end_of,
+    expiry_moment,
+    invite_request_of,
     require_changes,
     require_free_choice,
-    wish_of,
 )
 
 
@@ -176,7 +176,7 @@ class Issuer:
             kind=new.kind,
             source=new.source,
             created_at=now,
-            expires_at=end_of(now, self._expiry(new)),
+            expires_at=expiry_moment(now, self._expiry(new)),
             inviter=inviter,
             username=_prepared(new.username),
             roles=new.roles,
@@ -213,7 +213,7 @@ class Issuer:
             kind=Kind.RESET,
             source=by.source,
             created_at=now,
-            expires_at=end_of(now, expiry),
+            expires_at=expiry_moment(now, expiry),
             username=prepare_localpart(username),
         )
         self._require_new_link(invite, by)
@@ -238,7 +238,7 @@ class Issuer:
         """What the policy says to an invite that a user asks for, now."""
         policy = self.domains[new.domain].policy
         inviter = await self.inviters.known(new.domain, new.requestor or "")
-        wish = wish_of(new, self._expiry(new), self.now())
+        wish = invite_request_of(new, self._expiry(new), self.now())
         return decide_invite(policy, wish, inviter)
 
     def _expiry(self, new: NewInvite) -> Expiry:

@@ -7,7 +7,7 @@ from invitereg.errors import InvalidRequest
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.fields import fits_xml
 from invitereg.model.invites import Invite, Kind
-from invitereg.policy.inviting import COMMAND_LINE, Wish, is_admin
+from invitereg.policy.inviting import COMMAND_LINE, InviteRequest, is_admin
 from invitereg.policy.registering import refuse_username
 from invitereg.policy.values import Facts, Policy, Request
 
@@ -99,9 +99,9 @@ def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
         raise refusal
 
 
-def wish_of(new: NewInvite, expiry: Expiry, now: datetime) -> Wish:
+def invite_request_of(new: NewInvite, expiry: Expiry, now: datetime) -> InviteRequest:
     """Return what the policy judges of an invite that is asked for."""
-    return Wish(
+    return InviteRequest(
         registration=new.registration,
         contact=new.contact or not new.registration,
         expiry=expiry - now if isinstance(expiry, datetime) else expiry,
@@ -110,7 +110,7 @@ def wish_of(new: NewInvite, expiry: Expiry, now: datetime) -> Wish:
     )
 
 
-def end_of(now: datetime, expiry: Expiry) -> datetime | None:
+def expiry_moment(now: datetime, expiry: Expiry) -> datetime | None:
     """Return when an invite expires that is made, or changed, at ``now``.
 
     Raises:

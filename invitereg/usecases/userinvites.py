@@ -10,8 +10,8 @@ from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.counters import made_by
 from invitereg.policy.inviting import (
     Authority,
+    InviteRequest,
     Rights,
-    Wish,
     decide_renewal,
     is_admin,
     rights_of,
@@ -131,13 +131,13 @@ class UserInvites:
         by = self._authority(admin)
         return await self._issuer.create_reset(admin.domain, username, by)
 
-    async def own(self, user: User, limit: int) -> Sequence[Invite]:
+    async def list_own(self, user: User, limit: int) -> Sequence[Invite]:
         """The invites made by the user that are pending, oldest first."""
         return await self._store.list_invites(
             user.domain, self.now(), Status.PENDING, limit, made_by=user.username
         )
 
-    async def everybodys(
+    async def list_all(
         self, admin: User, status: Status | None, limit: int, after: str | None = None
     ) -> Sequence[Invite]:
         """The domain's invites, in the order of their making, after the one named.
@@ -181,7 +181,7 @@ class UserInvites:
         return await self._issuer.revoke(user.domain, invite.id, self._authority(user))
 
     async def _require_still_allowed(self, user: User, invite: Invite) -> None:
-        wish = Wish(
+        wish = InviteRequest(
             registration=invite.kind is not Kind.CONTACT,
             contact=invite.kind is not Kind.ACCOUNT,
             grants=bool(invite.roles or invite.groups),

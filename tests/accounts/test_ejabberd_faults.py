@@ -423,7 +423,7 @@ class JudgementTests(FaultCase):
         missing = response('{"status":"error","code":40,"message":"Endpoint not found."}', 404)
         for answer, number in ((FORBIDDEN, 1), (response("[]"), 1), (missing, 0)):
             self.api.answer = lambda _command, answer=answer: answer  # type: ignore[misc]
-            found = await self.server.doubts()
+            found = await self.server.warnings()
             self.assertEqual(len(found), number)
             self.assertTrue(all("mod_invites" in one for one in found))
 

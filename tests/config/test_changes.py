@@ -5,7 +5,7 @@ from collections.abc import Collection
 from twisted.internet.defer import Deferred
 
 from invitereg.config import Config
-from invitereg.config.changes import fixed_changes, without_waiting
+from invitereg.config.changes import fixed_changes, servable_now
 from invitereg.model.invites import token_digest
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain
@@ -52,13 +52,13 @@ class AddedTests(ConfigCase):
         for needed in NEEDING_A_SERVER:
             read = self.file(f"{needed}, {SITE}")
             self.assertIn(THIRD, read.sites)
-            now, waiting = without_waiting(read, ["example.com"])
+            now, waiting = servable_now(read, ["example.com"])
             self.assertServed(now, ["example.com"])
             self.assertEqual(waiting, [f"domains (not served yet: {THIRD})"])
 
     def test_without_one(self) -> None:
         """One whose accounts are our own is served at once, with its site."""
-        now, waiting = without_waiting(self.file(SITE), ["example.com"])
+        now, waiting = servable_now(self.file(SITE), ["example.com"])
         self.assertServed(now, ["example.com", THIRD])
         self.assertIn(THIRD, now.sites)
         self.assertEqual(waiting, [])
@@ -68,7 +68,7 @@ class AddedTests(ConfigCase):
         running = self.file("")
         for needed in NEEDING_A_SERVER:
             read = self.file(needed)
-            now, waiting = without_waiting(read, ["example.com", THIRD])
+            now, waiting = servable_now(read, ["example.com", THIRD])
             self.assertServed(now, ["example.com", THIRD])
             self.assertEqual(waiting, [])
             self.assertTrue(fixed_changes(running, now, ["example.com", THIRD]))

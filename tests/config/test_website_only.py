@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invitereg.config.changes import as_served
+from invitereg.config.changes import domains_to_serve
 from tests.config.case import ConfigCase
 from tests.test_structure import ROOT
 
@@ -137,5 +137,5 @@ class WebsiteOnlyTests(ConfigCase):
         running = self.loaded(keys + NOWHERE)
         read = self.loaded(f"{keys}c2s: {{listen: ['tcp:5222'], {UPSTREAM}}}\n")
         self.assertFalse(read.domains["example.com"].website_only)
-        served = as_served(running, replace(read))
+        served = domains_to_serve(running, replace(read))
         self.assertTrue(served["example.com"].website_only)

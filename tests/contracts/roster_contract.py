@@ -9,7 +9,7 @@ from invitereg.errors import NotFound, RosterFull
 from invitereg.interfaces.queries import RosterChange, Subscribing
 from invitereg.model.invites import Invite, Kind, token_digest
 from invitereg.model.roster import RosterItem, Subscription
-from invitereg.model.subscribing import Exchange, Push, Side, Stanza
+from invitereg.model.subscribing import Push, Side, Stanza, SubscriptionChange
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
 
 NONE, TO, FROM, BOTH = Subscription
@@ -53,7 +53,7 @@ class RosterCase(StoreCase):
         token: str | None = None,
         roster_limit: int = 9,
         requests_limit: int = 9,
-    ) -> "Deferred[Exchange]":
+    ) -> "Deferred[SubscriptionChange]":
         asked = Subscribing(
             stanza=stanza,
             domain=DOMAIN,
@@ -65,7 +65,7 @@ class RosterCase(StoreCase):
             digest=None if token is None else token_digest(token),
             use=self.use(username, kind=Kind.CONTACT),
         )
-        sent: Deferred[Exchange] = self.store.subscribe(asked)
+        sent: Deferred[SubscriptionChange] = self.store.subscribe(asked)
         return sent
 
     async def befriend(self, one: str, other: str) -> None:

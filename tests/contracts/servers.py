@@ -84,7 +84,7 @@ class MemoryServer:
     def contacts_problem(self):
         return succeed(self.problem)
 
-    def doubts(self):
+    def warnings(self):
         return succeed(())
 
     def try_privileges(self):
@@ -132,8 +132,8 @@ class FaultyServer:
     def contacts_problem(self):
         return self._ask("contacts_problem")
 
-    def doubts(self):
-        return self._ask("doubts")
+    def warnings(self):
+        return self._ask("warnings")
 
     def try_privileges(self):
         return self._ask("try_privileges")

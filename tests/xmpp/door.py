@@ -233,7 +233,7 @@ class ScriptedClient:
         return answer
 
     def open(self, **options):
-        """Exchange stream headers; returns the features."""
+        """SubscriptionChange stream headers; returns the features."""
         return self.ask(header(**options))
 
     def secure(self):

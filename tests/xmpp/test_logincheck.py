@@ -101,7 +101,7 @@ class LoginCheckTests(SynchronousTestCase):
         for answers in ((challenge(), UNKNOWN), (UNKNOWN,)):
             found = self.found((*PLAIN_SCRAM, PLUS), *answers)
             self.assertEqual(found.faults, ())
-            (doubt,) = found.doubts
+            (doubt,) = found.warnings
             self.assertIn(f"disable_sasl_mechanisms: [{PLUS}]", doubt)
 
     def test_signed(self):
@@ -122,7 +122,7 @@ class LoginCheckTests(SynchronousTestCase):
                 (fault,) = found.faults
                 self.assertIn("allow_unencrypted_sasl2: true and no starttls_required", fault)
                 self.assertIn("tls: none", fault)
-                self.assertEqual(found.doubts, ())
+                self.assertEqual(found.warnings, ())
 
     def test_names(self):
         """Only so many names are tried, as each counts as a login that failed."""

@@ -12,7 +12,7 @@ from invitereg.model.invites import Invite, Status
 from invitereg.model.names import prepare_localpart, typed_username
 from invitereg.policy.values import Domain
 from invitereg.usecases.issuer import Issuer
-from invitereg.usecases.newinvites import NewInvite, end_of
+from invitereg.usecases.newinvites import NewInvite, expiry_moment
 from invitereg.views import (
     InvitePage,
     InviteWithHistory,
@@ -171,7 +171,7 @@ class Invites:
             include={"uses_allowed", "per_network_allowed", "note"}, exclude_unset=True
         )
         if body.says_expiry:
-            values["expires_at"] = end_of(self._now(), body.expiry)
+            values["expires_at"] = expiry_moment(self._now(), body.expiry)
         domain = call.domain(call.query.domain).name
         changes = InviteChanges(values=values)
         by = call.key.authority

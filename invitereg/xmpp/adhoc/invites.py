@@ -138,14 +138,14 @@ class ListInvites(_OwnedInvites):
     ) -> Stage | Completed:
         if not (await self.rights(requester)).admin:
             return self._list(
-                requester, await self.invites.own(self.user(requester), MAX_ROWS + 1)
+                requester, await self.invites.list_own(self.user(requester), MAX_ROWS + 1)
             )
         if not answers:
             return Stage(self._filter(requester))
         status = answers[0]["status"] or Status.PENDING
         return self._list(
             requester,
-            await self.invites.everybodys(
+            await self.invites.list_all(
                 self.user(requester),
                 None if status == _ALL else Status(status),
                 MAX_ROWS + 1,
@@ -209,7 +209,7 @@ class _OneInvite(_OwnedInvites):
         label = gettext("Invitation")
         field = Field(var="invite", label=label, required=True)
         if not (await self.rights(requester)).admin:
-            own = await self.invites.own(self.user(requester), MAX_ROWS)
+            own = await self.invites.list_own(self.user(requester), MAX_ROWS)
             if not own:
                 return None
             options = [(invite.id, described(invite, gettext)) for invite in own]

@@ -75,11 +75,11 @@ class LoginProblems:
 
     Attributes:
         faults: clients were seen to be kept out.
-        doubts: they may be.
+        warnings: they may be.
     """
 
     faults: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class _Answer(Enum):
@@ -125,7 +125,7 @@ def _problems(answer: _Answer, unwanted: str | None) -> LoginProblems:
     text = f"offers {unwanted}, which cannot pass a gateway; {switch_off(unwanted)}"
     if answer in (_Answer.REFUSES_START, _Answer.SIGNS):
         return LoginProblems((text,))
-    return LoginProblems(doubts=(text,))
+    return LoginProblems(warnings=(text,))
 
 
 async def _answer(dialogue: Dialogue, usernames: Iterable[str]) -> _Answer:

@@ -106,7 +106,7 @@ class APITests(ReleaseCase):
         text = re.sub(r"\x1b\[[0-9;]*m", "", self.peer.log_text())
         self.assertNotIn("Using module mod_http_api for host 127.0.0.1", text)
         self.assertEqual(len(list(log.complaints())), int(self.version < (26, 7)))
-        self.assertEqual(await self.connect().doubts(), [])
+        self.assertEqual(await self.connect().warnings(), [])
 
     async def assert_passwords(self, server: Ejabberd) -> None:
         """A password is right or wrong; nobody's is wrong, whatever it is."""
@@ -163,7 +163,7 @@ class ComponentTests(ReleaseCase):
         self.assertIn("backend: ejabberd", problem or "")
         self.assertEqual(await server.try_privileges(), [problem])
         self.assertEqual(self.left(), [])
-        found = await server.doubts()
+        found = await server.warnings()
         self.assertEqual(["mod_invites" in one for one in found], [True] * len(found))
         self.assertEqual(len(found), int(self.version >= (26, 7)))
         await self.by_api(len(found))
@@ -173,7 +173,7 @@ class ComponentTests(ReleaseCase):
             DOMAIN, Access(url=f"http://127.0.0.1:{self.peer.http_port}/api"), reactor
         )
         self.addCleanup(api.close)
-        self.assertEqual(len(await api.doubts()), number)
+        self.assertEqual(len(await api.warnings()), number)
 
     async def test_with_privileges(self) -> None:
         """What the server grants and does not do is said, and what must be removed."""
