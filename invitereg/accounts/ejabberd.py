@@ -1,22 +1,22 @@
 """A domain's accounts at ejabberd, by the commands of its HTTP API (mod_http_api).
 
-https://docs.ejabberd.im/developer/ejabberd-api/admin-api/ - the arguments are those that
-23.01 and later versions know alike; where they differ, the server's answer tells which.
+https://docs.ejabberd.im/developer/ejabberd-api/admin-api/ lists the commands. The arguments are
+those that all versions from 23.01 take; where these differ, the server's answer tells which.
 """
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from invitereg.accounts.ejabberdapi import HTTPAPI, NO_JSON, Access, ApiAnswer
 from invitereg.accounts.privilegecheck import try_all
+from invitereg.accounts.rosteraccess import RosterEntry
+from invitereg.accounts.servercalls import with_deadline
 from invitereg.interfaces.server import (
     OWN_INVITES,
-    PATIENCE_SECONDS,
     AlreadyThere,
     IServer,
     MissingPrivilege,
@@ -28,6 +28,8 @@ from invitereg.interfaces.server import (
     ServerUnreachable,
 )
 from invitereg.model.names import prepare_domain
+from invitereg.runtime import IReactor
+from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import quoted
 
 COMMANDS = (
@@ -41,9 +43,9 @@ COMMANDS = (
     "kick_user",
     "status",
 )
-"""The commands that ejabberd must let us call; the last tells its version."""
+"""The commands that ejabberd must let us call; the last one tells its version."""
 CHECK_PASSWORD = "check_password"  # noqa: S105 - a command
-"""Another one, where nothing else checks passwords."""
+"""One more command, where passwords are checked by the API."""
 
 Version = tuple[int, int]
 
@@ -62,16 +64,20 @@ append_host_config:
     access_rules:
       configure: [{{allow: admin}}, {{allow: invitereg}}]"""
 _ASKS_ADMINS: Version = (26, 7)
-"""Since then a command with a host is for accounts that ``configure`` allows at that host.
+"""From this version on, a command with a host needs an account that ``configure`` allows.
 
-That allows commands over XMPP, too, so the account is kept from logging in there: ``c2s``
-denies ``blocked`` in the file that it comes with.
+That right includes commands over XMPP, so the account is kept from logging in: ``c2s`` denies
+``blocked`` in ejabberd's default configuration.
 """
+_ALREADY_REGISTERED, _CANNOT_REGISTER = 10090, 10001
+# Texts with the latter code that mean that nobody was registered.
+_REFUSALS = ("malformed username", "not allowed", "unknown virtual host", "too quickly")
+_NO_LOCALPART = "@"
 _RUNNING = re.compile(r"ejabberd ([0-9]{2})\.([0-9]{2})")
 
 
 def version_in(status: ApiAnswer) -> Version | None:
-    """Return the version that the command ``status`` tells, as (26, 7); None without one."""
+    """Return the version in an answer to ``status``, such as (26, 7); None without one."""
     found = _RUNNING.search(status.body) if isinstance(status.body, str) else None
     return None if found is None else (int(found[1]), int(found[2]))
 
@@ -79,15 +85,18 @@ def version_in(status: ApiAnswer) -> Version | None:
 def needed(
     access: Access, domain: str, version: Version | None, *, checks_passwords: bool = False
 ) -> str:
-    """Return the lines that let us call the commands at a domain.
+    """Return the lines of ejabberd.yml that let us call the commands at a domain.
 
-    ``version`` is the server's, and None where it is not known; ``checks_passwords`` says that
-    passwords are checked by the API, too.
+    Args:
+        access: by which credentials they are called.
+        domain: the virtual host.
+        version: the server's version; None if it is not known.
+        checks_passwords: whether passwords are checked by the API, too.
     """
     commands = (*COMMANDS, *([CHECK_PASSWORD] if checks_passwords else []))
     lines = _PERMISSIONS.format(who=_who(access), commands=", ".join(commands))
     user = "USER@DOMAIN" if access.token is not None else access.user
-    # Whom it knows by the address alone is nobody's account, and needs no rights of one.
+    # Who is trusted by address alone is no account, and needs no rights of one.
     if user is None or (version is not None and version < _ASKS_ADMINS):
         return lines
     since = "" if version is not None else "and, if it is ejabberd 26.07 or later,\n"
@@ -102,81 +111,45 @@ def _who(access: Access) -> str:
     return "{ip: 127.0.0.1/32}"
 
 
-@dataclass(frozen=True, slots=True)
-class RosterEntry:
-    """What an account knows about a contact: nothing, unless the server says otherwise."""
+def entry_for(roster: object, jid: str) -> RosterEntry | None:
+    """Return the entry of a bare JID in an answer to ``get_roster``; None if it is malformed.
 
-    nick: str = ""
-    groups: tuple[str, ...] = ()
-    subscription: str = "none"
-
-    def groups_argument(self, *, as_list: bool) -> dict[str, Any]:
-        """The groups as an argument: a list since 24.02, before that one text."""
-        return {"groups": list(self.groups)} if as_list else {"group": ";".join(self.groups)}
-
-
-def entry_for(roster: Any, jid: str) -> RosterEntry | None:
-    """The entry for a bare JID in the answer to ``get_roster``; None if that makes no sense.
-
-    Up to 23.10 a contact in several groups is there once for each.
+    Until 23.10, a contact in several groups is listed once for each of them.
     """
     if not isinstance(roster, list) or not all(isinstance(item, dict) for item in roster):
         return None
-    mine = [item for item in roster if item.get("jid") == jid]
-    groups: list[str] = []
-    for item in mine:
+    listed = [item for item in roster if item.get("jid") == jid]
+    groups: list[object] = []
+    for item in listed:
         groups.extend(item["groups"] if isinstance(item.get("groups"), list) else [])
         groups.extend([item["group"]] if item.get("group") else [])
-    if not mine:
+    if not listed:
         return RosterEntry()
-    first = mine[0]
     return RosterEntry(
-        nick=str(first.get("nick") or ""),
+        name=str(listed[0].get("nick") or ""),
         groups=tuple(dict.fromkeys(map(str, groups))),
-        subscription=str(first.get("subscription") or "none"),
+        subscription=str(listed[0].get("subscription") or "none"),
     )
-
-
-T = TypeVar("T")
-P = ParamSpec("P")
-
-_ALREADY_REGISTERED, _CANNOT_REGISTER = 10090, 10001
-# What it says with the latter where it certainly has registered nobody.
-_REFUSALS = ("malformed username", "not allowed", "unknown virtual host", "too quickly")
-_NO_LOCALPART = "@"
-
-
-def _method(
-    work: Callable[Concatenate["Ejabberd", float, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate["Ejabberd", P], Deferred[T]]:
-    """A method of `IServer`, from a coroutine that is told when its time is over."""
-
-    def method(self: "Ejabberd", /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        until = self.reactor.seconds() + PATIENCE_SECONDS
-        return Deferred.fromCoroutine(work(self, until, *args, **kwargs))
-
-    method.__doc__ = work.__doc__
-    return method
 
 
 @implementer(IServer)
 class Ejabberd:
-    """The ejabberd that serves one domain.
+    """Call the ejabberd that serves one domain.
 
     Attributes:
-        domain: its name, in the normal form.
-        reactor: what connects, and tells the time.
+        domain: the domain's name, in its normal form.
+        clock: what tells the deadlines of calls.
     """
 
     def __init__(
-        self, host: str, access: Access, reactor: Any, *, checks_passwords: bool = False
+        self, host: str, access: Access, reactor: IReactor, *, checks_passwords: bool = False
     ) -> None:
         """Connect to nothing yet.
 
         Args:
             host: the domain as ejabberd spells it.
-            access: where its API is.
-            reactor: see above.
+            access: where the API is, and by which credentials it is called.
+            reactor: what connects, and tells the time.
             checks_passwords: whether passwords are checked by the API, too.
 
         Raises:
@@ -184,7 +157,7 @@ class Ejabberd:
         """
         self.domain = prepare_domain(host)
         self._host = host
-        self.reactor = reactor
+        self.clock: IReactorTime = reactor
         self._access = access
         self._api = HTTPAPI(reactor, access, host)
         self._groups_as_list = False
@@ -192,33 +165,31 @@ class Ejabberd:
 
     @property
     def own_username(self) -> str | None:
-        """See `IServer`: the account of this domain by which we use the API."""
+        """The account of this domain by which the API is called; None without one."""
         username, _, domain = (self._access.user or "").partition("@")
         return username if domain in (self._host, self.domain) else None
 
-    def close(self) -> Deferred[Any]:
-        """Close the connections that are kept; fires when they are."""
+    def close(self) -> Deferred[None]:
+        """Close the persistent connections; the Deferred fires when they are closed."""
         return self._api.close()
 
-    @_method
-    async def exists(self, until: float, username: str) -> bool:
-        """See `IServer`."""
-        return await self._exists(until, username)
+    @with_deadline
+    async def exists(self, deadline: Deadline, username: str) -> bool:
+        return await self._exists(deadline, username)
 
-    @_method
-    async def check_password(self, until: float, username: str, password: str) -> bool:
-        """Whether it is the password of an account; False if there is no such account.
+    @with_deadline
+    async def check_password(self, deadline: Deadline, username: str, password: str) -> bool:
+        """Return whether it is the password of an account; False if there is no such account.
 
         Raises:
             ServerRefused, ServerUnreachable: the server does not tell.
         """
-        answer = await self._ask(until, CHECK_PASSWORD, username, password=password)
+        answer = await self._ask(deadline, CHECK_PASSWORD, username, password=password)
         return _verdict(CHECK_PASSWORD, answer)
 
-    @_method
-    async def create(self, until: float, username: str, password: str) -> None:
-        """See `IServer`."""
-        answer = await self._change(until, "register", username, password=password)
+    @with_deadline
+    async def create(self, deadline: Deadline, username: str, password: str) -> None:
+        answer = await self._change(deadline, "register", username, password=password)
         if answer.code == _ALREADY_REGISTERED or answer.status == 409:
             raise AlreadyThere(answer.text)
         if answer.code == _CANNOT_REGISTER:
@@ -230,10 +201,9 @@ class Ejabberd:
         if answer.status != 200 or answer.body == 1:
             raise OutcomeUnknown(_unexpected("register", answer))
 
-    @_method
-    async def set_password(self, until: float, username: str, password: str) -> None:
-        """See `IServer`."""
-        answer = await self._change(until, "change_password", username, newpass=password)
+    @with_deadline
+    async def set_password(self, deadline: Deadline, username: str, password: str) -> None:
+        answer = await self._change(deadline, "change_password", username, newpass=password)
         if answer.body == "unknown_user":
             raise NotThere(f"ejabberd knows no {username}@{self.domain}")
         if answer.body == "invalid_password":
@@ -241,81 +211,78 @@ class Ejabberd:
         if answer.status != 200 or answer.body != 0:
             raise OutcomeUnknown(_unexpected("change_password", answer))
 
-    @_method
-    async def delete(self, until: float, username: str) -> None:
-        """See `IServer`. ejabberd answers the same whether there was an account: we ask."""
-        await self._must_exist(until, username)
-        answer = await self._change(until, "unregister", username)
+    @with_deadline
+    async def delete(self, deadline: Deadline, username: str) -> None:
+        # ejabberd answers the same whether there was an account or not.
+        await self._must_exist(deadline, username)
+        answer = await self._change(deadline, "unregister", username)
         if answer.status != 200:
             raise OutcomeUnknown(_unexpected("unregister", answer))
 
-    @_method
-    async def end_sessions(self, until: float, username: str) -> None:
-        """See `IServer`."""
-        answer = await self._change(until, "kick_user", username)
+    @with_deadline
+    async def end_sessions(self, deadline: Deadline, username: str) -> None:
+        answer = await self._change(deadline, "kick_user", username)
         if answer.status != 200:
             raise OutcomeUnknown(_unexpected("kick_user", answer))
 
-    @_method
-    async def make_contacts(self, until: float, username: str, contact: str) -> None:
-        """See `IServer`. ejabberd gives rosters to whoever it does not know: we ask."""
+    @with_deadline
+    async def make_contacts(self, deadline: Deadline, username: str, contact: str) -> None:
+        # ejabberd also makes rosters for accounts that it does not have.
         entries: list[tuple[str, str, RosterEntry]] = []
         for owner, other in ((username, contact), (contact, username)):
-            await self._must_exist(until, owner)
-            entry = await self._entry(until, owner, other)
+            await self._must_exist(deadline, owner)
+            entry = await self._entry(deadline, owner, other)
             if entry.subscription != "both":
                 entries.append((owner, other, entry))
         for number, (owner, other, entry) in enumerate(entries):
             try:
-                await self._add(until, owner, other, entry)
+                await self._add(deadline, owner, other, entry)
             except ServerUnreachable as fault:
                 if number:
                     raise OutcomeUnknown(fault.text) from None
                 raise
         for owner, other, _entry in entries:
-            await self._require_kept(until, owner, other)
+            await self._require_kept(deadline, owner, other)
 
-    @_method
-    async def contacts_problem(self, until: float) -> str | None:
-        """See `IServer`. What is asked for has a name that no account can have."""
+    @with_deadline
+    async def contacts_problem(self, deadline: Deadline) -> str | None:
+        """Try the commands with a name that no account can have."""
         try:
-            answer = await self._ask(until, "get_roster", _NO_LOCALPART)
+            answer = await self._ask(deadline, "get_roster", _NO_LOCALPART)
             if not _was_run(answer):
                 return _unexpected("get_roster", answer)
-            answer = await self._add_as_it_likes(
-                until, _NO_LOCALPART, _NO_LOCALPART, RosterEntry()
-            )
+            nobody, nothing = _NO_LOCALPART, RosterEntry()
+            answer = await self._add_in_its_form(deadline, nobody, nobody, nothing)
         except ServerFault as fault:
             return fault.text
         return None if _was_run(answer) else _unexpected("add_rosteritem", answer)
 
-    @_method
-    async def warnings(self, until: float) -> Sequence[str]:
-        """See `IServer`. A command that it does not have is 404, and 403 if it is not ours."""
+    @with_deadline
+    async def warnings(self, deadline: Deadline) -> Sequence[str]:
+        # A command that the server does not have is 404; 403 is one that we may not call.
         arguments = {"host": self._host}
-        answer = await self._api.ask("list_invites", arguments, until)
+        answer = await self._api.query("list_invites", arguments, deadline)
         return [OWN_INVITES] if answer.status in (200, 403) else []
 
     def try_privileges(self) -> Deferred[Sequence[str]]:
-        """See `IServer`."""
         check = self.check_password if self._checks_passwords else None
         return Deferred.fromCoroutine(try_all(self, check))
 
-    async def _version(self, until: float) -> Version | None:
+    async def _version(self, deadline: Deadline) -> Version | None:
         try:
-            return version_in(await self._api.ask("status", {}, until))
+            return version_in(await self._api.query("status", {}, deadline))
         except ServerFault:
             return None
 
-    async def _exists(self, until: float, username: str) -> bool:
-        return _verdict("check_account", await self._ask(until, "check_account", username))
+    async def _exists(self, deadline: Deadline, username: str) -> bool:
+        return _verdict("check_account", await self._ask(deadline, "check_account", username))
 
-    async def _must_exist(self, until: float, username: str) -> None:
-        if not await self._exists(until, username):
+    async def _must_exist(self, deadline: Deadline, username: str) -> None:
+        if not await self._exists(deadline, username):
             raise NotThere(f"ejabberd knows no {username}@{self.domain}")
 
-    async def _entry(self, until: float, owner: str, other: str) -> RosterEntry:
-        answer = await self._ask(until, "get_roster", owner)
+    async def _entry(self, deadline: Deadline, owner: str, other: str) -> RosterEntry:
+        answer = await self._ask(deadline, "get_roster", owner)
         entry = (
             entry_for(answer.body, f"{other}@{self._host}") if answer.status == 200 else None
         )
@@ -323,10 +290,10 @@ class Ejabberd:
             raise ServerUnreachable(_unexpected("get_roster", answer))
         return entry
 
-    async def _require_kept(self, until: float, owner: str, other: str) -> None:
-        """Read back what was added, as a server may say that it did so, and did not."""
+    async def _require_kept(self, deadline: Deadline, owner: str, other: str) -> None:
+        """Read back an entry, as a server may say that it has added it, and has not."""
         try:
-            kept = await self._entry(until, owner, other)
+            kept = await self._entry(deadline, owner, other)
         except ServerFault as fault:
             raise OutcomeUnknown(fault.text) from None
         if kept.subscription != "both":
@@ -336,50 +303,58 @@ class Ejabberd:
                 "mod_roster in charge of rosters?"
             )
 
-    async def _add(self, until: float, owner: str, other: str, entry: RosterEntry) -> None:
-        answer = await self._add_as_it_likes(until, owner, other, entry)
+    async def _add(
+        self, deadline: Deadline, owner: str, other: str, entry: RosterEntry
+    ) -> None:
+        answer = await self._add_in_its_form(deadline, owner, other, entry)
         if answer.status != 200 or answer.body not in (0, ""):
             raise OutcomeUnknown(_unexpected("add_rosteritem", answer))
 
-    async def _add_as_it_likes(
-        self, until: float, owner: str, other: str, entry: RosterEntry
+    async def _add_in_its_form(
+        self, deadline: Deadline, owner: str, other: str, entry: RosterEntry
     ) -> ApiAnswer:
-        """Add an item; one that is refused for how its groups are given is given otherwise."""
-        answer = await self._add_once(until, owner, other, entry)
+        """Add an entry; if the form of its groups is refused, try the other form."""
+        answer = await self._add_once(deadline, owner, other, entry)
         if answer.status == 400 and "argument" in answer.text:
             self._groups_as_list = not self._groups_as_list
-            answer = await self._add_once(until, owner, other, entry)
+            answer = await self._add_once(deadline, owner, other, entry)
         return answer
 
     async def _add_once(
-        self, until: float, owner: str, other: str, entry: RosterEntry
+        self, deadline: Deadline, owner: str, other: str, entry: RosterEntry
     ) -> ApiAnswer:
-        groups = entry.groups_argument(as_list=self._groups_as_list)
+        # A list since 24.02, and before that one text.
+        if self._groups_as_list:
+            groups: dict[str, object] = {"groups": list(entry.groups)}
+        else:
+            groups = {"group": ";".join(entry.groups)}
         arguments = {
             "localuser": owner,
             "localhost": self._host,
             "user": other,
             "host": self._host,
-            "nick": entry.nick,
+            "nick": entry.name,
             "subs": "both",
         }
-        answer = await self._api.change("add_rosteritem", {**arguments, **groups}, until)
-        return await self._allowed(until, "add_rosteritem", answer)
+        answer = await self._api.change("add_rosteritem", {**arguments, **groups}, deadline)
+        return await self._allowed(deadline, "add_rosteritem", answer)
 
-    async def _ask(self, until: float, command: str, username: str, **more: str) -> ApiAnswer:
-        arguments = {"user": username, "host": self._host, **more}
-        answer = await self._api.ask(command, arguments, until)
-        return await self._allowed(until, command, answer)
-
-    async def _change(
-        self, until: float, command: str, username: str, **more: str
+    async def _ask(
+        self, deadline: Deadline, command: str, username: str, **more: str
     ) -> ApiAnswer:
         arguments = {"user": username, "host": self._host, **more}
-        answer = await self._api.change(command, arguments, until)
-        return await self._allowed(until, command, answer)
+        answer = await self._api.query(command, arguments, deadline)
+        return await self._allowed(deadline, command, answer)
 
-    async def _allowed(self, until: float, command: str, answer: ApiAnswer) -> ApiAnswer:
-        """The answer of a command that was let through."""
+    async def _change(
+        self, deadline: Deadline, command: str, username: str, **more: str
+    ) -> ApiAnswer:
+        arguments = {"user": username, "host": self._host, **more}
+        answer = await self._api.change(command, arguments, deadline)
+        return await self._allowed(deadline, command, answer)
+
+    async def _allowed(self, deadline: Deadline, command: str, answer: ApiAnswer) -> ApiAnswer:
+        """Return the answer of a command; raise if the server did not let us call it."""
         if answer.status == 401:
             raise MissingPrivilege(
                 f"ejabberd does not take our credentials ({answer.quoted}): correct user and "
@@ -391,7 +366,7 @@ class Ejabberd:
                 + needed(
                     self._access,
                     self._host,
-                    await self._version(until),
+                    await self._version(deadline),
                     checks_passwords=self._checks_passwords,
                 )
             )
@@ -406,7 +381,7 @@ class Ejabberd:
 
 
 def _verdict(command: str, answer: ApiAnswer) -> bool:
-    """Return what a command says that answers 0 for yes, and 1 for no."""
+    """Return the answer of a command that says 0 for yes, and 1 for no."""
     if answer.status == 200 and type(answer.body) is int and answer.body in (0, 1):
         return answer.body == 0
     raise ServerUnreachable(_unexpected(command, answer))
@@ -420,5 +395,5 @@ def _unexpected(command: str, answer: ApiAnswer) -> str:
 
 
 def _was_run(answer: ApiAnswer) -> bool:
-    """Whether a command got as far as to look at the name that nobody can have."""
+    """Return whether a command was run up to the check of the name that nobody can have."""
     return answer.status == 200 or (answer.status == 400 and "nvalid" in answer.text)

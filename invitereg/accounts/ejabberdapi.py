@@ -1,4 +1,4 @@
-"""Calls of ejabberd's HTTP API: one request each, and what is known of its outcome.
+"""Call ejabberd's HTTP API: one request a call, and what is known of its outcome.
 
 https://docs.ejabberd.im/developer/ejabberd-api/
 """
@@ -6,7 +6,7 @@ https://docs.ejabberd.im/developer/ejabberd-api/
 import base64
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +20,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
-from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import connectionDone
+from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
+from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import (
@@ -40,6 +45,8 @@ from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
 from invitereg.model.fields import escaped
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Network, parse_address
+from invitereg.runtime import IReactor
+from invitereg.runtime.deferreds import Deadline, deferred
 from invitereg.runtime.logs import quoted
 from invitereg.runtime.tls import trust_root
 from invitereg.runtime.trustedendpoint import TrustedNameEndpoint
@@ -49,10 +56,17 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_ROSTER_BYTES = 8 * 1024 * 1024
 """The longest roster that is read: some 50,000 contacts."""
 MAX_VALUES = 500_000
-"""How many values an answer may have, by the characters that divide them: ten for a contact."""
+"""How many JSON values an answer may have, counted by their delimiters: ten for a contact."""
+MAX_RESPONSE_BYTES = 2 * MAX_ROSTER_BYTES
+"""How much is read for one request, with headers and the framing of chunks."""
+MAX_LINES = 20_000
+"""How many lines a response may have: headers and chunks. ejabberd's JSON has none."""
 NO_JSON = object()
-"""In place of what an answer has in its body."""
-_MOST_CHARACTERS = 200
+"""The body of an answer that is no JSON."""
+_TEXT_LENGTH = 200
+_CONNECT_SECONDS = 3.0
+_IDLE_SECONDS = 30
+_NEVER_SENT = (ConnectError, ConnectTimeoutError, ConnectingCancelledError, DNSLookupError)
 
 
 class TooMuch(Exception):
@@ -60,16 +74,16 @@ class TooMuch(Exception):
 
 
 class NotTheAPI(Exception):
-    """Something else answers there, as a proxy whose server is away."""
+    """Something else than ejabberd answers, such as a proxy whose server is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """Hold what the API has answered.
+    """Hold an answer of the API.
 
     Attributes:
-        status: of HTTP.
-        body: the JSON value; `NO_JSON` if it is none, as the page of a proxy.
+        status: the HTTP status.
+        body: the JSON value, or `NO_JSON`, as for the page of a proxy.
     """
 
     status: int
@@ -77,28 +91,28 @@ class ApiAnswer:
 
     @property
     def code(self) -> int | None:
-        """The server's own number of an error, where it gives one."""
+        """Return ejabberd's own number of an error; None if it gives none."""
         code = self.body.get("code") if isinstance(self.body, dict) else None
         return code if isinstance(code, int) else None
 
     @property
     def text(self) -> str:
-        """Return what it says, cut to a line that can be logged."""
+        """Return what the answer says, cut to a line that can be logged."""
         if self.body is NO_JSON:
             return f"status {self.status}"
         said = self.body.get("message") if isinstance(self.body, dict) else self.body
         if isinstance(said, (list, dict)):  # which may be big
             return f"a list of {len(said)}" if isinstance(said, list) else "an object"
-        return " ".join(str(said)[:_MOST_CHARACTERS].split())
+        return " ".join(str(said)[:_TEXT_LENGTH].split())
 
     @property
     def quoted(self) -> str:
-        """The same in quotes, where it is the server's own words."""
+        """Return `text`, in quotes where the words are the server's."""
         return self.text if self.body is NO_JSON else quoted(self.text)
 
 
-def collector(body: bytearray, most: int) -> Callable[[bytes], None]:
-    """Return what adds data to ``body``, and raises TooMuch beyond ``most`` bytes."""
+def _collector(body: bytearray, most: int) -> Callable[[bytes], None]:
+    """Return a function that appends to ``body``, and raises TooMuch beyond ``most`` bytes."""
 
     def collect(data: bytes) -> None:
         if len(body) + len(data) > most:
@@ -108,12 +122,12 @@ def collector(body: bytearray, most: int) -> Callable[[bytes], None]:
     return collect
 
 
-def read(body: bytes, status: int) -> ApiAnswer:
-    """Return the answer that a response is.
+def _parse(body: bytes, status: int) -> ApiAnswer:
+    """Return the answer in a response.
 
     Raises:
-        TooMuch: it has too many values: reading them would hold up everybody.
-        NotTheAPI: its status says that all went well, but it is no JSON.
+        TooMuch: it has too many values, and parsing them would block the reactor.
+        NotTheAPI: its status is 200, but it is no JSON.
     """
     if sum(map(body.count, (b"[", b"{", b","))) > MAX_VALUES:
         raise TooMuch(f"the answer has more than {MAX_VALUES} values")
@@ -125,39 +139,32 @@ def read(body: bytes, status: int) -> ApiAnswer:
         return ApiAnswer(status, NO_JSON)
 
 
-MAX_RESPONSE_BYTES = 2 * MAX_ROSTER_BYTES
-"""How much is read for one request, with headers, and with what divides a body into chunks."""
-MAX_LINES = 20_000
-"""How many lines that may have: headers, and chunks. JSON as ejabberd writes it has none."""
-_CONNECT_SECONDS = 3.0
-
-
 class BoundedConnection(ProtocolWrapper):
-    """Counts what is received since something was last sent, and aborts if it is too much.
+    """Count what is received since a request was sent, and abort if it is too much.
 
-    Twisted's client bounds neither how many headers there are, each of which takes hundreds of
-    bytes, nor how many responses of 1xx precede another.
+    Twisted's client bounds neither the number of headers, each of which takes hundreds of
+    bytes, nor the number of 1xx responses before the final one.
     """
 
-    transport: Any
+    transport: ITCPTransport
 
-    def __init__(self, factory: Any, wrapped: Any) -> None:
+    def __init__(
+        self, factory: "WrappingFactory[BoundedConnection]", wrapped: IProtocol
+    ) -> None:
         super().__init__(factory, wrapped)
         self._bytes = self._lines = 0
         self._too_much: TooMuch | None = None
 
     def write(self, data: bytes) -> None:
-        """Send a request, or a part of it."""
         self._bytes = self._lines = 0
         super().write(data)  # type: ignore[no-untyped-call]
 
-    def writeSequence(self, data: Any) -> None:
-        """Send a request, or a part of it."""
+    def writeSequence(self, data: Iterable[bytes]) -> None:
         self._bytes = self._lines = 0
         super().writeSequence(data)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
-        """Count, and let the client read what may be read."""
+        """Count data, and pass it on unless it is too much."""
         self._bytes += len(data)
         self._lines += data.count(b"\n")
         if self._too_much is not None:
@@ -171,7 +178,7 @@ class BoundedConnection(ProtocolWrapper):
             super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the client that the connection is over, and why."""
+        """Tell the client that the connection is lost, and why."""
         if self._too_much is not None:
             reason = Failure(self._too_much)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
@@ -179,32 +186,31 @@ class BoundedConnection(ProtocolWrapper):
 
 @implementer(IAgentEndpointFactory)
 class ApiConnections:
-    """Opens connections, and can close them all.
+    """Open bounded connections, and abort them all at once.
 
-    At once, as ejabberd leaves a TLS connection open whose other end has said good-bye.
+    They are aborted, not closed: ejabberd leaves a TLS connection open after a close_notify.
     """
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: IReactor,
         policy: BrowserLikePolicyForHTTPS,
         trusted: tuple[Network, ...] = (),
     ) -> None:
-        """``trusted`` are networks in which a host may be that is reached in clear text."""
+        """``trusted`` are the networks in which a host may be reached in clear text."""
         self._reactor = reactor
         self._policy = policy
         self._trusted = trusted
         self._open: WeakSet[BoundedConnection] = WeakSet()
 
-    def endpointForURI(self, uri: URI) -> Any:
-        """See IAgentEndpointFactory."""
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         host = uri.host.decode("ascii")
 
         def at(host: str) -> IStreamClientEndpoint:
-            there: IStreamClientEndpoint = HostnameEndpoint(
+            endpoint: IStreamClientEndpoint = HostnameEndpoint(
                 self._reactor, host, uri.port, _CONNECT_SECONDS
             )
-            return there
+            return endpoint
 
         endpoint = at(host)
         if uri.scheme == b"https":
@@ -215,54 +221,45 @@ class ApiConnections:
         return _BoundedEndpoint(endpoint, self._open)
 
     def abort(self) -> None:
-        """Close them at once."""
+        """Abort all connections."""
         for connection in list(self._open):
             if connection.transport is not None:
                 connection.transport.abortConnection()
 
 
-def _bounded(factory: Any) -> WrappingFactory:
-    wrapping = WrappingFactory(factory)
-    wrapping.protocol = BoundedConnection
-    factory.noisy = wrapping.noisy = False  # or each would fill two lines of the log
-    return wrapping
-
-
 @implementer(IStreamClientEndpoint)
 class _BoundedEndpoint:
-    """An endpoint that bounds and notes what it connects."""
+    """Connect by another endpoint, and bound and note each connection."""
 
-    def __init__(self, endpoint: Any, noted: "WeakSet[BoundedConnection]") -> None:
+    def __init__(
+        self, endpoint: IStreamClientEndpoint, noted: "WeakSet[BoundedConnection]"
+    ) -> None:
         self._endpoint = endpoint
         self._noted = noted
 
-    def connect(self, factory: Any) -> Deferred[Any]:
-        """See IStreamClientEndpoint."""
-        connected: Deferred[Any] = self._endpoint.connect(_bounded(factory))
-        return connected.addCallback(self._note)
-
-    def _note(self, connection: Any) -> Any:
-        """Return the client's own protocol; ``connection`` is what bounds it."""
-        bounded = cast(BoundedConnection, connection)
+    @deferred
+    async def connect(self, protocolFactory: IProtocolFactory) -> IProtocol:
+        wrapping = WrappingFactory(protocolFactory)
+        wrapping.protocol = BoundedConnection
+        # Or they would log two lines for each connection.
+        cast(ClientFactory, protocolFactory).noisy = wrapping.noisy = False
+        bounded = cast(BoundedConnection, await self._endpoint.connect(wrapping))
         self._noted.add(bounded)
         return bounded.wrappedProtocol
 
 
-_KEPT_SECONDS = 30
-_NEVER_SENT = (ConnectError, ConnectTimeoutError, ConnectingCancelledError, DNSLookupError)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Where the API is, and who we are there.
+    """Say where the API is, and by which credentials it is called.
+
+    Without credentials, the server trusts our address.
 
     Attributes:
-        url: with its path, such as ``http://127.0.0.1:5280/api``.
-        user: the bare JID of an account at the server, with its ``password``; or none.
-        token: an OAuth bearer token; with neither, it is our address that is trusted.
-        ca: what is trusted to certify the server, in PEM form, in place of the system's
-            authorities.
-        trusted: networks in which ``http:`` may lead to the host that is named.
+        url: the address with its path, such as ``http://127.0.0.1:5280/api``.
+        user: the bare JID of an account at the server, with its ``password``; or None.
+        token: an OAuth bearer token, or None.
+        ca: a PEM file of authorities to trust in place of the system's.
+        trusted: the networks in which a host may be reached by ``http:``.
     """
 
     url: str
@@ -273,10 +270,10 @@ class Access:
     trusted: tuple[Network, ...] = ()
 
     def headers(self, domain: str) -> Headers:
-        """Return the headers of every request about a domain."""
+        """Return the headers of each request about a domain."""
         headers = Headers({"Content-Type": ["application/json"]})
         if _is_nameless(urlsplit(self.url).hostname or ""):
-            # ejabberd writes a line in its log for each request to a host that it has not.
+            # ejabberd logs a line for each request to a host that it does not serve.
             headers.addRawHeader("Host", ascii_domain(domain))
         if self.token is not None:
             headers.addRawHeader("Authorization", f"Bearer {self.token}")
@@ -286,7 +283,7 @@ class Access:
         return headers
 
     def policy(self) -> BrowserLikePolicyForHTTPS:
-        """Return how the server's certificate is verified.
+        """Return the policy by which the server's certificate is verified.
 
         Raises:
             OSError, ValueError: the file ``ca`` cannot be read, or has no certificate.
@@ -295,79 +292,85 @@ class Access:
 
 
 class HTTPAPI:
-    """Calls commands by POST, with JSON both ways.
+    """Call commands by POST, with JSON both ways.
 
-    A question goes over a connection that is kept, and is asked again if that was closed just
-    then. A change has a connection of its own and is sent once: if it fails, it is known
-    whether it was ever sent.
+    A query goes over a persistent connection, and is sent again if that was closed just then.
+    A change has a connection of its own and is sent once: if it fails, it is known whether it
+    was ever sent.
     """
 
-    def __init__(self, reactor: Any, access: Access, domain: str) -> None:
+    def __init__(self, reactor: IReactor, access: Access, domain: str) -> None:
         """``domain`` is the virtual host that the calls are about."""
         self._reactor = reactor
         self._access = access
         self._headers = access.headers(domain)
         self._policy = access.policy()
-        self._kept = ApiConnections(reactor, self._policy, access.trusted)
+        self._persistent = ApiConnections(reactor, self._policy, access.trusted)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
-        self._pool.cachedConnectionTimeout = _KEPT_SECONDS
-        self._asking = self._client(self._kept, self._pool)
+        self._pool.cachedConnectionTimeout = _IDLE_SECONDS
+        self._querying = self._client(self._persistent, self._pool)
 
-    def close(self) -> Deferred[Any]:
-        """Close the connections that are kept; fires when they are."""
-        closed: Deferred[Any] = self._pool.closeCachedConnections()
-        self._kept.abort()
-        return closed
+    @deferred
+    async def close(self) -> None:
+        """Close the persistent connections; the Deferred fires when they are closed."""
+        closed: Deferred[object] = self._pool.closeCachedConnections()
+        self._persistent.abort()
+        await closed
 
-    def _client(self, lines: ApiConnections, pool: HTTPConnectionPool) -> HTTPClient:
-        return HTTPClient(Agent.usingEndpointFactory(self._reactor, lines, pool))
+    def _client(self, connections: ApiConnections, pool: HTTPConnectionPool) -> HTTPClient:
+        return HTTPClient(Agent.usingEndpointFactory(self._reactor, connections, pool))
 
-    async def ask(self, command: str, arguments: Mapping[str, Any], until: float) -> ApiAnswer:
-        """Call a command that changes nothing; from the reactor's time ``until``, give up.
+    async def query(
+        self, command: str, arguments: Mapping[str, object], deadline: Deadline
+    ) -> ApiAnswer:
+        """Call a command that changes nothing.
 
         Raises:
             ServerUnreachable: there was no answer, or none that could be read.
         """
         try:
             try:
-                return await self._call(self._asking, command, arguments, until)
+                return await self._call(self._querying, command, arguments, deadline)
             except (ResponseFailed, ResponseNeverReceived) as error:
                 again = not any(isinstance(one, TooMuch) for one in _reasons(error))
-                if not again or self._reactor.seconds() >= until:
+                if not again or deadline.is_over:
                     raise
-                return await self._call(self._asking, command, arguments, until)
-        except Exception as error:  # whatever it was: nothing has been done
-            raise ServerUnreachable(self._complaint(error, until)) from None
+                return await self._call(self._querying, command, arguments, deadline)
+        except Exception as error:  # Whatever it was, nothing has been done.
+            raise ServerUnreachable(self._complaint(error, deadline)) from None
 
     async def change(
-        self, command: str, arguments: Mapping[str, Any], until: float
+        self, command: str, arguments: Mapping[str, object], deadline: Deadline
     ) -> ApiAnswer:
-        """Call a command that changes something; once.
+        """Call a command that changes something, once.
 
         Raises:
             ServerUnreachable: it was not sent.
             OutcomeUnknown: it was sent, and there was no answer, or none that could be read.
         """
-        line = ApiConnections(self._reactor, self._policy, self._access.trusted)
-        client = self._client(line, HTTPConnectionPool(self._reactor, persistent=False))
+        connections = ApiConnections(self._reactor, self._policy, self._access.trusted)
+        client = self._client(connections, HTTPConnectionPool(self._reactor, persistent=False))
         try:
-            return await self._call(client, command, arguments, until)
-        except Exception as error:  # what is not known to be harmless is not harmless
+            return await self._call(client, command, arguments, deadline)
+        except Exception as error:  # Any error that is not known to be harmless is not.
             fault = ServerUnreachable if _never_sent(error) else OutcomeUnknown
-            raise fault(self._complaint(error, until)) from None
+            raise fault(self._complaint(error, deadline)) from None
         finally:
-            line.abort()
+            connections.abort()
 
     async def _call(
-        self, client: HTTPClient, command: str, arguments: Mapping[str, Any], until: float
+        self,
+        client: HTTPClient,
+        command: str,
+        arguments: Mapping[str, object],
+        deadline: Deadline,
     ) -> ApiAnswer:
-        seconds = max(0.0, until - self._reactor.seconds())
         called = Deferred.fromCoroutine(self._post(client, command, arguments))
-        return await called.addTimeout(seconds, self._reactor)
+        return await called.addTimeout(deadline.left(), self._reactor)
 
     async def _post(
-        self, client: HTTPClient, command: str, arguments: Mapping[str, Any]
+        self, client: HTTPClient, command: str, arguments: Mapping[str, object]
     ) -> ApiAnswer:
         response = await client.request(
             "POST",
@@ -376,23 +379,23 @@ class HTTPAPI:
             data=json.dumps(dict(arguments)).encode(),
             allow_redirects=False,
             unbuffered=True,
-            reactor=self._reactor,
+            reactor=cast(Any, self._reactor),  # treq has an interface of its own
         )
         body = bytearray()
         most = MAX_ROSTER_BYTES if command == "get_roster" else MAX_BODY_BYTES
-        await response.collect(collector(body, most))
-        return read(bytes(body), response.code)
+        await response.collect(_collector(body, most))
+        return _parse(bytes(body), response.code)
 
-    def _complaint(self, error: Exception, until: float) -> str:
+    def _complaint(self, error: Exception, deadline: Deadline) -> str:
         where = f"ejabberd's API at {self._access.url}"
-        if self._reactor.seconds() >= until:  # Then it was cancelled, at whatever step.
+        if deadline.is_over:  # The call was cancelled, at whatever step.
             return f"{where} has not answered in time"
         reasons = [escaped(str(one)) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
 
 
 def _is_nameless(host: str) -> bool:
-    """Return whether a URL's host is an address, or this machine, and so no virtual host."""
+    """Return whether a URL's host is an address or localhost, and so no virtual host."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -406,7 +409,7 @@ def _reasons(error: BaseException) -> list[BaseException]:
 
 
 def _never_sent(error: BaseException) -> bool:
-    """Whether the request certainly never left: no connection, or no TLS that we trust."""
+    """Return whether a request certainly never left: no connection, or no trusted TLS."""
     return isinstance(error, _NEVER_SENT) or any(map(_is_wrong_certificate, _reasons(error)))
 
 

@@ -43,8 +43,8 @@ _FORBIDDEN = {"forbidden", "not-allowed", "not-authorized"}
 
 
 @dataclass(frozen=True, slots=True)
-class KnownContact:
-    """What an account has said of a contact."""
+class RosterEntry:
+    """Hold what an account's roster says of a contact; the defaults: nothing."""
 
     name: str = ""
     groups: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class RosterAccess:
             return MissingPrivilege(self._not_granted())
         return ServerRefused(f"{self._domain} {what}: {said(error)}")
 
-    async def known(self, owner: str, jid: str, deadline: Deadline) -> KnownContact:
+    async def known(self, owner: str, jid: str, deadline: Deadline) -> RosterEntry:
         """What an account's roster says of a contact, given by its bare JID.
 
         Raises:
@@ -129,11 +129,11 @@ class RosterAccess:
             if entry.getAttribute("jid") == jid:
                 groups = tuple(str(group) for group in entry.elements(NS_ROSTER, "group"))
                 subscription = entry.getAttribute("subscription") or "none"
-                return KnownContact(entry.getAttribute("name") or "", groups, subscription)
-        return KnownContact()
+                return RosterEntry(entry.getAttribute("name") or "", groups, subscription)
+        return RosterEntry()
 
     async def _set(
-        self, owner: str, jid: str, subscription: str, known: KnownContact, deadline: Deadline
+        self, owner: str, jid: str, subscription: str, known: RosterEntry, deadline: Deadline
     ) -> domish.Element:
         iq = request(f"{owner}@{self._domain}", "set")
         item = iq.addElement((NS_ROSTER, "query")).addElement("item")

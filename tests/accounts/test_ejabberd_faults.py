@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from twisted.web._newclient import HTTPParser
 
-from invitereg.accounts import ejabberdapi
+from invitereg.accounts import ejabberdapi, servercalls
 from invitereg.accounts.ejabberd import Ejabberd
 from invitereg.accounts.ejabberdapi import (
     MAX_BODY_BYTES,
@@ -29,6 +29,7 @@ from invitereg.interfaces.server import (
     ServerRefused,
     ServerUnreachable,
 )
+from invitereg.runtime.deferreds import Deadline
 from tests.accounts.faultyapi import FaultyAPI, response
 from tests.service.running import free_ports
 
@@ -322,7 +323,7 @@ class OutcomeTests(FaultCase):
 
     async def test_hangs(self) -> None:
         """A server that does not answer is given up, as is one that stops in the middle."""
-        self.patch(self.server, "reactor", _Hasty(reactor))
+        self.patch(servercalls, "PATIENCE_SECONDS", 0.2)
         for half in (HANG, response("0", length=9)):
             for command, work in CHANGES:
                 self.answer_with(command, half)
@@ -335,32 +336,22 @@ class OutcomeTests(FaultCase):
                 self.assertIn("in time", self.said)
 
 
-class _Hasty:
-    """A reactor at which everybody's patience is nearly over."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-
-    def seconds(self) -> float:
-        return float(self._reactor.seconds()) - PATIENCE_SECONDS + 0.2
-
-
 class PatienceTests(FaultCase):
     def test_bounded(self) -> None:
         """No method takes longer than it may."""
         clock = Clock()
         self.assertEqual(clock.seconds(), 0)
-        until: list[float] = []
+        left: list[float] = []
         server = self.server
 
-        async def ask(_command: str, _arguments: Any, limit: float) -> Any:
-            until.append(limit)
+        async def query(_command: str, _arguments: Any, deadline: Deadline) -> Any:
+            left.append(deadline.left())
             raise ServerUnreachable("no")
 
-        self.patch(server, "reactor", clock)
-        self.patch(server._api, "ask", ask)
+        self.patch(server, "clock", clock)
+        self.patch(server._api, "query", query)
         self.failureResultOf(server.exists("juliet"), ServerUnreachable)
-        self.assertEqual(until, [PATIENCE_SECONDS])
+        self.assertEqual(left, [PATIENCE_SECONDS])
 
 
 class JudgementTests(FaultCase):
