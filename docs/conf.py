@@ -5,9 +5,9 @@ The sources are the files as they lie in the repository, so each link works on a
 
 from pathlib import Path
 
-from docutils.nodes import Element
+from docutils.nodes import document
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
 
 from invitereg import __version__
 
@@ -59,12 +59,12 @@ def _toctree(caption: str, pages: list[str]) -> str:
     return "\n".join(lines)
 
 
-def name_folder(
-    _app: Sphinx, environment: BuildEnvironment, link: Element, text: Element
-) -> Element | None:
-    """Return the text alone of a link to a folder, which a forge lists and a site cannot."""
-    page = Path(environment.doc2path(link["refdoc"]))
-    return text if (page.parent / link["reftarget"]).is_dir() else None
+def name_folders(_app: Sphinx, page: document) -> None:
+    """Leave the text alone of a link to a folder, which a forge lists and a site cannot."""
+    here = Path(page["source"]).parent
+    for link in list(page.findall(pending_xref)):
+        if not link["refdomain"] and (here / link["reftarget"]).is_dir():
+            link.replace_self(link.children)
 
 
 def begin_at_readme(app: Sphinx, error: Exception | None) -> None:
@@ -77,5 +77,5 @@ def begin_at_readme(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     """Take what is above."""
     app.connect("source-read", list_pages)
-    app.connect("missing-reference", name_folder)
+    app.connect("doctree-read", name_folders)
     app.connect("build-finished", begin_at_readme)
