@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import click
 
-from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import print_table
 from invitereg.cli.options import ROLE, domain_option, json_option
 from invitereg.cli.output import print_views, say
 from invitereg.cli.root import Group
+from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.errors import NotFound, UnacceptablePassword
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Use
@@ -30,15 +30,15 @@ def command() -> None:
 @click.argument("user")
 @domain_option
 @json_option
-@pass_desk
-def create(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
+@pass_workspace
+def create(workspace: Workspace, user: str, domain: str | None, as_json: bool) -> None:
     """Make an account; the password is one line of standard input.
 
     You are the operator: the policy's rules for names and passwords do not apply.
     """
-    domain, username = desk.user(user, domain)
-    desk.run(desk.registrar.create_account(domain, username, _read_password()))
-    account = desk.run(desk.store.get_account(domain, username))
+    domain, username = workspace.user(user, domain)
+    workspace.run(workspace.registrar.create_account(domain, username, _read_password()))
+    account = workspace.run(workspace.store.get_account(domain, username))
     if as_json and account is not None:
         print_views([StoredAccount.of(account)])
     elif not as_json:
@@ -48,37 +48,37 @@ def create(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
 @command.command("list")
 @domain_option
 @json_option
-@pass_desk
-def list_(desk: Desk, domain: str | None, as_json: bool) -> None:
+@pass_workspace
+def list_(workspace: Workspace, domain: str | None, as_json: bool) -> None:
     """List all accounts, by name.
 
     Where another server keeps them, those that invitereg knows: all that were made by it, and
     those that were given a role.
     """
-    name = desk.domain(domain).name
-    accounts = desk.run(desk.store.list_accounts(name))
-    if desk.is_remote(name):
+    name = workspace.domain(domain).name
+    accounts = workspace.run(workspace.store.list_accounts(name))
+    if workspace.is_remote(name):
         text = f"{name} has its accounts at another server: only those known here are listed."
         say(text, err=True)
     if as_json:
         print_views(StoredAccount.of(account) for account in accounts)
     else:
-        _print(accounts, desk.run(desk.store.list_uses(name)))
+        _print(accounts, workspace.run(workspace.store.list_uses(name)))
 
 
 @command.command()
 @click.argument("user")
 @domain_option
 @json_option
-@pass_desk
-def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
+@pass_workspace
+def delete(workspace: Workspace, user: str, domain: str | None, as_json: bool) -> None:
     """Delete an account, its open invites and its sessions.
 
     Nobody can register its name for as long as keep_names says; only "account create" can
     give it away before.
     """
-    domain, username = desk.user(user, domain)
-    desk.run(desk.registrar.delete_account(domain, username))
+    domain, username = workspace.user(user, domain)
+    workspace.run(workspace.registrar.delete_account(domain, username))
     if as_json:
         print_views([AccountName.of(username=username, domain=domain)])
     else:
@@ -91,9 +91,9 @@ def delete(desk: Desk, user: str, domain: str | None, as_json: bool) -> None:
 @click.option("--remove", metavar="ROLE", type=ROLE, multiple=True, help="One role less.")
 @domain_option
 @json_option
-@pass_desk
+@pass_workspace
 def role(
-    desk: Desk,
+    workspace: Workspace,
     user: str,
     add: tuple[str, ...],
     remove: tuple[str, ...],
@@ -103,16 +103,16 @@ def role(
     """Give roles to an account and take them away; both options can be repeated."""
     if not add and not remove:
         raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
-    domain, username = desk.user(user, domain)
+    domain, username = workspace.user(user, domain)
     # At a server behind, the store may not know of it yet.
-    if not desk.run(desk.accounts[domain].recognise(username)):
+    if not workspace.run(workspace.accounts[domain].recognise(username)):
         raise NotFound(f"There is no account {username}@{domain}.")
-    change = desk.store.change_roles(domain, username, frozenset(add), frozenset(remove))
-    account = desk.run(change)
+    change = workspace.store.change_roles(domain, username, frozenset(add), frozenset(remove))
+    account = workspace.run(change)
     if as_json:
         print_views([StoredAccount.of(account)])
     else:
-        _print([account], desk.run(desk.store.list_uses(domain)))
+        _print([account], workspace.run(workspace.store.list_uses(domain)))
 
 
 def _print(accounts: Sequence[Account], history: Sequence[Use] = ()) -> None:

@@ -175,12 +175,12 @@ def _start_service(demo: Demo) -> Any:
 
 def _make_invite(demo: Demo) -> tuple[str, str]:
     """Make an invite, and return its link for apps and its link for browsers."""
-    from invitereg.cli.desk import Desk
+    from invitereg.cli.workspace import Workspace
     from invitereg.usecases.newinvites import NewInvite
 
-    with Desk.open(demo.config) as desk:
+    with Workspace.open(demo.config) as workspace:
         new = NewInvite(domain=demo.domain, source="cli")
-        invite, token = desk.run(desk.issuer.create(new))
+        invite, token = workspace.run(workspace.issuer.create(new))
     return invite.uri(token), f"{demo.site}invite/{token}"
 
 

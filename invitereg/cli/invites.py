@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import (
     bar,
     print_changed,
@@ -31,6 +30,7 @@ from invitereg.cli.root import Group
 from invitereg.cli.tree import command as tree
 from invitereg.cli.undo import print_issued, revoked_if_unseen
 from invitereg.cli.undo import renew as renew_shown
+from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.config import duration_text
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
@@ -85,9 +85,9 @@ def command() -> None:
 )
 @qr_option
 @json_option
-@pass_desk
+@pass_workspace
 def create(
-    desk: Desk,
+    workspace: Workspace,
     /,
     qr: bool,
     as_json: bool,
@@ -100,21 +100,21 @@ def create(
     refuse_qr_in_json(qr, as_json)
     if language is not None and page is None:
         raise click.UsageError("--language is for what --page FILE writes.")
-    new = _new_invite(desk, **options)
+    new = _new_invite(workspace, **options)
     if count is not None or page is not None:
-        _create_many(desk, new, count or 1, page, qr, as_json, language)
+        _create_many(workspace, new, count or 1, page, qr, as_json, language)
     else:
-        with revoked_if_unseen(desk) as made:
-            made.append(desk.run(desk.issuer.create(new)))
-            print_issued(desk, *made[0], as_json, qr)
-    policy = desk.domain(new.domain).policy
+        with revoked_if_unseen(workspace) as made:
+            made.append(workspace.run(workspace.issuer.create(new)))
+            print_issued(workspace, *made[0], as_json, qr)
+    policy = workspace.domain(new.domain).policy
     if new.registration:
         _warn_if_closed(policy, new.domain)
         _warn_of_one_network(policy.limits.shared_invite, new.uses, new.per_network)
 
 
 def _create_many(
-    desk: Desk,
+    workspace: Workspace,
     new: NewInvite,
     count: int,
     page: Path | None,
@@ -132,15 +132,15 @@ def _create_many(
     if page is not None:
         from invitereg.cli.paper import create_page
 
-        create_page(desk, new, count, page, as_json, language)
+        create_page(workspace, new, count, page, as_json, language)
         return
     from invitereg.cli.invites import create_many
 
-    create_many(desk, new, count, as_json)
+    create_many(workspace, new, count, as_json)
 
 
 def _new_invite(
-    desk: Desk,
+    workspace: Workspace,
     *,
     domain: str | None,
     inviter: str | None,
@@ -154,7 +154,7 @@ def _new_invite(
     group: tuple[str, ...],
     note: str,
 ) -> NewInvite:
-    name, (inviter, username) = desk.users(domain, inviter, username)
+    name, (inviter, username) = workspace.users(domain, inviter, username)
     return NewInvite(
         domain=name,
         source=COMMAND_LINE,
@@ -214,21 +214,28 @@ def _warn_of_one_network(limit: Limit, uses: int | None, per_network: int | None
 @click.option("--after", metavar="ID", help="Go on after this invite.")
 @domain_option
 @json_option
-@pass_desk
+@pass_workspace
 def list_(
-    desk: Desk, status: str, limit: int, after: str | None, domain: str | None, as_json: bool
+    workspace: Workspace,
+    status: str,
+    limit: int,
+    after: str | None,
+    domain: str | None,
+    as_json: bool,
 ) -> None:
     """List invites, the oldest first."""
-    now, wanted = desk.now(), None if status == ALL else Status(status)
-    name = desk.domain(domain).name
-    found = desk.run(desk.store.list_invites(name, now, wanted, limit + 1, after))
+    now, wanted = workspace.now(), None if status == ALL else Status(status)
+    name = workspace.domain(domain).name
+    found = workspace.run(workspace.store.list_invites(name, now, wanted, limit + 1, after))
     invites = found[:limit]
     if as_json:
         print_views(stored_invite(invite, now) for invite in invites)
     else:
         used = [invite.id for invite in invites if invite.uses]
         print_invites(
-            invites, now, {one: desk.run(desk.store.list_uses(name, one)) for one in used}
+            invites,
+            now,
+            {one: workspace.run(workspace.store.list_uses(name, one)) for one in used},
         )
     if len(found) > limit:
         say(f"There are more: add --after {invites[-1].id}, or a higher --limit.", err=True)
@@ -238,12 +245,12 @@ def list_(
 @click.argument("invite_id", metavar="ID")
 @domain_option
 @json_option
-@pass_desk
-def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
+@pass_workspace
+def show(workspace: Workspace, invite_id: str, domain: str | None, as_json: bool) -> None:
     """Show an invite and who has used it."""
-    name, now = desk.domain(domain).name, desk.now()
-    invite = desk.run(desk.store.get_invite(name, invite_id))
-    uses = desk.run(desk.store.list_uses(name, invite_id))
+    name, now = workspace.domain(domain).name, workspace.now()
+    invite = workspace.run(workspace.store.get_invite(name, invite_id))
+    uses = workspace.run(workspace.store.list_uses(name, invite_id))
     if as_json:
         print_views([with_history(invite, uses, now)])
     else:
@@ -259,9 +266,9 @@ def show(desk: Desk, invite_id: str, domain: str | None, as_json: bool) -> None:
 @domain_option
 @json_option
 @click.pass_context
-@pass_desk
+@pass_workspace
 def edit(
-    desk: Desk,
+    workspace: Workspace,
     ctx: click.Context,
     invite_id: str,
     expires: timedelta | None,
@@ -274,7 +281,7 @@ def edit(
     """Change an invite that is neither revoked nor used up; its link stays the same."""
     values: dict[str, Any] = {}
     if expires is not DEFAULT_EXPIRY:
-        values["expires_at"] = expiry_moment(desk.now(), expires)
+        values["expires_at"] = expiry_moment(workspace.now(), expires)
     if ctx.get_parameter_source("uses") is not click.core.ParameterSource.DEFAULT:
         values["uses_allowed"] = uses
     if per_network is not None:
@@ -284,9 +291,9 @@ def edit(
     if not values:
         text = "Say what to change: --expires, --uses, --per-network or --note."
         raise click.UsageError(text)
-    changes, served = InviteChanges(values=values), desk.domain(domain)
-    invite = desk.run(desk.issuer.edit(served.name, invite_id, changes, OPERATOR))
-    print_changed(invite, desk.now(), as_json)
+    changes, served = InviteChanges(values=values), workspace.domain(domain)
+    invite = workspace.run(workspace.issuer.edit(served.name, invite_id, changes, OPERATOR))
+    print_changed(invite, workspace.now(), as_json)
     if "uses_allowed" in values and invite.kind is not Kind.CONTACT:
         limit = served.policy.limits.shared_invite
         _warn_of_one_network(limit, invite.uses_allowed, invite.per_network_allowed)
@@ -297,24 +304,26 @@ def edit(
 @domain_option
 @qr_option
 @json_option
-@pass_desk
-def renew(desk: Desk, invite_id: str, domain: str | None, qr: bool, as_json: bool) -> None:
+@pass_workspace
+def renew(
+    workspace: Workspace, invite_id: str, domain: str | None, qr: bool, as_json: bool
+) -> None:
     """Give a pending invite a new link, and end the old one."""
     refuse_qr_in_json(qr, as_json)
-    name = desk.domain(domain).name
+    name = workspace.domain(domain).name
 
     def show(invite: Invite, token: str) -> None:
-        print_issued(desk, invite, token, as_json, qr)
+        print_issued(workspace, invite, token, as_json, qr)
         if invite.kind.registers:
-            _warn_if_closed(desk.domain(name).policy, name)
+            _warn_if_closed(workspace.domain(name).policy, name)
 
-    renew_shown(desk, name, invite_id, show)
+    renew_shown(workspace, name, invite_id, show)
 
 
 CHUNK = 1000
 
 
-def create_many(desk: Desk, new: NewInvite, count: int, as_json: bool) -> None:
+def create_many(workspace: Workspace, new: NewInvite, count: int, as_json: bool) -> None:
     """Make and print ``count`` invites, an object or a link a line.
 
     What is printed is stored, and what cannot be printed is revoked.
@@ -325,10 +334,10 @@ def create_many(desk: Desk, new: NewInvite, count: int, as_json: bool) -> None:
     # Not where the invites themselves run over the screen.
     with bar(count, shown=not is_terminal()) as progress:
         for chunk in _chunks(count):
-            with revoked_if_unseen(desk) as made:
-                made += desk.run(desk.issuer.create_many(new, chunk))
+            with revoked_if_unseen(workspace) as made:
+                made += workspace.run(workspace.issuer.create_many(new, chunk))
                 # At once: to flush each line would take longer than all the rest.
-                print_each(_lines(desk, made, as_json))
+                print_each(_lines(workspace, made, as_json))
             progress.advance(chunk)
 
 
@@ -338,9 +347,11 @@ def _chunks(count: int) -> Iterator[int]:
         count -= CHUNK
 
 
-def _lines(desk: Desk, made: Iterable[tuple[Invite, str]], as_json: bool) -> Iterator[str]:
+def _lines(
+    workspace: Workspace, made: Iterable[tuple[Invite, str]], as_json: bool
+) -> Iterator[str]:
     for invite, token in made:
-        domain = desk.domain(invite.domain)
+        domain = workspace.domain(invite.domain)
         if as_json:
             yield issued_invite(invite, token, domain).to_json()
         else:
@@ -362,9 +373,9 @@ def _lines(desk: Desk, made: Iterable[tuple[Invite, str]], as_json: bool) -> Ite
 )
 @domain_option
 @json_option
-@pass_desk
+@pass_workspace
 def revoke(
-    desk: Desk,
+    workspace: Workspace,
     invite_id: str | None,
     branch: str | None,
     source: str | None,
@@ -380,27 +391,31 @@ def revoke(
     if sum(one is not None for one in (invite_id, branch, source)) != 1:
         raise click.UsageError("Say which: an ID, --branch USER or --source SOURCE.")
     if source is not None:
-        name, found = _source(desk, source, domain)
-        made = desk.run(desk.store.revoke_source(name, found, desk.now()))
-        _print_revoked(desk, made, as_json)
+        name, found = _source(workspace, source, domain)
+        made = workspace.run(workspace.store.revoke_source(name, found, workspace.now()))
+        _print_revoked(workspace, made, as_json)
     elif branch is not None:
-        name, user = desk.user(branch, None if domain is None else desk.domain(domain).name)
+        name, user = workspace.user(
+            branch, None if domain is None else workspace.domain(domain).name
+        )
         _print_revoked(
-            desk, desk.run(desk.store.revoke_branch(name, user, desk.now())), as_json
+            workspace,
+            workspace.run(workspace.store.revoke_branch(name, user, workspace.now())),
+            as_json,
         )
     else:
-        one = desk.issuer.revoke(desk.domain(domain).name, invite_id or "", OPERATOR)
-        print_changed(desk.run(one), desk.now(), as_json)
+        one = workspace.issuer.revoke(workspace.domain(domain).name, invite_id or "", OPERATOR)
+        print_changed(workspace.run(one), workspace.now(), as_json)
 
 
-def _source(desk: Desk, text: str, domain: str | None) -> tuple[str, str]:
+def _source(workspace: Workspace, text: str, domain: str | None) -> tuple[str, str]:
     """Return the domain, and a source as invites there have it."""
     door, _, maker = text.partition(":")
     if text in (COMMAND_LINE, PROSODY) or (door == "api" and maker):
-        return desk.domain(domain).name, text
+        return workspace.domain(domain).name, text
     if door in ("adhoc", "web") and maker:
-        only = None if domain is None else desk.domain(domain).name
-        name, username = desk.user(maker, only)
+        only = None if domain is None else workspace.domain(domain).name
+        name, username = workspace.user(maker, only)
         return name, f"{door}:{username}@{name}"
     raise click.UsageError(
         "A source is cli, prosody, api:KEYID, adhoc:USER@DOMAIN or web:USER@DOMAIN, "
@@ -408,8 +423,8 @@ def _source(desk: Desk, text: str, domain: str | None) -> tuple[str, str]:
     )
 
 
-def _print_revoked(desk: Desk, revoked: Sequence[Invite], as_json: bool) -> None:
-    now = desk.now()
+def _print_revoked(workspace: Workspace, revoked: Sequence[Invite], as_json: bool) -> None:
+    now = workspace.now()
     if as_json:
         print_lines(stored_invite(invite, now).to_json() for invite in revoked)
     else:
@@ -428,9 +443,9 @@ def reset() -> None:
 @domain_option
 @qr_option
 @json_option
-@pass_desk
+@pass_workspace
 def create_reset(
-    desk: Desk,
+    workspace: Workspace,
     user: str,
     expires: timedelta | None,
     domain: str | None,
@@ -439,10 +454,12 @@ def create_reset(
 ) -> None:
     """Make a link with which USER, as romeo or romeo@example.com, sets a new password."""
     refuse_qr_in_json(qr, as_json)
-    domain, username = desk.user(user, domain)
-    with revoked_if_unseen(desk) as made:
-        made.append(desk.run(desk.issuer.create_reset(domain, username, OPERATOR, expires)))
-        print_issued(desk, *made[0], as_json, qr)
+    domain, username = workspace.user(user, domain)
+    with revoked_if_unseen(workspace) as made:
+        made.append(
+            workspace.run(workspace.issuer.create_reset(domain, username, OPERATOR, expires))
+        )
+        print_issued(workspace, *made[0], as_json, qr)
 
 
 command.add_command(tree, "tree")

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 
 import click
 
-from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import print_table, summary
 from invitereg.cli.options import DURATION, json_option
 from invitereg.cli.output import print_views, say
 from invitereg.cli.root import Group
 from invitereg.cli.undo import undone_if_unseen
+from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.interfaces.apikeys import ApiKey, Scope, issue_key
 from invitereg.model.invites import token_digest
 from invitereg.views import IssuedKey, RevokedInvite, RevokedKey, StoredKey, timestamp
@@ -36,9 +36,9 @@ def command() -> None:
 )
 @click.option("--domain", metavar="DOMAIN", help="The only domain it is for; default: all.")
 @json_option
-@pass_desk
+@pass_workspace
 def create(
-    desk: Desk,
+    workspace: Workspace,
     name: str,
     scopes: tuple[str, ...],
     expires: timedelta | None,
@@ -46,10 +46,12 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key and print it: it is shown only now. NAME is for yourself."""
-    only = None if domain is None else desk.domain(domain).name
-    key, secret = issue_key(name, [Scope(one) for one in scopes], desk.now(), expires, only)
-    desk.run(desk.store.create_key(key, token_digest(secret)))
-    with undone_if_unseen(lambda: _revoke_unseen(desk, key)):
+    only = None if domain is None else workspace.domain(domain).name
+    key, secret = issue_key(
+        name, [Scope(one) for one in scopes], workspace.now(), expires, only
+    )
+    workspace.run(workspace.store.create_key(key, token_digest(secret)))
+    with undone_if_unseen(lambda: _revoke_unseen(workspace, key)):
         if as_json:
             print_views([IssuedKey.of(key, key=secret)])
         else:
@@ -57,17 +59,17 @@ def create(
             say(_summary(key), dim=True)
 
 
-def _revoke_unseen(desk: Desk, key: ApiKey) -> str:
-    desk.run(desk.store.revoke_key(key.id, desk.now()))
+def _revoke_unseen(workspace: Workspace, key: ApiKey) -> str:
+    workspace.run(workspace.store.revoke_key(key.id, workspace.now()))
     return "The key was revoked, as it was not shown."
 
 
 @command.command("list")
 @json_option
-@pass_desk
-def list_(desk: Desk, as_json: bool) -> None:
+@pass_workspace
+def list_(workspace: Workspace, as_json: bool) -> None:
     """List all keys, the oldest first."""
-    keys, now = desk.run(desk.store.list_keys()), desk.now()
+    keys, now = workspace.run(workspace.store.list_keys()), workspace.now()
     if as_json:
         print_views(StoredKey.of(key) for key in keys)
         return
@@ -81,14 +83,14 @@ def list_(desk: Desk, as_json: bool) -> None:
     "--with-invites", is_flag=True, help="End the open invites that it has made, too."
 )
 @json_option
-@pass_desk
-def revoke(desk: Desk, key_id: str, with_invites: bool, as_json: bool) -> None:
+@pass_workspace
+def revoke(workspace: Workspace, key_id: str, with_invites: bool, as_json: bool) -> None:
     """End a key: it opens nothing any more, and neither do the resets that it has made.
 
     A key that is revoked already can be named again, to end its invites as well.
     """
-    revoking = desk.store.revoke_key(key_id, desk.now(), with_invites=with_invites)
-    key, ended = desk.run(revoking)
+    revoking = workspace.store.revoke_key(key_id, workspace.now(), with_invites=with_invites)
+    key, ended = workspace.run(revoking)
     if as_json:
         made = tuple(RevokedInvite.of(invite) for invite in ended)
         print_views([RevokedKey.of(key, invites_revoked=made)])

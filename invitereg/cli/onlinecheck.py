@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from invitereg.accounts.delegated import DelegatedAccounts
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.config import Config, load
 from invitereg.errors import InvalidRequest
 from invitereg.interfaces.leases import Task
@@ -40,16 +40,16 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
     config = load(path, serving=False, common_passwords=False)
     left = dict(config.backends)
     log = ServerLog()
-    with Desk.open(path) as desk:
+    with Workspace.open(path) as workspace:
         for domain, backend in config.backends.items():
             if backend.accounts.embedded:
                 continue
             posted = DelegatedAccounts(
-                domain, desk.store, desk.now, time.sleep, SERVICE_SECONDS
+                domain, workspace.store, workspace.now, time.sleep, SERVICE_SECONDS
             )
             try:
-                answer = desk.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
-                warnings = desk.run(Deferred.fromCoroutine(posted.ask(Task.WARNINGS, "")))
+                answer = workspace.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
+                warnings = workspace.run(Deferred.fromCoroutine(posted.ask(Task.WARNINGS, "")))
             except InvalidRequest:
                 continue
             del left[domain]

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from itertools import islice
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from invitereg.views import View
+if TYPE_CHECKING:
+    from invitereg.views import View
+
 
 _LINES_AT_ONCE = 1000
 _PLAIN = "invitereg.plain"
@@ -143,7 +145,7 @@ def print_each(lines: Iterable[str]) -> None:
             raise NotPrinted.because(error, data.count(b"\n", 0, done)) from None
 
 
-def print_views(views: Iterable[View]) -> None:
+def print_views(views: Iterable["View"]) -> None:
     """Print one JSON object a line."""
     for view in views:
         _print(view.to_json())

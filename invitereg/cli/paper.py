@@ -12,11 +12,11 @@ import segno
 from babel import UnknownLocaleError
 from babel.numbers import format_decimal
 
-from invitereg.cli.desk import Desk
 from invitereg.cli.display import bar, counted
 from invitereg.cli.files import STANDARD_OUTPUT, new_file
 from invitereg.cli.output import print_views, say, standard_output
 from invitereg.cli.undo import revoked_if_unseen
+from invitereg.cli.workspace import Workspace
 from invitereg.config.apps import in_language
 from invitereg.errors import InvalidRequest
 from invitereg.model.invites import Invite, Kind
@@ -57,7 +57,12 @@ class Words:
 
 
 def create_page(
-    desk: Desk, new: NewInvite, count: int, path: Path, as_json: bool, language: str | None
+    workspace: Workspace,
+    new: NewInvite,
+    count: int,
+    path: Path,
+    as_json: bool,
+    language: str | None,
 ) -> None:
     """Make ``count`` invites, and a file of them to print: both, or neither.
 
@@ -72,10 +77,10 @@ def create_page(
         raise click.UsageError("--page - prints the page: leave out --json, or name a file.")
     if count > MOST:
         raise click.UsageError(f"--page holds {MOST:,} invites at most: make several.")
-    domain = desk.domain(new.domain)
-    words = _words(desk, domain, language)
-    with revoked_if_unseen(desk) as made, _opened(path) as file, bar(count) as progress:
-        made += desk.run(desk.issuer.create_many(new, count))
+    domain = workspace.domain(new.domain)
+    words = _words(workspace, domain, language)
+    with revoked_if_unseen(workspace) as made, _opened(path) as file, bar(count) as progress:
+        made += workspace.run(workspace.issuer.create_many(new, count))
         file.write(page(domain, made, progress.advance, words).encode())
     if path == STANDARD_OUTPUT:
         return
@@ -86,7 +91,7 @@ def create_page(
         say("Whoever has this file can use them.", dim=True)
 
 
-def _words(desk: Desk, domain: Domain, language: str | None) -> Words:
+def _words(workspace: Workspace, domain: Domain, language: str | None) -> Words:
     """Return the words for a language, as the operator has them; English unless it is said.
 
     Raises:
@@ -96,7 +101,7 @@ def _words(desk: Desk, domain: Domain, language: str | None) -> Words:
     if not _is_known(tag):
         known = ", ".join(languages())
         raise click.UsageError(f"There are no texts in {tag!r}, only in {known}.")
-    return Words(tag, in_language(desk.headline(domain.name), tag))
+    return Words(tag, in_language(workspace.headline(domain.name), tag))
 
 
 def _is_known(tag: str) -> bool:

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import click
 
-from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.options import ADDRESS, domain_option, json_option
 from invitereg.cli.output import print_views, say
 from invitereg.cli.root import Group
+from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.config import duration_text
 from invitereg.model.invites import Invite, token_digest, token_in
 from invitereg.policy.decision import Decision
@@ -48,9 +48,9 @@ def command() -> None:
 @domain_option
 @json_option
 @click.pass_context
-@pass_desk
+@pass_workspace
 def explain(
-    desk: Desk,
+    workspace: Workspace,
     ctx: click.Context,
     ip: Address | None,
     username: str | None,
@@ -68,7 +68,7 @@ def explain(
     if inviter is None:
         if no_registration:
             raise click.UsageError("--no-registration is about an --inviter.")
-        decision, passed, invite = _registering(desk, ip, username, token, domain)
+        decision, passed, invite = _registering(workspace, ip, username, token, domain)
         view = (
             explanation(decision, passed)
             if token is None
@@ -77,7 +77,7 @@ def explain(
     else:
         if (ip, username, token) != (None, None, None):
             raise click.UsageError("--inviter goes with none of --ip, --username, --token.")
-        view = _inviting(desk, inviter, not no_registration, domain)
+        view = _inviting(workspace, inviter, not no_registration, domain)
     if as_json:
         print_views([view])
     else:
@@ -89,14 +89,18 @@ def explain(
 
 
 def _registering(
-    desk: Desk, ip: Address | None, username: str | None, token: str | None, domain: str | None
+    workspace: Workspace,
+    ip: Address | None,
+    username: str | None,
+    token: str | None,
+    domain: str | None,
 ) -> tuple[Decision, tuple[str, ...], Invite | None]:
     """Return the decision about a registration, the rules that judged it, and the invite."""
     if username is None:
-        name = desk.domain(domain).name
+        name = workspace.domain(domain).name
     else:
         # Whether it is a username at all is for the rules to say.
-        name, username = desk.typed_user(username, domain)
+        name, username = workspace.typed_user(username, domain)
     request = Request(
         domain=name,
         address=ip,
@@ -104,18 +108,23 @@ def _registering(
         username=username,
     )
     digest = None if token is None else token_digest(token_in(token))
-    decision, findings = desk.run(desk.registrar.explain(request, digest))
+    decision, findings = workspace.run(workspace.registrar.explain(request, digest))
     return decision, _described(decision, request), findings.invite
 
 
-def _inviting(desk: Desk, inviter: str, registration: bool, domain: str | None) -> Explanation:
+def _inviting(
+    workspace: Workspace, inviter: str, registration: bool, domain: str | None
+) -> Explanation:
     """Return the decision about an invite by an account, and how much of its limits is used."""
-    name, user = desk.user(inviter, domain)
+    name, user = workspace.user(inviter, domain)
     wish = NewInvite(
         domain=name, source="cli", inviter=user, requestor=user, registration=registration
     )
-    decision: Decision = desk.run(desk.issuer.explain(wish))
-    policy, known = desk.domain(name).policy, desk.run(desk.issuer.inviters.known(name, user))
+    decision: Decision = workspace.run(workspace.issuer.explain(wish))
+    policy, known = (
+        workspace.domain(name).policy,
+        workspace.run(workspace.issuer.inviters.known(name, user)),
+    )
     if is_admin(policy, user) or not known.exists:
         return explanation(decision, decision.passed)
     return inviter_explanation(decision, policy, known)

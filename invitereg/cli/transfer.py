@@ -7,12 +7,12 @@ from typing import IO
 import click
 from sqlalchemy.engine import Connection
 
-from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.display import print_counts
 from invitereg.cli.files import STANDARD_OUTPUT, new_file, replacing
 from invitereg.cli.options import domain_option, json_option
 from invitereg.cli.output import printable, say, standard_output
 from invitereg.cli.root import Group
+from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.errors import InvalidRequest
 from invitereg.transfer.exporting import export_all
 from invitereg.transfer.importing import import_all
@@ -29,8 +29,8 @@ from invitereg.transfer.prosodyfiles import find_invites
 )
 @click.option("--force", is_flag=True, help="With --output: replace a file that is there.")
 @json_option
-@pass_desk
-def export(desk: Desk, output: Path | None, force: bool, as_json: bool) -> None:
+@pass_workspace
+def export(workspace: Workspace, output: Path | None, force: bool, as_json: bool) -> None:
     """Print everything that is stored, as lines of JSON for `invitereg import`.
 
     That is invites, accounts, rosters, the names of deleted accounts and the history, of all
@@ -45,15 +45,15 @@ def export(desk: Desk, output: Path | None, force: bool, as_json: bool) -> None:
         if force:
             raise click.UsageError("--force is about a file: name it by --output.")
         with standard_output() as file:
-            _export(desk, file)
+            _export(workspace, file)
         return
     with (replacing if force else new_file)(output) as file:
-        counts = _export(desk, file)
+        counts = _export(workspace, file)
     print_counts(counts, as_json)
 
 
-def _export(desk: Desk, file: IO[bytes]) -> Mapping[str, int]:
-    return desk.run(desk.store.database.read(lambda c: export_all(c, file.write)))
+def _export(workspace: Workspace, file: IO[bytes]) -> Mapping[str, int]:
+    return workspace.run(workspace.store.database.read(lambda c: export_all(c, file.write)))
 
 
 class Forms(Group):
@@ -100,14 +100,14 @@ class FileForm(click.Command):
 @click.argument("file", metavar="FILE", type=click.File("rb"))
 @click.option("--any-domain", is_flag=True)
 @json_option
-@pass_desk
-def from_file(desk: Desk, file: IO[bytes], any_domain: bool, as_json: bool) -> None:
+@pass_workspace
+def from_file(workspace: Workspace, file: IO[bytes], any_domain: bool, as_json: bool) -> None:
     """Add what was exported."""
-    now = desk.now()
-    domains = None if any_domain else {domain.name for domain in desk.domains()}
+    now = workspace.now()
+    domains = None if any_domain else {domain.name for domain in workspace.domains()}
     try:
-        counts = desk.run(
-            desk.store.database.write(lambda c: import_all(c, file, now, domains))
+        counts = workspace.run(
+            workspace.store.database.write(lambda c: import_all(c, file, now, domains))
         )
     except InvalidRequest as error:
         raise InvalidRequest(f"{file.name}: {error}") from None
@@ -119,9 +119,9 @@ def from_file(desk: Desk, file: IO[bytes], any_domain: bool, as_json: bool) -> N
 @domain_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @json_option
-@pass_desk
+@pass_workspace
 def from_prosody(
-    desk: Desk, folder: Path, domain: str | None, dry_run: bool, as_json: bool
+    workspace: Workspace, folder: Path, domain: str | None, dry_run: bool, as_json: bool
 ) -> None:
     """Take over the pending invites of Prosody's mod_invites.
 
@@ -133,8 +133,8 @@ def from_prosody(
     again; also those whose username is not free here, and resets of accounts that are not
     here, each named. If anything cannot be read, nothing at all is added.
     """
-    now = desk.now()
-    found = find_invites(folder, desk.domain(domain).name, now)
+    now = workspace.now()
+    found = find_invites(folder, workspace.domain(domain).name, now)
     pairs = [(one.invite, one.digest) for one in found]
 
     def work(connection: Connection) -> Adopted:
@@ -144,7 +144,7 @@ def from_prosody(
         return adopted
 
     try:
-        adopted = desk.run(desk.store.database.write(work))
+        adopted = workspace.run(workspace.store.database.write(work))
     except _Undone as undone:
         adopted = undone.adopted
     for reason in adopted.reasons:

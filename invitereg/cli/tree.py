@@ -5,9 +5,9 @@ from itertools import chain
 
 import click
 
-from invitereg.cli.desk import Desk, pass_desk
 from invitereg.cli.options import domain_option, json_option
 from invitereg.cli.output import print_lines, printable
+from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.errors import NotFound
 from invitereg.model.tree import Member, Tree, ancestors, descendants
 from invitereg.views import TreeMember, timestamp
@@ -23,16 +23,16 @@ Line = tuple[Member, int]
 @click.argument("user", required=False)
 @domain_option
 @json_option
-@pass_desk
-def command(desk: Desk, user: str | None, domain: str | None, as_json: bool) -> None:
+@pass_workspace
+def command(workspace: Workspace, user: str | None, domain: str | None, as_json: bool) -> None:
     """Show who came through whom, from the history of registrations.
 
     With USER: through whom they came, and who came through them. It tells of accounts that
     are deleted and of invites that are purged, too. Who came through nobody was invited by
     the operator, or needed no invite.
     """
-    name, (username,) = desk.users(domain, user)
-    fates = _Fates(desk, name)
+    name, (username,) = workspace.users(domain, user)
+    fates = _Fates(workspace, name)
     tree = fates.tree
     if username is not None and not tree.of(username):
         raise NotFound(
@@ -52,14 +52,14 @@ class _Fates:
         tree: the members.
     """
 
-    def __init__(self, desk: Desk, domain: str) -> None:
-        usernames = desk.run(desk.store.list_usernames(domain))
-        history = desk.run(desk.store.list_uses(domain))
-        deleted = desk.run(desk.store.list_usernames(domain, deleted=True))
+    def __init__(self, workspace: Workspace, domain: str) -> None:
+        usernames = workspace.run(workspace.store.list_usernames(domain))
+        history = workspace.run(workspace.store.list_uses(domain))
+        deleted = workspace.run(workspace.store.list_usernames(domain, deleted=True))
         self.tree = Tree(history, usernames)
         self._there = frozenset(usernames)
         self._deleted = frozenset(deleted)
-        self._is_remote = desk.is_remote(domain)
+        self._is_remote = workspace.is_remote(domain)
 
     def is_deleted(self, member: Member) -> bool | None:
         """Whether the account is gone, also if somebody else has its name by now.

@@ -5,9 +5,9 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy.engine import Connection
 
-from invitereg.cli.desk import Desk
 from invitereg.cli.display import print_link
 from invitereg.cli.output import NotPrinted, print_views
+from invitereg.cli.workspace import Workspace
 from invitereg.errors import NotFound, Refused, StoreError
 from invitereg.model.invites import Invite, token_digest
 from invitereg.policy.inviting import OPERATOR
@@ -36,7 +36,7 @@ def undone_if_unseen(undo: Callable[[], str]) -> Iterator[None]:
 
 
 @contextmanager
-def revoked_if_unseen(desk: Desk) -> Iterator[list[Issued]]:
+def revoked_if_unseen(workspace: Workspace) -> Iterator[list[Issued]]:
     """Revoke the invites that are put into the list, if showing them fails.
 
     Those stay whose lines standard output has taken whole (`print_each`), from the first on.
@@ -44,7 +44,7 @@ def revoked_if_unseen(desk: Desk) -> Iterator[list[Issued]]:
     Raises as `undone_if_unseen`.
     """
     made: list[Issued] = []
-    with undone_if_unseen(lambda: _revoke(desk, made)):
+    with undone_if_unseen(lambda: _revoke(workspace, made)):
         try:
             yield made
         except NotPrinted as error:
@@ -52,14 +52,14 @@ def revoked_if_unseen(desk: Desk) -> Iterator[list[Issued]]:
             raise
 
 
-def _revoke(desk: Desk, made: list[Issued]) -> str:
+def _revoke(workspace: Workspace, made: list[Issued]) -> str:
     def revoke_all(connection: Connection) -> None:
         for invite, _token in made:
             with suppress(Refused):  # used by whoever got its link all the same
-                invites.revoke(connection, invite.domain, invite.id, desk.now())
+                invites.revoke(connection, invite.domain, invite.id, workspace.now())
 
     return _undone(
-        desk,
+        workspace,
         revoke_all,
         "The invite was revoked, as its link was not shown."
         if len(made) == 1
@@ -67,41 +67,45 @@ def _revoke(desk: Desk, made: list[Issued]) -> str:
     )
 
 
-def _undone(desk: Desk, job: Callable[[Connection], object], done: str) -> str:
+def _undone(workspace: Workspace, job: Callable[[Connection], object], done: str) -> str:
     try:
-        desk.run(desk.store.database.write(job))
+        workspace.run(workspace.store.database.write(job))
     except StoreError as error:
         return f"What was made could not be undone: {error}"
     return done
 
 
-def print_issued(desk: Desk, invite: Invite, token: str, as_json: bool, qr: bool) -> None:
+def print_issued(
+    workspace: Workspace, invite: Invite, token: str, as_json: bool, qr: bool
+) -> None:
     """Print an invite with its link, as an object or for people."""
-    domain = desk.domain(invite.domain)
+    domain = workspace.domain(invite.domain)
     if as_json:
         print_views([issued_invite(invite, token, domain)])
     else:
         print_link(invite, token, domain, qr)
 
 
-def renew(desk: Desk, domain: str, invite_id: str, show: Callable[[Invite, str], None]) -> None:
+def renew(
+    workspace: Workspace, domain: str, invite_id: str, show: Callable[[Invite, str], None]
+) -> None:
     """Give an invite a new link, and show it; the old one stays if that fails.
 
     Raises as `Issuer.renew` and `undone_if_unseen`.
     """
-    database = desk.store.database
-    old = desk.run(database.read(lambda c: get_opener(c, domain, invite_id)))
+    database = workspace.store.database
+    old = workspace.run(database.read(lambda c: get_opener(c, domain, invite_id)))
     if old is None:
         raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
-    invite, token = desk.run(desk.issuer.renew(domain, invite_id, OPERATOR))
-    with undone_if_unseen(lambda: _put_back(desk, invite, old, token)):
+    invite, token = workspace.run(workspace.issuer.renew(domain, invite_id, OPERATOR))
+    with undone_if_unseen(lambda: _put_back(workspace, invite, old, token)):
         show(invite, token)
 
 
-def _put_back(desk: Desk, invite: Invite, old: Opener, token: str) -> str:
+def _put_back(workspace: Workspace, invite: Invite, old: Opener, token: str) -> str:
     digest = token_digest(token)
     return _undone(
-        desk,
+        workspace,
         lambda c: put_back(c, invite.domain, invite.id, old, digest),
         "The new link was not shown: the old one goes on working.",
     )

@@ -11,8 +11,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 from twisted.trial.unittest import SynchronousTestCase
 
-from invitereg.cli.desk import Desk
 from invitereg.cli.root import command
+from invitereg.cli.workspace import Workspace
 from invitereg.policy.values import parse_address
 from invitereg.testing import make_submission
 
@@ -83,8 +83,8 @@ class CommandCase(SynchronousTestCase):
 
     def register(self, username: str, token: str, address: str = "198.51.100.7") -> None:
         """Register as a client would, or set a password."""
-        with Desk.open(self.config) as desk:
-            grant = desk.run(desk.registrar.preauthorise(self.domain, None, token))
+        with Workspace.open(self.config) as workspace:
+            grant = workspace.run(workspace.registrar.preauthorise(self.domain, None, token))
             submission = make_submission(
                 domain=self.domain,
                 address=parse_address(address),
@@ -92,7 +92,7 @@ class CommandCase(SynchronousTestCase):
                 password="correct horse",
                 grant=grant,
             )
-            desk.run(desk.registrar.redeem(submission))
+            workspace.run(workspace.registrar.redeem(submission))
 
 
 @cache
@@ -101,6 +101,6 @@ def _empty_store() -> "tempfile.TemporaryDirectory[str]":
     folder = tempfile.TemporaryDirectory(prefix="invitereg-")
     config = Path(folder.name) / "config.yaml"
     config.write_text(CONFIG)
-    with Desk.open(config):
+    with Workspace.open(config):
         pass
     return folder

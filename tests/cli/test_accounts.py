@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.interfaces.accounts import IPasswords
 from tests.cli.case import CommandCase
 
@@ -12,9 +12,9 @@ class AccountTests(CommandCase):
         return self.object("account", "create", name, stdin=stdin)
 
     def can_log_in(self, username: str, password: str) -> bool:
-        with Desk.open(self.config) as desk:
-            at = desk.run(
-                IPasswords(desk.accounts["example.com"]).check_password(username, password)
+        with Workspace.open(self.config) as workspace:
+            at = workspace.run(
+                IPasswords(workspace.accounts["example.com"]).check_password(username, password)
             )
         return at is not None
 

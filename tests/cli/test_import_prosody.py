@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from tests.cli.case import CommandCase
 from tests.transfer.test_lua import written
 from tests.transfer.test_prosodyfiles import ACCOUNT, TOKEN
@@ -16,8 +16,8 @@ class ImportCase(CommandCase):
         super().setUp()
         self.prosody = self.folder / "prosody"
         (self.prosody / "example%2ecom").mkdir(parents=True)
-        with Desk.open(self.config) as desk:
-            self.expires = int((desk.now() + timedelta(days=1)).timestamp())
+        with Workspace.open(self.config) as workspace:
+            self.expires = int((workspace.now() + timedelta(days=1)).timestamp())
         self.write({})
 
     def write(self, *changes: dict[str, Any]) -> None:
@@ -52,9 +52,11 @@ class OnceTests(ImportCase):
         """One that was used does not come back when it has been purged."""
         self.take_over()
         self.register("juliet", TOKEN)
-        with Desk.open(self.config) as desk:
-            later = desk.now() + timedelta(days=9)
-            self.assertEqual(desk.run(desk.store.purge_invites("example.com", later, 9)), 1)
+        with Workspace.open(self.config) as workspace:
+            later = workspace.now() + timedelta(days=9)
+            self.assertEqual(
+                workspace.run(workspace.store.purge_invites("example.com", later, 9)), 1
+            )
         self.assertEqual(self.objects("invite", "list", "--status", "all"), [])
         self.assertEqual(self.take_over(), self.counts(unchanged=1))
 

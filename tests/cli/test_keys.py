@@ -1,6 +1,6 @@
 """`invitereg key`."""
 
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.model.invites import token_digest
 from tests.cli.case import CommandCase
 
@@ -26,8 +26,8 @@ class KeyTests(CommandCase):
         self.assertRegex(made["key"], r"^[A-Za-z0-9]{24}$")
         for file in (self.folder / "data").iterdir():
             self.assertNotIn(made["key"].encode(), file.read_bytes())
-        with Desk.open(self.config) as desk:
-            found = desk.run(desk.store.find_key(token_digest(made["key"])))
+        with Workspace.open(self.config) as workspace:
+            found = workspace.run(workspace.store.find_key(token_digest(made["key"])))
             self.assertEqual(found.id, made["id"])
 
     def test_create_for_people(self) -> None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.usecases.userinvites import User, UserInvites
 from tests.cli.case import CommandCase
 
@@ -149,11 +149,11 @@ class ExplainTests(CommandCase):
         self.config.write_text(text.replace("policy: {", f"policy: {{invites: {rules}, "))
         self.make_account()
         self.make_account("boss")
-        with Desk.open(self.config) as desk:
-            invites = UserInvites(desk.issuer, desk.store)
+        with Workspace.open(self.config) as workspace:
+            invites = UserInvites(workspace.issuer, workspace.store)
             romeo = User("example.com", "romeo", "adhoc")
-            made = [desk.run(invites.invite(romeo))[0] for _number in range(2)]
-            desk.run(invites.revoke(romeo, made[0].id))
+            made = [workspace.run(invites.invite(romeo))[0] for _number in range(2)]
+            workspace.run(invites.revoke(romeo, made[0].id))
         told = self.explain("--inviter", "romeo")
         self.assertEqual(told["open_invites"], {"count": 1, "most": 3})
         self.assertEqual(told["invites_made"], {"count": 2, "most": 7, "seconds": 129600})

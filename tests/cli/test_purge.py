@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 from invitereg.cli import purge
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Limit
 from tests.cli.case import CommandCase
@@ -16,7 +16,7 @@ class PurgeTests(CommandCase):
     def after(self, days: int) -> None:
         """From now on, it is so many days later."""
         later = datetime.now(UTC) + timedelta(days=days)
-        patch = mock.patch.object(Desk, "now", return_value=later)
+        patch = mock.patch.object(Workspace, "now", return_value=later)
         patch.start()
         self.addCleanup(patch.stop)
 
@@ -37,8 +37,8 @@ class PurgeTests(CommandCase):
         self.after(92)
         self.assertEqual(self.object("purge")["invites"], 7)
         self.assertEqual(self.ids(), [kept])
-        with Desk.open(self.config) as desk:
-            (use,) = desk.run(desk.store.list_uses("example.com"))
+        with Workspace.open(self.config) as workspace:
+            (use,) = workspace.run(workspace.store.list_uses("example.com"))
         self.assertEqual((use.username, use.invite_id), ("romeo", used["id"]))
 
     def test_older_than(self) -> None:
@@ -64,11 +64,11 @@ class PurgeTests(CommandCase):
 
     def test_hits(self) -> None:
         """What counts still is kept, however short the time that is asked for."""
-        with Desk.open(self.config) as desk:
+        with Workspace.open(self.config) as workspace:
             for name in ("token_guesses", "logins"):
                 counter = Counter(name=name, key="x", limit=Limit(max=9, period=HOUR))
-                moment = desk.now() - timedelta(minutes=30)
-                desk.run(desk.store.hit("example.com", (counter,), moment))
+                moment = workspace.now() - timedelta(minutes=30)
+                workspace.run(workspace.store.hit("example.com", (counter,), moment))
         counts = self.object("purge", "--older-than", "1s")
         self.assertEqual(counts, {"invites": 0, "names": 0, "hits": 1})
 

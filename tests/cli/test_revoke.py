@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.model.invites import generate_invite_id, generate_token, token_digest
 from invitereg.policy.inviting import Authority
 from invitereg.testing import make_invite
@@ -23,8 +23,8 @@ class RevokeCase(CommandCase):
 
     def make(self, source: str, **values: Any) -> str:
         """An invite as a door of the service stores it."""
-        with Desk.open(self.config) as desk:
-            now = desk.now()
+        with Workspace.open(self.config) as workspace:
+            now = workspace.now()
             invite = make_invite(
                 id=generate_invite_id(),
                 source=source,
@@ -32,14 +32,14 @@ class RevokeCase(CommandCase):
                 expires_at=None,
                 **values,
             )
-            desk.run(desk.store.create_invite(invite, token_digest(generate_token())))
+            workspace.run(workspace.store.create_invite(invite, token_digest(generate_token())))
         return invite.id
 
     def reset(self, source: str, username: str = "juliet") -> str:
-        with Desk.open(self.config) as desk:
+        with Workspace.open(self.config) as workspace:
             by = Authority(source, resets=True)
             domain = self.domain
-            return desk.run(desk.issuer.create_reset(domain, username, by))[0].id
+            return workspace.run(workspace.issuer.create_reset(domain, username, by))[0].id
 
     def status(self, invite_id: str) -> str:
         return self.object("invite", "show", invite_id)["status"]

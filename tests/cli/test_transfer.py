@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.interfaces.accounts import ILogins, IPasswords
 from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import token_digest
@@ -69,7 +69,7 @@ class TransferCase(CommandCase):
 
     def befriend(self, username: str, contact: str) -> None:
         """Let one ask another, who has not answered."""
-        with Desk.open(self.config) as desk:
+        with Workspace.open(self.config) as workspace:
             asked = Subscribing(
                 stanza=Stanza.SUBSCRIBE,
                 domain="example.com",
@@ -80,7 +80,7 @@ class TransferCase(CommandCase):
                 request="<presence xmlns='jabber:client' type='subscribe'"
                 f" from='{username}@example.com' to='{contact}'/>",
             )
-            desk.run(desk.store.subscribe(asked))
+            workspace.run(workspace.store.subscribe(asked))
 
     def create(self, *arguments: str) -> dict[str, Any]:
         return self.object("invite", "create", *arguments)
@@ -151,11 +151,11 @@ class RoundTripTests(TransferCase):
         self.done("account", "delete", "mercutio")
         self.go_there()
         self.done("import", str(self.file))
-        with Desk.open(self.config) as desk:
+        with Workspace.open(self.config) as workspace:
             for days, freed in ((1, 0), (3, 1)):
-                moment = desk.now() + timedelta(days=days)
-                purged = desk.store.purge_names("example.com", moment, 9)
-                self.assertEqual(desk.run(purged), freed)
+                moment = workspace.now() + timedelta(days=days)
+                purged = workspace.store.purge_names("example.com", moment, 9)
+                self.assertEqual(workspace.run(purged), freed)
         self.make_account("mercutio")
         self.assertRefused("invite", "create", "--username", "tybalt", says="reserved")
 
@@ -194,15 +194,15 @@ class RoundTripTests(TransferCase):
         """There, accounts log in, tokens work, and names are taken, reserved and kept."""
         self.go_there()
         self.done("import", str(self.file))
-        with Desk.open(self.config) as desk:
-            check = IPasswords(desk.accounts["example.com"]).check_password
+        with Workspace.open(self.config) as workspace:
+            check = IPasswords(workspace.accounts["example.com"]).check_password
             for name, password, right in (
                 ("romeo", "correct horse", True),
                 ("romeo", "wrong", False),
                 ("juliet", "correct horse", True),
                 ("tybalt", "correct horse", False),
             ):
-                since = desk.run(check(name, password))
+                since = workspace.run(check(name, password))
                 self.assertEqual(since is not None, right, name)
         self.register("mercutio", self.used["token"])
         self.register("nurse", self.reserved["token"])
@@ -210,17 +210,17 @@ class RoundTripTests(TransferCase):
         for name, says in (("romeo", "exists"), ("tybalt", "reserved"), ("nurse", "exists")):
             self.assertRefused("invite", "create", "--username", name, says=says)
         self.create("--username", "paris")
-        with Desk.open(self.config) as desk:
-            found = desk.run(desk.store.find_key(token_digest(self.key["key"])))
+        with Workspace.open(self.config) as workspace:
+            found = workspace.run(workspace.store.find_key(token_digest(self.key["key"])))
             self.assertEqual(found.id, self.key["id"])
 
     def test_decoys(self) -> None:
         """A stranger cannot tell from unknown names that the service has moved."""
 
         def decoy() -> object:
-            with Desk.open(self.config) as desk:
-                logins = ILogins(desk.accounts["example.com"])
-                return desk.run(logins.get_scram_keys("nobody", "SCRAM-SHA-256"))
+            with Workspace.open(self.config) as workspace:
+                logins = ILogins(workspace.accounts["example.com"])
+                return workspace.run(logins.get_scram_keys("nobody", "SCRAM-SHA-256"))
 
         before = decoy()
         self.go_there()
@@ -239,9 +239,9 @@ class RoundTripTests(TransferCase):
 
     def tell(self) -> int:
         """Tell romeo all that waits for them; returns how much that was."""
-        with Desk.open(self.config) as desk:
-            found = desk.run(desk.store.notices_of("example.com", "romeo"))
-            desk.run(desk.store.remove_notices([notice.number for notice in found]))
+        with Workspace.open(self.config) as workspace:
+            found = workspace.run(workspace.store.notices_of("example.com", "romeo"))
+            workspace.run(workspace.store.remove_notices([notice.number for notice in found]))
         return len(found)
 
     def test_again_after_it_was_told(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 from invitereg.cli import tree
-from invitereg.cli.desk import Desk
+from invitereg.cli.workspace import Workspace
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.invites import Kind, Use, generate_token, token_digest
 from invitereg.testing import make_account, make_invite
@@ -98,7 +98,7 @@ class TreeTests(TreeCase):
         self.done("purge", "--older-than", "1s")
         for invite in self.ids.values():
             self.call("invite", "revoke", invite)
-        with mock.patch("invitereg.cli.desk.Desk.now", _in_a_year):
+        with mock.patch("invitereg.cli.workspace.Workspace.now", _in_a_year):
             self.done("purge")
         self.assertRefused("invite", "show", self.ids["juliet"], says="no invite")
         self.assertEqual(
@@ -205,16 +205,16 @@ class BehindTests(CommandCase):
         url = "http://127.0.0.1:9/api"
         self.config.write_text(f"{text}accounts: {{backend: ejabberd, url: '{url}'}}\n")
 
-    def store(self, job: Callable[[Desk], Any]) -> None:
-        with Desk.open(self.config) as desk:
-            desk.run(job(desk))
+    def store(self, job: Callable[[Workspace], Any]) -> None:
+        with Workspace.open(self.config) as workspace:
+            workspace.run(job(workspace))
 
     def invited(self, inviter: str, source: str = "cli") -> str:
         """The id of an open invite of somebody whom only the server knows."""
         now = datetime.now(UTC)
         invite = make_invite(inviter=inviter, source=source, created_at=now, expires_at=None)
         digest = token_digest(generate_token())
-        self.store(lambda desk: desk.store.create_invite(invite, digest))
+        self.store(lambda workspace: workspace.store.create_invite(invite, digest))
         return invite.id
 
     def came(self, username: str, inviter: str) -> None:
@@ -229,7 +229,7 @@ class BehindTests(CommandCase):
             inviter=inviter,
         )
         redemption = Redemption(account=account, use=use)
-        self.store(lambda desk: desk.store.redeem(redemption))
+        self.store(lambda workspace: workspace.store.redeem(redemption))
 
     def test_brake(self) -> None:
         """The open invites of somebody end whom invitereg has not met yet."""
@@ -250,10 +250,10 @@ class BehindTests(CommandCase):
         """Who is known to the server alone is not called deleted; who was deleted is."""
         self.came("bea", "anna")
         self.came("cleo", "dora")
-        self.store(lambda desk: desk.store.learn(make_account(username="dora")))
+        self.store(lambda workspace: workspace.store.learn(make_account(username="dora")))
         for name in ("dora", "cleo"):
             self.store(
-                lambda desk, name=name: desk.store.delete_account(
+                lambda workspace, name=name: workspace.store.delete_account(
                     "example.com", name, datetime.now(UTC)
                 )
             )

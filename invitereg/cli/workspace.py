@@ -1,4 +1,4 @@
-"""What a command works with: the store, the accounts and the use cases, all in this thread.
+"""Opens the store, the accounts and the use cases for one command, all in this thread.
 
 A service may run beside it on the same database; nothing here listens or needs a reactor.
 """
@@ -35,7 +35,7 @@ P = ParamSpec("P")
 
 
 @implementer(ILogObserver)
-class Desk:
+class Workspace:
     """Everything that commands need, opened for one of them.
 
     Attributes:
@@ -60,8 +60,8 @@ class Desk:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator["Desk"]:
-        """The desk for the configuration file ``path``, closed in the end.
+    def open(cls, path: Path) -> Iterator["Workspace"]:
+        """Open the workspace of the configuration file ``path``, and close it in the end.
 
         Raises:
             ConfigError, StoreError: what keeps it from being opened.
@@ -76,20 +76,20 @@ class Desk:
                 f"database, for the user {user_name()}.",
                 err=True,
             )
-        desk = cls(config, database, work)
-        globalLogPublisher.addObserver(desk)
+        workspace = cls(config, database, work)
+        globalLogPublisher.addObserver(workspace)
         try:
-            yield desk
+            yield workspace
         finally:
-            globalLogPublisher.removeObserver(desk)
+            globalLogPublisher.removeObserver(workspace)
             database.close()
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Return the time, in UTC."""
         return datetime.now(UTC)
 
     def run(self, work: Coroutine[Any, Any, T] | Deferred[T]) -> T:
-        """The outcome of a use case or of the store, which is there before this returns.
+        """Return the outcome of a use case or of the store, which comes before this returns.
 
         Raises:
             Refused: as the use case says.
@@ -116,11 +116,11 @@ class Desk:
         return {} if site is None else site.texts.headline
 
     def domains(self) -> Iterable[Domain]:
-        """All that are served."""
+        """Return the domains that are served."""
         return self._domains.values()
 
     def domain(self, name: str | None = None) -> Domain:
-        """The domain of that name; for None, the only one that is served.
+        """Return the domain of that name; for None, the only one that is served.
 
         Raises:
             NotFound: no such domain is served.
@@ -137,7 +137,7 @@ class Desk:
             raise NotFound(f"There is no domain {name}, only {served}.") from None
 
     def user(self, name: str, domain: str | None = None) -> tuple[str, str]:
-        """The domain and the username that ``romeo`` or ``romeo@example.com`` names.
+        """Return the domain and username that ``romeo`` or ``romeo@example.com`` names.
 
         Args:
             name: as it was typed.
@@ -151,7 +151,7 @@ class Desk:
         return found, prepare_localpart(username)
 
     def typed_user(self, name: str, domain: str | None = None) -> tuple[str, str]:
-        """As `user`, but for the username, which is as it was typed, valid or not."""
+        """Return as `user`, but leave the username as it was typed, valid or not."""
         username, at, host = name.rpartition("@")
         found = self.domain(host if at else domain).name
         if domain is not None and found != self.domain(domain).name:
@@ -159,7 +159,7 @@ class Desk:
         return found, username if at else name
 
     def users(self, domain: str | None, *names: str | None) -> tuple[str, list[str | None]]:
-        """The one domain that an option or addresses name, and the usernames there.
+        """Return the one domain that an option or addresses name, and the usernames there.
 
         Raises as `user` and `domain`.
         """
@@ -173,14 +173,14 @@ class Desk:
             self._errors.append(formatEvent(event))
 
 
-def pass_desk(
-    function: Callable[Concatenate[Desk, P], None],
+def pass_workspace(
+    function: Callable[Concatenate[Workspace, P], None],
 ) -> Callable[P, None]:
-    """Gives a command the desk as its first argument."""
+    """Give a command the workspace as its first argument."""
 
     @wraps(function)
-    def with_desk(*args: P.args, **kwargs: P.kwargs) -> None:
+    def with_workspace(*args: P.args, **kwargs: P.kwargs) -> None:
         ctx = click.get_current_context()
-        function(ctx.with_resource(Desk.open(ctx.obj)), *args, **kwargs)
+        function(ctx.with_resource(Workspace.open(ctx.obj)), *args, **kwargs)
 
-    return with_desk
+    return with_workspace
