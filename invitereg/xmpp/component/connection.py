@@ -33,6 +33,7 @@ from invitereg.embedded.addresses import is_same_jid
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
 from invitereg.model.namespaces import NS_PRIVILEGE
 from invitereg.policy.values import Network
+from invitereg.runtime import IReactor
 from invitereg.runtime.logs import FaultLog, named, quoted
 from invitereg.runtime.trustedendpoint import trusted_client
 from invitereg.xmpp.component.admission import Admission
@@ -184,7 +185,7 @@ class ComponentStream(StreamManager):
 
     def __init__(
         self,
-        reactor: IReactorTime,
+        reactor: IReactor,
         endpoint: str,
         jid: str,
         secret: str,
