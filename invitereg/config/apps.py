@@ -20,7 +20,7 @@ _LIST = Path(__file__).with_name("apps.yaml")
 
 
 def _localised(value: object) -> Mapping[str, str]:
-    """One text for everybody, or one for each language; the empty tag is for the others."""
+    """Return texts by language; the empty tag is for all other languages."""
     if isinstance(value, str):
         return {"": value} if value else {}
     if not isinstance(value, Mapping) or not value:
@@ -37,7 +37,7 @@ def _listed() -> dict[str, dict[str, Any]]:
 
 
 def _logo(text: str) -> str:
-    """An address, or the name of a logo that comes along."""
+    """Check an address, or the name of a logo that comes along."""
     if "/" in text:  # that it is on the site itself is found out where that is known
         try:
             urlsplit(text).port  # noqa: B018 - it is found out whether it can be read
@@ -61,7 +61,7 @@ Localised = Annotated[
 
 
 def in_language(texts: Mapping[str, str], language: str) -> str:
-    """The text for ``language``; else the one for others, or the English one, or any."""
+    """Return the text for ``language``; else the one for others, or the English one, or any."""
     for tag in (language.lower(), language.lower().partition("-")[0], "", "en"):
         if tag in texts:
             return texts[tag]
@@ -105,7 +105,7 @@ class App(Section):
 
 @lru_cache(maxsize=1)
 def default_apps() -> Mapping[str, App]:
-    """The apps that come along, by name, best first."""
+    """Return the apps that come along, by name, best first."""
     return MappingProxyType(
         {key: App.model_validate(app, strict=False) for key, app in _listed().items()}
     )

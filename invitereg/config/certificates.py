@@ -1,4 +1,4 @@
-"""Whether a certificate and its private key are there, readable, and belong together."""
+"""Checks of a certificate and its private key: readable, and belonging together."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from invitereg.config.messages import why_unreadable
 
 
 def check_certificate(path: Path) -> None:
-    """Raises ValueError with a text for the operator unless ``path`` holds a certificate."""
+    """Raise ValueError with a text for the operator unless ``path`` holds a certificate."""
     _certified_key(path)
 
 
 def check_private_key(path: Path, certificate: Path | None) -> None:
-    """Checks ``path``, and that it belongs to the first certificate of ``certificate``.
+    """Check ``path``, and that it belongs to the first certificate of ``certificate``.
 
     Raises:
         ValueError: with a text for the operator.

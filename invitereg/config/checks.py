@@ -48,7 +48,7 @@ def are_ports_forgotten(file: File | None, domains: Keys) -> bool:
 
 
 def _report_sites(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
-    """Two sites at one address could not be told apart; a site that only listens is none."""
+    """Report sites that share an address or have none, and logos at another address."""
     known: set[str] = set()
     for domain in named:
         keys = domains[domain.name]
@@ -68,7 +68,10 @@ def _report_sites(document: Document, named: Iterable[NamedDomain], domains: Key
 
 
 def _report_missing_door(document: Document, domains: Keys) -> None:
-    """Without a port for clients, people register on the site and log in at another server."""
+    """Report a domain that needs a port for clients, where there is none.
+
+    Without one, people register on the site and log in at another server.
+    """
     for name, keys in domains.items():
         if keys is None:
             continue
@@ -84,7 +87,7 @@ def _report_missing_door(document: Document, domains: Keys) -> None:
 
 
 def _report_gateways(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
-    """Behind a gateway, accounts of our own would be known to nobody who checks passwords."""
+    """Report a gateway to a server that would not know the accounts, as they are kept here."""
     for domain in named:
         keys = domains[domain.name]
         if keys and keys.c2s.upstream and keys.accounts.embedded:
@@ -96,7 +99,7 @@ def _report_gateways(document: Document, named: Iterable[NamedDomain], domains: 
 
 
 def _report_components(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
-    """Of two connections with one name the server closes one, again and again."""
+    """Report components of one name: the server closes one connection, again and again."""
     owners: dict[str, str] = {}
     for domain in named:
         keys = domains[domain.name]
@@ -117,7 +120,7 @@ def _report_components(document: Document, named: Iterable[NamedDomain], domains
 
 
 def _report_recipients(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
-    """Where a server keeps the accounts, only its component can write to them."""
+    """Report who cannot be written to: accounts at a server, where there is no component."""
     mute = {name for name, keys in domains.items() if keys is not None and _is_mute(keys)}
     for domain in named:
         keys = domains[domain.name]
@@ -148,7 +151,7 @@ Item = tuple[KeyPath, str]
 
 
 def report_repetitions(document: Document, domains: Iterable[KeyPath], serving: bool) -> None:
-    """Notes each endpoint and each field of the registration that was there before.
+    """Report each endpoint and each field of the registration that was there before.
 
     Args:
         document: the file.
@@ -169,7 +172,7 @@ def report_repetitions(document: Document, domains: Iterable[KeyPath], serving: 
 def _report(
     document: Document, items: Iterator[Item], name: Callable[[str], str | None]
 ) -> None:
-    """Notes the items with a name that came before; None is the name of what may repeat."""
+    """Report the items with a name that came before; what may repeat has the name None."""
     known: set[str] = set()
     for path, text in items:
         own = name(text)
@@ -180,7 +183,7 @@ def _report(
 
 
 def _texts(document: Document, path: KeyPath) -> Iterator[Item]:
-    """The texts in a list, if there is one; what else is there is another's to report."""
+    """Yield the texts in a list, if there is one; all else there is reported elsewhere."""
     value: object = document.value
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None

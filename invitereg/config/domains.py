@@ -1,4 +1,4 @@
-"""Which domains a file is for, and what each of them is given.
+"""The domains of a file, and the keys that hold for each.
 
 A key that is about a domain holds for all of them where it is at the top level, and for one
 of them below its name; there it wins. Sections are put together key by key, lists are not.
@@ -31,7 +31,7 @@ class NamedDomain:
     host: str
 
     def place(self, document: Document, path: KeyPath) -> KeyPath:
-        """Where to look for what is wrong with the value of ``path``, a key about a domain.
+        """Return where to look for a mistake in the value of ``path``, a key about a domain.
 
         That is among the domain's own keys, unless it has none of that section.
         """
@@ -41,7 +41,7 @@ class NamedDomain:
 
 
 def named_domains(document: Document) -> tuple[NamedDomain, ...]:
-    """The domains of a file in their order; what is wrong with them is noted."""
+    """Return the domains of a file in their order; mistakes in them are reported."""
     value = document.value
     if DOMAINS not in value:
         if DOMAIN not in value:
@@ -86,7 +86,7 @@ def _several(document: Document, domains: Mapping[str, object]) -> Iterator[Name
 
 
 def merged(shared: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
-    """The keys of ``shared``, with those of ``own`` over them."""
+    """Return the keys of ``shared``, with those of ``own`` over them."""
     result = dict(shared)
     for key, value in own.items():
         before = result.get(key)
@@ -98,7 +98,7 @@ def merged(shared: Mapping[str, object], own: Mapping[str, object]) -> dict[str,
 
 
 def within(tree: KeyTree, value: Mapping[str, object]) -> dict[str, object]:
-    """What of ``value`` has a place in ``tree``: the rest is about the service."""
+    """Return the part of ``value`` that has a place in ``tree``: the rest is the service's."""
     kept: dict[str, object] = {}
     for key, below in tree.items():
         if key not in value:

@@ -1,4 +1,4 @@
-"""Where the service listens and connects to, and whether the way there is safe.
+"""Endpoints to listen on and to connect to, and whether passwords are safe on the way.
 
 Twisted's parser of endpoints takes 0.4 s to import: it is, where one is checked.
 """
@@ -91,7 +91,7 @@ _PORT = re.compile(r"tcp6?:(?:(?:[^:]*:)*port=)?(-?[0-9]+)(?::|$)")
 
 
 def check_endpoint(text: str) -> None:
-    """Raises ValueError with a text for the operator unless ``text`` can be listened on."""
+    """Raise ValueError with a text for the operator unless ``text`` can be listened on."""
     from twisted.internet.endpoints import serverFromString
 
     kind = without_proxy(text).partition(":")[0].lower()
@@ -111,7 +111,7 @@ def check_endpoint(text: str) -> None:
 
 
 def check_client_endpoint(text: str) -> None:
-    """Raises ValueError with a text for the operator unless ``text`` can be connected to."""
+    """Raise ValueError with a text for the operator unless ``text`` can be connected to."""
     from twisted.internet.endpoints import clientFromString
 
     if text.partition(":")[0].lower() in ("ssl", "tls"):
@@ -127,7 +127,7 @@ def check_client_endpoint(text: str) -> None:
 
 
 def fixed_endpoint(text: str) -> str | None:
-    """``text``, or None where the system chooses the port: two such are two ports."""
+    """Return ``text``; None where the system chooses the port, as two such are two ports."""
     return None if _port(text) == 0 else text
 
 
@@ -143,7 +143,7 @@ def _check_port(text: str) -> None:
 
 
 def _port(text: str) -> int | None:
-    """The TCP port, where there is one that can be read."""
+    """Return the TCP port, where there is one that can be read."""
     match = _PORT.match(without_proxy(text))
     try:
         return None if match is None else int(match[1])
@@ -152,7 +152,7 @@ def _port(text: str) -> int | None:
 
 
 def without_proxy(text: str) -> str:
-    """The endpoint itself, without the ``haproxy:`` before it."""
+    """Return the endpoint itself, without the ``haproxy:`` before it."""
     return re.sub(r"\A(?:haproxy:)+", "", text, flags=re.IGNORECASE)
 
 
@@ -198,7 +198,7 @@ class Tls(Section):
 
 @dataclass(frozen=True, slots=True)
 class WebListeners:
-    """Where the site, and the metrics, are served; all empty where there is no site."""
+    """The endpoints of the site and of the metrics; all empty where there is no site."""
 
     listen: tuple[str, ...] = ()
     listen_tls: tuple[str, ...] = ()

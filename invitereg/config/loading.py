@@ -31,9 +31,10 @@ from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Polic
 
 @lru_cache(maxsize=1)
 def _listed_passwords(min_length: int) -> frozenset[str]:
-    """Those of at least ``min_length`` characters, in lower case, most of 30,000.
+    """Return common passwords of at least ``min_length`` characters, in lower case.
 
-    Shorter ones are refused for their length anyway. Read once, and kept for one length.
+    They are most of the 30,000 that the package zxcvbn brings. Shorter ones are refused for
+    their length anyway. The list is read once, and kept for one length.
     """
     return frozenset(word for word in _words() if len(word) >= min_length)
 
@@ -96,7 +97,7 @@ def _domain_of(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> 
 
 
 def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
-    """The localparts of the addresses at ``domain``."""
+    """Yield the localparts of the addresses at ``domain``."""
     for admin in admins:
         host, username = _parts(admin)
         if host == domain:
@@ -104,7 +105,7 @@ def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
 
 
 def _parts(address: str) -> tuple[str, str]:
-    """The domain and the localpart of an address."""
+    """Return the domain and the localpart of an address."""
     username, _, host = address.rpartition("@")
     return host, username
 
@@ -116,7 +117,7 @@ _Checked = tuple[File, dict[str, DomainKeys], dict[str, str], tuple[Mistake, ...
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What is configured about a domain's server.
+    """The configuration of a domain's server.
 
     Attributes:
         accounts: who keeps the accounts.
@@ -133,7 +134,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What an operator configured: checked, with every default filled in.
+    """The configuration: checked, with every default filled in.
 
     Attributes:
         path: the file it was read from; absolute, as the other paths are.
@@ -180,22 +181,22 @@ class Config:
 
     @property
     def trusted_networks(self) -> Mapping[str, tuple[Network, ...]]:
-        """The networks in which passwords may go in clear to the server behind each domain."""
+        """Return the networks in which passwords may go in clear, for each upstream server."""
         return {name: backend.trusted for name, backend in self.backends.items()}
 
     @property
     def gateways(self) -> Mapping[str, UpstreamKeys]:
-        """Of ``upstreams``, those to which clients are handed over: none without clients."""
+        """Return the ``upstreams`` to which clients are handed over: none without clients."""
         return self.upstreams if self.c2s.listens else {}
 
     @property
     def client_certificates(self) -> Mapping[str, Tls]:
-        """Of ``tls``, what clients of the XMPP ports see: none without such ports."""
+        """Return the certificates of the XMPP ports: none without such ports."""
         return self.tls if self.c2s.listens else {}
 
 
 def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> Config:
-    """Reads and checks a configuration file.
+    """Read and check a configuration file.
 
     Args:
         path: the file; relative paths in it begin at its folder.
@@ -224,7 +225,7 @@ def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> 
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of the file, for an editor."""
+    """Return the JSON schema of the file, for an editor."""
     # In this mode, as only then defaults are written as the file writes them: 7d, not P7D.
     return File.model_json_schema(mode="serialization")
 
@@ -238,7 +239,7 @@ def _content(path: Path) -> bytes:
 
 
 def _checked(document: Document, around: ValidationContext) -> _Checked | None:
-    """The file's content, what it means for each domain, how it spells each, and what is idle.
+    """Return the file, the keys and the spelling of each domain, and the keys without effect.
 
     None where ``document`` has mistakes: all are noted there then.
     """
@@ -293,7 +294,7 @@ def _domain_keys(
     shared: Mapping[str, object],
     around: ValidationContext,
 ) -> DomainKeys | None:
-    """What holds for one domain, or None where there are mistakes."""
+    """Return the keys that hold for one domain, or None where there are mistakes."""
     home = (domain.name,) if "admins" in domain.own else around.domains
     around = replace(around, home=home, final=True)
     return _judged(document, DomainKeys, merged(shared, domain.own), around, domain)
@@ -306,7 +307,7 @@ def _judged(
     around: ValidationContext,
     domain: NamedDomain | None = None,
 ) -> Keys | None:
-    """``value`` as ``model`` takes it, or None where there are mistakes."""
+    """Return ``value`` as ``model`` takes it, or None where there are mistakes."""
     try:
         return model.model_validate(value, context=around)
     except ValidationError as error:

@@ -34,7 +34,7 @@ class Mistake:
     text: str
 
     def located(self, file: Path) -> str:
-        """The whole line that an operator reads: ``FILE:LINE: key.path: text``.
+        """Return the whole line that an operator reads: ``FILE:LINE: key.path: text``.
 
         What the file has in it that cannot be shown, such as in a path, is escaped.
         """
@@ -71,7 +71,7 @@ class ConfigError(Exception):
 
 
 def dotted(path: KeyPath) -> str:
-    """A path of keys and indexes as text: ``a.b[0].c``."""
+    """Return a path of keys and indexes as text: ``a.b[0].c``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -83,13 +83,13 @@ def dotted(path: KeyPath) -> str:
 
 
 def quoted(text: str) -> str:
-    """What somebody wrote, safe and short enough for a message of one line."""
+    """Return foreign text so that it is safe and short enough for a message of one line."""
     cut = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
     return f'"{cut}"' if cut.isprintable() else ascii(cut)
 
 
 def key_paths(tree: KeyTree, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every key in ``tree``, sections included, in the order of the models."""
+    """Yield the path of every key in ``tree``, sections included, as the models order them."""
     for name, below in tree.items():
         yield (*above, name)
         yield from key_paths(below, (*above, name))
@@ -124,7 +124,7 @@ _WANTED = {
 
 
 def message_of(error: ErrorDetails, keys: KeyTree, top_level: KeyTree) -> str:
-    """One sentence for ``error``, found where ``keys`` are known, in a file with others."""
+    """Return one sentence for ``error``, found where ``keys`` are known."""
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown(error["loc"], keys, top_level)
@@ -148,7 +148,7 @@ def _bound(kind: str, context: Mapping[str, object]) -> str | None:
 
 
 def _own(kind: str, message: str, context: Mapping[str, object]) -> str:
-    """The text that a validator of ours gave, or else pydantic's."""
+    """Return the text of a validator of ours, or else pydantic's."""
     if kind == "value_error":
         return str(context["error"])
     return message[:1].lower() + message[1:]
@@ -176,7 +176,7 @@ def _unknown(path: KeyPath, keys: KeyTree, top_level: KeyTree) -> str:
 
 
 def _suggestion(name: str, here: KeyTree, keys: KeyTree) -> str:
-    """The key that was meant: of this name elsewhere, of a near name here, or any of these."""
+    """Return which key was meant: of this name elsewhere, of a near name here, or any here."""
     elsewhere = [known for known in key_paths(keys) if known[-1] == name]
     if len(elsewhere) == 1:
         return f"did you mean {dotted(elsewhere[0])}?"

@@ -84,7 +84,7 @@ class ContactAddresses(Section):
     status: tuple[Uri, ...] = ()
 
     def by_role(self) -> Mapping[str, tuple[str, ...]]:
-        """Those that there are."""
+        """Return the addresses that are set, by their role."""
         return {role: addresses for role, addresses in self if addresses}
 
 

@@ -66,7 +66,7 @@ def _api_url(url: str) -> str:
 
 
 def secret_in(path: Path) -> str:
-    """What a file with a secret holds, without its line end.
+    """Return the secret that a file holds, without its line end.
 
     Raises:
         ValueError: it cannot be read, or holds something else.
@@ -102,7 +102,7 @@ class Component(Section):
     register_from: tuple[DomainName | Literal["*"], ...] = ()
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
-        """Raises ValueError unless its secret and the passwords are safe on the way."""
+        """Raise ValueError unless its secret and the passwords are safe on the way."""
         if self.connect.startswith("tcp:"):
             require_safe("connect", host_of(self.connect), networks)
 
@@ -144,7 +144,7 @@ class Accounts(Section):
         return self
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
-        """Raises ValueError unless the passwords are safe on the way."""
+        """Raise ValueError unless the passwords are safe on the way."""
         address = urlsplit(self.url)
         if address.scheme == "http":
             require_safe("url", address.hostname or "", networks)
@@ -176,7 +176,7 @@ class UpstreamKeys(Section):
     proxy_protocol: Literal["off", "v1", "v2"] = "off"
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
-        """Raises ValueError if passwords would go in clear beyond ``networks``."""
+        """Raise ValueError if passwords would go in clear beyond ``networks``."""
         if self.tls != "none" or self.connect.startswith("unix:"):
             return
         if not self.connect.startswith("tcp:"):

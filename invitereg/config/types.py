@@ -76,7 +76,7 @@ def _as_field(kind: type, value: object) -> object:
 
 
 def key_tree(section: type[Section]) -> KeyTree:
-    """Every key of a section with those below it; a key with a plain value has none below."""
+    """Return every key of a section with those below it; below a plain value there is none."""
     tree: KeyTree = {}
     for name, known in section.model_fields.items():
         # Itself, or what a key has that may be left out.
@@ -159,7 +159,7 @@ def duration_or_never(value: object) -> timedelta | None:
 
 
 def _duration_or_none(value: object) -> timedelta:
-    """A duration; ``none`` is no time at all."""
+    """Return a duration; ``none`` is no time at all."""
     if value == "none":
         return timedelta()
     try:
@@ -263,7 +263,7 @@ _ROLE = re.compile(r"[a-z0-9:_-]+")
 
 @dataclass(frozen=True, slots=True)
 class ValidationContext:
-    """What a value is judged by besides itself.
+    """The context that a value is validated in.
 
     Attributes:
         folder: what relative paths begin at.
@@ -284,14 +284,14 @@ class ValidationContext:
 
 
 def context_of(info: ValidationInfo) -> ValidationContext:
-    """What `ValidationContext` this validation is given."""
+    """Return the `ValidationContext` of this validation."""
     if not isinstance(info.context, ValidationContext):
         raise TypeError("validate with context=ValidationContext(…)")
     return info.context
 
 
 def _count_or_unlimited(value: object) -> int | None:
-    """A number from 1 on; ``unlimited`` is None."""
+    """Return a number from 1 on; ``unlimited`` is None."""
     if value == "unlimited":
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -321,7 +321,7 @@ def _wrong_with_network(text: str) -> str:
 
 
 def _username(text: str) -> str:
-    """A username in its prepared form."""
+    """Return a username in its prepared form."""
     try:
         return prepare_localpart(text)
     except InvalidUsername:
@@ -337,7 +337,7 @@ def _local_address(text: str, info: ValidationInfo) -> str:
 
 
 def _address(text: str, domains: tuple[str, ...]) -> str:
-    """A bare JID at one of the domains, if these are known."""
+    """Return a bare JID at one of the domains, if these are known."""
     example = f"romeo@{(*domains, 'example.com')[0]}"
     user, at, host = text.partition("@")
     if "/" in host:
@@ -354,7 +354,7 @@ def _tail(host: str) -> str:
 
 
 def role_name(text: str) -> str:
-    """``text`` if it can be a role.
+    """Return ``text`` if it can be a role.
 
     Raises:
         ValueError: it cannot; the text says what can.
@@ -390,7 +390,7 @@ def _not_empty(text: str) -> str:
 
 
 def _path(text: str, info: ValidationInfo) -> Path:
-    """A path; a relative one begins at the folder of the configuration."""
+    """Return a path; a relative one begins at the folder of the configuration."""
     if text.startswith("~"):
         raise ValueError("is not expanded: write the whole path, without ~")
     return context_of(info).folder / _not_empty(text)
@@ -405,7 +405,7 @@ def _folder(text: str, info: ValidationInfo) -> Path:
 
 
 def _text_by(read: Callable[[str, ValidationInfo], Path]) -> PlainValidator:
-    """Lets a validator that turns text into something else say what else it was given."""
+    """Return a validator that refuses what is no text, in pydantic's words."""
 
     def validate(value: object, info: ValidationInfo) -> Path:
         if not isinstance(value, str):
@@ -434,7 +434,7 @@ FolderPath = Annotated[Path, _text_by(_folder), WithJsonSchema({"type": "string"
 
 
 def require_value(value: object) -> object:
-    """A key that is there is not empty; to have none, it is left out."""
+    """Raise ValueError for an empty key: to have none, it is left out."""
     if value is None:
         raise ValueError("is empty: give it a value, or leave the key out")
     return value

@@ -35,14 +35,14 @@ _MAX_LOGO = 256 * 1024
 
 
 def luminance(colour: str) -> float:
-    """How bright ``#rrggbb`` is, from 0 to 1 (WCAG 2.2, relative luminance)."""
+    """Return how bright ``#rrggbb`` is, from 0 to 1 (WCAG 2.2, relative luminance)."""
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast of two colours, from 1 to 21 (WCAG 2.2, contrast ratio)."""
+    """Return the contrast of two colours, from 1 to 21 (WCAG 2.2, contrast ratio)."""
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
@@ -92,7 +92,7 @@ class AppChoice(Section):
     add: dict[str, App] = Field(default_factory=dict)
 
     def chosen(self) -> tuple[App, ...]:
-        """The apps to show, in their order; each knows its own name in the list."""
+        """Return the apps to show, in their order; each knows its own name in the list."""
         known = {**default_apps(), **self.add}
         return tuple(
             app.model_copy(update={"key": key})
@@ -137,7 +137,7 @@ def _logo(path: Path) -> Path:
 
 
 def _or_none(read: Callable[[Any, ValidationInfo], Any]) -> PlainValidator:
-    """Takes "" for nothing, and hands anything else on."""
+    """Return a validator that takes "" for None, and passes all else to ``read``."""
 
     def validate(value: object, info: ValidationInfo) -> Any:
         return None if value == "" else read(value, info)
@@ -182,7 +182,7 @@ class WebKeys(Section):
     tls: Tls | None = None
 
     def logos_from_elsewhere(self) -> Iterator[str]:
-        """The apps, by name, whose logo no page would load: all pictures are the site's own."""
+        """Yield the names of apps whose logo no page would load, as it is not at the site."""
         for key, app in self.apps.add.items():
             url = urljoin(self.external_url, app.logo)
             if "/" in app.logo and _origin(url) != _origin(self.external_url):
@@ -190,7 +190,7 @@ class WebKeys(Section):
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """What a browser goes by (RFC 6454 §4)."""
+    """Return an address's origin (RFC 6454 §4)."""
     parts = urlsplit(url)
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, parts.port or usual

@@ -49,7 +49,7 @@ class NotYaml(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """What was read.
+    """The content of a file.
 
     Attributes:
         value: the top level; lists are tuples.
@@ -64,13 +64,13 @@ class Document:
     spoiled: set[KeyPath] = field(default_factory=set)
 
     def line(self, path: KeyPath) -> int | None:
-        """The line of ``path``, or of the nearest thing around it that is in the file."""
+        """Return the line of ``path``, or of the nearest section around it that is there."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path)
 
     def report(self, path: KeyPath, text: str, line: int | None = None) -> None:
-        """Notes a mistake at ``path``, on its own line unless another is given."""
+        """Note a mistake at ``path``, on its own line unless another is given."""
         at = self.line(path) if line is None else line
         mistake = Mistake(at, dotted(path), text)
         if mistake not in self.mistakes:  # as defaults are judged for each domain
@@ -82,7 +82,7 @@ class Document:
 
 
 def parse(data: bytes) -> Document:
-    """Reads a file's content, which must be one YAML document with keys at its top level.
+    """Read a file's content, which must be one YAML document with keys at its top level.
 
     Raises:
         NotYaml: if it is none.
@@ -285,7 +285,7 @@ class _Reader:
 
 
 def _wrong_with(node: yaml.Node) -> str | None:
-    """Why a node's value cannot be taken, if so."""
+    """Return why a node's value cannot be taken, or None."""
     if node.tag == _ALIAS:
         return f"aliases are not supported: write the value out in place of *{node.value}"
     if not isinstance(node, yaml.ScalarNode) or node.tag not in (*_CORE, _TEXT):

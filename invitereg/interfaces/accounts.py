@@ -32,7 +32,10 @@ class IAccounts(Interface):
         """Return whether there is an account of that name."""
 
     def recognise(username: str) -> Deferred[bool]:
-        """As `exists`; if so, the store knows of it. Raises as `store.leases.learn`."""
+        """Do as `exists`, and let the store learn of an account that is there.
+
+        Raises as `store.leases.learn`.
+        """
 
     def contacts_problem() -> Deferred[str | None]:
         """Return why accounts cannot be made contacts, for the operator; None if they can."""

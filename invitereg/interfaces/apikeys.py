@@ -16,7 +16,7 @@ MAX_NAME = 100
 
 
 class Scope(StrEnum):
-    """What a key allows; nothing includes anything else."""
+    """A right that a key gives; none includes another."""
 
     INVITES_CREATE = "invites:create"
     INVITES_READ = "invites:read"
@@ -49,7 +49,7 @@ class ApiKey:
 
     @property
     def authority(self) -> Authority:
-        """By whose right its requests make and change invites."""
+        """Return the right by which its requests make and change invites."""
         return Authority(f"api:{self.id}", resets=Scope.RESETS_CREATE in self.scopes)
 
     def valid(self, now: datetime) -> bool:
@@ -65,7 +65,7 @@ def issue_key(
     lifetime: timedelta | None = None,
     domain: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key with its secret, which is shown only now; a ``lifetime`` of None is for ever.
+    """Return a new key and its secret, which is shown only now; without ``lifetime`` for ever.
 
     Raises:
         InvalidRequest: what is asked for makes no sense; the text says why.

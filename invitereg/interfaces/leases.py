@@ -1,4 +1,4 @@
-"""What a store keeps of work at a server that holds a domain's accounts.
+"""The records of a store about work at the server that keeps a domain's accounts.
 
 A *lease* is what a registration has taken before its account is made there: a use of the
 invite, a hit on a counter, a name. It is completed or released exactly once. A *job* is
@@ -14,7 +14,7 @@ from invitereg.interfaces.queries import Redemption
 
 
 class Task(StrEnum):
-    """What a job asks for; its ``details`` by the names in brackets."""
+    """The kind of a job; the names of its ``details`` are in brackets."""
 
     CONTACTS = "contacts"  # make the account and another contacts (contact)
     END_SESSIONS = "end-sessions"  # of the account
@@ -30,7 +30,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """What is taken for a registration, or a reset, whose outcome is open.
+    """The means taken for a registration, or a reset, whose outcome is open.
 
     Attributes:
         number: names it; increases.
@@ -46,7 +46,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something to be done at the server.
+    """A piece of work to be done at the server.
 
     Attributes:
         number: names it; 0 before it is stored.

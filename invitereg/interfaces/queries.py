@@ -1,4 +1,4 @@
-"""The questions that a store is asked, and its answers, where they are more than one value."""
+"""The arguments and answers of a store's methods, where they are more than one value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from invitereg.policy.values import Tally
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What to look up at once, as of ``now``.
+    """A look-up of several facts at once, as of ``now``.
 
     Attributes:
         digest: of the token whose invite is asked for.
@@ -34,7 +34,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a `Query` found; ``tallies`` in the order of the query's counters.
+    """The answer to a `Query`; ``tallies`` are in the order of the query's counters.
 
     Attributes:
         reserved_for: id of the invite that reserves the username at ``now``.
@@ -78,7 +78,7 @@ class Redemption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traces:
-    """Something is here of an account that another server keeps, or kept.
+    """The rows that are stored about an account that another server keeps, or kept.
 
     Attributes:
         created_at: when the account was made or first heard of; None if none is known here.
@@ -121,7 +121,7 @@ class SessionEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InviteChanges:
-    """What `IInviteStore.edit_invite` sets; absent names stay as they are.
+    """The fields that `IInviteStore.edit_invite` sets; absent ones stay as they are.
 
     Keys of ``values``: ``expires_at`` (datetime or None), ``uses_allowed`` and
     ``per_network_allowed`` (int or None), ``note`` (str).

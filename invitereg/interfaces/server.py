@@ -1,4 +1,4 @@
-"""What is asked of the server that keeps a domain's accounts, where that is not invitereg.
+"""The interface of the server that keeps a domain's accounts, where that is not invitereg.
 
 A request over a network ends in one of four ways, and who asks must know in which: it was
 done, it was refused, it certainly was not done, or nobody can tell. The last three are the
@@ -117,7 +117,7 @@ class IServer(Interface):
         """End all sessions of an account; there may be none."""
 
     def make_contacts(username: str, contact: str) -> Deferred[None]:
-        """See to it that two accounts are in each other's rosters, with subscription both.
+        """Put two accounts into each other's rosters, with subscription both.
 
         Doing it again does no harm. Names and groups that either has given the other stay,
         where the server tells them.
@@ -127,16 +127,16 @@ class IServer(Interface):
         """
 
     def contacts_problem() -> Deferred[str | None]:
-        """Why `make_contacts` cannot work at this server, for the operator; None if it can."""
+        """Return why `make_contacts` cannot work here, for the operator; None if it can."""
 
     def warnings() -> Deferred[Sequence[str]]:
-        """What is no fault of the server, but may be no intention of its operator.
+        """Return settings of the server that its operator may not have meant.
 
-        Such as invitations of its own. It fails as what only asks.
+        Invitations of its own are one. It fails as what only asks.
         """
 
     def try_privileges() -> Deferred[Sequence[str]]:
-        """Try all of the above on an account that is made for it and removed again.
+        """Test all of the above on an account that is made for it and removed again.
 
         Returns:
             What the server does not let us do, each with what to change; nothing if all is

@@ -214,7 +214,7 @@ class ILeaseStore(Interface):
 
 
 class INoticeStore(Interface):
-    """What accounts are still to be told; `IInviteStore.redeem` writes it down."""
+    """Notices that are still to be sent; `IInviteStore.redeem` stores them."""
 
     def notices_after(number: int | None, at_most: int) -> Deferred[Sequence[Notice]]: ...
 

@@ -15,7 +15,7 @@ SCRAM_MECHANISMS = (SCRAM_SHA_256, SCRAM_SHA_1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScramKeys:
-    """What a server keeps of a password for one SCRAM mechanism (RFC 5802 §3, RFC 7677)."""
+    """The keys of a password that a server keeps for one SCRAM mechanism (RFC 5802 §3)."""
 
     mechanism: str
     iterations: int
@@ -24,7 +24,7 @@ class ScramKeys:
     server_key: bytes = field(repr=False)
 
     def to_string(self) -> str:
-        """As RFC 5803 writes it: ``mechanism$iterations:salt$stored_key:server_key``."""
+        """Return ``mechanism$iterations:salt$stored_key:server_key``, as RFC 5803 writes it."""
         salt, stored, server = (
             base64.b64encode(part).decode()
             for part in (self.salt, self.stored_key, self.server_key)
@@ -33,7 +33,7 @@ class ScramKeys:
 
     @classmethod
     def from_string(cls, text: str) -> "ScramKeys":
-        """The inverse of `to_string`; raises ValueError on anything else."""
+        """Read what `to_string` has written; raise ValueError on anything else."""
         mechanism, parameters, pair = text.split("$")
         iterations, salt = parameters.split(":")
         stored, server = pair.split(":")
@@ -57,7 +57,7 @@ class Credentials:
     changed_at: datetime
 
     def for_mechanism(self, mechanism: str) -> ScramKeys | None:
-        """The keys stored for ``mechanism``, or None."""
+        """Return the keys stored for ``mechanism``, or None."""
         return next((keys for keys in self.keys if keys.mechanism == mechanism), None)
 
 

@@ -11,7 +11,7 @@ CONTACT_LENGTH = 512
 
 
 class Subscription(StrEnum):
-    """Who sees whose presence, as the owner of the roster is told (RFC 6121 §2.1.2.5)."""
+    """The direction of a subscription, seen by the owner of the roster (RFC 6121 §2.1.2.5)."""
 
     NONE = "none"
     TO = "to"
@@ -21,7 +21,7 @@ class Subscription(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RosterItem:
-    """What an account knows about a contact.
+    """An account's entry about a contact.
 
     Attributes:
         jid: the contact's bare JID, prepared.
@@ -44,7 +44,7 @@ class RosterItem:
 
     @property
     def length(self) -> int:
-        """How many characters its owner is told, without the markup."""
+        """Return how many characters its owner is sent, without the markup."""
         return len(self.jid) + len(self.name) + sum(map(len, self.groups))
 
     @property
@@ -59,6 +59,6 @@ class RosterItem:
 
 
 def owner_of(jid: str) -> Owner:
-    """Whose bare JID it is; the username of a domain's is empty."""
+    """Return the domain and the username of a bare JID; a domain's username is empty."""
     username, _, domain = jid.rpartition("@")
     return domain, username

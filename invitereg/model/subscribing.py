@@ -73,17 +73,17 @@ _COLUMN = {stanza: place for place, stanza in enumerate(Stanza)}
 
 
 def outbound(state: SubscriptionState, stanza: Stanza) -> SubscriptionState | None:
-    """The sender's new state, or None if the stanza is not routed (A.2)."""
+    """Return the sender's new state, or None if the stanza is not routed (A.2)."""
     return _OUTBOUND[state][_COLUMN[stanza]]
 
 
 def inbound(state: SubscriptionState, stanza: Stanza) -> SubscriptionState | None:
-    """The recipient's new state, or None if the stanza is not delivered (A.3)."""
+    """Return the recipient's new state, or None if the stanza is not delivered (A.3)."""
     return _INBOUND[state][_COLUMN[stanza]]
 
 
 def state_of(item: RosterItem | None) -> SubscriptionState:
-    """The state that an item is in; without one, it is the first."""
+    """Return the state of an item; without one it is ``NONE``."""
     if item is None:
         return SubscriptionState.NONE
     return SubscriptionState((item.subscription, item.ask, item.request is not None))
@@ -97,7 +97,7 @@ class Side(Enum):
 
     @property
     def other(self) -> "Side":
-        """The other one."""
+        """Return the opposite side."""
         return Side.CONTACT if self is Side.USER else Side.USER
 
 
@@ -136,7 +136,7 @@ Effect: TypeAlias = Deliver | Push | Show | Hide
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionChange:
-    """What comes of one stanza, or of one removal.
+    """The change of both rosters by a stanza, or by a removal.
 
     Attributes:
         user, contact: what each keeps of the other; None for nothing.
@@ -172,7 +172,7 @@ class Pair:
     def send(
         self, stanza: Stanza, request: str | None = None, *, invited: bool = False
     ) -> SubscriptionChange:
-        """The user sends the contact a subscription stanza.
+        """Send a subscription stanza from the user to the contact.
 
         Args:
             stanza: its type.
@@ -184,7 +184,7 @@ class Pair:
         return work.change()
 
     def remove(self) -> SubscriptionChange:
-        """The user removes the contact from the roster (RFC 6121 §2.5.2)."""
+        """Remove the contact from the user's roster (RFC 6121 §2.5.2)."""
         work = _Work(self)
         mine = work.items[Side.USER]
         if mine.sees or mine.ask:
@@ -196,7 +196,7 @@ class Pair:
         return work.change()
 
     def join(self) -> SubscriptionChange:
-        """Both become contacts of each other, and nobody has asked anybody."""
+        """Make both contacts of each other, without any request."""
         work = _Work(self)
         for side in Side:
             work.join(side)
@@ -224,7 +224,7 @@ class _Work:
         )
 
     def _presences(self) -> Iterator[Effect]:
-        """What is shown to whom now, and no more."""
+        """Yield whose presence becomes visible to the other, or is hidden from now on."""
         for side in Side:
             before, after = self._before[side], self.items[side]
             looks = self.items[side.other].sees and not self._before[side.other].sees
@@ -288,7 +288,7 @@ class _Work:
             self._ask_back(recipient)
 
     def _grant(self, side: Side) -> None:
-        """Approve as the owner would, who has said so before (§3.4.3)."""
+        """Approve a request in the name of the owner, who has said so before (§3.4.3)."""
         item = replace(self.items[side], listed=True)
         asked = inbound(state_of(item), Stanza.SUBSCRIBE) or state_of(item)
         self._change(side, item, outbound(asked, Stanza.SUBSCRIBED))
@@ -324,7 +324,7 @@ class _Work:
 
 
 def _told(item: RosterItem) -> RosterItem | None:
-    """What the owner knows of an item: all but the request, which comes as a stanza."""
+    """Return an item as its owner is sent it: without the request, which comes as a stanza."""
     return replace(item, request=None) if item.listed else None
 
 

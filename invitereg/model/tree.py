@@ -1,4 +1,4 @@
-"""Who came through whom, read from the history of a domain: pure.
+"""The tree of invitations, read from the history of a domain: pure.
 
 A member is a registration, not a name: when a deleted account's name is given away again, the
 new account is another member. Each came through one who was there before; so there are no
@@ -13,7 +13,7 @@ from invitereg.model.invites import Use
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """Somebody who registered, or who only invited: of whom the history knows no more.
+    """Somebody who registered, or who is known as an inviter only.
 
     Attributes:
         use: the registration; None where the history has none.
@@ -49,7 +49,7 @@ class Tree:
                 self._add(Member(username), None)
 
     def of(self, username: str) -> Sequence[Member]:
-        """Everybody who has had that name, the latest last."""
+        """Return all members who have had that name, the latest last."""
         return self._bearers.get(username, ())
 
     def is_latest(self, member: Member) -> bool:
@@ -57,7 +57,7 @@ class Tree:
         return self._bearers[member.username][-1] is member
 
     def branch(self, username: str) -> set[str]:
-        """The name itself, and the names that those who came through its bearers have now."""
+        """Return the name, and the names that those who came through its bearers have now."""
         members = descendants(self.of(username))
         names = {member.username for member, _depth in members if self.is_latest(member)}
         return names | {username}
@@ -74,7 +74,7 @@ class Tree:
 
 
 def ancestors(member: Member) -> list[Member]:
-    """Through whom somebody came, and so on, the first of them first."""
+    """Return the inviter of a member, that one's inviter and so on; the first of all first."""
     found = []
     while member.parent is not None:
         member = member.parent
@@ -83,7 +83,7 @@ def ancestors(member: Member) -> list[Member]:
 
 
 def descendants(members: Sequence[Member]) -> Iterator[tuple[Member, int]]:
-    """Members and all below them, each before those below it, with how deep it lies."""
+    """Yield members and all below them with their depth, each before those below it."""
     waiting = [(member, 0) for member in reversed(members)]
     seen: set[Member] = set()
     while waiting:

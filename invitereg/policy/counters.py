@@ -1,4 +1,4 @@
-"""What is counted in the store, by which key, and up to which limit."""
+"""The counters of the store: their names, their keys and their limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ LOCKED_OUT = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """Something that is counted in the store, and its limit.
+    """A count in the store, with its limit.
 
     Attributes:
         name: of the limit, such as ``registration``.
@@ -193,7 +193,7 @@ def made_by(invite: Invite) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """What bounds the invites of one user; the store counts when one is made.
+    """The bounds of one user's invites; the store counts when one is made.
 
     Attributes:
         username: whose invites are counted: those that they made themselves.

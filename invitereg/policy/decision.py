@@ -1,4 +1,4 @@
-"""What a decision is, whatever it is about: the first rule that refuses wins."""
+"""Decisions by a list of rules, whatever they are about: the first that refuses wins."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who may invite, and how much; and whose right it is to see and change an invite.
+"""Decisions about invites: who may make them, how many, and who may see and change them.
 
 Who may invite is the same kind of decision as who may register. The operator is not judged,
 only users: those who ask by their account. By whose right an invite is made, seen or changed
@@ -131,7 +131,7 @@ class Inviter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InviteRequest:
-    """What kind of invite is wanted.
+    """The kind of invite that is asked for.
 
     Attributes:
         registration: it lets somebody register.
@@ -150,7 +150,7 @@ class InviteRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What somebody may do with invites, their number aside.
+    """The rights of an account about invites, their number aside.
 
     Attributes:
         admin: everything, and with everybody's invites.
@@ -192,7 +192,7 @@ def _closed(case: _Case) -> Refused | None:
 
 
 def _admin(_case: _Case) -> Refused | None:
-    """Never refuses: an admin is asked no further."""
+    """Return None: an admin is asked no further."""
     return None
 
 
@@ -304,7 +304,7 @@ def decide_renewal(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Dec
 
 
 def rights_of(policy: Policy, inviter: Inviter) -> Rights:
-    """What ``inviter`` may do."""
+    """Return what ``inviter`` may do."""
 
     def may(wish: InviteRequest) -> bool:
         return decide_renewal(policy, wish, inviter).refusal is None
@@ -318,7 +318,7 @@ def rights_of(policy: Policy, inviter: Inviter) -> Rights:
 
 
 def default_expiry(policy: Policy, username: str | None) -> timedelta | None:
-    """How long an invite of that user is valid, or of the operator for None, if nobody says."""
+    """Return how long an invite is valid by default; without ``username``, the operator's."""
     expiry, longest = policy.invites.expiry, policy.invites.users.max_expiry
     if username is None or is_admin(policy, username) or longest is None:
         return expiry

@@ -1,4 +1,4 @@
-"""What accounts are told about registrations: those who watch them, and newcomers themselves.
+"""Notices of registrations: to the accounts that watch them, and to newcomers themselves.
 
 A notice is stored in the transaction of its registration, so none is lost and none is doubled
 whichever process registers. It has no text: that is made when it is told, of what the history
@@ -21,7 +21,7 @@ _NONE = "-"  # in texts of any language
 
 
 class NoticeKind(StrEnum):
-    """What a notice says."""
+    """The subject of a notice."""
 
     REGISTRATION = "registration"
     WELCOME = "welcome"
@@ -29,7 +29,7 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What an account is to be told about a registration; kept until it has been told.
+    """A message to an account about a registration; stored until it has been sent.
 
     Attributes:
         domain, username: the account that is told.
@@ -45,7 +45,7 @@ class Notice:
 
 
 def notices_about(domain: Domain, use: Use) -> Iterator[Notice]:
-    """Who is to be told of a registration at ``domain``: the newcomer and all its watchers."""
+    """Yield the notices of a registration at ``domain``: to newcomer and watchers."""
     newcomer = (use.domain, use.username)
     if domain.welcome:
         yield Notice(domain=use.domain, username=use.username, kind=NoticeKind.WELCOME, use=use)

@@ -130,7 +130,7 @@ def _places(pattern: str) -> int:
 
 
 def _place(pattern: str, reason: str, part: str) -> str:
-    """Say where the mistake is: RE2 names the part, but for a bracket the whole pattern."""
+    """Return where the mistake is: RE2 names the part, but for a bracket the whole pattern."""
     if reason in ("missing )", "trailing \\"):
         return "at the end"
     if reason == "unexpected )":

@@ -1,4 +1,4 @@
-"""Who may register: one pure decision over frozen values; the first rule that refuses wins.
+"""The decision who may register: pure, over frozen values; the first rule that refuses wins.
 
 `decide` reads no clock, no store and no network: what it must know is in `Facts`. The rules of
 a chosen username and of a password hold elsewhere, too: `refuse_username`, `refuse_password`.
@@ -44,7 +44,7 @@ from invitereg.translations import N_
 
 @dataclass(frozen=True)
 class Case:
-    """What a rule judges."""
+    """A request with all that a rule may judge it by."""
 
     policy: Policy
     request: Request
@@ -67,7 +67,7 @@ class Case:
 
     @cached_property
     def localpart(self) -> str | None:
-        """The requested username after preparation; None if there is none or it is invalid."""
+        """Return the requested username, prepared; None if there is none or it is invalid."""
         if self.request.username is None:
             return None
         try:
@@ -77,7 +77,7 @@ class Case:
 
     @cached_property
     def prepared_password(self) -> str | None:
-        """The password as keys are made from it; None if there is none or it is invalid."""
+        """Return the password after SASLprep; None if there is none or it is invalid."""
         if self.request.password is None:
             return None
         try:

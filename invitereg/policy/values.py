@@ -1,4 +1,4 @@
-"""What an operator decided, what somebody asks for, and what is known about it."""
+"""The values of decisions: the operator's policy, a request, and the facts about it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ DEFAULT_INSTRUCTIONS = N_("Choose a username and password for use with this serv
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who asks by way of an XMPP server, from a network that only that server knows.
+    """Somebody who asks through an XMPP server, from a network that only that server knows.
 
     Attributes:
         guesser: whose wrong tokens are counted: an account, or all of a server.
@@ -28,7 +28,7 @@ class Sender:
     server: str
 
     def __str__(self) -> str:
-        """As it is logged: never like an address, which might get banned for it."""
+        """Return it as it is logged: never like an address, which might get banned for it."""
         return f"xmpp:{self.guesser}"
 
 
@@ -38,7 +38,7 @@ Origin = Address | Sender
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
-    """The address that ``text`` names; None for what is none, such as a UNIX socket's path.
+    """Return the address in ``text``; None if it is none, such as a UNIX socket's path.
 
     An IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2), as a socket for both families
     reports it, becomes the IPv4 address, and a zone id is dropped: so lists and prefixes mean
@@ -71,7 +71,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much of what is allowed, and which networks are exempt or kept out.
+    """The limits of a domain, and the networks that are exempt or kept out.
 
     Attributes:
         ipv4_prefix, ipv6_prefix: how much of an address is one network, the narrowest of those
@@ -126,7 +126,7 @@ RESERVED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsernameRules:
-    """What a freely chosen username must look like.
+    """The rules of a freely chosen username.
 
     Attributes:
         pattern: of RE2; it must match all of a name.
@@ -143,7 +143,7 @@ class UsernameRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordRules:
-    """What a password must be; ``common`` holds the ones refused, in lower case."""
+    """The rules of a password; ``common`` holds the ones refused, in lower case."""
 
     min_length: int = 8
     common: frozenset[str] = field(default=frozenset(), repr=False)
@@ -151,7 +151,7 @@ class PasswordRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserInviteLimits:
-    """How much users may invite; admins may without limit, and so may the operator.
+    """The limits of users' invites; there are none for admins and for the operator.
 
     Attributes:
         max_open: how many of one user's invites may be pending; None is any number.
@@ -183,7 +183,7 @@ class InviteRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What one domain's operator decided.
+    """The decisions of one domain's operator.
 
     Attributes:
         fields: what is asked for besides username and password: name to required.
@@ -204,7 +204,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What somebody asks for, as far as they have said.
+    """A request to register or to set a password, as far as it has come.
 
     Attributes:
         address: None where there is no network between, as for the operator.
@@ -231,7 +231,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many hits a counter had within its period, and when the oldest of them was."""
+    """The number of a counter's hits within its period, and the time of the oldest."""
 
     count: int = 0
     oldest: datetime | None = None
@@ -239,7 +239,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the store knows about a request.
+    """The facts about a request that the store knows.
 
     Attributes:
         guesses: unknown tokens from this network, by each of the `guess_counters`.
@@ -260,7 +260,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatcherNotice:
-    """What watchers are told of a registration.
+    """The message that watchers are sent about a registration.
 
     Attributes:
         text: with the placeholders of `invitereg.policy.notices`; empty for ours.

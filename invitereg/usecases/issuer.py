@@ -65,7 +65,7 @@ class Inviters:
         self._now = now
 
     async def known(self, domain: str, username: str) -> Inviter:
-        """What is known about a user now.
+        """Look up what is known about a user now.
 
         Raises:
             InvalidUsername: nobody can be called so.
@@ -108,7 +108,7 @@ class Issuer:
         now: Callable[[], datetime],
         refusals: RefusalLog | None = None,
     ) -> None:
-        """``refusals`` is what the log is told by about those who may not invite."""
+        """``refusals`` writes to the log who may not invite."""
         self._refusals = refusals or RefusalLog(_log)
         self.domains = domains
         self._store = store
@@ -159,7 +159,7 @@ class Issuer:
         return made
 
     async def _template(self, new: NewInvite) -> Invite:
-        """What is asked for, as an invite that is made now; raises as `create`."""
+        """Return the invite that is asked for, as made now; raise as `create`."""
         check_new_invite(new)
         if new.requestor is not None:
             await self._require_allowed(new)
@@ -235,7 +235,7 @@ class Issuer:
         raise InvalidRequest(f"Nobody can be made a contact at {new.domain}: {problem}")
 
     async def explain(self, new: NewInvite) -> Decision:
-        """What the policy says to an invite that a user asks for, now."""
+        """Return what the policy says now to an invite that a user asks for."""
         policy = self.domains[new.domain].policy
         inviter = await self.inviters.known(new.domain, new.requestor or "")
         wish = invite_request_of(new, self._expiry(new), self.now())

@@ -19,7 +19,7 @@ Expiry = timedelta | datetime | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewInvite:
-    """What somebody who makes an invite may say about it.
+    """The description of an invite that is to be made.
 
     Attributes:
         contact: become mutual contacts with the inviter.
@@ -47,14 +47,14 @@ class NewInvite:
 
     @property
     def kind(self) -> Kind:
-        """The kind of invite that this asks for."""
+        """Return the kind of invite that this asks for."""
         if not self.registration:
             return Kind.CONTACT
         return Kind.ACCOUNT_AND_CONTACT if self.contact else Kind.ACCOUNT
 
 
 def check_new_invite(new: NewInvite) -> None:
-    """Raises InvalidRequest if what is asked for makes no sense; the text says why."""
+    """Raise InvalidRequest if what is asked for makes no sense; the text says why."""
     if new.requestor not in (None, new.inviter):
         raise InvalidRequest("Whoever asks for an invite is its inviter.")
     if new.uses is not None and new.uses < 1:
@@ -138,6 +138,6 @@ def require_changes(invite: Invite, changes: InviteChanges) -> None:
 
 
 def require_text(text: str) -> None:
-    """Raises InvalidRequest if an admin could not be shown it in an app."""
+    """Raise InvalidRequest if ``text`` has characters that no stanza can carry."""
     if not fits_xml(text):
         raise InvalidRequest("A note or a group has characters that cannot be used.")

@@ -41,7 +41,7 @@ from invitereg.usecases.throttles import TokenThrottle
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token was found good for.
+    """The invite of a token that was found valid.
 
     Attributes:
         invite: as it was then.
@@ -55,7 +55,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What somebody sent to register, or to set a new password.
+    """A filled-in form to register, or to set a new password.
 
     Attributes:
         door: see `invitereg.model.invites.Use`.
@@ -76,7 +76,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """What came of a submission.
+    """The outcome of a submission.
 
     Attributes:
         username: the account's, prepared.
@@ -90,7 +90,7 @@ class Redeemed:
 
 
 def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
-    """What the history is to say of a submission; raises InvalidUsername."""
+    """Return the row of history of a submission; raise InvalidUsername."""
     address = submission.address
     return Use(
         domain=submission.domain,
@@ -161,7 +161,7 @@ class Registrar:
     async def preview(
         self, domain: str, address: Origin | None, token: str, *, scripted: bool = False
     ) -> Grant:
-        """What a token is for, to show it: also an invite that only makes contacts.
+        """Look up the invite of a token to show it, also one that only makes contacts.
 
         ``scripted`` is as in `Request`. Raises as `preauthorise`, but not as too many have
         registered: others still may.

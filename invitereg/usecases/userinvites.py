@@ -1,4 +1,4 @@
-"""What users do with invites by their own account, whichever door they come through."""
+"""Users' own invites: made, listed and ended by their account, whichever the door."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks, and through which door.
+    """A user who asks, and the door that they ask through.
 
     Attributes:
         username: prepared localpart of an account that is logged in.
@@ -37,7 +37,7 @@ class User:
 
     @property
     def source(self) -> str:
-        """As an invite records it."""
+        """Return the user as an invite records its source."""
         return f"{self.door}:{self.username}@{self.domain}"
 
 
@@ -49,12 +49,12 @@ class UserInvites:
         self._store = store
 
     def now(self) -> datetime:
-        """The time."""
+        """Return the present time."""
         return self._issuer.now()
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        """What is served, by name."""
+        """Return the domains that are served, by name."""
         return self._issuer.domains
 
     def is_admin(self, user: User) -> bool:
@@ -62,7 +62,7 @@ class UserInvites:
         return is_admin(self.domains[user.domain].policy, user.username)
 
     async def rights(self, user: User) -> Rights:
-        """What the user may do, their limits aside."""
+        """Return what the user may do, their limits aside."""
         known = await self._issuer.inviters.known(user.domain, user.username)
         return rights_of(self.domains[user.domain].policy, known)
 
@@ -132,7 +132,7 @@ class UserInvites:
         return await self._issuer.create_reset(admin.domain, username, by)
 
     async def list_own(self, user: User, limit: int) -> Sequence[Invite]:
-        """The invites made by the user that are pending, oldest first."""
+        """Return the invites made by the user that are pending, oldest first."""
         return await self._store.list_invites(
             user.domain, self.now(), Status.PENDING, limit, made_by=user.username
         )
@@ -140,7 +140,7 @@ class UserInvites:
     async def list_all(
         self, admin: User, status: Status | None, limit: int, after: str | None = None
     ) -> Sequence[Invite]:
-        """The domain's invites, in the order of their making, after the one named.
+        """Return the domain's invites, in the order of their making, after the one named.
 
         Raises:
             NotFound: ``after`` names none.
@@ -150,7 +150,7 @@ class UserInvites:
         return await self._store.list_invites(admin.domain, self.now(), status, limit, after)
 
     async def get(self, user: User, invite_id: str) -> Invite:
-        """An invite that the user may change.
+        """Return an invite that the user may change.
 
         Raises:
             NotFound: there is none of that id, or it is none of theirs.
