@@ -1,10 +1,10 @@
-"""A server's commands for its administrators, as a component gives them (XEP-0133, XEP-0050).
+"""A server's commands for administrators, executed by a component (XEP-0133, XEP-0050).
 
 https://xmpp.org/extensions/xep-0133.html
 
-What is seen of servers: Prosody 0.12 answers an error as ``completed`` with a note of type
-``error``, or even ``info``; ejabberd 23.01 as a stanza error, or leaves the note out where
-all went well. ejabberd 26.07 answers ``item-not-found`` where its own code has failed.
+Servers report errors in several ways. Prosody 0.12 answers ``completed`` with a note of type
+``error``, or even ``info``. ejabberd 23.01 answers a stanza error, and success without a note.
+ejabberd 26.07 answers ``item-not-found`` if its own code has failed.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from invitereg.model.namespaces import NS_ADMIN, NS_COMMANDS
 from invitereg.runtime.deferreds import Deadline
 from invitereg.runtime.logs import named, quoted
 
-# With these the server says that it has done nothing.
+# Conditions that mean that nothing was done.
 _REFUSALS = {
     "bad-request",
     "feature-not-implemented",
@@ -53,37 +53,40 @@ _NO_ADMIN = (
 
 
 class ComponentConnection(Protocol):
-    """What sends requests of a component: `invitereg.xmpp` has one.
+    """Send requests as a component: `invitereg.xmpp.component` has an implementation.
 
     Attributes:
-        jid: the component's.
-        privileges: what the server has granted it (XEP-0356).
+        jid: the component's address.
     """
 
     jid: str
 
     @property
     def privileges(self) -> "GrantedPrivileges":
-        """What was announced."""
+        """What the server has granted on this connection (XEP-0356)."""
 
     def ask(self, iq: domish.Element, seconds: float) -> Deferred[domish.Element]:
-        """The result, or StanzaError, ServerUnreachable or OutcomeUnknown."""
+        """Send a request, and return its result.
+
+        Raises:
+            StanzaError, ServerUnreachable, OutcomeUnknown: there was none.
+        """
 
 
 class GrantedPrivileges(Protocol):
-    """What a server grants (XEP-0356)."""
+    """Tell what a server grants its component (XEP-0356)."""
 
     def of(self, domain: str, access: str) -> str:
-        """What is granted of that at a domain: none, get, set or both."""
+        """Return the grant of an access at a domain: none, get, set or both."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """What a command has come to.
+    """Hold the outcome of a command.
 
     Attributes:
-        has_form: it answers with a form.
-        error: of a note of that type; else empty.
+        has_form: whether the answer has a form.
+        error: the text of the notes of type ``error``; empty without one.
     """
 
     has_form: bool = False
@@ -91,55 +94,55 @@ class CommandOutcome:
 
 
 class NoSuchCommand(ServerRefused):
-    """The server does not know it, or does not show it to us."""
+    """The server does not have the command, or does not show it to us."""
 
 
 class Unprocessed(OutcomeUnknown):
-    """The server says that it finds nothing: no such account, or its own code has failed."""
+    """The server answers ``item-not-found``: no such account, or its own code has failed."""
 
 
 def account_fields(jid: str) -> dict[str, str]:
-    """Return the field that names an account, as forms of either kind have it.
+    """Return the field that names an account, under both of its names.
 
-    XEP-0133 calls it ``accountjids`` where there may be several, and servers differ in which
-    commands take several.
+    XEP-0133 calls it ``accountjids`` in commands that take several, and servers differ in which
+    commands do.
     """
     return {"accountjid": jid, "accountjids": jid}
 
 
 class AdminCommands:
-    """Gives commands to the server of one domain."""
+    """Execute commands of the server of one domain."""
 
-    def __init__(self, line: ComponentConnection, domain: str) -> None:
+    def __init__(self, component: ComponentConnection, domain: str) -> None:
         self.domain = domain
-        self._line = line
+        self._component = component
 
     @property
     def no_admin(self) -> str:
-        """What to say when the server does not let us."""
-        return _NO_ADMIN.format(domain=self.domain, jid=self._line.jid)
+        """The text for the operator if the server does not let us execute commands."""
+        return _NO_ADMIN.format(domain=self.domain, jid=self._component.jid)
 
     async def run(
         self, command: str, fields: Mapping[str, str], deadline: Deadline
     ) -> CommandOutcome:
-        """Give a command, and fill in its form; fields that it does not have are left out.
+        """Execute a command, and submit its form; fields that the form lacks are left out.
 
         Args:
-            command: as XEP-0133 names it after the ``#``.
-            fields: values by field name.
-            deadline: when there must be an answer.
+            command: its node in XEP-0133, after the ``#``.
+            fields: values by the names of fields.
+            deadline: the moment by which there must be an answer.
 
         Raises:
-            NoSuchCommand, MissingPrivilege: at the first step, or at the last.
-            AlreadyThere: a conflict.
-            ServerRefused, ServerUnreachable, OutcomeUnknown: see there.
+            NoSuchCommand, MissingPrivilege: the server does not let us execute it.
+            AlreadyThere: the server answers ``conflict``.
+            ServerRefused, ServerUnreachable, OutcomeUnknown: it failed otherwise.
         """
         try:
             first = await self._step(command, "execute", deadline.left())
         except StanzaError as error:
             raise self._refusal(error) from None
         except OutcomeUnknown as fault:
-            # Only the second step does anything.
+            # The first step changes nothing.
             raise ServerUnreachable(fault.text) from None
         form = _child(first, NS_COMMANDS, "command")
         wanted = form and _child(form, NS_X_DATA, "x")
@@ -159,11 +162,11 @@ class AdminCommands:
         return _outcome(_child(answer, NS_COMMANDS, "command"), command)
 
     async def items(self, node: str, deadline: Deadline) -> list[tuple[str, str, str]]:
-        """What is listed at a node of the domain: address, node and name of each (XEP-0030)."""
+        """Return address, node and name of each item at a node of the domain (XEP-0030)."""
         iq = request(self.domain, "get")
         iq.addElement((NS_DISCO_ITEMS, "query"))["node"] = node
         try:
-            answer = await self._line.ask(iq, deadline.left())
+            answer = await self._component.ask(iq, deadline.left())
         except StanzaError as error:
             raise self._refusal(error) from None
         except OutcomeUnknown as fault:
@@ -181,11 +184,11 @@ class AdminCommands:
         ]
 
     async def knows(self, node: str, deadline: Deadline) -> bool:
-        """Return whether the domain has a node of that name (XEP-0030), for whomever."""
+        """Return whether the domain has a node (XEP-0030), even if we may not see it."""
         iq = request(self.domain, "get")
         iq.addElement((NS_DISCO_INFO, "query"))["node"] = node
         try:
-            answer = await self._line.ask(iq, deadline.left())
+            answer = await self._component.ask(iq, deadline.left())
         except StanzaError as error:
             return error.condition in _FORBIDDEN
         except OutcomeUnknown as fault:
@@ -214,13 +217,13 @@ class AdminCommands:
             for name, value in fields.items():
                 form.addField(Field(var=name, value=value))
             element.addChild(form.toElement())
-        return self._line.ask(iq, seconds)
+        return self._component.ask(iq, seconds)
 
     def _refusal(self, error: StanzaError) -> ServerFault:
-        """Of a step that changes nothing."""
+        """Return the fault for an error at a step that changes nothing."""
         if error.condition in _FORBIDDEN:
             return MissingPrivilege(self.no_admin)
-        text = f"{self.domain} answered {said(error)}"
+        text = f"{self.domain} answered {loggable(error)}"
         return NoSuchCommand(text) if error.condition in ABSENT else ServerRefused(text)
 
     def _completion_refusal(self, error: StanzaError) -> ServerFault:
@@ -228,22 +231,22 @@ class AdminCommands:
             return AlreadyThere(f"{self.domain} has such an account")
         if error.condition in _FORBIDDEN:
             return MissingPrivilege(self.no_admin)
-        text = f"{self.domain} answered {said(error)}"
+        text = f"{self.domain} answered {loggable(error)}"
         if error.condition == "item-not-found":
             return Unprocessed(text)
-        # Of others nobody knows what was done before the error.
+        # Other errors do not tell what was done before them.
         return ServerRefused(text) if error.condition in _REFUSALS else OutcomeUnknown(text)
 
 
 def request(to: str, kind: str) -> domish.Element:
-    """An IQ without a payload."""
+    """Return an IQ without a payload."""
     iq = domish.Element((None, "iq"))
     iq["to"], iq["type"] = to, kind
     return iq
 
 
-def said(error: StanzaError) -> str:
-    """An error in a line of the log."""
+def loggable(error: StanzaError) -> str:
+    """Return a stanza error as text for the log."""
     condition = named(str(error.condition))
     return f"{condition} ({quoted(error.text)})" if error.text else condition
 

@@ -1,9 +1,8 @@
-"""Tries what a server lets us do, on accounts that are made for it and removed again."""
+"""Try what a server lets us do, on accounts that are made for that and removed again."""
 
 import secrets
-from typing import Any
+from collections.abc import Awaitable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from invitereg.accounts.admincommands import AdminCommands, GrantedPrivileges, account_fields
@@ -22,17 +21,17 @@ from invitereg.runtime.logs import quoted
 
 
 async def try_all(server: IServer, check: CheckPassword | None = None) -> list[str]:
-    """See `IServer.try_privileges`; ``check``, where there is one, is tried as well."""
+    """Try all of `IServer`, as `IServer.try_privileges`; and ``check``, unless it is None."""
     trial = _Trial(server, check)
     await trial.run()
     return list(dict.fromkeys(trial.found))
 
 
 class _Trial:
-    """Two accounts, and what could not be done with them.
+    """Try a server on two accounts.
 
     Attributes:
-        found: that, as texts.
+        found: what the server did not do, as texts for the operator.
     """
 
     def __init__(self, server: IServer, check: CheckPassword | None) -> None:
@@ -43,7 +42,7 @@ class _Trial:
         self._password = secrets.token_urlsafe(24)
 
     async def run(self) -> None:
-        """Try all of it, in an order in which each can be told apart."""
+        """Try each method, in an order in which their failures can be told apart."""
         if not await self._attempt(self._server.exists(self._names[0])):
             return
         made = [
@@ -65,79 +64,84 @@ class _Trial:
         await self._attempt(self._server.end_sessions(one))
         await self._attempt(self._server.make_contacts(one, other))
 
-    async def _attempt(self, work: Deferred[Any]) -> bool:
+    async def _attempt(self, call: Awaitable[object]) -> bool:
         try:
-            await work
+            await call
         except ServerFault as fault:
             self.found.append(fault.text)
             return False
         return True
 
 
-DOUBT_SECONDS = 60.0
-"""For so long a server is not tried again where it failed; each trial makes an account."""
+RETRY_SECONDS = 60.0
+"""How long a server that failed is not tried again, as each trial makes an account."""
 
 
-class RosterProbe:
-    """Tries it once for each connection, and again after a while where it did not work."""
+class RosterCheck:
+    """Try whether a component can make contacts, on an account that is made for that.
+
+    What a server announces (XEP-0356) and answers is no proof: ejabberd 24.12 and 26.07 grant
+    the rosters, answer ``result`` to a set, and store ``subscription='none'``. It is tried once
+    for each connection, and after `RETRY_SECONDS` if it failed.
+    """
 
     def __init__(
         self, commands: AdminCommands, rosters: RosterAccess, clock: IReactorTime
     ) -> None:
-        """``clock`` must be one that never jumps."""
+        """``clock`` must never jump."""
         self._commands = commands
         self._rosters = rosters
         self._clock = clock
-        # What was granted when it was tried: another connection has a grant of its own.
+        # The grant at the last trial: each connection has a grant of its own.
         self._tried_with: GrantedPrivileges | None = None
         self._tried_at = 0.0
         self._problem: str | None = None
-        self._left = ""
+        self._left_over = ""
 
     async def problem(self, deadline: Deadline) -> str | None:
         """Return why contacts cannot be made, for the operator; None if they can.
 
         Raises:
-            ServerRefused, ServerUnreachable: it could not be tried.
+            ServerRefused, ServerUnreachable: that could not be tried.
         """
         missing = self._rosters.missing()
         if missing is not None:
-            # Without a connection nothing is granted either, and that is to be said then.
+            # Raises if there is no connection, which is another reason for no grant.
             await self._commands.knows(NS_ADMIN, deadline)
             return missing
         granted = self._rosters.granted
-        if self._tried_with is not granted or self._is_doubtful():
-            self._left = ""
+        if self._tried_with is not granted or self._is_to_be_retried():
+            self._left_over = ""
             try:
                 self._problem = await self._try(deadline)
             except ServerFault:
-                if not self._left:
-                    raise  # The next who asks tries again: nothing stays of it.
+                if not self._left_over:
+                    raise  # Nothing is left, so the next call may try again.
             self._tried_with, self._tried_at = granted, self._clock.seconds()
-        if self._left:
-            raise ServerUnreachable(self._left)
+        if self._left_over:
+            raise ServerUnreachable(self._left_over)
         return self._problem
 
-    def _is_doubtful(self) -> bool:
+    def _is_to_be_retried(self) -> bool:
         since = self._clock.seconds() - self._tried_at
-        return bool(self._problem or self._left) and since >= DOUBT_SECONDS
+        return bool(self._problem or self._left_over) and since >= RETRY_SECONDS
 
     async def _try(self, deadline: Deadline) -> str | None:
         name = f"invitereg-check-{secrets.token_hex(8)}"
         try:
-            await self._give("add-user", name, deadline)
+            await self._run("add-user", name, deadline)
         except OutcomeUnknown as fault:
-            await self._remove(name, deadline)  # Nobody knows whether it was made.
+            await self._remove(name, deadline)  # It may have been made.
             raise ServerUnreachable(fault.text) from None
         try:
-            return await self._set(name, deadline)
+            return await self._join(name, deadline)
         except OutcomeUnknown as fault:
             raise ServerUnreachable(fault.text) from None
         finally:
             await self._remove(name, deadline)
 
-    async def _set(self, name: str, deadline: Deadline) -> str | None:
-        """Give the account a contact, which need not exist."""
+    async def _join(self, name: str, deadline: Deadline) -> str | None:
+        """Give the trial account a contact, which need not exist; return why that failed."""
         try:
             await self._rosters.join(name, f"{name}-contact", deadline)
         except ServerRefused as fault:
@@ -146,19 +150,16 @@ class RosterProbe:
 
     async def _remove(self, name: str, deadline: Deadline) -> None:
         try:
-            await self._give("delete-user", name, deadline)
+            await self._run("delete-user", name, deadline)
         except ServerFault as fault:
-            self._left = f"{fault.text}; an account may be left of a trial: {name}: remove it"
+            self._left_over = (
+                f"{fault.text}; an account may be left of a trial: {name}: remove it"
+            )
 
-    async def _give(self, command: str, name: str, deadline: Deadline) -> None:
-        password = secrets.token_urlsafe(24)
-        fields = {
-            **account_fields(f"{name}@{self._commands.domain}"),
-            "password": password,
-            "password-verify": password,
-        }
+    async def _run(self, command: str, name: str, deadline: Deadline) -> None:
+        domain, password = self._commands.domain, secrets.token_urlsafe(24)
+        account = account_fields(f"{name}@{domain}")
+        fields = {**account, "password": password, "password-verify": password}
         outcome = await self._commands.run(command, fields, deadline)
         if outcome.error:
-            raise ServerRefused(
-                f"{self._commands.domain} refused {command}: {quoted(outcome.error)}"
-            )
+            raise ServerRefused(f"{domain} refused {command}: {quoted(outcome.error)}")

@@ -1,4 +1,4 @@
-"""Rosters of a server's users, which its component may read and change (XEP-0356 §4).
+"""Read and change the rosters of a server's users as its component (XEP-0356 §4).
 
 https://xmpp.org/extensions/xep-0356.html
 """
@@ -11,8 +11,8 @@ from twisted.words.xish import domish
 from invitereg.accounts.admincommands import (
     ComponentConnection,
     GrantedPrivileges,
+    loggable,
     request,
-    said,
 )
 from invitereg.interfaces.server import (
     MissingPrivilege,
@@ -52,31 +52,31 @@ class RosterEntry:
 
 
 class RosterAccess:
-    """Reads and changes the rosters of one domain."""
+    """Read and change the rosters of one domain."""
 
-    def __init__(self, line: ComponentConnection, domain: str) -> None:
-        self._line = line
+    def __init__(self, component: ComponentConnection, domain: str) -> None:
+        self._component = component
         self._domain = domain
 
     @property
     def granted(self) -> GrantedPrivileges:
-        """What the server has announced on this connection."""
-        return self._line.privileges
+        """What the server has granted on this connection."""
+        return self._component.privileges
 
     def missing(self) -> str | None:
-        """Why it may not, as far as the server has announced it; None if it may."""
-        if self._line.privileges.of(self._domain, "roster") == "both":
+        """Return why the rosters are not granted, for the operator; None if they are."""
+        if self._component.privileges.of(self._domain, "roster") == "both":
             return None
         return self._not_granted()
 
     def _not_granted(self) -> str:
-        return _MISSING.format(domain=self._domain, jid=self._line.jid)
+        return _MISSING.format(domain=self._domain, jid=self._component.jid)
 
     async def join(self, owner: str, contact: str, deadline: Deadline) -> None:
-        """Give an account a contact that both sees it and is seen, and see that it has it.
+        """Give an account a contact with subscription ``both``, and verify that it has it.
 
         Raises:
-            MissingPrivilege, ServerRefused, ServerUnreachable, OutcomeUnknown: see there.
+            MissingPrivilege, ServerRefused, ServerUnreachable, OutcomeUnknown: it failed.
         """
         missing = self.missing()
         if missing is not None:
@@ -94,7 +94,7 @@ class RosterAccess:
         await self._require_kept(owner, jid, deadline)
 
     async def _require_kept(self, owner: str, jid: str, deadline: Deadline) -> None:
-        """Read back what was set, as a server may say that it did so, and did not."""
+        """Read back an entry, as a server may say that it has set it, and has not."""
         try:
             kept = await self.known(owner, jid, deadline)
         except ServerFault as fault:
@@ -106,18 +106,18 @@ class RosterAccess:
     def _refusal(self, what: str, error: StanzaError) -> ServerRefused:
         if error.condition in _FORBIDDEN:
             return MissingPrivilege(self._not_granted())
-        return ServerRefused(f"{self._domain} {what}: {said(error)}")
+        return ServerRefused(f"{self._domain} {what}: {loggable(error)}")
 
     async def known(self, owner: str, jid: str, deadline: Deadline) -> RosterEntry:
-        """What an account's roster says of a contact, given by its bare JID.
+        """Return an account's roster entry of a bare JID.
 
         Raises:
-            ServerRefused, ServerUnreachable: see there.
+            MissingPrivilege, ServerRefused, ServerUnreachable: the server does not tell.
         """
         iq = request(f"{owner}@{self._domain}", "get")
         iq.addElement((NS_ROSTER, "query"))
         try:
-            answer = await self._line.ask(iq, deadline.left())
+            answer = await self._component.ask(iq, deadline.left())
         except StanzaError as error:
             raise self._refusal("tells no roster", error) from None
         except OutcomeUnknown as fault:
@@ -142,4 +142,4 @@ class RosterAccess:
             item["name"] = known.name
         for group in known.groups:
             item.addElement("group", content=group)
-        return await self._line.ask(iq, deadline.left())
+        return await self._component.ask(iq, deadline.left())

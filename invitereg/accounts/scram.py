@@ -26,10 +26,10 @@ def scram_mechanisms(keys: Accounts) -> tuple[str, ...]:
 def derive_keys(
     mechanism: str, password: str, iterations: int, salt: bytes | None = None
 ) -> ScramKeys:
-    """The keys of ``password``, with a new salt unless one is given; takes milliseconds.
+    """Return the keys of ``password``, with a new salt unless one is given; takes milliseconds.
 
-    Not scramp's own derivation: that goes through hashlib, whose PBKDF2 takes half as long
-    again as that of cryptography's OpenSSL, and it is most of what a registration costs.
+    scramp derives them by hashlib, whose PBKDF2 takes half as long again as that of
+    cryptography's OpenSSL; and deriving is most of what a registration costs.
 
     Raises:
         ValueError: the password cannot be prepared by SASLprep.
@@ -50,15 +50,16 @@ def derive_keys(
 
 
 def fits(keys: ScramKeys, password: str) -> bool:
-    """Whether ``keys`` were made from ``password``; takes milliseconds, always the same."""
+    """Return whether ``keys`` are those of ``password``; always takes the same milliseconds."""
     derived = derive_keys(keys.mechanism, password, keys.iterations, keys.salt)
     return hmac.compare_digest(derived.stored_key, keys.stored_key)
 
 
 def decoy_keys(mechanism: str, secret: bytes, name: str, iterations: int) -> ScramKeys:
-    """Keys that no password fits, the same each time ``name`` is asked for.
+    """Return keys that no password fits, always the same for a ``name``.
 
-    So an exchange for an account that does not exist looks like one with a wrong password.
+    With them, an exchange for an account that does not exist looks like one with a wrong
+    password.
     """
     _, digest = _ALGORITHMS[mechanism]
 

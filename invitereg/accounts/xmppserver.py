@@ -1,12 +1,20 @@
 """A domain's accounts at any server that has the standard commands for administrators.
 
-They are given by its component (XEP-0114): XEP-0133 for accounts, XEP-0356 for rosters. It is
-tried on Prosody 0.12 and 13, and for accounts on ejabberd 23.01, 24.12 and 26.07.
+They are called as a component of the server (XEP-0114): accounts by XEP-0133, rosters by
+XEP-0356. Tested with Prosody 0.12 and 13, and for accounts with ejabberd 23.01, 24.12, 26.07.
+
+No standard tells whether an account exists. What servers answer was found by trying:
+
+- Prosody's ``get-user-roster`` (XEP-0133 §4.11) says that a user does not exist.
+- ejabberd 23.01 and 24.12 lack that command, and their other commands answer alike for those
+  who exist and those who do not. But their service discovery lists "all users", in ranges of a
+  sorting of its own where there are many.
+- ejabberd 26.07 has the command, which fails for who does not exist as for any other reason:
+  then its list decides.
 """
 
 import re
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -14,17 +22,16 @@ from zope.interface import implementer
 
 from invitereg.accounts.admincommands import (
     AdminCommands,
-    CommandOutcome,
     ComponentConnection,
     NoSuchCommand,
     Unprocessed,
     account_fields,
 )
-from invitereg.accounts.privilegecheck import RosterProbe, try_all
+from invitereg.accounts.privilegecheck import RosterCheck, try_all
 from invitereg.accounts.rosteraccess import RosterAccess
+from invitereg.accounts.servercalls import with_deadline
 from invitereg.interfaces.server import (
     OWN_INVITES,
-    PATIENCE_SECONDS,
     AlreadyThere,
     IServer,
     NotThere,
@@ -39,16 +46,18 @@ from invitereg.runtime.logs import quoted
 
 _NO_SUCH_USER = "User does not exist"
 _ALL_USERS = "all users"
+_NODE_INVITE = "urn:xmpp:invite#invite"  # XEP-0401
+_EXISTS = "Account already exists"  # These three are the servers' own words.
 _RANGE = re.compile(r"all users/@([0-9]{1,12})-([0-9]{1,12})")
 _MARGIN = 25
-"""So far an account may move in the list between two questions, as others come and go."""
+"""How far an account may move in the list between two queries, as others come and go."""
 
 
 async def is_registered(commands: AdminCommands, username: str, deadline: Deadline) -> bool:
-    """Whether there is an account of that name.
+    """Return whether a server has an account of that name.
 
     Raises:
-        MissingPrivilege, ServerRefused, ServerUnreachable: it cannot be told.
+        MissingPrivilege, ServerRefused, ServerUnreachable: the server does not tell.
     """
     jid = f"{username}@{commands.domain}"
     try:
@@ -86,7 +95,7 @@ async def _is_listed(commands: AdminCommands, jid: str, deadline: Deadline) -> b
         if _key(wanted) <= _key(last.encode()):
             break
     else:
-        # None, or after the last of them: but some may have come meanwhile.
+        # After the last range, if any; but accounts may have been added meanwhile.
         numbers = _RANGE.fullmatch(ranges[-1][1]) if ranges else None
     if numbers is None:
         return False
@@ -104,7 +113,7 @@ async def _is_in_range(
     wanted, keys = _key(jid.encode()), [_key(address.encode()) for address in addresses]
     ends_before = len(keys) > last + _MARGIN - max(first - _MARGIN, 1) and wanted > keys[-1]
     if not keys or (first > _MARGIN + 1 and wanted < keys[0]) or ends_before:
-        raise _no_list(commands)  # So many have come or gone meanwhile.
+        raise _no_list(commands)  # More than `_MARGIN` have come or gone meanwhile.
     return False
 
 
@@ -113,53 +122,40 @@ def _no_list(commands: AdminCommands) -> ServerUnreachable:
 
 
 def _key(jid: bytes) -> bytes:
-    """What ejabberd sorts accounts by: the bytes of the localpart."""
+    """Return what ejabberd sorts accounts by: the bytes of the localpart."""
     return jid.rpartition(b"@")[0]
-
-
-T = TypeVar("T")
-
-_INVITE = "urn:xmpp:invite#invite"
-_EXISTS = "Account already exists"  # Prosody's words
 
 
 @implementer(IServer)
 class XMPPServer:
-    """The server of one domain, over a component of its.
+    """Call the server of one domain as a component of it.
 
     Attributes:
-        rosters: those of its users.
+        domain: the domain's name, in its normal form.
+        clock: what tells the deadlines of calls.
+        rosters: the rosters of the domain's users.
     """
 
-    own_username: str | None = None  # We act by a component.
+    own_username: str | None = None  # A component needs no account.
 
-    def __init__(self, host: str, line: ComponentConnection, clock: IReactorTime) -> None:
-        """``host`` is the domain as its server spells it; ``clock`` is one of Twisted's."""
+    def __init__(self, host: str, component: ComponentConnection, clock: IReactorTime) -> None:
+        """``host`` is the domain as its server spells it; ``clock`` must never jump."""
         self.domain = prepare_domain(host)
+        self.clock = clock
         self._host = host
-        self._clock = clock
-        self._commands = AdminCommands(line, host)
-        self.rosters = RosterAccess(line, host)
-        self._probe = RosterProbe(self._commands, self.rosters, clock)
-
-    def _jid(self, username: str) -> str:
-        return f"{username}@{self._host}"
+        self._commands = AdminCommands(component, host)
+        self.rosters = RosterAccess(component, host)
+        self._check = RosterCheck(self._commands, self.rosters, clock)
 
     def _account(self, username: str) -> dict[str, str]:
-        return account_fields(self._jid(username))
+        return account_fields(f"{username}@{self._host}")
 
-    def _deadline(self) -> Deadline:
-        return Deadline(self._clock, PATIENCE_SECONDS)
+    @with_deadline
+    async def exists(self, deadline: Deadline, username: str) -> bool:
+        return await is_registered(self._commands, username, deadline)
 
-    def exists(self, username: str) -> Deferred[bool]:
-        """See `IServer`."""
-        return _fire(is_registered(self._commands, username, self._deadline()))
-
-    def create(self, username: str, password: str) -> Deferred[None]:
-        """See `IServer`."""
-        return _fire(self._create(username, password, self._deadline()))
-
-    async def _create(self, username: str, password: str, deadline: Deadline) -> None:
+    @with_deadline
+    async def create(self, deadline: Deadline, username: str, password: str) -> None:
         fields = {
             **self._account(username),
             "password": password,
@@ -170,50 +166,32 @@ class XMPPServer:
             raise AlreadyThere(outcome.error)
         if outcome.error:
             raise ServerRefused(f"{self.domain} adds no user: {quoted(outcome.error)}")
-        # `completed` alone says nothing.
+        # The status ``completed`` proves nothing.
         if not await self._is_there_now(username, deadline):
-            # Or it did, and cannot read it.
-            text = (
+            # Or the account was added, and the server cannot read it.
+            raise OutcomeUnknown(
                 f"{self.domain} says that it added {username}, and that it has no such account"
             )
-            raise OutcomeUnknown(text)
 
-    def set_password(self, username: str, password: str) -> Deferred[None]:
-        """See `IServer`."""
-        return _fire(self._set_password(username, password, self._deadline()))
-
-    async def _set_password(self, username: str, password: str, deadline: Deadline) -> None:
+    @with_deadline
+    async def set_password(self, deadline: Deadline, username: str, password: str) -> None:
         await self._require(username, deadline)
         fields = {**self._account(username), "password": password}
-        outcome = await self._commands.run("change-user-password", fields, deadline)
-        self._require_done(outcome, "change-user-password")
+        await self._run("change-user-password", fields, deadline)
 
-    def delete(self, username: str) -> Deferred[None]:
-        """See `IServer`."""
-        return _fire(self._delete(username, self._deadline()))
-
-    async def _delete(self, username: str, deadline: Deadline) -> None:
+    @with_deadline
+    async def delete(self, deadline: Deadline, username: str) -> None:
         await self._require(username, deadline)
-        outcome = await self._commands.run("delete-user", self._account(username), deadline)
-        self._require_done(outcome, "delete-user")
+        await self._run("delete-user", self._account(username), deadline)
         if await self._is_there_now(username, deadline):
             raise ServerRefused(f"{self.domain} did not delete {username}: see its log")
 
-    def end_sessions(self, username: str) -> Deferred[None]:
-        """See `IServer`."""
-        return _fire(self._end_sessions(username, self._deadline()))
+    @with_deadline
+    async def end_sessions(self, deadline: Deadline, username: str) -> None:
+        await self._run("end-user-session", self._account(username), deadline)
 
-    async def _end_sessions(self, username: str, deadline: Deadline) -> None:
-        command = "end-user-session"
-        self._require_done(
-            await self._commands.run(command, self._account(username), deadline), command
-        )
-
-    def make_contacts(self, username: str, contact: str) -> Deferred[None]:
-        """See `IServer`."""
-        return _fire(self._make_contacts(username, contact, self._deadline()))
-
-    async def _make_contacts(self, username: str, contact: str, deadline: Deadline) -> None:
+    @with_deadline
+    async def make_contacts(self, deadline: Deadline, username: str, contact: str) -> None:
         for name in (username, contact):
             await self._require(name, deadline)
         await self.rosters.join(username, contact, deadline)
@@ -222,36 +200,29 @@ class XMPPServer:
         except ServerUnreachable as fault:
             raise OutcomeUnknown(fault.text) from None  # The first half is done.
 
-    def contacts_problem(self) -> Deferred[str | None]:
-        """See `IServer`."""
-        return _fire(self._probe.problem(self._deadline()))
+    @with_deadline
+    async def contacts_problem(self, deadline: Deadline) -> str | None:
+        return await self._check.problem(deadline)
 
-    def warnings(self) -> Deferred[Sequence[str]]:
-        """See `IServer`."""
-        return _fire(self._warnings(self._deadline()))
-
-    async def _warnings(self, deadline: Deadline) -> Sequence[str]:
-        return [OWN_INVITES] if await self._commands.knows(_INVITE, deadline) else []
+    @with_deadline
+    async def warnings(self, deadline: Deadline) -> Sequence[str]:
+        return [OWN_INVITES] if await self._commands.knows(_NODE_INVITE, deadline) else []
 
     def try_privileges(self) -> Deferred[Sequence[str]]:
-        """See `IServer`."""
-        return _fire(try_all(self))
+        return Deferred.fromCoroutine(try_all(self))
+
+    async def _run(self, command: str, fields: Mapping[str, str], deadline: Deadline) -> None:
+        outcome = await self._commands.run(command, fields, deadline)
+        if outcome.error:
+            raise ServerRefused(f"{self.domain} refused {command}: {quoted(outcome.error)}")
 
     async def _require(self, username: str, deadline: Deadline) -> None:
         if not await is_registered(self._commands, username, deadline):
-            raise NotThere(f"There is no account {self._jid(username)}.")
+            raise NotThere(f"There is no account {username}@{self._host}.")
 
     async def _is_there_now(self, username: str, deadline: Deadline) -> bool:
-        """Whether there is the account, after something was done that may have changed it."""
+        """Return whether an account exists after a change; raise OutcomeUnknown if unknown."""
         try:
             return await is_registered(self._commands, username, deadline)
         except ServerFault as fault:
             raise OutcomeUnknown(fault.text) from None
-
-    def _require_done(self, outcome: CommandOutcome, command: str) -> None:
-        if outcome.error:
-            raise ServerRefused(f"{self.domain} refused {command}: {quoted(outcome.error)}")
-
-
-def _fire(work: Coroutine[Any, Any, T]) -> Deferred[T]:
-    return Deferred.fromCoroutine(work)

@@ -7,7 +7,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 from wokkel.generic import parseXml
 
-from invitereg.accounts.privilegecheck import DOUBT_SECONDS
+from invitereg.accounts.privilegecheck import RETRY_SECONDS
 from invitereg.accounts.xmppserver import XMPPServer
 from invitereg.interfaces.server import MissingPrivilege, OutcomeUnknown, ServerUnreachable
 from invitereg.xmpp.component.connection import Privileges
@@ -109,7 +109,7 @@ class Peer:
         return succeed(answer)
 
 
-class RosterProbeTests(SynchronousTestCase):
+class RosterCheckTests(SynchronousTestCase):
     def make(self, **settings):
         self.peer, self.clock = Peer(**settings), Clock()
         self.server = XMPPServer(self.peer.host, self.peer, self.clock)
@@ -122,7 +122,7 @@ class RosterProbeTests(SynchronousTestCase):
         self.make()
         self.assertIsNone(self.problem())
         asked = self.peer.asked
-        self.clock.advance(10 * DOUBT_SECONDS)
+        self.clock.advance(10 * RETRY_SECONDS)
         self.assertIsNone(self.problem())
         self.assertEqual(self.peer.asked, asked)
         self.assertEqual((self.peer.accounts, self.peer.rosters), (set(), {}))
@@ -187,7 +187,7 @@ class RosterProbeTests(SynchronousTestCase):
         self.assertEqual([self.problem() for _ in range(20)], [first] * 20)
         self.assertEqual(self.peer.asked, asked)
         self.peer.kept = None
-        self.clock.advance(DOUBT_SECONDS)
+        self.clock.advance(RETRY_SECONDS)
         self.assertIsNone(self.problem())
 
     def test_left_over(self):
