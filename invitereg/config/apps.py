@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -31,8 +31,8 @@ def _localised(value: object) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _listed() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
+def _listed() -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = yaml.safe_load(_LIST.read_text(encoding="utf-8"))
     return found
 
 
@@ -44,7 +44,7 @@ def _logo(text: str) -> str:
         except ValueError:
             raise ValueError(f"{quoted(text)} is no address") from None
         return text
-    ours = {app["logo"] for app in _listed().values()}
+    ours = {str(app["logo"]) for app in _listed().values()}
     if text and text not in ours:
         raise ValueError(
             f"{quoted(text)} is no address such as /club.svg, and none of those that come "

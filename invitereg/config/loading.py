@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -224,7 +224,7 @@ def load(path: Path, *, serving: bool = True, common_passwords: bool = True) -> 
     return _config(absolute, checked, common_passwords)
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """Return the JSON schema of the file, for an editor."""
     # In this mode, as only then defaults are written as the file writes them: 7d, not P7D.
     return File.model_json_schema(mode="serialization")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urljoin, urlsplit
 
 from pydantic import (
@@ -136,10 +136,10 @@ def _logo(path: Path) -> Path:
     return path
 
 
-def _or_none(read: Callable[[Any, ValidationInfo], Any]) -> PlainValidator:
+def _or_none(read: Callable[[object, ValidationInfo], Path]) -> PlainValidator:
     """Return a validator that takes "" for None, and passes all else to ``read``."""
 
-    def validate(value: object, info: ValidationInfo) -> Any:
+    def validate(value: object, info: ValidationInfo) -> Path | None:
         return None if value == "" else read(value, info)
 
     return PlainValidator(validate)
