@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from invitereg.config import Config, load
 from invitereg.service.web import WebService, sites_of
 from invitereg.web.monitoring import metrics_listener
-from tests.usecases import UseCase
+from tests.usecases.case import UseCase
 from tests.web.test_connections import Client
 
 HERE, LISTED, PROXY = "192.0.2.1", "198.51.100.1", "203.0.113.1"

@@ -37,7 +37,7 @@ from invitereg.xmpp.component.door import (
     ComponentDoor,
 )
 from invitereg.xmpp.disco import SessionDiscoHandler
-from tests.usecases import DOMAIN, PASSWORD, UseCase
+from tests.usecases.case import DOMAIN, PASSWORD, UseCase
 from tests.xmpp.commands import NS_INFO, NS_ITEMS
 
 COMPONENT = f"invites.{DOMAIN}"

@@ -19,7 +19,7 @@ from invitereg.model.invites import Kind, Status
 from invitereg.policy.inviting import OPERATOR, Authority
 from invitereg.runtime.logs import LINES_PER_ADDRESS
 from invitereg.testing import START
-from tests.usecases import DOMAIN, PASSWORD, UseCase, new
+from tests.usecases.case import DOMAIN, PASSWORD, UseCase, new
 
 
 class CreateTests(UseCase):

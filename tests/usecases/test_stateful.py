@@ -37,7 +37,7 @@ from invitereg.testing import clock_now, make_submission, memory_store
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
 from tests.service.running import outcome
-from tests.usecases import DOMAIN, new
+from tests.usecases.case import DOMAIN, new
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.values import Domain, InviteRules, Limit, Policy, UserInviteLimits
 from invitereg.testing import START
 from invitereg.usecases.userinvites import User, UserInvites
-from tests.usecases import DOMAIN, UseCase, new
+from tests.usecases.case import DOMAIN, UseCase, new
 
 DAY = timedelta(days=1)
 JULIET, ROMEO, NURSE = (User(DOMAIN, name, "adhoc") for name in ("juliet", "romeo", "nurse"))

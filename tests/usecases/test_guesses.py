@@ -12,7 +12,7 @@ from invitereg.errors import Refused, Throttled
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits, Policy, Sender
 from tests.spying import note_calls
-from tests.usecases import DOMAIN, UseCase
+from tests.usecases.case import DOMAIN, UseCase
 
 HERE = (ip_network("192.0.2.0/24"),)
 POLICIES = {

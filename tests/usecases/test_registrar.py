@@ -24,7 +24,7 @@ from invitereg.errors import (
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limit, Limits, Policy
 from tests.spying import note_calls
-from tests.usecases import DOMAIN, HOME, PASSWORD, UseCase
+from tests.usecases.case import DOMAIN, HOME, PASSWORD, UseCase
 
 
 class RedeemTests(UseCase):

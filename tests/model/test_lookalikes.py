@@ -14,7 +14,7 @@ from invitereg.model.lookalikes import is_listed, load_looks, looks_listed, skel
 from invitereg.model.names import prepare_localpart
 from invitereg.policy.registering import decide
 from invitereg.policy.values import RESERVED, Policy, Request
-from tests.test_policy import KNOWN
+from tests.policy.test_registering import KNOWN
 
 NAMES = """
     romeo juliet anna jean-luc zoë müller łukasz żółw søren åsa ñandú françois jürgen
