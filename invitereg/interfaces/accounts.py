@@ -16,9 +16,9 @@ from invitereg.model.invites import Use
 
 
 class IAccounts(Interface):
-    """The accounts of one domain, wherever they are kept.
+    """Make, find and delete the accounts of one domain.
 
-    A backend that can also set and check passwords provides `IPasswords`; one that clients log
+    A backend that can set and check passwords provides `IPasswords`, too; one that clients log
     in to provides `ILogins`.
     """
 
@@ -51,44 +51,44 @@ class IAccounts(Interface):
 
 
 class IPasswordCheck(Interface):
-    """Checks the passwords of one domain's accounts."""
+    """Check the passwords of one domain's accounts."""
 
     def check_password(username: str, password: str) -> Deferred[datetime | None]:
         """Return when the password was set, if it is the account's; else None.
 
-        Both take as much work. Who asks counts it against the limits of logins: see
-        `invitereg.usecases.throttles`. Another server is asked each time, as nothing is
-        kept of an answer, and Unavailable means that it has said neither.
+        Both take the same work. The caller counts the attempt against the limits of logins: see
+        `invitereg.usecases.throttles`. No answer of another server is cached, and Unavailable
+        means that it has given none.
         """
 
 
 class IPasswords(IPasswordCheck):
-    """Sets and checks the passwords of one domain's accounts."""
+    """Set and check the passwords of one domain's accounts."""
 
     def reset(use: Use, password: str) -> Deferred[None]:
         """Set a new password by a reset invite. Raises as `store.redeeming.reset`."""
 
     def change_password(username: str, password: str, since: datetime) -> Deferred[datetime]:
-        """Set a new password, if the old one is still what was set at ``since``.
+        """Set a new password, unless another one has been set since ``since``.
 
         Returns:
             When the new one was set.
 
         Raises:
-            NotFound: no such account, or it has another password by now.
+            NotFound: there is no such account, or it has another password by now.
         """
 
 
 class ILogins(IPasswordCheck):
-    """Verifies logins at one domain by SASL."""
+    """Verify logins at one domain by SASL."""
 
-    mechanisms = Attribute("The SASL mechanisms to offer, the strongest first: a tuple.")
+    mechanisms = Attribute("A tuple of the SASL mechanisms to offer, the strongest first.")
 
     def get_scram_keys(
         username: str, mechanism: str
     ) -> Deferred[tuple[ScramKeys, datetime | None]]:
         """Return the keys to check a SCRAM exchange against, and when they were set.
 
-        For an unknown account, keys that no password fits, the same at each time, and None:
-        so a stranger cannot tell who exists.
+        For an unknown account, return keys that no password fits, the same each time, and None:
+        so a stranger cannot find out which accounts exist.
         """

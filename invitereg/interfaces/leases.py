@@ -1,8 +1,8 @@
 """The records of a store about work at the server that keeps a domain's accounts.
 
-A *lease* is what a registration has taken before its account is made there: a use of the
-invite, a hit on a counter, a name. It is completed or released exactly once. A *job* is
-something to be done at the server until it is done, whoever asked for it.
+A *lease* is what a registration reserves before its account is made there: a use of the invite,
+a hit on a counter, a name. It is completed or released exactly once. A *job* is work at the
+server that is tried until it is done, whoever asked for it.
 """
 
 from collections.abc import Mapping
@@ -16,27 +16,27 @@ from invitereg.interfaces.queries import Redemption
 class Task(StrEnum):
     """The kind of a job; the names of its ``details`` are in brackets."""
 
-    CONTACTS = "contacts"  # make the account and another contacts (contact)
-    END_SESSIONS = "end-sessions"  # of the account
-    EXISTS = "exists"  # whether there is the account (learn: to know of it)
-    KEY = "key"  # the public key of the service that answers, to seal secrets for it
-    CREATE = "create"  # make an account (password, sealed; roles)
-    DELETE = "delete"  # delete it (until)
-    CHECK = "check"  # what the server does not let us do
+    CONTACTS = "contacts"  # make the account and another one contacts (contact)
+    END_SESSIONS = "end-sessions"  # end the account's sessions
+    EXISTS = "exists"  # tell whether the account exists (learn: and let the store know of it)
+    KEY = "key"  # tell the public key of the service, to seal secrets for it
+    CREATE = "create"  # make the account (password, sealed; roles)
+    DELETE = "delete"  # delete the account (until)
+    CHECK = "check"  # tell what the server does not let us do
     # The name in the databases of earlier releases.
-    WARNINGS = "doubts"  # what may be no intention of the server's operator
-    ABILITY = "ability"  # why contacts cannot be made
+    WARNINGS = "doubts"  # tell what the server's operator may not intend
+    ABILITY = "ability"  # tell why contacts cannot be made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The means taken for a registration, or a reset, whose outcome is open.
+    """Hold what is reserved for a registration, or a reset, whose outcome is open.
 
     Attributes:
-        number: names it; increases.
-        redemption: what will be written when it is completed. For a reset only its use
-            counts. It has no counters: what was counted is known to the store.
-        at: when it was made.
+        number: the lease's key, which increases.
+        redemption: what is written when the lease is completed; for a reset, its use alone. It
+            has no counters, as the store knows what was counted.
+        at: when the lease was made.
     """
 
     number: int
@@ -46,15 +46,15 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A piece of work to be done at the server.
+    """Hold a piece of work to be done at the server.
 
     Attributes:
-        number: names it; 0 before it is stored.
-        node: the one process that may do it; None for any.
+        number: the job's key; 0 before it is stored.
+        node: the only process that may do it; None for any.
         at: when it was asked for.
-        expires: it is not taken up at that moment or later; None is never.
-        tries: how often it was taken up, this time included.
-        answer: what came of it, for who asked; None as long as nothing did.
+        expires: from when on it is not taken any more; None for never.
+        tries: how often it was taken, this time included.
+        answer: the answer for who has asked; None before there is one.
     """
 
     domain: str

@@ -1,8 +1,8 @@
 """The interface of the server that keeps a domain's accounts, where that is not invitereg.
 
-A request over a network ends in one of four ways, and who asks must know in which: it was
-done, it was refused, it certainly was not done, or nobody can tell. The last three are the
-failures below; an `IServer` fails with nothing else.
+A call over a network ends in one of four ways, and the caller must know in which: it was done,
+it was refused, it certainly was not done, or nobody can tell. The last three are the failures
+below; an `IServer` fails with nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 PATIENCE_SECONDS = 4.0
-"""How long a server may take for each method of `IServer`, however many steps it has."""
-
+"""How long a server may take for each method of `IServer`, however many requests it makes."""
 
 OWN_INVITES = (
     "the server makes invitations of its own: through the gateway nobody can use them, as it "
@@ -20,17 +19,17 @@ OWN_INVITES = (
     "ejabberd: remove mod_invites from modules. Prosody: remove invites and all modules that "
     "begin with invites_ from modules_enabled"
 )
-"""About a server that has a command for it (XEP-0401)."""
+"""What the operator is told if the server has a command for invites (XEP-0401)."""
 
 CheckPassword = Callable[[str, str], Deferred[bool]]
-"""Takes a username and a password, and tells whether they fit; fails as `IServer`."""
+"""Return whether a password is that of a username; it fails as `IServer`."""
 
 
 class ServerFault(Exception):
-    """A server did not do what it was asked.
+    """A server did not do what it was asked to.
 
     Attributes:
-        text: what was wrong and what to do, for the operator; no password and no stanza.
+        text: the cause and the remedy, for the operator; it has no password and no stanza.
     """
 
     def __init__(self, text: str) -> None:
@@ -39,71 +38,71 @@ class ServerFault(Exception):
 
 
 class ServerRefused(ServerFault):
-    """The server said no, and has done nothing."""
+    """The server refused, and did nothing."""
 
 
 class AlreadyThere(ServerRefused):
-    """There is an account of that name."""
+    """An account of that name exists already."""
 
 
 class NotThere(ServerRefused):
-    """There is no account of that name."""
+    """No account of that name exists."""
 
 
 class MissingPrivilege(ServerRefused):
-    """The server does not let us; the text has the lines of its configuration that do."""
+    """The server does not let us; the text has the lines for its configuration."""
 
 
 class PasswordRefused(ServerRefused):
-    """The server does not take that password; the text is for the person who registers."""
+    """The server does not accept that password; the text is for the person who registers."""
 
 
 class ServerUnreachable(ServerFault):
-    """Nothing was done: the request never left, or the server is known not to have read it."""
+    """Nothing was done: the request was not sent, or the server certainly did not read it."""
 
 
 class OutcomeUnknown(ServerFault):
-    """The server may have done it, or may do it yet.
+    """The server may have done it, or may still do it.
 
-    No answer came in time, or none that can be understood, or the line was cut after the
-    request had left.
+    There was no answer in time, or a malformed one, or the connection was lost after the
+    request was sent.
     """
 
 
 class IServer(Interface):
-    """The server of one domain, as far as its accounts go.
+    """Manage the accounts of one domain at its server.
 
-    All usernames are localparts after nodeprep. Every method comes to an end within
-    `PATIENCE_SECONDS`. It fails with `ServerRefused` (or what of it is named),
-    `ServerUnreachable` or `OutcomeUnknown`; what only asks and changes nothing never with the
-    last: no answer is `ServerUnreachable` there.
+    All usernames are localparts after nodeprep. Each method ends within `PATIENCE_SECONDS`. It
+    fails with `ServerRefused` (or the subclass that is named), `ServerUnreachable` or
+    `OutcomeUnknown`. A method that changes nothing never fails with the last: it fails with
+    `ServerUnreachable` if there is no answer.
     """
 
     domain = Attribute("The domain's name, in its normal form.")
 
     own_username = Attribute(
-        "Of an account there that is certainly there, as we act by it; None without one."
+        "The username of the account by which we call the server, which so exists; or None."
     )
 
     def exists(username: str) -> Deferred[bool]:
-        """Whether there is an account of that name; never a guess.
+        """Return whether there is an account of that name, as the server says.
 
-        But a server that cannot read its accounts may deny all of them.
+        A server that cannot read its accounts may deny all of them.
         """
 
     def create(username: str, password: str) -> Deferred[None]:
         """Make an account.
 
         Raises:
-            AlreadyThere: there was one before; it is as it was.
-            PasswordRefused: the server has rules of its own.
+            AlreadyThere: there is one already; it is unchanged.
+            PasswordRefused: the server has rules of its own for passwords.
         """
 
     def set_password(username: str, password: str) -> Deferred[None]:
-        """Set an account's password; doing it again does no harm.
+        """Set an account's password; to do it again does no harm.
 
         Raises:
-            NotThere, PasswordRefused: nothing was set.
+            NotThere, PasswordRefused: the password was not set.
         """
 
     def delete(username: str) -> Deferred[None]:
@@ -119,11 +118,11 @@ class IServer(Interface):
     def make_contacts(username: str, contact: str) -> Deferred[None]:
         """Put two accounts into each other's rosters, with subscription both.
 
-        Doing it again does no harm. Names and groups that either has given the other stay,
-        where the server tells them.
+        To do it again does no harm. Names and groups that either has given the other are kept,
+        if the server tells them.
 
         Raises:
-            NotThere: one of the accounts is gone; there is nothing to be done any more.
+            NotThere: one of the accounts does not exist; to try again is in vain.
         """
 
     def contacts_problem() -> Deferred[str | None]:
@@ -132,13 +131,13 @@ class IServer(Interface):
     def warnings() -> Deferred[Sequence[str]]:
         """Return settings of the server that its operator may not have meant.
 
-        Invitations of its own are one. It fails as what only asks.
+        Invitations of its own are one.
         """
 
     def try_privileges() -> Deferred[Sequence[str]]:
-        """Test all of the above on an account that is made for it and removed again.
+        """Try all of the above on accounts that are made for that and removed again.
 
         Returns:
-            What the server does not let us do, each with what to change; nothing if all is
-            well. It does not fail: a server that cannot be reached is a text, too.
+            A text for each thing that the server does not let us do, with what to change. It
+            does not fail: that the server cannot be reached is a text, too.
         """

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -19,7 +19,13 @@ from twisted.python.threadpool import ThreadPool
 from invitereg.errors import Overloaded, Unavailable
 from invitereg.runtime import IReactor
 from invitereg.runtime.logs import FaultLog
-from invitereg.runtime.workqueue import PATIENCE_SECONDS, Backlog, Job, Lane, current_client
+from invitereg.runtime.workqueue import (
+    PATIENCE_SECONDS,
+    Backlog,
+    Lane,
+    QueuedJob,
+    current_client,
+)
 
 _log = Logger("invitereg.threads.Threads")
 
@@ -29,7 +35,8 @@ Args = TypeVarTuple("Args")
 Settle = Callable[[], bool]
 """Called before what was done becomes permanent. False means: undo it, as somebody who asked
 for it has been told meanwhile that it failed."""
-Process = Callable[[Sequence[Any], Settle], Sequence[object]]
+J = TypeVar("J")
+Process = Callable[[Sequence[J], Settle], Sequence[object]]
 """Do some jobs together and return an outcome for each: its result, or a Failure."""
 
 
@@ -60,7 +67,7 @@ class Threads:
         self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="invitereg")
         self._pool.threadFactory = _Daemon
         self._lane = Lane(FaultLog(_log, "Work"), threads, waiting_hangs=False)
-        self._batches: list[Batches] = []
+        self._batches: list[Batches[Any]] = []
         self._drained: Deferred[None] = Deferred()
         self._stopping = False
 
@@ -94,7 +101,7 @@ class Threads:
         def do() -> T | None:
             return function(*args) if job.settle() else None
 
-        def answer(_success: bool, outcome: Any) -> None:
+        def answer(_success: bool, outcome: object) -> None:
             self._reactor.callFromThread(self._finish, self._lane, [(job, outcome)])
 
         try:
@@ -104,7 +111,7 @@ class Threads:
         self._pool.callInThreadWithCallback(answer, do)
         return job.done
 
-    def batches(self, process: Process, most: int = 64) -> "Batches":
+    def batches(self, process: Process[J], most: int = 64) -> "Batches[J]":
         """Return a thread that does up to ``most`` waiting jobs together by ``process``."""
         lane = Lane(FaultLog(_log, "Write"), 1, waiting_hangs=True)
 
@@ -115,13 +122,13 @@ class Threads:
         self._batches.append(batches)
         return batches
 
-    def _enter(self, lane: Lane) -> Job:
+    def _enter(self, lane: Lane) -> QueuedJob:
         if self._stopping:
             raise Unavailable("stopping")
         lane.require_moving()
         client = current_client()
         self._backlog.enter(client)
-        job = Job(client)
+        job = QueuedJob(client)
         overdue = self._reactor.callLater(PATIENCE_SECONDS, lane.give_up, job)
         job.done.addBoth(_no_longer_due, overdue)
         return job
@@ -148,27 +155,27 @@ def _no_longer_due(outcome: T, overdue: IDelayedCall) -> T:
     return outcome
 
 
-Answers = Iterable[tuple[Job, object]]
+Answers = Iterable[tuple[QueuedJob, object]]
 
 
-class Batches:
+class Batches(Generic[J]):
     """Do all jobs that wait together in one thread; `Threads.batches` makes it."""
 
     def __init__(
         self,
-        process: Process,
+        process: Process[J],
         most: int,
-        enter: Callable[[], Job],
+        enter: Callable[[], QueuedJob],
         finish: Callable[[Answers], None],
     ) -> None:
         self._process = process
         self._most = most
         self._enter = enter
         self._finish = finish
-        self._queue: SimpleQueue[tuple[Job, Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[QueuedJob, J] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def add(self, job: Any) -> Deferred[Any]:
+    def add(self, job: J) -> Deferred[Any]:
         """Do ``job`` with others that wait, and return its outcome; raises as `run`."""
         try:
             waiting = self._enter()
@@ -193,7 +200,7 @@ class Batches:
             outcomes = dict(zip([job for job, _ in wanted], self._do(wanted), strict=True))
             self._finish([(job, outcomes.get(job)) for job, _ in entries])
 
-    def _do(self, entries: Sequence[tuple[Job, Any]]) -> Sequence[object]:
+    def _do(self, entries: Sequence[tuple[QueuedJob, J]]) -> Sequence[object]:
         def settle() -> bool:
             settled = [job.settle() for job, _ in entries]  # all, whatever the first says
             return all(settled)
@@ -205,7 +212,7 @@ class Batches:
         except Exception:
             return [Failure() for _ in entries]
 
-    def _take(self) -> list[tuple[Job, Any]]:
+    def _take(self) -> list[tuple[QueuedJob, J]]:
         """Return what waits, at least one entry; nothing if the thread is to end."""
         entry = self._queue.get()
         entries = []
@@ -227,19 +234,19 @@ class Inline:
         """Return the outcome of ``function(*args)``, as a Deferred that has fired."""
         return execute(function, *args)
 
-    def batches(self, process: Process, most: int = 1) -> "InlineBatches":
+    def batches(self, process: Process[J], most: int = 1) -> "InlineBatches[J]":
         """Return what does each job by ``process``; ``most`` is for `Threads` only."""
         return InlineBatches(process, most)
 
 
-class InlineBatches:
+class InlineBatches(Generic[J]):
     """Do each job at once; `Inline.batches` makes it."""
 
-    def __init__(self, process: Process, most: int) -> None:
+    def __init__(self, process: Process[J], most: int) -> None:
         self._process = process
         self._most = most
 
-    def add(self, job: Any) -> Deferred[Any]:
+    def add(self, job: J) -> Deferred[Any]:
         """Return the outcome of ``job``, as a Deferred that has fired."""
         return execute(self._process, [job], lambda: True).addCallback(itemgetter(0))
 

@@ -51,7 +51,7 @@ def current_client() -> Client | None:
     return _CLIENT.get()
 
 
-class Job:
+class QueuedJob:
     """Wait for an outcome until it comes or has taken too long.
 
     Attributes:
@@ -96,7 +96,7 @@ class Lane:
         if self._hanging >= self._threads:
             raise Unavailable(self.faults.failed(_HANGS))
 
-    def give_up(self, job: Job) -> None:
+    def give_up(self, job: QueuedJob) -> None:
         """Fail a job that has taken too long, and cancel it if it has not been settled."""
         begun = not job.cancel()
         job.given_up = True
@@ -105,7 +105,7 @@ class Lane:
             self._hanging += 1
         job.done.errback(Unavailable(self.faults.failed(_HANGS)))
 
-    def finish(self, job: Job, outcome: object) -> None:
+    def finish(self, job: QueuedJob, outcome: object) -> None:
         """Pass on the outcome of a job that a thread has finished."""
         if job.hanging:
             self._hanging -= 1
