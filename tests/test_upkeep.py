@@ -151,7 +151,7 @@ class UpkeepTests(SynchronousTestCase):
         self.wait(timedelta(hours=50))
         self.assertEqual(self.successResultOf(self.store.list_domains()), [])
 
-    def test_errands_of_former_domains(self):
+    def test_jobs_of_former_domains(self):
         """What a command asked of a server goes, with what is secret in it, at any domain."""
         self.start()
         for domain in (DOMAIN, "former.example"):
