@@ -33,11 +33,6 @@ def upgrade() -> None:
     op.bulk_insert(settings, [{"name": "server_key", "value": secrets.token_bytes(32)}])
 
 
-def downgrade() -> None:
-    for name in ("settings", "session_ends", "hits", "uses", "accounts", "names", "invites"):
-        op.drop_table(name)
-
-
 def _create_invites() -> None:
     op.create_table(
         "invites",

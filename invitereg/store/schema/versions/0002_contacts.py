@@ -39,8 +39,3 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("roster_changes_age", "roster_changes", ["at"])
-
-
-def downgrade() -> None:
-    op.drop_table("roster_changes")
-    op.drop_table("roster_items")

@@ -36,9 +36,3 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("notices_age", "notices", ["at"])
-
-
-def downgrade() -> None:
-    op.drop_table("notices")
-    op.drop_index("invites_inviter", "invites")
-    op.drop_column("uses", "inviter")

@@ -36,8 +36,3 @@ def upgrade() -> None:
         sa.Column("at", _TIME, nullable=False),
     )
     op.create_index("api_requests_at", "api_requests", ["at"])
-
-
-def downgrade() -> None:
-    op.drop_table("api_requests")
-    op.drop_table("api_keys")

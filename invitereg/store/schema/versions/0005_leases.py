@@ -38,8 +38,3 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("errands_due", "errands", ["domain", "due"])
-
-
-def downgrade() -> None:
-    op.drop_table("errands")
-    op.drop_table("leases")

@@ -17,8 +17,3 @@ def upgrade() -> None:
     for number, hit in op.get_bind().execute(counted).all():
         op.execute(_LEASES.update().where(_LEASES.c.number == number).values(hits=[hit]))
     op.drop_column("leases", "hit")
-
-
-def downgrade() -> None:
-    op.add_column("leases", sa.Column("hit", sa.BigInteger))
-    op.drop_column("leases", "hits")

@@ -8,7 +8,3 @@ down_revision = "0006"
 
 def upgrade() -> None:
     op.create_index("invites_source", "invites", ["source", "domain"])
-
-
-def downgrade() -> None:
-    op.drop_index("invites_source", "invites")

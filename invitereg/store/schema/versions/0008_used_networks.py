@@ -16,7 +16,3 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
     )
     op.create_index("used_networks_age", "used_networks", ["domain", "at"])
-
-
-def downgrade() -> None:
-    op.drop_table("used_networks")

@@ -11,7 +11,3 @@ def upgrade() -> None:
     op.add_column(
         "notices", sa.Column("tries", sa.BigInteger, nullable=False, server_default="0")
     )
-
-
-def downgrade() -> None:
-    op.drop_column("notices", "tries")

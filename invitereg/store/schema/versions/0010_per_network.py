@@ -9,7 +9,3 @@ down_revision = "0009"
 
 def upgrade() -> None:
     op.add_column("invites", sa.Column("per_network_allowed", sa.Integer))
-
-
-def downgrade() -> None:
-    op.drop_column("invites", "per_network_allowed")

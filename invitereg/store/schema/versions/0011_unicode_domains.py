@@ -70,10 +70,6 @@ def upgrade() -> None:
         _rename_within(sa.table(name, sa.column(column)).c[column], renamed)
 
 
-def downgrade() -> None:
-    pass
-
-
 def _stored() -> set[str]:
     """Return the domains that may have another spelling, those of contacts among them."""
     columns = (sa.table(name, sa.column("domain")).c.domain for name in _OF_DOMAINS)

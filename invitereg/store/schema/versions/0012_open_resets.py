@@ -19,7 +19,3 @@ def upgrade() -> None:
         sqlite_where=_OPEN_RESET,
         postgresql_where=_OPEN_RESET,
     )
-
-
-def downgrade() -> None:
-    op.drop_index("invites_open_resets", "invites")
