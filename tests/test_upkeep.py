@@ -171,9 +171,11 @@ class UpkeepTests(SynchronousTestCase):
     def test_requests_are_forgotten(self):
         """A request that may not be repeated any more is forgotten."""
         purged = []
-        purge = self.store.purge_repeats
+        purge = self.store.purge_requests
         self.patch(
-            self.store, "purge_repeats", lambda *asked: purge(*asked).addCallback(_seen(purged))
+            self.store,
+            "purge_requests",
+            lambda *asked: purge(*asked).addCallback(_seen(purged)),
         )
         once = IdempotencyKey(key_id="portal", name=b"n" * 32, request=b"r" * 32)
         made = self.store.create_invite(make_invite(), b"d" * 32, key=once)

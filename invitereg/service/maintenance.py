@@ -158,7 +158,7 @@ class Maintenance(MultiService):
             yield partial(store.purge_names, name, now, ROWS)
             for counter, limit in counter_limits(self._policy(name)).items():
                 yield partial(store.purge_hits, name, counter, now - limit.period, ROWS)
-        yield partial(store.purge_repeats, now - REPEATABLE, ROWS)
+        yield partial(store.purge_requests, now - REPEATABLE, ROWS)
         yield partial(store.purge_jobs, now, ROWS)
         yield partial(store.purge_session_ends, now - SESSION_ENDS_KEPT, ROWS)
         for remove in self._each_round:

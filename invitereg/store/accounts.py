@@ -14,12 +14,11 @@ from invitereg.policy.counters import user_sources
 from invitereg.store import branches, changes, jobs, logins, names, notices, redeeming, rosters
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_of, credentials_columns
+from invitereg.store.statements import of_account
 from invitereg.store.tables import Time, Words, accounts, invites, leases
 from invitereg.store.tables import names as names_table
 
-_THIS = (accounts.c.domain == bindparam("of_domain")) & (
-    accounts.c.username == bindparam("of_username")
-)
+_THIS = of_account(accounts)
 _GET = select(accounts).where(_THIS)
 _GET_LOCKED = _GET.with_for_update()
 _ROLES = select(accounts.c.roles).where(_THIS).with_for_update()
@@ -186,19 +185,9 @@ _HAS_INVITES = select(
         )
     )
 )
-_UNDER_WAY = select(
-    exists().where(
-        leases.c.domain == bindparam("of_domain"), leases.c.username == bindparam("of_username")
-    )
-)
-_TAKE_ROLES = (
-    update(accounts)
-    .where(
-        accounts.c.domain == bindparam("of_domain"),
-        accounts.c.username == bindparam("of_username"),
-    )
-    .values(roles=(), groups=())
-)
+UNDER_WAY = select(exists().where(of_account(leases)))
+"""Whether a registration or a reset of an account is under way at its server."""
+_TAKE_ROLES = update(accounts).where(of_account(accounts)).values(roles=(), groups=())
 
 
 def traces(connection: Connection, domain: str, username: str) -> Traces | None:
@@ -236,7 +225,7 @@ def end_gone(
     which = {"of_domain": domain, "of_username": username}
     account = get_locked(connection, domain, username)
     made_at = account.created_at if account else None
-    if made_at != left.created_at or connection.scalar(_UNDER_WAY, which):
+    if made_at != left.created_at or connection.scalar(UNDER_WAY, which):
         return None
     connection.execute(_TAKE_ROLES, which)
     _forget(connection, domain, username, now)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound
@@ -12,12 +11,11 @@ from invitereg.interfaces.apikeys import ApiKey
 from invitereg.model.invites import Invite
 from invitereg.store import branches
 from invitereg.store.rows import columns_of, row_of, value_of, values_of
+from invitereg.store.statements import insert_new
 from invitereg.store.tables import Time, api_keys
 
 _columns = columns_of(ApiKey, api_keys)
-_INSERT = (
-    insert(api_keys).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
-)
+_INSERT = insert_new(api_keys)
 _FIND = select(*_columns).where(api_keys.c.digest == bindparam("of_digest"))
 _LIST = select(*_columns).order_by(api_keys.c.seq)
 _GET = select(*_columns).where(api_keys.c.id == bindparam("of_id"))

@@ -15,6 +15,7 @@ from invitereg.store import names
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.redeeming import list_uses
 from invitereg.store.rows import columns_of, value_of
+from invitereg.store.statements import of_account
 from invitereg.store.tables import Time, api_keys, invites
 from invitereg.store.tables import names as names_table
 
@@ -45,8 +46,7 @@ _REVOKE_EVERYWHERE = _revoke(_SOURCE)
 _REVOKE_RESETS_EVERYWHERE = _revoke(_SOURCE, invites.c.kind == Kind.RESET)
 _IS_KNOWN = select(
     exists().where(
-        names_table.c.domain == bindparam("of_domain"),
-        names_table.c.username == bindparam("of_username"),
+        of_account(names_table),
         names_table.c.state.in_((names.State.ACCOUNT, names.State.DELETED)),
     )
 )

@@ -3,24 +3,21 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.queries import RosterChange, SessionEnd
 from invitereg.model.roster import Owner
 from invitereg.store.rows import columns_of, values_of
+from invitereg.store.statements import delete_some
 from invitereg.store.tables import Time, roster_changes, session_ends
 
 KEPT = timedelta(hours=1)
 
 _ADD_CHANGE = insert(roster_changes).inline()
 # So many at a time that it does not grow, and nobody waits.
-_FORGET_CHANGE = delete(roster_changes).where(
-    roster_changes.c.number.in_(
-        select(roster_changes.c.number)
-        .where(roster_changes.c.at <= bindparam("before", type_=Time))
-        .limit(1000)
-    )
+_FORGET_CHANGE = delete_some(
+    roster_changes, roster_changes.c.at <= bindparam("before", type_=Time)
 )
 _LAST_CHANGE = (
     select(*columns_of(RosterChange, roster_changes))
@@ -38,7 +35,7 @@ def add_roster_changes(
     connection: Connection, owners: Iterable[Owner], jid: str, now: datetime
 ) -> None:
     """Record that the items of these accounts for ``jid`` have changed."""
-    connection.execute(_FORGET_CHANGE, {"before": now - KEPT})
+    connection.execute(_FORGET_CHANGE, {"before": now - KEPT, "most": 1000})
     rows = [
         {"domain": domain, "username": username, "jid": jid, "at": now}
         for domain, username in owners

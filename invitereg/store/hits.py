@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import Throttled
 from invitereg.policy.counters import Counter
 from invitereg.policy.values import Tally
+from invitereg.store.statements import delete_some
 from invitereg.store.tables import Time, hits
 
 _IN_PERIOD = (
@@ -37,16 +38,11 @@ _ADD = (
 )
 # Of any key: who comes once only, as from ever new networks, must leave nothing for good. A
 # few at a time: none of those who are counted waits for all that was left by an attack.
-_FORGET = delete(hits).where(
-    hits.c.seq.in_(
-        select(hits.c.seq)
-        .where(
-            hits.c.domain == bindparam("of_domain"),
-            hits.c.name == bindparam("of_name"),
-            hits.c.at <= bindparam("since", type_=Time),
-        )
-        .limit(10)
-    )
+_FORGET = delete_some(
+    hits,
+    hits.c.domain == bindparam("of_domain"),
+    hits.c.name == bindparam("of_name"),
+    hits.c.at <= bindparam("since", type_=Time),
 )
 _TALLY = select(func.count(), func.min(hits.c.at)).where(*_IN_PERIOD)
 _REMOVE = delete(hits).where(hits.c.seq.in_(bindparam("numbers", expanding=True)))
@@ -70,7 +66,9 @@ def add(
             raise counter.refusal(_retry_after(connection, domain, counter, now))
         numbers.append(int(number))
     for name, since in {counter.name: counter.since(now) for counter in counters}.items():
-        connection.execute(_FORGET, {"of_domain": domain, "of_name": name, "since": since})
+        connection.execute(
+            _FORGET, {"of_domain": domain, "of_name": name, "since": since, "most": 10}
+        )
     return tuple(numbers)
 
 

@@ -5,7 +5,7 @@ Every function takes a connection within a transaction.
 
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, delete, select, tuple_
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
 
@@ -32,14 +32,6 @@ _EARLIER = select(api_requests).where(
     api_requests.c.key_id == bindparam("key_id"),
     api_requests.c.name == bindparam("name"),
     api_requests.c.at > bindparam("since", type_=Time),
-)
-_NAME = tuple_(api_requests.c.key_id, api_requests.c.name)
-_PURGE = delete(api_requests).where(
-    _NAME.in_(
-        select(api_requests.c.key_id, api_requests.c.name)
-        .where(api_requests.c.at <= bindparam("before", type_=Time))
-        .limit(bindparam("most", type_=Integer))
-    )
 )
 
 
@@ -85,11 +77,3 @@ def find_request(
     if earlier.request != key.request:
         raise OtherRequest
     return earlier.domain, earlier.invite_id
-
-
-def purge_repeats(connection: Connection, before: datetime, at_most: int) -> int:
-    """Forget requests that were first made by ``before``.
-
-    Returns as `purging.purge_invites`.
-    """
-    return connection.execute(_PURGE, {"before": before, "most": at_most}).rowcount

@@ -8,7 +8,7 @@ Every function takes a connection within a transaction.
 
 import sys
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, exists, func, not_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, exists, func, not_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
@@ -18,19 +18,15 @@ from invitereg.policy.counters import Quota, user_sources
 from invitereg.store import hits
 from invitereg.store.names import State
 from invitereg.store.rows import row_of
-from invitereg.store.tables import Time, api_keys, invites, names
+from invitereg.store.statements import OPEN, UNEXPIRED, of_account
+from invitereg.store.tables import api_keys, invites, names
 
 _MADE_BY_USER = (
     invites.c.domain == bindparam("of_domain"),
     invites.c.inviter == bindparam("of_inviter"),
     invites.c.source.in_(bindparam("of_sources", expanding=True)),
 )
-_OPEN = (
-    invites.c.revoked_at.is_(None),
-    or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed),
-    or_(invites.c.expires_at.is_(None), invites.c.expires_at > bindparam("now", type_=Time)),
-)
-OPEN_INVITES = select(func.count()).select_from(invites).where(*_MADE_BY_USER, *_OPEN)
+OPEN_INVITES = select(func.count()).select_from(invites).where(*_MADE_BY_USER, OPEN, UNEXPIRED)
 """The number of pending invites of a user; takes the parameters of `made_by`, and ``now``."""
 
 _INVITER = (
@@ -100,8 +96,7 @@ _KEY_IS_REVOKED = select(
 )
 _IS_DELETED = select(
     exists().where(
-        names.c.domain == bindparam("of_domain"),
-        names.c.username == bindparam("of_username"),
+        of_account(names),
         names.c.state == State.DELETED,
     )
 )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, bindparam, case, exists, func, not_, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, NotFound
@@ -16,15 +15,11 @@ from invitereg.policy.counters import Quota
 from invitereg.store import idempotency, inviters, names
 from invitereg.store.inviters import require_maker
 from invitereg.store.rows import columns_of, row_of, value_of, values_of
+from invitereg.store.statements import OPEN, UNEXPIRED, USES_LEFT, insert_new, of_account
 from invitereg.store.tables import Time, accounts, invites, leases
 
 _columns = columns_of(Invite, invites)
 _THIS = (invites.c.domain == bindparam("of_domain")) & (invites.c.id == bindparam("of_id"))
-_USES_LEFT = or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed)
-_EXPIRED = invites.c.expires_at <= bindparam("now", type_=Time)
-UNEXPIRED = or_(invites.c.expires_at.is_(None), not_(_EXPIRED))
-OPEN = invites.c.revoked_at.is_(None) & _USES_LEFT
-"""An invite that nobody has revoked and that has uses left."""
 _EDITABLE = OPEN & ((invites.c.kind != Kind.RESET) | UNEXPIRED)
 UNDECIDED = exists().where(
     leases.c.domain == invites.c.domain,
@@ -38,8 +33,8 @@ REVOCABLE = OPEN | (invites.c.revoked_at.is_(None) & UNDECIDED)
 _EXPIRED_BEFORE = invites.c.expires_at <= invites.c.revoked_at
 _STATUS: dict[Status, ColumnElement[bool]] = {
     Status.PENDING: OPEN & UNEXPIRED,
-    Status.USED: or_(invites.c.revoked_at.is_(None), _EXPIRED_BEFORE) & not_(_USES_LEFT),
-    Status.EXPIRED: or_(OPEN & _EXPIRED, _EXPIRED_BEFORE & _USES_LEFT),
+    Status.USED: or_(invites.c.revoked_at.is_(None), _EXPIRED_BEFORE) & not_(USES_LEFT),
+    Status.EXPIRED: or_(OPEN & not_(UNEXPIRED), _EXPIRED_BEFORE & USES_LEFT),
     Status.REVOKED: invites.c.revoked_at.is_not(None)
     & or_(invites.c.expires_at.is_(None), not_(_EXPIRED_BEFORE)),
 }
@@ -50,9 +45,7 @@ _COUNT = (
     .where(invites.c.domain == bindparam("of_domain"))
     .group_by(_state)
 )
-_INSERT = (
-    insert(invites).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
-)
+_INSERT = insert_new(invites)
 _GET = select(*_columns).where(_THIS)
 _SEQ = select(invites.c.seq).where(_THIS)
 _REVOKE = (
@@ -67,12 +60,7 @@ _RENEW = (
     .values(digest=bindparam("new_digest"), source=bindparam("new_source"))
     .returning(*_columns)
 )
-_ACCOUNT_EXISTS = select(
-    exists().where(
-        accounts.c.domain == bindparam("of_domain"),
-        accounts.c.username == bindparam("of_username"),
-    )
-)
+_ACCOUNT_EXISTS = select(exists().where(of_account(accounts)))
 
 
 def create(

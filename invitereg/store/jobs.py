@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.leases import Job, Task
@@ -13,8 +13,6 @@ from invitereg.store.tables import Time, jobs
 AT_ONCE = 20
 IMPLAUSIBLE_PAUSE = timedelta(minutes=2)
 """Longer than any job is postponed, even if the clocks of two processes differ."""
-KEPT = timedelta(hours=1)
-"""How long the answer of a job is kept."""
 
 _NUMBERED = jobs.c.number == bindparam("of_number")
 _ADD = insert(jobs).returning(jobs.c.number)
@@ -50,13 +48,6 @@ _FORGET_CONTACTS = delete(jobs).where(
         jobs.c.username == bindparam("of_username"),
         jobs.c.details["contact"].as_string() == bindparam("of_username"),
     ),
-)
-_PURGE = delete(jobs).where(
-    jobs.c.number.in_(
-        select(jobs.c.number)
-        .where(jobs.c.expires <= bindparam("before", type_=Time))
-        .limit(bindparam("most", type_=Integer))
-    )
 )
 
 
@@ -103,15 +94,6 @@ def get(connection: Connection, number: int) -> Job | None:
 def withdraw(connection: Connection, number: int) -> bool:
     """Forget a job that nobody has taken up; False if somebody has."""
     return connection.execute(_WITHDRAW, {"of_number": number}).rowcount == 1
-
-
-def purge(connection: Connection, now: datetime, at_most: int) -> int:
-    """Forget the jobs that expired an hour ago, also of domains that are served no longer.
-
-    Returns as `purging.purge_invites`.
-    """
-    which = {"before": now - KEPT, "most": at_most}
-    return connection.execute(_PURGE, which).rowcount
 
 
 def forget_contacts(connection: Connection, domain: str, username: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidInvite, Overloaded, UsernameTaken
@@ -41,12 +41,6 @@ _GIVE_USE_BACK = (
     )
     .values(uses=invites.c.uses - 1)
 )
-# Of an account that is there, only a reset can be under way.
-_UNDER_WAY = select(
-    exists().where(
-        leases.c.domain == bindparam("of_domain"), leases.c.username == bindparam("of_username")
-    )
-)
 _REVOKED = select(invites).where(
     invites.c.domain == bindparam("of_domain"),
     invites.c.id == bindparam("of_id"),
@@ -75,7 +69,8 @@ def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Le
             raise InvalidInvite
         redeeming.take_reset(connection, use)
         which = {"of_domain": use.domain, "of_username": use.username}
-        if connection.scalar(_UNDER_WAY, which):
+        # Of an account that is there, only a reset can be under way.
+        if connection.scalar(accounts.UNDER_WAY, which):
             raise Overloaded(retry_after=_RETRY_SECONDS)
         redemption = replace(redemption, account=replace(known, credentials=None))
     else:

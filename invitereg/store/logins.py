@@ -14,50 +14,35 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, delete, exists, select
+from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.queries import LoginAttempt
 from invitereg.store import hits
-from invitereg.store.tables import Time, settings, used_networks
+from invitereg.store.statements import of_account
+from invitereg.store.tables import settings, used_networks
 
 AT_MOST = 20
 """How many networks of one account are known: those of the latest logins."""
 _DIGEST_BYTES = 16
 
-_OF_ACCOUNT = (
-    used_networks.c.domain == bindparam("of_domain"),
-    used_networks.c.username == bindparam("of_username"),
-)
-_IS_USED = select(
-    exists().where(*_OF_ACCOUNT, used_networks.c.digest == bindparam("of_digest"))
-)
+_OF_ACCOUNT = of_account(used_networks)
+_IS_USED = select(exists().where(_OF_ACCOUNT, used_networks.c.digest == bindparam("of_digest")))
 _USE = insert(used_networks)
 _USE_AGAIN = _USE.on_conflict_do_update(
     index_elements=["domain", "username", "digest"], set_={"at": _USE.excluded.at}
 )
 _LATEST = (
     select(used_networks.c.digest)
-    .where(*_OF_ACCOUNT)
+    .where(_OF_ACCOUNT)
     .order_by(used_networks.c.at.desc(), used_networks.c.digest)
     .limit(AT_MOST)
 )
 _FORGET_OLDEST = delete(used_networks).where(
-    *_OF_ACCOUNT, used_networks.c.digest.not_in(_LATEST)
+    _OF_ACCOUNT, used_networks.c.digest.not_in(_LATEST)
 )
-_FORGET = delete(used_networks).where(*_OF_ACCOUNT)
-_OLD = (
-    select(used_networks.c.username, used_networks.c.digest)
-    .where(
-        used_networks.c.domain == bindparam("of_domain"),
-        used_networks.c.at <= bindparam("before", type_=Time),
-    )
-    .limit(bindparam("most", type_=Integer))
-)
-_REMOVE = delete(used_networks).where(
-    *_OF_ACCOUNT, used_networks.c.digest == bindparam("of_digest")
-)
+_FORGET = delete(used_networks).where(_OF_ACCOUNT)
 
 
 def count(
@@ -89,21 +74,6 @@ def succeeded(
 def forget(connection: Connection, domain: str, username: str) -> None:
     """Forget where an account was used: it is deleted."""
     connection.execute(_FORGET, {"of_domain": domain, "of_username": username})
-
-
-def purge(connection: Connection, domain: str, before: datetime, at_most: int) -> int:
-    """Forget the networks in which accounts were used last at ``before``, or earlier.
-
-    Returns as `purging.purge_invites`.
-    """
-    old = connection.execute(_OLD, {"of_domain": domain, "before": before, "most": at_most})
-    rows = [
-        {"of_domain": domain, "of_username": row.username, "of_digest": row.digest}
-        for row in old
-    ]
-    if rows:
-        connection.execute(_REMOVE, rows)
-    return len(rows)
 
 
 def _which(connection: Connection, attempt: LoginAttempt) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from invitereg.errors import Refused, UsernameReserved, UsernameTaken
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Kind
+from invitereg.store.statements import of_account
 from invitereg.store.tables import Time, names
 
 
@@ -47,9 +48,7 @@ def _holding(*, even_deleted: bool) -> Insert:
 
 _HOLD = _holding(even_deleted=False)
 _HOLD_EVEN_DELETED = _holding(even_deleted=True)
-_NAMED = (names.c.domain == bindparam("of_domain")) & (
-    names.c.username == bindparam("of_username")
-)
+_NAMED = of_account(names)
 _STATE = select(names.c.state, names.c.invite_id).where(_NAMED)
 _HELD = select(names.c.state, names.c.invite_id, names.c.until).where(_NAMED).with_for_update()
 _LEASED = _NAMED & (names.c.state == State.LEASED)

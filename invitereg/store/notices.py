@@ -1,7 +1,6 @@
 """Keep the notices about registrations until they are delivered."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select, update
@@ -10,16 +9,15 @@ from sqlalchemy.engine import Connection
 from invitereg.model.invites import Use
 from invitereg.policy.notices import Notice, NoticeKind
 from invitereg.store.rows import value_of
-from invitereg.store.tables import Time, notices, uses
+from invitereg.store.statements import of_account
+from invitereg.store.tables import notices, uses
 
 MOST = 100
 """How many notices of registrations are kept for one account: the latest."""
 MOST_TRIES = 3
 """How often a notice is sent, at most: one that nobody confirms would be sent for ever."""
 
-_THIS = (notices.c.domain == bindparam("of_domain")) & (
-    notices.c.username == bindparam("of_username")
-)
+_THIS = of_account(notices)
 _ADD = insert(notices).inline()
 _KEPT_REGISTRATIONS = (
     select(notices.c.use_seq)
@@ -44,13 +42,6 @@ _TRY = (
     )
     .values(tries=notices.c.tries + 1)
     .returning(notices.c.number)
-)
-_PURGE = delete(notices).where(
-    notices.c.number.in_(
-        select(notices.c.number)
-        .where(notices.c.at <= bindparam("before", type_=Time))
-        .limit(bindparam("most", type_=Integer))
-    )
 )
 
 
@@ -121,14 +112,6 @@ def remove(connection: Connection, numbers: Sequence[int]) -> None:
     """Forget notices that have been delivered."""
     if numbers:
         connection.execute(_REMOVE, [{"of_number": number} for number in numbers])
-
-
-def purge(connection: Connection, before: datetime, at_most: int) -> int:
-    """Forget the notices of registrations up to ``before``, delivered or not.
-
-    Returns as `purging.purge_invites`.
-    """
-    return connection.execute(_PURGE, {"before": before, "most": at_most}).rowcount
 
 
 def _notices(

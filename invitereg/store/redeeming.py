@@ -7,7 +7,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Index,
-    Integer,
     Update,
     bindparam,
     exists,
@@ -25,8 +24,9 @@ from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import owner_of
 from invitereg.store import changes, hits, names, notices, rosters
-from invitereg.store.invites import OPEN, REVOCABLE, UNEXPIRED
+from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_row, columns_of, credentials_columns, row_of, values_of
+from invitereg.store.statements import OPEN, UNEXPIRED
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -65,22 +65,6 @@ _LIST = (
     .order_by(uses.c.seq)
 )
 _LIST_OF_INVITE = _LIST.where(uses.c.invite_id == bindparam("of_id"))
-_FORGET_ADDRESSES = (
-    update(uses)
-    .where(
-        uses.c.seq.in_(
-            select(uses.c.seq)
-            .where(
-                uses.c.domain == bindparam("of_domain"),
-                uses.c.address.is_not(None),
-                uses.c.at <= bindparam("before", type_=Time),
-            )
-            .order_by(uses.c.at)
-            .limit(bindparam("most", type_=Integer))
-        )
-    )
-    .values(address=None)
-)
 
 
 def redeem(connection: Connection, redemption: Redemption) -> None:
@@ -181,18 +165,6 @@ def list_uses(
     else:
         rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
     return values_of(Use, rows)
-
-
-def forget_addresses(
-    connection: Connection, domain: str, before: datetime, at_most: int
-) -> int:
-    """Remove the addresses from the history up to ``before``, the oldest first.
-
-    Returns:
-        How many were removed: fewer than ``at_most`` if none is left.
-    """
-    which = {"of_domain": domain, "before": before, "most": at_most}
-    return connection.execute(_FORGET_ADDRESSES, which).rowcount
 
 
 def _decide(connection: Connection, statement: Update, use: Use) -> None:

@@ -23,13 +23,11 @@ from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.model.subscribing import Pair, SubscriptionChange
-from invitereg.store.invites import OPEN
 from invitereg.store.rows import roster_item_row, row_of, value_of
+from invitereg.store.statements import OPEN, of_account
 from invitereg.store.tables import Time, accounts, invites, roster_items, uses
 
-_OWN = (roster_items.c.domain == bindparam("of_domain")) & (
-    roster_items.c.username == bindparam("of_username")
-)
+_OWN = of_account(roster_items)
 _ONE = _OWN & (roster_items.c.jid == bindparam("of_jid"))
 _GET_ALL = select(roster_items).where(_OWN).order_by(roster_items.c.jid)
 _GET = select(roster_items).where(_ONE)
@@ -44,14 +42,7 @@ _NO_LONGER_APPROVED = (
     .where(roster_items.c.jid == bindparam("of_jid"), roster_items.c.approved)
     .values(approved=False)
 )
-_LOCK = (
-    select(accounts.c.username)
-    .where(
-        accounts.c.domain == bindparam("of_domain"),
-        accounts.c.username == bindparam("of_username"),
-    )
-    .with_for_update()
-)
+_LOCK = select(accounts.c.username).where(of_account(accounts)).with_for_update()
 _COUNT = select(func.count()).select_from(roster_items).where(_OWN)
 _COUNT_LISTED = _COUNT.where(roster_items.c.listed)
 _COUNT_REQUESTS = _COUNT.where(roster_items.c.request.is_not(None))

@@ -83,12 +83,12 @@ class Store:
     reset = write(redeeming.reset)
     has_open_reset = read(redeeming.has_open_reset)
     list_uses = read(redeeming.list_uses)
-    forget_addresses = write(redeeming.forget_addresses)
+    forget_addresses = write(purging.forget_addresses)
     list_domains = read(purging.list_domains)
     purge_invites = write(purging.purge_invites)
     purge_names = write(purging.purge_names)
     purge_hits = write(purging.purge_hits)
-    purge_repeats = write(idempotency.purge_repeats)
+    purge_requests = write(purging.purge_requests)
     hit = write(hits.add_all)
 
     # Accounts.
@@ -105,7 +105,7 @@ class Store:
     signing_key = write(logins.signing_key)
     count_login = write(logins.count)
     login_succeeded = write(logins.succeeded)
-    purge_used_networks = write(logins.purge)
+    purge_used_networks = write(purging.purge_used_networks)
 
     # Rosters.
     get_roster = read(rosters.get)
@@ -128,14 +128,14 @@ class Store:
     finish_job = write(jobs.finish)
     get_job = read(jobs.get)
     withdraw_job = write(jobs.withdraw)
-    purge_jobs = write(jobs.purge)
+    purge_jobs = write(purging.purge_jobs)
 
     # What accounts are to be told.
     notices_after = read(notices.after)
     notices_of = read(notices.of)
     try_notices = write(notices.count_try)
     remove_notices = write(notices.remove)
-    purge_notices = write(notices.purge)
+    purge_notices = write(purging.purge_notices)
 
     # Keys of the HTTP API.
     create_key = write(apikeys.create)

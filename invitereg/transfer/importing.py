@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, exists, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_if_new
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, Refused, UsernameReserved, UsernameTaken
@@ -13,6 +12,7 @@ from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Kind
 from invitereg.store import accounts, names
 from invitereg.store.schema import REVISIONS
+from invitereg.store.statements import insert_new
 from invitereg.store.tables import accounts as accounts_table
 from invitereg.store.tables import api_keys, invites, notices, roster_items, settings, uses
 from invitereg.store.tables import names as names_table
@@ -33,31 +33,16 @@ from invitereg.transfer.format import (
     read_line,
 )
 
-_ADD_INVITE = (
-    insert_if_new(invites)
-    .on_conflict_do_nothing()
-    .inline()
-    .execution_options(preserve_rowcount=True)
-)
+_ADD_INVITE = insert_new(invites)
 _ADD_ACCOUNT = insert(accounts_table).inline()
 _ADD_ITEM = insert(roster_items).inline()
 _ADD_USE = insert(uses).inline()
-_ADD_KEY = (
-    insert_if_new(api_keys)
-    .on_conflict_do_nothing()
-    .inline()
-    .execution_options(preserve_rowcount=True)
-)
+_ADD_KEY = insert_new(api_keys)
 _SET_SERVER_KEY = (
     update(settings).where(settings.c.name == "server_key").values(value=bindparam("key"))
 )
 
-_ADD_NOTICE = (
-    insert_if_new(notices)
-    .on_conflict_do_nothing()
-    .inline()
-    .execution_options(preserve_rowcount=True)
-)
+_ADD_NOTICE = insert_new(notices)
 _INVITER = select(invites.c.inviter).where(
     invites.c.domain == bindparam("domain"), invites.c.id == bindparam("invite_id")
 )

@@ -167,14 +167,14 @@ class KeyContract(StoreCase):
         opening = [await self.opens(str(number)) for number in range(20)]
         self.assertEqual([found for found in opening if found], [invites[0].id])
 
-    async def test_purge_repeats(self):
+    async def test_purge_requests(self):
         """Requests are forgotten, the oldest first, a few at a time."""
         for number in range(3):
             await self.once(str(number), replace(ONCE, name=bytes([number]) * 32))
         before = self.now
         self.advance(HOUR)
         kept = await self.once("kept", replace(ONCE, name=b"k" * 32))
-        removed = [await self.store.purge_repeats(before, 2) for _ in range(3)]
+        removed = [await self.store.purge_requests(before, 2) for _ in range(3)]
         self.assertEqual(removed, [2, 1, 0])
         self.assertEqual((await self.once("k2", replace(ONCE, name=b"k" * 32))).id, kept.id)
         self.assertEqual(len(await self.store.list_invites(DOMAIN, self.now)), 4)
