@@ -63,6 +63,7 @@ SMALL = {
     "model/namespaces.py": "a list that all doors share",
     "policy/decision.py": "what both lists of rules have in common",
     "runtime/meter.py": "use cases count, and know no library that does",
+    "store/statements.py": "SQL that most modules of the store share",
 }
 """Modules of less than `MIN_LINES` lines, and why they are no part of another."""
 
