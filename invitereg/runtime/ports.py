@@ -8,7 +8,7 @@ from socket import IPPORT_RESERVED
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IProtocolFactory
@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from invitereg.config.endpoints import is_proxied, without_proxy
 from invitereg.runtime import IReactor
 from invitereg.runtime.connections import ConnectionGate, ForwardedFactory, GatedFactory
+from invitereg.runtime.deferreds import deferred
 from invitereg.runtime.logs import FaultLog
 from invitereg.runtime.proxyprotocol import ProxiedFactory
 
@@ -100,12 +101,10 @@ class Ports(Service):
                     port.stopListening()
                 raise StartFailure(f"cannot listen on {text}: {_reason(failures[0])}")
 
-    def stopService(self) -> Deferred[None]:
+    @deferred
+    async def stopService(self) -> None:
         """Accept no new connections; fires when all ports are closed."""
         super().stopService()
-        return Deferred.fromCoroutine(self._close())
-
-    async def _close(self) -> None:
         for port in self._open:
             await maybeDeferred(port.stopListening)
 

@@ -7,7 +7,6 @@ look-up.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from twisted.internet.address import HostnameAddress
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,6 +15,8 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLo
 from twisted.internet.interfaces import (
     IAddress,
     IHostResolution,
+    IProtocol,
+    IProtocolFactory,
     IResolutionReceiver,
     IStreamClientEndpoint,
 )
@@ -25,6 +26,7 @@ from invitereg.config.endpoints import host_of, is_trusted, with_host
 from invitereg.model.fields import escaped
 from invitereg.policy.values import Network, parse_address
 from invitereg.runtime import IReactor
+from invitereg.runtime.deferreds import deferred
 
 LOOKUP_SECONDS = 30.0
 """How long to wait for a resolver, which may answer late or never."""
@@ -69,7 +71,8 @@ class TrustedNameEndpoint:
         self._networks = networks
         self._at = at
 
-    def connect(self, factory: Any) -> Deferred[Any]:
+    @deferred
+    async def connect(self, factory: IProtocolFactory) -> IProtocol:
         """Look the name up and connect.
 
         Raises:
@@ -77,9 +80,6 @@ class TrustedNameEndpoint:
             ConnectingCancelledError: it was cancelled meanwhile.
             NotTrusted: none of its addresses is trusted.
         """
-        return Deferred.fromCoroutine(self._connect(factory))
-
-    async def _connect(self, factory: Any) -> Any:
         try:
             hosts = await _hosts(self._reactor, self._name)
         except CancelledError:  # so that it is known that nothing was sent
@@ -125,16 +125,14 @@ class _Receiver:
         self._found: list[str] = []
 
     def resolutionBegan(self, _resolution: IHostResolution) -> None:
-        """See IResolutionReceiver."""
+        pass
 
     def addressResolved(self, address: IAddress) -> None:
-        """See IResolutionReceiver."""
         host = str(getattr(address, "host", ""))
         if host not in self._found:
             self._found.append(host)
 
     def resolutionComplete(self) -> None:
-        """See IResolutionReceiver."""
         self.hosts.callback(self._found)
 
 

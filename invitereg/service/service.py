@@ -20,6 +20,7 @@ from invitereg.policy.inviting import FORMER_ADMIN, former_admins
 from invitereg.policy.values import Domain
 from invitereg.runtime import IReactor
 from invitereg.runtime.connections import ConnectionGate, ConnectionRate
+from invitereg.runtime.deferreds import deferred
 from invitereg.runtime.logs import LogGuard
 from invitereg.runtime.ports import Ports, StartFailure, allow_many_connections
 from invitereg.runtime.systemd import ServiceManager
@@ -162,13 +163,11 @@ class InviteregService(MultiService):
         self._config = replace(self._config, accounts=known)
         self._domains.update(domains_to_serve(self._config, config))
 
-    def stopService(self) -> Deferred[None]:
+    @deferred
+    async def stopService(self) -> None:
         """End all streams, finish what is under way, and close the store."""
         Service.stopService(self)  # and not yet those of its parts
         self._manager.stopping()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
         for part in self:
             stopped = maybeDeferred(part.stopService)
             # Nothing may keep us from stopping.

@@ -75,7 +75,7 @@ class StatusTests(CommandCase):
             f"command(['--config', {str(self.config)!r}, 'invite', 'create'],"
             "standalone_mode=False);"
             "print({'twisted.internet.reactor', 'OpenSSL', 'alembic', 'rich', 'segno',"
-            "'invitereg.tap', 'zxcvbn_frequency_lists'} & set(sys.modules))"
+            "'invitereg.service.service', 'zxcvbn_frequency_lists'} & set(sys.modules))"
         )
         line = [sys.executable, "-c", program]
         printed = subprocess.run(

@@ -24,18 +24,16 @@ from unittest import IsolatedAsyncioTestCase
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from invitereg.accounts.embedded import EmbeddedAccounts
 from invitereg.config import load
 from invitereg.model.invites import Invite, Status
 from invitereg.model.names import ascii_domain
 from invitereg.policy.inviting import OPERATOR
 from invitereg.runtime.threads import Inline
 from invitereg.runtime.tls import write_certificate
+from invitereg.service.assembly import Assembly
 from invitereg.store.database import open_database
 from invitereg.store.store import Store
-from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite
-from invitereg.usecases.registrar import Registrar
 
 ROOT = Path(__file__).parents[2]
 TWISTD = str(Path(sys.executable).with_name("twistd"))
@@ -249,11 +247,8 @@ class Operator:
         self.domain = next(iter(config.domains))
         self.database = open_database(config.data_dir, work)
         self.store = Store(self.database)
-        keys = next(iter(config.accounts.values()))
-        embedded = EmbeddedAccounts.configured(self.domain, keys, self.store, work, self.now)
-        accounts = {self.domain: embedded}
-        self.issuer = Issuer(config.domains, self.store, accounts, self.now)
-        self.registrar = Registrar(config.domains, self.store, accounts, self.now)
+        parts = Assembly(config, config.domains, self.store, work, self.now, {})
+        self.issuer, self.registrar = parts.issuer, parts.registrar
 
     @staticmethod
     def now() -> datetime:
