@@ -1,1 +1,1 @@
-"""XMPP streams: of clients (c2s), to a server behind us (gateway), of a component."""
+"""XMPP streams: of clients (c2s), to an upstream server (gateway), of a component."""
