@@ -2,16 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from invitereg.policy.networks import Address, Occupancy, Share, nested_shares, region
 from invitereg.policy.values import parse_address
 from invitereg.runtime.meter import Meter
-
-if TYPE_CHECKING:
-    from invitereg.web.channel import WebRequest
 
 CONNECTIONS_PER_NETWORK = 100
 CONNECTIONS = 2000
@@ -100,18 +98,19 @@ class WebConnections:
         shares = self._shares(address)
         return region(address).network, shares[-1].network if shares else str(address)
 
-    def begin(self, request: "WebRequest") -> bool:
-        """Count a request, whose ``shares`` are set, until it is answered or its client gone.
+    def begin(
+        self, client: Address, notify_end: Callable[[], Deferred[None]]
+    ) -> tuple[Share, ...] | None:
+        """Count a request of ``client`` until it is answered, or its client gone.
 
         Returns:
-            False if it is one too many of its network; it is not counted then.
+            The networks in which it counts; None if it is one too many, and is not counted.
         """
-        shares = self._shares(request.client)
+        shares = self._shares(client)
         if not self._requests.add(shares):
-            return False
-        request.shares = shares
-        request.notifyFinish().addBoth(lambda _end: self._requests.remove(shares))
-        return True
+            return None
+        notify_end().addBoth(lambda _end: self._requests.remove(shares))
+        return shares
 
 
 Item = TypeVar("Item")

@@ -141,10 +141,12 @@ class _Front(Resource):
         if not (_readable(request) and _has_host(request)):
             secure(request.responseHeaders, https=False)
             return _UNREADABLE
-        if not door.connections.begin(request):
+        shares = door.connections.begin(request.client, request.notifyFinish)
+        if shares is None:
             secure(request.responseHeaders, https=False)
             request.setHeader(b"Retry-After", b"1")
             return _BUSY
+        request.shares = shares
         part = door.part_for(request)
         site = getattr(request, "served", None)
         secure(request.responseHeaders, https=site is not None and site.https)
