@@ -30,19 +30,26 @@ linkcheck_timeout = 20
 linkcheck_anchors = False  # they are made by scripts on many sites
 
 CONTENTS = {
-    "Set up": ["operations", "website-only", "prosody", "ejabberd", "gateway", "component"],
-    "Use": ["policy", "web", "api", "security", "performance"],
-    "Develop": ["protocol"],
+    "Set up": [
+        "docs/operations",
+        "docs/website-only",
+        "docs/prosody",
+        "docs/ejabberd",
+        "docs/gateway",
+        "docs/component",
+    ],
+    "Use": ["docs/policy", "docs/web", "docs/api", "docs/security", "docs/performance"],
+    "Develop": ["CONTRIBUTING", "docs/architecture", "docs/protocol"],
+    "More": ["CHANGELOG", "SECURITY"],
 }
-"""The pages of each part, in the order in which one reads them; others follow."""
+"""The pages of each part, in the order in which one reads them. A page in none is an error."""
 
 
 def list_pages(_app: Sphinx, name: str, text: list[str]) -> None:
     """Give the first page the list of all others, which a forge shows by itself."""
     if name == root_doc:
         for part, pages in CONTENTS.items():
-            text[0] += _toctree(part, [f"docs/{page}" for page in pages])
-        text[0] += _toctree("More", ["docs/*", "*"])
+            text[0] += _toctree(part, pages)
 
 
 def _toctree(caption: str, pages: list[str]) -> str:
@@ -50,7 +57,6 @@ def _toctree(caption: str, pages: list[str]) -> str:
         "",
         "```{toctree}",
         ":hidden:",
-        ":glob:",
         f":caption: {caption}",
         *pages,
         "```",
