@@ -15,7 +15,7 @@ from invitereg.store import branches, changes, jobs, logins, names, notices, red
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_of, credentials_columns
 from invitereg.store.statements import of_account
-from invitereg.store.tables import Time, Words, accounts, invites, leases
+from invitereg.store.tables import TextList, Time, accounts, invites, leases
 from invitereg.store.tables import names as names_table
 
 _THIS = of_account(accounts)
@@ -25,7 +25,7 @@ _ROLES = select(accounts.c.roles).where(_THIS).with_for_update()
 _SET_ROLES = (
     update(accounts)
     .where(_THIS)
-    .values(roles=bindparam("new_roles", type_=Words))
+    .values(roles=bindparam("new_roles", type_=TextList))
     .returning(*accounts.c)
 )
 _NAMES = (

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -41,11 +40,11 @@ class Time(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
-class Word(TypeDecorator[StrEnum]):
+class Enumeration(TypeDecorator[StrEnum]):
     """A member of an enumeration, stored as its value.
 
     Attributes:
@@ -63,11 +62,11 @@ class Word(TypeDecorator[StrEnum]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         return None if value is None else str(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
         return None if value is None else self._members[value]
 
 
-class Words(TypeDecorator[tuple[str, ...]]):
+class TextList(TypeDecorator[tuple[str, ...]]):
     """Several strings in order, stored as a JSON array.
 
     Attributes:
@@ -88,7 +87,11 @@ class Words(TypeDecorator[tuple[str, ...]]):
     ) -> list[str] | None:
         return None if value is None else list(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002
+    def process_result_value(
+        self,
+        value: list[str] | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> tuple[str, ...] | None:
         return None if value is None else tuple(map(self.of, value))
 
 
@@ -104,12 +107,12 @@ invites = Table(
     Column("domain", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("kind", Word(Kind), nullable=False),
+    Column("kind", Enumeration(Kind), nullable=False),
     Column("source", Text, nullable=False),
     Column("inviter", Text),
     Column("username", Text),
-    Column("roles", Words, nullable=False),
-    Column("groups", Words, nullable=False),
+    Column("roles", TextList, nullable=False),
+    Column("groups", TextList, nullable=False),
     Column("note", Text, nullable=False),
     Column("uses_allowed", Integer),
     Column("uses", Integer, nullable=False),
@@ -193,8 +196,8 @@ accounts = Table(
     Column("created_at", Time, nullable=False),
     Column("credentials", Text),
     Column("changed_at", Time),
-    Column("roles", Words, nullable=False),
-    Column("groups", Words, nullable=False),
+    Column("roles", TextList, nullable=False),
+    Column("groups", TextList, nullable=False),
     Column("details", JSON, nullable=False),
     ForeignKeyConstraint(
         ["domain", "username"], ["names.domain", "names.username"], name="accounts_name"
@@ -208,7 +211,7 @@ uses = Table(
     Column("seq", Sequence, primary_key=True),
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
-    Column("kind", Word(Kind), nullable=False),
+    Column("kind", Enumeration(Kind), nullable=False),
     Column("at", Time, nullable=False),
     Column("door", Text, nullable=False),
     Column("invite_id", Text),
@@ -233,7 +236,7 @@ notices = Table(
     Column("number", Sequence, primary_key=True),
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
-    Column("kind", Word(NoticeKind), nullable=False),
+    Column("kind", Enumeration(NoticeKind), nullable=False),
     Column("use_seq", BigInteger, nullable=False),
     Column("at", Time, nullable=False),
     Column("tries", BigInteger, nullable=False, server_default="0"),
@@ -263,8 +266,8 @@ roster_items = Table(
     Column("username", Text, primary_key=True),
     Column("jid", Text, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("groups", Words, nullable=False),
-    Column("subscription", Word(Subscription), nullable=False),
+    Column("groups", TextList, nullable=False),
+    Column("subscription", Enumeration(Subscription), nullable=False),
     Column("ask", Boolean, nullable=False),
     Column("approved", Boolean, nullable=False),
     Column("request", Text),
@@ -324,7 +327,7 @@ api_keys = Table(
     Column("id", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("name", Text, nullable=False),
-    Column("scopes", Words(Scope), nullable=False),
+    Column("scopes", TextList(Scope), nullable=False),
     Column("domain", Text),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time),
@@ -370,7 +373,7 @@ jobs = Table(
     Column("number", Sequence, primary_key=True),
     Column("domain", Text, nullable=False),
     Column("username", Text, nullable=False),
-    Column("task", Word(Task), nullable=False),
+    Column("task", Enumeration(Task), nullable=False),
     Column("details", JSON, nullable=False),
     Column("node", Text),
     Column("at", Time, nullable=False),

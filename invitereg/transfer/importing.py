@@ -92,7 +92,7 @@ def import_all(
             already; the text begins with the line's number. Or it is for other domains.
     """
     counts = dict.fromkeys((*COUNTED.values(), "unchanged"), 0)
-    reader = _Reader(source)
+    reader = _ExportReader(source)
     adding = _Adding(connection, now)
     others: dict[str, None] = {}
     try:
@@ -111,7 +111,7 @@ def import_all(
     return counts
 
 
-class _Reader:
+class _ExportReader:
     """Read the lines of an export.
 
     Attributes:

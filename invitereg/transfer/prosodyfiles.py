@@ -169,10 +169,10 @@ def read_value(source: bytes) -> Value:
     Raises:
         NotData: it is no such file.
     """
-    return _Reader(source).read()
+    return _LuaReader(source).read()
 
 
-class _Reader:
+class _LuaReader:
     def __init__(self, source: bytes) -> None:
         self._source = source
         self._place = 0
