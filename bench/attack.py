@@ -161,7 +161,7 @@ def _gateway(settings: str) -> Iterator[Service]:
     if shutil.which("prosody") is None:
         raise ImportError("Prosody is not here: apt-get install prosody")
     # These need pytest: `make test` installs it.
-    from tests.peers.behind import in_front, start
+    from tests.peers.gateway import in_front, start
     from tests.peers.servers import Prosody
 
     server = Prosody()

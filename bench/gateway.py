@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.gatewaysides import HEADER, NAME, PASSWORD, Balancer, Flood, ask, connect, log_in
 from bench.processes import cpu_seconds, resident_mib
-from tests.peers.behind import in_front
+from tests.peers.gateway import in_front
 from tests.peers.servers import Prosody
 from tests.service.running import DOMAIN, Service
 

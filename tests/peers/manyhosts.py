@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from unittest import IsolatedAsyncioTestCase
 
 from invitereg.usecases.newinvites import NewInvite
-from tests.peers.line import Line
+from tests.peers.cutline import Line
 from tests.peers.servers import SECRET, Ejabberd, Prosody, Server
 from tests.service.running import SECONDS, Service, free_ports, outcome, until
 from tests.service.wire import HEADER, Wire

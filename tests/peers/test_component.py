@@ -12,9 +12,9 @@ from slixmpp.xmlstream.matcher import MatcherId
 from tests.peers.servers import COMPONENT, SECRET, Ejabberd, Prosody, Server
 from tests.peers.test_invites import Inviter
 from tests.service.running import DOMAIN, Service, until, within_bounds
-from tests.service.test_behind import command
+from tests.service.test_upstream import command
 from tests.service.wire import Wire
-from tests.xmpp.commands import CREATE_ACCOUNT, INVITE, LIST, RENEW, RESET, REVOKE
+from tests.xmpp.adhoc.execution import CREATE_ACCOUNT, INVITE, LIST, RENEW, RESET, REVOKE
 
 PASSWORD = "a password of long ago"
 REGISTER, PREAUTH = "jabber:iq:register", "urn:xmpp:pars:0"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from tests.peers.line import Fault
+from tests.peers.cutline import Fault
 from tests.peers.manyhosts import KINDS, Guest, Kind, ManyHostsCase, register
 
 PASSWORD = "a password, correct"

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from scramp import ScramClient
 
 from invitereg.runtime.tls import write_certificate
-from tests.peers.behind import command, in_front
+from tests.peers.gateway import command, in_front
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.peers.test_slixmpp import Client
 from tests.service.running import DOMAIN, Service, until, within_bounds

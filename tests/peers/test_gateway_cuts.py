@@ -4,8 +4,8 @@ import base64
 from typing import ClassVar
 from unittest import IsolatedAsyncioTestCase
 
-from tests.peers.behind import in_front
-from tests.peers.line import Fault, Line
+from tests.peers.cutline import Fault, Line
+from tests.peers.gateway import in_front
 from tests.peers.servers import Ejabberd, Prosody, Server, started
 from tests.service.running import Service
 from tests.service.wire import NS_SASL, NS_STREAM_ERRORS, Wire

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from scramp import ScramClient
 
 from invitereg.model.namespaces import NS_SASL2
-from tests.peers.behind import in_front
+from tests.peers.gateway import in_front
 from tests.peers.servers import Prosody
 from tests.service.running import Service
 from tests.service.wire import NS_SASL, Wire

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import IsolatedAsyncioTestCase
 
 from tests.cli.terminal import command_line, environment
-from tests.peers.behind import command, in_front, made, start
+from tests.peers.gateway import command, in_front, made, start
 from tests.peers.servers import Ejabberd, Prosody, Server
 from tests.peers.test_slixmpp import Client
 from tests.service.running import Service, ServiceCase, free_ports, within_bounds

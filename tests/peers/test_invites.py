@@ -7,7 +7,7 @@ from typing import Any
 from tests.peers import require_peer
 from tests.peers.test_slixmpp import Client
 from tests.service.running import DOMAIN, ServiceCase, within_bounds
-from tests.xmpp.commands import CREATE_ACCOUNT, INVITE, LIST, RENEW, RESET, REVOKE
+from tests.xmpp.adhoc.execution import CREATE_ACCOUNT, INVITE, LIST, RENEW, RESET, REVOKE
 
 require_peer("slixmpp")
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from unittest import IsolatedAsyncioTestCase
 
 from tests.peers import servers
-from tests.peers.behind import accounts, command, made, start, upstream
+from tests.peers.gateway import accounts, command, made, start, upstream
 from tests.peers.releases import INSTALLED, Release, for_each_release
 from tests.peers.test_people import Person
 from tests.service.running import DOMAIN, Service, free_ports

@@ -4,7 +4,7 @@ import signal
 import ssl
 
 from invitereg.runtime.tls import write_certificate
-from tests.peers.behind import command
+from tests.peers.gateway import command
 from tests.service.running import DOMAIN, SECONDS, Service
 from tests.service.test_process import ProcessCase
 from tests.service.wire import Wire

@@ -1,8 +1,8 @@
 """Several people who are connected at once."""
 
-from tests.xmpp.book import Book
 from tests.xmpp.door import DoorTestCase, Listener
 from tests.xmpp.messages import DOMAIN
+from tests.xmpp.rosterstore import Book
 
 JULIET, ROMEO, NURSE = (f"{name}@{DOMAIN}" for name in ("juliet", "romeo", "nurse"))
 

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from scramp import ScramClient
 
-from tests.peers.behind import BehindCase, command, in_link, made, start, upstream
+from tests.peers.gateway import BehindCase, command, in_link, made, start, upstream
 from tests.peers.matrix.table import (
     BOUND,
     CONTACTS,
@@ -29,7 +29,7 @@ from tests.peers.matrix.table import (
 )
 from tests.peers.releases import Release
 from tests.peers.servers import COMPONENT, SECRET, started
-from tests.peers.test_behind import Browsing
+from tests.peers.test_behind_gateway import Browsing
 from tests.peers.test_people import Person
 from tests.peers.test_slixmpp import Client
 from tests.service.running import DOMAIN, Service, free_ports, until, within_bounds

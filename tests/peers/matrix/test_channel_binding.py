@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from unittest import IsolatedAsyncioTestCase
 
 from tests.peers import missing_peer
-from tests.peers.behind import command, in_front, start
+from tests.peers.gateway import command, in_front, start
 from tests.peers.releases import Release, for_each_release, release
 from tests.peers.servers import DOMAIN, Ejabberd, Prosody
 from tests.peers.test_slixmpp import Client

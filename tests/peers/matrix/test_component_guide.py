@@ -7,7 +7,7 @@ from unittest import TestCase
 import yaml
 
 from tests.peers import servers
-from tests.peers.behind import start
+from tests.peers.gateway import start
 from tests.peers.matrix.test_ejabberd_guide import check_online
 from tests.peers.releases import Release, for_each_release
 from tests.peers.servers import COMPONENT, DOMAIN

@@ -3,7 +3,7 @@
 import asyncio
 from unittest import IsolatedAsyncioTestCase
 
-from tests.peers.behind import command, in_front, start
+from tests.peers.gateway import command, in_front, start
 from tests.peers.releases import Release, for_each_release
 from tests.peers.servers import DOMAIN, Prosody
 from tests.service.running import Service

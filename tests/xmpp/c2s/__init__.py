@@ -1,0 +1,1 @@
+"""Clients scripted by bytes, at the c2s door."""

@@ -1,0 +1,1 @@
+"""A gateway with both ends of both connections in memory."""
