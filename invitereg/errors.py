@@ -1,4 +1,4 @@
-"""Why something is refused, as exceptions that carry data.
+"""Refusals, as exceptions that carry data.
 
 Each door translates them by one map of its own; the texts are for the person who registers.
 Texts that become ``not-acceptable`` never contain the letters "ip", in any language: one client

@@ -1,4 +1,4 @@
-"""What tests need, ours and those of whoever builds on invitereg: no disk, no real time."""
+"""Fakes and sample values for tests, ours and those of others: no disk, no real time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,17 +17,17 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def memory_store() -> Store:
-    """An empty store in memory, whose Deferreds have all fired; ``database`` closes it."""
+    """Return an empty store in memory, whose Deferreds have fired; close its ``database``."""
     return Store(open_memory())
 
 
 def clock_now(clock: IReactorTime) -> Callable[[], datetime]:
-    """What tells the time by ``clock``: `START` plus the seconds it shows."""
+    """Return a function that tells the time: `START` plus the seconds of ``clock``."""
     return lambda: START + timedelta(seconds=clock.seconds())
 
 
 def make_invite(**changes: Any) -> Invite:
-    """An operator's account invite for example.com, made at `START`, good for a week."""
+    """Return an operator's account invite for example.com, valid for a week from `START`."""
     values: dict[str, Any] = {
         "id": generate_invite_id(),
         "domain": "example.com",
@@ -40,7 +40,7 @@ def make_invite(**changes: Any) -> Invite:
 
 
 def make_credentials(**changes: Any) -> Credentials:
-    """Credentials set at `START`, which no password fits."""
+    """Return credentials set at `START`, which no password fits."""
     keys = ScramKeys(
         mechanism="SCRAM-SHA-1",
         iterations=4096,
@@ -53,7 +53,7 @@ def make_credentials(**changes: Any) -> Credentials:
 
 
 def make_account(**changes: Any) -> Account:
-    """The account juliet@example.com, made at `START`."""
+    """Return the account juliet@example.com, made at `START`."""
     values: dict[str, Any] = {
         "domain": "example.com",
         "username": "juliet",
@@ -64,7 +64,7 @@ def make_account(**changes: Any) -> Account:
 
 
 def make_submission(**changes: Any) -> Submission:
-    """What juliet sends to register at example.com, by an app on this computer."""
+    """Return a submission by which juliet registers at example.com."""
     values: dict[str, Any] = {
         "domain": "example.com",
         "door": "c2s",

@@ -29,7 +29,7 @@ def N_(text: str) -> str:
 
 @lru_cache
 def languages() -> tuple[str, ...]:
-    """The languages that there are texts in, as tags of RFC 5646: English first."""
+    """Return the languages of the catalogues as tags of RFC 5646, English first."""
     files = CATALOGUES.glob(f"*/LC_MESSAGES/{DOMAIN}.po")
     found = sorted(path.parents[1].name for path in files)
     return (SOURCE_LANGUAGE, *found)
@@ -45,12 +45,12 @@ def chosen_language(tags: Iterable[str]) -> str:
 
 
 def translations(tags: Iterable[str]) -> NullTranslations:
-    """The catalogue for the languages asked for, best first: gettext, ngettext and the rest."""
+    """Return the catalogue for the languages asked for, best first."""
     return _load(chosen_language(tags))
 
 
 def translator(tags: Iterable[str]) -> Callable[[str], str]:
-    """What turns an English text into one of the languages asked for, best first.
+    """Return a function that translates English texts into the best language asked for.
 
     A text that its catalogue does not have stays English.
     """

@@ -75,7 +75,7 @@ class Link(Named):
 
 
 class Terms(View):
-    """What an invite is for; everybody who holds its token may know it."""
+    """The terms of an invite, which everybody who holds its token may know."""
 
     kind: Kind
     domain: str
@@ -105,7 +105,7 @@ class StoredInvite(Terms, Named):
 
 
 class Use(View):
-    """Who has used an invite, when and how."""
+    """A use of an invite: by whom, when and how."""
 
     username: str
     at: Moment
@@ -130,14 +130,14 @@ class InvitePage(View):
 
 
 class AskedField(View):
-    """What is asked for at registration besides name and password."""
+    """A field that registration asks for besides name and password."""
 
     name: str
     required: bool
 
 
 class Preview(Terms):
-    """What a token is good for."""
+    """The terms of a token's invite, and the registration that it allows."""
 
     site_name: str
     uses: int
@@ -213,7 +213,7 @@ class RevokedKey(StoredKey):
 
 
 class Explanation(View):
-    """What the policy says to a request."""
+    """The policy's decision about a request, and the rules that it passed."""
 
     allowed: bool
     rule: str
@@ -222,26 +222,26 @@ class Explanation(View):
 
 
 class TokenExplanation(Explanation):
-    """What the policy says to a request with a token."""
+    """The policy's decision about a request with a token."""
 
     invite_id: str | None
 
 
 class Usage(View):
-    """How much of a limit is used; ``most`` null is any number."""
+    """The use of a limit; ``most`` is null where there is no limit."""
 
     count: int
     most: int | None
 
 
 class PeriodUsage(Usage):
-    """How much of a limit in a period is used."""
+    """The use of a limit in a period."""
 
     seconds: int
 
 
 class InviterExplanation(Explanation):
-    """What the policy says to an invite by a user, and how much of their limits is used."""
+    """The policy's decision about an invite by a user, and the use of their limits."""
 
     open_invites: Usage
     invites_made: PeriodUsage

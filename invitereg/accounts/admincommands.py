@@ -63,7 +63,7 @@ class ComponentConnection(Protocol):
 
     @property
     def privileges(self) -> "GrantedPrivileges":
-        """What the server has granted on this connection (XEP-0356)."""
+        """The privileges that the server has granted on this connection (XEP-0356)."""
 
     def ask(self, iq: domish.Element, seconds: float) -> Deferred[domish.Element]:
         """Send a request, and return its result.

@@ -19,7 +19,7 @@ from invitereg.runtime.deferreds import deferred
 from invitereg.runtime.meter import Meter
 
 
-class Work(Protocol):
+class FunctionRunner(Protocol):
     """Run functions that take long: `invitereg.runtime.threads` has two implementations."""
 
     def run(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
@@ -34,7 +34,7 @@ class EmbeddedAccounts:
         self,
         domain: str,
         store: IStore,
-        work: Work,
+        executor: FunctionRunner,
         now: Callable[[], datetime],
         iterations: int,
         scram: Sequence[str] = (SCRAM_SHA_256,),
@@ -43,7 +43,7 @@ class EmbeddedAccounts:
         """``scram`` names the mechanisms that keys are stored for, the strongest first."""
         self._domain = domain
         self._store = store
-        self._work = work
+        self._executor = executor
         self._now = now
         self._iterations = iterations
         self._scram = tuple(scram)
@@ -56,13 +56,13 @@ class EmbeddedAccounts:
         domain: str,
         keys: Accounts,
         store: IStore,
-        work: Work,
+        executor: FunctionRunner,
         now: Callable[[], datetime],
         meter: Meter | None = None,
     ) -> "EmbeddedAccounts":
         """Return the backend of a domain as its configuration says."""
         mechanisms = scram_mechanisms(keys)
-        return cls(domain, store, work, now, keys.scram_iterations, mechanisms, meter)
+        return cls(domain, store, executor, now, keys.scram_iterations, mechanisms, meter)
 
     @deferred
     async def redeem(self, redemption: Redemption, password: str) -> None:
@@ -100,7 +100,7 @@ class EmbeddedAccounts:
     async def check_password(self, username: str, password: str) -> datetime | None:
         keys, changed_at = await self.get_scram_keys(username, self._scram[0])
         try:
-            right = await self._work.run(self._fits, keys, password)
+            right = await self._executor.run(self._fits, keys, password)
         except ValueError:
             return None
         return changed_at if right else None
@@ -122,7 +122,7 @@ class EmbeddedAccounts:
         return self._store.delete_account(self._domain, username, now, until=until, since=since)
 
     async def _hash(self, password: str) -> Credentials:
-        keys = await self._work.run(self._derive, password)
+        keys = await self._executor.run(self._derive, password)
         return Credentials(keys=keys, changed_at=self._now())
 
     def _derive(self, password: str) -> tuple[ScramKeys, ...]:

@@ -60,7 +60,7 @@ class RosterAccess:
 
     @property
     def granted(self) -> GrantedPrivileges:
-        """What the server has granted on this connection."""
+        """The privileges that the server has granted on this connection (XEP-0356)."""
         return self._component.privileges
 
     def missing(self) -> str | None:

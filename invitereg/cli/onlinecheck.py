@@ -116,7 +116,7 @@ async def _warnings(checks: ServerChecks) -> Sequence[str]:
 
 
 async def _upstream_problems(domain: str, config: Config, reactor: Any) -> LoginProblems:
-    """Return why the server remote a domain cannot be used, or keeps some clients out."""
+    """Return why a domain's upstream server cannot be used, or keeps some clients out."""
     host, trusted = config.hosts[domain], config.trusted_networks[domain]
     upstream = upstream_of(host, config.upstreams[domain], trusted)
     try:

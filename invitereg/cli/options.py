@@ -92,7 +92,7 @@ domain_option = click.option(
 
 
 def expires_option(otherwise: str) -> Callable[[Decorated], Decorated]:
-    """``--expires``, with what its help says of the default."""
+    """Return ``--expires``; ``otherwise`` is what its help says of the default."""
     return click.option(
         "--expires",
         metavar="TIME",
@@ -103,7 +103,7 @@ def expires_option(otherwise: str) -> Callable[[Decorated], Decorated]:
 
 
 def per_network_option(otherwise: str) -> Callable[[Decorated], Decorated]:
-    """Return ``--per-network``, with what its help says of the default."""
+    """Return ``--per-network``; ``otherwise`` is as in `expires_option`."""
     return click.option(
         "--per-network",
         metavar="N",
@@ -116,10 +116,6 @@ qr_option = click.option("--qr", is_flag=True, help="Print a QR code of the link
 
 
 def refuse_qr_in_json(qr: bool, as_json: bool) -> None:
-    """Wrong usage if both are asked for.
-
-    Raises:
-        UsageError: they are.
-    """
+    """Raise UsageError if both ``--qr`` and ``--json`` are given."""
     if qr and as_json:
         raise click.UsageError("--qr is for people, --json for programs: choose one.")

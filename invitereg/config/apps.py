@@ -69,7 +69,7 @@ def in_language(texts: Mapping[str, str], language: str) -> str:
 
 
 class StoreButton(Section):
-    """Where an app is got; for some of its platforms, where it says so."""
+    """A link to install an app from; ``platforms`` empty is for all platforms of the app."""
 
     shop: Shop
     url: WebUrl

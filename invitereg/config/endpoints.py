@@ -166,7 +166,7 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
 def _opens_files(info: ValidationInfo) -> bool:
-    """Whether a certificate is one that is used, by somebody who may read it."""
+    """Return whether to open the certificate's files: the service does, where it ends TLS."""
     around = context_of(info)
     return around.serving and around.final and around.secures
 

@@ -274,7 +274,7 @@ def _checked(document: Document, around: ValidationContext) -> _Checked | None:
 
 
 def _ends_tls(file: File | None, value: Mapping[str, object]) -> bool:
-    """Whether the service ends TLS anywhere, so that a certificate must be there.
+    """Return whether the service ends TLS anywhere, and so needs a certificate.
 
     Where ``file`` has mistakes, it is what ``value`` has, as far as that can be read.
     """

@@ -34,14 +34,14 @@ _USERS = _INVITES.users
 Length = Annotated[int, Field(ge=1, le=1023)]
 
 
-class _LimitKeys(Section):
+class _PeriodLimitKeys(Section):
     """At most ``max`` of something in any ``period``; each limit has its own defaults."""
 
     max: Count
     period: Duration
 
 
-class MadeInviteKeys(_LimitKeys):
+class MadeInviteKeys(_PeriodLimitKeys):
     """Invites that one user makes, whatever becomes of them."""
 
     max: Count = _USERS.made.max
@@ -49,7 +49,7 @@ class MadeInviteKeys(_LimitKeys):
 
 
 class UserInviteKeys(Section):
-    """How much users may invite."""
+    """Limits on the invites of users who are not admins."""
 
     max_open: CountOrUnlimited = _USERS.max_open
     made: MadeInviteKeys = MadeInviteKeys()
@@ -70,7 +70,7 @@ class InviteKeys(Section):
     users: UserInviteKeys = UserInviteKeys()
 
 
-class RateKeys(_LimitKeys):
+class RateKeys(_PeriodLimitKeys):
     """Requests of one key of the HTTP API; so many at once, and then evenly spread."""
 
     max: Count = 600
@@ -78,7 +78,7 @@ class RateKeys(_LimitKeys):
 
 
 class UsernameKeys(Section):
-    """What a freely chosen username must look like."""
+    """Rules for freely chosen usernames."""
 
     min_length: Length = _USERNAMES.min_length
     max_length: Length = Field(default=_USERNAMES.max_length, validate_default=True)
@@ -110,13 +110,13 @@ class UsernameKeys(Section):
 
 
 class PasswordKeys(Section):
-    """What a password must be."""
+    """Rules for passwords."""
 
     min_length: Length = 8
     forbid_common: bool = True
 
 
-class RegistrationLimitKeys(_LimitKeys):
+class RegistrationLimitKeys(_PeriodLimitKeys):
     """Accounts made from one network, and what one network is."""
 
     max: Count = _LIMITS.registration.max
@@ -125,28 +125,28 @@ class RegistrationLimitKeys(_LimitKeys):
     ipv6_prefix: Annotated[int, Field(ge=1, le=128)] = _LIMITS.ipv6_prefix
 
 
-class TokenGuessKeys(_LimitKeys):
+class TokenGuessKeys(_PeriodLimitKeys):
     """Unknown tokens from one network."""
 
     max: Count = _LIMITS.token_guesses.max
     period: Duration = _LIMITS.token_guesses.period
 
 
-class LoginKeys(_LimitKeys):
+class LoginKeys(_PeriodLimitKeys):
     """Failed logins per account and network; ten times as many per network."""
 
     max: Count = _LIMITS.logins.max
     period: Duration = _LIMITS.logins.period
 
 
-class SharedInviteKeys(_LimitKeys):
+class SharedInviteKeys(_PeriodLimitKeys):
     """Registrations per invite with several uses, and network."""
 
     max: Count = _LIMITS.shared_invite.max
     period: Duration = _LIMITS.shared_invite.period
 
 
-class PasswordChangeKeys(_LimitKeys):
+class PasswordChangeKeys(_PeriodLimitKeys):
     """Passwords that one account sets by itself; resets do not count."""
 
     max: Count = _LIMITS.password_changes.max
@@ -154,7 +154,7 @@ class PasswordChangeKeys(_LimitKeys):
 
 
 class LimitKeys(Section):
-    """How much of what is allowed, and which networks are exempt or kept out."""
+    """Rate limits and quotas, and the networks that are exempt from them or refused."""
 
     registration: RegistrationLimitKeys = RegistrationLimitKeys()
     token_guesses: TokenGuessKeys = TokenGuessKeys()
@@ -180,7 +180,7 @@ class LimitKeys(Section):
 
 
 class PolicyKeys(Section):
-    """Who may register, and how."""
+    """Rules of registration, invites, usernames and passwords."""
 
     allow_registration: bool = True
     registration_invite_only: bool = True
@@ -213,7 +213,7 @@ class ConnectionLimitKeys(Section):
 
 
 class StreamLimits(Section):
-    """How many streams may be open: those without a session, and the sessions of an account."""
+    """Limits on open streams: those without a session, and the sessions of one account."""
 
     unauthenticated_per_network: Count = 100
     unauthenticated: Count = 5000

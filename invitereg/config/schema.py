@@ -66,14 +66,14 @@ Uri = Annotated[str, AfterValidator(_uri)]
 
 
 class WatcherNoticeKeys(Section):
-    """What watchers are told of a registration, and by which type of message."""
+    """The message that registration_watchers get: its text and its type (RFC 6121 §5.2.2)."""
 
     text: WatcherText = ""
     type: Literal["chat", "normal"] = "chat"
 
 
 class ContactAddresses(Section):
-    """Whom to write to about the service, as URIs, by what it is about (XEP-0157)."""
+    """Contact addresses of the service as URIs, one list for each role (XEP-0157)."""
 
     abuse: tuple[Uri, ...] = ()
     admin: tuple[Uri, ...] = ()
@@ -95,7 +95,7 @@ def _store(value: object) -> object:
 
 
 class C2s(DomainC2s):
-    """Where clients connect: Twisted endpoints, with STARTTLS or with TLS at once."""
+    """Endpoints for clients: ``listen`` with STARTTLS, ``listen_tls`` with direct TLS."""
 
     listen: tuple[Endpoint, ...] = ()
     listen_tls: tuple[Endpoint, ...] = ()
@@ -107,7 +107,7 @@ class C2s(DomainC2s):
 
 
 class DomainKeys(Section):
-    """What one domain has; at the top level, what each has that says nothing else."""
+    """The keys of one domain; at the top level, the defaults for all domains."""
 
     site_name: Title = ""  # the domain, then
     time_zone: TimeZone = UTC_ZONE

@@ -108,7 +108,7 @@ class Component(Section):
 
 
 class Accounts(Section):
-    """Where accounts live, and how passwords are kept.
+    """The account backend of a domain, and the hashing of its passwords.
 
     The keys of one kind of backend mean nothing for the others.
     """
@@ -185,6 +185,6 @@ class UpstreamKeys(Section):
 
 
 class DomainC2s(Section):
-    """What becomes of one domain's clients once they do not register."""
+    """The gateway of one domain: the upstream server that clients are handed over to."""
 
     upstream: Annotated[UpstreamKeys | None, BeforeValidator(require_value)] = None

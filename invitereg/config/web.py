@@ -70,7 +70,7 @@ class Colours(Section):
 
 
 class Texts(Section):
-    """What the pages say in place of their own words."""
+    """Texts by language that replace the pages' own."""
 
     headline: Localised = Field(default_factory=dict)
     about: Localised = Field(default_factory=dict)
@@ -85,7 +85,7 @@ class FooterLink(Section):
 
 
 class AppChoice(Section):
-    """Which apps are shown: all that are known, unless it says otherwise."""
+    """The choice of apps on the pages: all known ones, unless ``show`` or ``hide`` is set."""
 
     show: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()

@@ -94,7 +94,7 @@ def parse(data: bytes) -> Document:
         raise NotYaml(
             _line(root), "must be made of keys and values, such as domain: example.com"
         )
-    reader = _Reader()
+    reader = _YamlReader()
     reader.document.lines[()] = _line(root)
     reader.document.value = reader.section(root, ())
     return reader.document
@@ -229,7 +229,7 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-class _Reader:
+class _YamlReader:
     """Turns nodes into values, and collects what is wrong with them."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class Outgoing(Protocol):
         """Fire when nothing waits any more, or the client is gone."""
 
 
-class Connection(Protocol):
+class SessionStream(Protocol):
     """The stream of a session; `invitereg.xmpp.c2s.stream.ClientStream` implements it."""
 
     @property
@@ -58,7 +58,7 @@ class Session:
     """
 
     def __init__(
-        self, jid: JID, credentials_set_at: datetime | None, connection: Connection
+        self, jid: JID, credentials_set_at: datetime | None, stream: SessionStream
     ) -> None:
         if jid.user is None or jid.resource is None:
             raise ValueError("a session has a full JID")
@@ -75,9 +75,9 @@ class Session:
         self.directed: set[str] = set()
         self.changes = 0
         self.over = False
-        self.outbox = connection.outbox
-        self.send: Callable[[bytes], None] = connection.send
-        self.end: Callable[..., None] = connection.end
+        self.outbox = stream.outbox
+        self.send: Callable[[bytes], None] = stream.send
+        self.end: Callable[..., None] = stream.end
 
     def disconnected(self) -> None:
         """Write nothing any more, and release the connection that is gone."""

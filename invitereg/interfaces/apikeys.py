@@ -53,7 +53,7 @@ class ApiKey:
         return Authority(f"api:{self.id}", resets=Scope.RESETS_CREATE in self.scopes)
 
     def valid(self, now: datetime) -> bool:
-        """Whether it opens anything at ``now``."""
+        """Return whether the key is neither expired nor revoked at ``now``."""
         unexpired = self.expires_at is None or now < self.expires_at
         return self.revoked_at is None and unexpired
 

@@ -47,7 +47,7 @@ def is_listed(name: str, names: frozenset[str]) -> bool:
 
 
 def looks_listed(name: str, names: frozenset[str]) -> bool:
-    """Whether the name looks like one of ``names``, or is one; see `is_listed`."""
+    """Return whether a name looks like one of ``names``, or is one, as `is_listed`."""
     return is_listed(skeleton(name), _skeletons(names))
 
 

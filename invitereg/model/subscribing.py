@@ -179,31 +179,31 @@ class Pair:
             request: the whole stanza as XML, to be kept if it is a request.
             invited: the contact has invited the user: a request is granted, and returned.
         """
-        work = _Work(self)
-        work.send(Side.USER, stanza, request or "", invited=invited)
-        return work.change()
+        exchange = _Exchange(self)
+        exchange.send(Side.USER, stanza, request or "", invited=invited)
+        return exchange.change()
 
     def remove(self) -> SubscriptionChange:
         """Remove the contact from the user's roster (RFC 6121 §2.5.2)."""
-        work = _Work(self)
-        mine = work.items[Side.USER]
+        exchange = _Exchange(self)
+        mine = exchange.items[Side.USER]
         if mine.sees or mine.ask:
-            work.send(Side.USER, Stanza.UNSUBSCRIBE)
+            exchange.send(Side.USER, Stanza.UNSUBSCRIBE)
         if mine.seen or mine.request is not None:
-            work.send(Side.USER, Stanza.UNSUBSCRIBED)
+            exchange.send(Side.USER, Stanza.UNSUBSCRIBED)
         if mine.listed:
-            work.push_removed(Side.USER)
-        return work.change()
+            exchange.push_removed(Side.USER)
+        return exchange.change()
 
     def join(self) -> SubscriptionChange:
         """Make both contacts of each other, without any request."""
-        work = _Work(self)
+        exchange = _Exchange(self)
         for side in Side:
-            work.join(side)
-        return work.change()
+            exchange.join(side)
+        return exchange.change()
 
 
-class _Work:
+class _Exchange:
     """Carries stanzas between the two sides, and notes what comes of it."""
 
     def __init__(self, pair: Pair) -> None:

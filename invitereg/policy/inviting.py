@@ -171,55 +171,55 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class _InviteCase:
     policy: Policy
     wish: InviteRequest
     inviter: Inviter
 
 
-_Rule = Callable[[_Case], Refused | None]
+_Rule = Callable[[_InviteCase], Refused | None]
 
 
-def _inviter_unknown(case: _Case) -> Refused | None:
+def _inviter_unknown(case: _InviteCase) -> Refused | None:
     if case.inviter.exists:
         return None
     return NotFound(f"There is no account {case.inviter.username} that could invite.")
 
 
-def _closed(case: _Case) -> Refused | None:
+def _closed(case: _InviteCase) -> Refused | None:
     closed = case.wish.registration and not case.policy.allow_registration
     return RegistrationClosed() if closed else None
 
 
-def _admin(_case: _Case) -> Refused | None:
+def _admin(_case: _InviteCase) -> Refused | None:
     """Return None: an admin is asked no further."""
     return None
 
 
-def _role_denied(case: _Case) -> Refused | None:
+def _role_denied(case: _InviteCase) -> Refused | None:
     denied = case.inviter.roles & case.policy.invites.deny_user_invites_by_roles
     return MayNotInvite() if case.wish.registration and denied else None
 
 
-def _registration_invites(case: _Case) -> Refused | None:
+def _registration_invites(case: _InviteCase) -> Refused | None:
     rules = case.policy.invites
     allowed = rules.allow_user_invites or case.inviter.roles & rules.allow_user_invites_by_roles
     return None if allowed or not case.wish.registration else MayNotInvite()
 
 
-def _contact_invites(case: _Case) -> Refused | None:
+def _contact_invites(case: _InviteCase) -> Refused | None:
     if not case.wish.contact or case.policy.invites.allow_contact_invites:
         return None
     return MayNotInvite(N_("You may not invite contacts on this server."))
 
 
-def _grants(case: _Case) -> Refused | None:
+def _grants(case: _InviteCase) -> Refused | None:
     if not case.wish.grants:
         return None
     return MayNotInvite(N_("Only an admin can give roles or groups by an invitation."))
 
 
-def _account_too_young(case: _Case) -> Refused | None:
+def _account_too_young(case: _InviteCase) -> Refused | None:
     created_at, age = case.inviter.created_at, case.policy.invites.users.min_account_age
     if created_at is None or case.inviter.now - created_at >= age:
         return None
@@ -227,14 +227,14 @@ def _account_too_young(case: _Case) -> Refused | None:
     return MayNotInvite(text)
 
 
-def _expiry_too_long(case: _Case) -> Refused | None:
+def _expiry_too_long(case: _InviteCase) -> Refused | None:
     expiry, longest = case.wish.expiry, case.policy.invites.users.max_expiry
     if longest is None or (expiry is not None and expiry <= longest):
         return None
     return InvalidRequest(N_("The invitation would be valid for too long."))
 
 
-def _uses_too_many(case: _Case) -> Refused | None:
+def _uses_too_many(case: _InviteCase) -> Refused | None:
     uses, most = case.wish.uses, case.policy.invites.users.max_uses
     if most is None or (uses is not None and uses <= most):
         return None
@@ -243,14 +243,14 @@ def _uses_too_many(case: _Case) -> Refused | None:
     return InvalidRequest(N_("An invitation can have %(most)s uses at most."), most=most)
 
 
-def _too_many_open(case: _Case) -> Refused | None:
+def _too_many_open(case: _InviteCase) -> Refused | None:
     most = case.policy.invites.users.max_open
     if most is None or case.inviter.open_invites < most:
         return None
     return TooManyOpenInvites(most)
 
 
-def _too_many_made(case: _Case) -> Refused | None:
+def _too_many_made(case: _InviteCase) -> Refused | None:
     counter = user_invites_counter(case.policy, case.inviter.username)
     if case.inviter.made.count < counter.limit.max:
         return None
@@ -287,20 +287,20 @@ def is_admin(policy: Policy, username: str) -> bool:
 
 
 def decide_invite(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Decision:
-    """Whether ``inviter`` may make what they wish."""
+    """Decide whether ``inviter`` may make the invite that they request."""
     rules = (*_WHO, *_HOW_MUCH)
     if is_admin(policy, inviter.username):
         rules = _FOR_ADMINS
-    return judge(rules, _Case(policy, wish, inviter))
+    return judge(rules, _InviteCase(policy, wish, inviter))
 
 
 def decide_renewal(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Decision:
-    """Whether ``inviter`` may give a new link to an invite that was made as ``wish`` says.
+    """Decide whether ``inviter`` may renew an invite that was made as ``wish`` says.
 
-    Whoever may make it may; that it is one more does not count, as it is none.
+    The rules are those for making it, without the limits: a renewed invite is no further one.
     """
     rules = _FOR_ADMINS if is_admin(policy, inviter.username) else _WHO
-    return judge(rules, _Case(policy, wish, inviter))
+    return judge(rules, _InviteCase(policy, wish, inviter))
 
 
 def rights_of(policy: Policy, inviter: Inviter) -> Rights:

@@ -80,7 +80,7 @@ def check_work(pattern: str, length: int) -> None:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether the pattern matches all of the name."""
+    """Return whether the pattern matches all of the name."""
     return re2.fullmatch(pattern, name, _OPTIONS) is not None
 
 

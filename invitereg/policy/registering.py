@@ -352,7 +352,7 @@ def refuse_password(policy: Policy, request: Request, facts: Facts) -> Refused |
 
 
 def decide(policy: Policy, request: Request, facts: Facts) -> Decision:
-    """Whether ``request`` may go on, as far as it has come.
+    """Decide whether ``request`` may go on, by the data that it has so far.
 
     A request without username or password is judged by the rules that need neither: so the
     same function answers a preauth, a form and a submission.

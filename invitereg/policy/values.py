@@ -55,7 +55,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def within(address: Origin | None, networks: tuple[Network, ...]) -> bool:
-    """Whether ``address`` lies in one of ``networks``; no address lies in none."""
+    """Return whether ``address`` lies in one of ``networks``; False without an address."""
     if address is None or isinstance(address, Sender):
         return False
     return any(address in network for network in networks)
@@ -99,7 +99,7 @@ class Limits:
     blocklist: tuple[Network, ...] = ()
 
     def allowlisted(self, address: Origin | None) -> bool:
-        """Whether ``address`` skips the throttles."""
+        """Return whether ``address`` is exempt from the throttles."""
         return within(address, self.allowlist)
 
     def shares(self, origin: Origin | None) -> tuple[Share, ...]:

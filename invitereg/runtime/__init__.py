@@ -1,4 +1,4 @@
-"""What a process needs to run: threads, ports, TLS, the log, and the service manager."""
+"""The process's environment: threads, ports, TLS, the log, and the service manager."""
 
 from twisted.internet.interfaces import (
     IReactorCore,

@@ -251,4 +251,4 @@ class InlineBatches(Generic[J]):
         return execute(self._process, [job], lambda: True).addCallback(itemgetter(0))
 
 
-Work = Threads | Inline
+Executor = Threads | Inline

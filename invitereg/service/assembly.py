@@ -12,7 +12,7 @@ from invitereg.config.servers import Accounts
 from invitereg.interfaces.accounts import IAccounts, ILogins
 from invitereg.policy.values import Domain
 from invitereg.runtime.meter import Meter
-from invitereg.runtime.threads import Work
+from invitereg.runtime.threads import Executor
 from invitereg.store.store import Store
 from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.registrar import Registrar
@@ -36,21 +36,21 @@ class Assembly:
         config: Config,
         domains: Mapping[str, Domain],
         store: Store,
-        work: Work,
+        executor: Executor,
         now: Callable[[], datetime],
         remote: Mapping[str, IAccounts],
         meter: Meter | None = None,
     ) -> None:
         """Make the use cases; ``remote`` are the accounts that other servers keep, by domain.
 
-        ``work`` is where passwords are hashed.
+        ``executor`` is where passwords are hashed.
         """
         self.domains = domains
         self.store = store
         self.now = now
         self.accounts: dict[str, IAccounts] = dict(remote)
         self.logins: dict[str, ILogins] = {}
-        self._work = work
+        self._executor = executor
         self._meter = meter or Meter()
         self.add_accounts(config.accounts)
         use_cases = domains, store, self.accounts, now
@@ -60,6 +60,6 @@ class Assembly:
     def add_accounts(self, configured: Mapping[str, Accounts]) -> None:
         """Make the embedded accounts of those domains that have no accounts yet."""
         for domain in configured.keys() - self.accounts.keys():
-            parts = self.store, self._work, self.now, self._meter
+            parts = self.store, self._executor, self.now, self._meter
             embedded = EmbeddedAccounts.configured(domain, configured[domain], *parts)
             self.accounts[domain] = self.logins[domain] = embedded

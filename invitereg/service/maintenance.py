@@ -40,7 +40,7 @@ Chore = Callable[[], "Deferred[int]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
-    """How long to keep what nobody needs; None is for ever.
+    """Periods after which old data is removed; None keeps it for ever.
 
     Attributes:
         addresses: of clients, in the history.

@@ -30,7 +30,7 @@ from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
 from invitereg.runtime import IReactor
 from invitereg.runtime.logs import FaultLog
-from invitereg.runtime.threads import Work
+from invitereg.runtime.threads import Executor
 from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.component.connection import ComponentStream
@@ -146,11 +146,11 @@ class RemoteServers(Service):
         store: IStore,
         reactor: IReactor,
         now: Callable[[], datetime],
-        work: Work,
+        executor: Executor,
     ) -> None:
         """Connect to nothing yet.
 
-        ``domains`` may be updated while running; ``work`` runs what takes long.
+        ``domains`` may be updated while running; ``executor`` runs what takes long.
 
         Raises:
             OSError, ValueError: a file that is named in the configuration.
@@ -175,7 +175,7 @@ class RemoteServers(Service):
             keys = upstreams.get(domain)
             server = self._server(domain, backend, checks_passwords=keys is None)
             if server is not None:
-                check = _password_check(server, backend, keys, reactor, work)
+                check = _password_check(server, backend, keys, reactor, executor)
                 accounts = RemoteAccounts(server, store, reactor, now, check)
                 self._add_accounts(accounts, node)
                 self.logins[domain] = NoLogins(accounts, backend.accounts)
@@ -305,7 +305,11 @@ def _secret(path: Path, where: str) -> str:
 
 
 def _password_check(
-    server: IServer, backend: Backend, keys: UpstreamKeys | None, reactor: IReactor, work: Work
+    server: IServer,
+    backend: Backend,
+    keys: UpstreamKeys | None,
+    reactor: IReactor,
+    executor: Executor,
 ) -> CheckPassword:
     """Return what checks passwords: a login at the upstream server, or ejabberd's API."""
     host = backend.host
@@ -313,7 +317,7 @@ def _password_check(
         if isinstance(server, Ejabberd):
             return server.check_password
         return partial(_unchecked, host)
-    return PasswordCheck(upstream_of(host, keys, backend.trusted), reactor, work.run).check
+    return PasswordCheck(upstream_of(host, keys, backend.trusted), reactor, executor.run).check
 
 
 def _unchecked(domain: str, _username: str, _password: str) -> Deferred[bool]:

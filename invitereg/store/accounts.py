@@ -59,7 +59,7 @@ def get(connection: Connection, domain: str, username: str) -> Account | None:
 
 
 def get_locked(connection: Connection, domain: str, username: str) -> Account | None:
-    """As `get`; whoever changes the account meanwhile waits for the end of the transaction."""
+    """Return an account as `get`, and lock it until the end of the transaction."""
     which = {"of_domain": domain, "of_username": username}
     row = connection.execute(_GET_LOCKED, which).first()
     return None if row is None else account_of(row)

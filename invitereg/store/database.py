@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from invitereg.errors import Unavailable
 from invitereg.runtime.logs import FaultLog
 from invitereg.runtime.meter import Meter
-from invitereg.runtime.threads import Inline, Settle, Work
+from invitereg.runtime.threads import Executor, Inline, Settle
 from invitereg.store.sqlite import BUSY_SECONDS, let_write, memory_engine, open_engine
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ Interaction = Callable[[Connection], T]
 
 def open_database(
     data_dir: Path,
-    work: Work,
+    executor: Executor,
     busy_seconds: float = BUSY_SECONDS,
     meter: Meter | None = None,
 ) -> "Database":
@@ -40,7 +40,7 @@ def open_database(
     Raises:
         StoreError: it cannot be used; the text is one line for the operator.
     """
-    return Database(open_engine(data_dir, busy_seconds), work, meter)
+    return Database(open_engine(data_dir, busy_seconds), executor, meter)
 
 
 def open_memory() -> "Database":
@@ -59,15 +59,15 @@ class Database:
         engine: SQLAlchemy's, in autocommit mode.
     """
 
-    def __init__(self, engine: Engine, work: Work, meter: Meter | None = None) -> None:
+    def __init__(self, engine: Engine, executor: Executor, meter: Meter | None = None) -> None:
         """Take over an engine; `open_database` and `open_memory` make one."""
         self.engine = engine
         # Apart, as reading may go on well while nothing can be written.
         self._read_faults = FaultLog(_log, "Database")
         self._write_faults = FaultLog(_log, "Database")
-        self._work = work
+        self._executor = executor
         self._meter = meter or Meter()
-        self._writes = work.batches(self._transaction)
+        self._writes = executor.batches(self._transaction)
         self._writer: Connection | None = None
 
     def read(self, interaction: Interaction[T]) -> Deferred[T]:
@@ -76,7 +76,7 @@ class Database:
         Raises:
             Unavailable: the database did not answer; the cause is in the log.
         """
-        return self._work.run(self._read, interaction)
+        return self._executor.run(self._read, interaction)
 
     def write(self, interaction: Interaction[T]) -> Deferred[T]:
         """Return the outcome of an interaction, once what it wrote is on disk.

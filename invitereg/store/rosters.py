@@ -170,7 +170,7 @@ def remove_all(connection: Connection, domain: str, username: str) -> Sequence[O
 
 
 def _items_about(connection: Connection, jid: str) -> dict[Owner, RosterItem]:
-    """Everybody's item for one contact."""
+    """Return the items of all accounts for one contact."""
     rows = connection.execute(_ABOUT, {"of_jid": jid})
     return {(row.domain, row.username): value_of(RosterItem, row) for row in rows}
 
@@ -192,7 +192,7 @@ def _set_all(
 
 
 def _pair(connection: Connection, owner: Owner, jid: str) -> Pair:
-    """Two accounts as they stand now, and as nobody else changes them meanwhile."""
+    """Return the roster items of two accounts, locked until the end of the transaction."""
     contact, mine = owner_of(jid), f"{owner[1]}@{owner[0]}"
     exists = contact in _lock(connection, owner, contact)
     return Pair(

@@ -343,18 +343,18 @@ class MetricsPage(Resource):
 
 def metrics_listener(page: MetricsPage, reactor: IReactorTime) -> Site:
     """Return the factory of connections to the metrics' port."""
-    root = _Root()
+    root = _MetricsRoot()
     root.putChild(b"metrics", page)
-    return _Listener(root, parsePOSTFormSubmission=False, timeout=60, reactor=reactor)
+    return _MetricsSite(root, parsePOSTFormSubmission=False, timeout=60, reactor=reactor)
 
 
-class _Root(Resource):
+class _MetricsRoot(Resource):
     def getChild(self, _path: bytes, _request: WebRequest) -> IResource:
         """Return a page for 404."""
         return notFound()
 
 
-class _Listener(Site):
+class _MetricsSite(Site):
     noisy = False
     displayTracebacks = False  # noqa: N815 - Twisted's name
 

@@ -61,7 +61,7 @@ class WebDoor:
 
     def listener(self) -> Site:
         """Return the factory of connections."""
-        return _Listener(self, self._reactor)
+        return _DoorSite(self, self._reactor)
 
     def is_proxy(self, host: str | None) -> bool:
         """Return whether ``host`` is a trusted proxy; None is a socket of this computer."""
@@ -153,7 +153,7 @@ class _Front(Resource):
         return part
 
 
-class _Listener(Site):
+class _DoorSite(Site):
     """Makes the protocol of each connection; the door logs the requests."""
 
     noisy = False

@@ -23,13 +23,13 @@ _ASK_AGAIN = "no-cache"
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _StaticFile:
     content: bytes
     kind: str
     digest: str
 
     @classmethod
-    def of(cls, content: bytes, kind: str) -> "_File":
+    def of(cls, content: bytes, kind: str) -> "_StaticFile":
         return cls(content, kind, hashlib.sha256(content).hexdigest()[:16])
 
 
@@ -57,18 +57,18 @@ class StaticFiles:
         request.setHeader("Content-Length", str(len(found.content)))
         return found.content
 
-    def _file(self, site: SiteSettings, name: str) -> _File | None:
+    def _file(self, site: SiteSettings, name: str) -> _StaticFile | None:
         if name == "theme.css":
             return _theme(site.colours.light, site.colours.dark)
         if name == "logo" and site.logo:
-            return _File.of(*site.logo)
+            return _StaticFile.of(*site.logo)
         if name == "common.txt":
             return _common(self._domains[site.domain].policy.passwords.common)
         return _files().get(name)
 
 
 @lru_cache(maxsize=64)
-def _theme(light: str, dark: str) -> _File:
+def _theme(light: str, dark: str) -> _StaticFile:
     """Return the operator's colours as CSS custom properties."""
 
     def properties(accent: str) -> str:
@@ -78,13 +78,13 @@ def _theme(light: str, dark: str) -> _File:
         f":root{{{properties(light)}}}\n"
         f"@media (prefers-color-scheme:dark){{:root{{{properties(dark)}}}}}\n"
     )
-    return _File.of(text.encode(), _TYPES[".css"])
+    return _StaticFile.of(text.encode(), _TYPES[".css"])
 
 
 @lru_cache(maxsize=4)
-def _common(words: frozenset[str]) -> _File:
+def _common(words: frozenset[str]) -> _StaticFile:
     """Return the list of common passwords, for the hint beside the field."""
-    return _File.of("\n".join(sorted(words)).encode(), _TYPES[".txt"])
+    return _StaticFile.of("\n".join(sorted(words)).encode(), _TYPES[".txt"])
 
 
 def _readable_on(colour: str) -> str:
@@ -93,9 +93,11 @@ def _readable_on(colour: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _files() -> dict[str, _File]:
+def _files() -> dict[str, _StaticFile]:
     return {
-        path.relative_to(_FOLDER).as_posix(): _File.of(path.read_bytes(), _TYPES[path.suffix])
+        path.relative_to(_FOLDER).as_posix(): _StaticFile.of(
+            path.read_bytes(), _TYPES[path.suffix]
+        )
         for path in _FOLDER.rglob("*")
         if path.suffix in _TYPES
     }

@@ -1,4 +1,4 @@
-"""What all doors share: phases of a stream, checks of stanzas, their errors and languages.
+"""Streams and stanzas, for all doors: a stream's phases, checks, errors, languages.
 
 Source: RFC 6120 §4 (streams), §8 (stanzas).
 """
@@ -24,7 +24,7 @@ from invitereg.translations import SOURCE_LANGUAGE, chosen_language, translator
 
 
 class Phase(Enum):
-    """How far a client's stream has come."""
+    """The phases of a client's stream, in their order."""
 
     CLEAR = "clear"
     SECURED = "secured"

@@ -31,14 +31,14 @@ MOST_ERRORS = 50
 
 
 class ErrorAt(View):
-    """What is wrong with one part of the request."""
+    """A mistake in one part of the request."""
 
     at: str
     detail: str
 
 
 class ProblemDocument(View):
-    """Why a request was not done (RFC 9457)."""
+    """A problem because of which a request was not done (RFC 9457)."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -108,7 +108,7 @@ class Nothing(BodyModel):
 
 
 class Expiring(BodyModel):
-    """How long, from now or until when."""
+    """The expiry of an invite: a duration from now, or a moment."""
 
     model_config = ConfigDict(json_schema_extra=dict(_NOT_BOTH))
 
@@ -159,7 +159,7 @@ class NewInviteBody(Expiring):
 
 
 class InviteChangesBody(Expiring):
-    """What to change; what is left out stays as it is."""
+    """Changes to an invite; keys that are left out stay as they are."""
 
     model_config = ConfigDict(json_schema_extra={**_NOT_BOTH, "minProperties": 1})
 
@@ -178,7 +178,7 @@ class InviteChangesBody(Expiring):
 
 
 class NewResetBody(Expiring):
-    """Whose password is to be set."""
+    """The account whose password is to be set."""
 
     username: Name
     domain: Name | None = Field(None, description=DOMAIN)
@@ -193,7 +193,7 @@ class PreviewBody(BodyModel):
 
 
 class RegistrationBody(BodyModel):
-    """Who registers, or sets the password anew that a reset invite is for."""
+    """A registration, or the new password of the account that a reset invite is for."""
 
     username: Name
     password: Annotated[str, Field(max_length=MAX_PASSWORD_BYTES)]
@@ -206,19 +206,19 @@ class RegistrationBody(BodyModel):
 
 
 class QueryModel(BodyModel):
-    """What is behind the question mark: all text, of which numbers are read."""
+    """The query part of a URL, whose values are text: numbers are read from it."""
 
     model_config = ConfigDict(strict=False)
 
 
 class DomainQuery(QueryModel):
-    """Which domain's."""
+    """A query about one domain."""
 
     domain: Name | None = Field(None, description=DOMAIN)
 
 
 class ListQuery(DomainQuery):
-    """Which invites."""
+    """A query for a page of invites."""
 
     status: Literal["pending", "used", "expired", "revoked", "all"] = Field(
         Status.PENDING.value, description="In which state they are."

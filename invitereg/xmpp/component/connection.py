@@ -203,7 +203,7 @@ class ComponentStream(StreamManager):
             trusted: networks in which a server may be reached in clear text.
         """
         factory = componentFactory(jid, secret)
-        factory.protocol = _Connection
+        factory.protocol = _ComponentXmlStream
         factory.noisy = False
         super().__init__(factory, reactor)
         self.jid, self.host = jid, host
@@ -287,7 +287,7 @@ class ComponentStream(StreamManager):
         if self.ready and self.xmlstream is not None:
             self.xmlstream.send(obj)
 
-    def _connected(self, xs: "_Connection") -> None:
+    def _connected(self, xs: "_ComponentXmlStream") -> None:
         """Start the handshake's time-out on a new connection."""
         super()._connected(xs)
         xs.addObserver(STREAM_ERROR_EVENT, self._on_stream_error)
@@ -295,7 +295,7 @@ class ComponentStream(StreamManager):
         if hasattr(xs.transport, "setTcpKeepAlive"):
             xs.transport.setTcpKeepAlive(True)
 
-    def _authd(self, xs: "_Connection") -> None:
+    def _authd(self, xs: "_ComponentXmlStream") -> None:
         self._end_handshake()
         self._attempts = 0
         self.privileges = Privileges(self.privileges.domain)
@@ -315,11 +315,11 @@ class ComponentStream(StreamManager):
         """Ping ourselves: every server routes that, and answers it if we do not."""
         self.send(ping(self.jid, self.jid))
 
-    def _silent(self, xs: "_Connection") -> None:
+    def _silent(self, xs: "_ComponentXmlStream") -> None:
         self._failed(f"{self._endpoint} answers nothing: connecting again")
         xs.transport.abortConnection()
 
-    def _received(self, xs: "_Connection", element: domish.Element) -> None:
+    def _received(self, xs: "_ComponentXmlStream", element: domish.Element) -> None:
         """Handle a stanza from the server; handlers see what is admitted, and no presence."""
         match element.name, element.getAttribute("type"):
             case "iq", "result" | "error":
@@ -369,7 +369,7 @@ class ComponentStream(StreamManager):
         said = f"{named(condition)} ({quoted(text)})" if text else named(condition)
         self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
 
-    def _too_slow(self, xs: "_Connection") -> None:
+    def _too_slow(self, xs: "_ComponentXmlStream") -> None:
         self._failed(f"{self._endpoint} did not finish the handshake: is it another port?")
         xs.transport.abortConnection()
 
@@ -407,7 +407,7 @@ class ComponentStream(StreamManager):
             self._failed(f"cannot connect to {self._endpoint}: {text}{hint}")
 
 
-class _Connection(XmlStream):
+class _ComponentXmlStream(XmlStream):
     """Parse with our own parser: Twisted's may hold a complete stanza back."""
 
     transport: ITCPTransport

@@ -94,4 +94,4 @@ def _unanswered(_result: Any, _seconds: float) -> None:
 
 
 def _ignore(*_arguments: Any) -> None:
-    """Nobody asks any more."""
+    """Ignore what comes after the dialogue has ended."""

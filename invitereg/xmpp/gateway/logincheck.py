@@ -132,10 +132,10 @@ async def _answer(dialogue: Dialogue, usernames: Iterable[str]) -> _Answer:
     mechanism = next((m for m in mechanisms(dialogue.features) if m in _HASHES), None)
     if mechanism is None:
         return _Answer.UNKNOWN
-    return await _Attempt(dialogue, mechanism).answer(usernames)
+    return await _ScramAttempt(dialogue, mechanism).answer(usernames)
 
 
-class _Attempt:
+class _ScramAttempt:
     """Logins by SCRAM (RFC 5802) that are begun, and never succeed."""
 
     def __init__(self, dialogue: Dialogue, mechanism: str) -> None:

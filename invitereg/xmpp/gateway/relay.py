@@ -121,7 +121,7 @@ class HeaderRefused(Exception):
         self.condition = condition
 
 
-class _Events(Relay, Protocol):
+class _RelayEvents(Relay, Protocol):
     """The events on the two sides of a relay, as inputs of its table of states."""
 
     def opened(self, server: ServerStream, opened: OpenedStream, /) -> None:
@@ -187,7 +187,7 @@ class Relayed:
         hang_up(server)
 
 
-_builder = TypeMachineBuilder(_Events, Relayed)
+_builder = TypeMachineBuilder(_RelayEvents, Relayed)
 _away = _builder.state("there is no stream to the server")
 _waiting = _builder.state("the server waits for the client's login")
 _login = _builder.state("bytes go both ways, and a login is waited for")
@@ -195,43 +195,43 @@ _relaying = _builder.state("bytes go both ways")
 _over = _builder.state("over")
 
 
-@_away.upon(_Events.open).loop()
-def _open(events: _Events, relayed: Relayed, header: bytes) -> Deferred[None]:
+@_away.upon(_RelayEvents.open).loop()
+def _open(events: _RelayEvents, relayed: Relayed, header: bytes) -> Deferred[None]:
     relayed.header = relayed.to_server.respell(header)
     return Deferred.fromCoroutine(_try(relayed, _open_first(events, relayed)))
 
 
-@_away.upon(_Events.hand_over).loop()
-def _reopen(events: _Events, relayed: Relayed, _index: int) -> None:
+@_away.upon(_RelayEvents.hand_over).loop()
+def _reopen(events: _RelayEvents, relayed: Relayed, _index: int) -> None:
     # The client has been told of the first stream, which holds for this one.
     relayed.client.hold(Deferred.fromCoroutine(_try(relayed, _connect(events, relayed))))
 
 
-@_away.upon(_Events.opened).to(_waiting)
+@_away.upon(_RelayEvents.opened).to(_waiting)
 def _wait(
-    events: _Events, relayed: Relayed, server: ServerStream, opened: OpenedStream
+    events: _RelayEvents, relayed: Relayed, server: ServerStream, opened: OpenedStream
 ) -> None:
     relayed.server = server
     relayed.server_header, relayed.held = opened.header, opened.rest
     server.received, server.lost = events.from_server, events.server_lost
 
 
-@_waiting.upon(_Events.from_server).loop()
-def _hold(_events: _Events, relayed: Relayed, data: bytes) -> None:
+@_waiting.upon(_RelayEvents.from_server).loop()
+def _hold(_events: _RelayEvents, relayed: Relayed, data: bytes) -> None:
     # A client is told nothing that it has not asked for before it logs in.
     relayed.held += data
     if len(relayed.held) > _MAX_HELD and relayed.server is not None:
         relayed.server.transport.abortConnection()
 
 
-@_waiting.upon(_Events.server_lost).to(_away)
-def _wait_no_longer(_events: _Events, relayed: Relayed) -> None:
+@_waiting.upon(_RelayEvents.server_lost).to(_away)
+def _wait_no_longer(_events: _RelayEvents, relayed: Relayed) -> None:
     # Servers wait for a login for a minute or two, while a person types into a form.
     relayed.server = None
 
 
-@_waiting.upon(_Events.hand_over).to(_login)
-def _hand_over(events: _Events, relayed: Relayed, index: int) -> None:
+@_waiting.upon(_RelayEvents.hand_over).to(_login)
+def _hand_over(events: _RelayEvents, relayed: Relayed, index: int) -> None:
     assert relayed.server is not None  # noqa: S101 - the state says so
     data = relayed.client.detach(index, relayed.send)
     client, server = relayed.client.transport, relayed.server.transport
@@ -249,13 +249,13 @@ def _hand_over(events: _Events, relayed: Relayed, index: int) -> None:
         relayed.send(data)
 
 
-@_login.upon(_Events.from_server).loop()
-def _read(events: _Events, relayed: Relayed, data: bytes) -> None:
+@_login.upon(_RelayEvents.from_server).loop()
+def _read(events: _RelayEvents, relayed: Relayed, data: bytes) -> None:
     _pass_on(events, relayed, data)
 
 
-@_login.upon(_Events.logged_in).to(_relaying)
-def _look_no_longer(_events: _Events, relayed: Relayed) -> None:
+@_login.upon(_RelayEvents.logged_in).to(_relaying)
+def _look_no_longer(_events: _RelayEvents, relayed: Relayed) -> None:
     # From now on the server's own limits hold.
     assert relayed.server is not None  # noqa: S101 - it has just said so
     relayed.login = None
@@ -267,9 +267,9 @@ def _look_no_longer(_events: _Events, relayed: Relayed) -> None:
     relayed.client.logged_in()
 
 
-@_login.upon(_Events.end).loop()
-@_relaying.upon(_Events.end).loop()
-def _end(_events: _Events, relayed: Relayed, condition: str, text: str | None) -> None:
+@_login.upon(_RelayEvents.end).loop()
+@_relaying.upon(_RelayEvents.end).loop()
+def _end(_events: _RelayEvents, relayed: Relayed, condition: str, text: str | None) -> None:
     client = relayed.client
     if relayed.login is not None and relayed.login.between:
         client.send(StreamError(condition, text).getElement())
@@ -277,39 +277,39 @@ def _end(_events: _Events, relayed: Relayed, condition: str, text: str | None) -
     client.leave("close")
 
 
-@_login.upon(_Events.server_lost).to(_over)
-@_relaying.upon(_Events.server_lost).to(_over)
-def _drain(_events: _Events, relayed: Relayed) -> None:
+@_login.upon(_RelayEvents.server_lost).to(_over)
+@_relaying.upon(_RelayEvents.server_lost).to(_over)
+def _drain(_events: _RelayEvents, relayed: Relayed) -> None:
     relayed.server = None
     relayed.client.leave("drain")
 
 
-@_away.upon(_Events.disconnected).to(_over)
-@_waiting.upon(_Events.disconnected).to(_over)
-def _leave(_events: _Events, relayed: Relayed) -> None:
+@_away.upon(_RelayEvents.disconnected).to(_over)
+@_waiting.upon(_RelayEvents.disconnected).to(_over)
+def _leave(_events: _RelayEvents, relayed: Relayed) -> None:
     relayed.release(handed_over=False)
 
 
-@_login.upon(_Events.disconnected).to(_over)
-@_relaying.upon(_Events.disconnected).to(_over)
-def _leave_the_server(_events: _Events, relayed: Relayed) -> None:
+@_login.upon(_RelayEvents.disconnected).to(_over)
+@_relaying.upon(_RelayEvents.disconnected).to(_over)
+def _leave_the_server(_events: _RelayEvents, relayed: Relayed) -> None:
     relayed.release(handed_over=True)
 
 
-@_over.upon(_Events.opened).loop()
+@_over.upon(_RelayEvents.opened).loop()
 def _too_late(
-    _events: _Events, relayed: Relayed, server: ServerStream, _opened: OpenedStream
+    _events: _RelayEvents, relayed: Relayed, server: ServerStream, _opened: OpenedStream
 ) -> None:
     relayed.server = server
     relayed.release(handed_over=False)
 
 
-_over.upon(_Events.from_server).loop().returns(None)
-_over.upon(_Events.logged_in).loop().returns(None)
-_over.upon(_Events.hand_over).loop().returns(None)
-_over.upon(_Events.end).loop().returns(None)
-_over.upon(_Events.server_lost).loop().returns(None)
-_over.upon(_Events.disconnected).loop().returns(None)
+_over.upon(_RelayEvents.from_server).loop().returns(None)
+_over.upon(_RelayEvents.logged_in).loop().returns(None)
+_over.upon(_RelayEvents.hand_over).loop().returns(None)
+_over.upon(_RelayEvents.end).loop().returns(None)
+_over.upon(_RelayEvents.server_lost).loop().returns(None)
+_over.upon(_RelayEvents.disconnected).loop().returns(None)
 _machine = _builder.build()
 
 
@@ -323,7 +323,7 @@ def stream_maker(checks: Mapping[str, UpstreamCheck]) -> Callable[[Phase], Clien
     return partial(ClientStream, relay_of=relay_of) if checks else ClientStream
 
 
-def _pass_on(events: _Events, relayed: Relayed, data: bytes) -> bool:
+def _pass_on(events: _RelayEvents, relayed: Relayed, data: bytes) -> bool:
     """Pass on what the server says before a login; return whether the client may go on."""
     relayed.write(data)
     if relayed.login is None or relayed.client.closing:
@@ -361,7 +361,7 @@ async def _try(relayed: Relayed, step: Awaitable[object]) -> None:
             client.end("remote-connection-failed", text)
 
 
-async def _open_first(events: _Events, relayed: Relayed) -> None:
+async def _open_first(events: _RelayEvents, relayed: Relayed) -> None:
     """Send the client's header to the server, and its header and features to the client."""
     client = relayed.client
     # Before connecting, which ends by looking whether the client is still there.
@@ -374,7 +374,7 @@ async def _open_first(events: _Events, relayed: Relayed) -> None:
     client.header_relayed()
 
 
-async def _connect(events: _Events, relayed: Relayed) -> OpenedStream:
+async def _connect(events: _RelayEvents, relayed: Relayed) -> OpenedStream:
     """Open a stream to the server with the client's header.
 
     Raises:
@@ -409,7 +409,7 @@ async def _connect(events: _Events, relayed: Relayed) -> OpenedStream:
     return opened
 
 
-def _require_client(events: _Events, relayed: Relayed) -> None:
+def _require_client(events: _RelayEvents, relayed: Relayed) -> None:
     """Go no further for a client that has left meanwhile; raises UpstreamFailure."""
     if relayed.client.closing:
         events.disconnected()
@@ -446,4 +446,4 @@ class _Source:
 
 
 def _ignore(_data: bytes) -> None:
-    """Nobody is there any more."""
+    """Drop data for a client that is gone."""

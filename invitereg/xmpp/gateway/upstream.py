@@ -66,7 +66,7 @@ class OpenedStream:
     rest: bytes
 
 
-class _Events(Protocol):
+class _StreamEvents(Protocol):
     """The events on a connection to the server, as inputs of its table of states."""
 
     def negotiate(self) -> None:
@@ -160,7 +160,7 @@ class _UnusableStream(Exception):
 class ServerStream(TransportProtocol):
     """One connection to the server, which becomes a stream with a client's own header.
 
-    What happens on it becomes `_Events`; the table below decides what is done.
+    What happens on it becomes `_StreamEvents`; the table below decides what is done.
 
     Attributes:
         opened: fires with `OpenedStream`, or fails with `UpstreamFailure`.
@@ -298,7 +298,7 @@ class ServerStream(TransportProtocol):
         return closed(reason, self.upstream, heard)
 
 
-_builder = TypeMachineBuilder(_Events, ServerStream)
+_builder = TypeMachineBuilder(_StreamEvents, ServerStream)
 _connecting = _builder.state("connecting")
 _negotiating = _builder.state("negotiating STARTTLS")
 _securing = _builder.state("in the handshake of TLS")
@@ -307,14 +307,14 @@ _open = _builder.state("open")
 _over = _builder.state("over")
 
 
-@_connecting.upon(_Events.negotiate).to(_negotiating)
-def _negotiate(events: _Events, stream: ServerStream) -> None:
+@_connecting.upon(_StreamEvents.negotiate).to(_negotiating)
+def _negotiate(events: _StreamEvents, stream: ServerStream) -> None:
     stream.read(events.element, first=True)
     stream.transport.write(client_header(stream.upstream.domain))
 
 
-@_negotiating.upon(_Events.element).loop()
-def _negotiated(events: _Events, stream: ServerStream, element: domish.Element) -> None:
+@_negotiating.upon(_StreamEvents.element).loop()
+def _negotiated(events: _StreamEvents, stream: ServerStream, element: domish.Element) -> None:
     name = (element.uri, element.name)
     if name == (NS_TLS, "proceed"):
         events.secure()
@@ -326,9 +326,9 @@ def _negotiated(events: _Events, stream: ServerStream, element: domish.Element) 
         stream.transport.write(starttls_request())
 
 
-@_connecting.upon(_Events.secure).to(_securing)
-@_negotiating.upon(_Events.secure).to(_securing)
-def _secure(events: _Events, stream: ServerStream) -> None:
+@_connecting.upon(_StreamEvents.secure).to(_securing)
+@_negotiating.upon(_StreamEvents.secure).to(_securing)
+def _secure(events: _StreamEvents, stream: ServerStream) -> None:
     stream.stop_reading()
     stream.received = partial(_unexpected, events)
     upstream = stream.upstream
@@ -342,17 +342,17 @@ def _secure(events: _Events, stream: ServerStream) -> None:
         stream.transport.startTLS(options)
 
 
-@_connecting.upon(_Events.open).to(_opening)
-@_securing.upon(_Events.open).to(_opening)
-def _send_header(events: _Events, stream: ServerStream) -> None:
+@_connecting.upon(_StreamEvents.open).to(_opening)
+@_securing.upon(_StreamEvents.open).to(_opening)
+def _send_header(events: _StreamEvents, stream: ServerStream) -> None:
     stream.read(events.element, first=stream.upstream.tls == "none")
     stream.transport.write(stream.header)
     # The reactor sends it in its next turn, and what is sent ends quick acknowledgement.
     stream.clock.callLater(0, stream.clock.callLater, 0, stream.acknowledge)
 
 
-@_opening.upon(_Events.element).loop()
-def _answered(events: _Events, stream: ServerStream, element: domish.Element) -> None:
+@_opening.upon(_StreamEvents.element).loop()
+def _answered(events: _StreamEvents, stream: ServerStream, element: domish.Element) -> None:
     if (element.uri, element.name) != (NS_STREAMS, "features"):
         _refuse(events, stream, element)
     elif offers_login(element):
@@ -362,8 +362,8 @@ def _answered(events: _Events, stream: ServerStream, element: domish.Element) ->
         events.fail(f"its stream features have no SASL{': set tls: starttls' if tls else ''}")
 
 
-@_opening.upon(_Events.ready).to(_open)
-def _ready(_events: _Events, stream: ServerStream, features: domish.Element) -> None:
+@_opening.upon(_StreamEvents.ready).to(_open)
+def _ready(_events: _StreamEvents, stream: ServerStream, features: domish.Element) -> None:
     assert stream.reading is not None  # noqa: S101 - it has just read the features
     header, rest = stream.reading.split()
     stream.finish()
@@ -371,49 +371,49 @@ def _ready(_events: _Events, stream: ServerStream, features: domish.Element) -> 
     stream.opened.callback(OpenedStream(header, features, rest))
 
 
-@_connecting.upon(_Events.fail).to(_over)
-@_negotiating.upon(_Events.fail).to(_over)
-@_securing.upon(_Events.fail).to(_over)
+@_connecting.upon(_StreamEvents.fail).to(_over)
+@_negotiating.upon(_StreamEvents.fail).to(_over)
+@_securing.upon(_StreamEvents.fail).to(_over)
 def _fail(
-    _events: _Events, stream: ServerStream, text: str, condition: str | None = None
+    _events: _StreamEvents, stream: ServerStream, text: str, condition: str | None = None
 ) -> None:
     _give_up(stream, UpstreamFailure(text, stream.blame(condition, opening=False), condition))
 
 
-@_opening.upon(_Events.fail).to(_over)
+@_opening.upon(_StreamEvents.fail).to(_over)
 def _fail_opening(
-    _events: _Events, stream: ServerStream, text: str, condition: str | None = None
+    _events: _StreamEvents, stream: ServerStream, text: str, condition: str | None = None
 ) -> None:
     _give_up(stream, UpstreamFailure(text, stream.blame(condition, opening=True), condition))
 
 
-@_connecting.upon(_Events.disconnected).loop()
-@_negotiating.upon(_Events.disconnected).loop()
-@_securing.upon(_Events.disconnected).loop()
-@_opening.upon(_Events.disconnected).loop()
-def _disconnected(events: _Events, stream: ServerStream, reason: Failure) -> None:
+@_connecting.upon(_StreamEvents.disconnected).loop()
+@_negotiating.upon(_StreamEvents.disconnected).loop()
+@_securing.upon(_StreamEvents.disconnected).loop()
+@_opening.upon(_StreamEvents.disconnected).loop()
+def _disconnected(events: _StreamEvents, stream: ServerStream, reason: Failure) -> None:
     events.fail(stream.closed(reason))
 
 
-@_open.upon(_Events.disconnected).to(_over)
-def _lost(_events: _Events, stream: ServerStream, _reason: Failure) -> None:
+@_open.upon(_StreamEvents.disconnected).to(_over)
+def _lost(_events: _StreamEvents, stream: ServerStream, _reason: Failure) -> None:
     stream.lost()
 
 
-@_over.upon(_Events.negotiate).loop()
-@_over.upon(_Events.secure).loop()
-@_over.upon(_Events.open).loop()
-def _too_late(_events: _Events, stream: ServerStream) -> None:
+@_over.upon(_StreamEvents.negotiate).loop()
+@_over.upon(_StreamEvents.secure).loop()
+@_over.upon(_StreamEvents.open).loop()
+def _too_late(_events: _StreamEvents, stream: ServerStream) -> None:
     stream.transport.abortConnection()
 
 
-_open.upon(_Events.fail).loop().returns(None)
-_over.upon(_Events.fail).loop().returns(None)
-_over.upon(_Events.disconnected).loop().returns(None)
+_open.upon(_StreamEvents.fail).loop().returns(None)
+_over.upon(_StreamEvents.fail).loop().returns(None)
+_over.upon(_StreamEvents.disconnected).loop().returns(None)
 _machine = _builder.build()
 
 
-def _refuse(events: _Events, stream: ServerStream, element: domish.Element) -> None:
+def _refuse(events: _StreamEvents, stream: ServerStream, element: domish.Element) -> None:
     """Give up, as the server has sent this in place of what was asked for."""
     condition = None
     if (element.uri, element.name) == (NS_STREAMS, "error"):
@@ -423,7 +423,7 @@ def _refuse(events: _Events, stream: ServerStream, element: domish.Element) -> N
     events.fail(refused(condition or element.name, stream.upstream, first), condition)
 
 
-def _unexpected(events: _Events, _data: bytes) -> None:
+def _unexpected(events: _StreamEvents, _data: bytes) -> None:
     events.fail("it sends what was not asked for")
 
 
@@ -449,4 +449,4 @@ class _Only(Factory):
 
 
 def _ignore(*_arguments: Any) -> None:
-    """Nobody is there yet, or any more."""
+    """Drop events while no stream is open."""

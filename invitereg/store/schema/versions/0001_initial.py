@@ -70,7 +70,7 @@ def _create_invites() -> None:
 
 
 def _index(name: str, table: str, column: str, only: str) -> None:
-    """An index of some rows, by domain and one column."""
+    """Create a partial index on the domain and one column."""
     where = sa.text(only)
     op.create_index(name, table, ["domain", column], sqlite_where=where, postgresql_where=where)
 

@@ -1,4 +1,4 @@
-"""Who came through whom, after invites are purged; and what people are to be told."""
+"""Keep the tree of inviters when invites are purged; store pending notices."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What a key, or a user, has made is found without reading all invites."""
+"""Index invites by their source: an API key, or a user."""
 
 from alembic import op
 

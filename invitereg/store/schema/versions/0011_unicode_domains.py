@@ -93,7 +93,7 @@ def _normal(domain: str) -> str:
 
 
 def _merge_names(old: str, new: str) -> None:
-    """Of a name that both spellings have, keep what holds it more: an account, before all."""
+    """Merge names that exist in both spellings: an account wins over any other holder."""
     before, after = _held(old), _held(new)
     both = sorted(before.keys() & after.keys())
     doubled = [name for name in both if before[name] == after[name] == _WEIGHTS["account"]]

@@ -1,4 +1,4 @@
-"""Whether a domain has an open reset is asked for each stream where registration is closed."""
+"""Index open resets: each stream looks for one where registration is closed."""
 
 import sqlalchemy as sa
 from alembic import op
