@@ -64,6 +64,7 @@ SMALL = {
     "policy/decision.py": "what both lists of rules have in common",
     "runtime/meter.py": "use cases count, and know no library that does",
     "store/statements.py": "SQL that most modules of the store share",
+    "web/api/prosody.py": "an API of its own: that of Prosody's module",
 }
 """Modules of less than `MIN_LINES` lines, and why they are no part of another."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -103,17 +102,10 @@ class Problem(Exception):
         return document.to_json().encode() + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Mistakes:
-    """Collects what is wrong with a request, to report it all at once."""
-
-    errors: list[tuple[str, str]] = field(default_factory=list)
-
-    def problem(self) -> Problem:
-        """Return one problem that names all mistakes."""
-        first = "; ".join(f"{at}: {text}" if at else text for at, text in self.errors[:5])
-        told = self.errors[:MOST_ERRORS]
-        return Problem(422, "invalid-request", f"{first}.", errors=told)
+def invalid_request(mistakes: Sequence[tuple[str, str]]) -> Problem:
+    """Return the problem of a request with mistakes, each with its path, and a text."""
+    first = "; ".join(f"{at}: {text}" if at else text for at, text in mistakes[:5])
+    return Problem(422, "invalid-request", f"{first}.", errors=mistakes[:MOST_ERRORS])
 
 
 def missing_scope(scope: Scope) -> Problem:

@@ -30,6 +30,7 @@ from invitereg.web.api.requests import (
     NewInviteBody,
     NewResetBody,
     Nothing,
+    QueryModel,
 )
 
 _ONE = ("invites", "{id}")
@@ -48,15 +49,13 @@ class Invites:
         "invites",
         id="createInvite",
         scope=Scope.INVITES_CREATE,
-        body=NewInviteBody,
-        answer=IssuedInvite,
         status=201,
-        statuses=(404, 409),
+        statuses=(409,),
         repeatable=True,
     )
-    async def create(self, call: Call) -> ApiResponse:
+    async def create(self, call: Call[NewInviteBody, QueryModel]) -> ApiResponse[IssuedInvite]:
         """Make an invite."""
-        body: NewInviteBody = call.body
+        body = call.body
         domain = call.domain(body.domain)
         new = NewInvite(
             domain=domain.name,
@@ -75,48 +74,37 @@ class Invites:
         made = await self._repeated(call) or await self._issuer.create(
             new, call.idempotency_key
         )
-        return _issued(made, domain, status=201)
+        return _made(made, domain)
 
     @operation(
         "POST",
         "resets",
         id="createReset",
         scope=Scope.RESETS_CREATE,
-        body=NewResetBody,
-        answer=IssuedInvite,
         status=201,
-        statuses=(404,),
         repeatable=True,
     )
-    async def reset(self, call: Call) -> ApiResponse:
+    async def reset(self, call: Call[NewResetBody, QueryModel]) -> ApiResponse[IssuedInvite]:
         """Make a link that sets a new password for an account."""
-        body: NewResetBody = call.body
+        body = call.body
         domain = call.domain(body.domain)
         username = typed_username(body.username, domain.name)
         made = await self._repeated(call) or await self._issuer.create_reset(
             domain.name, username, call.key.authority, body.expiry, call.idempotency_key
         )
-        return _issued(made, domain, status=201)
+        return _made(made, domain)
 
-    async def _repeated(self, call: Call) -> tuple[Invite, str] | None:
+    async def _repeated(self, call: Call[Any, Any]) -> tuple[Invite, str] | None:
         """Renew the invite that the same request has made before; None for a first request."""
         made = call.idempotency_key and await self._store.find_request(
             call.idempotency_key, self._now()
         )
         return await self._issuer.renew(*made, call.key.authority) if made else None
 
-    @operation(
-        "GET",
-        "invites",
-        id="listInvites",
-        scope=Scope.INVITES_READ,
-        query=ListQuery,
-        answer=InvitePage,
-        statuses=(404,),
-    )
-    async def list(self, call: Call) -> ApiResponse:
+    @operation("GET", "invites", id="listInvites", scope=Scope.INVITES_READ)
+    async def list(self, call: Call[Nothing, ListQuery]) -> ApiResponse[InvitePage]:
         """List invites, the oldest first, page by page."""
-        query: ListQuery = call.query
+        query = call.query
         domain, now = call.domain(query.domain).name, self._now()
         status = None if query.status == "all" else Status(query.status)
         inviter = query.inviter and prepare_localpart(query.inviter)
@@ -138,35 +126,20 @@ class Invites:
             link_next=f"invites?{urlencode(values)}" if after else None,
         )
 
-    @operation(
-        "GET",
-        *_ONE,
-        id="getInvite",
-        scope=Scope.INVITES_READ,
-        query=DomainQuery,
-        answer=InviteWithHistory,
-        statuses=(404,),
-    )
-    async def show(self, call: Call) -> ApiResponse:
+    @operation("GET", *_ONE, id="getInvite", scope=Scope.INVITES_READ)
+    async def show(self, call: Call[Nothing, DomainQuery]) -> ApiResponse[InviteWithHistory]:
         """Show an invite and who has used it."""
         domain = call.domain(call.query.domain).name
         invite = await self._issuer.get(domain, call.name, call.key.authority)
         uses = await self._store.list_uses(domain, invite.id)
         return ApiResponse(content=with_history(invite, uses, self._now()))
 
-    @operation(
-        "PATCH",
-        *_ONE,
-        id="editInvite",
-        scope=Scope.INVITES_EDIT,
-        query=DomainQuery,
-        body=InviteChangesBody,
-        answer=StoredInvite,
-        statuses=(404, 409),
-    )
-    async def edit(self, call: Call) -> ApiResponse:
+    @operation("PATCH", *_ONE, id="editInvite", scope=Scope.INVITES_EDIT, statuses=(409,))
+    async def edit(
+        self, call: Call[InviteChangesBody, DomainQuery]
+    ) -> ApiResponse[StoredInvite]:
         """Change an invite that is neither revoked nor used up."""
-        body: InviteChangesBody = call.body
+        body = call.body
         values: dict[str, Any] = body.model_dump(
             include={"uses_allowed", "per_network_allowed", "note"}, exclude_unset=True
         )
@@ -177,47 +150,25 @@ class Invites:
         by = call.key.authority
         return self._changed(await self._issuer.edit(domain, call.name, changes, by))
 
-    @operation(
-        "POST",
-        *_ONE,
-        "renew",
-        id="renewInvite",
-        scope=Scope.INVITES_EDIT,
-        query=DomainQuery,
-        body=Nothing,
-        answer=IssuedInvite,
-        statuses=(404,),
-    )
-    async def renew(self, call: Call) -> ApiResponse:
+    @operation("POST", *_ONE, "renew", id="renewInvite", scope=Scope.INVITES_EDIT)
+    async def renew(self, call: Call[Nothing, DomainQuery]) -> ApiResponse[IssuedInvite]:
         """Give a pending invite a new token, and end the old one."""
         domain = call.domain(call.query.domain)
-        renewed = await self._issuer.renew(domain.name, call.name, call.key.authority)
-        return _issued(renewed, domain)
+        invite, token = await self._issuer.renew(domain.name, call.name, call.key.authority)
+        return ApiResponse(content=issued_invite(invite, token, domain))
 
-    @operation(
-        "POST",
-        *_ONE,
-        "revoke",
-        id="revokeInvite",
-        scope=Scope.INVITES_EDIT,
-        query=DomainQuery,
-        body=Nothing,
-        answer=StoredInvite,
-        statuses=(404,),
-    )
-    async def revoke(self, call: Call) -> ApiResponse:
+    @operation("POST", *_ONE, "revoke", id="revokeInvite", scope=Scope.INVITES_EDIT)
+    async def revoke(self, call: Call[Nothing, DomainQuery]) -> ApiResponse[StoredInvite]:
         """End an invite, and free its username."""
         domain = call.domain(call.query.domain).name
         by = call.key.authority
         return self._changed(await self._issuer.revoke(domain, call.name, by))
 
-    def _changed(self, invite: Invite) -> ApiResponse:
+    def _changed(self, invite: Invite) -> ApiResponse[StoredInvite]:
         return ApiResponse(content=stored_invite(invite, self._now()))
 
 
-def _issued(made: tuple[Invite, str], domain: Domain, status: int = 200) -> ApiResponse:
+def _made(made: tuple[Invite, str], domain: Domain) -> ApiResponse[IssuedInvite]:
     invite, token = made
-    location = f"invites/{invite.id}" if status == 201 else None
-    return ApiResponse(
-        content=issued_invite(invite, token, domain), status=status, location=location
-    )
+    content = issued_invite(invite, token, domain)
+    return ApiResponse(content=content, location=f"invites/{invite.id}")

@@ -14,11 +14,12 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from invitereg._version import __version__
 from invitereg.interfaces.apikeys import Scope
 from invitereg.web.api.errors import ProblemDocument
-from invitereg.web.api.operations import Operation, takes_body
+from invitereg.web.api.operations import Operation
+from invitereg.web.api.requests import Nothing
 
 _REF = "#/components/schemas/{model}"
 # What every operation may answer instead.
-_ALWAYS = (400, 401, 403, 413, 415, 422, 429, 503)
+_ALWAYS = (400, 401, 403, 404, 413, 415, 422, 429, 503)
 _NAMED = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -60,6 +61,7 @@ def _document(operations: tuple[Operation, ...], base: str) -> OpenApiDocument:
     for operation in operations:
         path = "/" + "/".join(operation.path)
         paths.setdefault(path, {})[operation.method.lower()] = _operation(operation)
+    problem = _json(ProblemDocument, "application/problem+json")
     described = {
         "openapi": "3.1.0",
         "info": {"title": "invitereg", "version": __version__, "description": _INTRODUCTION},
@@ -69,7 +71,9 @@ def _document(operations: tuple[Operation, ...], base: str) -> OpenApiDocument:
         "components": {
             "schemas": _schemas(operations),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "responses": {"Problem": _problem()},
+            "responses": {
+                "Problem": {"description": "Why it was not done", "content": problem}
+            },
         },
     }
     content = json.dumps(described, indent=1).encode() + b"\n"
@@ -84,12 +88,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
-    if operation.body is not None and takes_body(operation):
+    if operation.body is not Nothing:
         required = any(field.is_required() for field in operation.body.model_fields.values())
-        described["requestBody"] = {
-            "required": required,
-            "content": _json(operation.body),
-        }
+        described["requestBody"] = {"required": required, "content": _json(operation.body)}
     return described
 
 
@@ -114,41 +115,27 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    headers: dict[str, Any] = {}
-    if operation.status == 201 and operation.repeatable:
-        headers["Location"] = {
-            "description": "Where the invite is found.",
-            "schema": {"type": "string"},
-        }
     good: dict[str, Any] = {
         "description": HTTPStatus(operation.status).phrase,
         "content": _json(operation.answer),
     }
-    if headers:
-        good["headers"] = headers
-    responses = {str(operation.status): good}
-    for status in sorted({*_ALWAYS, *operation.statuses}):
-        responses[str(status)] = {"$ref": "#/components/responses/Problem"}
-    return responses
+    if operation.status == 201 and operation.repeatable:
+        location = {"description": "Where the invite is found.", "schema": {"type": "string"}}
+        good["headers"] = {"Location": location}
+    problem = {"$ref": "#/components/responses/Problem"}
+    refused = sorted({*_ALWAYS, *operation.statuses})
+    return {str(operation.status): good} | {str(status): problem for status in refused}
 
 
-def _problem() -> dict[str, Any]:
-    schema = {"$ref": _REF.format(model=ProblemDocument.__name__)}
-    return {
-        "description": "Why it was not done",
-        "content": {"application/problem+json": {"schema": schema}},
-    }
-
-
-def _json(model: type[BaseModel]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REF.format(model=model.__name__)}}}
+def _json(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REF.format(model=model.__name__)}}}
 
 
 def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     models: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {}
     for operation in operations:
         models[operation.answer, "serialization"] = None
-        if operation.body is not None and takes_body(operation):
+        if operation.body is not Nothing:
             models[operation.body, "validation"] = None
     models[ProblemDocument, "validation"] = None
     _, schemas = models_json_schema(list(models), ref_template=_REF)

@@ -3,23 +3,24 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any, Generic, TypeVar, get_args
 
 from invitereg.interfaces.apikeys import ApiKey, IdempotencyKey, Scope
 from invitereg.model.names import prepare_domain
 from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.views import View
-from invitereg.web.api.errors import Problem
-from invitereg.web.api.requests import BodyModel, Nothing, QueryModel
+from invitereg.web.api.errors import Problem, invalid_request
+from invitereg.web.api.requests import BodyModel, QueryModel
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Body = TypeVar("Body", bound=BodyModel)
+Query = TypeVar("Query", bound=QueryModel)
+Content = TypeVar("Content", bound=View, covariant=True)
 _MARK = "operation_of_the_api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Generic[Body, Query]):
     """Holds one authorised request.
 
     Attributes:
@@ -35,28 +36,13 @@ class Call:
     key: ApiKey
     address: Address
     name: str
-    body: Any = field(repr=False)
-    query: Any
+    body: Body = field(repr=False)
+    query: Query
     idempotency_key: IdempotencyKey | None
 
     def domain(self, name: str | None) -> Domain:
-        """Return the domain that a request is about.
-
-        Raises:
-            Problem: it must be said, is not served, or not the key's.
-        """
-        if name is None:
-            name = self.key.domain or (next(iter(self.domains)) if _single(self) else None)
-        if name is None:
-            text = f"say for which domain: {', '.join(self.domains)}"
-            raise Problem(422, "invalid-request", f"domain: {text}.", errors=[("domain", text)])
-        if self.key.domain not in (None, _prepared(name)):
-            raise Problem(403, "other-domain", f"This key is for {self.key.domain} only.")
-        domain = self.domains.get(_prepared(name))
-        if domain is None:
-            text = "is not served here"
-            raise Problem(422, "invalid-request", f"domain: {text}.", errors=[("domain", text)])
-        return domain
+        """Return the domain that a request is about; raise `Problem` as `requested_domain`."""
+        return requested_domain(self.domains, self.key, name)
 
     def client(self, told: str | None) -> Address:
         """Return the address that the limits apply to."""
@@ -64,11 +50,10 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiResponse:
+class ApiResponse(Generic[Content]):
     """Holds an answer; ``location`` and ``link_next`` are relative to the API's base."""
 
-    content: View
-    status: int = 200
+    content: Content
     location: str | None = None
     link_next: str | None = None
 
@@ -89,10 +74,10 @@ class Operation:
     id: str
     summary: str
     scope: Scope
-    carry_out: Callable[[Call], Awaitable[ApiResponse]]
-    answer: type[BaseModel]
-    body: type[BodyModel] | None = None
-    query: type[QueryModel] = QueryModel
+    carry_out: Callable[[Call[Any, Any]], Awaitable[ApiResponse[View]]]
+    answer: type[View]
+    body: type[BodyModel]
+    query: type[QueryModel]
     status: int = 200
     statuses: tuple[int, ...] = ()
     repeatable: bool = False
@@ -103,15 +88,20 @@ def operation(
     *path: str,
     id: str,  # noqa: A002 - OpenAPI's word
     scope: Scope,
-    answer: type[BaseModel],
     **more: Any,
 ) -> Callable[[Method], Method]:
-    """Mark a method as an `Operation`; the first line of its docstring is the summary."""
+    """Mark a method as an `Operation`.
+
+    Its annotations name the models; the first line of its docstring is the summary.
+    """
 
     def mark(carry_out: Method) -> Method:
         summary = (carry_out.__doc__ or "").partition("\n")[0].removesuffix(".")
+        body, query = get_args(carry_out.__annotations__["call"])
+        (answer,) = get_args(carry_out.__annotations__["return"])
+        models = {"body": body, "query": query, "answer": answer}
         described = {"method": method, "path": path, "id": id, "summary": summary}
-        setattr(carry_out, _MARK, {**described, "scope": scope, "answer": answer, **more})
+        setattr(carry_out, _MARK, {**described, "scope": scope, **models, **more})
         return carry_out
 
     return mark
@@ -134,13 +124,22 @@ def idempotency_key(
     return IdempotencyKey(key_id=key.id, name=_digest(name), request=_digest(asked))
 
 
-def takes_body(operation: Operation) -> bool:
-    """Return whether an operation has a body with members."""
-    return operation.body not in (None, Nothing)
+def requested_domain(domains: Mapping[str, Domain], key: ApiKey, name: str | None) -> Domain:
+    """Return the domain that a request of ``key`` is about.
 
-
-def _single(call: Call) -> bool:
-    return len(call.domains) == 1
+    Raises:
+        Problem: it must be said, is not served, or not the key's.
+    """
+    if name is None:
+        name = key.domain or (next(iter(domains)) if len(domains) == 1 else None)
+    if name is None:
+        raise invalid_request([("domain", f"say for which domain: {', '.join(domains)}")])
+    if key.domain not in (None, _prepared(name)):
+        raise Problem(403, "other-domain", f"This key is for {key.domain} only.")
+    domain = domains.get(_prepared(name))
+    if domain is None:
+        raise invalid_request([("domain", "is not served here")])
+    return domain
 
 
 def _prepared(name: str) -> str:

@@ -11,7 +11,7 @@ from invitereg.usecases.issuer import Issuer
 from invitereg.usecases.newinvites import NewInvite
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import Problem
-from invitereg.web.api.operations import Call
+from invitereg.web.api.operations import requested_domain
 from invitereg.web.api.requests import query_values
 from invitereg.web.api.server import ProblemRouter, respond, wrong_method
 from invitereg.web.channel import WebRequest
@@ -44,17 +44,9 @@ class ProsodyInvites(ProblemRouter):
             raise Problem(422, "invalid-request", "Only key and redirect are known here.")
         secret = bearer(request) or query.get("key")
         key = await self._authorization.require(secret, Scope.INVITES_CREATE)
-        call = Call(
-            domains=self._issuer.domains,
-            key=key,
-            address=request.client,
-            name="",
-            body=None,
-            query=None,
-            idempotency_key=None,
-        )
         # As there, whose site is asked for says for which domain.
-        domain = call.domain(key.domain or request.served.domain)
+        asked = key.domain or request.served.domain
+        domain = requested_domain(self._issuer.domains, key, asked)
         new = NewInvite(domain=domain.name, source=key.authority.source)
         invite, token = await self._issuer.create(new)
         request.setHeader("Location", link(domain, invite, token))

@@ -7,7 +7,7 @@ from invitereg.policy.values import Domain
 from invitereg.usecases.registrar import Registrar, Submission
 from invitereg.views import AskedField, Preview, Registered
 from invitereg.web.api.operations import ApiResponse, Call, operation
-from invitereg.web.api.requests import PreviewBody, RegistrationBody
+from invitereg.web.api.requests import PreviewBody, QueryModel, RegistrationBody
 
 DOOR = "api"
 
@@ -22,18 +22,10 @@ class Registrations:
     def __init__(self, registrar: Registrar) -> None:
         self._registrar = registrar
 
-    @operation(
-        "POST",
-        "previews",
-        id="previewToken",
-        scope=Scope.REGISTRATIONS_CREATE,
-        body=PreviewBody,
-        answer=Preview,
-        statuses=(404,),
-    )
-    async def preview(self, call: Call) -> ApiResponse:
+    @operation("POST", "previews", id="previewToken", scope=Scope.REGISTRATIONS_CREATE)
+    async def preview(self, call: Call[PreviewBody, QueryModel]) -> ApiResponse[Preview]:
         """Tell what a token is good for, without using it."""
-        body: PreviewBody = call.body
+        body = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
         grant = await self._registrar.preview(domain.name, address, body.token)
         return ApiResponse(content=_preview(grant.invite, domain))
@@ -43,14 +35,14 @@ class Registrations:
         "registrations",
         id="register",
         scope=Scope.REGISTRATIONS_CREATE,
-        body=RegistrationBody,
-        answer=Registered,
         status=201,
-        statuses=(404, 409),
+        statuses=(409,),
     )
-    async def register(self, call: Call) -> ApiResponse:
+    async def register(
+        self, call: Call[RegistrationBody, QueryModel]
+    ) -> ApiResponse[Registered]:
         """Make an account, or set a new password by a reset's token."""
-        body: RegistrationBody = call.body
+        body = call.body
         domain, address = call.domain(body.domain), call.client(body.client_address)
         registered = await self._registrar.redeem(
             Submission(
@@ -65,7 +57,7 @@ class Registrations:
         )
         kind = Kind.RESET if registered.kind is Kind.RESET else Kind.ACCOUNT
         content = Registered.of(registered, domain=domain.name, kind=kind)
-        return ApiResponse(content=content, status=201)
+        return ApiResponse(content=content)
 
 
 def _preview(invite: Invite, domain: Domain) -> Preview:

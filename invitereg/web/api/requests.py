@@ -18,13 +18,14 @@ from pydantic import (
     model_validator,
 )
 from pydantic.config import JsonDict
+from pydantic_core import ErrorDetails
 
 from invitereg.config import duration_or_never
 from invitereg.model.invites import Kind, Status
 from invitereg.model.names import MAX_PASSWORD_BYTES
 from invitereg.policy.values import parse_address
 from invitereg.usecases.newinvites import DEFAULT_EXPIRY, Expiry
-from invitereg.web.api.errors import Mistakes, Problem
+from invitereg.web.api.errors import Problem, invalid_request
 from invitereg.web.channel import MAX_BODY, WebRequest
 
 _MOST_USES = 10**9
@@ -262,9 +263,8 @@ def query_values(request: WebRequest) -> dict[str, str]:
         Problem: it cannot be read, or says something twice.
     """
     query = (request.uri or b"").partition(b"?")[2].partition(b"#")[0]
-    mistakes, values = Mistakes(), dict[str, str]()
     if not query:
-        return values
+        return {}
     try:
         pairs = parse_qsl(
             query.decode("ascii"),
@@ -275,13 +275,11 @@ def query_values(request: WebRequest) -> dict[str, str]:
         )
     except ValueError:
         raise Problem(400, "malformed-query", "The query cannot be read.") from None
-    for name, value in pairs:
-        if name in values:
-            mistakes.errors.append((name, "must be there once only"))
-        values[name] = value
-    if mistakes.errors:
-        raise mistakes.problem()
-    return values
+    names = [name for name, _value in pairs]
+    if len(set(names)) < len(names):
+        twice = [name for place, name in enumerate(names) if name in names[:place]]
+        raise invalid_request([(name, "must be there once only") for name in twice])
+    return dict(pairs)
 
 
 def _require_json(types: Sequence[str]) -> None:
@@ -332,15 +330,12 @@ def _validated(model: type[M], text: bytes) -> M:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise _mistakes(error).problem() from None
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        raise invalid_request([_mistake(detail) for detail in found]) from None
 
 
-def _mistakes(error: ValidationError) -> Mistakes:
-    mistakes = Mistakes()
-    for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        at = ".".join(str(part) for part in detail["loc"])
-        text = detail["msg"].removeprefix("Value error, ")
-        if detail["type"] == "extra_forbidden":
-            text = "is not known here"
-        mistakes.errors.append((at[:100], text))
-    return mistakes
+def _mistake(detail: ErrorDetails) -> tuple[str, str]:
+    """Return where a mistake is, and what is wrong there."""
+    at = ".".join(str(part) for part in detail["loc"])[:100]
+    unknown = detail["type"] == "extra_forbidden"
+    return at, "is not known here" if unknown else detail["msg"].removeprefix("Value error, ")

@@ -16,11 +16,12 @@ from invitereg.errors import Refused
 from invitereg.interfaces.apikeys import ApiKey
 from invitereg.policy.values import Domain
 from invitereg.runtime.deferreds import shielded
+from invitereg.views import View
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document
 from invitereg.web.api.operations import ApiResponse, Call, Operation, idempotency_key
-from invitereg.web.api.requests import Nothing, read_body, read_query
+from invitereg.web.api.requests import read_body, read_query
 from invitereg.web.channel import WebRequest
 
 _log = Logger("invitereg.web.api.resource.Api")
@@ -122,15 +123,15 @@ class Api(ProblemRouter):
         async def answer(request: WebRequest, id: str = "") -> bytes:  # noqa: A002
             key = await self._authorization.require(bearer(request), operation.scope)
             call = self._call(request, operation, key, id)
-            return self._respond(request, await operation.carry_out(call))
+            return self._respond(request, operation, await operation.carry_out(call))
 
         path = "/" + "/".join(operation.path).replace("{", "<").replace("}", ">")
         self.add(path, [operation.method], answer, operation.id)
 
     def _call(
         self, request: WebRequest, operation: Operation, key: ApiKey, invite_id: str
-    ) -> Call:
-        body = read_body(request, operation.body or Nothing)
+    ) -> Call[Any, Any]:
+        body = read_body(request, operation.body)
         name = _request_name(request) if operation.repeatable else None
         return Call(
             domains=self._domains,
@@ -144,14 +145,16 @@ class Api(ProblemRouter):
             else idempotency_key(key, name, operation, body),
         )
 
-    def _respond(self, request: WebRequest, answer: ApiResponse) -> bytes:
+    def _respond(
+        self, request: WebRequest, operation: Operation, answer: ApiResponse[View]
+    ) -> bytes:
         within = f"{API_PATH}/"
         if answer.location is not None:
             request.setHeader("Location", request.served.url(within + answer.location))
         if answer.link_next is not None:
             url = request.served.url(within + answer.link_next)
             request.setHeader("Link", f'<{url}>; rel="next"')
-        return respond(request, answer.status, answer.content.to_json().encode() + b"\n")
+        return respond(request, operation.status, answer.content.to_json().encode() + b"\n")
 
     async def _describe(self, request: WebRequest) -> bytes:
         described = document(self._operations, request.served.path(API_PATH))
