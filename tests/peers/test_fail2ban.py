@@ -6,12 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from twisted.internet.task import Clock
-from twisted.logger import Logger, LogPublisher, textFileLogObserver
+from twisted.logger import Logger, LogPublisher, globalLogPublisher, textFileLogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.runtime.logs import FaultLog, LogGuard, RefusalLog, quoted
 from tests.peers import require_program
 from tests.test_structure import ROOT
+from tests.xmpp.door import DoorTestCase
+from tests.xmpp.messages import plain, preauth
 
 FAIL2BAN_REGEX = require_program("fail2ban-regex", "fail2ban")
 FILTER = ROOT / "contrib" / "fail2ban-filter.conf"
@@ -28,12 +30,24 @@ DATE = "2026-01-31T23:59:59+0000"
 BEFORE = ("", "Jan 31 23:59:59 host twistd[99]: ", f"{DATE} host twistd[99]: ")
 
 
-def banned(text: str) -> list[str]:
-    """The addresses that fail2ban finds in a log."""
+# What operators have copied from an earlier version, and have not replaced.
+EARLIER = "\n".join(
+    (
+        "[Definition]",
+        r"failregex = \[invitereg\.xmpp\.sasl\.SaslHandler#info\] login failed"
+        r" at \S+ from <ADDR>: not-authorized$",
+        r"    \[invitereg\.registrar\.Registrar#info\] refused"
+        r" at \S+ from <ADDR>: invite-unknown \(invite None\)$",
+    )
+)
+
+
+def banned(text: str, filter_file: Path = FILTER) -> list[str]:
+    """Return the addresses that fail2ban finds in a log."""
     with TemporaryDirectory() as folder:
         log = Path(folder, "log")
         log.write_text(text, encoding="utf-8")
-        command = [FAIL2BAN_REGEX, "--out", "ip", str(log), str(FILTER)]
+        command = [FAIL2BAN_REGEX, "--out", "ip", str(log), str(filter_file)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return ran.stdout.split()
 
@@ -104,3 +118,22 @@ class FilterTests(SynchronousTestCase):
         self.assertGreater(self.written.getvalue().count(VICTIM), 4 * len(beginnings))
         for before in BEFORE:
             self.assertEqual(banned(self.lines(before)), [], before)
+
+
+class DoorTests(DoorTestCase):
+    def test_found(self):
+        """Who guesses at a door is found by the filter, also by that of an earlier version."""
+        written = StringIO()
+        observer = textFileLogObserver(written)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.listener.add_account()
+        self.listener.opened(address="192.0.2.1").ask(plain("juliet", "wrong"))
+        self.listener.opened(address="192.0.2.2").ask(preauth("B" * 24))
+        with TemporaryDirectory() as folder:
+            earlier = Path(folder, "invitereg.conf")
+            earlier.write_text(EARLIER, encoding="utf-8")
+            for filter_file in (FILTER, earlier):
+                self.assertEqual(
+                    banned(written.getvalue(), filter_file), ["192.0.2.1", "192.0.2.2"]
+                )
