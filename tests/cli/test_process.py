@@ -5,9 +5,13 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, Terminal, command_line, environment, run
 from tests.service.running import Service
+
+pytestmark = pytest.mark.slow
 
 
 class StatusTests(CommandCase):

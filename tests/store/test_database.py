@@ -1,12 +1,14 @@
 """How writes are committed: together, each by itself, and never by halves."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 
 from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredList, gatherResults
 from twisted.internet.task import deferLater
@@ -35,6 +37,11 @@ def refused_insert(name):
         raise InvalidInvite
 
     return job
+
+
+def no_disk(statement):
+    """What a statement raises when the disk fails."""
+    return OperationalError(statement, None, sqlite3.OperationalError("disk I/O error"))
 
 
 def names(connection):
@@ -130,7 +137,7 @@ class DatabaseTests(DatabaseCase):
         def fail(connection, cursor, statement, *rest):
             if statement == "COMMIT" and armed:
                 armed.clear()
-                cursor.execute("SELECT * FROM no_such_disk")
+                raise no_disk(statement)
 
         event.listen(self.database.engine, "before_cursor_execute", fail)
         with capturedLogs() as events:
@@ -223,7 +230,7 @@ class InlineDatabaseTests(DatabaseCase):
 
         def fail(connection, cursor, statement, *rest):
             if statement == "COMMIT":
-                cursor.execute("SELECT * FROM no_such_disk")
+                raise no_disk(statement)
 
         event.listen(self.database.engine, "before_cursor_execute", fail)
         with capturedLogs():

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -33,6 +34,7 @@ print("alembic" in sys.modules)
 """
 
 
+@pytest.mark.slow
 class OpeningTests(DatabaseCase):
     def refusal(self, data_dir=None):
         """The one line that says why a folder's database cannot be opened."""

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from invitereg.model.accounts import SCRAM_SHA_256
 from invitereg.xmpp.c2s.flow import MAX_UNREAD
 from invitereg.xmpp.c2s.listener import end_all
@@ -119,6 +121,7 @@ class UnreadTests(DoorTestCase):
         self.assertEqual(self.listener.clock.getDelayedCalls(), [])
 
 
+@pytest.mark.alone
 class TimeTests(DoorTestCase):
     def preauthorised(self):
         """A client with a good token."""

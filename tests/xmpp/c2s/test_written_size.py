@@ -1,11 +1,14 @@
 """How much is written for what was read: never much more, whatever its namespaces are."""
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from invitereg.xmpp.parser import MAX_NAMESPACE, MAX_NODES
 from tests.xmpp.messages import DOMAIN, NS_STREAMS
 from tests.xmpp.people import JULIET, ROMEO, PeopleTestCase
+
+pytestmark = pytest.mark.slow
 
 # An apostrophe becomes "&apos;"; names of namespaces are repeated as far as that.
 TIMES = 8

@@ -4,6 +4,8 @@ These are the tests of the door once more; left out are those that log in or say
 as a server would answer that.
 """
 
+import pytest
+
 from tests.xmpp import door
 from tests.xmpp.c2s import (
     test_attacks,
@@ -156,6 +158,7 @@ class UnreadTests(InFront, test_attacks.UnreadTests):
     test_session = test_filled_by_others = None
 
 
+@pytest.mark.alone
 class TimeTests(InFront, test_attacks.TimeTests):
     test_long_names = test_long_resource = test_many_lines = None
 
