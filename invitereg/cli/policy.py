@@ -123,7 +123,7 @@ def _inviting(
     decision: Decision = workspace.run(workspace.issuer.explain(wish))
     policy, known = (
         workspace.domain(name).policy,
-        workspace.run(workspace.issuer.inviters.known(name, user)),
+        workspace.run(workspace.issuer.look_up_inviter(name, user)),
     )
     if is_admin(policy, user) or not known.exists:
         return explanation(decision, decision.passed)

@@ -48,44 +48,6 @@ from invitereg.usecases.newinvites import (
     require_free_choice,
 )
 
-
-class Inviters:
-    """Asks the store and the accounts about a user."""
-
-    def __init__(
-        self,
-        domains: Mapping[str, Domain],
-        store: IStore,
-        accounts: Mapping[str, IAccounts],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._domains = domains
-        self._store = store
-        self._accounts = accounts
-        self._now = now
-
-    async def known(self, domain: str, username: str) -> Inviter:
-        """Look up what is known about a user now.
-
-        Raises:
-            InvalidUsername: nobody can be called so.
-        """
-        localpart, now = prepare_localpart(username), self._now()
-        counter = user_invites_counter(self._domains[domain].policy, localpart)
-        query = Query(domain=domain, now=now, counters=(counter,), inviter=localpart)
-        findings = await self._store.look_up(query)
-        account = await self._store.get_account(domain, localpart)
-        return Inviter(
-            username=localpart,
-            now=now,
-            exists=account is not None or await self._accounts[domain].exists(localpart),
-            roles=frozenset(account.roles if account else ()),
-            created_at=findings.registered_at,
-            open_invites=findings.open_invites,
-            made=findings.tallies[0],
-        )
-
-
 _log = Logger("invitereg.issuer.Issuer")  # operators' filters match on it
 
 
@@ -97,7 +59,6 @@ class Issuer:
     Attributes:
         domains: what is served, by name; may be updated while running.
         now: tells the time.
-        inviters: tells what is known about those who want to invite.
     """
 
     def __init__(
@@ -114,7 +75,6 @@ class Issuer:
         self._store = store
         self._accounts = accounts
         self.now = now
-        self.inviters = Inviters(domains, store, accounts, now)
 
     async def create(
         self, new: NewInvite, key: IdempotencyKey | None = None
@@ -162,7 +122,16 @@ class Issuer:
         """Return the invite that is asked for, as made now; raise as `create`."""
         check_new_invite(new)
         if new.requestor is not None:
-            await self._require_allowed(new)
+            decision = await self.explain(new)
+            if decision.refusal is not None:
+                self._refusals.info(
+                    "invite ({kind}) refused at {domain} to {address}: {rule}",
+                    kind=new.kind,
+                    domain=new.domain,
+                    address=new.source,
+                    rule=decision.rule,
+                )
+                raise decision.refusal
         require_free_choice(self.domains[new.domain].policy, new, self.now())
         inviter = _prepared(new.inviter)
         if inviter and not await self._accounts[new.domain].exists(inviter):
@@ -237,27 +206,35 @@ class Issuer:
     async def explain(self, new: NewInvite) -> Decision:
         """Return what the policy says now to an invite that a user asks for."""
         policy = self.domains[new.domain].policy
-        inviter = await self.inviters.known(new.domain, new.requestor or "")
+        inviter = await self.look_up_inviter(new.domain, new.requestor or "")
         wish = invite_request_of(new, self._expiry(new), self.now())
         return decide_invite(policy, wish, inviter)
+
+    async def look_up_inviter(self, domain: str, username: str) -> Inviter:
+        """Look up what is known about a user now.
+
+        Raises:
+            InvalidUsername: nobody can be called so.
+        """
+        localpart, now = prepare_localpart(username), self.now()
+        counter = user_invites_counter(self.domains[domain].policy, localpart)
+        query = Query(domain=domain, now=now, counters=(counter,), inviter=localpart)
+        findings = await self._store.look_up(query)
+        account = await self._store.get_account(domain, localpart)
+        return Inviter(
+            username=localpart,
+            now=now,
+            exists=account is not None or await self._accounts[domain].exists(localpart),
+            roles=frozenset(account.roles if account else ()),
+            created_at=findings.registered_at,
+            open_invites=findings.open_invites,
+            made=findings.tallies[0],
+        )
 
     def _expiry(self, new: NewInvite) -> Expiry:
         if new.expiry is not DEFAULT_EXPIRY:
             return new.expiry
         return default_expiry(self.domains[new.domain].policy, new.requestor)
-
-    async def _require_allowed(self, new: NewInvite) -> None:
-        decision = await self.explain(new)
-        if decision.refusal is None:
-            return
-        self._refusals.info(
-            "invite ({kind}) refused at {domain} to {address}: {rule}",
-            kind=new.kind,
-            domain=new.domain,
-            address=new.source,
-            rule=decision.rule,
-        )
-        raise decision.refusal
 
     async def _create(
         self, invite: Invite, requestor: str | None = None, key: IdempotencyKey | None = None

@@ -32,7 +32,7 @@ from invitereg.policy.counters import (
 from invitereg.policy.decision import Decision
 from invitereg.policy.notices import Notice, notices_about
 from invitereg.policy.registering import accepts_token, decide, refuse_password
-from invitereg.policy.values import Domain, Facts, Origin, Policy, Request, Sender
+from invitereg.policy.values import Domain, Facts, Origin, Request, Sender
 from invitereg.runtime.logs import RefusalLog
 from invitereg.runtime.meter import Meter
 from invitereg.translations import N_
@@ -101,20 +101,6 @@ def use_of(submission: Submission, invite: Invite | None, now: datetime) -> Use:
         invite_id=invite.id if invite else None,
         inviter=invite.inviter if invite else None,
         address=str(address) if address and not isinstance(address, Sender) else None,
-    )
-
-
-def account_of(
-    submission: Submission, invite: Invite | None, use: Use, policy: Policy
-) -> Account:
-    """Return the account that is asked for; of what was filled in, only the policy's fields."""
-    return Account(
-        domain=use.domain,
-        username=use.username,
-        created_at=use.at,
-        roles=invite.roles if invite else policy.default_roles,
-        groups=invite.groups if invite else (),
-        details={name: submission.fields.get(name, "") for name in policy.fields},
     )
 
 
@@ -232,7 +218,10 @@ class Registrar:
             counters = registration_counters(policy, request.address, known)
             findings = await self._store.look_up(replace(query, counters=counters))
         if request.username is None and request.password is not None:
-            request = replace(request, username=_username_of_reset(findings.invite))
+            # A form without one is for the account of its reset.
+            invite = findings.invite
+            username = invite.username if invite and invite.kind is Kind.RESET else None
+            request = replace(request, username=username or "")
         facts = Facts(
             now=now,
             invite=findings.invite,
@@ -292,23 +281,27 @@ class Registrar:
     async def _carry_out(self, submission: Submission, invite: Invite | None) -> Redeemed:
         policy = self.domains[submission.domain].policy
         use, password = use_of(submission, invite, self._now()), submission.password or ""
+        contact = invite.inviter if invite and invite.subscribe else None
         if use.kind is Kind.RESET:
             await IPasswords(self._accounts[use.domain]).reset(use, password)
         else:
+            account = Account(
+                domain=use.domain,
+                username=use.username,
+                created_at=use.at,
+                roles=invite.roles if invite else policy.default_roles,
+                groups=invite.groups if invite else (),
+                details={name: submission.fields.get(name, "") for name in policy.fields},
+            )
             redemption = Redemption(
-                account=account_of(submission, invite, use, policy),
+                account=account,
                 use=use,
                 counters=registration_counters(policy, submission.address, invite),
-                contact=invite.inviter if invite and invite.subscribe else None,
+                contact=contact,
                 roster_limit=policy.limits.roster,
                 notices=self._notices(use),
             )
             await self._accounts[use.domain].redeem(redemption, password)
-        self._carried_out(use)
-        contact = invite.inviter if invite and invite.subscribe else None
-        return Redeemed(use.username, use.kind, contact or "")
-
-    def _carried_out(self, use: Use) -> None:
         is_reset = use.kind is Kind.RESET
         self._meter.registered(use.door, "reset" if is_reset else "registered")
         _log.info(
@@ -320,6 +313,7 @@ class Registrar:
             address=use.address,
             invite_id=use.invite_id,
         )
+        return Redeemed(use.username, use.kind, contact or "")
 
     async def create_account(
         self, domain: str, username: str, password: str, roles: tuple[str, ...] = ()
@@ -414,8 +408,3 @@ class Registrar:
             rule=rule,
             invite_id=invite and invite.id,
         )
-
-
-def _username_of_reset(invite: Invite | None) -> str:
-    """Return the username that a form without one is for; "" if its invite is no reset."""
-    return (invite and invite.kind is Kind.RESET and invite.username) or ""

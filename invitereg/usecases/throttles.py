@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -23,19 +22,6 @@ from invitereg.policy.values import Address, Domain, Policy, Request
 from invitereg.runtime.deferreds import shielded
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class CountedLogin:
-    """An attempt that may be made.
-
-    Attributes:
-        attempt: None where logins are not counted.
-        numbers: of what was counted, as the store knows it.
-    """
-
-    attempt: LoginAttempt | None = None
-    numbers: tuple[int, ...] = ()
 
 
 class LoginThrottle:
@@ -74,22 +60,10 @@ class LoginThrottle:
         Raises:
             LoginThrottled: there were too many failures; nothing was verified.
         """
-        counted = await self._count(domain, address, username)
-        if counted is None:
-            raise LoginThrottled
-        verified = await verify()
-        if verified is not None and counted.attempt is not None:
-            await self._store.login_succeeded(counted.attempt, counted.numbers, self._now())
-        return verified
-
-    async def _count(
-        self, domain: str, address: Address | None, username: str
-    ) -> CountedLogin | None:
-        """Count an attempt; None if it must be refused."""
         policy = self.domains[domain].policy
         counters = login_counters(policy, address, username)
         if not counters:
-            return CountedLogin()
+            return await verify()
         attempt = LoginAttempt(
             domain=domain,
             username=username,
@@ -98,7 +72,12 @@ class LoginThrottle:
             elsewhere=account_counter(policy, username),
         )
         numbers = await self._store.count_login(attempt, self._now())
-        return None if numbers is None else CountedLogin(attempt, numbers)
+        if numbers is None:
+            raise LoginThrottled
+        verified = await verify()
+        if verified is not None:
+            await self._store.login_succeeded(attempt, numbers, self._now())
+        return verified
 
 
 MAX_WAITING = 1000
@@ -179,11 +158,8 @@ class TokenThrottle:
         if guessing:
             self._turns[network] = turn or DeferredLock()
             self._turns.move_to_end(network)
-            self._forget_oldest()
+            if len(self._turns) > _MAX_NETWORKS:
+                unused = (oldest for oldest, turn in self._turns.items() if not turn.locked)
+                self._turns.pop(next(unused, ("", "", "")), None)
         elif turn is not None and not turn.locked:
             del self._turns[network]
-
-    def _forget_oldest(self) -> None:
-        if len(self._turns) > _MAX_NETWORKS:
-            unused = (network for network, turn in self._turns.items() if not turn.locked)
-            self._turns.pop(next(unused, ("", "", "")), None)

@@ -63,7 +63,7 @@ class UserInvites:
 
     async def rights(self, user: User) -> Rights:
         """Return what the user may do, their limits aside."""
-        known = await self._issuer.inviters.known(user.domain, user.username)
+        known = await self._issuer.look_up_inviter(user.domain, user.username)
         return rights_of(self.domains[user.domain].policy, known)
 
     async def invite(self, user: User, rights: Rights | None = None) -> tuple[Invite, str]:
@@ -186,7 +186,7 @@ class UserInvites:
             contact=invite.kind is not Kind.ACCOUNT,
             grants=bool(invite.roles or invite.groups),
         )
-        known = await self._issuer.inviters.known(user.domain, user.username)
+        known = await self._issuer.look_up_inviter(user.domain, user.username)
         decision = decide_renewal(self.domains[user.domain].policy, wish, known)
         if decision.refusal is not None:
             raise decision.refusal

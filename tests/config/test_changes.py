@@ -91,7 +91,7 @@ class UnknownDomainTests(ConfigCase):
             registrar.delete_account(THIRD, "juliet"),
             issuer.create(NewInvite(domain=THIRD, source="cli", username="juliet")),
             issuer.create_reset(THIRD, "juliet", OPERATOR),
-            issuer.inviters.known(THIRD, "juliet"),
+            issuer.look_up_inviter(THIRD, "juliet"),
         ):
             self.failureResultOf(Deferred.fromCoroutine(asked), KeyError)
         self.assertEqual(self.successResultOf(store.list_accounts(THIRD)), [])
