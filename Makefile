@@ -12,8 +12,8 @@ BENCH ?= registrations
 SERVERS ?= bookworm trixie sid
 # Which versions of what is installed: what pip chooses, or lowest-direct, or highest.
 RESOLUTION ?=
-# As many tests at once as there are processors. Tests of one file run one by one, as they would
-# hardly be done sooner, and so that a debugger can be used.
+# Several tests at once: tests/conftest.py says how many. Tests of one file run one by one, as they
+# would hardly be done sooner, and so that a debugger can be used.
 PARALLEL ?= $(if $(findstring .py,$(ARGS)),,-n auto)
 
 # Only what goes wrong is shown.
