@@ -60,14 +60,6 @@ def cleaned(error: click.ClickException) -> click.ClickException:
     return click.ClickException(text)
 
 
-FAILURES: tuple[tuple[type[Exception], type[Failed]], ...] = (
-    (StoreError, Failed),
-    (NotPrinted, Failed),
-    (Refused, Failed),
-)
-"""The first that fits holds."""
-
-
 def failure_of(error: Exception) -> Failed:
     """Return the exit for a domain error; anything else is a bug, and raised as it is."""
     if isinstance(error, UsernameReserved) and error.reserved_for:
@@ -84,7 +76,6 @@ def failure_of(error: Exception) -> Failed:
         error = NotPrinted.because(error)  # of click's own, such as a help text
     if isinstance(error, NotPrinted) and error.by_reader:
         return Quiet(str(error))
-    for kind, failure in FAILURES:
-        if isinstance(error, kind):
-            return failure(str(error))
+    if isinstance(error, StoreError | NotPrinted | Refused):
+        return Failed(str(error))
     raise error

@@ -1,7 +1,7 @@
 """``invitereg invite …`` and ``invitereg reset …``."""
 
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,13 @@ from invitereg.model.invites import Invite, Kind, Status
 from invitereg.policy.inviting import COMMAND_LINE, OPERATOR, PROSODY
 from invitereg.policy.texts import link
 from invitereg.policy.values import Limit, Policy
+from invitereg.translations import SOURCE_LANGUAGE
 from invitereg.usecases.newinvites import DEFAULT_EXPIRY, NewInvite, expiry_moment
 from invitereg.views import issued_invite, stored_invite, with_history
 
 ALL = "all"
+CHUNK = 1000
+"""How many invites are made in one transaction."""
 
 
 @click.group(cls=Group)
@@ -51,11 +54,7 @@ def command() -> None:
 @command.command()
 @domain_option
 @click.option("--inviter", metavar="USER", help="Who invites; default: you, the operator.")
-@click.option(
-    "--contact",
-    is_flag=True,
-    help="Inviter and invitee become contacts.",
-)
+@click.option("--contact", is_flag=True, help="Inviter and invitee become contacts.")
 @click.option("--no-registration", is_flag=True, help="Only contacts, no new account.")
 @click.option("--username", metavar="NAME", help="The only name that can be taken with it.")
 @expires_option("as configured")
@@ -101,42 +100,64 @@ def create(
     if language is not None and page is None:
         raise click.UsageError("--language is for what --page FILE writes.")
     new = _new_invite(workspace, **options)
-    if count is not None or page is not None:
-        _create_many(workspace, new, count or 1, page, qr, as_json, language)
-    else:
+    if count is None and page is None:
         with revoked_if_unseen(workspace) as made:
             made.append(workspace.run(workspace.issuer.create(new)))
             print_issued(workspace, *made[0], as_json, qr)
+    else:
+        _refuse_many(new.username, count or 1, page, qr)
+        if page is None:
+            _create_many(workspace, new, count or 1, as_json)
+        else:
+            from invitereg.cli.paper import create_page
+
+            tag = SOURCE_LANGUAGE if language is None else language
+            create_page(workspace, new, count or 1, page, as_json, tag)
     policy = workspace.domain(new.domain).policy
     if new.registration:
         _warn_if_closed(policy, new.domain)
         _warn_of_one_network(policy.limits.shared_invite, new.uses, new.per_network)
 
 
-def _create_many(
-    workspace: Workspace,
-    new: NewInvite,
-    count: int,
-    page: Path | None,
-    qr: bool,
-    as_json: bool,
-    language: str | None,
-) -> None:
-    if new.username is not None and (page is None or count > 1):
+def _create_many(workspace: Workspace, new: NewInvite, count: int, as_json: bool) -> None:
+    """Make and print ``count`` invites, an object or a link a line.
+
+    What is printed is stored, and what cannot be printed is revoked.
+
+    Raises as `Issuer.create_many`, and:
+        NotPrinted: standard output does not take them.
+    """
+
+    def line(invite: Invite, token: str) -> str:
+        domain = workspace.domain(invite.domain)
+        if as_json:
+            return issued_invite(invite, token, domain).to_json()
+        return link(domain, invite, token)
+
+    # Not where the invites themselves run over the screen.
+    with bar(count, shown=not is_terminal()) as progress:
+        for done in range(0, count, CHUNK):
+            chunk = min(CHUNK, count - done)
+            with revoked_if_unseen(workspace) as made:
+                made += workspace.run(workspace.issuer.create_many(new, chunk))
+                # At once: to flush each line would take longer than all the rest.
+                print_each(starmap(line, made))
+            progress.advance(chunk)
+
+
+def _refuse_many(username: str | None, count: int, page: Path | None, qr: bool) -> None:
+    """Refuse options that are for one invite, printed to a terminal.
+
+    Raises:
+        UsageError: there are such.
+    """
+    if username is not None and (page is None or count > 1):
         raise click.UsageError("Only one invite can be for a username: leave out --count.")
-    if qr:
+    if qr and page is None:
         text = "--qr shows the code of one invite: leave out --count, or write a --page."
-        raise click.UsageError(
-            text if page is None else "--page has the codes: leave out --qr."
-        )
-    if page is not None:
-        from invitereg.cli.paper import create_page
-
-        create_page(workspace, new, count, page, as_json, language)
-        return
-    from invitereg.cli.invites import create_many
-
-    create_many(workspace, new, count, as_json)
+        raise click.UsageError(text)
+    if qr:
+        raise click.UsageError("--page has the codes: leave out --qr.")
 
 
 def _new_invite(
@@ -144,30 +165,24 @@ def _new_invite(
     *,
     domain: str | None,
     inviter: str | None,
-    contact: bool,
-    no_registration: bool,
     username: str | None,
+    no_registration: bool,
     expires: timedelta | None,
-    uses: int | None,
-    per_network: int | None,
     role: tuple[str, ...],
     group: tuple[str, ...],
-    note: str,
+    **others: Any,
 ) -> NewInvite:
     name, (inviter, username) = workspace.users(domain, inviter, username)
     return NewInvite(
         domain=name,
         source=COMMAND_LINE,
         inviter=inviter,
-        contact=contact,
         registration=not no_registration,
         username=username,
         expiry=expires,
-        uses=uses,
-        per_network=per_network,
         roles=tuple(dict.fromkeys(role)),
         groups=tuple(dict.fromkeys(group)),
-        note=note,
+        **others,
     )
 
 
@@ -232,11 +247,8 @@ def list_(
         print_views(stored_invite(invite, now) for invite in invites)
     else:
         used = [invite.id for invite in invites if invite.uses]
-        print_invites(
-            invites,
-            now,
-            {one: workspace.run(workspace.store.list_uses(name, one)) for one in used},
-        )
+        uses = {one: workspace.run(workspace.store.list_uses(name, one)) for one in used}
+        print_invites(invites, now, uses)
     if len(found) > limit:
         say(f"There are more: add --after {invites[-1].id}, or a higher --limit.", err=True)
 
@@ -320,44 +332,6 @@ def renew(
     renew_shown(workspace, name, invite_id, show)
 
 
-CHUNK = 1000
-
-
-def create_many(workspace: Workspace, new: NewInvite, count: int, as_json: bool) -> None:
-    """Make and print ``count`` invites, an object or a link a line.
-
-    What is printed is stored, and what cannot be printed is revoked.
-
-    Raises as `Issuer.create_many`, and:
-        NotPrinted: standard output does not take them.
-    """
-    # Not where the invites themselves run over the screen.
-    with bar(count, shown=not is_terminal()) as progress:
-        for chunk in _chunks(count):
-            with revoked_if_unseen(workspace) as made:
-                made += workspace.run(workspace.issuer.create_many(new, chunk))
-                # At once: to flush each line would take longer than all the rest.
-                print_each(_lines(workspace, made, as_json))
-            progress.advance(chunk)
-
-
-def _chunks(count: int) -> Iterator[int]:
-    while count > 0:
-        yield min(CHUNK, count)
-        count -= CHUNK
-
-
-def _lines(
-    workspace: Workspace, made: Iterable[tuple[Invite, str]], as_json: bool
-) -> Iterator[str]:
-    for invite, token in made:
-        domain = workspace.domain(invite.domain)
-        if as_json:
-            yield issued_invite(invite, token, domain).to_json()
-        else:
-            yield link(domain, invite, token)
-
-
 @command.command()
 @click.argument("invite_id", metavar="ID", required=False)
 @click.option(
@@ -390,22 +364,21 @@ def revoke(
     """
     if sum(one is not None for one in (invite_id, branch, source)) != 1:
         raise click.UsageError("Say which: an ID, --branch USER or --source SOURCE.")
-    if source is not None:
-        name, found = _source(workspace, source, domain)
-        made = workspace.run(workspace.store.revoke_source(name, found, workspace.now()))
-        _print_revoked(workspace, made, as_json)
-    elif branch is not None:
-        name, user = workspace.user(
-            branch, None if domain is None else workspace.domain(domain).name
-        )
-        _print_revoked(
-            workspace,
-            workspace.run(workspace.store.revoke_branch(name, user, workspace.now())),
-            as_json,
-        )
-    else:
-        one = workspace.issuer.revoke(workspace.domain(domain).name, invite_id or "", OPERATOR)
+    if invite_id is not None:
+        one = workspace.issuer.revoke(workspace.domain(domain).name, invite_id, OPERATOR)
         print_changed(workspace.run(one), workspace.now(), as_json)
+        return
+    now, store = workspace.now(), workspace.store
+    if branch is not None:
+        ending = store.revoke_branch(*workspace.user(branch, domain), now)
+    else:
+        ending = store.revoke_source(*_source(workspace, source or "", domain), now)
+    revoked = workspace.run(ending)
+    if as_json:
+        print_views(stored_invite(invite, now) for invite in revoked)
+    else:
+        print_lines(f"{invite.status(now)}: {summary(invite)}" for invite in revoked)
+        print_counts({"invites revoked": len(revoked)}, as_json)
 
 
 def _source(workspace: Workspace, text: str, domain: str | None) -> tuple[str, str]:
@@ -414,22 +387,12 @@ def _source(workspace: Workspace, text: str, domain: str | None) -> tuple[str, s
     if text in (COMMAND_LINE, PROSODY) or (door == "api" and maker):
         return workspace.domain(domain).name, text
     if door in ("adhoc", "web") and maker:
-        only = None if domain is None else workspace.domain(domain).name
-        name, username = workspace.user(maker, only)
+        name, username = workspace.user(maker, domain)
         return name, f"{door}:{username}@{name}"
     raise click.UsageError(
         "A source is cli, prosody, api:KEYID, adhoc:USER@DOMAIN or web:USER@DOMAIN, "
         f"and {text!r} is none."
     )
-
-
-def _print_revoked(workspace: Workspace, revoked: Sequence[Invite], as_json: bool) -> None:
-    now = workspace.now()
-    if as_json:
-        print_lines(stored_invite(invite, now).to_json() for invite in revoked)
-    else:
-        print_lines(f"{invite.status(now)}: {summary(invite)}" for invite in revoked)
-        print_counts({"invites revoked": len(revoked)}, as_json)
 
 
 @click.group(cls=Group)
@@ -456,9 +419,8 @@ def create_reset(
     refuse_qr_in_json(qr, as_json)
     domain, username = workspace.user(user, domain)
     with revoked_if_unseen(workspace) as made:
-        made.append(
-            workspace.run(workspace.issuer.create_reset(domain, username, OPERATOR, expires))
-        )
+        creating = workspace.issuer.create_reset(domain, username, OPERATOR, expires)
+        made.append(workspace.run(creating))
         print_issued(workspace, *made[0], as_json, qr)
 
 

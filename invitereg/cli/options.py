@@ -1,7 +1,6 @@
 """The kinds of values that options take, and the options that several commands share."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import click
@@ -10,80 +9,58 @@ from invitereg.config import duration_or_never, role_name
 from invitereg.policy.values import Address, parse_address
 from invitereg.usecases.newinvites import DEFAULT_EXPIRY
 
+T = TypeVar("T")
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _MOST = 10**9
 
 
-class Duration(click.ParamType[timedelta | None]):
-    """A duration as the configuration writes it; ``never`` becomes None."""
+class Parsed(click.ParamType[T]):
+    """A value that a function reads from text; its ValueError says what is wrong."""
 
-    name = "duration"
+    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+        self.name = name
+        self._read = read
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta | None:
-        if isinstance(value, timedelta):
-            return value
+    ) -> T:
+        if not isinstance(value, str):  # a default
+            found: T = value
+            return found
         try:
-            return duration_or_never(value)
+            return self._read(value)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 
 
-class Uses(click.ParamType[int | None]):
-    """A number of uses; ``unlimited`` becomes None.
+def _uses(text: str) -> int | None:
+    """Return a number of uses; ``unlimited`` is None.
 
     Whether a number makes sense is not for the door to say: 0 is refused further on.
     """
-
-    name = "uses"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        if isinstance(value, int):
-            return value
-        if value == "unlimited":
-            return None
-        try:
-            number = int(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor unlimited.", param, ctx)
-        if abs(number) > _MOST:
-            self.fail(f"at most {_MOST}, or unlimited.", param, ctx)
-        return number
+    if text == "unlimited":
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a number nor unlimited") from None
+    if abs(number) > _MOST:
+        raise ValueError(f"at most {_MOST}, or unlimited")
+    return number
 
 
-class Role(click.ParamType[str]):
-    """A role, as the configuration knows them."""
-
-    name = "role"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        try:
-            return role_name(value)
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+def _address(text: str) -> Address:
+    address = parse_address(text)
+    if address is None:
+        raise ValueError(f"{text!r} is no address, such as 192.0.2.1 or 2001:db8::1")
+    return address
 
 
-class IPAddress(click.ParamType[Address]):
-    """An IP address."""
-
-    name = "address"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        address = parse_address(value)
-        if address is None:
-            self.fail(f"{value!r} is no address, such as 192.0.2.1 or 2001:db8::1.", param, ctx)
-        return address
-
-
-DURATION, USES, ROLE, ADDRESS = Duration(), Uses(), Role(), IPAddress()
+DURATION = Parsed("duration", duration_or_never)
+USES = Parsed("uses", _uses)
+ROLE = Parsed("role", role_name)
+ADDRESS = Parsed("address", _address)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 domain_option = click.option(

@@ -147,8 +147,7 @@ def print_each(lines: Iterable[str]) -> None:
 
 def print_views(views: Iterable["View"]) -> None:
     """Print one JSON object a line."""
-    for view in views:
-        _print(view.to_json())
+    print_lines(view.to_json() for view in views)
 
 
 def _print(text: str) -> None:

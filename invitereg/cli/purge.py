@@ -1,7 +1,8 @@
 """``invitereg purge``."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from time import monotonic, sleep
 
 import click
@@ -39,42 +40,27 @@ def command(workspace: Workspace, older_than: timedelta | None, as_json: bool) -
     """
     if older_than is None or not timedelta() <= older_than <= _MOST_DAYS:
         raise click.UsageError("--older-than needs a time such as 90d, of 100 years at most.")
-    now = workspace.now()
+    now, store = workspace.now(), workspace.store
     counts = {"invites": 0, "names": 0, "hits": 0}
     policies = {domain.name: domain.policy for domain in workspace.domains()}
     for domain in workspace.run(workspace.store.list_domains()):
-        counts["invites"] += _purge_invites(workspace, domain, now - older_than)
-        counts["names"] += _purge_names(workspace, domain, now)
-        counts["hits"] += _purge_hits(workspace, domain, policies.get(domain, Policy()), now)
+        policy = policies.get(domain, Policy())
+        counts["invites"] += _all(
+            workspace, partial(store.purge_invites, domain, now - older_than)
+        )
+        counts["names"] += _all(workspace, partial(store.purge_names, domain, now))
+        for name, limit in counter_limits(policy).items():
+            purge = partial(store.purge_hits, domain, name, now - limit.period)
+            counts["hits"] += _all(workspace, purge)
     print_counts(counts, as_json)
 
 
-def _purge_invites(workspace: Workspace, domain: str, before: datetime) -> int:
-    return _all(workspace, lambda: workspace.store.purge_invites(domain, before, STEP))
-
-
-def _purge_names(workspace: Workspace, domain: str, now: datetime) -> int:
-    return _all(workspace, lambda: workspace.store.purge_names(domain, now, STEP))
-
-
-def _purge_hits(workspace: Workspace, domain: str, policy: Policy, now: datetime) -> int:
-    """Remove the hits of each counter that are older than its period."""
-    removed = 0
-    for name, limit in counter_limits(policy).items():
-        removed += _purge_name(workspace, domain, name, now - limit.period)
-    return removed
-
-
-def _purge_name(workspace: Workspace, domain: str, name: str, before: datetime) -> int:
-    return _all(workspace, lambda: workspace.store.purge_hits(domain, name, before, STEP))
-
-
-def _all(workspace: Workspace, step: Callable[[], Deferred[int]]) -> int:
-    """Repeat a step until it finds less than it could remove; returns how many it removed."""
+def _all(workspace: Workspace, purge: Callable[[int], Deferred[int]]) -> int:
+    """Repeat a step until it finds less than it could remove; return how many it removed."""
     total = 0
     while True:
         since = monotonic()
-        removed = workspace.run(step())
+        removed = workspace.run(purge(STEP))
         total += removed
         if removed < STEP:
             return total

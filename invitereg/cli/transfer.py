@@ -138,25 +138,15 @@ def from_prosody(
     pairs = [(one.invite, one.digest) for one in found]
 
     def work(connection: Connection) -> Adopted:
+        connection.exec_driver_sql("SAVEPOINT before")
         adopted = adopt(connection, pairs, now)
         if dry_run:
-            raise _Undone(adopted)
+            connection.exec_driver_sql("ROLLBACK TO before")
         return adopted
 
-    try:
-        adopted = workspace.run(workspace.store.database.write(work))
-    except _Undone as undone:
-        adopted = undone.adopted
+    adopted = workspace.run(workspace.store.database.write(work))
     for reason in adopted.reasons:
         say(f"{'would skip' if dry_run else 'skipped'}: {printable(reason)}", err=True)
     if dry_run and not as_json:
         say("Nothing was changed. There would be:")
     print_counts(adopted.counts, as_json)
-
-
-class _Undone(Exception):
-    """Undoes what was only tried; says what would have been done."""
-
-    def __init__(self, adopted: Adopted) -> None:
-        self.adopted = adopted
-        super().__init__()

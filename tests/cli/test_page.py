@@ -136,7 +136,7 @@ class PageTests(PageCase):
         """Where there is a page for each invite, that is what the code leads to."""
         domain = Domain(name="example.com", landing_url="https://example.com/i/")
         done: list[int] = []
-        text = paper.page(domain, [(make_invite(), "T" * 24)] * 9, done.append, paper.Words())
+        text = paper.page(domain, [(make_invite(), "T" * 24)] * 9, done.append)
         card = Document(text).cards[0]
         self.assertEqual(card[0], "example.com")
         self.assertEqual(card[1], "You are invited to an account at example.com.")
@@ -156,7 +156,7 @@ class PageTests(PageCase):
             domain = Domain(name="x.example", landing_url=link, time_zone=ZoneInfo(zone))
             end = datetime(2026, month, 31, 12, tzinfo=UTC)
             made = [(make_invite(expires_at=end), "T" * 24)]
-            text = paper.page(domain, made, lambda _done: None, paper.Words("de"))
+            text = paper.page(domain, made, lambda _done: None, "de")
             self.assertIn(f"2026, {shown}.", Document(text).cards[0][3])
 
     def test_configured_zone(self) -> None:
@@ -310,7 +310,7 @@ class RefusalTests(PageCase):
         full = OSError(28, "No space left on device")
         with mock.patch.object(files.os, "fsync", side_effect=full):
             self.assertRefused(*options, says="No space left on device")
-        with mock.patch.object(paper, "_card", side_effect=KeyboardInterrupt):
+        with mock.patch.object(paper, "_code", side_effect=KeyboardInterrupt):
             self.assertEqual(self.call(*options).exit_code, 130)
         self.assertNothing()
         self.assertEqual(len(self.objects("invite", "list", "--status", "revoked")), 6)
