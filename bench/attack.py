@@ -141,7 +141,7 @@ def site(door: Door) -> Iterator[Site]:
         f"listen: ['tcp:{web}:interface=127.0.0.1'], "
         f"listen_tls: ['tcp:{web_tls}:interface=127.0.0.1']}}\n{door.settings}"
     )
-    with _gateway(settings) if door.behind else _embedded(settings) as service:
+    with _gateway(settings) if door.upstream else _embedded(settings) as service:
         yield Site(service, Target(service.port, service.tls_port, web, web_tls))
 
 

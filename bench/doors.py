@@ -56,14 +56,14 @@ class Door:
         rate: attempts begun in a second.
         at_once: attempts under way; when so many are, no more are begun.
         settings: what the service's configuration has for it besides.
-        behind: whether it needs a gateway with a server behind.
+        upstream: whether it needs a gateway with an upstream server.
     """
 
     attempt: Callable[[Target, int], Awaitable[None]]
     rate: float
     at_once: int
     settings: str = ""
-    behind: bool = False
+    upstream: bool = False
 
     @property
     def warm_up(self) -> float:
@@ -226,8 +226,8 @@ async def register(target: Target, number: int) -> None:
             await _iq(streams, query)
 
 
-async def fail_behind(target: Target, number: int) -> None:
-    """Fail to log in at the server behind, and keep the stream."""
+async def fail_upstream(target: Target, number: int) -> None:
+    """Fail to log in at the upstream server, and keep the stream."""
     async with _stream(target) as streams:
         await _ask(streams, _auth(f"v{number}", "x"), b"</failure>")
         await _until_closed(streams[0])
@@ -257,5 +257,5 @@ DOORS = {
     "logins": Door(guess_passwords, rate=18, at_once=100),
     "registrations": Door(register, rate=18, at_once=100, settings=OPEN),
     "tokens": Door(guess_tokens, rate=10, at_once=50),
-    "gateway-logins": Door(fail_behind, rate=18, at_once=500, behind=True),
+    "gateway-logins": Door(fail_upstream, rate=18, at_once=500, upstream=True),
 }

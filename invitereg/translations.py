@@ -72,7 +72,7 @@ def _load(language: str) -> NullTranslations:
 
 @lru_cache(maxsize=64)
 def locale_of(tag: str) -> Locale:
-    """Return what Babel knows of a language, by its tag (RFC 5646), as ``de`` or ``de-AT``.
+    """Return Babel's locale for a language tag (RFC 5646), such as ``de`` or ``de-AT``.
 
     Raises:
         ValueError, UnknownLocaleError: it is no such tag, or not known.

@@ -50,7 +50,7 @@ class DelegatedAccounts:
         sleep: Callable[[float], object],
         patience: float = WAIT_SECONDS,
     ) -> None:
-        """Ask nothing yet.
+        """Prepare; jobs are written by the methods.
 
         Args:
             domain: the domain's name.

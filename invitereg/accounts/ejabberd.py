@@ -144,7 +144,7 @@ class Ejabberd:
     def __init__(
         self, host: str, access: Access, reactor: IReactor, *, checks_passwords: bool = False
     ) -> None:
-        """Connect to nothing yet.
+        """Prepare, without connecting.
 
         Args:
             host: the domain as ejabberd spells it.
@@ -246,7 +246,7 @@ class Ejabberd:
 
     @with_deadline
     async def contacts_problem(self, deadline: Deadline) -> str | None:
-        """Try the commands with a name that no account can have."""
+        """Try the commands for rosters with a name that no account can have."""
         try:
             answer = await self._ask(deadline, "get_roster", _NO_LOCALPART)
             if not _was_run(answer):

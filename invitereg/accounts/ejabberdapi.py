@@ -91,13 +91,13 @@ class ApiAnswer:
 
     @property
     def code(self) -> int | None:
-        """Return ejabberd's own number of an error; None if it gives none."""
+        """The number that ejabberd has given an error; None without one."""
         code = self.body.get("code") if isinstance(self.body, dict) else None
         return code if isinstance(code, int) else None
 
     @property
     def text(self) -> str:
-        """Return what the answer says, cut to a line that can be logged."""
+        """The answer's text, cut to a line that can be logged."""
         if self.body is NO_JSON:
             return f"status {self.status}"
         said = self.body.get("message") if isinstance(self.body, dict) else self.body
@@ -107,7 +107,7 @@ class ApiAnswer:
 
     @property
     def quoted(self) -> str:
-        """Return `text`, in quotes where the words are the server's."""
+        """The `text`, in quotes where the words are the server's."""
         return self.text if self.body is NO_JSON else quoted(self.text)
 
 

@@ -141,7 +141,7 @@ class RemoteAccounts:
         return self._calls.unavailable(ServerUnreachable(text))
 
     def login_refused(self) -> Unavailable:
-        """Log that a client has tried to log in here, and return what it is told."""
+        """Log that a client has tried to log in here, and return the refusal for it."""
         return self._unavailable(_NO_LOGIN.format(domain=self.domain))
 
     async def is_gone(self, username: str) -> bool:

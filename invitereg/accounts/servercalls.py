@@ -60,7 +60,7 @@ def with_deadline(
 
 
 class ServerCalls:
-    """Turn what a server answers into what the doors know.
+    """Turn a server's answers and faults into results and refusals.
 
     Attributes:
         server: the server that is called.
@@ -86,7 +86,7 @@ class ServerCalls:
         return answer
 
     def refusal(self, fault: ServerFault) -> Refused:
-        """Return what a door is told about a fault; a fault of the server itself is logged."""
+        """Return the refusal for a fault; a fault of the server itself is logged."""
         match fault:
             case AlreadyThere():
                 return UsernameTaken()
@@ -98,7 +98,7 @@ class ServerCalls:
                 return self.unavailable(fault)
 
     def unavailable(self, fault: ServerFault) -> Unavailable:
-        """Log a fault of the server itself, and return what a door is told."""
+        """Log a fault of the server itself, and return the refusal for it."""
         return Unavailable(self.faults.failed(fault.text), fault.text)
 
 

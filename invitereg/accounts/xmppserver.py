@@ -122,7 +122,7 @@ def _no_list(commands: AdminCommands) -> ServerUnreachable:
 
 
 def _key(jid: bytes) -> bytes:
-    """Return what ejabberd sorts accounts by: the bytes of the localpart."""
+    """Return the key by which ejabberd sorts accounts: the bytes of the localpart."""
     return jid.rpartition(b"@")[0]
 
 

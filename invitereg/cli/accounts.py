@@ -104,7 +104,7 @@ def role(
     if not add and not remove:
         raise click.UsageError("Say what to change: --add ROLE or --remove ROLE.")
     domain, username = workspace.user(user, domain)
-    # At a server behind, the store may not know of it yet.
+    # The store may not know yet of an account at another server.
     if not workspace.run(workspace.accounts[domain].recognise(username)):
         raise NotFound(f"There is no account {username}@{domain}.")
     change = workspace.store.change_roles(domain, username, frozenset(add), frozenset(remove))

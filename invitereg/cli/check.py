@@ -24,20 +24,20 @@ from invitereg.store.sqlite import check_folder, has_account
 @click.option(
     "--schema", is_flag=True, help="Print the JSON schema of the configuration; needs no file."
 )
-@click.option("--online", is_flag=True, help="Also try what the servers behind let us do.")
+@click.option("--online", is_flag=True, help="Also try what upstream servers allow.")
 @click.pass_obj
 def command(path: Path, schema: bool, online: bool) -> None:
     """Check the configuration file.
 
-    Prints nothing if it can be used, otherwise every mistake on a line. What is doubtful is
-    named as well, and is no mistake, as the service runs: a certificate that has expired, or
-    is for another name; a component at a server whose accounts are not used; a pattern for
-    usernames that means less than it seems to; keys that are set and have no effect; a data_dir
-    that is not there yet, and registration_watchers without an account; what others may write,
-    of the files that it names and itself, and secrets that they may read.
-    With --online, the servers that keep accounts are asked as well: accounts are made there
-    and removed again. So are servers behind the gateway: whether they leave registration to us,
-    and whether they let in clients that know channel binding, which cannot pass.
+    Prints nothing if the service can run with it, otherwise each mistake on a line. Warns of
+    what may be unintended: a certificate that has expired, or is for another name; a component
+    at a server whose accounts are not used; a pattern for usernames that means less than it
+    seems to; keys without effect; a missing data_dir; registration_watchers without an account;
+    files that others may write, and secrets that they may read.
+
+    With --online, the servers that keep accounts are tried: accounts are made there and removed
+    again. The gateway's upstream servers are asked whether they leave registration to us, and
+    whether they let in clients that know channel binding, which cannot pass.
     """
     if schema:
         print_lines([json.dumps(json_schema(), indent=2)])
@@ -61,7 +61,7 @@ def command(path: Path, schema: bool, online: bool) -> None:
     if online:
         from invitereg.cli.onlinecheck import problems
 
-        found = list(problems(path, lambda doubt: say(f"warning: {doubt}", err=True)))
+        found = list(problems(path, lambda text: say(f"warning: {text}", err=True)))
         if found:
             raise Misconfigured("\n".join(found))
 

@@ -28,14 +28,14 @@ SERVICE_SECONDS = 3.0
 CONNECT_SECONDS = 10.0
 
 
-def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
+def problems(path: Path, warn: Callable[[str], None]) -> Iterator[str]:
     """Yield a line for each thing that the servers upstream do not allow.
 
     The running service is asked first, as a component has one connection only.
 
     Args:
         path: of the configuration.
-        doubt: is told what is no fault, but may be no intention.
+        warn: takes a line about each setting that may be unintended, but is no fault.
     """
     config = load(path, serving=False, common_passwords=False)
     left = dict(config.backends)
@@ -44,27 +44,29 @@ def problems(path: Path, doubt: Callable[[str], None]) -> Iterator[str]:
         for domain, backend in config.backends.items():
             if backend.accounts.embedded:
                 continue
-            posted = DelegatedAccounts(
+            delegated = DelegatedAccounts(
                 domain, workspace.store, workspace.now, time.sleep, SERVICE_SECONDS
             )
             try:
-                answer = workspace.run(Deferred.fromCoroutine(posted.ask(Task.CHECK, "")))
-                warnings = workspace.run(Deferred.fromCoroutine(posted.ask(Task.WARNINGS, "")))
+                answer = workspace.run(Deferred.fromCoroutine(delegated.ask(Task.CHECK, "")))
+                warnings = workspace.run(
+                    Deferred.fromCoroutine(delegated.ask(Task.WARNINGS, ""))
+                )
             except InvalidRequest:
                 continue
             del left[domain]
             yield from (f"{domain}: {text}" for text in answer)
             for text in warnings:
-                doubt(f"{domain}: {text}")
+                warn(f"{domain}: {text}")
     if left or config.upstreams:
-        yield from _ask_directly(left, config, doubt)
+        yield from _ask_directly(left, config, warn)
     if any(one.accounts.backend == "ejabberd" for one in config.backends.values()):
         for text in log.complaints():
-            doubt(text)
+            warn(text)
 
 
 def _ask_directly(
-    left: dict[str, Any], config: Config, doubt: Callable[[str], None]
+    left: dict[str, Any], config: Config, warn: Callable[[str], None]
 ) -> Iterator[str]:
     """Yield the faults of backends whose service does not run, and of servers upstream."""
     from twisted.internet import reactor
@@ -88,14 +90,14 @@ def _ask_directly(
         for domain, checks in remote.checks.items():
             found.extend(f"{domain}: {text}" for text in await checks.faults())
             for text in await _warnings(checks):
-                doubt(f"{domain}: {text}")
+                warn(f"{domain}: {text}")
         await remote.stopService()
         for domain in config.upstreams:
             problems = await _upstream_problems(domain, config, reactor_)
             where = f"{domain}: the server at {config.upstreams[domain].connect}"
             found.extend(f"{where} {text}" for text in problems.faults)
             for text in problems.warnings:
-                doubt(f"{where} {text}")
+                warn(f"{where} {text}")
 
     def run() -> None:
         asked = Deferred.fromCoroutine(ask())

@@ -21,8 +21,8 @@ Of = TypeVar("Of")
 def servable_now(read: Config, served: Collection[str]) -> tuple[Config, list[str]]:
     """Take out of what was ``read`` the domains that can be served after a restart only.
 
-    The connections to a server behind are made at the start. A domain whose accounts are there
-    has nothing until then: whoever came would register, and could not log in afterwards.
+    The connections to a domain's server are made at the start. Without one, people could
+    register at the domain, but not log in afterwards.
 
     Returns:
         What can be served at once, and what is said of the domains that were taken out.

@@ -282,7 +282,7 @@ _USUAL = "juliet"
 
 
 def policy_warnings(domains: Iterable[Domain]) -> Iterator[str]:
-    """Yield what may not have been meant, each with its domain and key."""
+    """Yield warnings about values of the policy, each with its domain and key."""
     for domain in domains:
         usernames = domain.policy.usernames
         key = f"{domain.name}: policy.usernames"

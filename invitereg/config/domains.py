@@ -31,7 +31,7 @@ class NamedDomain:
     host: str
 
     def place(self, document: Document, path: KeyPath) -> KeyPath:
-        """Return where to look for a mistake in the value of ``path``, a key about a domain.
+        """Return the path in the file from which the key ``path`` has its value.
 
         That is among the domain's own keys, unless it has none of that section.
         """

@@ -141,13 +141,13 @@ class Config:
         domains: by name, in the order of the file.
         hosts: how the file spells each domain, by its name: its server does, too.
         tls: the certificate of each domain, by its name; unused, it need not exist.
-        upstreams: how clients' streams get to the server behind each domain that has one; used
+        upstreams: how clients' streams get to the upstream server of each domain with one; used
             by `gateways`, and to check passwords.
         data_dir: it need not exist yet.
         store: ``sqlite``.
         connections, streams, web_limits, work_queue: limits of the process, not of a domain.
         accounts: where those of each domain are kept, and how, by its name.
-        backends: the server behind each domain that has one, by its name.
+        backends: the server of each domain whose accounts another server keeps, by name.
         keep_addresses, keep_invites, keep_names: None is for ever.
         web: where the sites are served.
         sites: of each domain that has one, by its name.

@@ -104,7 +104,7 @@ def user_name() -> str:
 
 
 def why_unreadable(error: OSError) -> str:
-    """Return what the system says, and who it says it to where it is about permissions."""
+    """Return the system's error text; about permissions, with the name of our user."""
     reason = error.strerror or "no usable file"
     if isinstance(error, PermissionError):
         return f"{reason} for the user {user_name()}"

@@ -166,7 +166,7 @@ def _authority(path: Path | None, info: ValidationInfo) -> Path | None:
 
 
 class UpstreamKeys(Section):
-    """The server behind, to which clients' streams are handed over."""
+    """The upstream server, to which clients' streams are handed over."""
 
     connect: Annotated[str, AfterValidator(_upstream_endpoint)]
     tls: Literal["starttls", "direct", "none"] = "starttls"

@@ -120,7 +120,7 @@ def _duration(value: object) -> timedelta:
 
 
 def _wrong_with_duration(value: object) -> str:
-    """Return what was written, and what may have been meant, before how it is written."""
+    """Return the mistake in a duration, and the duration that may have been meant."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     meant = _meant(str(value).strip().lower())
@@ -145,7 +145,7 @@ def _meant(text: str) -> str:
 
 
 def duration_or_never(value: object) -> timedelta | None:
-    """Return what ``30s``, ``15m``, ``12h``, ``7d``, ``2w`` or ``never`` means; never is None.
+    """Parse a duration: ``30s``, ``15m``, ``12h``, ``7d``, ``2w``, or ``never``, which is None.
 
     Raises:
         ValueError: it is something else; the text says how durations are written.

@@ -35,7 +35,7 @@ _MAX_LOGO = 256 * 1024
 
 
 def luminance(colour: str) -> float:
-    """Return how bright ``#rrggbb`` is, from 0 to 1 (WCAG 2.2, relative luminance)."""
+    """Return the relative luminance of ``#rrggbb``, from 0 to 1 (WCAG 2.2)."""
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -63,7 +63,7 @@ class Contacts:
         self._reading: Counter[Owner] = Counter()
         self._pushed: Counter[Owner] = Counter()
         self._last_change: int | None = None
-        self._telling = DeferredLock()
+        self._changes_lock = DeferredLock()
 
     async def roster(self, domain: str, username: str) -> Mapping[str, RosterItem]:
         """Return all roster items by bare JID, those that hold only a request among them."""
@@ -173,7 +173,7 @@ class Contacts:
 
         To be called every second. Sessions have read what was changed before the first call.
         """
-        await self._telling.run(lambda: Deferred.fromCoroutine(self._tell_changes()))
+        await self._changes_lock.run(lambda: Deferred.fromCoroutine(self._tell_changes()))
 
     async def _tell_changes(self) -> None:
         changes = await self._store.roster_changes(self._last_change)

@@ -40,7 +40,7 @@ class EmbeddedDomain:
         self.sessions.left = self.presence.leave
 
     def chores(self) -> tuple[Chore, ...]:
-        """Return what to call every second, to act on what other processes have stored."""
+        """Return the functions to call every second, to act on other processes' changes."""
         return (
             self.sessions.carry_out_ends,
             self.contacts.carry_out_changes,

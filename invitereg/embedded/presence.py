@@ -105,7 +105,7 @@ class Presence:
                 return roster
 
     async def _tell(self, session: Session, roster: Roster) -> None:
-        """Send a session what it has missed: presence of others, and subscription requests.
+        """Send a new session the presence of its contacts, and open subscription requests.
 
         Whether a contact's session is visible is in that session's audience (§4.3.2), which was
         read from the contact's roster and is kept up to date.

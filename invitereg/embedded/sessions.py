@@ -31,7 +31,7 @@ class SessionStream(Protocol):
 
     @property
     def outbox(self) -> Outgoing:
-        """Return what waits to be sent to the client."""
+        """The output that waits to be sent to the client."""
 
     def send(self, obj: str | bytes) -> None:
         """Write a stanza's XML; harmless if the stream has ended."""

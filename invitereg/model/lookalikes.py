@@ -33,10 +33,10 @@ def has_unseen(name: str) -> bool:
 
 
 def skeleton(name: str) -> str:
-    """Return what a prepared localpart has in common with all that look like it.
+    """Return the skeleton of a prepared localpart, which all that look like it share.
 
-    It is the skeleton of UTS #39 §4 in small letters, as a username is the same in capitals:
-    for comparing, not for showing.
+    That of UTS #39 §4, in small letters, as a username is the same in capitals. It is for
+    comparing, not for showing.
     """
     return _drawn(unicodedata.normalize("NFD", name).translate(load_looks()))
 
@@ -52,7 +52,7 @@ def looks_listed(name: str, names: frozenset[str]) -> bool:
 
 
 def _fits(name: str, glob: str) -> bool:
-    """Look for each part after the one before it, which takes linear time."""
+    """Return whether a name matches a glob, part by part: so it takes linear time."""
     first, *middle, last = glob.split("*")
     place, end = len(first), len(name) - len(last)
     if place > end or not name.startswith(first) or not name.endswith(last):

@@ -72,7 +72,7 @@ def prepare_localpart(text: str) -> str:
 
 
 def localpart_or_none(text: str | None) -> str | None:
-    """Return what `prepare_localpart` does; None if ``text`` is empty, or no localpart."""
+    """Return ``text`` after nodeprep; None if it is empty, or no localpart."""
     try:
         return prepare_localpart(text) if text else None
     except InvalidUsername:

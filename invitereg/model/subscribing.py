@@ -204,7 +204,7 @@ class Pair:
 
 
 class _Exchange:
-    """Carries stanzas between the two sides, and notes what comes of it."""
+    """Carries stanzas between the two sides, and collects the effects."""
 
     def __init__(self, pair: Pair) -> None:
         self._pair = pair
@@ -216,7 +216,7 @@ class _Exchange:
         self._effects: list[Effect] = []
 
     def change(self) -> SubscriptionChange:
-        """Return what has come of it, each state in its turn (RFC 6121 §3.1.2, §3.1.5)."""
+        """Return both items as they are now, and the effects (RFC 6121 §3.1.2, §3.1.5)."""
         return SubscriptionChange(
             user=_kept(self.items[Side.USER]),
             contact=_kept(self.items[Side.CONTACT]),
@@ -224,7 +224,7 @@ class _Exchange:
         )
 
     def _presences(self) -> Iterator[Effect]:
-        """Yield whose presence becomes visible to the other, or is hidden from now on."""
+        """Yield the effects on presence: whose becomes visible to the other, or is hidden."""
         for side in Side:
             before, after = self._before[side], self.items[side]
             looks = self.items[side.other].sees and not self._before[side.other].sees
@@ -236,7 +236,7 @@ class _Exchange:
     def send(
         self, sender: Side, stanza: Stanza, request: str = "", *, invited: bool = False
     ) -> None:
-        """Do what the sender's server does, and the rest."""
+        """Send a stanza by the rules of the sender's server, then of the recipient's."""
         item = self.items[sender]
         new = outbound(state_of(item), stanza)
         approved = item.approved
@@ -251,7 +251,7 @@ class _Exchange:
             self._receive(sender.other, stanza, request, invited=invited)
 
     def join(self, side: Side) -> None:
-        """Let one see, and be seen by, the other."""
+        """Give one side's item the subscription ``both``."""
         self._change(side, replace(self.items[side], listed=True), SubscriptionState.BOTH)
 
     def push_removed(self, side: Side) -> None:

@@ -41,7 +41,7 @@ class Tree:
         """
         self.roots: list[Member] = []
         self._bearers: dict[str, list[Member]] = {}
-        # What was imported stands behind what it may have happened before.
+        # Imported uses stand after those that they may have happened before.
         for use in sorted((use for use in uses if use.registers), key=lambda use: use.at):
             self._add(Member(use.username, use), use.inviter)
         for username in usernames:

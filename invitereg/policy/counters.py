@@ -39,7 +39,7 @@ class Counter:
         return now + self.limit.period
 
     def refusal(self, seconds: float) -> Throttled:
-        """Return what refuses whoever comes when it is at its limit, for so long."""
+        """Return the refusal at the limit, which holds for ``seconds`` from now."""
         return TooManyGuests(seconds) if self.name == SHARED_INVITE else Throttled(seconds)
 
     def retry_after(self, tally: Tally, now: datetime) -> float:
@@ -51,7 +51,7 @@ class Counter:
 def guess_counters(
     policy: Policy, origin: Origin | None, scripted: bool = False
 ) -> tuple[Counter, ...]:
-    """Return what counts the tokens unknown to the domain that came from a network.
+    """Return the counters of a network's unknown tokens.
 
     Those that scripts on web pages try are counted apart (see `Request.scripted`).
     """
@@ -60,7 +60,7 @@ def guess_counters(
 
 
 def stale_counters(policy: Policy, origin: Origin | None) -> tuple[Counter, ...]:
-    """Return what counts the tokens that are over, which limits nobody.
+    """Return the counters of a network's tokens that are over; these limit nobody.
 
     They are no guesses; but if only guesses were written down, the time that it takes would
     tell which is which.
@@ -71,7 +71,7 @@ def stale_counters(policy: Policy, origin: Origin | None) -> tuple[Counter, ...]
 def registration_counters(
     policy: Policy, origin: Origin | None, invite: Invite | None
 ) -> tuple[Counter, ...]:
-    """Return what counts the accounts made; nothing where they are not counted.
+    """Return the counters of the accounts made; none where they are not counted.
 
     An invite with one use is its own limit, so guests behind one address translator all get
     in. One with several is counted per invite and network, up to what it says itself or else
@@ -110,12 +110,12 @@ def account_counter(policy: Policy, username: str) -> Counter:
 
 
 def password_change_counter(policy: Policy, username: str) -> Counter:
-    """Return what counts how often somebody asks for another password for their account."""
+    """Return the counter of an account's password changes."""
     return _single("password_changes", policy, username)
 
 
 def user_invites_counter(policy: Policy, username: str) -> Counter:
-    """Return what counts the invites that a user has made, whatever became of them."""
+    """Return the counter of the invites that a user has made, whatever became of them."""
     return _single("user_invites", policy, username)
 
 
@@ -167,7 +167,7 @@ def _nested(
 def seconds_to_wait(
     counters: Sequence[Counter], tallies: Sequence[Tally], now: datetime
 ) -> float | None:
-    """Return how long until none of the counters is at its limit; None if none is at it.
+    """Return the seconds until no counter is at its limit; None if none is.
 
     The tallies are those of the counters, in their order; what was not tallied has no hits.
     """
@@ -207,7 +207,7 @@ class Quota:
 
 
 def quota(policy: Policy, username: str) -> Quota:
-    """Return what bounds the invites of that user."""
+    """Return the quota of a user's invites."""
     return Quota(
         username=username,
         max_open=policy.invites.users.max_open,

@@ -304,7 +304,7 @@ def decide_renewal(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Dec
 
 
 def rights_of(policy: Policy, inviter: Inviter) -> Rights:
-    """Return what ``inviter`` may do."""
+    """Return the rights of ``inviter``."""
 
     def may(wish: InviteRequest) -> bool:
         return decide_renewal(policy, wish, inviter).refusal is None

@@ -73,7 +73,7 @@ def cidr(address: Address, prefix: int) -> str:
 
 
 class Occupancy:
-    """Counts what is open, such as connections, in each network that it comes from."""
+    """Counts open items, such as connections, in each network that they come from."""
 
     def __init__(self, per_network: int) -> None:
         self.per_network = per_network

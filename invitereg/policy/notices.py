@@ -69,7 +69,7 @@ def check_template(text: str, placeholders: Sequence[str]) -> None:
 
 
 def text_of(notice: Notice, domain: Domain) -> str:
-    """Return what a notice says about a registration at ``domain``; "" for nothing any more."""
+    """Return the text of a notice about a registration; "" if there is none any more."""
     use = notice.use
     values = {
         "username": use.username,

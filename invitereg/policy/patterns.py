@@ -49,7 +49,7 @@ class InvalidPattern(ValueError):
 
 
 def check_pattern(pattern: str) -> None:
-    """Find out whether RE2 takes the pattern.
+    """Check that RE2 takes the pattern.
 
     Raises:
         InvalidPattern: it does not.
@@ -63,7 +63,7 @@ def check_pattern(pattern: str) -> None:
 
 
 def check_work(pattern: str, length: int) -> None:
-    """Find out whether the pattern is soon done with each name of ``length`` characters.
+    """Check that matching a name of ``length`` characters takes little time.
 
     RE2 may be at every place of the pattern at once, repetitions written out, for each
     character of a name. So few places are allowed that it takes some milliseconds at most.
@@ -85,7 +85,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def pattern_warnings(pattern: str) -> Iterator[str]:
-    """Yield what in a pattern means less than an operator may think who knows Python's `re`."""
+    """Yield warnings about parts of a pattern that mean more in Python's `re` than in RE2."""
     for letter in dict.fromkeys(match[1] for match in _ESCAPES.finditer(pattern)):
         if letter in _ASCII_ONLY:
             meaning, instead = _ASCII_ONLY[letter]
@@ -96,7 +96,7 @@ def pattern_warnings(pattern: str) -> Iterator[str]:
 
 
 def literal_parts(pattern: str) -> Iterator[str]:
-    """Yield what stands for its own characters, though it looks as if it meant others."""
+    """Yield the parts of a pattern that are literal although they look like syntax."""
     for part in dict.fromkeys(match[0] for match in _PARTS.finditer(pattern)):
         if part == "{":
             yield "{ stands for itself where it begins no repetition, such as {1,3}"
@@ -130,7 +130,7 @@ def _places(pattern: str) -> int:
 
 
 def _place(pattern: str, reason: str, part: str) -> str:
-    """Return where the mistake is: RE2 names the part, but for a bracket the whole pattern."""
+    """Return the place of a mistake: RE2 names a part, but for brackets the whole pattern."""
     if reason in ("missing )", "trailing \\"):
         return "at the end"
     if reason == "unexpected )":

@@ -9,7 +9,7 @@ Translate = Callable[[str], str]
 
 
 def password_hint(policy: Policy, translate: Translate) -> str:
-    """Return what a password must be, for beside its field."""
+    """Return the rules for passwords, as a hint beside the field."""
     _ = translate
     least = {"least": policy.passwords.min_length}
     if policy.passwords.common:
@@ -20,7 +20,7 @@ def password_hint(policy: Policy, translate: Translate) -> str:
 
 
 def password_rule(policy: Policy, translate: Translate) -> str:
-    """Return what a password must be, as a sentence that stands alone."""
+    """Return the rules for passwords, as a sentence that stands alone."""
     _ = translate
     least = {"least": policy.passwords.min_length}
     if policy.passwords.common:

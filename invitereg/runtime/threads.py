@@ -213,7 +213,7 @@ class Batches(Generic[J]):
             return [Failure() for _ in entries]
 
     def _take(self) -> list[tuple[QueuedJob, J]]:
-        """Return what waits, at least one entry; nothing if the thread is to end."""
+        """Wait for entries and return them; an empty list tells the thread to end."""
         entry = self._queue.get()
         entries = []
         while entry is not None:
@@ -235,7 +235,7 @@ class Inline:
         return execute(function, *args)
 
     def batches(self, process: Process[J], most: int = 1) -> "InlineBatches[J]":
-        """Return what does each job by ``process``; ``most`` is for `Threads` only."""
+        """Return an object that does each job by ``process``; ``most`` is ignored."""
         return InlineBatches(process, most)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = Logger("invitereg.tls.Certificates")
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+FileVersions = tuple[tuple[int, int, int] | None, ...]
 
 
 class CertificateFiles(Protocol):
@@ -39,11 +39,11 @@ class CertificateFiles(Protocol):
 
     @property
     def certificate(self) -> Path:
-        """The certificate, with its chain."""
+        """The path of the certificate, with its chain."""
 
     @property
     def private_key(self) -> Path:
-        """Its key."""
+        """The path of its private key."""
 
 
 def load_options(files: CertificateFiles, protocols: Sequence[bytes]) -> CertificateOptions:
@@ -110,7 +110,7 @@ def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list
 
 
 def _names_of(domain: str) -> set[str]:
-    """Return how a certificate may name a domain: as it is, or by a wildcard."""
+    """Return the names by which a certificate may be for a domain, a wildcard among them."""
     ascii_name = _ascii(domain)
     return {ascii_name, "*." + ascii_name.partition(".")[2]} if ascii_name else set()
 
@@ -149,7 +149,7 @@ class Certificates:
         """
         self._protocols = protocols
         self._now = now
-        self._complained_at: Stamp | None = None
+        self._complained_at: FileVersions | None = None
         self.replace(files)
 
     def replace(self, files: Mapping[str, CertificateFiles]) -> None:
@@ -158,11 +158,11 @@ class Certificates:
         Raises:
             OSError, ValueError: as the constructor; then everything stays as it was.
         """
-        stamp = _stamp(files)
+        versions = _versions(files)
         loaded = {
             one: load_options(one, self._protocols) for one in dict.fromkeys(files.values())
         }
-        self._files, self._stamp = dict(files), stamp
+        self._files, self._loaded = dict(files), versions
         self._options = {domain: loaded[one] for domain, one in files.items()}
         self._by_name = {_ascii(domain): options for domain, options in self._options.items()}
         for options in loaded.values():
@@ -176,23 +176,23 @@ class Certificates:
 
         A pair that does not fit, as while it is being written, is tried again next time.
         """
-        stamp = _stamp(self._files)
-        if stamp == self._stamp:
+        versions = _versions(self._files)
+        if versions == self._loaded:
             return
         try:
             self.replace(self._files)
         except (OSError, ValueError) as error:
-            if stamp != self._complained_at:
+            if versions != self._complained_at:
                 _log.error(
                     "a certificate has changed and cannot be used, the old one stays: {error}",
                     error=error,
                 )
-            self._complained_at = stamp
+            self._complained_at = versions
         else:
             _log.info("certificates have changed: read again")
 
     def preferring(self, domain: str) -> "Preferring":
-        """Return what starts TLS with a domain's certificate, unless SNI names another."""
+        """Return a connection creator whose default, without SNI, is a domain's certificate."""
         return Preferring(self, domain)
 
     def connection(self, domain: str | None = None) -> Connection:
@@ -223,8 +223,8 @@ class Preferring:
         return self._certificates.connection(self._domain)
 
 
-def _stamp(files: Mapping[str, CertificateFiles]) -> Stamp:
-    """Return what changes with the files; certbot replaces a symbolic link's target."""
+def _versions(files: Mapping[str, CertificateFiles]) -> FileVersions:
+    """Return numbers that change with the files; certbot replaces a symlink's target."""
     return tuple(
         _stamp_of(path)
         for one in dict.fromkeys(files.values())

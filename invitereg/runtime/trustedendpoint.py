@@ -58,7 +58,7 @@ class TrustedNameEndpoint:
         networks: tuple[Network, ...],
         at: Callable[[str], IStreamClientEndpoint],
     ) -> None:
-        """Look nothing up yet.
+        """Prepare; the name is looked up by each `connect`.
 
         Args:
             reactor: what resolves the name.
@@ -100,7 +100,7 @@ class TrustedNameEndpoint:
 def trusted_client(
     reactor: IReactor, endpoint: str, networks: tuple[Network, ...]
 ) -> IStreamClientEndpoint:
-    """Return what connects to ``endpoint``, as Twisted writes it, in clear text.
+    """Return a client endpoint that connects to ``endpoint``, a description, in clear text.
 
     An address in it was checked when the configuration was read.
     """

@@ -44,7 +44,7 @@ class Clients(Service):
         self._upstreams = upstream_checks(config, reactor)
 
     def listeners(self, parts: Assembly) -> Listeners:
-        """Return where to listen, and the factories of the streams there."""
+        """Return the endpoints to listen on, and the factories of their streams."""
         c2s, streams = self._config.c2s, self._config.streams
         per_account, seconds = streams.per_account, self._reactor.seconds
         self.door = C2SDoor(

@@ -52,7 +52,7 @@ class Keep:
 
 
 def keep_of(config: Config) -> Keep:
-    """Return how long a configuration says to keep things."""
+    """Return the periods that a configuration has."""
     return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
 
 
@@ -75,7 +75,7 @@ class Maintenance(MultiService):
         each_minute: Iterable[Task] = (),
         each_round: Iterable[Callable[[int], "Deferred[int]"]] = (),
     ) -> None:
-        """Do nothing before it is started.
+        """Prepare; nothing is done before the start.
 
         Args:
             clock: never jumps.

@@ -63,7 +63,7 @@ class ServerChecks:
         by_component: bool,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask nothing yet.
+        """Prepare; the server is asked from `start` on.
 
         Args:
             server: the server.
@@ -113,8 +113,8 @@ class ServerChecks:
         self._faults.worked()
         if problem is not None:
             self._warn(f"nobody can be made a contact by an invitation: {problem}")
-        for doubt in warnings:
-            self._warn(doubt)
+        for text in warnings:
+            self._warn(text)
 
     async def nothing(self) -> None:
         """Do nothing more when the server has answered its component."""
@@ -148,7 +148,7 @@ class RemoteServers(Service):
         now: Callable[[], datetime],
         executor: Executor,
     ) -> None:
-        """Connect to nothing yet.
+        """Prepare, without connecting.
 
         ``domains`` may be updated while running; ``executor`` runs what takes long.
 
@@ -223,7 +223,7 @@ class RemoteServers(Service):
         return None
 
     def chores(self) -> Iterator[Chore]:
-        """Yield what to do every second."""
+        """Yield the functions to call every second."""
         for accounts in self.accounts.values():
             yield accounts.provisioner.settle
         for jobs in self._jobs:
@@ -311,7 +311,7 @@ def _password_check(
     reactor: IReactor,
     executor: Executor,
 ) -> CheckPassword:
-    """Return what checks passwords: a login at the upstream server, or ejabberd's API."""
+    """Return a check of passwords: by a login at the upstream server, or ejabberd's API."""
     host = backend.host
     if keys is None:
         if isinstance(server, Ejabberd):

@@ -66,7 +66,7 @@ class WebService:
         )
 
     def listeners(self, store: Store, registrar: Registrar, issuer: Issuer) -> Listeners:
-        """Return where to listen, and what answers there."""
+        """Return the endpoints to listen on, and the factories for them."""
         self._door = WebDoor(
             sites=self._sites,
             trusted_proxies=self._config.trusted_proxies,

@@ -1,4 +1,4 @@
-"""Keep accounts, and end what they leave behind when they are deleted."""
+"""Keep accounts, and end what is theirs when they are deleted: invites, roles, sessions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -191,7 +191,7 @@ _TAKE_ROLES = update(accounts).where(of_account(accounts)).values(roles=(), grou
 
 
 def traces(connection: Connection, domain: str, username: str) -> Traces | None:
-    """Return what an account has left here that would end with it; None if that is nothing.
+    """Return the rows about an account that would end with it; None without any.
 
     To be asked before the server is: see `end_gone`.
     """

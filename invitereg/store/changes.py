@@ -45,7 +45,7 @@ def add_roster_changes(
 
 
 def list_roster_changes(connection: Connection, after: int | None) -> Sequence[RosterChange]:
-    """Return what changed after number ``after``, oldest first; for None, only the last one.
+    """Return the changes after number ``after``, oldest first; for None, only the last one.
 
     Changes made by `set_item`, `remove_item` and `subscribe` are not among them. They are
     kept for an hour, for the sessions that are open meanwhile.
@@ -73,6 +73,6 @@ def end_sessions(connection: Connection, domain: str, username: str, at: datetim
 
 
 def list_session_ends(connection: Connection, after: int | None) -> Sequence[SessionEnd]:
-    """Return what was ended after that number, oldest first; for None, only the last one."""
+    """Return the ends after number ``after``, oldest first; for None, only the last one."""
     rows = connection.execute(_LAST_END if after is None else _AFTER_END, {"seen": after})
     return values_of(SessionEnd, rows)

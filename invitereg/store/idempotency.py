@@ -16,7 +16,7 @@ from invitereg.store.tables import Time, api_requests
 
 
 def _claim() -> Insert:
-    """Return what takes the name of a request, unless one that may still be repeated has it."""
+    """Return a statement that takes a request's name, unless a repeatable one has it."""
     statement = insert(api_requests)
     return statement.on_conflict_do_update(
         index_elements=["key_id", "name"],

@@ -93,7 +93,7 @@ def _close(connection: sqlite3.Connection) -> None:
 
 @cache
 def _template() -> tuple[Engine, bytes]:
-    """Return what databases in memory share: an engine, whose own is closed, and content.
+    """Return an engine, and a migrated database as bytes, for all databases in memory.
 
     To migrate takes a fifth of a second, to deserialise what came of it a tenth of a
     millisecond.
@@ -122,7 +122,7 @@ def _keep_copy(path: Path, revision: str) -> None:
     """Copy the database for the way back: whole and on the disk, or not at all.
 
     Raises:
-        StoreError: there is no room for it, say; nothing is left behind.
+        StoreError: such as for a full disk; no partial copy remains.
     """
     copy = copy_before_upgrade(path, revision)
     unfinished = copy.with_suffix(".unfinished")

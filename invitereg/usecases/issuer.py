@@ -204,7 +204,7 @@ class Issuer:
         raise InvalidRequest(f"Nobody can be made a contact at {new.domain}: {problem}")
 
     async def explain(self, new: NewInvite) -> Decision:
-        """Return what the policy says now to an invite that a user asks for."""
+        """Return the policy's decision, as of now, about an invite that a user asks for."""
         policy = self.domains[new.domain].policy
         inviter = await self.look_up_inviter(new.domain, new.requestor or "")
         wish = invite_request_of(new, self._expiry(new), self.now())

@@ -100,7 +100,7 @@ def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
 
 
 def invite_request_of(new: NewInvite, expiry: Expiry, now: datetime) -> InviteRequest:
-    """Return what the policy judges of an invite that is asked for."""
+    """Return the facts about a requested invite that the policy judges."""
     return InviteRequest(
         registration=new.registration,
         contact=new.contact or not new.registration,

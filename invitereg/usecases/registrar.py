@@ -108,7 +108,7 @@ _log = Logger("invitereg.registrar.Registrar")  # operators' filters match on it
 
 
 class Registrar:
-    """Decides and acts; the one way from every door to the store and the accounts.
+    """Registers accounts: the one way from every door to the store and the accounts.
 
     Attributes:
         domains: what is served, by name; may be replaced while running.
@@ -136,7 +136,7 @@ class Registrar:
         self._now = now
 
     async def preauthorise(self, domain: str, address: Origin | None, token: str) -> Grant:
-        """Find out whether a token opens the door; reads only, unless it does not.
+        """Return the grant of a token; only a token that is refused is written down.
 
         Raises:
             InvalidInvite: unknown (then it counts as a guess), expired, used up or revoked.
@@ -162,7 +162,7 @@ class Registrar:
         return await self._store.signing_key()
 
     async def admit(self, domain: str, address: Origin | None) -> None:
-        """Find out whether somebody may register here without an invite.
+        """Raise a refusal unless somebody may register here without an invite.
 
         Raises:
             Refused: they may not, by the rule that says so.
@@ -194,7 +194,7 @@ class Registrar:
     async def explain(
         self, request: Request, digest: bytes | None = None, grant: Grant | None = None
     ) -> tuple[Decision, Findings]:
-        """Return what the policy says to a request now, and what the store knows about it.
+        """Return the policy's decision about a request as of now, and the facts in the store.
 
         Args:
             request: as far as it has come.

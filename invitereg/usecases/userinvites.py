@@ -62,7 +62,7 @@ class UserInvites:
         return is_admin(self.domains[user.domain].policy, user.username)
 
     async def rights(self, user: User) -> Rights:
-        """Return what the user may do, their limits aside."""
+        """Return the user's rights, their limits aside."""
         known = await self._issuer.look_up_inviter(user.domain, user.username)
         return rights_of(self.domains[user.domain].policy, known)
 

@@ -137,7 +137,7 @@ class RoundRobin(Generic[Item]):
             self._items.append(item)
 
     def pop(self) -> Item:
-        """Take the next item out; its groups go behind all others. There must be one."""
+        """Take the next item out; its groups get their next turn last. There must be one."""
         if self._items:
             return self._items.popleft()
         name = next(iter(self._groups))

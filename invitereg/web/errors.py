@@ -74,7 +74,7 @@ class Complaint:
 
 
 def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> Complaint:
-    """Return what to say beside which field when a form was refused."""
+    """Return the text for a refused form, and the field that it belongs to."""
     _ = translate
     if isinstance(refusal, errors.FieldMissing):
         return Complaint(refusal.field, _("Please fill this in."))

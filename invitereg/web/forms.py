@@ -162,7 +162,7 @@ class WebForm:
         return made
 
     def csrf_token(self) -> str:
-        """Return what the form carries, to be known as one that this browser was shown."""
+        """Return the CSRF token, which shows that a form was shown to this browser."""
         return self._signer.signature(f"form {self._name}", self.secret)
 
     def is_genuine(self, fields: Mapping[str, str]) -> bool:
@@ -173,7 +173,7 @@ class WebForm:
         return bool(known) and not elsewhere and signed
 
     def idempotency_key(self, fields: Mapping[str, str]) -> tuple[str, str, str]:
-        """Return what a repeated submission has in common: the browser, the form, its values.
+        """Return the key that repeated submissions share: the browser, the form, its values.
 
         From the key nobody learns the password.
         """
@@ -183,7 +183,7 @@ class WebForm:
         return self.secret, self._name, digest
 
     def proof(self) -> Proof | None:
-        """Return what the browser has done with the form, as its cookie proves."""
+        """Return the outcome that the browser's cookie proves; None without a valid one."""
         text = self._request.getCookie(DONE_COOKIE.encode())
         match self._signer.read(f"done {self._name}", text) if text else None:
             case {
@@ -245,7 +245,7 @@ class SubmissionCache:
         return await shielded(Deferred.fromCoroutine(self._in_turn(key, work)))
 
     def last(self, key: tuple[str, ...]) -> Redeemed | None:
-        """Return what came of the last submission of a key's form; None if forgotten."""
+        """Return the outcome of the last submission of a key's form; None if forgotten."""
         return self._recall((*key[:-1], ""))
 
     async def _in_turn(

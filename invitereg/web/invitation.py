@@ -180,7 +180,7 @@ def _with_gaps(opened: Opened) -> _WithGaps:
 
 
 def _own(opened: Opened, name: str) -> str:
-    """Return what an invitation has for a gap, as HTML."""
+    """Return an invitation's value for a gap, as HTML."""
     if name == "code":
         return str(qr_code(opened.url))
     texts = {

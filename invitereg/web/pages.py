@@ -62,7 +62,7 @@ class Pages:
         self._forms = RegistrationPages(registrar, self._answers, clock)
 
     def resource(self) -> IResource:
-        """Return what the site mounts."""
+        """Return the resource that the site mounts."""
         return _Leaf(self.app.resource(), self._answers)
 
     @app.route("/", methods=["GET"])

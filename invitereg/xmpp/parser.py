@@ -100,7 +100,7 @@ class WholeTokens:
         return whole
 
     def rest(self) -> bytes:
-        """Return what is kept back, for a caller that needs no whole tokens any more."""
+        """Return the bytes kept back, for a caller that needs no whole tokens any more."""
         rest = bytes(self._kept)
         self._kept.clear()
         return rest
@@ -146,7 +146,7 @@ def end_of_token(data: bytes, start: int) -> int | None:
 
 
 def _end_of_whole(data: bytes | bytearray, start: int) -> int:
-    """Return where the whole tokens that begin at ``start`` end."""
+    """Return the end of the whole tokens that begin at ``start``."""
     found = _WHOLE.match(data, start)
     return found.end() if found is not None else start
 
@@ -410,7 +410,7 @@ class RecordingElementStream(BoundedElementStream):
         return bytes((self._kept or b"")[max(0, index - self._forgotten) :])
 
     def tag_end(self) -> int:
-        """Return the index behind the tag that is parsed just now."""
+        """Return the index after the tag that is being parsed."""
         start = self._index - self._forgotten
         return self._forgotten + (end_of_token(bytes(self._kept or b""), start) or start)
 

@@ -159,7 +159,7 @@ class RegistrationRequest:
     def submission(
         self, domain: str, door: str, address: Origin | None, grant: Grant | None
     ) -> Submission:
-        """Return what to register, or to reset, at a domain; see `Submission`.
+        """Return the submission of a registration, or of a reset, at a domain.
 
         Raises:
             StanzaError: a field is there twice.
@@ -192,7 +192,7 @@ def token_in(iq: domish.Element) -> str:
 
 
 def _filled_in(fields: Iterable[tuple[str, str]]) -> tuple[dict[str, str], str]:
-    """Return what is not empty, by name, and a known field that is there twice, or ""."""
+    """Return the values by name, empty ones left out, and a field that is there twice or ""."""
     values: dict[str, str] = {}
     doubled = ""
     for name, value in fields:

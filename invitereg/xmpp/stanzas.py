@@ -170,7 +170,7 @@ def mark_handled(element: domish.Element) -> None:
 
 
 def about_command(iq: domish.Element) -> list[domish.Element]:
-    """Return what an error repeats of a command: its attributes, never what was filled in."""
+    """Return a command's element for an error: its attributes, without submitted values."""
     if iq.command is None:
         return []
     about = domish.Element((NS_COMMANDS, "command"))

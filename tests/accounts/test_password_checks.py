@@ -43,11 +43,11 @@ class PasswordCase(FaultCase):
     def accounts(self, **upstreams: UpstreamKeys) -> RemoteAccounts:
         """The accounts; without upstreams, clients connect to the server and we do not."""
         url = f"http://127.0.0.1:{self.port.getHost().port}/api"
-        return self.behind(
+        return self.accounts_at(
             Backend(Accounts(backend="ejabberd", url=url), None, DOMAIN), **upstreams
         )
 
-    def behind(self, backend: Backend, **upstreams: UpstreamKeys) -> RemoteAccounts:
+    def accounts_at(self, backend: Backend, **upstreams: UpstreamKeys) -> RemoteAccounts:
         parts = {}, self.store, reactor, lambda: self.now, Inline()
         servers = RemoteServers({DOMAIN: backend}, dict(upstreams.items()), *parts)
         self.addCleanup(servers.stopService)
@@ -105,7 +105,7 @@ class APITests(PasswordCase):
                 secret_file=secret,
                 register_from=(),
             )
-            accounts = self.behind(Backend(Accounts(backend="xmpp"), component, DOMAIN))
+            accounts = self.accounts_at(Backend(Accounts(backend="xmpp"), component, DOMAIN))
         check = accounts.check_password("juliet", "pass word")
         await self.assertFailure(check, Unavailable)
         self.assertIn("the way to which is c2s.upstream: configure it", self.said[-1])

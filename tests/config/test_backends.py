@@ -28,7 +28,7 @@ class BackendTests(ConfigCase):
         self.assertEqual(backend.component.secret_file, self.secret)
 
     def test_of_one_domain(self):
-        """One domain has a server behind, the other is embedded."""
+        """The accounts of one domain are at a server, those of the other embedded."""
         config = self.loaded(
             "domains:\n  example.org: {}\n  example.com:\n"
             "    accounts: {backend: ejabberd, url: 'http://127.0.0.1:5280/api'}\n"
@@ -161,7 +161,7 @@ class BackendTests(ConfigCase):
 
 
 class RecipientTests(ConfigCase):
-    """Whom invitereg is told to write to at a server behind."""
+    """Whom invitereg is told to write to where a server keeps the accounts."""
 
     ejabberd = "accounts: {backend: ejabberd, url: 'http://127.0.0.1:5280/api'}\n"
 

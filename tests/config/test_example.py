@@ -8,7 +8,7 @@ from invitereg.config.types import key_tree
 from invitereg.config.yamlfile import parse
 from tests.config.case import ConfigCase
 
-BEHIND = {
+UPSTREAM = {
     ("component",),
     *(("component", key) for key in ("connect", "jid", "secret_file", "register_from")),
     *(("accounts", key) for key in ("url", "user", "password_file", "token_file", "ca")),
@@ -28,10 +28,10 @@ class ExampleTests(ConfigCase):
         self.assertEqual(self.mistakes(self.text), [])
 
     def test_complete(self) -> None:
-        """Every key that there is, is in the example; some for a server behind in comments."""
-        commented = {name for name in BEHIND if f"{name[-1]}:" in self.text}
-        self.assertEqual(commented, BEHIND)
-        known = set(key_paths(key_tree(File))) - {("domains",)} - BEHIND
+        """Every key that there is, is in the example; some for upstream servers in comments."""
+        commented = {name for name in UPSTREAM if f"{name[-1]}:" in self.text}
+        self.assertEqual(commented, UPSTREAM)
+        known = set(key_paths(key_tree(File))) - {("domains",)} - UPSTREAM
         known = {
             path for path in known if path[:2] not in (("c2s", "upstream"), ("web", "tls"))
         }

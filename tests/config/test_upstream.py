@@ -1,4 +1,4 @@
-"""The keys about a server behind."""
+"""The keys about an upstream server."""
 
 from tests.config.case import ConfigCase, certificate_and_key
 
@@ -25,7 +25,7 @@ class UpstreamTests(ConfigCase):
         self.assertEqual(upstream.proxy_protocol, "off")
 
     def test_per_domain(self) -> None:
-        """One domain may have a server behind it, and another be embedded."""
+        """One domain may have an upstream server, and another be embedded."""
         config = self.loaded(
             "domains:\n  example.com: {}\n"
             "  example.org: {c2s: {upstream: {connect: 'tcp:127.0.0.1:15222'}}, "
@@ -34,7 +34,7 @@ class UpstreamTests(ConfigCase):
         self.assertEqual(list(config.upstreams), ["example.org"])
 
     def test_embedded(self) -> None:
-        """Accounts that the server behind would not know are a mistake, said where it is."""
+        """Accounts that the upstream server would not know are a mistake, said where it is."""
         text = (
             "c2s.upstream: clients would log in at that server, and accounts be made "
             "elsewhere: add accounts: {backend: xmpp} or {backend: ejabberd}, or take "

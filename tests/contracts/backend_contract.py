@@ -27,10 +27,10 @@ SERVED = {DOMAIN: Domain(name=DOMAIN, policy=Policy(), watchers=((DOMAIN, "escal
 
 
 class BackendContract(StoreCase):
-    """The server behind has no accounts of the names that are used here at first."""
+    """The server of the domain has no accounts of the names that are used here at first."""
 
     def make_server(self) -> Any:
-        """The server behind."""
+        """The server of the domain."""
         raise NotImplementedError
 
     def make_store(self) -> Any:

@@ -191,7 +191,7 @@ class PrivilegeTests(EjabberdCase):
 
 
 class ContractTests(backend_contract.BackendContract):
-    """Every fault, at every step of a redemption, with a real server behind."""
+    """Every fault, at every step of a redemption, with a real server."""
 
     timeout = 120
 

@@ -120,7 +120,7 @@ class AsciiEjabberd(Ejabberd):
 
 
 class BehindTests(IsolatedAsyncioTestCase):
-    """A server behind knows the domain as it is written in its own configuration."""
+    """An upstream server knows the domain as it is written in its own configuration."""
 
     async def registered(self, service: Service, kind: type[Client], *how: str) -> Client:
         """Somebody who registers through the gateway, and logs in."""

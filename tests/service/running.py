@@ -81,7 +81,7 @@ class Service:
         """Write a configuration, ``beside`` another service on the same data or in a folder.
 
         All clients come from one address, so any number may connect unless it is ``limited``
-        as services are by default. ``upstream`` is how a server behind is reached, as a
+        as services are by default. ``upstream`` is how an upstream server is reached, as a
         mapping in YAML.
         """
         self.folder = beside.folder if beside else Path(tempfile.mkdtemp(prefix="invitereg-"))

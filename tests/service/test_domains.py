@@ -110,14 +110,14 @@ class DomainsTests(ProcessCase):
         service = self.two_domains()
         third = "third.localhost"
         text = service.config.read_text()
-        behind = (
+        upstream = (
             "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}",
             "c2s: {upstream: {connect: 'tcp:127.0.0.1:9'}}, "
             "accounts: {backend: ejabberd, url: 'http://127.0.0.1:9/api'}",
         )
         assert service._process is not None
         said = rf"restart to change domains \(not served yet: {third}\)"
-        for count, keys in enumerate(behind, 1):
+        for count, keys in enumerate(upstream, 1):
 
             def told(count: int = count) -> bool:
                 return len(re.findall(said, service.log_text())) == count

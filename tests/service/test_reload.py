@@ -105,7 +105,7 @@ class ReloadTests(ProcessCase):
         self.assertStops(service)
 
     async def test_server_behind(self) -> None:
-        """That a server behind is not there delays nothing; to change it needs a restart."""
+        """That an upstream server is not there delays nothing; to change it needs a restart."""
         service = self.service(f"accounts: {BACKEND}", upstream="{connect: 'tcp:127.0.0.1:9'}")
         service.start()
         await service.logged("the server of localhost at tcp:127.0.0.1:9 is not used: ")

@@ -75,7 +75,7 @@ class TellingTests(SynchronousTestCase):
         self.assertEqual((error.text, error.textLang), ("The password is too weak", "en"))
 
     def test_operators_words(self):
-        """What a server behind has said is passed on as it is, whatever it has in it."""
+        """What an upstream server has said is passed on as it is, whatever it has in it."""
         error = stanza_error(errors.UnacceptablePassword("100 % %(name)s"), ["de"])
         self.assertEqual((error.text, error.textLang), ("100 % %(name)s", "en"))
 

@@ -119,7 +119,7 @@ def operations_of(part: object) -> tuple[Operation, ...]:
 def idempotency_key(
     key: ApiKey, name: str, operation: Operation, body: BodyModel
 ) -> IdempotencyKey:
-    """Return what a request and its repeats have in common; ``name`` is the client's."""
+    """Return the key that a request and its repeats share; ``name`` is the client's."""
     asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
     return IdempotencyKey(key_id=key.id, name=_digest(name), request=_digest(asked))
 

@@ -46,7 +46,7 @@ class ProblemRouter:
         self._app.handle_errors(HTTPException)(self._not_routed)
 
     def resource(self) -> IResource:
-        """Return what the site mounts."""
+        """Return the resource that the site mounts."""
         return self._app.resource()
 
     def add(

@@ -220,7 +220,7 @@ class Command(Protocol):
     async def proceed(
         self, requester: Requester, answers: Sequence[Answers]
     ) -> Stage | Completed:
-        """Return what follows the answers to its stages so far; act after the last one.
+        """Return the stage after these answers; after the last, act and return the result.
 
         Raises:
             Refused: it cannot be done with these answers; the last one may be given again.
@@ -267,7 +267,7 @@ class AdHocCommands:
         return element
 
     async def info(self, requester: Requester, node: str) -> domish.Element:
-        """Return what a node is, the list of commands or a command, as disco#info (§2.2).
+        """Return the disco#info of a node: of the list of commands, or of a command (§2.2).
 
         Raises:
             StanzaError: there is no such command, or the requester may not execute it.

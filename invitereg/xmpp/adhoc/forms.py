@@ -41,7 +41,7 @@ class WrongForm(Exception):
         super().__init__(text.format(field=field))
 
     def told(self, gettext: Callable[[str], str]) -> str:
-        """Return what is wrong, in the language of ``gettext``."""
+        """Return the mistake as text, in the language of ``gettext``."""
         return gettext(self.text).format(field=self.field)
 
 
@@ -76,7 +76,7 @@ class Field:
         return element
 
     def answer(self, values: Sequence[str]) -> Any:
-        """Return what was filled in, parsed.
+        """Return the submitted value, parsed.
 
         Raises:
             WrongForm: the field is missing, has too many values, or an invalid one.
@@ -120,7 +120,7 @@ class Form:
         return element
 
     def read(self, parent: domish.Element) -> Answers:
-        """Return what was submitted within ``parent``; all of it must be as the form asks.
+        """Return the values submitted within ``parent``; all must be as the form asks.
 
         Only FORM_TYPE may be missing: not every client repeats it. A type of ``cancel`` is
         accepted like ``submit`` (XEP-0050 §3.4.1).

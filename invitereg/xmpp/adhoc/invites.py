@@ -39,7 +39,7 @@ class InviteCommand:
         return User(requester.domain.name, requester.jid.user or "", "adhoc")
 
     async def rights(self, requester: Requester) -> Rights:
-        """Return what the requester may do; nothing, if it is no account of the domain."""
+        """Return the requester's rights; none, if it is no account of the domain."""
         if requester.jid.host != requester.domain.name or not requester.jid.user:
             return Rights()
         known: Rights | None = requester.memory.get("rights")

@@ -76,11 +76,11 @@ class RequestHandler(XMPPHandler):
         self.xmlstream.hold(Deferred.fromCoroutine(self._answer(iq, working)))
 
     def echo(self, _iq: domish.Element) -> list[domish.Element]:
-        """Return what an error repeats of the request: nothing, unless overridden."""
+        """Return the elements that an error repeats of the request; none by default."""
         return []
 
     def answered(self) -> None:
-        """Act on a reply that was sent; called after each."""
+        """Act after a reply was sent; does nothing by default."""
 
     async def _answer(
         self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]

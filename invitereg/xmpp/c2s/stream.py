@@ -188,7 +188,7 @@ class ClientStream(XmlStream):
 
     def _malformed(self, error: StreamError) -> None:
         if self._relay is not None and len(self._inbox):
-            # Behind an element that is to be handed over it is not for us to judge.
+            # After an element that is to be handed over, the upstream server judges.
             self.stream.silence()
             self._put(error)
         else:

@@ -224,7 +224,7 @@ class ComponentDoor(XMPPHandler):
             raise StanzaError("forbidden", "auth", text, "en")
 
     def _origin(self, sender: JID) -> Sender:
-        """Return whom to count: of another server, all accounts together, as it invents any."""
+        """Return the sender to count: all accounts of another server, which may invent any."""
         ours = self._is_ours(sender)
         return Sender(sender.userhost() if ours else sender.host, sender.host)
 
@@ -267,7 +267,7 @@ class ComponentDoor(XMPPHandler):
         return await self._commands.items(self._requester(sender, iq), iq["to"])
 
     def _requester(self, sender: JID, iq: domish.Element) -> Requester:
-        """Return who gives a command; raise StanzaError unless it is a user of the domain."""
+        """Return the requester of a command; raise StanzaError for users of other domains."""
         domain = self._domain()
         if sender.host != domain.name or sender.user is None:
             raise StanzaError("forbidden", "auth")

@@ -26,7 +26,7 @@ class Dialogue:
     """
 
     def __init__(self, stream: ServerStream, opened: OpenedStream, reactor: IReactor) -> None:
-        """Read on behind the features; see `open_dialogue`."""
+        """Read the stream after its features; `open_dialogue` makes a dialogue."""
         self.features = opened.features
         self._stream = stream
         self._reactor = reactor

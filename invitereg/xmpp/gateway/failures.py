@@ -66,7 +66,7 @@ def unreachable(failure: Failure) -> str:
 
 
 def refused(condition: str, upstream: Upstream, first: bool) -> str:
-    """Return what this answer of the server means; ``first``: it answers the first bytes."""
+    """Explain a stream error of the server; ``first``: it answers the first bytes."""
     hint = ""
     if condition == "host-unknown":
         hint = f": is {upstream.domain} one of its domains?"

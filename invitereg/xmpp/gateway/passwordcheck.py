@@ -39,7 +39,7 @@ class PasswordCheck:
     """Checks passwords at the upstream server of one domain."""
 
     def __init__(self, upstream: Upstream, reactor: IReactor, run: Run) -> None:
-        """Connect to nothing yet.
+        """Prepare, without connecting.
 
         Args:
             upstream: the server. What is not TLS leads to this machine, or into a network that

@@ -37,7 +37,7 @@ from invitereg.xmpp.stanzas import Phase
 def hang_up(stream: TransportProtocol) -> None:
     """Close the connection of a protocol, which hears nothing more of it but its end.
 
-    The end of TLS alone leaves ejabberd cold; so TCP's own follows, behind all that is sent.
+    ejabberd ignores the end of TLS alone; so TCP's own follows, after all that is sent.
     What still comes is read, and thrown away: to close with it unread would be a reset, and
     the other side would lose what it has not read yet (RFC 9293 §3.6.1).
     """
@@ -76,7 +76,7 @@ class Login(Enum):
 
 
 class LoginWatch:
-    """Reads one stream of a server, from its header up to the success of a login."""
+    """Reads a server's stream, from its header up to the success of a login."""
 
     def __init__(self, header: bytes) -> None:
         """Begin with the stream ``header`` of the server."""
@@ -410,14 +410,14 @@ async def _connect(events: _RelayEvents, relayed: Relayed) -> OpenedStream:
 
 
 def _require_client(events: _RelayEvents, relayed: Relayed) -> None:
-    """Go no further for a client that has left meanwhile; raises UpstreamFailure."""
+    """Raise UpstreamFailure if the client has left meanwhile."""
     if relayed.client.closing:
         events.disconnected()
         raise UpstreamFailure("nobody waits for it any more")
 
 
 async def _judge(check: UpstreamCheck, failure: UpstreamFailure) -> None:
-    """Find out whose fault a failure is, if need be with a header of our own.
+    """Raise the failure as the client's or the server's, if need be after an own attempt.
 
     Raises:
         UpstreamFailure: it is the server's: it does not take ours, either.

@@ -58,7 +58,7 @@ class OpenedStream:
     Attributes:
         header: the bytes of the server's header.
         features: the first element.
-        rest: the bytes behind it that have come.
+        rest: the bytes received after it.
     """
 
     header: bytes
@@ -126,7 +126,7 @@ class _Reading:
             raise _UnusableStream(text) from None
 
     def split(self) -> tuple[bytes, bytes]:
-        """Return the bytes of the header, and those behind the element just parsed."""
+        """Return the bytes of the header, and those after the element just parsed."""
         return self._header, self._parser.since(self._parser.tag_end())
 
     def silence(self) -> None:
@@ -210,7 +210,7 @@ class ServerStream(TransportProtocol):
     # --- the transport
 
     def connectionMade(self) -> None:
-        """Begin; called by the reactor."""
+        """Begin TLS, STARTTLS or the stream, as the server is configured."""
         transport = self.transport
         if ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(True)
@@ -222,7 +222,7 @@ class ServerStream(TransportProtocol):
         first[self.upstream.tls]()
 
     def handshakeCompleted(self) -> None:
-        """Go on; called by the transport, which has verified the certificate."""
+        """Open the stream: the certificate has been verified."""
         self._events.open()
 
     def dataReceived(self, data: bytes) -> None:
@@ -238,7 +238,7 @@ class ServerStream(TransportProtocol):
                 self._events.fail(str(problem))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Say why; called by the reactor."""
+        """Report the end of the connection, and its reason, as an event."""
         self._events.disconnected(reason)
         # They refer to us: what is gone must not wait for the garbage collector.
         self.opened, self.received, self.lost = Deferred(), _ignore, _ignore
@@ -263,7 +263,7 @@ class ServerStream(TransportProtocol):
         self.reading = None
 
     def finish(self) -> None:
-        """Be done with the opening, whatever came of it."""
+        """End the opening, successful or not: stop its time-out and its reader."""
         self.stop_reading()
         if self._timeout.active():
             self._timeout.cancel()

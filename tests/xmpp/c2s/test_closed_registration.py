@@ -177,7 +177,7 @@ class ClosedGatewayTests(DoorTestCase):
             with mock.patch.object(listener.store, "has_open_reset", note):
                 client.send(header())
                 if kind is GatewayListener:
-                    listener.behind.start()
+                    listener.upstream_check.start()
                     listener.check()
                     listener.accept().say(SERVER_HEADER, FEATURES)
         networks = [[share.network for share in one.shares] for one in clients]

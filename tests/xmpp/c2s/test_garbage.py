@@ -167,7 +167,7 @@ class GatewayTests(ReleaseMixin, GatewayTestCase):
         self.assertReleased(client)
 
     def test_garbage(self):
-        """Sessions at the server behind leave next to nothing to collect."""
+        """Sessions at the upstream server leave next to nothing to collect."""
         gc.collect()
         for _ in range(20):
             client, server = self.listener.through()

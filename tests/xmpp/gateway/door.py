@@ -1,4 +1,4 @@
-"""A door with a server behind it: both ends of both connections in memory."""
+"""A door with an upstream server: both ends of both connections in memory."""
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
@@ -57,7 +57,7 @@ class Wire(StringTransport):
 
 
 class ServerEnd:
-    """A connection as the server behind sees it.
+    """A connection as the upstream server sees it.
 
     Attributes:
         transport: of the gateway's side.
@@ -88,7 +88,7 @@ class ServerEnd:
 
 
 class GatewayListener(Listener):
-    """A door whose one domain has a server behind it."""
+    """A door whose one domain has an upstream server."""
 
     reactor = MemoryReactorClock
 
@@ -98,8 +98,8 @@ class GatewayListener(Listener):
         # What was made with the one clock goes on with the other.
         before.seconds = self.clock.seconds
         keys = {"connect": "tcp:127.0.0.1:15222", "tls": "none"} | (upstream or {})
-        self.behind = UpstreamCheck(Upstream(domain=DOMAIN, **keys), self.clock)
-        self.checks = {DOMAIN: self.behind}
+        self.upstream_check = UpstreamCheck(Upstream(domain=DOMAIN, **keys), self.clock)
+        self.checks = {DOMAIN: self.upstream_check}
         self.door.reactor, self.door.make_stream = self.clock, stream_maker(self.checks)
         self.factories = {phase: self.door.listener(phase) for phase in Phase}
 
@@ -127,11 +127,11 @@ class GatewayListener(Listener):
 
     def checked(self):
         """Let the server be asked, and found fit."""
-        self.behind.start()
+        self.upstream_check.start()
         self.check().close()
 
     def through(self, first=None, **where):
-        """A client and the server behind, with their streams open."""
+        """A client and the upstream server, with their streams open."""
         client = self.connect(**where)
         client.send(first or CHECK_HEADER)
         server = self.accept()
@@ -141,7 +141,7 @@ class GatewayListener(Listener):
 
 
 class GatewayTestCase(DoorTestCase):
-    """Tests of a door with a server behind it, which was found fit."""
+    """Tests of a door with an upstream server, which was found fit."""
 
     upstream = None
 
@@ -172,11 +172,11 @@ class AnsweringReactor(MemoryReactorClock):
 
 
 class AnsweringListener(GatewayListener):
-    """A door whose server behind is quick, and never does anything unexpected."""
+    """A door whose upstream server is quick, and never does anything unexpected."""
 
     reactor = AnsweringReactor
 
     def __init__(self, **options):
         super().__init__(**options)
-        self.behind.start()
+        self.upstream_check.start()
         self.clock.servers[0].say(REFUSED)

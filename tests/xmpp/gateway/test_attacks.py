@@ -287,7 +287,7 @@ class StepTests(GatewayTestCase):
         for number in range(len(self.steps[tls]) + 1):
             client = self.listener.connect()
             client.send(CHECK_HEADER, LOGIN)
-            if self.listener.waiting and self.listener.behind._logged is not None:
+            if self.listener.waiting and self.listener.upstream_check._logged is not None:
                 self.checked(tls)
             server = self.listener.accept()
             self.go(server, self.steps[tls][:number])
@@ -312,7 +312,7 @@ class StepTests(GatewayTestCase):
         """A server that hangs is given up after 15 seconds, wherever it has got to."""
         for tls in self.steps:
             self.listener = GatewayListener({"tls": tls})
-            self.listener.behind.start()
+            self.listener.upstream_check.start()
             self.checked(tls)
             for client, server in self.reached(tls):
                 self.listener.clock.advance(14)
@@ -334,7 +334,7 @@ class StepTests(GatewayTestCase):
         """One that closes is given up at once."""
         for tls in self.steps:
             self.listener = GatewayListener({"tls": tls})
-            self.listener.behind.start()
+            self.listener.upstream_check.start()
             self.checked(tls)
             for client, server in self.reached(tls):
                 server.close()
@@ -353,7 +353,7 @@ class StepTests(GatewayTestCase):
     def test_header_in_clear(self):
         """Nothing of a client goes out before TLS, and nothing counts that came before it."""
         self.listener = GatewayListener({"tls": "starttls"})
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         self.checked("starttls")
         client = self.listener.connect()
         client.send(CHECK_HEADER.replace(" to=", " from='juliet@example.com' to="), LOGIN)

@@ -39,7 +39,7 @@ MODULES = (
 
 
 class InFront:
-    """Puts a server behind each door of a test case."""
+    """Puts an upstream server at each door of a test case."""
 
     def setUp(self):
         for module in MODULES:

@@ -1,4 +1,4 @@
-"""A client is a stranger until the server behind has said that it has logged in."""
+"""A client is a stranger until the upstream server has said that it has logged in."""
 
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ UNREADABLE = ("<a><!-- --></a>", "<?x?>", "x", "<a></b>", "<é:a/>", "<a <", "<!
 
 
 class LoginCase(GatewayTestCase):
-    """Tests of a login at the server behind."""
+    """Tests of a login at the upstream server."""
 
     def trying(self, **where):
         """A client that tries to log in, and the server."""
@@ -180,7 +180,7 @@ class RefusalTests(LoginCase):
     """Strangers are limited in their tries."""
 
     def test_too_many(self):
-        """A stream ends with the fifth login that fails, as it does without a server behind."""
+        """A stream ends with the fifth login that fails, as it does without a gateway."""
         for kinds in ([FAILURE] * 5, [FAILURE2] * 5, [FAILURE, ABORTED, FAILURE2] * 2):
             for together in (False, True):
                 client, server = self.trying()

@@ -365,7 +365,7 @@ class ProxyTests(GatewayTestCase):
 
 
 class EmbeddedBesideTests(GatewayTestCase):
-    """Domains without a server behind them are served as ever."""
+    """Domains without an upstream server are served as ever."""
 
     def test_beside(self):
         """A stream for the embedded domain knows nothing of servers."""

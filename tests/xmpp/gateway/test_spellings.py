@@ -36,9 +36,9 @@ class GatewaySpellingTests(DoorTestCase):
         self.listener = GatewayListener()
         self.listener.domains[UNICODE] = Domain(name=UNICODE, policy=Policy())
         upstream = Upstream(domain=host, connect="tcp:127.0.0.1:15222", tls="none")
-        behind = UpstreamCheck(upstream, self.listener.clock)
-        self.listener.checks[UNICODE] = behind
-        behind.start()
+        check = UpstreamCheck(upstream, self.listener.clock)
+        self.listener.checks[UNICODE] = check
+        check.start()
         server = self.listener.accept()
         server.say(server_header(host), FEATURES)
         server.say(REFUSED)

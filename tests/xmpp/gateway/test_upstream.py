@@ -1,4 +1,4 @@
-"""A server behind that is not as it should be: what the log and the client are told."""
+"""An upstream server that is not as it should be: what the log and the client are told."""
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionRefusedError as Refused
@@ -242,7 +242,7 @@ class TroubleTests(TroubleCase):
     def said(self, *answers, **keys):
         """What the log is told of a server which is configured so, and closes after this."""
         self.listener = GatewayListener(keys)
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         server = self.listener.accept()
         server.say(*answers)
         server.close()
@@ -282,7 +282,7 @@ class TroubleTests(TroubleCase):
     def test_refused(self):
         """If nobody listens there, the log says what to look for."""
         self.listener = GatewayListener()
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         factory = self.listener.clock.tcpClients[0][2]
         factory.clientConnectionFailed(None, Failure(Refused(111, "Connection refused")))
         self.assertLogged(
@@ -326,7 +326,7 @@ class RegistrationLeftOpenTests(TroubleCase):
 
     def test_at_start(self):
         """It is asked before the first client, and the log says what to change."""
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         server = self.listener.check(FORM)
         self.assertEqual(server.received, CHECK_HEADER + CHECK)
         self.assertTrue(server.transport.aborted)
@@ -385,7 +385,7 @@ class RegistrationLeftOpenTests(TroubleCase):
             MECHANISMS,
             MECHANISMS + "<register xmlns='http://jabber.org/features/iq-register'/>",
         )
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         self.listener.check(features=announced)
         client = self.listener.connect()
         client.send(CHECK_HEADER)
@@ -395,11 +395,11 @@ class RegistrationLeftOpenTests(TroubleCase):
 
     def test_no_answer(self):
         """A server that ends the stream instead has no form, and one that hangs is not used."""
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         self.listener.check(STREAM_ERROR.format("not-authorized"))
         self.assertEqual(self.log, [])
         self.listener = GatewayListener()
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         self.listener.check(" ")
         self.listener.clock.advance(16)
         self.assertLogged("not answered a request within 15 seconds")
@@ -407,6 +407,6 @@ class RegistrationLeftOpenTests(TroubleCase):
     def test_channel_binding(self):
         """Mechanisms that cannot pass are named, with the lines that switch them off."""
         offered = FEATURES.replace(">PLAIN<", ">SCRAM-SHA-1-PLUS<")
-        self.listener.behind.start()
+        self.listener.upstream_check.start()
         self.listener.check(features=offered)
         self.assertLogged(r"SCRAM-SHA-1-PLUS.*tls: none.*sasl_mechanisms: \[SCRAM-SHA-1-PLUS\]")
