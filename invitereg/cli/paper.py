@@ -130,6 +130,7 @@ def page(
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.install_gettext_translations(  # type: ignore[attr-defined]
         translations([language]), newstyle=True
