@@ -30,7 +30,7 @@ BOUNDS = {
         """,
     "one call, or one object that is soon gone": """
         accounts/privilegecheck._Trial.found embedded/stanzaxml._Writer.parts
-        model/subscribing._Work._effects model/tree.Tree._bearers model/tree.Tree.roots
+        model/subscribing._Exchange._effects model/tree.Tree._bearers model/tree.Tree.roots
         runtime/trustedendpoint._Receiver._found
         """,
     "connections that are open, which are limited": """
@@ -43,7 +43,7 @@ BOUNDS = {
         """,
     "one connection's buffers, which are limited": """
         xmpp/parser.SkippingElementStream.localPrefixes
-        xmpp/component/connection._Connection.initializers xmpp/c2s/flow.Outbox._pieces
+        xmpp/component/connection._ComponentXmlStream.initializers xmpp/c2s/flow.Outbox._pieces
         xmpp/c2s/flow.Outbox._taken xmpp/c2s/flow.Deadlines._calls xmpp/c2s/flow.Inbox._elements
         xmpp/parser.RecordingElementStream._kept xmpp/parser.WholeTokens._kept
         """,
@@ -61,7 +61,7 @@ BOUNDS = {
         accounts/provisioning.Provisioner._absent_since accounts/provisioning.Provisioner._busy
         accounts/provisioning.Provisioner._refused accounts/provisioning.Provisioner._unknown
         """,
-    "what there is to remove, an hour's each": "service/maintenance.Maintenance._chores",
+    "what there is to remove, an hour's each": "service/maintenance.Maintenance._removals",
     "keys that the operator has made": """
         web/api/auth.Authorization._known web/api/auth.Rates._paid_until
         """,

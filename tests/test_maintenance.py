@@ -21,8 +21,8 @@ from invitereg.service.maintenance import (
     ROWS,
     STEADY_SECONDS,
     TICK_SECONDS,
-    Keep,
     Maintenance,
+    Retention,
 )
 from invitereg.testing import clock_now, make_account, make_invite, memory_store
 from invitereg.usecases.throttles import LoginThrottle
@@ -55,7 +55,7 @@ class UpkeepTests(SynchronousTestCase):
             self.now,
             self.store,
             {DOMAIN: Domain(name=DOMAIN, policy=self.policy)},
-            Keep(addresses=addresses, invites=invites),
+            Retention(addresses=addresses, invites=invites),
             each_second=[Sessions(self.store).carry_out_ends],
         )
         upkeep.startService()

@@ -45,13 +45,18 @@ def is_property(node: Described) -> bool:
 
 class NameTests(SynchronousTestCase):
     def test_classes(self) -> None:
-        """A class is found by its name alone: no other has it, be it private or not."""
-        found = defaultdict(list)
+        """A class is found by its name alone: no other has it, nor an alias, private or not."""
+        found, aliases = defaultdict(list), defaultdict(list)
         for path in MODULES:
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(module):
                 if isinstance(node, ast.ClassDef):
-                    found[node.name.strip("_")].append(f"{path.name}:{node.lineno}")
-        twice = {name: places for name, places in found.items() if len(places) > 1}
+                    found[node.name.strip("_")].append(path.name)
+            for node in module.body:
+                if isinstance(node, ast.Assign) and "TypeVar" not in ast.unparse(node.value):
+                    aliases[ast.unparse(node.targets[0]).strip("_")].append(path.name)
+        named = {name: [*places, *aliases[name]] for name, places in found.items()}
+        twice = {name: places for name, places in named.items() if len(places) > 1}
         self.assertEqual(sorted(twice), sorted(SHARED), twice)
 
     def test_modules(self) -> None:

@@ -160,7 +160,7 @@ def _start_service(demo: Demo) -> Any:
     from invitereg.service.service import InviteregService
 
     reactor: Any = global_reactor
-    globalLogBeginner.beginLoggingTo([Narrator()], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([DemoLog()], redirectStandardIO=False)
     service = InviteregService(load(demo.config), reactor)
     try:
         service.startService()
@@ -270,7 +270,7 @@ def _command_name() -> str:
 
 
 @implementer(ILogObserver)
-class Narrator:
+class DemoLog:
     """Tells of the log what somebody who tries the demo wants to know."""
 
     def __call__(self, event: LogEvent) -> None:

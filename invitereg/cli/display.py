@@ -245,7 +245,7 @@ PATIENCE_SECONDS = 1.0
 """How long it may take before a bar shows how far it is."""
 
 
-class Bar:
+class ProgressBar:
     """A progress bar that appears once the work has taken a while."""
 
     def __init__(self, progress: "Progress", count: int) -> None:
@@ -265,7 +265,7 @@ class Bar:
 
 
 @contextmanager
-def bar(count: int, *, shown: bool = True) -> Iterator[Bar]:
+def bar(count: int, *, shown: bool = True) -> Iterator[ProgressBar]:
     """Show a bar of ``count`` steps on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -279,6 +279,6 @@ def bar(count: int, *, shown: bool = True) -> Iterator[Bar]:
         disable=not shown or not sys.stderr.isatty(),
     )
     try:
-        yield Bar(progress, count)
+        yield ProgressBar(progress, count)
     finally:
         progress.stop()

@@ -16,7 +16,7 @@ from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.errors import InvalidRequest
 from invitereg.transfer.exporting import export_all
 from invitereg.transfer.importing import import_all
-from invitereg.transfer.prosody import Adopted, adopt
+from invitereg.transfer.prosody import ImportCounts, adopt
 from invitereg.transfer.prosodyfiles import find_invites
 
 
@@ -137,7 +137,7 @@ def from_prosody(
     found = find_invites(folder, workspace.domain(domain).name, now)
     pairs = [(one.invite, one.digest) for one in found]
 
-    def work(connection: Connection) -> Adopted:
+    def work(connection: Connection) -> ImportCounts:
         connection.exec_driver_sql("SAVEPOINT before")
         adopted = adopt(connection, pairs, now)
         if dry_run:

@@ -16,7 +16,7 @@ DRAWN_LEVELS = 40
 """Deeper levels are not indented further, but numbered: a chain of thousands stays readable."""
 
 
-Line = tuple[Member, int]
+TreeRow = tuple[Member, int]
 
 
 @click.command()
@@ -32,7 +32,7 @@ def command(workspace: Workspace, user: str | None, domain: str | None, as_json:
     the operator, or needed no invite.
     """
     name, (username,) = workspace.users(domain, user)
-    fates = _Fates(workspace, name)
+    fates = _Deletions(workspace, name)
     tree = fates.tree
     if username is not None and not tree.of(username):
         raise NotFound(
@@ -45,7 +45,7 @@ def command(workspace: Workspace, user: str | None, domain: str | None, as_json:
         print_lines(chain([name], _drawn(fates, username)))
 
 
-class _Fates:
+class _Deletions:
     """Tells of the members of a domain which accounts are gone.
 
     Attributes:
@@ -74,7 +74,7 @@ class _Fates:
         return True if was_here or not self._is_remote else None
 
 
-def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
+def _lines(tree: Tree, username: str | None) -> Iterator[TreeRow]:
     """Yield the members to show and their depth: all, or those of a name with their line."""
     if username is None:
         yield from descendants(tree.roots)
@@ -90,7 +90,7 @@ def _lines(tree: Tree, username: str | None) -> Iterator[Line]:
             yield one, len(above) + depth
 
 
-def _view(fates: _Fates, domain: str, member: Member, depth: int) -> TreeMember:
+def _view(fates: _Deletions, domain: str, member: Member, depth: int) -> TreeMember:
     use = member.use
     return TreeMember.of(
         username=member.username,
@@ -104,7 +104,7 @@ def _view(fates: _Fates, domain: str, member: Member, depth: int) -> TreeMember:
     )
 
 
-def _drawn(fates: _Fates, username: str | None) -> Iterator[str]:
+def _drawn(fates: _Deletions, username: str | None) -> Iterator[str]:
     """Yield a line for each member, with what joins it to the one above it."""
     lines = list(_lines(fates.tree, username))
     last = _last_of_their_parents(lines)
@@ -119,7 +119,7 @@ def _drawn(fates: _Fates, username: str | None) -> Iterator[str]:
         bars.append("    " if ends else "│   ")
 
 
-def _last_of_their_parents(lines: Iterable[Line]) -> set[int]:
+def _last_of_their_parents(lines: Iterable[TreeRow]) -> set[int]:
     """Return the places of the last member below each parent."""
     latest: list[int] = []
     last: set[int] = set()

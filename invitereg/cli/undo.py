@@ -12,7 +12,7 @@ from invitereg.errors import NotFound, Refused, StoreError
 from invitereg.model.invites import Invite, token_digest
 from invitereg.policy.inviting import OPERATOR
 from invitereg.store import invites
-from invitereg.store.invites import Opener, get_opener, put_back
+from invitereg.store.invites import TokenRecord, get_token_record, put_back
 from invitereg.views import issued_invite
 
 Issued = tuple[Invite, str]
@@ -94,7 +94,7 @@ def renew(
     Raises as `Issuer.renew` and `undone_if_unseen`.
     """
     database = workspace.store.database
-    old = workspace.run(database.read(lambda c: get_opener(c, domain, invite_id)))
+    old = workspace.run(database.read(lambda c: get_token_record(c, domain, invite_id)))
     if old is None:
         raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
     invite, token = workspace.run(workspace.issuer.renew(domain, invite_id, OPERATOR))
@@ -102,7 +102,7 @@ def renew(
         show(invite, token)
 
 
-def _put_back(workspace: Workspace, invite: Invite, old: Opener, token: str) -> str:
+def _put_back(workspace: Workspace, invite: Invite, old: TokenRecord, token: str) -> str:
     digest = token_digest(token)
     return _undone(
         workspace,

@@ -12,7 +12,7 @@ from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
 from invitereg.embedded.sessions import Session, Sessions
-from invitereg.embedded.stanzaxml import Copies, unavailable
+from invitereg.embedded.stanzaxml import StanzaCopies, unavailable
 
 
 class Delivery:
@@ -36,7 +36,7 @@ class Delivery:
         kind = message.getAttribute("type")
         session = self._reading(to) if to.resource is not None else None
         if session is not None:
-            session.send(Copies(message).to(session.address))
+            session.send(StanzaCopies(message).to(session.address))
             return True
         if kind == "error":
             return True
@@ -58,7 +58,7 @@ class Delivery:
         """Deliver the domain's message to sessions that take it; return whether any does."""
         ready = self._ready(f"{username}@{domain}")
         if ready:
-            copy = Copies(message).to(f"{username}@{domain}")
+            copy = StanzaCopies(message).to(f"{username}@{domain}")
             for session in ready:
                 session.send(copy)
         return bool(ready)
@@ -76,7 +76,7 @@ class Delivery:
         request = iq.getAttribute("type") in ("get", "set")
         if request and not session.shares_presence_with(sender):
             return False
-        session.send(Copies(iq).to(session.address))
+        session.send(StanzaCopies(iq).to(session.address))
         return True
 
     def presence(self, presence: domish.Element, to: JID) -> bool:
@@ -99,7 +99,7 @@ class Delivery:
         available = self._sessions.available(account)
         return [one for one in available if one.priority >= 0 and not one.outbox.lagging]
 
-    def broadcast(self, copies: Copies, accounts: Iterable[str]) -> None:
+    def broadcast(self, copies: StanzaCopies, accounts: Iterable[str]) -> None:
         """Send a copy to all available sessions of these accounts, given by bare JID."""
         for account in accounts:
             sessions = self._sessions.available(account)
@@ -155,11 +155,11 @@ class Delivery:
 
 def _send_new(session: Session, stanza: domish.Element) -> None:
     """Send a stanza to its ``to``; a roster push has none and is for this session."""
-    session.send(Copies(stanza).to(stanza.getAttribute("to") or session.address))
+    session.send(StanzaCopies(stanza).to(stanza.getAttribute("to") or session.address))
 
 
 def _send(sessions: Sequence[Session], stanza: domish.Element, to: JID) -> None:
     if sessions:
-        copy = Copies(stanza).to(to.full())
+        copy = StanzaCopies(stanza).to(to.full())
         for session in sessions:
             session.send(copy)

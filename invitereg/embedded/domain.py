@@ -12,7 +12,7 @@ from invitereg.embedded.sessions import Sessions
 from invitereg.interfaces.stores import IStore
 from invitereg.policy.values import Domain
 
-Chore = Callable[[], Coroutine[Any, Any, None]]
+PeriodicTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 class EmbeddedDomain:
@@ -39,7 +39,7 @@ class EmbeddedDomain:
         )
         self.sessions.left = self.presence.leave
 
-    def chores(self) -> tuple[Chore, ...]:
+    def chores(self) -> tuple[PeriodicTask, ...]:
         """Return the functions to call every second, to act on other processes' changes."""
         return (
             self.sessions.carry_out_ends,

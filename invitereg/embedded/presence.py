@@ -19,7 +19,7 @@ from invitereg.embedded.contacts import Contacts
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.rosterxml import parse_request, subscription
 from invitereg.embedded.sessions import Session, Sessions
-from invitereg.embedded.stanzaxml import Copies, unavailable
+from invitereg.embedded.stanzaxml import StanzaCopies, unavailable
 from invitereg.model.roster import RosterItem
 from invitereg.model.subscribing import Stanza
 from invitereg.runtime.logs import CAUSES_PER_MINUTE, PerMinute
@@ -64,7 +64,7 @@ class Presence:
         priority = read_priority(presence)
         first = session.presence is None
         read = not first and session.priority >= 0
-        copies = Copies(presence)
+        copies = StanzaCopies(presence)
         if len(copies) > PRESENCE_LENGTH:
             text = f"A presence has at most {PRESENCE_LENGTH} bytes as it is sent on."
             raise StanzaError("policy-violation", "modify", text, "en")
@@ -77,7 +77,7 @@ class Presence:
         if session.presence is not None and priority >= 0 and not read:
             self._arrived(session.domain, session.username)
 
-    async def _introduce(self, session: Session, presence: Copies) -> None:
+    async def _introduce(self, session: Session, presence: StanzaCopies) -> None:
         try:
             roster = await self._settled_roster(session)
         except Exception:
@@ -117,7 +117,7 @@ class Presence:
             if item.request is not None:
                 self._ask_again(session, item.request)
         for contact, item in roster.items():
-            await session.outbox.when_taken()
+            await session.outbox.when_drained()
             if session.over:
                 return
             if item.sees:
@@ -130,7 +130,7 @@ class Presence:
             if self._lines.one_more():
                 _log.error("a stored request to {account} is no XML", account=session.account)
         else:
-            session.send(Copies(stanza).to(session.account))
+            session.send(StanzaCopies(stanza).to(session.account))
 
     def _answer_probe(self, session: Session, contact: str) -> None:
         for theirs in self._sessions.available(contact):
@@ -151,7 +151,7 @@ class Presence:
             self._answer_probe(session, contact)
         elif to.user is not None and contact != session.account:
             told = subscription(Stanza.UNSUBSCRIBED, contact, session.account)
-            session.send(Copies(told).to(session.account))
+            session.send(StanzaCopies(told).to(session.account))
 
     def directed(self, session: Session, presence: domish.Element, to: JID) -> None:
         """Deliver directed presence; remember its recipient, for "unavailable" later (§4.6)."""
@@ -170,7 +170,7 @@ class Presence:
 
         A presence that is longer than may be kept is replaced by an empty one.
         """
-        copies = Copies(presence)
+        copies = StanzaCopies(presence)
         if len(copies) > PRESENCE_LENGTH:
             copies = unavailable(session.address)
         self._delivery.broadcast(copies, [session.account])
@@ -185,7 +185,7 @@ class Presence:
             self._delivery.broadcast(unavailable(session.address), [session.account])
         self._withdraw(session, unavailable(session.address))
 
-    def _withdraw(self, session: Session, copies: Copies) -> None:
+    def _withdraw(self, session: Session, copies: StanzaCopies) -> None:
         told = session.audience | session.directed
         session.presence, session.priority = None, 0
         session.audience, session.directed = set(), set()

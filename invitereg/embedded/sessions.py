@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.jid import JID
 
-from invitereg.embedded.stanzaxml import Copies
+from invitereg.embedded.stanzaxml import StanzaCopies
 from invitereg.errors import Refused
 from invitereg.interfaces.stores import IAccountStore
 
@@ -22,7 +22,7 @@ class Outgoing(Protocol):
     def lagging(self) -> bool:
         """Whether so much waits for the client that others may not add to it."""
 
-    def when_taken(self) -> Deferred[None]:
+    def when_drained(self) -> Deferred[None]:
         """Fire when nothing waits any more, or the client is gone."""
 
 
@@ -69,7 +69,7 @@ class Session:
         self.account: str = jid.userhost()
         self.credentials_set_at = credentials_set_at
         self.interested = False
-        self.presence: Copies | None = None
+        self.presence: StanzaCopies | None = None
         self.priority = 0
         self.audience: set[str] = set()
         self.directed: set[str] = set()

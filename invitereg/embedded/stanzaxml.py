@@ -109,7 +109,7 @@ class _Writer:
 _TAG = re.compile(rb"<[^\s/>]+")
 
 
-class Copies:
+class StanzaCopies:
     """A stanza to be sent to any number of recipients; its own ``to`` is ignored.
 
     Most of the cost of sending a stanza is writing it as XML: that is done once. A copy is
@@ -138,9 +138,9 @@ class Copies:
         )
 
 
-def unavailable(sender: str) -> Copies:
+def unavailable(sender: str) -> StanzaCopies:
     """Return the presence that says a session has gone (RFC 6121 §4.5)."""
     presence = domish.Element((None, "presence"))
     presence["from"] = sender
     presence["type"] = "unavailable"
-    return Copies(presence)
+    return StanzaCopies(presence)

@@ -77,7 +77,7 @@ class Redemption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traces:
+class AccountTraces:
     """The rows that are stored about an account that another server keeps, or kept.
 
     Attributes:

@@ -15,6 +15,7 @@ from zope.interface import Interface
 from invitereg.interfaces.apikeys import ApiKey, IdempotencyKey
 from invitereg.interfaces.leases import Job, Lease
 from invitereg.interfaces.queries import (
+    AccountTraces,
     Findings,
     InviteChanges,
     LoginAttempt,
@@ -23,7 +24,6 @@ from invitereg.interfaces.queries import (
     RosterChange,
     SessionEnd,
     Subscribing,
-    Traces,
 )
 from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Invite, Status, Use
@@ -190,10 +190,10 @@ class ILeaseStore(Interface):
 
     def learn(account: Account) -> Deferred[bool]: ...
 
-    def traces(domain: str, username: str) -> Deferred[Traces | None]: ...
+    def traces(domain: str, username: str) -> Deferred[AccountTraces | None]: ...
 
     def end_gone(
-        domain: str, username: str, left: Traces, now: datetime
+        domain: str, username: str, left: AccountTraces, now: datetime
     ) -> Deferred[Sequence[Invite] | None]: ...
 
     def add_job(job: Job) -> Deferred[int]: ...

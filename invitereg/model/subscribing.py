@@ -149,7 +149,7 @@ class SubscriptionChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class RosterPair:
     """Two accounts as they stand to each other.
 
     Attributes:
@@ -206,7 +206,7 @@ class Pair:
 class _Exchange:
     """Carries stanzas between the two sides, and collects the effects."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: RosterPair) -> None:
         self._pair = pair
         self.items = {
             Side.USER: pair.user or RosterItem(jid=pair.contact_jid, listed=False),

@@ -88,7 +88,7 @@ def _version_2(command: int, family: int, body: bytes) -> bytes:
 # --- the other side
 
 
-End = TwistedIPv4Address | TwistedIPv6Address
+SocketAddress = TwistedIPv4Address | TwistedIPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ class ProxyHeader:
     """
 
     size: int
-    source: End | None = None
-    destination: End | None = None
+    source: SocketAddress | None = None
+    destination: SocketAddress | None = None
 
 
 def read_header(data: bytes) -> ProxyHeader | None:
@@ -158,7 +158,7 @@ def _read_version_2(data: bytes) -> ProxyHeader | None:
     return ProxyHeader(start + length, *_read_body(family, data[start : start + length]))
 
 
-def _read_body(family: int, body: bytes) -> tuple[End, End]:
+def _read_body(family: int, body: bytes) -> tuple[SocketAddress, SocketAddress]:
     width = 4 if family == 4 else 16
     if len(body) < 2 * width + 4:
         raise ValueError("addresses are missing in the PROXY header")
@@ -166,7 +166,9 @@ def _read_body(family: int, body: bytes) -> tuple[End, End]:
     return _ends(family, ends, struct.unpack_from("!HH", body, 2 * width))
 
 
-def _ends(family: int, ends: Sequence[Address], ports: Sequence[int]) -> tuple[End, End]:
+def _ends(
+    family: int, ends: Sequence[Address], ports: Sequence[int]
+) -> tuple[SocketAddress, SocketAddress]:
     if any(end.version != family for end in ends) or max(ports) > _HIGHEST_PORT:
         raise ValueError("the addresses of the PROXY header are of another kind")
     kind = TwistedIPv4Address if family == 4 else TwistedIPv6Address

@@ -115,7 +115,7 @@ class Threads:
         """Return a thread that does up to ``most`` waiting jobs together by ``process``."""
         lane = Lane(FaultLog(_log, "Write"), 1, waiting_hangs=True)
 
-        def finish(answers: Answers) -> None:
+        def finish(answers: Outcomes) -> None:
             self._reactor.callFromThread(self._finish, lane, answers)
 
         batches = Batches(process, most, lambda: self._enter(lane), finish)
@@ -133,7 +133,7 @@ class Threads:
         job.done.addBoth(_no_longer_due, overdue)
         return job
 
-    def _finish(self, lane: Lane, answers: "Answers") -> None:
+    def _finish(self, lane: Lane, answers: "Outcomes") -> None:
         for job, outcome in answers:
             # First, as an answer may begin the next job at once.
             self._backlog.leave(job.client)
@@ -155,7 +155,7 @@ def _no_longer_due(outcome: T, overdue: IDelayedCall) -> T:
     return outcome
 
 
-Answers = Iterable[tuple[QueuedJob, object]]
+Outcomes = Iterable[tuple[QueuedJob, object]]
 
 
 class Batches(Generic[J]):
@@ -166,7 +166,7 @@ class Batches(Generic[J]):
         process: Process[J],
         most: int,
         enter: Callable[[], QueuedJob],
-        finish: Callable[[Answers], None],
+        finish: Callable[[Outcomes], None],
     ) -> None:
         self._process = process
         self._most = most

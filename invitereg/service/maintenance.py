@@ -30,16 +30,16 @@ STEADY_SECONDS = 600.0
 JUMP_SECONDS = 10.0
 ROWS = 500
 """How many rows one step removes: nobody who waits for the database may notice it."""
-CHORES_AT_ONCE = 20
+REMOVALS_AT_ONCE = 20
 SESSION_ENDS_KEPT = timedelta(days=1)
 """How long to keep ended sessions; services read them every second, but one may be stopped."""
 
-Task = Callable[[], Coroutine[Any, Any, None] | None]
-Chore = Callable[[], "Deferred[int]"]
+PeriodicTask = Callable[[], Coroutine[Any, Any, None] | None]
+Removal = Callable[[], "Deferred[int]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class Retention:
     """Periods after which old data is removed; None keeps it for ever.
 
     Attributes:
@@ -51,16 +51,16 @@ class Keep:
     invites: timedelta | None
 
 
-def keep_of(config: Config) -> Keep:
+def retention_of(config: Config) -> Retention:
     """Return the periods that a configuration has."""
-    return Keep(addresses=config.keep_addresses, invites=config.keep_invites)
+    return Retention(addresses=config.keep_addresses, invites=config.keep_invites)
 
 
 class Maintenance(MultiService):
     """Do what other processes have requested in the store, and remove old data.
 
     Attributes:
-        keep: may be replaced while running.
+        retention: may be replaced while running.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Maintenance(MultiService):
         now: Callable[[], datetime],
         store: IStore,
         domains: Mapping[str, Domain],
-        keep: Keep,
+        retention: Retention,
         *,
-        each_second: Iterable[Task] = (),
-        each_minute: Iterable[Task] = (),
+        each_second: Iterable[PeriodicTask] = (),
+        each_minute: Iterable[PeriodicTask] = (),
         each_round: Iterable[Callable[[int], "Deferred[int]"]] = (),
     ) -> None:
         """Prepare; nothing is done before the start.
@@ -82,20 +82,20 @@ class Maintenance(MultiService):
             now: the time of day, which may jump.
             store: where requests of other processes are, and what is removed.
             domains: those that are served, by name; may be updated while running.
-            keep: how long what is kept.
+            retention: the periods after which data is removed.
             each_second: what to do every second.
             each_minute: what to do every minute.
             each_round: remove at most so many rows, and return how many; called every hour,
                 and again as long as they remove as many.
         """
         super().__init__()
-        self.keep = keep
+        self.retention = retention
         self._each_round = each_round
         self._clock = clock
         self._now = now
         self._store = store
         self._domains = domains
-        self._chores: deque[Chore] = deque()
+        self._removals: deque[Removal] = deque()
         self._seen = (clock.seconds(), now())
         self._next_round = clock.seconds() + STEADY_SECONDS
         for task in (*each_second, self._tidy):
@@ -113,16 +113,16 @@ class Maintenance(MultiService):
     async def _tidy(self) -> None:
         """Continue to remove old data, or begin with it every hour."""
         self._watch_clock()
-        if not self._chores:
+        if not self._removals:
             if self._clock.seconds() < self._next_round:
                 return
             self._next_round = self._clock.seconds() + ROUND_SECONDS
-            self._chores.extend(self._round(await self._store.list_domains()))
-        for _ in range(min(CHORES_AT_ONCE, len(self._chores))):
+            self._removals.extend(self._round(await self._store.list_domains()))
+        for _ in range(min(REMOVALS_AT_ONCE, len(self._removals))):
             # Taken out first: one that fails waits for the next round.
-            chore = self._chores.popleft()
+            chore = self._removals.popleft()
             if await chore() == ROWS:
-                self._chores.append(chore)
+                self._removals.append(chore)
                 return
 
     def _watch_clock(self) -> None:
@@ -142,19 +142,19 @@ class Maintenance(MultiService):
             jump=jump,
             pause=STEADY_SECONDS / 60,
         )
-        self._chores.clear()
+        self._removals.clear()
         self._next_round = max(self._next_round, seconds + STEADY_SECONDS)
 
-    def _round(self, kept: Iterable[str]) -> Iterator[Chore]:
+    def _round(self, kept: Iterable[str]) -> Iterator[Removal]:
         """Yield all that is to be removed now; ``kept``: the domains that there is data of."""
         now, store = self._now(), self._store
         for name in kept:
-            if self.keep.addresses is not None:
-                before = now - self.keep.addresses
+            if self.retention.addresses is not None:
+                before = now - self.retention.addresses
                 yield partial(store.forget_addresses, name, before, ROWS)
                 yield partial(store.purge_used_networks, name, before, ROWS)
-            if self.keep.invites is not None:
-                yield partial(store.purge_invites, name, now - self.keep.invites, ROWS)
+            if self.retention.invites is not None:
+                yield partial(store.purge_invites, name, now - self.retention.invites, ROWS)
             yield partial(store.purge_names, name, now, ROWS)
             for counter, limit in counter_limits(self._policy(name)).items():
                 yield partial(store.purge_hits, name, counter, now - limit.period, ROWS)
@@ -169,12 +169,12 @@ class Maintenance(MultiService):
         served = self._domains.get(domain)
         return served.policy if served else Policy()
 
-    def _repeat(self, seconds: float, task: Task) -> None:
+    def _repeat(self, seconds: float, task: PeriodicTask) -> None:
         timer = TimerService(seconds, lambda: Deferred.fromCoroutine(self._try(task)))
         timer.clock = self._clock
         self.addService(timer)
 
-    async def _try(self, task: Task) -> None:
+    async def _try(self, task: PeriodicTask) -> None:
         try:
             await maybeDeferred(task)
         except Refused as refusal:

@@ -125,7 +125,7 @@ class ServerChecks:
         )
 
 
-Chore = Callable[[], Coroutine[Any, Any, None]]
+PeriodicTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 class RemoteServers(Service):
@@ -222,7 +222,7 @@ class RemoteServers(Service):
             return XMPPServer(host, self.components[domain], self._reactor)
         return None
 
-    def chores(self) -> Iterator[Chore]:
+    def chores(self) -> Iterator[PeriodicTask]:
         """Yield the functions to call every second."""
         for accounts in self.accounts.values():
             yield accounts.provisioner.settle

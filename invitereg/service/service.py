@@ -27,7 +27,7 @@ from invitereg.runtime.systemd import ServiceManager
 from invitereg.runtime.threads import Threads
 from invitereg.service.assembly import Assembly
 from invitereg.service.clients import Clients
-from invitereg.service.maintenance import Maintenance, keep_of
+from invitereg.service.maintenance import Maintenance, retention_of
 from invitereg.service.remote import RemoteServers
 from invitereg.service.web import WebService, sites_of
 from invitereg.store.database import Database, open_database
@@ -144,7 +144,7 @@ class InviteregService(MultiService):
             _now,
             parts.store,
             self._domains,
-            keep_of(self._config),
+            retention_of(self._config),
             each_second=(*door.embedded.chores(), *remote.chores()),
             each_minute=(
                 *(log.sum_up for log in (*door.logs, self._gate.refusals)),
@@ -213,7 +213,7 @@ class InviteregService(MultiService):
         if self._parts and self._maintenance:
             self._serve(config, self._parts)
             self._parts.registrar.keep_names = config.keep_names
-            self._maintenance.keep = keep_of(config)
+            self._maintenance.retention = retention_of(config)
         _log.info("reloaded {path}", path=str(config.path))
         self._log_policy_warnings()
 

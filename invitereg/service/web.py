@@ -23,10 +23,10 @@ from invitereg.web.api.server import API_PATH, Api
 from invitereg.web.connections import WebConnections
 from invitereg.web.monitoring import (
     AccessLog,
-    Alive,
+    LivenessProbe,
     MetricsPage,
     Prometheus,
-    Ready,
+    ReadinessProbe,
     metrics_listener,
 )
 from invitereg.web.pages import Pages
@@ -74,8 +74,8 @@ class WebService:
             reactor=self._reactor,
         )
         self._mount_api(store, registrar, issuer)
-        self._door.mount("healthz", Alive(), everywhere=True)
-        self._door.mount("readyz", Ready(store, self._reactor), everywhere=True)
+        self._door.mount("healthz", LivenessProbe(), everywhere=True)
+        self._door.mount("readyz", ReadinessProbe(store, self._reactor), everywhere=True)
         self._door.access_log = self.access_log
         self._door.connections = self._make_connections()
         return [*self._site_listeners(), *self._metrics_listeners(store)]

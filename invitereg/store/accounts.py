@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import NotFound
-from invitereg.interfaces.queries import Traces
+from invitereg.interfaces.queries import AccountTraces
 from invitereg.model.accounts import Account, Credentials
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.counters import user_sources
@@ -190,7 +190,7 @@ UNDER_WAY = select(exists().where(of_account(leases)))
 _TAKE_ROLES = update(accounts).where(of_account(accounts)).values(roles=(), groups=())
 
 
-def traces(connection: Connection, domain: str, username: str) -> Traces | None:
+def traces(connection: Connection, domain: str, username: str) -> AccountTraces | None:
     """Return the rows about an account that would end with it; None without any.
 
     To be asked before the server is: see `end_gone`.
@@ -204,11 +204,11 @@ def traces(connection: Connection, domain: str, username: str) -> Traces | None:
     roles = account is not None and (account.roles or account.groups)
     if not roles and not connection.scalar(_HAS_INVITES, which):
         return None
-    return Traces(created_at=account.created_at if account else None)
+    return AccountTraces(created_at=account.created_at if account else None)
 
 
 def end_gone(
-    connection: Connection, domain: str, username: str, left: Traces, now: datetime
+    connection: Connection, domain: str, username: str, left: AccountTraces, now: datetime
 ) -> Sequence[Invite] | None:
     """End the open invites, the resets, the roles and the groups of an account that is gone.
 

@@ -312,23 +312,23 @@ _PUT_BACK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Opener:
+class TokenRecord:
     """The digest of an invite's token, and whose token it is (`Invite.source`)."""
 
     digest: bytes
     source: str
 
 
-def get_opener(connection: Connection, domain: str, invite_id: str) -> Opener | None:
+def get_token_record(connection: Connection, domain: str, invite_id: str) -> TokenRecord | None:
     """Return the digest and the source of an invite's token; None without such an invite."""
     row = connection.execute(
         _GET_OPENER, {"of_domain": domain, "of_id": invite_id}
     ).one_or_none()
-    return None if row is None else Opener(row.digest, row.source)
+    return None if row is None else TokenRecord(row.digest, row.source)
 
 
 def put_back(
-    connection: Connection, domain: str, invite_id: str, old: Opener, unseen: bytes
+    connection: Connection, domain: str, invite_id: str, old: TokenRecord, unseen: bytes
 ) -> bool:
     """Let an invite be opened as before a renewal, whose token has the digest ``unseen``.
 

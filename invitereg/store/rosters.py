@@ -22,7 +22,7 @@ from invitereg.errors import NotFound, RosterFull
 from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
-from invitereg.model.subscribing import Pair, SubscriptionChange
+from invitereg.model.subscribing import RosterPair, SubscriptionChange
 from invitereg.store.rows import roster_item_row, row_of, value_of
 from invitereg.store.statements import OPEN, of_account
 from invitereg.store.tables import Time, accounts, invites, roster_items, uses
@@ -158,7 +158,9 @@ def remove_all(connection: Connection, domain: str, username: str) -> Sequence[O
     for jid, item in get(connection, domain, username).items():
         contact = owner_of(jid)
         if contact in theirs:
-            pair = Pair(user_jid=mine, contact_jid=jid, user=item, contact=theirs.get(contact))
+            pair = RosterPair(
+                user_jid=mine, contact_jid=jid, user=item, contact=theirs.get(contact)
+            )
             left = pair.remove().contact
             if left != pair.contact:
                 changed[contact] = left
@@ -191,11 +193,11 @@ def _set_all(
         connection.execute(_REMOVE, gone)
 
 
-def _pair(connection: Connection, owner: Owner, jid: str) -> Pair:
+def _pair(connection: Connection, owner: Owner, jid: str) -> RosterPair:
     """Return the roster items of two accounts, locked until the end of the transaction."""
     contact, mine = owner_of(jid), f"{owner[1]}@{owner[0]}"
     exists = contact in _lock(connection, owner, contact)
-    return Pair(
+    return RosterPair(
         user_jid=mine,
         contact_jid=jid,
         user=_item(connection, owner, jid),
@@ -224,7 +226,7 @@ def _lock(connection: Connection, owner: Owner, *others: Owner) -> set[Owner]:
 
 
 def _store(
-    connection: Connection, owner: Owner, pair: Pair, change: SubscriptionChange
+    connection: Connection, owner: Owner, pair: RosterPair, change: SubscriptionChange
 ) -> SubscriptionChange:
     _save(connection, owner, pair.user, change.user)
     if pair.contact_exists:

@@ -96,7 +96,7 @@ Secret = Annotated[bytes, Field(min_length=32, max_length=32)]
 Words = tuple[Shown, ...]
 
 
-class _Line(BaseModel):
+class _BaseLine(BaseModel):
     """Strict: nothing is guessed, nothing unknown is left out."""
 
     model_config = ConfigDict(
@@ -109,7 +109,7 @@ class _Line(BaseModel):
     )
 
 
-class Header(_Line):
+class Header(_BaseLine):
     """The first line: its format and who wrote it. A later format may add to it."""
 
     model_config = ConfigDict(extra="ignore")
@@ -120,14 +120,14 @@ class Header(_Line):
     table_schema: str = Field(alias="schema")
 
 
-class ServerKey(_Line):
+class ServerKey(_BaseLine):
     """The secret from which the SCRAM keys of unknown accounts are made."""
 
     type: Literal["server_key"] = "server_key"
     key: Secret
 
 
-class AccountLine(_Line):
+class AccountLine(_BaseLine):
     """An account; ``credentials`` as RFC 5803 writes them, one for each mechanism."""
 
     type: Literal["account"] = "account"
@@ -147,7 +147,7 @@ class AccountLine(_Line):
         return self
 
 
-class DeletedLine(_Line):
+class DeletedLine(_BaseLine):
     """The name of a deleted account, which nobody may take."""
 
     type: Literal["deleted"] = "deleted"
@@ -156,7 +156,7 @@ class DeletedLine(_Line):
     until: AwareDatetime | None = None
 
 
-class RosterItemLine(_Line):
+class RosterItemLine(_BaseLine):
     """An item of an account's roster."""
 
     type: Literal["roster_item"] = "roster_item"
@@ -180,7 +180,7 @@ class RosterItemLine(_Line):
         return self
 
 
-class InviteLine(_Line):
+class InviteLine(_BaseLine):
     """An invite; its username and its state tell whether it reserves a name."""
 
     type: Literal["invite"] = "invite"
@@ -211,7 +211,7 @@ class InviteLine(_Line):
         return self
 
 
-class UseLine(_Line):
+class UseLine(_BaseLine):
     """A use of the history; format 1 leaves out its inviter, whom the invite tells."""
 
     type: Literal["use"] = "use"
@@ -225,7 +225,7 @@ class UseLine(_Line):
     address: Source | None
 
 
-class NoticeLine(_Line):
+class NoticeLine(_BaseLine):
     """A notice for an account about a registration of the history."""
 
     type: Literal["notice"] = "notice"
@@ -237,7 +237,7 @@ class NoticeLine(_Line):
     at: AwareDatetime
 
 
-class KeyLine(_Line):
+class KeyLine(_BaseLine):
     """A key of the HTTP API, which stays valid."""
 
     type: Literal["key"] = "key"
@@ -251,7 +251,7 @@ class KeyLine(_Line):
     revoked_at: AwareDatetime | None
 
 
-class End(_Line):
+class End(_BaseLine):
     """The last line: without it, the file was cut off."""
 
     type: Literal["end"] = "end"

@@ -47,7 +47,7 @@ _INVITER = select(invites.c.inviter).where(
     invites.c.domain == bindparam("domain"), invites.c.id == bindparam("invite_id")
 )
 
-_Thing = (
+_StoredLine = (
     AccountLine | DeletedLine | RosterItemLine | InviteLine | UseLine | NoticeLine | KeyLine
 )
 
@@ -93,7 +93,7 @@ def import_all(
     """
     counts = dict.fromkeys((*COUNTED.values(), "unchanged"), 0)
     reader = _ExportReader(source)
-    adding = _Adding(connection, now)
+    adding = _Importer(connection, now)
     others: dict[str, None] = {}
     try:
         for line in reader.lines():
@@ -122,7 +122,7 @@ class _ExportReader:
         self._source = source
         self.number = 0
 
-    def lines(self) -> Iterator[ServerKey | _Thing]:
+    def lines(self) -> Iterator[ServerKey | _StoredLine]:
         """Yield the lines between the first and the last; raise Malformed."""
         ended = False
         for text in self._source:
@@ -158,7 +158,7 @@ def _check_header(text: bytes) -> None:
         )
 
 
-class _Adding:
+class _Importer:
     """Add one line after the other.
 
     Attributes:
@@ -174,7 +174,7 @@ class _Adding:
         )
         self._last_use: int = connection.scalars(_LAST_USE).one()
 
-    def add(self, line: _Thing) -> bool:
+    def add(self, line: _StoredLine) -> bool:
         """Add the content of a line; return False if it is there already. Raises Refused."""
         if isinstance(line, KeyLine):
             return self._add_key(line)

@@ -41,7 +41,7 @@ class NotAnInvite(ValueError):
     """A stored value is no invite; the text says what is wrong, without the token."""
 
 
-class _Stored(BaseModel):
+class _StoredTable(BaseModel):
     """A stored table; what other modules add to it is ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
@@ -76,7 +76,7 @@ def _role_list(value: Any) -> Any:
     return sorted((role for role, given in value.items() if given), key=str)
 
 
-class _Additional(_Stored):
+class _Additional(_StoredTable):
     roles: Annotated[list[Text], BeforeValidator(_role_list)] = []
     groups: Annotated[list[Text], BeforeValidator(_plain_list)] = []
     allow_reset: Text | None = None
@@ -84,7 +84,7 @@ class _Additional(_Stored):
     note: Text = ""
 
 
-class _AccountInvite(_Stored):
+class _AccountInvite(_StoredTable):
     type: Literal["register", "roster"]
     jid: Text
     created_at: Seconds
@@ -99,14 +99,14 @@ class _AccountInvite(_Stored):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundInvite:
     """An invite of Prosody, and the digest of its token."""
 
     invite: Invite
     digest: bytes
 
 
-def account_invite(domain: str, token: str, stored: object) -> Found:
+def account_invite(domain: str, token: str, stored: object) -> FoundInvite:
     """Return the invite in the host's store for a token: to register, or to set a password.
 
     Raises:
@@ -142,12 +142,12 @@ def account_invite(domain: str, token: str, stored: object) -> Found:
         note=more.note,
         uses_allowed=None if data.reusable and username is None else 1,
     )
-    return Found(invite, token_digest(token))
+    return FoundInvite(invite, token_digest(token))
 
 
 def contact_invite(
     domain: str, username: str, token: str, stored: object, now: datetime
-) -> Found:
+) -> FoundInvite:
     """Return the invite in a user's store for a token: to become a contact of theirs.
 
     Raises:
@@ -166,7 +166,7 @@ def contact_invite(
         expires_at=_time(expires),
         inviter=_localpart(username),
     )
-    return Found(invite, token_digest(token))
+    return FoundInvite(invite, token_digest(token))
 
 
 def _id(token: str) -> str:
@@ -227,7 +227,7 @@ _KNOWN = select(
 
 
 @dataclass(frozen=True, slots=True)
-class Adopted:
+class ImportCounts:
     """The counts of an import: ``invites`` (added), ``expired``, ``unchanged``, ``skipped``.
 
     Attributes:
@@ -240,7 +240,7 @@ class Adopted:
 
 def adopt(
     connection: Connection, found: Iterable[tuple[Invite, bytes]], now: datetime
-) -> Adopted:
+) -> ImportCounts:
     """Add invites with their digests, within a transaction; what is over or known is left out.
 
     Each is known by its id, which must be the same whenever it is found: one that was renewed,
@@ -267,4 +267,4 @@ def adopt(
             else:
                 counts["invites"] += 1
             connection.exec_driver_sql("RELEASE adoption")
-    return Adopted(counts, tuple(reasons))
+    return ImportCounts(counts, tuple(reasons))

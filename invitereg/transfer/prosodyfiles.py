@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from invitereg.config.messages import why_unreadable
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.model.names import is_domain
-from invitereg.transfer.prosody import Found, NotAnInvite, account_invite, contact_invite
+from invitereg.transfer.prosody import FoundInvite, NotAnInvite, account_invite, contact_invite
 
 DATABASE = "prosody.sqlite"
 _STORE = "invite_token"
@@ -30,7 +30,7 @@ _ROWS = (
 _HOSTS = 'SELECT DISTINCT "host" FROM "prosody"'
 
 
-def find_invites(folder: Path, domain: str, now: datetime) -> list[Found]:
+def find_invites(folder: Path, domain: str, now: datetime) -> list[FoundInvite]:
     """Return all invites of a domain, also those that are over; each token once.
 
     Raises:
@@ -49,7 +49,7 @@ def find_invites(folder: Path, domain: str, now: datetime) -> list[Found]:
                 stored = [*_from_files(path), *stored]
     except OSError as error:
         raise InvalidRequest(f"{error.filename or folder}: {why_unreadable(error)}") from None
-    found: dict[bytes, Found] = {}
+    found: dict[bytes, FoundInvite] = {}
     for one in _understood(stored, domain, now):
         found.setdefault(one.digest, one)
     return list(found.values())
@@ -116,7 +116,7 @@ def _row(where: str, key: str, kind: str, value: str) -> dict[str, object]:
     return dict(read) if isinstance(read, dict) else {}
 
 
-def _understood(stored: list[_Stored], domain: str, now: datetime) -> Iterator[Found]:
+def _understood(stored: list[_Stored], domain: str, now: datetime) -> Iterator[FoundInvite]:
     for user, where, table in sorted(stored, key=lambda one: one[0] != ""):
         for token, entry in table.items():
             try:

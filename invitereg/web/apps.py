@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
 from invitereg.config.apps import App, StoreButton
-from invitereg.web.invitation import Opened
+from invitereg.web.invitation import InvitationView
 from invitereg.web.settings import SiteSettings
 
 # In the order in which they are looked for: Android says that it is Linux as well.
@@ -70,7 +70,7 @@ SHOP_NAMES = {
 }
 
 
-def magic_link(app: App, opened: Opened) -> str:
+def magic_link(app: App, opened: InvitationView) -> str:
     """Return an app's own link that opens an invitation in it; "" if it has none."""
     if not opened.uri:
         return ""

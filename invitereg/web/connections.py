@@ -148,7 +148,7 @@ class RoundRobin(Generic[Item]):
         return item
 
 
-class Turns:
+class RequestTurns:
     """Begins at most one request in a turn of the reactor.
 
     All else that the service does, for whomever, goes on between two requests.

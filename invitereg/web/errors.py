@@ -62,7 +62,7 @@ AUTOFILL: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class FormError:
     """Name what is wrong with a form.
 
     Attributes:
@@ -73,15 +73,15 @@ class Complaint:
     text: str
 
 
-def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> Complaint:
+def form_error(refusal: errors.Refused, policy: Policy, translate: Translate) -> FormError:
     """Return the text for a refused form, and the field that it belongs to."""
     _ = translate
     if isinstance(refusal, errors.FieldMissing):
-        return Complaint(refusal.field, _("Please fill this in."))
+        return FormError(refusal.field, _("Please fill this in."))
     if isinstance(refusal, errors.UnacceptableField):
-        return Complaint(refusal.field, _("This has characters that cannot be used."))
+        return FormError(refusal.field, _("This has characters that cannot be used."))
     if isinstance(refusal, errors.UnacceptablePassword):
-        return Complaint("password", password_problem(refusal, translate))
+        return FormError("password", password_problem(refusal, translate))
     if isinstance(
         refusal,
         errors.UsernameTaken
@@ -89,8 +89,8 @@ def complaint(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
         | errors.InvalidUsername
         | errors.UnacceptableUsername,
     ):
-        return Complaint("username", _username(refusal, policy, translate))
-    return Complaint("", reason(refusal, translate))
+        return FormError("username", _username(refusal, policy, translate))
+    return FormError("", reason(refusal, translate))
 
 
 def password_problem(refusal: errors.UnacceptablePassword, translate: Translate) -> str:

@@ -20,7 +20,7 @@ _DARK = re.compile("1+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opened:
+class InvitationView:
     """Describes an invitation for its page.
 
     Attributes:
@@ -48,7 +48,7 @@ class Opened:
         invite: Invite,
         token: str,
         date: Callable[[datetime], str],
-    ) -> "Opened":
+    ) -> "InvitationView":
         """Return an invitation of a site; ``date`` writes a moment for the reader."""
         uri, end = app_uri(domain, invite, token), invite.expires_at
         url = site.url(f"invite/{token}")
@@ -110,8 +110,8 @@ class KeptPages:
         self,
         site: SiteSettings,
         depends_on: Hashable,
-        opened: Opened,
-        make: Callable[[Opened], str],
+        opened: InvitationView,
+        make: Callable[[InvitationView], str],
     ) -> str:
         """Return the page of an invitation.
 
@@ -140,7 +140,7 @@ class KeptPages:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _WithGaps(Opened):
+class _WithGaps(InvitationView):
     """Stands for all invitations of a kind, with gaps for what differs."""
 
     @property
@@ -154,7 +154,7 @@ def _gap(name: str) -> str:
     return f"GAP0{name}0GAP"
 
 
-def _with_gaps(opened: Opened) -> _WithGaps:
+def _with_gaps(opened: InvitationView) -> _WithGaps:
     invite = opened.invite
     alike = Invite(
         id="",
@@ -179,7 +179,7 @@ def _with_gaps(opened: Opened) -> _WithGaps:
     )
 
 
-def _own(opened: Opened, name: str) -> str:
+def _own(opened: InvitationView, name: str) -> str:
     """Return an invitation's value for a gap, as HTML."""
     if name == "code":
         return str(qr_code(opened.url))

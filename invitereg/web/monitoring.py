@@ -115,7 +115,7 @@ READY_SECONDS = 2
 FRESH_SECONDS = 1
 """Seconds that an answer is reused for: strangers must not make the store work."""
 
-_Answer = tuple[int, bytes]
+_Health = tuple[int, bytes]
 
 
 class _Probe(Resource):
@@ -140,7 +140,7 @@ class _Probe(Resource):
         raise NotImplementedError
 
 
-class Alive(_Probe):
+class LivenessProbe(_Probe):
     """``/healthz``: the process answers, whatever else is wrong."""
 
     def look(self, request: WebRequest) -> None:
@@ -149,14 +149,14 @@ class Alive(_Probe):
         _answer(request, 200, b"alive\n")
 
 
-class Ready(_Probe):
+class ReadinessProbe(_Probe):
     """``/readyz``: the store answers, too."""
 
     def __init__(self, store: IAccountStore, reactor: IReactorTime) -> None:
         super().__init__()
         self._store = store
         self._reactor = reactor
-        self._known: _Answer = (503, b"")
+        self._known: _Health = (503, b"")
         self._known_at: float | None = None
         self._ask = SharedCall(self._ask_store)
 
@@ -171,18 +171,18 @@ class Ready(_Probe):
         request.notifyFinish().addErrback(lambda _gone: asked.cancel())
         asked.addCallbacks(lambda answer: _answer(request, *answer), lambda _gone: None)
 
-    def _ask_store(self) -> Deferred[_Answer]:
+    def _ask_store(self) -> Deferred[_Health]:
         """Ask the store; 503 if it fails, or does not answer in time."""
         asked: Deferred[Any] = self._store.server_key()
         asked.addTimeout(READY_SECONDS, self._reactor)
         asked.addCallbacks(lambda _key: (200, b"ready\n"), self._not_ready)
         return asked.addCallback(self._remember)
 
-    def _remember(self, answer: _Answer) -> _Answer:
+    def _remember(self, answer: _Health) -> _Health:
         self._known, self._known_at = answer, self._reactor.seconds()
         return answer
 
-    def _not_ready(self, failure: Failure) -> _Answer:
+    def _not_ready(self, failure: Failure) -> _Health:
         _health_log.warn("not ready: {reason}", reason=failure.getErrorMessage())
         return 503, b"the store does not answer\n"
 

@@ -18,20 +18,20 @@ from invitereg.policy.values import Domain
 from invitereg.usecases.registrar import Registrar
 from invitereg.web.channel import WebRequest
 from invitereg.web.forms import NoForm
-from invitereg.web.registration import Attempt, RegistrationPages
-from invitereg.web.rendering import Answers
+from invitereg.web.registration import FilledForm, RegistrationPages
+from invitereg.web.rendering import PageResponses
 from invitereg.web.static import StaticFiles
 
 _FORM = ("GET", "POST")  # werkzeug adds HEAD
 _TOKEN = re.compile("[A-Za-z0-9_-]+")
 
 
-class _Leaf(Resource):
+class _PageResource(Resource):
     """Renders pages for requests whose body was received whole; else answers 413."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self, pages: IResource, answers: Answers) -> None:
+    def __init__(self, pages: IResource, answers: PageResponses) -> None:
         super().__init__()
         self._pages = pages
         self._answers = answers
@@ -58,12 +58,12 @@ class Pages:
     ) -> None:
         self._registrar = registrar
         self._static = StaticFiles(domains)
-        self._answers = Answers(domains, self._static)
+        self._answers = PageResponses(domains, self._static)
         self._forms = RegistrationPages(registrar, self._answers, clock)
 
     def resource(self) -> IResource:
         """Return the resource that the site mounts."""
-        return _Leaf(self.app.resource(), self._answers)
+        return _PageResource(self.app.resource(), self._answers)
 
     @app.route("/", methods=["GET"])
     async def home(self, request: WebRequest) -> bytes:
@@ -104,7 +104,7 @@ class Pages:
                 raise
             return await self._forms.done(request, token)
         if grant.invite.kind is Kind.RESET:
-            return self._forms.filled_in(request, form, grant.invite, Attempt())
+            return self._forms.filled_in(request, form, grant.invite, FilledForm())
         return self._answers.landing(request, grant.invite, token)
 
     @app.route("/invites_page", methods=["GET"])

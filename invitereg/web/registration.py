@@ -13,7 +13,7 @@ from invitereg.policy.texts import password_hint
 from invitereg.usecases.registrar import Redeemed, Registrar, Submission
 from invitereg.web.apps import sorted_apps
 from invitereg.web.channel import WebRequest
-from invitereg.web.errors import AUTOFILL, Complaint, complaint, say_when, status_of
+from invitereg.web.errors import AUTOFILL, FormError, form_error, say_when, status_of
 from invitereg.web.forms import (
     APP_FIELD,
     Proof,
@@ -22,11 +22,11 @@ from invitereg.web.forms import (
     WebForm,
     read_fields,
 )
-from invitereg.web.rendering import Answers, argument, reader
+from invitereg.web.rendering import PageResponses, argument, reader
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class FilledForm:
     """Holds the values of a form, as sent or empty, and what is wrong with it.
 
     Attributes:
@@ -35,13 +35,15 @@ class Attempt:
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
-    problem: Complaint | None = None
+    problem: FormError | None = None
 
 
 class RegistrationPages:
     """Shows forms, passes them to the registrar, and shows the outcome."""
 
-    def __init__(self, registrar: Registrar, answers: Answers, clock: IReactorTime) -> None:
+    def __init__(
+        self, registrar: Registrar, answers: PageResponses, clock: IReactorTime
+    ) -> None:
         self._registrar = registrar
         self._answers = answers
         self._submissions = SubmissionCache(clock)
@@ -66,7 +68,7 @@ class RegistrationPages:
             if token is None or form.proof() is None:
                 raise
             return self._answers.see_other(request, form.page("done"))
-        return self.filled_in(request, form, invite, Attempt())
+        return self.filled_in(request, form, invite, FilledForm())
 
     async def take(self, request: WebRequest, token: str | None) -> bytes:
         """Register or set the password, and redirect to the outcome.
@@ -80,7 +82,7 @@ class RegistrationPages:
         if not form.is_genuine(fields):
             invite = await self._invite(request, token)
             request.setResponseCode(403)
-            return self.filled_in(request, form, invite, Attempt(fields, _foreign(request)))
+            return self.filled_in(request, form, invite, FilledForm(fields, _foreign(request)))
         submission = _submission(request, form, fields)
         try:
             registered = await self._submissions.once(
@@ -110,11 +112,11 @@ class RegistrationPages:
         request.setResponseCode(status_of(refusal))
         say_when(request.responseHeaders, refusal)
         translate = reader(request).catalogue.gettext
-        problem = complaint(refusal, self._answers.domain(request).policy, translate)
-        return self.filled_in(request, form, invite, Attempt(fields, problem))
+        problem = form_error(refusal, self._answers.domain(request).policy, translate)
+        return self.filled_in(request, form, invite, FilledForm(fields, problem))
 
     def filled_in(
-        self, request: WebRequest, form: WebForm, invite: Invite | None, attempt: Attempt
+        self, request: WebRequest, form: WebForm, invite: Invite | None, attempt: FilledForm
     ) -> bytes:
         """Return the page with the form, with what was sent and what is wrong with it."""
         resets = invite is not None and invite.kind is Kind.RESET
@@ -207,9 +209,9 @@ def _is_over(refusal: Refused, before: Proof, fields: Mapping[str, str]) -> bool
     return isinstance(refusal, InvalidInvite)
 
 
-def _foreign(request: WebRequest) -> Complaint:
+def _foreign(request: WebRequest) -> FormError:
     _ = reader(request).catalogue.gettext
-    return Complaint(
+    return FormError(
         "",
         _(
             "This form could not be checked. Please fill it in and send it once more. "

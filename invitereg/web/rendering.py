@@ -44,7 +44,7 @@ from invitereg.web.apps import (
 )
 from invitereg.web.channel import WebRequest
 from invitereg.web.errors import reason, say_when, status_of
-from invitereg.web.invitation import KeptPages, Opened
+from invitereg.web.invitation import InvitationView, KeptPages
 from invitereg.web.settings import SiteSettings
 from invitereg.web.static import StaticFiles
 
@@ -141,10 +141,12 @@ class Renderer:
                 known[old] = values[new]
         return environment.get_template(template).render(known, **values)
 
-    def landing(self, site: SiteSettings, domain: Domain, who: Reader, opened: Opened) -> str:
+    def landing(
+        self, site: SiteSettings, domain: Domain, who: Reader, opened: InvitationView
+    ) -> str:
         """Return the page of an invitation."""
 
-        def make(one: Opened) -> str:
+        def make(one: InvitationView) -> str:
             fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
             ways = {
                 "fitting": fitting,
@@ -220,7 +222,7 @@ def _environment(folder: Path | None, language: str) -> Environment:
     return environment
 
 
-class Answers:
+class PageResponses:
     """Answers requests with pages of the domain that is asked for."""
 
     def __init__(self, domains: Mapping[str, Domain], static: StaticFiles) -> None:
@@ -244,10 +246,10 @@ class Answers:
         text = self._renderer.landing(request.served, self.domain(request), who, opened)
         return _html(request, who, text)
 
-    def opened(self, request: WebRequest, invite: Invite, token: str) -> Opened:
+    def opened(self, request: WebRequest, invite: Invite, token: str) -> InvitationView:
         """Return an invitation for its page; the header Link names it for apps."""
         site, domain = request.served, self.domain(request)
-        opened = Opened.at(
+        opened = InvitationView.at(
             site, domain, invite, token, partial(reader(request).date, zone=domain.time_zone)
         )
         # RFC 6596 names a page's own address.

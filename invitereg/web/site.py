@@ -12,10 +12,10 @@ from twisted.web.server import Site
 
 from invitereg.policy.values import Address, Network, parse_address, within
 from invitereg.web.channel import IDLE_SECONDS, Channel, WebRequest
-from invitereg.web.connections import Begin, Turns, WebConnections
+from invitereg.web.connections import Begin, RequestTurns, WebConnections
 from invitereg.web.settings import SiteSettings
 
-AccessLog = Callable[[WebRequest], None]
+RequestLog = Callable[[WebRequest], None]
 
 
 class WebDoor:
@@ -38,11 +38,11 @@ class WebDoor:
     ) -> None:
         self.sites = sites
         self.trusted_proxies = trusted_proxies
-        self.access_log: AccessLog = lambda _request: None
+        self.access_log: RequestLog = lambda _request: None
         self.connections = WebConnections()
         self._pages = pages
         self._reactor = reactor
-        self._turns = Turns(reactor)
+        self._turns = RequestTurns(reactor)
         self._parts: dict[tuple[bytes, ...], IResource] = {}
         self._everywhere: set[tuple[bytes, ...]] = set()
 
@@ -103,7 +103,7 @@ class WebDoor:
         return self._pages if site is not None else _MISDIRECTED
 
 
-class Plain(Resource):
+class PlainTextError(Resource):
     """Answers a request that no site can answer: with a status and a line that says why."""
 
     isLeaf = True  # noqa: N815 - Twisted's name
@@ -120,12 +120,14 @@ class Plain(Resource):
         return f"{self._text}\n".encode()
 
 
-_MISDIRECTED = Plain(421, "There is no such site here.")  # RFC 9110 §15.5.20
-_BUSY = Plain(503, "Too many requests of your network are under way. Please try again.")
-_UNREADABLE = Plain(400, "This request cannot be read.")
+_MISDIRECTED = PlainTextError(421, "There is no such site here.")  # RFC 9110 §15.5.20
+_BUSY = PlainTextError(
+    503, "Too many requests of your network are under way. Please try again."
+)
+_UNREADABLE = PlainTextError(400, "This request cannot be read.")
 
 
-class _Front(Resource):
+class _Dispatcher(Resource):
     """Passes every request on to the part that answers it."""
 
     def __init__(self, door: WebDoor) -> None:
@@ -162,7 +164,7 @@ class _DoorSite(Site):
 
     def __init__(self, door: WebDoor, reactor: IReactorTime) -> None:
         super().__init__(
-            _Front(door),
+            _Dispatcher(door),
             requestFactory=WebRequest,
             # The parts read bodies themselves. Twisted would read each one before any part is
             # asked, which takes it a second for a Content-Type of 15,000 quotation marks.

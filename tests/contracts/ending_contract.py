@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from invitereg.errors import InvalidInvite, NotFound, Overloaded, UsernameTaken
 from invitereg.interfaces.apikeys import ApiKey, Scope
-from invitereg.interfaces.queries import InviteChanges, Traces
+from invitereg.interfaces.queries import AccountTraces, InviteChanges
 from invitereg.model.invites import Invite, Kind, Status, token_digest
 from invitereg.testing import make_credentials, make_invite
 from tests.contracts.store_case import DOMAIN, HOUR, StoreCase
@@ -286,7 +286,7 @@ class EndingContract(StoreCase):
             revoking = self.store.revoke_source(DOMAIN, source, self.now)
             await self.refused(revoking, NotFound)
 
-    async def end_gone(self, username: str, left: Traces) -> Any:
+    async def end_gone(self, username: str, left: AccountTraces) -> Any:
         return await self.store.end_gone(DOMAIN, username, left, self.now)
 
     async def test_traces(self) -> None:
@@ -299,7 +299,7 @@ class EndingContract(StoreCase):
         found = {}
         for username in ("romeo", "juliet", "nurse", "tybalt"):
             found[username] = await self.store.traces(DOMAIN, username)
-        known = Traces(created_at=made_at)
+        known = AccountTraces(created_at=made_at)
         expected = {"romeo": None, "juliet": known, "nurse": known, "tybalt": None}
         self.assertEqual(found, expected)
         for values in (
@@ -308,7 +308,7 @@ class EndingContract(StoreCase):
         ):
             invite = await self.invite(**values)
             left = await self.store.traces(DOMAIN, "tybalt")
-            self.assertEqual(left, Traces(created_at=None))
+            self.assertEqual(left, AccountTraces(created_at=None))
             await self.end_gone("tybalt", left)
             self.assertEqual(await self.states(invite), ["revoked"])
             self.assertIsNone(await self.store.traces(DOMAIN, "tybalt"))
@@ -320,7 +320,7 @@ class EndingContract(StoreCase):
         made = await self.resets()
         of_boss = await self.resets("boss")
         own = await self.invite(inviter="boss", username="nurse")
-        left = Traces(created_at=self.now)
+        left = AccountTraces(created_at=self.now)
         ended = await self.end_gone("boss", left)
         self.assertEqual([one.id for one in ended], [made[2].id, made[3].id, own.id])
         self.assertEqual(await self.states(*of_boss), ["revoked"] * 5 + ["ended"])
@@ -334,12 +334,14 @@ class EndingContract(StoreCase):
     async def test_gone_and_made_meanwhile(self) -> None:
         """What was asked before an account was made, or is being made, ends nothing of it."""
         invite = await self.invite(inviter="juliet")
-        left = Traces(created_at=None)
+        left = AccountTraces(created_at=None)
         lease = await self.store.reserve(self.redemption("juliet"), self.now)
         self.assertIsNone(await self.end_gone("juliet", left))
         await self.store.complete(lease.number)
         self.assertIsNone(await self.end_gone("juliet", left))
         self.assertEqual(await self.states(invite), ["pending"])
-        self.assertIsNone(await self.end_gone("juliet", Traces(created_at=self.now + HOUR)))
-        self.assertIsNotNone(await self.end_gone("juliet", Traces(created_at=self.now)))
+        self.assertIsNone(
+            await self.end_gone("juliet", AccountTraces(created_at=self.now + HOUR))
+        )
+        self.assertIsNotNone(await self.end_gone("juliet", AccountTraces(created_at=self.now)))
         self.assertEqual(await self.states(invite), ["revoked"])

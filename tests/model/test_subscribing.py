@@ -10,8 +10,8 @@ from invitereg.model.roster import RosterItem
 from invitereg.model.subscribing import (
     Deliver,
     Hide,
-    Pair,
     Push,
+    RosterPair,
     Show,
     Side,
     Stanza,
@@ -33,7 +33,7 @@ def item(jid, state, **more):
 
 def pair(mine=None, theirs=None, **more):
     """Two accounts in these states; None is no item at all."""
-    return Pair(
+    return RosterPair(
         user_jid=USER,
         contact_jid=CONTACT,
         user=mine and item(CONTACT, mine),
@@ -44,7 +44,7 @@ def pair(mine=None, theirs=None, **more):
 
 def after(change, user_jid=USER, contact_jid=CONTACT):
     """The pair as a change leaves it."""
-    return Pair(
+    return RosterPair(
         user_jid=user_jid,
         contact_jid=contact_jid,
         user=change.user,
@@ -54,7 +54,7 @@ def after(change, user_jid=USER, contact_jid=CONTACT):
 
 def turned(one):
     """The same from the other's side."""
-    return Pair(
+    return RosterPair(
         user_jid=one.contact_jid,
         contact_jid=one.user_jid,
         user=one.contact,

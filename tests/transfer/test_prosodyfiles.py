@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.errors import InvalidRequest, NotFound
 from invitereg.model.invites import Kind, token_digest
-from invitereg.transfer.prosody import Found
+from invitereg.transfer.prosody import FoundInvite
 from invitereg.transfer.prosodyfiles import find_invites
 from tests.transfer.test_lua import written
 
@@ -46,7 +46,7 @@ class FolderCase(SynchronousTestCase):
         path.write_bytes(b"return " + written(value) + b";\n")
         return path
 
-    def found(self, domain: str = "example.com") -> list[Found]:
+    def found(self, domain: str = "example.com") -> list[FoundInvite]:
         return find_invites(self.folder, domain, NOW)
 
     def one(self, **changes: Any) -> Any:

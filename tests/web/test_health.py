@@ -7,7 +7,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.pages import notFound
 
 from invitereg.errors import Unavailable
-from invitereg.web.monitoring import FRESH_SECONDS, READY_SECONDS, Alive, Ready
+from invitereg.web.monitoring import FRESH_SECONDS, READY_SECONDS, LivenessProbe, ReadinessProbe
 from invitereg.web.site import WebDoor
 from tests.spying import note_calls
 from tests.web.door import WebCase, later
@@ -16,8 +16,8 @@ from tests.web.door import WebCase, later
 class HealthTests(WebCase):
     def make_door(self):
         door = WebDoor(sites=self.sites, trusted_proxies=(), pages=notFound(), reactor=reactor)
-        door.mount("healthz", Alive(), everywhere=True)
-        self.ready = Ready(self.store, self.clock)
+        door.mount("healthz", LivenessProbe(), everywhere=True)
+        self.ready = ReadinessProbe(self.store, self.clock)
         door.mount("readyz", self.ready, everywhere=True)
         return door
 

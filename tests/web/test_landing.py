@@ -12,7 +12,7 @@ from invitereg.config.web import AppChoice
 from invitereg.model.invites import Invite, Kind
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Domain, Policy
-from invitereg.web.invitation import KeptPages, Opened
+from invitereg.web.invitation import InvitationView, KeptPages
 from tests.spying import note_calls
 from tests.web.door import DOMAIN, EXTERNAL, PHONE, WebCase
 
@@ -397,7 +397,7 @@ class KeptTests(LandingCase):
             created_at=self.now(),
             expires_at=None,
         )
-        opened = Opened.at(sites[0], self.make_domain(), invite, "token", str)
+        opened = InvitationView.at(sites[0], self.make_domain(), invite, "token", str)
         for number in range(1600):
             kept.page(sites[number % 3], number, opened, lambda _opened: "page")
             self.assertLessEqual(len(kept), 500)

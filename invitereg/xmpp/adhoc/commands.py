@@ -24,7 +24,7 @@ from wokkel.data_form import NS_X_DATA
 from invitereg.model.namespaces import NS_COMMANDS
 from invitereg.policy.values import Domain
 from invitereg.translations import N_, chosen_language, translator
-from invitereg.xmpp.adhoc.forms import Answers, Form, Result, WrongForm
+from invitereg.xmpp.adhoc.forms import Form, FormValues, Result, WrongForm
 from invitereg.xmpp.stanzas import LANGUAGE
 
 LIFETIME_SECONDS = 600.0
@@ -56,7 +56,7 @@ class CommandSession:
     node: str
     language: str
     stages: Sequence["Stage"] = ()
-    answers: Sequence[Answers] = ()
+    answers: Sequence[FormValues] = ()
     touched: float = field(default=0.0)
 
 
@@ -218,7 +218,7 @@ class Command(Protocol):
         """Return whether the requester may execute it now."""
 
     async def proceed(
-        self, requester: Requester, answers: Sequence[Answers]
+        self, requester: Requester, answers: Sequence[FormValues]
     ) -> Stage | Completed:
         """Return the stage after these answers; after the last, act and return the result.
 
@@ -361,7 +361,7 @@ class AdHocCommands:
         command: Command,
         requester: Requester,
         session: CommandSession,
-        answers: Sequence[Answers],
+        answers: Sequence[FormValues],
     ) -> domish.Element:
         reached = await command.proceed(requester, answers)
         if isinstance(reached, Completed):

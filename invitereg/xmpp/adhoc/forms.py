@@ -15,7 +15,7 @@ from invitereg.translations import N_
 MAX_VALUE_LENGTH = 1000  # characters
 MAX_VALUES = 20
 
-Answers = Mapping[str, Any]
+FormValues = Mapping[str, Any]
 """The values by field; a field without any is None, or () if it takes several lines."""
 
 _MISSING = N_("The field “{field}” must be filled in.")
@@ -119,7 +119,7 @@ class Form:
             element.addChild(one.to_element())
         return element
 
-    def read(self, parent: domish.Element) -> Answers:
+    def read(self, parent: domish.Element) -> FormValues:
         """Return the values submitted within ``parent``; all must be as the form asks.
 
         Only FORM_TYPE may be missing: not every client repeats it. A type of ``cancel`` is

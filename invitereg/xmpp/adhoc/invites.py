@@ -25,7 +25,7 @@ from invitereg.xmpp.adhoc.commands import (
     Requester,
     Stage,
 )
-from invitereg.xmpp.adhoc.forms import Answers, Field, Form, Result, ResultValue
+from invitereg.xmpp.adhoc.forms import Field, Form, FormValues, Result, ResultValue
 
 
 class InviteCommand:
@@ -134,7 +134,7 @@ class ListInvites(_OwnedInvites):
     name = N_("List invitations")
 
     async def proceed(
-        self, requester: Requester, answers: Sequence[Answers]
+        self, requester: Requester, answers: Sequence[FormValues]
     ) -> Stage | Completed:
         if not (await self.rights(requester)).admin:
             return self._list(
@@ -226,7 +226,7 @@ class RenewInvite(_OneInvite):
     name = N_("Make a new link for an invitation")
 
     async def proceed(
-        self, requester: Requester, answers: Sequence[Answers]
+        self, requester: Requester, answers: Sequence[FormValues]
     ) -> Stage | Completed:
         if answers:
             renewed = await self.invites.renew(self.user(requester), answers[0]["invite"])
@@ -242,7 +242,7 @@ class RevokeInvite(_OneInvite):
     name = N_("Revoke an invitation")
 
     async def proceed(
-        self, requester: Requester, answers: Sequence[Answers]
+        self, requester: Requester, answers: Sequence[FormValues]
     ) -> Stage | Completed:
         if not answers:
             form = await self.choice(requester)
@@ -312,7 +312,7 @@ class InviteContact(InviteCommand):
         return (await self.rights(requester)).any
 
     async def proceed(
-        self, requester: Requester, _answers: Sequence[Answers]
+        self, requester: Requester, _answers: Sequence[FormValues]
     ) -> Stage | Completed:
         invite, token = await self.invites.invite(
             self.user(requester), await self.rights(requester)
@@ -331,7 +331,7 @@ class CreateAccount(InviteCommand):
         return (await self.rights(requester)).registration
 
     async def proceed(
-        self, requester: Requester, answers: Sequence[Answers]
+        self, requester: Requester, answers: Sequence[FormValues]
     ) -> Stage | Completed:
         if not answers:
             return Stage(await self._form(requester))
@@ -374,7 +374,7 @@ class ResetPassword(InviteCommand):
         return (await self.rights(requester)).admin
 
     async def proceed(
-        self, requester: Requester, answers: Sequence[Answers]
+        self, requester: Requester, answers: Sequence[FormValues]
     ) -> Stage | Completed:
         if not answers:
             return Stage(self._form(requester.gettext))

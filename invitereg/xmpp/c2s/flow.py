@@ -403,7 +403,7 @@ class Outbox:
         # Not at once: who sends to many would have all of them end within each other.
         self._deadlines.start("overfull")
 
-    def when_taken(self) -> Deferred[None]:
+    def when_drained(self) -> Deferred[None]:
         """Fire when nothing waits any more, or the client is gone."""
         if not self.paused:
             return succeed(None)

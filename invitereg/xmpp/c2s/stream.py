@@ -206,7 +206,7 @@ class ClientStream(XmlStream):
         self.outbox.close()
         super().connectionLost(reason)
         self._deadlines.close()
-        let_go(self)
+        remove_observers(self)
         if self._relay is not None:
             self._relay.disconnected()
             self._relay, self._receiver = None, self._inbox.arrived
@@ -435,7 +435,7 @@ class ClientStream(XmlStream):
             self.end("connection-timeout")
 
 
-def let_go(stream: ClientStream) -> None:
+def remove_observers(stream: ClientStream) -> None:
     """Remove the observers of a stream that is over.
 
     They refer to the stream, and would keep it in memory until the garbage collector runs.

@@ -44,7 +44,7 @@ _log = Logger("invitereg.xmpp.componentstream.ComponentStream")
 
 
 @implementer(ILogObserver)
-class _Nowhere:
+class _NullObserver:
     """Drop all events."""
 
     def __call__(self, event: LogEvent) -> None:
@@ -54,7 +54,7 @@ class _Nowhere:
 class QuietClientService(ClientService):
     """Twisted's service without its own log lines, which name objects by their addresses."""
 
-    _log = Logger(observer=_Nowhere())
+    _log = Logger(observer=_NullObserver())
 
 
 SILENCE_SECONDS = 60.0

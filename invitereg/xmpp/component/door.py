@@ -79,7 +79,7 @@ AT_ONCE_OF_SERVERS, AT_ONCE_PER_SITE = 25, 10
 """The same for other servers: of all, and of one site."""
 ANYBODY = "*"
 
-Answer = Callable[[JID, domish.Element], Awaitable[domish.Element | None]]
+AnswerRequest = Callable[[JID, domish.Element], Awaitable[domish.Element | None]]
 """Returns the payload of the result, for a sender and its request."""
 
 
@@ -170,7 +170,7 @@ class ComponentDoor(XMPPHandler):
     def _take(
         self,
         iq: domish.Element,
-        answer: Answer,
+        answer: AnswerRequest,
     ) -> None:
         if _is_handled(iq) or "@" in iq.getAttribute("to", "").partition("/")[0]:
             return
@@ -182,7 +182,7 @@ class ComponentDoor(XMPPHandler):
             lambda failure: _log.failure("a component's request failed", failure)
         )
 
-    async def _reply(self, iq: domish.Element, answer: Answer) -> None:
+    async def _reply(self, iq: domish.Element, answer: AnswerRequest) -> None:
         try:
             sender = parse_jid(iq["from"])
             _require_prepared(sender, iq["from"])

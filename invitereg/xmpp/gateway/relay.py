@@ -45,11 +45,11 @@ def hang_up(stream: TransportProtocol) -> None:
     if ISSLTransport.providedBy(transport):
         transport.loseConnection()
     # Past the TLS layer, as Twisted's fails at an answer that comes after half of a close.
-    transport.protocol = _Deaf(getattr(transport, "protocol", stream))
+    transport.protocol = _DiscardingProtocol(getattr(transport, "protocol", stream))
     transport.loseWriteConnection()
 
 
-class _Deaf(TransportProtocol):
+class _DiscardingProtocol(TransportProtocol):
     """Waits for the end of a connection, which the TLS layer must hear of to end its own."""
 
     def __init__(self, before: TransportProtocol) -> None:
@@ -241,8 +241,8 @@ def _hand_over(events: _RelayEvents, relayed: Relayed, index: int) -> None:
             transport.setTcpKeepAlive(True)
     # Who cannot take more stops the other one.
     client.unregisterProducer()
-    client.registerProducer(_Source(server), True)
-    server.registerProducer(_Source(client), True)
+    client.registerProducer(_BackPressure(server), True)
+    server.registerProducer(_BackPressure(client), True)
     relayed.login = LoginWatch(relayed.server_header)
     held, relayed.held = relayed.held, b""
     if not held or _pass_on(events, relayed, held):
@@ -431,7 +431,7 @@ async def _judge(check: UpstreamCheck, failure: UpstreamFailure) -> None:
 
 
 @implementer(IPushProducer)
-class _Source:
+class _BackPressure:
     """Lets one transport pause the other while it cannot take more (back-pressure)."""
 
     def __init__(self, transport: Any) -> None:

@@ -91,7 +91,7 @@ class _StreamEvents(Protocol):
         """Note that the connection is gone."""
 
 
-class _Reading:
+class _FeaturesReader:
     """Reads one stream of the server up to its features.
 
     Attributes:
@@ -180,7 +180,7 @@ class ServerStream(TransportProtocol):
         self.upstream = upstream
         self.header = header
         self.clock = clock
-        self.reading: _Reading | None = None
+        self.reading: _FeaturesReader | None = None
         self.opened: Deferred[OpenedStream] = Deferred(self._cancelled)
         self.received: Callable[[bytes], None] = _ignore
         self.lost: Callable[[], None] = _ignore
@@ -191,7 +191,7 @@ class ServerStream(TransportProtocol):
 
     def connect(self, reactor: IReactor) -> Deferred[OpenedStream]:
         """Begin; returns ``opened``, which may be cancelled to give up."""
-        connecting = self.upstream.endpoint(reactor).connect(_Only(self))
+        connecting = self.upstream.endpoint(reactor).connect(_SingleProtocolFactory(self))
         self.opened.addBoth(self._stop_connecting, connecting)
         # Its result is ourselves, which Twisted's circles would keep.
         connecting.addCallbacks(_ignore, self._unreachable)
@@ -253,8 +253,8 @@ class ServerStream(TransportProtocol):
     # --- what the table lets be done
 
     def read(self, element: Callable[[domish.Element], None], *, first: bool) -> None:
-        """Begin to read a stream of the server's; see `_Reading`."""
-        self.reading = _Reading(self.upstream, element, first=first)
+        """Begin to read a stream of the server's; see `_FeaturesReader`."""
+        self.reading = _FeaturesReader(self.upstream, element, first=first)
 
     def stop_reading(self) -> None:
         """Take no element any more."""
@@ -435,7 +435,7 @@ def _give_up(stream: ServerStream, failure: UpstreamFailure) -> None:
         stream.transport.abortConnection()
 
 
-class _Only(Factory):
+class _SingleProtocolFactory(Factory):
     """Makes the one protocol that it is given."""
 
     noisy = False
