@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from invitereg.config.apps import App, StoreButton
+from invitereg.config.apps import App
 from invitereg.web.invitation import InvitationView
 from invitereg.web.settings import SiteSettings
 
@@ -95,7 +95,7 @@ def stores(app: App, visitor: Visitor, quoted_uri: str) -> Iterator[tuple[str, s
     the invitation by itself.
     """
     for button in app.stores:
-        if button.platforms and visitor.platform and not _fits(button, visitor):
+        if button.platforms and visitor.platform not in ("", *button.platforms):
             continue
         url = button.url
         if button.shop == _PLAY and quoted_uri and app.preauth:
@@ -111,10 +111,6 @@ def hands_on(apps: Iterable[App]) -> bool:
     return any(
         app.preauth and any(button.shop == _PLAY for button in app.stores) for app in apps
     )
-
-
-def _fits(button: StoreButton, visitor: Visitor) -> bool:
-    return visitor.platform in button.platforms
 
 
 def sorted_apps(

@@ -124,6 +124,7 @@ def _visible(character: str) -> str:
 
 
 def _username(refusal: errors.Refused, policy: Policy, translate: Translate) -> str:
+    """Name what is wrong with a username, and what to do; RFC 6122 §A bars characters."""
     _ = translate
     if isinstance(refusal, errors.UsernameTaken):
         return _("Somebody has this username already. Please choose another.")
@@ -133,27 +134,21 @@ def _username(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
             return wanted % {"name": refusal.take}
         return _("This username is reserved. Please choose another.")
     if isinstance(refusal, errors.InvalidUsername):
-        return _no_username(refusal, translate)
+        character = refusal.character
+        if not character:
+            return _(
+                "This username is too long, or mixes letters that are written from right to "
+                "left, such as Arabic or Hebrew ones, with others."
+            )
+        if character.isascii():
+            return _("A username cannot have spaces, nor any of these: \" & ' / : < > @")
+        wanted = _("A username cannot have this character: %(character)s")
+        return wanted % {"character": _visible(character)}
     if isinstance(refusal, errors.UnacceptableUsername) and refusal.pattern:
         wanted = _("A username here must match this pattern: %(pattern)s")
         return wanted % {"pattern": refusal.pattern}
     length = _("A username here has %(least)s to %(most)s characters.")
     return length % {"least": policy.usernames.min_length, "most": policy.usernames.max_length}
-
-
-def _no_username(refusal: errors.InvalidUsername, translate: Translate) -> str:
-    """Name what no username can contain (RFC 6122 §A)."""
-    _, character = translate, refusal.character
-    if not character:
-        return _(
-            "This username is too long, or mixes letters that are written from right to left, "
-            "such as Arabic or Hebrew ones, with others."
-        )
-    if character.isascii():
-        return _("A username cannot have spaces, nor any of these: \" & ' / : < > @")
-    return _("A username cannot have this character: %(character)s") % {
-        "character": _visible(character)
-    }
 
 
 def reason(refusal: errors.Refused, translate: Translate) -> str:

@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 from weakref import WeakValueDictionary
 
 from itsdangerous import BadData, URLSafeSerializer
-from itsdangerous import Signer as BytesSigner
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from invitereg.model.invites import Kind
 from invitereg.runtime.deferreds import shielded
@@ -56,12 +56,14 @@ class Signer:
 
     def signature(self, purpose: str, secret: str) -> str:
         """Return a signature of a secret, from which nobody learns the secret."""
-        return self._signer(purpose).get_signature(secret.encode()).decode("ascii")
+        signer = self._serializer(purpose).make_signer()
+        return signer.get_signature(secret.encode()).decode("ascii")
 
     def verify(self, purpose: str, secret: str, text: str) -> bool:
         """Return whether ``text`` is the `signature` of a secret for this purpose."""
         signature = text.encode("utf-8", "replace")
-        return self._signer(purpose).verify_signature(secret.encode(), signature)
+        signer = self._serializer(purpose).make_signer()
+        return signer.verify_signature(secret.encode(), signature)
 
     def _serializer(self, purpose: str) -> URLSafeSerializer:
         digest = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
@@ -69,36 +71,16 @@ class Signer:
             self._key, salt=purpose.encode("utf-8", "replace"), signer_kwargs=digest
         )
 
-    def _signer(self, purpose: str) -> BytesSigner:
-        return BytesSigner(
-            self._key,
-            salt=purpose.encode("utf-8", "replace"),
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
-
-
-class NoForm(Exception):
-    """The body is not a form that a browser sends.
-
-    Attributes:
-        status: of HTTP.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
 
 def read_fields(request: WebRequest) -> dict[str, str]:
     """Return the fields of the form that was sent.
 
     Raises:
-        NoForm: it is none.
+        UnsupportedMediaType, BadRequest: it is none.
     """
     kind = request.header("content-type").partition(";")[0].strip().lower()
     if kind != _FORM_TYPE:
-        raise NoForm(415)
+        raise UnsupportedMediaType
     body = request.content.read() if request.content else b""
     try:
         found = parse_qs(
@@ -108,7 +90,7 @@ def read_fields(request: WebRequest) -> dict[str, str]:
             max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
-        raise NoForm(400) from None
+        raise BadRequest from None
     return {name: values[-1] for name, values in found.items()}
 
 
@@ -206,13 +188,9 @@ class WebForm:
     def _set_cookie(self, name: str, value: str, page: str) -> None:
         """Set a cookie for this site, which no script and no other site can read."""
         site = self._request.served
+        path, secure = site.path(page), site.https
         self._request.addCookie(
-            name,
-            value,
-            path=site.path(page),
-            httpOnly=True,
-            sameSite="strict",
-            secure=site.https,
+            name, value, path=path, httpOnly=True, sameSite="strict", secure=secure
         )
 
 
@@ -233,9 +211,7 @@ class SubmissionCache:
         self._turns: WeakValueDictionary[tuple[str, ...], DeferredLock] = WeakValueDictionary()
 
     async def once(
-        self,
-        key: tuple[str, ...],
-        work: Callable[[], Coroutine[Any, Any, Redeemed]],
+        self, key: tuple[str, ...], work: Callable[[], Coroutine[Any, Any, Redeemed]]
     ) -> Redeemed:
         """Return the outcome of ``work``, done now or when this submission was last sent.
 

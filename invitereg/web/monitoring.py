@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -16,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import Request
 from twisted.web.pages import notFound
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from invitereg.errors import Refused
@@ -123,9 +124,6 @@ class _Probe(Resource):
 
     isLeaf = True  # noqa: N815 - Twisted's name
 
-    def __init__(self) -> None:
-        super().__init__()
-
     def render(self, request: WebRequest) -> int:
         """Answer the probe; 405 for any other method."""
         if request.method in (b"GET", b"HEAD"):
@@ -215,45 +213,39 @@ class Prometheus(Meter):
         self.registry = prometheus.CollectorRegistry()
         prometheus.ProcessCollector(registry=self.registry)
         prometheus.PlatformCollector(registry=self.registry)
-        self._registrations = prometheus.Counter(
+        counter = partial(prometheus.Counter, registry=self.registry)
+        timer = partial(prometheus.Histogram, registry=self.registry, buckets=_SECONDS)
+        self._registrations = counter(
             "invitereg_registrations",
             "Submissions to register or to set a password, by door and outcome.",
             ("door", "outcome"),
-            registry=self.registry,
         )
-        self._refusals = prometheus.Counter(
+        self._refusals = counter(
             "invitereg_refusals",
             "Refused tokens and submissions, by the rule that refused.",
             ("rule",),
-            registry=self.registry,
         )
-        self._turned_away = prometheus.Counter(
+        self._turned_away = counter(
             "invitereg_refused_connections",
             "Connections that were closed as too many, by the limit that refused.",
             ("limit",),
-            registry=self.registry,
         )
-        self._requests = prometheus.Counter(
+        self._requests = counter(
             "invitereg_http_requests",
             "Requests of the web that were answered.",
             ("route", "method", "status"),
-            registry=self.registry,
         )
-        self._hashing = self._histogram("invitereg_hashing", "Hashing one password.")
-        self._reading = self._histogram("invitereg_database_read", "One read.")
-        self._writing = self._histogram(
-            "invitereg_database_write", "One transaction, of all jobs that waited for it."
+        self._hashing = timer("invitereg_hashing_seconds", "Hashing one password.")
+        self._reading = timer("invitereg_database_read_seconds", "One read.")
+        self._writing = timer(
+            "invitereg_database_write_seconds",
+            "One transaction, of all jobs that waited for it.",
         )
         self._invites = prometheus.Gauge(
             "invitereg_invites",
             "Invites by state.",
             ("domain", "status"),
             registry=self.registry,
-        )
-
-    def _histogram(self, name: str, text: str) -> prometheus.Histogram:
-        return prometheus.Histogram(
-            f"{name}_seconds", text, buckets=_SECONDS, registry=self.registry
         )
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -343,15 +335,9 @@ class MetricsPage(Resource):
 
 def metrics_listener(page: MetricsPage, reactor: IReactorTime) -> Site:
     """Return the factory of connections to the metrics' port."""
-    root = _MetricsRoot()
+    root = notFound()  # for all other paths
     root.putChild(b"metrics", page)
     return _MetricsSite(root, parsePOSTFormSubmission=False, timeout=60, reactor=reactor)
-
-
-class _MetricsRoot(Resource):
-    def getChild(self, _path: bytes, _request: WebRequest) -> IResource:
-        """Return a page for 404."""
-        return notFound()
 
 
 class _MetricsSite(Site):

@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from werkzeug.exceptions import Forbidden, HTTPException, MethodNotAllowed, NotFound
 
@@ -17,8 +16,7 @@ from invitereg.model.invites import Kind
 from invitereg.policy.values import Domain
 from invitereg.usecases.registrar import Registrar
 from invitereg.web.channel import WebRequest
-from invitereg.web.forms import NoForm
-from invitereg.web.registration import FilledForm, RegistrationPages
+from invitereg.web.registration import RegistrationPages
 from invitereg.web.rendering import PageResponses
 from invitereg.web.static import StaticFiles
 
@@ -92,7 +90,9 @@ class Pages:
         """Show what an invitation is for, and how to use it; for a reset, the form itself."""
         request.route = "invite"
         _require_reader(request)
-        _let_scripts_read(request.responseHeaders, "Link")  # web apps resolve links by it
+        # Web apps resolve links by script: they may read the header Link, without cookies.
+        request.setHeader("Access-Control-Allow-Origin", "*")
+        request.setHeader("Access-Control-Expose-Headers", "Link")
         domain, scripted = request.served.domain, request.is_scripted
         form = await self._forms.form(request, token)
         try:
@@ -104,7 +104,7 @@ class Pages:
                 raise
             return await self._forms.done(request, token)
         if grant.invite.kind is Kind.RESET:
-            return self._forms.filled_in(request, form, grant.invite, FilledForm())
+            return self._forms.filled_in(request, form, grant.invite)
         return self._answers.landing(request, grant.invite, token)
 
     @app.route("/invites_page", methods=["GET"])
@@ -162,14 +162,9 @@ class Pages:
         assert isinstance(refusal, Refused)  # noqa: S101 - for the type checker
         return self._answers.refused(request, refusal)
 
-    @app.handle_errors(NoForm)
-    async def no_form(self, request: Any, failure: Failure) -> bytes:
-        """Answer a body that no form of ours sends."""
-        return self._answers.mistaken(request, getattr(failure.value, "status", 400))
-
     @app.handle_errors(HTTPException)
     async def mistaken(self, request: Any, failure: Failure) -> bytes:
-        """Answer an unknown path, or a method that the path does not take."""
+        """Answer an unknown path, a method that it does not take, or a body that is no form."""
         error = failure.value
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             request.setHeader("Allow", ", ".join(sorted(error.valid_methods)))
@@ -178,8 +173,7 @@ class Pages:
     @app.handle_errors(Exception)
     async def failed(self, request: Any, failure: Failure) -> bytes:
         """Answer an unexpected error; the page shows the id under which the log has it."""
-        unavailable = Unavailable(request.blame(failure))
-        return self._answers.refused(request, unavailable)
+        return self._answers.refused(request, Unavailable(request.blame(failure)))
 
 
 def _bare_token(request: WebRequest) -> str | None:
@@ -204,9 +198,3 @@ def _require_reader(request: WebRequest) -> None:
     """
     if request.is_embedded:
         raise Forbidden
-
-
-def _let_scripts_read(headers: Headers, *names: str) -> None:
-    """Let scripts of other sites read an answer, and its headers ``names``, without cookies."""
-    headers.setRawHeaders("Access-Control-Allow-Origin", ["*"])
-    headers.setRawHeaders("Access-Control-Expose-Headers", [", ".join(names)])

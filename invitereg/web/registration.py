@@ -1,7 +1,7 @@
 """Pages to register, with and without an invitation, and to set a new password."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -23,19 +23,6 @@ from invitereg.web.forms import (
     read_fields,
 )
 from invitereg.web.rendering import PageResponses, argument, reader
-
-
-@dataclass(frozen=True, slots=True)
-class FilledForm:
-    """Holds the values of a form, as sent or empty, and what is wrong with it.
-
-    Attributes:
-        values: what was filled in.
-        problem: what is wrong with it; None where nothing is known to be.
-    """
-
-    values: Mapping[str, str] = field(default_factory=dict)
-    problem: FormError | None = None
 
 
 class RegistrationPages:
@@ -68,7 +55,7 @@ class RegistrationPages:
             if token is None or form.proof() is None:
                 raise
             return self._answers.see_other(request, form.page("done"))
-        return self.filled_in(request, form, invite, FilledForm())
+        return self.filled_in(request, form, invite)
 
     async def take(self, request: WebRequest, token: str | None) -> bytes:
         """Register or set the password, and redirect to the outcome.
@@ -76,13 +63,13 @@ class RegistrationPages:
         Raises:
             Refused: the invitation is not valid any more, and not because of this browser;
                 what else is wrong is said beside the field.
-            NoForm: the body is none.
+            UnsupportedMediaType, BadRequest: the body is no form.
         """
         form, fields = await self.form(request, token), read_fields(request)
         if not form.is_genuine(fields):
             invite = await self._invite(request, token)
             request.setResponseCode(403)
-            return self.filled_in(request, form, invite, FilledForm(fields, _foreign(request)))
+            return self.filled_in(request, form, invite, fields, _foreign(request))
         submission = _submission(request, form, fields)
         try:
             registered = await self._submissions.once(
@@ -94,11 +81,7 @@ class RegistrationPages:
         return self._answers.see_other(request, form.page("done"))
 
     async def _refused(
-        self,
-        request: WebRequest,
-        form: WebForm,
-        fields: Mapping[str, str],
-        refusal: Refused,
+        self, request: WebRequest, form: WebForm, fields: Mapping[str, str], refusal: Refused
     ) -> bytes:
         """Return the form with what is wrong, or the page of what it has done before."""
         last = self._submissions.last(form.idempotency_key(fields))
@@ -113,23 +96,28 @@ class RegistrationPages:
         say_when(request.responseHeaders, refusal)
         translate = reader(request).catalogue.gettext
         problem = form_error(refusal, self._answers.domain(request).policy, translate)
-        return self.filled_in(request, form, invite, FilledForm(fields, problem))
+        return self.filled_in(request, form, invite, fields, problem)
 
     def filled_in(
-        self, request: WebRequest, form: WebForm, invite: Invite | None, attempt: FilledForm
+        self,
+        request: WebRequest,
+        form: WebForm,
+        invite: Invite | None,
+        values: Mapping[str, str] = MappingProxyType({}),
+        problem: FormError | None = None,
     ) -> bytes:
         """Return the page with the form, with what was sent and what is wrong with it."""
         resets = invite is not None and invite.kind is Kind.RESET
         policy = self._answers.domain(request).policy
-        app = attempt.values.get(APP_FIELD, "") or argument(request, "app")
+        app = values.get(APP_FIELD, "") or argument(request, "app")
         return self._answers.page(
             request,
             "reset.html" if resets else "register.html",
             opened=invite and self._answers.opened(request, invite, form.token or ""),
             action=form.page("reset" if resets else "register"),
             csrf_token=form.csrf_token(),
-            problem=attempt.problem,
-            values=attempt.values,
+            problem=problem,
+            values=values,
             app=request.served.app(app),
             fields={} if resets else policy.fields,
             least=policy.passwords.min_length,
@@ -211,10 +199,8 @@ def _is_over(refusal: Refused, before: Proof, fields: Mapping[str, str]) -> bool
 
 def _foreign(request: WebRequest) -> FormError:
     _ = reader(request).catalogue.gettext
-    return FormError(
-        "",
-        _(
-            "This form could not be checked. Please fill it in and send it once more. "
-            "If that does not help, allow this site to set cookies."
-        ),
+    text = _(
+        "This form could not be checked. Please fill it in and send it once more. "
+        "If that does not help, allow this site to set cookies."
     )
+    return FormError("", text)

@@ -123,69 +123,6 @@ def accepted(header: str) -> list[str]:
     return [tag for tag, weight in parse_accept_header(first) if weight > 0]
 
 
-class Renderer:
-    """Renders templates: the operator's where there are any, else ours."""
-
-    def __init__(self, static: StaticFiles) -> None:
-        self._static = static
-        self._kept = KeptPages()
-
-    def page(
-        self, template: str, site: SiteSettings, domain: Domain, who: Reader, **values: Any
-    ) -> str:
-        """Return a whole page."""
-        environment = _environment(site.templates, who.language)
-        known = self._known(site, domain, who)
-        for old, new in ALIASES.items():
-            if new in values:
-                known[old] = values[new]
-        return environment.get_template(template).render(known, **values)
-
-    def landing(
-        self, site: SiteSettings, domain: Domain, who: Reader, opened: InvitationView
-    ) -> str:
-        """Return the page of an invitation."""
-
-        def make(one: InvitationView) -> str:
-            fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
-            ways = {
-                "fitting": fitting,
-                "others": others,
-                "opening": any(app.preauth for app in fitting),
-                "handed_on": who.visitor.may_be("android") and hands_on(fitting),
-            }
-            return self.page("landing.html", site, domain, who, opened=one, **ways)
-
-        if site.templates is not None:  # which may show anything
-            return make(opened)
-        return self._kept.page(site, (domain.site_name, who), opened, make)
-
-    def _known(self, site: SiteSettings, domain: Domain, who: Reader) -> dict[str, Any]:
-        """Return the variables of every template."""
-
-        def text(texts: Mapping[str, str]) -> str:
-            return in_language(texts, who.language)
-
-        return {
-            "site": site,
-            "site_name": domain.site_name or domain.name,
-            "domain": domain,
-            "who": who,
-            "text": text,
-            "static": self._addresses(site),
-            "link": linker(site, who),
-            "languages": {tag: _own_name(tag) for tag in languages()},
-            "direction": locale_of(who.language).text_direction,
-            "platforms": NAMES,
-            "stores": stores,
-            "login_link": login_link,
-            "magic_link": magic_link,
-        }
-
-    def _addresses(self, site: SiteSettings) -> Callable[[str], str]:
-        return lambda name: site.path(f"static/{name}?v={self._static.version(site, name)}")
-
-
 def linker(site: SiteSettings, who: Reader) -> Callable[..., str]:
     """Return the function that links to pages of the site, with the reader's choices."""
 
@@ -227,7 +164,8 @@ class PageResponses:
 
     def __init__(self, domains: Mapping[str, Domain], static: StaticFiles) -> None:
         self._domains = domains
-        self._renderer = Renderer(static)
+        self._static = static
+        self._kept = KeptPages()
 
     def domain(self, request: WebRequest) -> Domain:
         """Return the domain whose site is asked for."""
@@ -236,29 +174,35 @@ class PageResponses:
     def page(self, request: WebRequest, template: str, **values: Any) -> bytes:
         """Return a page in the reader's language."""
         who = reader(request)
-        domain = self.domain(request)
-        text = self._renderer.page(template, request.served, domain, who, **values)
-        return _html(request, who, text)
+        return _html(request, who, self._rendered(request, who, template, **values))
 
     def landing(self, request: WebRequest, invite: Invite, token: str) -> bytes:
         """Return the page of an invitation."""
-        opened, who = self.opened(request, invite, token), reader(request)
-        text = self._renderer.landing(request.served, self.domain(request), who, opened)
-        return _html(request, who, text)
+        site, opened, who = request.served, self.opened(request, invite, token), reader(request)
+
+        def make(one: InvitationView) -> str:
+            fitting, others = sorted_apps(site, who.visitor, opening=not one.registers)
+            ways = {
+                "fitting": fitting,
+                "others": others,
+                "opening": any(app.preauth for app in fitting),
+                "handed_on": who.visitor.may_be("android") and hands_on(fitting),
+            }
+            return self._rendered(request, who, "landing.html", opened=one, **ways)
+
+        if site.templates is not None:  # which may show anything
+            return _html(request, who, make(opened))
+        depends_on = self.domain(request).site_name, who
+        return _html(request, who, self._kept.page(site, depends_on, opened, make))
 
     def opened(self, request: WebRequest, invite: Invite, token: str) -> InvitationView:
         """Return an invitation for its page; the header Link names it for apps."""
         site, domain = request.served, self.domain(request)
-        opened = InvitationView.at(
-            site, domain, invite, token, partial(reader(request).date, zone=domain.time_zone)
-        )
+        date = partial(reader(request).date, zone=domain.time_zone)
+        opened = InvitationView.at(site, domain, invite, token, date)
         # RFC 6596 names a page's own address.
-        link = (
-            f'<{opened.uri}>; rel="alternate"'
-            if opened.uri
-            else f'<{opened.url}>; rel="canonical"'
-        )
-        request.setHeader("Link", link)
+        address, rel = (opened.uri, "alternate") if opened.uri else (opened.url, "canonical")
+        request.setHeader("Link", f'<{address}>; rel="{rel}"')
         return opened
 
     def moved(self, request: WebRequest, url: str) -> bytes:
@@ -287,6 +231,28 @@ class PageResponses:
         """Return the page for a request that cannot be understood."""
         request.setResponseCode(status)
         return self.page(request, "mistaken.html", status=status)
+
+    def _rendered(self, request: WebRequest, who: Reader, template: str, **values: Any) -> str:
+        """Render a template: the operator's if there is one, else ours."""
+        site, domain = request.served, self.domain(request)
+        known = {
+            "site": site,
+            "site_name": domain.site_name or domain.name,
+            "domain": domain,
+            "who": who,
+            "text": partial(in_language, language=who.language),
+            "static": partial(self._static.address, site),
+            "link": linker(site, who),
+            "languages": {tag: _own_name(tag) for tag in languages()},
+            "direction": locale_of(who.language).text_direction,
+            "platforms": NAMES,
+            "stores": stores,
+            "login_link": login_link,
+            "magic_link": magic_link,
+        }
+        known |= {old: values[new] for old, new in ALIASES.items() if new in values}
+        environment = _environment(site.templates, who.language)
+        return environment.get_template(template).render(known, **values)
 
 
 def _html(request: WebRequest, who: Reader, text: str) -> bytes:

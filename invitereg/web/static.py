@@ -39,10 +39,10 @@ class StaticFiles:
     def __init__(self, domains: Mapping[str, Domain]) -> None:
         self._domains = domains
 
-    def version(self, site: SiteSettings, name: str) -> str:
-        """Return a short digest of a file's content; "" if there is no such file."""
+    def address(self, site: SiteSettings, name: str) -> str:
+        """Return the path of a file, with a short digest of its content."""
         found = self._file(site, name)
-        return found.digest if found else ""
+        return site.path(f"static/{name}?v={found.digest if found else ''}")
 
     def answer(self, request: WebRequest, name: str) -> bytes | None:
         """Set the headers for a file and return it; None if there is no such file."""

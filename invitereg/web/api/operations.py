@@ -1,6 +1,5 @@
 """Operations of the API: path, scope, models and the method that carries each out."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args
@@ -116,14 +115,6 @@ def operations_of(part: object) -> tuple[Operation, ...]:
     )
 
 
-def idempotency_key(
-    key: ApiKey, name: str, operation: Operation, body: BodyModel
-) -> IdempotencyKey:
-    """Return the key that a request and its repeats share; ``name`` is the client's."""
-    asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
-    return IdempotencyKey(key_id=key.id, name=_digest(name), request=_digest(asked))
-
-
 def requested_domain(domains: Mapping[str, Domain], key: ApiKey, name: str | None) -> Domain:
     """Return the domain that a request of ``key`` is about.
 
@@ -147,7 +138,3 @@ def _prepared(name: str) -> str:
         return prepare_domain(name)
     except ValueError:
         return ""
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()

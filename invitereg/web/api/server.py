@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from klein import Klein
@@ -13,15 +14,15 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from invitereg.errors import Refused
-from invitereg.interfaces.apikeys import ApiKey
+from invitereg.interfaces.apikeys import ApiKey, IdempotencyKey
 from invitereg.policy.values import Domain
 from invitereg.runtime.deferreds import shielded
 from invitereg.views import View
 from invitereg.web.api.auth import Authorization, bearer
 from invitereg.web.api.errors import CONTENT_TYPE, Problem, problem_of
 from invitereg.web.api.openapi import document
-from invitereg.web.api.operations import ApiResponse, Call, Operation, idempotency_key
-from invitereg.web.api.requests import read_body, read_query
+from invitereg.web.api.operations import ApiResponse, Call, Operation
+from invitereg.web.api.requests import BodyModel, read_body, read_query
 from invitereg.web.channel import WebRequest
 
 _log = Logger("invitereg.web.api.resource.Api")
@@ -122,28 +123,20 @@ class Api(ProblemRouter):
     def _add(self, operation: Operation) -> None:
         async def answer(request: WebRequest, id: str = "") -> bytes:  # noqa: A002
             key = await self._authorization.require(bearer(request), operation.scope)
-            call = self._call(request, operation, key, id)
+            body = read_body(request, operation.body)
+            call: Call[Any, Any] = Call(
+                domains=self._domains,
+                key=key,
+                address=request.client,
+                name=id,
+                body=body,
+                idempotency_key=_idempotency_key(request, operation, key, body),
+                query=read_query(request, operation.query),
+            )
             return self._respond(request, operation, await operation.carry_out(call))
 
         path = "/" + "/".join(operation.path).replace("{", "<").replace("}", ">")
         self.add(path, [operation.method], answer, operation.id)
-
-    def _call(
-        self, request: WebRequest, operation: Operation, key: ApiKey, invite_id: str
-    ) -> Call[Any, Any]:
-        body = read_body(request, operation.body)
-        name = _request_name(request) if operation.repeatable else None
-        return Call(
-            domains=self._domains,
-            key=key,
-            address=request.client,
-            name=invite_id,
-            body=body,
-            query=read_query(request, operation.query),
-            idempotency_key=None
-            if name is None
-            else idempotency_key(key, name, operation, body),
-        )
 
     def _respond(
         self, request: WebRequest, operation: Operation, answer: ApiResponse[View]
@@ -185,11 +178,20 @@ def wrong_method(methods: Sequence[str]) -> Problem:
     return Problem(405, "no-such-method", f"Use one of: {listed}.", headers={"Allow": listed})
 
 
-def _request_name(request: WebRequest) -> str | None:
-    values = request.header_values("idempotency-key")
-    if not values:
+def _idempotency_key(
+    request: WebRequest, operation: Operation, key: ApiKey, body: BodyModel
+) -> IdempotencyKey | None:
+    """Return what a request and its repeats have in common; None for one without a name.
+
+    Raises:
+        Problem: its name is none.
+    """
+    names = request.header_values("idempotency-key")
+    if not operation.repeatable or not names:
         return None
-    if len(values) > 1 or not _REQUEST_NAME.fullmatch(values[0]):
+    if len(names) > 1 or not _REQUEST_NAME.fullmatch(names[0]):
         text = "Idempotency-Key must be there once, with 1 to 255 visible ASCII characters."
         raise Problem(400, "malformed-header", text)
-    return values[0]
+    asked = f"{operation.id}\n{body.model_dump_json(exclude_unset=True)}"
+    name, request_digest = (sha256(text.encode()).digest() for text in (names[0], asked))
+    return IdempotencyKey(key_id=key.id, name=name, request=request_digest)
