@@ -266,14 +266,17 @@ def with_history(invite: Invite, uses: Iterable[Used], now: datetime) -> InviteW
 
 def explanation(decision: Decision, passed: tuple[str, ...]) -> Explanation:
     """Return the view of a decision, and of the rules that judged it."""
-    return Explanation.of(**_decided(decision, passed))
+    text = decision.refusal and decision.refusal.text
+    allowed = decision.refusal is None
+    return Explanation.of(decision, allowed=allowed, text=text, passed=passed)
 
 
 def token_explanation(
     decision: Decision, passed: tuple[str, ...], invite: Invite | None
 ) -> TokenExplanation:
     """Return the view of a decision about a request with the token of ``invite``."""
-    return TokenExplanation.of(**_decided(decision, passed), invite_id=invite and invite.id)
+    explained = explanation(decision, passed)
+    return TokenExplanation.of(explained, invite_id=invite and invite.id)
 
 
 def inviter_explanation(
@@ -283,17 +286,7 @@ def inviter_explanation(
     bounds, made = policy.invites.users, inviter.made
     seconds = int(bounds.made.period.total_seconds())
     return InviterExplanation.of(
-        **_decided(decision, decision.passed),
+        explanation(decision, decision.passed),
         open_invites=Usage.of(count=inviter.open_invites, most=bounds.max_open),
         invites_made=PeriodUsage.of(count=made.count, most=bounds.made.max, seconds=seconds),
     )
-
-
-def _decided(decision: Decision, passed: tuple[str, ...]) -> dict[str, object]:
-    refusal = decision.refusal
-    return {
-        "allowed": refusal is None,
-        "rule": decision.rule,
-        "text": None if refusal is None else refusal.text,
-        "passed": passed,
-    }

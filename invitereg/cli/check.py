@@ -52,9 +52,10 @@ def command(path: Path, schema: bool, online: bool) -> None:
         _about_watchers,
         _about_certificates,
         _about_components,
-        _about_policy,
-        _about_idle_keys,
-        open_to_others,
+        lambda config: policy_warnings(config.domains.values()),
+        lambda config: (mistake.located(config.path) for mistake in config.idle),
+        _written_by_others,
+        _read_by_others,
     )
     for complaint in chain.from_iterable(about(config) for about in doubtful):
         say(f"warning: {complaint}", err=True)
@@ -112,23 +113,8 @@ def _about_components(config: Config) -> Iterator[str]:
             )
 
 
-def _about_idle_keys(config: Config) -> Iterator[str]:
-    return (mistake.located(config.path) for mistake in config.idle)
-
-
-def _about_policy(config: Config) -> Iterator[str]:
-    """Yield what an operator may not have meant, as the service's log will say."""
-    return policy_warnings(config.domains.values())
-
-
 # As many as Linux follows (path_resolution(7)).
 _MOST_LINKS = 40
-
-
-def open_to_others(config: Config) -> Iterator[str]:
-    """Yield what others than the service may write, and what is secret and they may read."""
-    yield from _written_by_others(config)
-    yield from _read_by_others(config)
 
 
 def _written_by_others(config: Config) -> Iterator[str]:
@@ -137,7 +123,8 @@ def _written_by_others(config: Config) -> Iterator[str]:
     Whoever may write a folder may put another file in the place of one in it, unless the
     folder is sticky, as /tmp is.
     """
-    for path in _with_parents(_named(config)):
+    named = (path for _key, path in _keys(config))
+    for path in _with_parents((config.path, config.data_dir, *named)):
         try:
             is_open = _is_open(path.stat())
         except OSError:
@@ -168,20 +155,10 @@ def _is_open(status: os.stat_result) -> bool:
     return bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) and not sticky
 
 
-def _named(config: Config) -> Iterator[Path]:
-    yield config.path
-    yield config.data_dir
-    yield from (path for _key, path in _keys(config))
-
-
 def _keys(config: Config) -> Iterator[tuple[str, Path]]:
     """Yield the keys that have a path, each with it."""
-    backends = config.backends.values()
-    return _paths(
-        "",
-        [config.tls, config.sites, config.upstreams]
-        + [(backend.accounts, backend.component) for backend in backends],
-    )
+    backends = [(backend.accounts, backend.component) for backend in config.backends.values()]
+    return _paths("", [config.tls, config.sites, config.upstreams, backends])
 
 
 def _paths(key: str, value: object) -> Iterator[tuple[str, Path]]:

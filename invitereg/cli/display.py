@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
@@ -26,7 +26,6 @@ from invitereg.views import stored_invite, timestamp
 
 if TYPE_CHECKING:
     import segno
-    from rich.progress import Progress
 
 
 _BROKEN = ("note", "username", "inviter", "name", "roles", "scopes", "address", "joined")
@@ -245,28 +244,12 @@ PATIENCE_SECONDS = 1.0
 """How long it may take before a bar shows how far it is."""
 
 
-class ProgressBar:
-    """A progress bar that appears once the work has taken a while."""
-
-    def __init__(self, progress: "Progress", count: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("invites", total=count)
-        self._since = monotonic()
-        self._shown = False
-
-    def advance(self, made: int) -> None:
-        """Count ``made`` more steps as done."""
-        self._progress.update(self._task, advance=made)
-        if not self._shown and monotonic() - self._since >= PATIENCE_SECONDS:
-            self._progress.start()
-            self._shown = True
-        if self._shown:
-            self._progress.refresh()
-
-
 @contextmanager
-def bar(count: int, *, shown: bool = True) -> Iterator[ProgressBar]:
-    """Show a bar of ``count`` steps on standard error, if that is a terminal."""
+def bar(count: int, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show a bar of ``count`` steps on standard error, if that is a terminal.
+
+    It appears once the work has taken a while. What is yielded counts steps as done.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -278,7 +261,15 @@ def bar(count: int, *, shown: bool = True) -> Iterator[ProgressBar]:
         transient=True,
         disable=not shown or not sys.stderr.isatty(),
     )
+    task, since = progress.add_task("invites", total=count), monotonic()
+
+    def advance(made: int) -> None:
+        progress.update(task, advance=made)
+        if monotonic() - since >= PATIENCE_SECONDS:
+            progress.start()
+            progress.refresh()
+
     try:
-        yield ProgressBar(progress, count)
+        yield advance
     finally:
         progress.stop()

@@ -135,14 +135,14 @@ def _create_many(workspace: Workspace, new: NewInvite, count: int, as_json: bool
         return link(domain, invite, token)
 
     # Not where the invites themselves run over the screen.
-    with bar(count, shown=not is_terminal()) as progress:
+    with bar(count, shown=not is_terminal()) as advance:
         for done in range(0, count, CHUNK):
             chunk = min(CHUNK, count - done)
             with revoked_if_unseen(workspace) as made:
                 made += workspace.run(workspace.issuer.create_many(new, chunk))
                 # At once: to flush each line would take longer than all the rest.
                 print_each(starmap(line, made))
-            progress.advance(chunk)
+            advance(chunk)
 
 
 def _refuse_many(username: str | None, count: int, page: Path | None, qr: bool) -> None:

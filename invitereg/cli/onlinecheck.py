@@ -48,10 +48,8 @@ def problems(path: Path, warn: Callable[[str], None]) -> Iterator[str]:
                 domain, workspace.store, workspace.now, time.sleep, SERVICE_SECONDS
             )
             try:
-                answer = workspace.run(Deferred.fromCoroutine(delegated.ask(Task.CHECK, "")))
-                warnings = workspace.run(
-                    Deferred.fromCoroutine(delegated.ask(Task.WARNINGS, ""))
-                )
+                answer = workspace.run(delegated.ask(Task.CHECK, ""))
+                warnings = workspace.run(delegated.ask(Task.WARNINGS, ""))
             except InvalidRequest:
                 continue
             del left[domain]

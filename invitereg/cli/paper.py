@@ -68,9 +68,9 @@ def create_page(
         known = ", ".join(languages())
         raise click.UsageError(f"There are no texts in {language!r}, only in {known}.")
     headline = in_language(workspace.headline(domain.name), language)
-    with revoked_if_unseen(workspace) as made, _opened(path) as file, bar(count) as progress:
+    with revoked_if_unseen(workspace) as made, _opened(path) as file, bar(count) as advance:
         made += workspace.run(workspace.issuer.create_many(new, count))
-        file.write(page(domain, made, progress.advance, language, headline).encode())
+        file.write(page(domain, made, advance, language, headline).encode())
     if path == STANDARD_OUTPUT:
         return
     if as_json:

@@ -101,12 +101,8 @@ def _registering(
     else:
         # Whether it is a username at all is for the rules to say.
         name, username = workspace.typed_user(username, domain)
-    request = Request(
-        domain=name,
-        address=ip,
-        has_token=token is not None,
-        username=username,
-    )
+    has_token = token is not None
+    request = Request(domain=name, address=ip, has_token=has_token, username=username)
     digest = None if token is None else token_digest(token_in(token))
     decision, findings = workspace.run(workspace.registrar.explain(request, digest))
     return decision, _described(decision, request), findings.invite
@@ -121,10 +117,8 @@ def _inviting(
         domain=name, source="cli", inviter=user, requestor=user, registration=registration
     )
     decision: Decision = workspace.run(workspace.issuer.explain(wish))
-    policy, known = (
-        workspace.domain(name).policy,
-        workspace.run(workspace.issuer.look_up_inviter(name, user)),
-    )
+    policy = workspace.domain(name).policy
+    known = workspace.run(workspace.issuer.look_up_inviter(name, user))
     if is_admin(policy, user) or not known.exists:
         return explanation(decision, decision.passed)
     return inviter_explanation(decision, policy, known)

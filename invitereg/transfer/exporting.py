@@ -1,7 +1,6 @@
 """Write everything in the store, as of one moment, as lines of JSON."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Table, select
@@ -63,7 +62,9 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
     Raises:
         InvalidRequest: something is under way at an upstream server; nothing was written.
     """
-    with _one_moment(connection):
+    # One transaction sees the database as of its first read.
+    connection.exec_driver_sql("BEGIN")
+    try:
         _require_settled(connection)
         write(write_line(Header(version=__version__, schema=REVISIONS[-1])))
         counts, lines = dict.fromkeys(COUNTED.values(), 0), 0
@@ -73,6 +74,8 @@ def export_all(connection: Connection, write: Callable[[bytes], object]) -> Mapp
             if line.type in COUNTED:
                 counts[COUNTED[line.type]] += 1
         write(write_line(End(lines=lines)))
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
     return counts
 
 
@@ -91,20 +94,11 @@ def _require_settled(connection: Connection) -> None:
         )
 
 
-@contextmanager
-def _one_moment(connection: Connection) -> Iterator[None]:
-    """Read within one transaction, which sees the database as of its first read."""
-    connection.exec_driver_sql("BEGIN")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql("ROLLBACK")
-
-
 def _lines(connection: Connection) -> Iterator[Line]:
     yield ServerKey(key=server_key(connection))
     for row in _rows(connection, accounts, accounts.c.domain, accounts.c.username):
-        yield _account_line(row)
+        keys = None if row["credentials"] is None else tuple(row["credentials"].split("\n"))
+        yield AccountLine.model_construct(**{**row, "credentials": keys})
     for row in _rows(connection, names, names.c.domain, names.c.username):
         if row["state"] == State.DELETED:
             which = {name: row[name] for name in ("domain", "username", "until")}
@@ -128,8 +122,3 @@ def _rows(
     columns = [column for column in table.c if column.name != "seq"]
     rows = connection.execute(select(*columns).order_by(*order)).yield_per(_AT_ONCE)
     yield from rows.mappings()
-
-
-def _account_line(row: RowMapping) -> AccountLine:
-    credentials = None if row["credentials"] is None else tuple(row["credentials"].split("\n"))
-    return AccountLine.model_construct(**{**row, "credentials": credentials})
