@@ -164,7 +164,6 @@ class BoundedConnection(ProtocolWrapper):
         super().writeSequence(data)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
-        """Count data, and pass it on unless it is too much."""
         self._bytes += len(data)
         self._lines += data.count(b"\n")
         if self._too_much is not None:
@@ -178,7 +177,6 @@ class BoundedConnection(ProtocolWrapper):
             super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the client that the connection is lost, and why."""
         if self._too_much is not None:
             reason = Failure(self._too_much)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
@@ -221,7 +219,6 @@ class ApiConnections:
         return _BoundedEndpoint(endpoint, self._open)
 
     def abort(self) -> None:
-        """Abort all connections."""
         for connection in list(self._open):
             if connection.transport is not None:
                 connection.transport.abortConnection()

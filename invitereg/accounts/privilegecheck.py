@@ -88,7 +88,6 @@ class RosterCheck:
     def __init__(
         self, commands: AdminCommands, rosters: RosterAccess, clock: IReactorTime
     ) -> None:
-        """``clock`` must never jump."""
         self._commands = commands
         self._rosters = rosters
         self._clock = clock

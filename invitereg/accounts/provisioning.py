@@ -65,7 +65,6 @@ class Provisioner:
         clock: IReactorTime,
         now: Callable[[], datetime],
     ) -> None:
-        """``clock`` must never jump; ``now`` may."""
         self._calls = calls
         self._gone = gone
         self._server = calls.server

@@ -52,7 +52,7 @@ class RemoteAccounts:
         now: Callable[[], datetime],
         check: CheckPassword,
     ) -> None:
-        """``clock`` must never jump, ``now`` may; ``check`` checks passwords."""
+        """``check`` checks passwords, at the upstream server or by ejabberd's API."""
         self._calls = calls = ServerCalls(server, clock)
         self.server = server
         self.domain: str = server.domain

@@ -68,7 +68,6 @@ class ServerCalls:
     """
 
     def __init__(self, server: IServer, clock: IReactorTime) -> None:
-        """``clock`` must never jump."""
         self.server = server
         self.faults = FaultLog(_server_log, f"the server of {server.domain}", clock.seconds)
 

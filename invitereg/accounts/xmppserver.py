@@ -139,7 +139,7 @@ class XMPPServer:
     own_username: str | None = None  # A component needs no account.
 
     def __init__(self, host: str, component: ComponentConnection, clock: IReactorTime) -> None:
-        """``host`` is the domain as its server spells it; ``clock`` must never jump."""
+        """``host`` is the domain as its server spells it."""
         self.domain = prepare_domain(host)
         self.clock = clock
         self._host = host

@@ -17,7 +17,6 @@ class Failed(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the text alone, on one line."""
         say(printable(self.message), file=file, err=True)
 
 
@@ -45,7 +44,6 @@ class Misused(click.UsageError):
     """Wrong usage: exit 2, whether it can be told or not."""
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the usage, and what is wrong."""
         with suppress(OSError):
             super().show(file)
 

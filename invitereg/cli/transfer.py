@@ -62,7 +62,6 @@ class Forms(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments are for."""
         if args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return ctx.info_name, from_file, args
@@ -92,7 +91,6 @@ class FileForm(click.Command):
     """The form that has no name of its own; its usage is that of the command."""
 
     def get_usage(self, ctx: click.Context) -> str:
-        """Return the usage of all forms."""
         return ctx.parent.get_usage() if ctx.parent else super().get_usage(ctx)
 
 

@@ -116,7 +116,6 @@ class Workspace:
         return {} if site is None else site.texts.headline
 
     def domains(self) -> Iterable[Domain]:
-        """Return the domains that are served."""
         return self._domains.values()
 
     def domain(self, name: str | None = None) -> Domain:

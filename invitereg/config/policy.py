@@ -105,7 +105,6 @@ class UsernameKeys(Section):
 
     @property
     def refuse_look_alikes(self) -> bool:
-        """Return ``look_alikes`` as the policy has it."""
         return self.look_alikes == "refuse"
 
 

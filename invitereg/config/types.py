@@ -159,7 +159,6 @@ def duration_or_never(value: object) -> timedelta | None:
 
 
 def _duration_or_none(value: object) -> timedelta:
-    """Return a duration; ``none`` is no time at all."""
     if value == "none":
         return timedelta()
     try:
@@ -291,7 +290,6 @@ def context_of(info: ValidationInfo) -> ValidationContext:
 
 
 def _count_or_unlimited(value: object) -> int | None:
-    """Return a number from 1 on; ``unlimited`` is None."""
     if value == "unlimited":
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -117,7 +117,6 @@ class Sessions:
         return [session for session in self.of(account) if session.presence is not None]
 
     def get(self, jid: JID) -> Session | None:
-        """Return the session with this full JID, or None."""
         return self._sessions.get(jid.userhost(), {}).get(jid.full())
 
     async def add(self, session: Session) -> None:

@@ -43,7 +43,6 @@ def write_element(
 
 
 def _prefixed(element: domish.Element, namespace: str) -> set[str]:
-    """Return the namespaces that are written with a prefix."""
     entered: Counter[str] = Counter()
     found: set[str] = set()
     waiting = [(element, namespace)]

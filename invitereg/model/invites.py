@@ -91,7 +91,6 @@ class Invite:
         return self.uses_allowed is not None and self.uses >= self.uses_allowed
 
     def expired(self, now: datetime) -> bool:
-        """Return whether the invite has expired at ``now``."""
         return self.expires_at is not None and now >= self.expires_at
 
     def status(self, now: datetime) -> Status:

@@ -97,7 +97,6 @@ class Side(Enum):
 
     @property
     def other(self) -> "Side":
-        """Return the opposite side."""
         return Side.CONTACT if self is Side.USER else Side.USER
 
 

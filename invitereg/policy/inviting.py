@@ -166,7 +166,6 @@ class Rights:
 
     @property
     def any(self) -> bool:
-        """Whether they may invite at all."""
         return self.registration or self.contact
 
 

@@ -80,7 +80,6 @@ class Occupancy:
         self._open: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """Return how many networks have anything open."""
         return len(self._open)
 
     def add(self, shares: Collection[Share]) -> bool:

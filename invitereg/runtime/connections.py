@@ -40,14 +40,12 @@ class ConnectionRate:
     """
 
     def __init__(self, limit: Limit, seconds: Callable[[], float]) -> None:
-        """``seconds`` is a clock that never jumps."""
         self.limit = limit
         self._seconds = seconds
         # By network: when an even pace would have let in all its connections. Newest last.
         self._paid_until: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many networks are remembered."""
         return len(self._paid_until)
 
     def add(self, shares: tuple[Share, ...]) -> bool:
@@ -131,7 +129,6 @@ class GatedFactory(ServerFactory):
         return self._factory.buildProtocol(addr) if self._gate.admits(_host(addr)) else None
 
     def doStop(self) -> None:
-        """Stop the other factory, which the port has started."""
         self._factory.doStop()
 
 
@@ -146,7 +143,6 @@ class _ForwardedProtocol(ProtocolWrapper):
         self._proxy = proxy
 
     def makeConnection(self, transport: Any) -> None:
-        """Wait for the proxy's header."""
         directlyProvides(self, providedBy(transport))
         Protocol.makeConnection(self, transport)
         self.factory.registerProtocol(self)
@@ -159,7 +155,6 @@ class _ForwardedProtocol(ProtocolWrapper):
             super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the wrapped protocol, if it was started."""
         if self._silence.active():
             self._silence.cancel()
         if self._begun:
@@ -200,7 +195,6 @@ class ForwardedFactory(WrappingFactory):
         self.clock = clock
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Return the protocol for a connection from the proxy at ``addr``."""
         wrapped = self.wrappedFactory.buildProtocol(addr)
         return wrapped and _ForwardedProtocol(self, wrapped, _host(addr))
 

@@ -48,7 +48,6 @@ class PerMinute:
     """Count events, and say when a minute has had too many. For one thread at a time."""
 
     def __init__(self, most: int, seconds: Callable[[], float] = time.monotonic) -> None:
-        """``seconds`` is a clock that never jumps."""
         self._most = most
         self._seconds = seconds
         self._began, self._count = seconds(), 0
@@ -72,7 +71,7 @@ class FaultLog:
     def __init__(
         self, log: Logger, what: str, seconds: Callable[[], float] = time.monotonic
     ) -> None:
-        """``what`` names the part that fails; ``seconds`` is a clock that never jumps."""
+        """``what`` names the part that fails, at the start of each line."""
         self._log = log
         self._what = what
         self._seconds = seconds
@@ -185,7 +184,6 @@ class LogGuard:
     """Pass log events on to the publisher's observers, or count them as left out."""
 
     def __init__(self, publisher: LogPublisher) -> None:
-        """Do nothing until `begin`."""
         self._log = Logger("invitereg.logguard.LogGuard")
         self._publisher = publisher
         self._guarded = LogPublisher()

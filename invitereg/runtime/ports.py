@@ -176,7 +176,6 @@ class SparingFactory(ServerFactory):
         return self._factory.buildProtocol(addr)
 
     def doStop(self) -> None:
-        """Stop the other factory, which the port has started."""
         self._factory.doStop()
 
 

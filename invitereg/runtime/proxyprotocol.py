@@ -195,7 +195,6 @@ class ProxiedConnection(ProtocolWrapper):
         self._header: ProxyHeader | None = None
 
     def dataReceived(self, data: bytes) -> None:
-        """Read the header, and pass on what follows it; called by the reactor."""
         if self._header is None:
             if self.disconnecting:
                 return

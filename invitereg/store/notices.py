@@ -121,7 +121,6 @@ def _notices(
 
 
 def _notice_of(row: Row[Any]) -> Notice:
-    """Return the notice in a row of `_with_use`."""
     return Notice(
         domain=row.notice_domain,
         username=row.notice_username,

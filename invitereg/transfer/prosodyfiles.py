@@ -248,7 +248,6 @@ class _LuaReader:
             self._wrong("the text is not UTF-8")
 
     def _take(self, mark: bytes) -> bool:
-        """Go on if this is the mark."""
         if self._kind != "mark" or self._text != mark:
             return False
         self._next()

@@ -47,7 +47,6 @@ class NewInvite:
 
     @property
     def kind(self) -> Kind:
-        """Return the kind of invite that this asks for."""
         if not self.registration:
             return Kind.CONTACT
         return Kind.ACCOUNT_AND_CONTACT if self.contact else Kind.ACCOUNT

@@ -49,16 +49,13 @@ class UserInvites:
         self._store = store
 
     def now(self) -> datetime:
-        """Return the present time."""
         return self._issuer.now()
 
     @property
     def domains(self) -> Mapping[str, Domain]:
-        """Return the domains that are served, by name."""
         return self._issuer.domains
 
     def is_admin(self, user: User) -> bool:
-        """Whether the user is an admin of their domain."""
         return is_admin(self.domains[user.domain].policy, user.username)
 
     async def rights(self, user: User) -> Rights:

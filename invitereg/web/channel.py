@@ -101,7 +101,6 @@ class WebRequest(Request):
             super().render(resource)
 
     def gotLength(self, length: int | None) -> None:
-        """Start counting the body."""
         self._received = self._pieces = 0
         super().gotLength(0 if self.too_large else length)
 
@@ -155,7 +154,6 @@ class WebRequest(Request):
         return error_id
 
     def processingFailed(self, reason: Failure) -> None:
-        """Answer an error that no part has handled."""
         error_id = self.blame(reason)
         if not self.startedWriting and not self._disconnected:
             body = f"The server has a problem (error {error_id}). Please try again later.\n"
@@ -301,12 +299,10 @@ class Channel(HTTPChannel):
         super().write(data)
 
     def pauseProducing(self) -> None:
-        """Pause; the transport's buffer is full."""
         super().pauseProducing()
         self._expect_reading()
 
     def resumeProducing(self) -> None:
-        """Resume; the client has read."""
         _cancel(self._unread)
         self._written = 0
         super().resumeProducing()
@@ -330,7 +326,6 @@ class Channel(HTTPChannel):
         super().requestDone(request)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Stop all timers, and count the connection no longer."""
         self._stop_clock()
         self._held_back = None
         self.owner.connections.remove(self)

@@ -38,7 +38,6 @@ class WebConnections:
         self._open: dict[Hashable, tuple[tuple[Share, ...], tuple[Share, ...]]] = {}
 
     def __len__(self) -> int:
-        """Return how many connections are open."""
         return len(self._open)
 
     @property
@@ -126,7 +125,6 @@ class RoundRobin(Generic[Item]):
         self._groups: dict[str, RoundRobin[Item]] = {}
 
     def __bool__(self) -> bool:
-        """Return whether anything waits."""
         return bool(self._items or self._groups)
 
     def push(self, groups: Sequence[str], item: Item) -> None:

@@ -130,7 +130,6 @@ class KeptPages:
         return _GAP.sub(lambda gap: _own(opened, gap[1]), page)
 
     def __len__(self) -> int:
-        """Return how many pages are kept."""
         return sum(map(len, self._sites.values()))
 
     def _keep(self, site: SiteSettings, key: Hashable, page: str) -> None:
@@ -145,7 +144,6 @@ class _WithGaps(InvitationView):
 
     @property
     def code(self) -> Markup:
-        """The gap for the QR code."""
         return Markup(_gap("code"))  # noqa: S704 - filled in by ourselves
 
 

@@ -125,7 +125,6 @@ class _Probe(Resource):
     isLeaf = True  # noqa: N815 - Twisted's name
 
     def render(self, request: WebRequest) -> int:
-        """Answer the probe; 405 for any other method."""
         if request.method in (b"GET", b"HEAD"):
             self.look(request)
         else:
@@ -142,7 +141,6 @@ class LivenessProbe(_Probe):
     """``/healthz``: the process answers, whatever else is wrong."""
 
     def look(self, request: WebRequest) -> None:
-        """Answer 200."""
         request.route = "healthz"
         _answer(request, 200, b"alive\n")
 
@@ -297,7 +295,6 @@ class MetricsPage(Resource):
         now: Callable[[], datetime],
         seconds: Callable[[], float],
     ) -> None:
-        """``seconds`` is a clock that is never set back."""
         super().__init__()
         self._meter = meter
         self._store = store

@@ -35,7 +35,6 @@ class _PageResource(Resource):
         self._answers = answers
 
     def render(self, request: WebRequest) -> bytes | int:
-        """Render the page."""
         if request.too_large:
             return self._answers.mistaken(request, 413)
         rendered: bytes | int = self._pages.render(request)

@@ -114,7 +114,6 @@ class PlainTextError(Resource):
         self._text = text
 
     def render(self, request: WebRequest) -> bytes:
-        """Return the line."""
         request.setResponseCode(self._status)
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return f"{self._text}\n".encode()
@@ -175,7 +174,6 @@ class _DoorSite(Site):
         self._door = door
 
     def buildProtocol(self, address: IAddress | None) -> Any:
-        """Make the protocol of a connection."""
         channel: Channel = super().buildProtocol(address)
         channel.owner = self._door
         return channel

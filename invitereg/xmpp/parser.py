@@ -200,7 +200,6 @@ class ElementStream(domish.ExpatElementStream):
         self.parser.EndElementHandler = self._end
 
     def parse(self, buffer: bytes) -> None:
-        """Parse the next bytes of the stream."""
         whole = self._tokens.take(buffer)
         self.stanzaSize += len(whole)
         try:
@@ -303,7 +302,6 @@ class BoundedElementStream(ElementStream):
         self.parser.CommentHandler = self._on_restricted
 
     def parse(self, buffer: bytes) -> None:
-        """Parse the next bytes of the stream."""
         if not self._depth and (b"\0" in buffer or buffer[:1] in (b"\xfe", b"\xff")):
             # expat would read UTF-16, even if told that it is UTF-8.
             raise StreamError("unsupported-encoding")
@@ -400,7 +398,6 @@ class RecordingElementStream(BoundedElementStream):
         self._forgotten = 0
 
     def parse(self, buffer: bytes) -> None:
-        """Take the next bytes of the stream, and keep them."""
         if self._kept is not None:
             self._kept += buffer
         super().parse(buffer)

@@ -69,7 +69,6 @@ class Authorization:
         now: Callable[[], datetime],
         seconds: Callable[[], float],
     ) -> None:
-        """``seconds`` must be a clock that never jumps; ``now`` may."""
         self._keys = keys
         self._rates = rates
         self._now = now

@@ -51,7 +51,6 @@ class ProblemDocument(View):
     errors: tuple[ErrorAt, ...] | None = None
 
     def members(self) -> dict[str, Any]:
-        """Return the members that there are."""
         return self.model_dump(mode="json", exclude_none=True)
 
 

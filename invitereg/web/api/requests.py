@@ -132,7 +132,6 @@ class Expiring(BodyModel):
 
     @property
     def says_expiry(self) -> bool:
-        """Whether the body has an expiry."""
         return bool({"expires", "expires_at"} & self.model_fields_set)
 
     @property

@@ -308,7 +308,6 @@ class InviteContact(InviteCommand):
     name = N_("Invite a contact")
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """Allow it to all who may invite."""
         return (await self.rights(requester)).any
 
     async def proceed(
@@ -327,7 +326,6 @@ class CreateAccount(InviteCommand):
     name = N_("Create an invitation to register")
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """Allow it to those who may invite to register."""
         return (await self.rights(requester)).registration
 
     async def proceed(
@@ -370,7 +368,6 @@ class ResetPassword(InviteCommand):
     name = N_("Create a link to set a new password")
 
     async def is_allowed(self, requester: Requester) -> bool:
-        """Allow it to admins."""
         return (await self.rights(requester)).admin
 
     async def proceed(

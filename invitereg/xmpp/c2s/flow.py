@@ -89,7 +89,6 @@ class Deadlines:
             call.cancel()
 
     def cancel_all(self) -> None:
-        """Cancel all time-outs."""
         for name in list(self._calls):
             self.cancel(name)
 
@@ -306,13 +305,11 @@ class UnreadLedger:
     """Sum up what waits for all clients; when it is too much, drop the client with most."""
 
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
-        """``seconds`` is a monotonic clock."""
         self._sizes: dict[Outbox, int] = {}
         self._total = 0
         self._faults = FaultLog(_unread_log, "Unread", seconds)
 
     def __len__(self) -> int:
-        """Return the number of clients for which something waits."""
         return len(self._sizes)
 
     def note(self, outbox: "Outbox", size: int) -> None:

@@ -288,7 +288,6 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         self.readdressed(stream)
 
     def _exempt(self, address: Address | None) -> bool:
-        """Return whether an address is exempt at any domain."""
         limits = (domain.policy.limits for domain in self.domains.values())
         return address is None or any(each.allowlisted(address) for each in limits)
 

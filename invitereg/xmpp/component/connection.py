@@ -98,7 +98,6 @@ class KeepAlive:
             self._doubt()
 
     def stop(self) -> None:
-        """Stop watching."""
         if self._timer.active():
             self._timer.cancel()
 

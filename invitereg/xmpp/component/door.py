@@ -47,7 +47,6 @@ class GrantCache:
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
-        """``seconds`` is a monotonic clock."""
         self._seconds = seconds
         self._by_account: OrderedDict[str, tuple[str | None, float, Grant]] = OrderedDict()
 
@@ -95,7 +94,7 @@ class ComponentDoor(XMPPHandler):
         register_from: Iterable[str],
         seconds: Callable[[], float],
     ) -> None:
-        """``domain`` returns the domain as it is now; ``seconds`` is a monotonic clock."""
+        """``domain`` returns the domain as it is now, after reloads too."""
         super().__init__()
         self._domain = domain
         self._registrar = registrar

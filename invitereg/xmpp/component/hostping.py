@@ -37,7 +37,7 @@ class HostPing(XMPPHandler):
         answered: Callable[[], Coroutine[Any, Any, None]],
         seconds: Callable[[], float],
     ) -> None:
-        """``answered`` is called after each answer; ``seconds`` is a monotonic clock."""
+        """``answered`` is called after each answer."""
         super().__init__()
         self._line = line
         self._answered = answered

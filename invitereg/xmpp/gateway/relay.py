@@ -79,7 +79,6 @@ class LoginWatch:
     """Reads a server's stream, from its header up to the success of a login."""
 
     def __init__(self, header: bytes) -> None:
-        """Begin with the stream ``header`` of the server."""
         self._reader: TopLevelReader | None = TopLevelReader()
         self._failures = 0
         self.read(header)
