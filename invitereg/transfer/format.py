@@ -38,17 +38,17 @@ _MOST = 2**31 - 1  # what PostgreSQL's INTEGER holds
 
 
 def _domain(text: str) -> str:
-    text = in_unicode(text)
-    if prepare_domain(text) != text:
-        raise ValueError(f"write it {prepare_domain(text)}")
-    return text
+    return _require_same(in_unicode(text), prepare_domain(in_unicode(text)))
 
 
 def _localpart(text: str) -> str:
     try:
-        prepared = prepare_localpart(text)
+        return _require_same(text, prepare_localpart(text))
     except InvalidUsername:
         raise ValueError("that is no username") from None
+
+
+def _require_same(text: str, prepared: str) -> str:
     if prepared != text:
         raise ValueError(f"write it {prepared}")
     return text
@@ -68,9 +68,7 @@ def _bare_jid(text: str) -> str:
     prepared = prepare_domain(domain)
     if "@" in text:
         prepared = f"{_localpart(username)}@{prepared}"
-    if prepared != text:
-        raise ValueError(f"write it {prepared}")
-    return text
+    return _require_same(text, prepared)
 
 
 def _stanza(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, exists, func, insert, select, update
+from sqlalchemy import Insert, Select, Table, bindparam, exists, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import InvalidRequest, Refused, UsernameReserved, UsernameTaken
@@ -176,29 +176,27 @@ class _Importer:
 
     def add(self, line: _StoredLine) -> bool:
         """Add the content of a line; return False if it is there already. Raises Refused."""
-        if isinstance(line, KeyLine):
-            return self._add_key(line)
+        row = line.model_dump(exclude={"type"})
         try:
             match line:
                 case AccountLine():
-                    return self._add_account(line)
+                    return self._add_account(line, row)
                 case DeletedLine():
-                    return names.mark_deleted(
-                        self._connection, line.domain, line.username, line.until, self._now
-                    )
+                    return names.mark_deleted(self._connection, now=self._now, **row)
                 case RosterItemLine():
-                    return self._add_item(line)
+                    return self._add_item(line, row)
                 case InviteLine():
-                    return self._add_invite(line)
+                    return self._add_invite(row)
                 case UseLine():
-                    return self._add_use(line)
+                    return self._add_use(line, row)
                 case NoticeLine():
                     return self._add_notice(line)
+                case KeyLine():
+                    return self._add_if_new(api_keys, row, _ADD_KEY, "key with this secret")
         except (UsernameTaken, UsernameReserved) as refusal:
-            raise InvalidRequest(f"{line.username}@{line.domain}: {refusal}") from None
+            raise InvalidRequest(f"{row['username']}@{line.domain}: {refusal}") from None
 
-    def _add_account(self, line: AccountLine) -> bool:
-        row = line.model_dump(exclude={"type"})
+    def _add_account(self, line: AccountLine, row: dict[str, Any]) -> bool:
         if line.credentials is not None:
             row["credentials"] = "\n".join(line.credentials)
         if self._is_there(accounts_table, row, "username"):
@@ -210,38 +208,33 @@ class _Importer:
         self._connection.execute(_ADD_ACCOUNT, row)
         return True
 
-    def _add_item(self, line: RosterItemLine) -> bool:
-        row = line.model_dump(exclude={"type"})
+    def _add_item(self, line: RosterItemLine, row: dict[str, Any]) -> bool:
         if self._is_there(roster_items, row, "jid"):
             return False
-        if accounts.get(self._connection, line.domain, line.username) is None:
-            raise InvalidRequest(f"there is no account {line.username}@{line.domain}")
+        self._require_account(line.domain, line.username)
         self._connection.execute(_ADD_ITEM, row)
         return True
 
-    def _add_invite(self, line: InviteLine) -> bool:
-        row = line.model_dump(exclude={"type"})
-        if self._is_there(invites, row, "id"):
+    def _add_invite(self, row: dict[str, Any]) -> bool:
+        """Add an invite; reserve its name if it can be used, or check a reset's account."""
+        if not self._add_if_new(invites, row, _ADD_INVITE, "invite with this token"):
             return False
-        if self._connection.execute(_ADD_INVITE, row).rowcount != 1:
-            raise InvalidRequest("there is another invite with this token")
         invite = Invite(**{key: row[key] for key in row.keys() - {"digest", "used_at"}})
-        if invite.revoked_at is None and not invite.used_up:
-            self._follow(invite)
-        return True
-
-    def _follow(self, invite: Invite) -> None:
-        """Reserve the name of an invite that can be used, or check the account of a reset."""
+        if invite.revoked_at is not None or invite.used_up:
+            return True
         if invite.kind is Kind.RESET:
             # Or it would open the account that somebody else makes of that name.
-            if accounts.get(self._connection, invite.domain, invite.username or "") is None:
-                raise InvalidRequest(f"there is no account {invite.username}@{invite.domain}")
+            self._require_account(invite.domain, invite.username or "")
         elif not invite.expired(self._now):
             names.reserve(self._connection, invite, self._now)
+        return True
 
-    def _add_use(self, line: UseLine) -> bool:
+    def _require_account(self, domain: str, username: str) -> None:
+        if accounts.get(self._connection, domain, username) is None:
+            raise InvalidRequest(f"there is no account {username}@{domain}")
+
+    def _add_use(self, line: UseLine, row: dict[str, Any]) -> bool:
         """Add a use. Its address is not compared: one that was forgotten must not come back."""
-        row = line.model_dump(exclude={"type"})
         for found in self._connection.execute(_USES, row):
             if all(getattr(found, key) == row[key] for key in ("kind", "door", "invite_id")):
                 return False
@@ -252,32 +245,24 @@ class _Importer:
 
     def _add_notice(self, line: NoticeLine) -> bool:
         """Add a notice if its registration is new: an older one was delivered, or given up."""
-        about = {
-            "domain": line.about_domain,
-            "username": line.about_username,
-            "at": line.at,
-        }
+        domain, username = line.about_domain, line.about_username
+        about = {"domain": domain, "username": username, "at": line.at}
         use = self._connection.execute(_USES, about).first()
         if use is None:
-            who = f"{line.about_username}@{line.about_domain}"
-            raise InvalidRequest(f"there is no registration of {who} at that time")
+            raise InvalidRequest(
+                f"there is no registration of {username}@{domain} at that time"
+            )
         if use.seq <= self._last_use:
             return False
-        row = {
-            "domain": line.domain,
-            "username": line.username,
-            "kind": line.kind,
-            "use_seq": use.seq,
-            "at": line.at,
-        }
-        return self._connection.execute(_ADD_NOTICE, row).rowcount == 1
+        row = line.model_dump(include={"domain", "username", "kind", "at"})
+        return self._connection.execute(_ADD_NOTICE, {**row, "use_seq": use.seq}).rowcount == 1
 
-    def _add_key(self, line: KeyLine) -> bool:
-        row = line.model_dump(exclude={"type"})
-        if self._is_there(api_keys, row, "id"):
+    def _add_if_new(self, table: Table, row: dict[str, Any], add: Insert, what: str) -> bool:
+        """Add a row, unless it is there; raise InvalidRequest if another has its secret."""
+        if self._is_there(table, row, "id"):
             return False
-        if self._connection.execute(_ADD_KEY, row).rowcount != 1:
-            raise InvalidRequest("there is another key with this secret")
+        if self._connection.execute(add, row).rowcount != 1:
+            raise InvalidRequest(f"there is another {what}")
         return True
 
     def _is_there(self, table: Table, row: dict[str, Any], key: str) -> bool:
@@ -288,12 +273,8 @@ class _Importer:
         differing = [name for name in row if found[name] != row[name]]
         if differing:
             where = f" at {row['domain']}" if row["domain"] else ""
-            what = f"{_said(table)} {row[key]}{where}"
+            what = f"{table.name.removesuffix('s').replace('_', ' ')} {row[key]}{where}"
             raise InvalidRequest(
                 f"there is another {what} already: it differs in {', '.join(differing)}"
             )
         return True
-
-
-def _said(table: Table) -> str:
-    return table.name.removesuffix("s").replace("_", " ")
