@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from invitereg.config import Tls
 from invitereg.runtime.tls import Certificates, complaints, write_certificate
-from invitereg.service.maintenance import Keep, Maintenance
+from invitereg.service.maintenance import Maintenance, Retention
 from invitereg.testing import clock_now, memory_store
 
 
@@ -131,7 +131,7 @@ class CertificatesTests(SynchronousTestCase):
 
     def watch(self) -> None:
         """Let a service's maintenance look after the files."""
-        keep, each_minute = Keep(addresses=None, invites=None), [self.certificates.refresh]
+        keep, each_minute = Retention(addresses=None, invites=None), [self.certificates.refresh]
         parts = self.clock, clock_now(self.clock), memory_store(), {}, keep
         maintenance: Any = Maintenance(*parts, each_minute=each_minute)
         maintenance.startService()
