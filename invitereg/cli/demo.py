@@ -18,7 +18,7 @@ import click
 import yaml
 from twisted.internet.error import ReactorNotRunning
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
-from zope.interface import implementer
+from zope.interface import provider
 
 from invitereg.cli.display import print_qr
 from invitereg.cli.errors import Failed
@@ -160,7 +160,7 @@ def _start_service(demo: Demo) -> Any:
     from invitereg.service.service import InviteregService
 
     reactor: Any = global_reactor
-    globalLogBeginner.beginLoggingTo([DemoLog()], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([narrate], redirectStandardIO=False)
     service = InviteregService(load(demo.config), reactor)
     try:
         service.startService()
@@ -269,20 +269,17 @@ def _command_name() -> str:
     return called.name if same else shlex.quote(str(called.absolute()))
 
 
-@implementer(ILogObserver)
-class DemoLog:
-    """Tells of the log what somebody who tries the demo wants to know."""
-
-    def __call__(self, event: LogEvent) -> None:
-        """Print a line for a registration, and for an error."""
-        if event["log_level"] >= LogLevel.error:
-            failure = event.get("log_failure")
-            if failure is None or not failure.check(ReactorNotRunning):  # Ctrl-C twice
-                say(formatEvent(event), err=True)
-        elif event.get("what") in ("registered", "password reset of"):
-            user = f"{event['username']}@{event['domain']}"
-            news = "has registered" if event["what"] == "registered" else "has a new password"
-            say(f"{user} {news}.", fg="green")
+@provider(ILogObserver)
+def narrate(event: LogEvent) -> None:
+    """Print a line for an event of the log that is a registration, or an error."""
+    if event["log_level"] >= LogLevel.error:
+        failure = event.get("log_failure")
+        if failure is None or not failure.check(ReactorNotRunning):  # Ctrl-C twice
+            say(formatEvent(event), err=True)
+    elif event.get("what") in ("registered", "password reset of"):
+        user = f"{event['username']}@{event['domain']}"
+        news = "has registered" if event["what"] == "registered" else "has a new password"
+        say(f"{user} {news}.", fg="green")
 
 
 def free_port(listen: Address) -> int:

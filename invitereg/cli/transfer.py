@@ -133,11 +133,10 @@ def from_prosody(
     """
     now = workspace.now()
     found = find_invites(folder, workspace.domain(domain).name, now)
-    pairs = [(one.invite, one.digest) for one in found]
 
     def work(connection: Connection) -> ImportCounts:
         connection.exec_driver_sql("SAVEPOINT before")
-        adopted = adopt(connection, pairs, now)
+        adopted = adopt(connection, found, now)
         if dry_run:
             connection.exec_driver_sql("ROLLBACK TO before")
         return adopted

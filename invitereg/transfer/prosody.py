@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -98,8 +98,7 @@ class _AccountInvite(_StoredTable):
         return value if value not in ([], None) else {}
 
 
-@dataclass(frozen=True, slots=True)
-class FoundInvite:
+class FoundInvite(NamedTuple):
     """An invite of Prosody, and the digest of its token."""
 
     invite: Invite
@@ -238,9 +237,7 @@ class ImportCounts:
     reasons: tuple[str, ...]
 
 
-def adopt(
-    connection: Connection, found: Iterable[tuple[Invite, bytes]], now: datetime
-) -> ImportCounts:
+def adopt(connection: Connection, found: Iterable[FoundInvite], now: datetime) -> ImportCounts:
     """Add invites with their digests, within a transaction; what is over or known is left out.
 
     Each is known by its id, which must be the same whenever it is found: one that was renewed,

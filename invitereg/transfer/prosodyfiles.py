@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 from urllib.parse import unquote
 
 from invitereg.config.messages import why_unreadable
@@ -92,17 +93,13 @@ def _from_database(path: Path, domain: str, hosts: dict[str, Path]) -> list[_Sto
             known = [str(host) for (host,) in database.execute(_HOSTS)]
             hosts.update({host: path for host in known if host not in hosts})
             own = [host for host in known if is_domain(host, domain)]
-            for user, key, kind, value in _rows(database, own):
+            rows = (database.execute(_ROWS, (host, _STORE)) for host in own)
+            for user, key, kind, value in chain.from_iterable(rows):
                 where = f"{path}: user {user!r}" if user else str(path)
                 tables.setdefault(str(user or ""), {}).update(_row(where, key, kind, value))
     except sqlite3.Error as error:
         raise InvalidRequest(f"{path}: {error}") from None
     return [(user, str(path), tables[user]) for user in sorted(tables)]
-
-
-def _rows(database: sqlite3.Connection, hosts: list[str]) -> Iterator[tuple[Any, ...]]:
-    for host in hosts:
-        yield from database.execute(_ROWS, (host, _STORE))
 
 
 def _row(where: str, key: str, kind: str, value: str) -> dict[str, object]:

@@ -94,7 +94,7 @@ def qr_code(text: str) -> Markup:
 
 _MOST_PAGES = 500
 """Pages kept of all sites together; a page has some 20 KB."""
-_GAP = re.compile("GAP0([a-z]+)0GAP")
+_GAP = re.compile("GAP0([a-z_]+)0GAP")
 
 
 class KeptPages:
@@ -127,7 +127,9 @@ class KeptPages:
         if page is None:
             page = make(with_gaps)
             self._keep(site, key, page)
-        return _GAP.sub(lambda gap: _own(opened, gap[1]), page)
+        own = {name: escape(text) for name, text in _own_texts(opened).items()}
+        own["code"] = opened.code
+        return _GAP.sub(lambda gap: own[gap[1]], page)
 
     def __len__(self) -> int:
         return sum(map(len, self._sites.values()))
@@ -148,12 +150,13 @@ class _WithGaps(InvitationView):
 
 
 def _gap(name: str) -> str:
-    """Return a gap: letters and digits only, so that escaping does not change it."""
+    """Return a gap, which escaping does not change: letters, digits and underscores only."""
     return f"GAP0{name}0GAP"
 
 
 def _with_gaps(opened: InvitationView) -> _WithGaps:
     invite = opened.invite
+    gaps = {name: text and _gap(name) for name, text in _own_texts(opened).items()}
     alike = Invite(
         id="",
         domain=invite.domain,
@@ -161,34 +164,23 @@ def _with_gaps(opened: InvitationView) -> _WithGaps:
         source="",
         created_at=invite.created_at.min,
         expires_at=invite.expires_at and invite.expires_at.min,
-        inviter=invite.inviter and _gap("inviter"),
-        username=invite.username and _gap("username"),
+        inviter=gaps.pop("inviter") or None,
+        username=gaps.pop("username") or None,
         uses_allowed=invite.uses_allowed,
         uses=invite.uses if invite.uses_allowed else 0,
     )
-    return _WithGaps(
-        invite=alike,
-        token=_gap("token"),
-        uri=_gap("uri") if opened.uri else "",
-        quoted_uri=_gap("quoted"),
-        url=_gap("url"),
-        until=_gap("until") if opened.until else "",
-        ends=_gap("ends") if opened.ends else "",
-    )
+    return _WithGaps(invite=alike, **gaps)
 
 
-def _own(opened: InvitationView, name: str) -> str:
-    """Return an invitation's value for a gap, as HTML."""
-    if name == "code":
-        return str(qr_code(opened.url))
-    texts = {
+def _own_texts(opened: InvitationView) -> dict[str, str]:
+    """Return what an invitation has of its own, by the names of the gaps for it."""
+    return {
         "inviter": opened.invite.inviter or "",
         "username": opened.invite.username or "",
         "token": opened.token,
         "uri": opened.uri,
-        "quoted": opened.quoted_uri,
+        "quoted_uri": opened.quoted_uri,
         "url": opened.url,
         "until": opened.until,
         "ends": opened.ends,
     }
-    return str(escape(texts[name]))
