@@ -197,6 +197,7 @@ class ReadingTests(OutputCase):
         self.assertEqual(self.run_to(">&-", "check").returncode, 2)
 
 
+@pytest.mark.slow
 class LatinTests(OutputCase):
     def latin(self, *arguments: str) -> str:
         """What a command prints where the terminal knows Latin-1 only."""

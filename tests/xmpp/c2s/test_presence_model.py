@@ -3,6 +3,7 @@
 The store answers late, so everything also happens while a roster is being read.
 """
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -12,6 +13,8 @@ from invitereg.embedded.addresses import parse_jid
 from tests.xmpp.door import Listener
 from tests.xmpp.messages import DOMAIN
 from tests.xmpp.rosterstore import Book
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("juliet", "romeo", "nurse")
 PAIRS = st.permutations(NAMES).map(lambda names: names[:2])

@@ -1,5 +1,6 @@
 """Clients that are slow to read what others send them, or do not read it at all."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs, formatEvent
@@ -49,6 +50,7 @@ class SlowReader:
             pass
 
 
+@pytest.mark.slow
 class UnreadTests(PeopleTestCase):
     def setUp(self):
         super().setUp()
