@@ -17,28 +17,16 @@ from invitereg.cli import INTERRUPTED
 from invitereg.cli.output import printable
 
 COMMANDS = {
-    "account": (
-        "invitereg.cli.accounts:command",
-        "Make, list and delete accounts; give them roles.",
-    ),
-    "check": ("invitereg.cli.check:command", "Check the configuration file."),
-    "demo": (
-        "invitereg.cli.demo:command",
-        "Try it: a domain of its own that lasts until Ctrl-C.",
-    ),
-    "export": ("invitereg.cli.transfer:export", "Print everything that is stored."),
-    "import": ("invitereg.cli.transfer:import_", "Add what was exported, here or elsewhere."),
-    "invite": (
-        "invitereg.cli.invites:command",
-        "Make invites, list them, change and revoke them.",
-    ),
-    "key": (
-        "invitereg.cli.keys:command",
-        "Make and revoke keys for programs that use the HTTP API.",
-    ),
-    "policy": ("invitereg.cli.policy:command", "Explain who may register, and who may invite."),
-    "purge": ("invitereg.cli.purge:command", "Remove invites that have long been over."),
-    "reset": ("invitereg.cli.invites:reset", "Make links that set a new password."),
+    "account": ("accounts:command", "Make, list and delete accounts; give them roles."),
+    "check": ("check:command", "Check the configuration file."),
+    "demo": ("demo:command", "Try it: a domain of its own that lasts until Ctrl-C."),
+    "export": ("transfer:export", "Print everything that is stored."),
+    "import": ("transfer:import_", "Add what was exported, here or elsewhere."),
+    "invite": ("invites:command", "Make invites, list them, change and revoke them."),
+    "key": ("keys:command", "Make and revoke keys for programs that use the HTTP API."),
+    "policy": ("policy:command", "Explain who may register, and who may invite."),
+    "purge": ("purge:command", "Remove invites that have long been over."),
+    "reset": ("invites:reset", "Make links that set a new password."),
 }
 """Where each command is (module and name), and its line in the help."""
 
@@ -87,7 +75,7 @@ class Root(Group):
         gc.disable()  # so much is loaded that to look for garbage takes a sixth of the time
         try:
             module, _, name = COMMANDS[cmd_name][0].partition(":")
-            found: click.Command = getattr(import_module(module), name)
+            found: click.Command = getattr(import_module(f"invitereg.cli.{module}"), name)
         finally:
             gc.enable()
         return found

@@ -10,20 +10,15 @@ from invitereg import errors
 from invitereg.policy.texts import Translate
 from invitereg.policy.values import Policy
 
-# A subclass stands before its base.
+# All others are 403 (Forbidden).
 _STATUSES: tuple[tuple[type[errors.Refused], int], ...] = (
     (errors.InvalidInvite, 404),
-    (errors.InviteRequired, 403),
-    (errors.RegistrationClosed, 403),
-    (errors.AddressRefused, 403),
     (errors.UsernameTaken, 409),
-    (errors.UsernameReserved, 403),
     (errors.InvalidUsername, 422),
     (errors.UnacceptableUsername, 422),
     (errors.FieldMissing, 422),
     (errors.UnacceptableField, 422),
     (errors.UnacceptablePassword, 422),
-    (errors.WrongPassword, 403),
     (errors.Throttled, 429),
     (errors.Unavailable, 503),
     (errors.NotFound, 404),

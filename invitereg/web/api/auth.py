@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from twisted.logger import Logger
+from twisted.web.http_headers import Headers
 
 from invitereg.interfaces.apikeys import ApiKey, Scope
 from invitereg.interfaces.stores import IKeyStore
@@ -54,7 +55,7 @@ class Rates:
                 429,
                 "throttled",
                 f"This key may make {self.limit.max} requests in {period:.0f} seconds.",
-                headers={"Retry-After": f"{int(wait) + 1}"},
+                headers=Headers({"Retry-After": [f"{int(wait) + 1}"]}),
             )
         self._paid_until[key_id] = paid_until
 
@@ -130,4 +131,5 @@ def bearer(request: WebRequest) -> str | None:
 
 
 def _unauthorized(detail: str, code: str, more: str = "") -> Problem:
-    return Problem(401, code, detail, headers={"WWW-Authenticate": REALM + more})
+    headers = Headers({"WWW-Authenticate": [REALM + more]})
+    return Problem(401, code, detail, headers=headers)

@@ -1,7 +1,8 @@
 """Problem documents (RFC 9457)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -54,6 +55,7 @@ class ProblemDocument(View):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+@dataclass(eq=False)
 class Problem(Exception):
     """The request is refused, and has changed nothing.
 
@@ -62,42 +64,24 @@ class Problem(Exception):
         code: the same for the same kind of problem, for programs.
         detail: what is wrong and what to do, for people.
         errors: what is wrong with which part of the request: path and text.
-        more: further members of the document.
+        error_id: under which the log has the cause.
+        username: the one to take, where it is fixed.
         headers: what the answer says besides.
     """
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        *,
-        errors: Sequence[tuple[str, str]] = (),
-        more: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.errors = errors
-        self.more = more or {}
-        self.headers = Headers()
-        for name, value in (headers or {}).items():
-            self.headers.setRawHeaders(name, [value])
-        super().__init__(detail)
+    status: int
+    code: str
+    detail: str
+    errors: Sequence[tuple[str, str]] = ()
+    error_id: str | None = None
+    username: str | None = None
+    headers: Headers = field(default_factory=Headers)
 
     def document(self) -> bytes:
         """Return the body of the answer."""
-        document = ProblemDocument.of(
-            type="about:blank",
-            title=HTTPStatus(self.status).phrase,
-            status=self.status,
-            code=self.code,
-            detail=self.detail,
-            error_id=self.more.get("error_id"),
-            username=self.more.get("username"),
-            errors=tuple(ErrorAt.of(at=at, detail=text) for at, text in self.errors) or None,
-        )
+        title = HTTPStatus(self.status).phrase
+        errors = tuple(ErrorAt.of(at=at, detail=text) for at, text in self.errors) or None
+        document = ProblemDocument.of(self, type="about:blank", title=title, errors=errors)
         return document.to_json().encode() + b"\n"
 
 
@@ -114,7 +98,7 @@ def missing_scope(scope: Scope) -> Problem:
         403,
         "missing-scope",
         f"This key is not good for that: it needs the scope {scope}.",
-        headers={"WWW-Authenticate": challenge},
+        headers=Headers({"WWW-Authenticate": [challenge]}),
     )
 
 
@@ -122,11 +106,6 @@ def problem_of(refusal: Refused) -> Problem:
     """Return the problem for a refusal."""
     if isinstance(refusal, MayNotReset):
         return missing_scope(Scope.RESETS_CREATE)
-    more = {}
-    if isinstance(refusal, Unavailable):
-        more["error_id"] = refusal.error_id
-    if isinstance(refusal, UsernameReserved) and refusal.take:
-        more["username"] = refusal.take
     errors = []
     if isinstance(refusal, FieldMissing):
         errors = [(refusal.field, "is required")]
@@ -134,9 +113,11 @@ def problem_of(refusal: Refused) -> Problem:
         errors = [(refusal.field, "has characters that cannot be used")]
     if isinstance(refusal, UnacceptablePassword):
         errors = [("password", password_problem(refusal, str))]
-    problem = Problem(
-        status_of(refusal), code_of(refusal), refusal.text, errors=errors, more=more
-    )
+    problem = Problem(status_of(refusal), code_of(refusal), refusal.text, errors)
+    if isinstance(refusal, Unavailable):
+        problem.error_id = refusal.error_id
+    if isinstance(refusal, UsernameReserved):
+        problem.username = refusal.take or None
     say_when(problem.headers, refusal)
     return problem
 

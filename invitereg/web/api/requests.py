@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails
+from twisted.web.http_headers import Headers
 
 from invitereg.config import duration_or_never
 from invitereg.model.invites import Kind, Status
@@ -289,7 +290,7 @@ def _require_json(types: Sequence[str]) -> None:
             415,
             "not-json",
             f"The body must be JSON in UTF-8: send it with Content-Type: {_JSON}.",
-            headers={"Accept": _JSON},
+            headers=Headers({"Accept": [_JSON]}),
         )
 
 

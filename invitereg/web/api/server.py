@@ -10,6 +10,7 @@ from klein.interfaces import IKleinRequest
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
@@ -175,7 +176,8 @@ def _refuse(request: WebRequest, problem: Problem) -> bytes:
 def wrong_method(methods: Sequence[str]) -> Problem:
     """Return the problem of a path that takes these methods only."""
     listed = ", ".join(methods)
-    return Problem(405, "no-such-method", f"Use one of: {listed}.", headers={"Allow": listed})
+    headers = Headers({"Allow": [listed]})
+    return Problem(405, "no-such-method", f"Use one of: {listed}.", headers=headers)
 
 
 def _idempotency_key(
