@@ -31,6 +31,10 @@ LIFETIME_SECONDS = 600.0
 MAX_PER_USER = 10
 
 
+Answers = Sequence[FormValues]
+"""The values of all forms that were filled in so far, the first form's first."""
+
+
 class UnknownSession(Exception):
     """No such session of this command and requester has ever existed."""
 
@@ -56,7 +60,7 @@ class CommandSession:
     node: str
     language: str
     stages: Sequence["Stage"] = ()
-    answers: Sequence[FormValues] = ()
+    answers: Answers = ()
     touched: float = field(default=0.0)
 
 
@@ -203,6 +207,10 @@ class Completed:
     note: str = ""
 
 
+Outcome = Stage | Completed
+_NOTHING = Completed()
+
+
 class Command(Protocol):
     """A command that can be executed.
 
@@ -217,9 +225,7 @@ class Command(Protocol):
     async def is_allowed(self, requester: Requester) -> bool:
         """Return whether the requester may execute it now."""
 
-    async def proceed(
-        self, requester: Requester, answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, answers: Answers) -> Outcome:
         """Return the stage after these answers; after the last, act and return the result.
 
         Raises:
@@ -296,9 +302,8 @@ class AdHocCommands:
             raise _error(requester, "modify", "bad-request", None, _NO_NODE)
         action = request.getAttribute("action") or "execute"
         if action not in ACTIONS or request.getAttribute("action") == "":
-            raise _error(
-                requester, "modify", "bad-request", "malformed-action", _MALFORMED_ACTION
-            )
+            specific = "malformed-action"
+            raise _error(requester, "modify", "bad-request", specific, _MALFORMED_ACTION)
         command = await self._find(requester, node)
         session_id = request.getAttribute("sessionid")
         if session_id is None:
@@ -361,7 +366,7 @@ class AdHocCommands:
         command: Command,
         requester: Requester,
         session: CommandSession,
-        answers: Sequence[FormValues],
+        answers: Answers,
     ) -> domish.Element:
         reached = await command.proceed(requester, answers)
         if isinstance(reached, Completed):
@@ -372,7 +377,7 @@ class AdHocCommands:
 
 
 def _answer(
-    session: CommandSession, status: str, outcome: Completed | None = None
+    session: CommandSession, status: str, outcome: Completed = _NOTHING
 ) -> domish.Element:
     """Return the ``<command/>`` that tells the state of a session (§4.1)."""
     command = domish.Element((NS_COMMANDS, "command"))
@@ -388,8 +393,8 @@ def _answer(
             actions.addElement("prev")
         actions.addElement(stage.forward)
         command.addChild(stage.form.to_element())
-    if outcome is not None and outcome.note:
+    if outcome.note:
         command.addElement("note", content=outcome.note)["type"] = "info"
-    if outcome is not None and outcome.result is not None:
+    if outcome.result is not None:
         command.addChild(outcome.result.to_element())
     return command

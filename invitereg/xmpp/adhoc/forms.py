@@ -47,7 +47,7 @@ class WrongForm(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field to be filled in.
+    """A field to be filled in, or of a result.
 
     Attributes:
         label: its name for people.
@@ -142,16 +142,6 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultValue:
-    """A field of a result."""
-
-    var: str
-    label: str
-    value: str
-    kind: str = "text-single"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A form of type ``result``: fields, or rows under the names of their columns.
 
@@ -162,7 +152,7 @@ class Result:
 
     form_type: str
     title: str
-    values: Sequence[ResultValue] = ()
+    values: Sequence[Field] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[Mapping[str, str]] = ()
 

@@ -4,7 +4,8 @@ https://xmpp.org/extensions/xep-0401.html
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from invitereg.config import duration_or_never, role_name
 from invitereg.embedded.addresses import parse_jid
@@ -20,16 +21,26 @@ from invitereg.usecases.newinvites import DEFAULT_EXPIRY
 from invitereg.usecases.userinvites import User, UserInvites
 from invitereg.xmpp.adhoc.commands import (
     AdHocCommands,
+    Answers,
     CommandSessions,
     Completed,
+    Outcome,
     Requester,
     Stage,
 )
-from invitereg.xmpp.adhoc.forms import Field, Form, FormValues, Result, ResultValue
+from invitereg.xmpp.adhoc.forms import Field, Form, Result
 
 
 class InviteCommand:
-    """A command about invites, for accounts of the domain."""
+    """A command about invites, for accounts of the domain.
+
+    Attributes:
+        allowed: whether it may be executed with these rights.
+    """
+
+    node: str
+    name: str
+    allowed: Callable[[Rights], bool]
 
     def __init__(self, invites: UserInvites) -> None:
         self.invites = invites
@@ -47,6 +58,14 @@ class InviteCommand:
             known = requester.memory["rights"] = await self.invites.rights(self.user(requester))
         return known
 
+    async def is_allowed(self, requester: Requester) -> bool:
+        return self.allowed(await self.rights(requester))
+
+    def form(self, requester: Requester, *fields: Field, instructions: str = "") -> Form:
+        """Return a form under the command's name."""
+        title = requester.gettext(self.name)
+        return Form(form_type=self.node, title=title, instructions=instructions, fields=fields)
+
 
 def invitation(
     requester: Requester, invite: Invite, token: str, *, to_register: bool = False
@@ -61,14 +80,12 @@ def invitation(
     uri = app_uri(requester.domain, invite, token, names=names)
     page = page_url(requester.domain, token)
     values = [
-        ResultValue(var="uri", label=gettext("Link for apps"), value=uri),
-        ResultValue(var="landing-url", label=gettext("Web page to share"), value=page),
+        Field(var="uri", label=gettext("Link for apps"), value=uri),
+        Field(var="landing-url", label=gettext("Web page to share"), value=page),
     ]
     if invite.expires_at is not None:
         label = gettext("Valid until")
-        values.append(
-            ResultValue(var="expire", label=label, value=date_time(invite.expires_at))
-        )
+        values.append(Field(var="expire", label=label, value=date_time(invite.expires_at)))
     title = gettext("Invitation")
     return Completed(Result(form_type=NS_INVITATION, title=title, values=values))
 
@@ -119,12 +136,9 @@ _COLUMNS = {
 
 
 class _OwnedInvites(InviteCommand):
-    """A command for all who may invite, or have invited, and for admins."""
+    """A command for all who may invite, or whose invites are open, and for admins."""
 
-    async def is_allowed(self, requester: Requester) -> bool:
-        """Allow it also to those who may not invite any more, while an invite is open."""
-        rights = await self.rights(requester)
-        return rights.any or rights.admin or rights.has_open
+    allowed = staticmethod(lambda rights: rights.any or rights.admin or rights.has_open)
 
 
 class ListInvites(_OwnedInvites):
@@ -133,9 +147,7 @@ class ListInvites(_OwnedInvites):
     node = "invitereg#list-invites"
     name = N_("List invitations")
 
-    async def proceed(
-        self, requester: Requester, answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, answers: Answers) -> Outcome:
         if not (await self.rights(requester)).admin:
             return self._list(
                 requester, await self.invites.list_own(self.user(requester), MAX_ROWS + 1)
@@ -164,7 +176,7 @@ class ListInvites(_OwnedInvites):
             options=[*options, (_ALL, gettext("all"))],
         )
         after = Field(var="after", label=gettext("Only after this invitation"))
-        return Form(form_type=self.node, title=gettext(self.name), fields=[status, after])
+        return self.form(requester, status, after)
 
     def _list(self, requester: Requester, invites: Sequence[Invite]) -> Completed:
         gettext, shown = requester.gettext, invites[:MAX_ROWS]
@@ -200,23 +212,17 @@ class ListInvites(_OwnedInvites):
 class _OneInvite(_OwnedInvites):
     """A command that begins with the choice of an invite."""
 
-    node: str
-    name: str
-
     async def choice(self, requester: Requester) -> Form | None:
         """Return the form to choose in, or None if there is nothing to choose."""
         gettext = requester.gettext
-        label = gettext("Invitation")
-        field = Field(var="invite", label=label, required=True)
+        field = Field(var="invite", label=gettext("Invitation"), required=True)
         if not (await self.rights(requester)).admin:
             own = await self.invites.list_own(self.user(requester), MAX_ROWS)
             if not own:
                 return None
             options = [(invite.id, described(invite, gettext)) for invite in own]
-            field = Field(
-                var="invite", label=label, kind="list-single", required=True, options=options
-            )
-        return Form(form_type=self.node, title=gettext(self.name), fields=[field])
+            field = replace(field, kind="list-single", options=options)
+        return self.form(requester, field)
 
 
 class RenewInvite(_OneInvite):
@@ -225,9 +231,7 @@ class RenewInvite(_OneInvite):
     node = "invitereg#renew-invite"
     name = N_("Make a new link for an invitation")
 
-    async def proceed(
-        self, requester: Requester, answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, answers: Answers) -> Outcome:
         if answers:
             renewed = await self.invites.renew(self.user(requester), answers[0]["invite"])
             return invitation(requester, *renewed)
@@ -241,34 +245,23 @@ class RevokeInvite(_OneInvite):
     node = "invitereg#revoke-invite"
     name = N_("Revoke an invitation")
 
-    async def proceed(
-        self, requester: Requester, answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, answers: Answers) -> Outcome:
         if not answers:
             form = await self.choice(requester)
             return Stage(form, last=False) if form else _nothing(requester)
-        invite_id = answers[0]["invite"]
+        invite_id, gettext = answers[0]["invite"], requester.gettext
         if len(answers) == 1:
-            return Stage(self._confirmation(requester, await self._get(requester, invite_id)))
+            invite = await self.invites.get(self.user(requester), invite_id)
+            label = gettext("Revoke it")
+            confirm = Field(
+                var="confirm", label=label, kind="boolean", required=True, value="1"
+            )
+            told = described(invite, gettext)
+            return Stage(self.form(requester, confirm, instructions=told))
         if not answers[1]["confirm"]:
-            return Completed(note=requester.gettext("Nothing was revoked."))
+            return Completed(note=gettext("Nothing was revoked."))
         await self.invites.revoke(self.user(requester), invite_id)
-        return Completed(note=requester.gettext("The invitation is revoked."))
-
-    async def _get(self, requester: Requester, invite_id: str) -> Invite:
-        return await self.invites.get(self.user(requester), invite_id)
-
-    def _confirmation(self, requester: Requester, invite: Invite) -> Form:
-        gettext = requester.gettext
-        confirm = Field(
-            var="confirm", label=gettext("Revoke it"), kind="boolean", required=True, value="1"
-        )
-        return Form(
-            form_type=self.node,
-            title=gettext(self.name),
-            instructions=described(invite, gettext),
-            fields=[confirm],
-        )
+        return Completed(note=gettext("The invitation is revoked."))
 
 
 def _nothing(requester: Requester) -> Completed:
@@ -307,12 +300,9 @@ class InviteContact(InviteCommand):
     node = "urn:xmpp:invite#invite"
     name = N_("Invite a contact")
 
-    async def is_allowed(self, requester: Requester) -> bool:
-        return (await self.rights(requester)).any
+    allowed = attrgetter("any")
 
-    async def proceed(
-        self, requester: Requester, _answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, _answers: Answers) -> Outcome:
         invite, token = await self.invites.invite(
             self.user(requester), await self.rights(requester)
         )
@@ -325,20 +315,18 @@ class CreateAccount(InviteCommand):
     node = "urn:xmpp:invite#create-account"
     name = N_("Create an invitation to register")
 
-    async def is_allowed(self, requester: Requester) -> bool:
-        return (await self.rights(requester)).registration
+    allowed = attrgetter("registration")
 
-    async def proceed(
-        self, requester: Requester, answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, answers: Answers) -> Outcome:
         if not answers:
             return Stage(await self._form(requester))
         given = answers[0]
+        username, expiry = given["username"], given.get("expiry")
         invite, token = await self.invites.create(
             self.user(requester),
-            username=_username(requester, given["username"]),
+            username=username and typed_username(username, requester.domain.name),
             contact=bool(given.get("roster-subscription")),
-            expiry=_expiry(given.get("expiry")),
+            expiry=duration_or_never(expiry) if expiry else DEFAULT_EXPIRY,
             uses=_uses(given.get("uses") or "1"),
             roles=given.get("role") or (),
             note=given.get("note") or "",
@@ -353,12 +341,8 @@ class CreateAccount(InviteCommand):
             fields.append(Field(var="roster-subscription", label=label, kind="boolean"))
         if rights.admin:
             fields += _fields_for_admins(gettext)
-        return Form(
-            form_type=self.node,
-            title=gettext(self.name),
-            instructions=gettext("Leave the username empty to let the invited person choose."),
-            fields=fields,
-        )
+        told = gettext("Leave the username empty to let the invited person choose.")
+        return self.form(requester, *fields, instructions=told)
 
 
 class ResetPassword(InviteCommand):
@@ -367,29 +351,23 @@ class ResetPassword(InviteCommand):
     node = "invitereg#password-reset"
     name = N_("Create a link to set a new password")
 
-    async def is_allowed(self, requester: Requester) -> bool:
-        return (await self.rights(requester)).admin
+    allowed = attrgetter("admin")
 
-    async def proceed(
-        self, requester: Requester, answers: Sequence[FormValues]
-    ) -> Stage | Completed:
+    async def proceed(self, requester: Requester, answers: Answers) -> Outcome:
         if not answers:
-            return Stage(self._form(requester.gettext))
+            field = Field(
+                var="accountjid",
+                label=requester.gettext("Address of the account"),
+                kind="jid-single",
+                required=True,
+                read=parse_jid,
+            )
+            return Stage(self.form(requester, field))
         account = answers[0]["accountjid"]
         if account.host != requester.domain.name or account.user is None:
             raise NotFound(f"There is no account {account.userhost()} here.")
         invite, token = await self.invites.create_reset(self.user(requester), account.user)
         return invitation(requester, invite, token)
-
-    def _form(self, gettext: Callable[[str], str]) -> Form:
-        account = Field(
-            var="accountjid",
-            label=gettext("Address of the account"),
-            kind="jid-single",
-            required=True,
-            read=parse_jid,
-        )
-        return Form(form_type=self.node, title=gettext(self.name), fields=[account])
 
 
 def _fields_for_admins(gettext: Callable[[str], str]) -> list[Field]:
@@ -410,14 +388,6 @@ def _fields_for_admins(gettext: Callable[[str], str]) -> list[Field]:
         ),
         Field(var="note", label=gettext("Note for admins")),
     ]
-
-
-def _username(requester: Requester, text: str | None) -> str | None:
-    return None if text is None else typed_username(text, requester.domain.name)
-
-
-def _expiry(text: str | None) -> timedelta | None:
-    return DEFAULT_EXPIRY if text is None else duration_or_never(text)
 
 
 def _uses_text(text: str) -> str:

@@ -12,7 +12,6 @@ from invitereg.xmpp.adhoc.forms import (
     Field,
     Form,
     Result,
-    ResultValue,
     WrongForm,
 )
 from tests.xmpp.messages import NS_X_DATA
@@ -174,8 +173,8 @@ class WriteTests(SynchronousTestCase):
     def test_result(self):
         """A result tells values, and an empty one is there as well."""
         told = [
-            ResultValue(var="a", label="A", value="1"),
-            ResultValue(var="b", label="B", value=""),
+            Field(var="a", label="A", value="1"),
+            Field(var="b", label="B", value=""),
         ]
         element = Result(form_type="t", title="T", values=told).to_element()
         _, first, second = element.elements(NS_X_DATA, "field")
