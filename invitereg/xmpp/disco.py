@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
-from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 from wokkel import disco
 from wokkel.data_form import Field, Form
@@ -20,7 +19,7 @@ from zope.interface import implementer
 from invitereg.embedded.addresses import parse_jid
 from invitereg.model.namespaces import NS_SERVER_INFO
 from invitereg.policy.values import Domain
-from invitereg.xmpp.stanzas import error_reply, mark_handled
+from invitereg.xmpp.stanzas import error_reply, mark_handled, result_reply
 
 _log = Logger("invitereg.xmpp.disco.SessionDiscoHandler")
 
@@ -41,16 +40,12 @@ class SessionDiscoHandler(disco.DiscoHandler):
     async def _reply(self, iq: domish.Element) -> None:
         """Send an answer; an error repeats nothing of the request."""
         try:
-            payload = await self._answer(iq)
+            self.send(result_reply(iq, await self._answer(iq)))
         except StanzaError as error:
             self.send(error_reply(iq, error))
         except Exception:
             _log.failure("a request of service discovery failed")
             self.send(error_reply(iq, StanzaError("internal-server-error")))
-        else:
-            response = toResponse(iq, "result")
-            response.addChild(payload)
-            self.send(response)
 
     async def _answer(self, iq: domish.Element) -> domish.Element:
         info = iq.query.uri == disco.NS_DISCO_INFO

@@ -4,15 +4,12 @@ Source: RFC 6120 §4 (streams), §8 (stanzas).
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
-from twisted.words.protocols.jabber.xmlstream import (
-    NS_STREAMS,
-    toResponse,
-)
+from twisted.words.protocols.jabber.xmlstream import NS_STREAMS, toResponse
 from twisted.words.xish import domish
 from wokkel.ping import NS_PING
 
@@ -155,6 +152,13 @@ def is_request(iq: domish.Element) -> bool:
     return one_payload and iq.getAttribute("type") in ("get", "set")
 
 
+def require_request(iq: domish.Element) -> None:
+    """Raise StanzaError if an IQ is no request with one payload."""
+    if not is_request(iq):
+        text = "An iq has a type, and a request has one payload."
+        raise StanzaError("bad-request", "modify", text, "en")
+
+
 def require_id(iq: domish.Element) -> None:
     """Raise StanzaError if a request has no ``id``, so that no response could be matched.
 
@@ -169,7 +173,7 @@ def mark_handled(element: domish.Element) -> None:
     element.handled = True  # type: ignore[attr-defined]
 
 
-def about_command(iq: domish.Element) -> list[domish.Element]:
+def _about_command(iq: domish.Element) -> list[domish.Element]:
     """Return a command's element for an error: its attributes, without submitted values."""
     if iq.command is None:
         return []
@@ -180,12 +184,26 @@ def about_command(iq: domish.Element) -> list[domish.Element]:
     return [about]
 
 
-def error_reply(stanza: domish.Element, error: StanzaError) -> domish.Element:
-    """Return the error for a stanza, without what was sent, which may contain a password."""
+def error_reply(
+    stanza: domish.Element, error: StanzaError, about: Iterable[domish.Element] = ()
+) -> domish.Element:
+    """Return the error for a stanza, without what was sent, which may contain a password.
+
+    It repeats the elements ``about`` the request, and the command and session, if there are
+    any: some clients match errors by them.
+    """
     response: domish.Element = toResponse(stanza, "error")
-    for element in about_command(stanza):
+    for element in (*about, *_about_command(stanza)):
         response.addChild(element)
     response.addChild(error.getElement())
+    return response
+
+
+def result_reply(iq: domish.Element, payload: domish.Element | None) -> domish.Element:
+    """Return the result for a request, with its payload, if it has one."""
+    response: domish.Element = toResponse(iq, "result")
+    if payload is not None:
+        response.addChild(payload)
     return response
 
 

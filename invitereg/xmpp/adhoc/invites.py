@@ -6,6 +6,7 @@ https://xmpp.org/extensions/xep-0401.html
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from invitereg.config import duration_or_never, role_name
 from invitereg.embedded.addresses import parse_jid

@@ -3,9 +3,7 @@
 https://xmpp.org/extensions/xep-0077.html
 """
 
-from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any
 
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
@@ -19,7 +17,7 @@ from invitereg.errors import InvalidUsername, NotFound
 from invitereg.model.names import prepare_localpart, typed_username
 from invitereg.model.namespaces import NS_CHANGE_PASSWORD, NS_REGISTER
 from invitereg.usecases.registrar import Registrar
-from invitereg.xmpp.c2s.handlers import RequestHandler
+from invitereg.xmpp.c2s.handlers import Answer, RequestHandler
 from invitereg.xmpp.c2s.register import GET, SET
 from invitereg.xmpp.registration import OLD_PASSWORD, RegistrationRequest
 from invitereg.xmpp.stanzas import Phase
@@ -38,8 +36,8 @@ class AccountHandler(RequestHandler):
         self._changing: Session | None = None
 
     def connectionMade(self) -> None:
-        self.xmlstream.addObserver(GET, self._on_get)
-        self.xmlstream.addObserver(SET, self._on_set)
+        self.observe(GET, Phase.BOUND, self._get)
+        self.observe(SET, Phase.BOUND, self._set)
 
     def getDiscoInfo(
         self, _requestor: JID, target: JID, node: str = ""
@@ -52,34 +50,27 @@ class AccountHandler(RequestHandler):
     ) -> list[disco.DiscoItem]:
         return []
 
-    async def _answer(
-        self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
-    ) -> None:
+    async def _answer(self, iq: domish.Element, working: Answer) -> None:
         """Answer, then end the sessions that the change has outdated, perhaps this one."""
         await super()._answer(iq, working)
         session, self._changing = self._changing, None
         if session is not None:
             await self._sessions.settle(session)
 
-    def _on_get(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.BOUND:
-            self.answer(iq, self._get())
-
-    async def _get(self) -> domish.Element:
+    async def _get(self, _iq: domish.Element) -> domish.Element:
         query = domish.Element((NS_REGISTER, "query"))
         query.addElement("registered")
         query.addElement("username", content=self.xmlstream.username)
         query.addElement("password")  # what may be changed; what it is, nobody knows
         return query
 
-    def _on_set(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.BOUND:
-            forms = (NS_REGISTER, NS_CHANGE_PASSWORD)
-            request = RegistrationRequest.fromElement(iq.query, forms)
-            if request.remove:
-                self.answer(iq, self._remove(iq.query))
-            else:
-                self.answer(iq, self._change_password(request))
+    async def _set(self, iq: domish.Element) -> None:
+        forms = (NS_REGISTER, NS_CHANGE_PASSWORD)
+        request = RegistrationRequest.fromElement(iq.query, forms)
+        if request.remove:
+            await self._remove(iq.query)
+        else:
+            await self._change_password(request)
 
     async def _change_password(self, request: RegistrationRequest) -> None:
         request.require_clear()

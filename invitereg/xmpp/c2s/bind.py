@@ -33,27 +33,18 @@ class BindHandler(RequestHandler):
         self._sessions = sessions
 
     def connectionMade(self) -> None:
-        self.xmlstream.addObserver(_BIND, self._on_bind)
-        self.xmlstream.addObserver(_SESSION, self._on_session)
+        self.observe(_BIND, Phase.AUTHENTICATED, self._bind)
+        self.observe(_BIND, Phase.BOUND, self._refuse_second)
+        self.observe(_SESSION, Phase.BOUND, self._nothing)
 
-    def _on_bind(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.AUTHENTICATED:
-            self.answer(iq, self._bind(str(iq.bind.resource or "")))
-        elif self.xmlstream.phase is Phase.BOUND:
-            self.answer(iq, self._refuse("A resource is bound already."))
-
-    def _on_session(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.BOUND:
-            self.answer(iq, self._nothing())
-
-    async def _nothing(self) -> None:
+    async def _nothing(self, _iq: domish.Element) -> None:
         pass
 
-    async def _refuse(self, text: str) -> None:
-        raise StanzaError("not-allowed", "cancel", text, "en")
+    async def _refuse_second(self, _iq: domish.Element) -> None:
+        raise StanzaError("not-allowed", "cancel", "A resource is bound already.", "en")
 
-    async def _bind(self, wanted: str) -> domish.Element:
-        stream = self.xmlstream
+    async def _bind(self, iq: domish.Element) -> domish.Element:
+        stream, wanted = self.xmlstream, str(iq.bind.resource or "")
         resource = _resource(wanted) if wanted else secrets.token_urlsafe(8)
         jid = prepared_jid(stream.username, stream.domain.name, resource)
         session = Session(jid, stream.credentials_set_at, stream)

@@ -10,7 +10,7 @@ from invitereg.embedded.addresses import parse_jid
 from invitereg.model.namespaces import NS_COMMANDS
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.c2s.handlers import RequestHandler
-from invitereg.xmpp.stanzas import about_command, asked_languages
+from invitereg.xmpp.stanzas import asked_languages
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
 _INFO = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_INFO}'][@node]"
@@ -46,10 +46,6 @@ class CommandsHandler(RequestHandler):
         self, _requestor: JID, _target: JID, _node: str = ""
     ) -> list[disco.DiscoItem]:
         return []
-
-    def echo(self, iq: domish.Element) -> list[domish.Element]:
-        """Repeat the command and session in an error: some clients match errors by them."""
-        return about_command(iq)
 
     def _on_command(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq):

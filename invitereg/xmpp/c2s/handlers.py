@@ -1,23 +1,32 @@
 """Base classes of what handles the requests on a client's stream."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StanzaError
-from twisted.words.protocols.jabber.xmlstream import (
-    XMPPHandlerCollection,
-    toResponse,
-)
+from twisted.words.protocols.jabber.xmlstream import XMPPHandlerCollection
 from twisted.words.xish import domish
 from wokkel.subprotocols import XMPPHandler
 
-from invitereg import errors
 from invitereg.errors import Refused, Unavailable
 from invitereg.xmpp.c2s.stream import ClientStream
-from invitereg.xmpp.stanzas import asked_languages, mark_handled, require_id, stanza_error
+from invitereg.xmpp.stanzas import (
+    Phase,
+    asked_languages,
+    error_reply,
+    mark_handled,
+    require_id,
+    result_reply,
+    stanza_error,
+)
+
+Answer = Coroutine[Any, Any, domish.Element | None]
+"""Returns the payload of the result."""
+Work = Callable[[domish.Element], Answer]
 
 
 class StreamHandlers(XMPPHandlerCollection):
@@ -62,16 +71,22 @@ class RequestHandler(XMPPHandler):
     xmlstream: ClientStream
     origin: str
 
-    def answer(
-        self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
-    ) -> None:
+    def observe(self, path: str, phase: Phase, work: Work) -> None:
+        """Answer the requests at an XPath by what ``work`` returns, in this phase only."""
+        self.xmlstream.addObserver(path, partial(self._on_request, phase, work))
+
+    def _on_request(self, phase: Phase, work: Work, iq: domish.Element) -> None:
+        if self.xmlstream.phase is phase and not iq.handled:
+            self.answer(iq, work(iq))
+
+    def answer(self, iq: domish.Element, working: Answer) -> None:
         """Reply with the payload that ``working`` returns, or with the error that it raises."""
         mark_handled(iq)
         try:
             require_id(iq)
         except StanzaError as error:
             working.close()
-            self.xmlstream.send(self._error(iq, error))
+            self._refuse(self.xmlstream, iq, error)
             return
         self.xmlstream.hold(Deferred.fromCoroutine(self._answer(iq, working)))
 
@@ -82,39 +97,28 @@ class RequestHandler(XMPPHandler):
     def answered(self) -> None:
         """Act after a reply was sent; does nothing by default."""
 
-    async def _answer(
-        self, iq: domish.Element, working: Coroutine[Any, Any, domish.Element | None]
-    ) -> None:
+    async def _answer(self, iq: domish.Element, working: Answer) -> None:
         stream = self.xmlstream
         try:
-            payload = await working
+            stream.send(result_reply(iq, await working))
         except Refused as refusal:
-            stream.send(self._error(iq, refusal_error(stream, iq, refusal)))
+            self._refuse(stream, iq, refusal_error(stream, iq, refusal))
         except StanzaError as error:
-            stream.send(self._error(iq, error))
+            self._refuse(stream, iq, error)
         except Exception:
             unavailable = Unavailable(stream.sid)
             log = Logger(self.origin)
             log.failure("a request failed (error {id})", id=unavailable.error_id)
-            stream.send(self._error(iq, refusal_error(stream, iq, unavailable)))
-        else:
-            response = toResponse(iq, "result")
-            if payload is not None:
-                response.addChild(payload)
-            stream.send(response)
+            self._refuse(stream, iq, refusal_error(stream, iq, unavailable))
         if not stream.closing:
             self.answered()
 
-    def _error(self, iq: domish.Element, error: StanzaError) -> domish.Element:
-        response: domish.Element = toResponse(iq, "error")
-        for element in self.echo(iq):
-            response.addChild(element)
-        response.addChild(error.getElement())
-        return response
+    def _refuse(self, stream: ClientStream, iq: domish.Element, error: StanzaError) -> None:
+        stream.send(error_reply(iq, error, self.echo(iq)))
 
 
 def refusal_error(
-    stream: ClientStream, stanza: domish.Element, refusal: errors.Refused
+    stream: ClientStream, stanza: domish.Element, refusal: Refused
 ) -> StanzaError:
     """Return the stanza error for a refusal, in the language of a stanza or of its stream."""
     parser = stream.stream  # None once the stream has ended

@@ -5,11 +5,7 @@ https://xmpp.org/extensions/xep-0077.html
 https://xmpp.org/extensions/xep-0445.html, and its form in XEP-0401 0.3
 """
 
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Sequence,
-)
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from twisted.words.protocols.jabber.error import StanzaError
@@ -59,8 +55,8 @@ class RegistrationHandler(RequestHandler):
         self._tell_contacts = tell_contacts
 
     def connectionMade(self) -> None:
-        self.xmlstream.addObserver(GET, self._on_get)
-        self.xmlstream.addObserver(SET, self._on_set)
+        self.observe(GET, Phase.SECURED, self._get)
+        self.observe(SET, Phase.SECURED, self._set)
 
     def echo(self, iq: domish.Element) -> list[domish.Element]:
         """Repeat the query with its fields, without the password (XEP-0077 §3.1)."""
@@ -74,20 +70,14 @@ class RegistrationHandler(RequestHandler):
                 query.addElement(name, content=value)
         return [query]
 
-    def _on_get(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._get(asked_languages(iq, self.xmlstream.stream.language)))
-
-    async def _get(self, languages: Sequence[str]) -> domish.Element:
+    async def _get(self, iq: domish.Element) -> domish.Element:
         stream = self.xmlstream
         invite = stream.grant.invite if stream.grant else None
+        languages = asked_languages(iq, stream.stream.language)
         return RegistrationForm.for_invite(stream.domain, invite).toElement(languages)
 
-    def _on_set(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._set(RegistrationRequest.fromElement(iq.query)))
-
-    async def _set(self, request: RegistrationRequest) -> None:
+    async def _set(self, iq: domish.Element) -> None:
+        request = RegistrationRequest.fromElement(iq.query)
         if request.remove:
             text = "Log in to remove your account."
             raise StanzaError("forbidden", "auth", text, "en")
@@ -119,11 +109,7 @@ class PreauthHandler(RequestHandler):
         self._wrong_tokens = 0
 
     def connectionMade(self) -> None:
-        self.xmlstream.addObserver(_PREAUTH, self._on_preauth)
-
-    def _on_preauth(self, iq: domish.Element) -> None:
-        if self.xmlstream.phase is Phase.SECURED:
-            self.answer(iq, self._preauth(iq))
+        self.observe(_PREAUTH, Phase.SECURED, self._preauth)
 
     async def _preauth(self, iq: domish.Element) -> None:
         stream, token = self.xmlstream, token_in(iq)

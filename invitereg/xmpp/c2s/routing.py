@@ -20,7 +20,7 @@ from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
 from invitereg.xmpp.c2s.handlers import refusal_error
 from invitereg.xmpp.c2s.stream import ClientStream
-from invitereg.xmpp.stanzas import is_request, require_id
+from invitereg.xmpp.stanzas import require_id, require_request
 
 SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
@@ -101,9 +101,8 @@ class Router:
 
     def _take(self, stanza: domish.Element, stream: ClientStream) -> bool:
         answer = stanza.getAttribute("type") in ("result", "error")
-        if stanza.name == "iq" and not answer and not is_request(stanza):
-            text = "An iq has a type, and a request has one payload."
-            raise StanzaError("bad-request", "modify", text, "en")
+        if stanza.name == "iq" and not answer:
+            require_request(stanza)
         session = stream.session
         assert session is not None  # noqa: S101 - no others send these stanzas
         require_id(stanza)

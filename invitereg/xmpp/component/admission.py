@@ -18,8 +18,8 @@ from invitereg.model.names import is_too_long
 from invitereg.xmpp.stanzas import (
     asked_languages,
     error_reply,
-    is_request,
     require_id,
+    require_request,
     stanza_error,
 )
 
@@ -246,9 +246,8 @@ def _parts(address: str) -> tuple[str, str, str]:
 
 
 def _require_payload(stanza: domish.Element) -> None:
-    if stanza.name == "iq" and not is_request(stanza):
-        text = "An iq has a type, and a request has one payload."
-        raise StanzaError("bad-request", "modify", text, "en")
+    if stanza.name == "iq":
+        require_request(stanza)
     require_id(stanza)
 
 

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
-from twisted.words.protocols.jabber.xmlstream import toResponse
 from twisted.words.xish import domish
 from wokkel import disco
 from wokkel.iwokkel import IDisco
@@ -31,7 +30,13 @@ from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.component.admission import ConcurrencyLimit, site_of
 from invitereg.xmpp.disco import contact_form
 from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest, token_in
-from invitereg.xmpp.stanzas import asked_languages, error_reply, stanza_error
+from invitereg.xmpp.stanzas import (
+    asked_languages,
+    error_reply,
+    mark_handled,
+    result_reply,
+    stanza_error,
+)
 
 _log = Logger("invitereg.xmpp.component.ComponentDoor")
 
@@ -161,19 +166,15 @@ class ComponentDoor(XMPPHandler):
     def _on_rest(self, stanza: domish.Element) -> None:
         """Refuse what no handler has answered (RFC 6121 §8.5.1)."""
         unread = stanza.name == "iq" or stanza.getAttribute("type") in (None, "normal", "chat")
-        if not unread or _is_handled(stanza) or not stanza.hasAttribute("from"):
+        if not unread or stanza.handled or not stanza.hasAttribute("from"):
             return
         if stanza.name == "iq" or stanza.body is not None:
             self._refuse(stanza, StanzaError("service-unavailable", "cancel"))
 
-    def _take(
-        self,
-        iq: domish.Element,
-        answer: AnswerRequest,
-    ) -> None:
-        if _is_handled(iq) or "@" in iq.getAttribute("to", "").partition("/")[0]:
+    def _take(self, iq: domish.Element, answer: AnswerRequest) -> None:
+        if iq.handled or "@" in iq.getAttribute("to", "").partition("/")[0]:
             return
-        iq.handled = True  # type: ignore[attr-defined]  # read by wokkel
+        mark_handled(iq)
         # How many of whom are at once is for `_at_once` to say.
         with on_behalf_of(Client("component")):
             working = Deferred.fromCoroutine(self._reply(iq, answer))
@@ -196,10 +197,7 @@ class ComponentDoor(XMPPHandler):
             _log.failure("a component's request failed (error {id})", id=unavailable.error_id)
             self._refuse(iq, stanza_error(unavailable, asked_languages(iq)))
         else:
-            response = toResponse(iq, "result")
-            if payload is not None:
-                response.addChild(payload)
-            self.send(response)
+            self.send(result_reply(iq, payload))
 
     def _refuse(self, stanza: domish.Element, error: StanzaError) -> None:
         self.send(error_reply(stanza, error))
@@ -280,7 +278,3 @@ def _require_prepared(sender: JID, written: str) -> None:
     """
     if sender.user and not written.startswith(f"{sender.user}@"):
         raise StanzaError("jid-malformed", "modify")
-
-
-def _is_handled(stanza: domish.Element) -> bool:
-    return stanza.handled is True
