@@ -34,7 +34,7 @@ from invitereg.model.invites import Kind, Use
 from invitereg.model.roster import RosterItem, Subscription
 from invitereg.runtime.threads import Inline
 from invitereg.store.database import open_database
-from invitereg.store.rows import roster_item_row
+from invitereg.store.rows import row_of
 from invitereg.store.store import Store
 from invitereg.store.tables import roster_items
 
@@ -62,7 +62,7 @@ def make_accounts(configuration: Path, count: int, contacts: int) -> None:
         store.redeem(Redemption(account=account, use=use, operator=True))
         for other in neighbours(number, count, contacts):
             item = RosterItem(jid=f"{name_of(other)}@{DOMAIN}", subscription=Subscription.BOTH)
-            rows.append(roster_item_row((DOMAIN, name), item))
+            rows.append({"domain": DOMAIN, "username": name, **row_of(item)})
     database.write(lambda connection: connection.execute(roster_items.insert(), rows))
     database.close()
 

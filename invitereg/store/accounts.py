@@ -28,19 +28,6 @@ _SET_ROLES = (
     .values(roles=bindparam("new_roles", type_=TextList))
     .returning(*accounts.c)
 )
-_NAMES = (
-    select(accounts.c.username)
-    .where(accounts.c.domain == bindparam("of_domain"))
-    .order_by(accounts.c.username)
-)
-_DELETED_NAMES = (
-    select(names_table.c.username)
-    .where(
-        names_table.c.domain == bindparam("of_domain"),
-        names_table.c.state == names.State.DELETED,
-    )
-    .order_by(names_table.c.username)
-)
 _SINCE = accounts.c.changed_at == bindparam("since", type_=Time)
 _SET_CREDENTIALS = (
     update(accounts)
@@ -81,8 +68,11 @@ def list_names(connection: Connection, domain: str, deleted: bool = False) -> Se
 
     With ``deleted``, those of deleted accounts instead, as far as they are kept.
     """
-    statement = _DELETED_NAMES if deleted else _NAMES
-    return connection.scalars(statement, {"of_domain": domain}).all()
+    table = names_table if deleted else accounts
+    listed = select(table.c.username).where(table.c.domain == domain)
+    if deleted:
+        listed = listed.where(table.c.state == names.State.DELETED)
+    return connection.scalars(listed.order_by(table.c.username)).all()
 
 
 def set_credentials(
@@ -140,11 +130,8 @@ def remove(
     if connection.execute(this, {**which, "since": since}).rowcount != 1:
         raise _not_found(domain, username)
     names.keep_deleted(connection, domain, username, until)
-    redeeming.end_resets(connection, domain, username, now)
+    _forget(connection, domain, username, now)
     branches.revoke_of(connection, domain, [username], now)
-    notices.forget(connection, domain, username)
-    logins.forget(connection, domain, username)
-    jobs.forget_contacts(connection, domain, username)
     changes.end_sessions(connection, domain, username, now)
 
 
@@ -187,7 +174,7 @@ _HAS_INVITES = select(
 )
 UNDER_WAY = select(exists().where(of_account(leases)))
 """Whether a registration or a reset of an account is under way at its server."""
-_TAKE_ROLES = update(accounts).where(of_account(accounts)).values(roles=(), groups=())
+_TAKE_ROLES = update(accounts).where(_THIS).values(roles=(), groups=())
 
 
 def traces(connection: Connection, domain: str, username: str) -> AccountTraces | None:

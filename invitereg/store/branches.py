@@ -100,10 +100,12 @@ def revoke_branch(
             at another server may be known by its invites alone.
     """
     tree = Tree(list_uses(connection, domain))
+    sources = user_sources(domain, username)
+    which = {"of_domain": domain, "of_username": username, "of_sources": sources}
     if not (
         tree.of(username)
-        or _is_known(connection, domain, username)
-        or _has_invited(connection, domain, username)
+        or connection.scalar(_IS_KNOWN, which)
+        or connection.scalar(_HAS_INVITED, which)
     ):
         raise NotFound(
             f"Nobody of the name {username} is known at {domain}, and no invite is theirs."
@@ -149,18 +151,5 @@ def _is_maker(connection: Connection, domain: str, source: str) -> bool:
     if door == "api":
         return bool(connection.scalar(_IS_KEY, {"of_key": maker}))
     username, _, host = maker.rpartition("@")
-    return not maker or (host == domain and _is_known(connection, domain, username))
-
-
-def _has_invited(connection: Connection, domain: str, username: str) -> bool:
-    which = {
-        "of_domain": domain,
-        "of_username": username,
-        "of_sources": user_sources(domain, username),
-    }
-    return bool(connection.scalar(_HAS_INVITED, which))
-
-
-def _is_known(connection: Connection, domain: str, username: str) -> bool:
     which = {"of_domain": domain, "of_username": username}
-    return bool(connection.scalar(_IS_KNOWN, which))
+    return not maker or (host == domain and bool(connection.scalar(_IS_KNOWN, which)))

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.engine import Connection
 
 from invitereg.interfaces.queries import RosterChange, SessionEnd
@@ -12,6 +13,8 @@ from invitereg.store.rows import columns_of, values_of
 from invitereg.store.statements import delete_some
 from invitereg.store.tables import Time, roster_changes, session_ends
 
+T = TypeVar("T", RosterChange, SessionEnd)
+
 KEPT = timedelta(hours=1)
 
 _ADD_CHANGE = insert(roster_changes).inline()
@@ -19,16 +22,7 @@ _ADD_CHANGE = insert(roster_changes).inline()
 _FORGET_CHANGE = delete_some(
     roster_changes, roster_changes.c.at <= bindparam("before", type_=Time)
 )
-_LAST_CHANGE = (
-    select(*columns_of(RosterChange, roster_changes))
-    .order_by(roster_changes.c.number.desc())
-    .limit(1)
-)
-_AFTER_CHANGE = (
-    select(*columns_of(RosterChange, roster_changes))
-    .where(roster_changes.c.number > bindparam("seen"))
-    .order_by(roster_changes.c.number)
-)
+_ADD_END = insert(session_ends).inline()
 
 
 def add_roster_changes(
@@ -50,21 +44,7 @@ def list_roster_changes(connection: Connection, after: int | None) -> Sequence[R
     Changes made by `set_item`, `remove_item` and `subscribe` are not among them. They are
     kept for an hour, for the sessions that are open meanwhile.
     """
-    rows = connection.execute(_LAST_CHANGE if after is None else _AFTER_CHANGE, {"seen": after})
-    return values_of(RosterChange, rows)
-
-
-_ADD_END = insert(session_ends).inline()
-_LAST_END = (
-    select(*columns_of(SessionEnd, session_ends))
-    .order_by(session_ends.c.number.desc())
-    .limit(1)
-)
-_AFTER_END = (
-    select(*columns_of(SessionEnd, session_ends))
-    .where(session_ends.c.number > bindparam("seen"))
-    .order_by(session_ends.c.number)
-)
+    return _list_after(connection, RosterChange, roster_changes, after)
 
 
 def end_sessions(connection: Connection, domain: str, username: str, at: datetime) -> None:
@@ -74,5 +54,15 @@ def end_sessions(connection: Connection, domain: str, username: str, at: datetim
 
 def list_session_ends(connection: Connection, after: int | None) -> Sequence[SessionEnd]:
     """Return the ends after number ``after``, oldest first; for None, only the last one."""
-    rows = connection.execute(_LAST_END if after is None else _AFTER_END, {"seen": after})
-    return values_of(SessionEnd, rows)
+    return _list_after(connection, SessionEnd, session_ends, after)
+
+
+def _list_after(
+    connection: Connection, of: type[T], table: Table, after: int | None
+) -> Sequence[T]:
+    listed = select(*columns_of(of, table))
+    if after is None:
+        listed = listed.order_by(table.c.number.desc()).limit(1)
+    else:
+        listed = listed.where(table.c.number > after).order_by(table.c.number)
+    return values_of(of, connection.execute(listed))

@@ -148,14 +148,12 @@ class Database:
                 # SQLite may have undone the whole transaction, as when the disk is full. To
                 # go on would write what follows outside of any.
                 raise (error if isinstance(error, SQLAlchemyError) else lost) from None
-            outcome = self._failure(error)
+            refusal = error
+            if isinstance(error, SQLAlchemyError):
+                refusal = self._unavailable(self._write_faults, error)
+            outcome = Failure(refusal)
         connection.exec_driver_sql("RELEASE interaction")
         return outcome
-
-    def _failure(self, error: Exception) -> Failure:
-        if isinstance(error, SQLAlchemyError):
-            return Failure(self._unavailable(self._write_faults, error))
-        return Failure(error)
 
     def _unavailable(self, faults: FaultLog, error: SQLAlchemyError) -> Unavailable:
         """Log what went wrong, without any value from a statement."""

@@ -63,7 +63,9 @@ def add(
         )
         if number is None:
             remove(connection, numbers)
-            raise counter.refusal(_retry_after(connection, domain, counter, now))
+            count, oldest = connection.execute(_TALLY, _which(domain, counter, now)).one()
+            tally = Tally(count=count, oldest=oldest)
+            raise counter.refusal(counter.retry_after(tally, now))
         numbers.append(int(number))
     for name, since in {counter.name: counter.since(now) for counter in counters}.items():
         connection.execute(
@@ -90,11 +92,6 @@ def remove(connection: Connection, numbers: Sequence[int]) -> None:
     """Take hits back, as if they had not happened."""
     if numbers:
         connection.execute(_REMOVE, {"numbers": numbers})
-
-
-def _retry_after(connection: Connection, domain: str, counter: Counter, now: datetime) -> float:
-    count, oldest = connection.execute(_TALLY, _which(domain, counter, now)).one()
-    return counter.retry_after(Tally(count=count, oldest=oldest), now)
 
 
 def _which(domain: str, counter: Counter, now: datetime) -> dict[str, object]:

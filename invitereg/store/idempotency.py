@@ -6,7 +6,7 @@ Every function takes a connection within a transaction.
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from invitereg.errors import OtherRequest
@@ -14,20 +14,13 @@ from invitereg.interfaces.apikeys import REPEATABLE, IdempotencyKey
 from invitereg.model.invites import Invite
 from invitereg.store.tables import Time, api_requests
 
-
-def _claim() -> Insert:
-    """Return a statement that takes a request's name, unless a repeatable one has it."""
-    statement = insert(api_requests)
-    return statement.on_conflict_do_update(
-        index_elements=["key_id", "name"],
-        set_={
-            name: statement.excluded[name] for name in ("request", "domain", "invite_id", "at")
-        },
-        where=api_requests.c.at <= bindparam("since", type_=Time),
-    ).execution_options(preserve_rowcount=True)
-
-
-_CLAIM = _claim()
+_NEW = insert(api_requests)
+# Takes the name of a request, unless one that may still be repeated has it.
+_CLAIM = _NEW.on_conflict_do_update(
+    index_elements=["key_id", "name"],
+    set_={name: _NEW.excluded[name] for name in ("request", "domain", "invite_id", "at")},
+    where=api_requests.c.at <= bindparam("since", type_=Time),
+)
 _EARLIER = select(api_requests).where(
     api_requests.c.key_id == bindparam("key_id"),
     api_requests.c.name == bindparam("name"),

@@ -8,7 +8,7 @@ Every function takes a connection within a transaction.
 
 import sys
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, exists, func, not_, select
+from sqlalchemy import BigInteger, bindparam, exists, func, not_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
@@ -59,12 +59,6 @@ def made_by(domain: str, username: str) -> dict[str, object]:
     return {"of_domain": domain, "of_inviter": username, "of_sources": sources}
 
 
-def is_made_by(username: str, domain: str) -> ColumnElement[bool]:
-    """Return the condition that an invite was made by a user."""
-    sources = user_sources(domain, username)
-    return (invites.c.inviter == username) & invites.c.source.in_(sources)
-
-
 def insert_counted(connection: Connection, invite: Invite, digest: bytes, quota: Quota) -> None:
     """Insert an invite that a user makes, and count it against their quota.
 
@@ -77,12 +71,8 @@ def insert_counted(connection: Connection, invite: Invite, digest: bytes, quota:
     state = connection.scalar(_LOCK_INVITER, which)
     row = {f"new_{name}": value for name, value in row_of(invite).items()}
     most = sys.maxsize if quota.max_open is None else quota.max_open
-    if (
-        connection.execute(
-            _INSERT, {**which, **row, "new_digest": digest, "most": most}
-        ).rowcount
-        != 1
-    ):
+    new = {**which, **row, "new_digest": digest, "most": most}
+    if connection.execute(_INSERT, new).rowcount != 1:
         if state == State.DELETED:
             raise NotFound(f"There is no account {quota.username}@{invite.domain}.")
         if (connection.scalar(OPEN_INVITES, which) or 0) >= most:
@@ -94,12 +84,7 @@ def insert_counted(connection: Connection, invite: Invite, digest: bytes, quota:
 _KEY_IS_REVOKED = select(
     exists().where(api_keys.c.id == bindparam("of_key"), api_keys.c.revoked_at.is_not(None))
 )
-_IS_DELETED = select(
-    exists().where(
-        of_account(names),
-        names.c.state == State.DELETED,
-    )
-)
+_IS_DELETED = select(exists().where(of_account(names), names.c.state == State.DELETED))
 
 
 def require_maker(connection: Connection, source: str) -> None:

@@ -11,15 +11,21 @@ from invitereg.errors import InvalidRequest, NotFound
 from invitereg.interfaces.apikeys import IdempotencyKey
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Invite, Kind, Status
-from invitereg.policy.counters import Quota
+from invitereg.policy.counters import Quota, user_sources
 from invitereg.store import idempotency, inviters, names
 from invitereg.store.inviters import require_maker
 from invitereg.store.rows import columns_of, row_of, value_of, values_of
-from invitereg.store.statements import OPEN, UNEXPIRED, USES_LEFT, insert_new, of_account
+from invitereg.store.statements import (
+    OPEN,
+    THIS_INVITE,
+    UNEXPIRED,
+    USES_LEFT,
+    insert_new,
+    of_account,
+)
 from invitereg.store.tables import Time, accounts, invites, leases
 
 _columns = columns_of(Invite, invites)
-_THIS = (invites.c.domain == bindparam("of_domain")) & (invites.c.id == bindparam("of_id"))
 _EDITABLE = OPEN & ((invites.c.kind != Kind.RESET) | UNEXPIRED)
 UNDECIDED = exists().where(
     leases.c.domain == invites.c.domain,
@@ -46,17 +52,17 @@ _COUNT = (
     .group_by(_state)
 )
 _INSERT = insert_new(invites)
-_GET = select(*_columns).where(_THIS)
-_SEQ = select(invites.c.seq).where(_THIS)
+_GET = select(*_columns).where(THIS_INVITE)
+_SEQ = select(invites.c.seq).where(THIS_INVITE)
 _REVOKE = (
     update(invites)
-    .where(_THIS, REVOCABLE)
+    .where(THIS_INVITE, REVOCABLE)
     .values(revoked_at=bindparam("now", type_=Time))
     .returning(*_columns)
 )
 _RENEW = (
     update(invites)
-    .where(_THIS, OPEN, UNEXPIRED)
+    .where(THIS_INVITE, OPEN, UNEXPIRED)
     .values(digest=bindparam("new_digest"), source=bindparam("new_source"))
     .returning(*_columns)
 )
@@ -173,7 +179,9 @@ def list_page(
     if status is not None:
         page = page.where(_STATUS[status])
     if made_by is not None:
-        page = page.where(inviters.is_made_by(made_by, domain))
+        page = page.where(
+            invites.c.inviter == made_by, invites.c.source.in_(user_sources(domain, made_by))
+        )
     page = page.order_by(invites.c.seq).limit(limit)
     return values_of(Invite, connection.execute(page, {"now": now}))
 
@@ -212,15 +220,17 @@ def edit(
     wanted = [] if allowed is None else [invites.c.uses < allowed]
     if "uses_allowed" in values and allowed != 1:
         wanted.append(invites.c.username.is_(None))
-    edited = update(invites).where(_THIS, _EDITABLE, *wanted).values(**values)
+    edited = update(invites).where(THIS_INVITE, _EDITABLE, *wanted).values(**values)
     which = {"of_domain": domain, "of_id": invite_id, "now": now}
     row = connection.execute(edited.returning(*_columns), which).first()
     if row is None:
         _require_editable(get(connection, domain, invite_id), now)
         raise InvalidRequest(REFUSED_USES)
     invite = value_of(Invite, row)
-    if "expires_at" in values:
-        _follow_expiry(connection, invite, now)
+    if "expires_at" in values and invite.expired(now):
+        names.free(connection, invite)
+    elif "expires_at" in values:
+        names.reserve(connection, invite, now)
     return invite
 
 
@@ -228,14 +238,6 @@ REFUSED_USES = (
     "The number of uses must be above those already taken, "
     "and be 1 where the invite fixes a username."
 )
-
-
-def _follow_expiry(connection: Connection, invite: Invite, now: datetime) -> None:
-    """Let the reservation of the username end with the invite."""
-    if invite.expired(now):
-        names.free(connection, invite)
-    else:
-        names.reserve(connection, invite, now)
 
 
 def renew(
@@ -256,9 +258,8 @@ def renew(
     """
     require_maker(connection, source)
     which = {"of_domain": domain, "of_id": invite_id, "now": now}
-    row = connection.execute(
-        _RENEW, {**which, "new_digest": digest, "new_source": source}
-    ).first()
+    change = {**which, "new_digest": digest, "new_source": source}
+    row = connection.execute(_RENEW, change).first()
     if row is None:
         _require_open(get(connection, domain, invite_id))
         raise InvalidRequest(f"The invite {invite_id} has expired.")
@@ -302,10 +303,10 @@ def _require_open(invite: Invite) -> Invite:
     return invite
 
 
-_GET_OPENER = select(invites.c.digest, invites.c.source).where(_THIS)
+_GET_OPENER = select(invites.c.digest, invites.c.source).where(THIS_INVITE)
 _PUT_BACK = (
     update(invites)
-    .where(_THIS, invites.c.digest == bindparam("unseen"))
+    .where(THIS_INVITE, invites.c.digest == bindparam("unseen"))
     .values(digest=bindparam("old_digest"), source=bindparam("old_source"))
     .execution_options(preserve_rowcount=True)
 )
@@ -321,9 +322,8 @@ class TokenRecord:
 
 def get_token_record(connection: Connection, domain: str, invite_id: str) -> TokenRecord | None:
     """Return the digest and the source of an invite's token; None without such an invite."""
-    row = connection.execute(
-        _GET_OPENER, {"of_domain": domain, "of_id": invite_id}
-    ).one_or_none()
+    which = {"of_domain": domain, "of_id": invite_id}
+    row = connection.execute(_GET_OPENER, which).one_or_none()
     return None if row is None else TokenRecord(row.digest, row.source)
 
 

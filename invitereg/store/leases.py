@@ -14,6 +14,7 @@ from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Kind, Use
 from invitereg.store import accounts, changes, hits, jobs, names, redeeming
 from invitereg.store.rows import redemption_of, redemption_text, value_of
+from invitereg.store.statements import THIS_INVITE
 from invitereg.store.tables import Time, invites, leases
 
 _AT_MOST = 100
@@ -35,17 +36,12 @@ _OPEN = (
 _GIVE_USE_BACK = (
     update(invites)
     .where(
-        invites.c.domain == bindparam("of_domain"),
-        invites.c.id == bindparam("of_id"),
+        THIS_INVITE,
         invites.c.uses > 0,
     )
     .values(uses=invites.c.uses - 1)
 )
-_REVOKED = select(invites).where(
-    invites.c.domain == bindparam("of_domain"),
-    invites.c.id == bindparam("of_id"),
-    invites.c.revoked_at.is_not(None),
-)
+_REVOKED = select(invites).where(THIS_INVITE, invites.c.revoked_at.is_not(None))
 
 
 def reserve(connection: Connection, redemption: Redemption, now: datetime) -> Lease:
@@ -104,13 +100,22 @@ def complete(connection: Connection, number: int) -> bool:
         redeeming.add_use(connection, use)
         redeeming.end_resets(connection, use.domain, use.username, use.at)
         changes.end_sessions(connection, use.domain, use.username, use.at)
-        jobs.add(connection, sessions_job(use))
+        # Those sessions which were opened with the old password.
+        job = Job(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)
+        jobs.add(connection, job)
         return True
     names.fill(connection, use.domain, use.username)
     accounts.end_earlier(connection, use.domain, use.username, row.at)
     redeeming.record(connection, redemption)
     if redemption.contact is not None:
-        jobs.add(connection, contacts_job(redemption, redemption.contact))
+        job = Job(
+            domain=use.domain,
+            username=use.username,
+            task=Task.CONTACTS,
+            at=use.at,
+            details={"contact": redemption.contact},
+        )
+        jobs.add(connection, job)
     return True
 
 
@@ -174,20 +179,3 @@ def learn(connection: Connection, account: Account) -> bool:
         return False
     redeeming.add_account(connection, account)
     return True
-
-
-def contacts_job(redemption: Redemption, contact: str) -> Job:
-    """Return the job that makes a new account and its inviter contacts."""
-    use = redemption.use
-    return Job(
-        domain=use.domain,
-        username=use.username,
-        task=Task.CONTACTS,
-        at=use.at,
-        details={"contact": contact},
-    )
-
-
-def sessions_job(use: Use) -> Job:
-    """Return the job that ends the sessions which were opened with the old password."""
-    return Job(domain=use.domain, username=use.username, task=Task.END_SESSIONS, at=use.at)

@@ -91,8 +91,7 @@ def _which(connection: Connection, attempt: LoginAttempt) -> dict[str, Any]:
     }
 
 
-_SERVER_KEY = select(settings.c.value).where(settings.c.name == "server_key")
-_SIGNING_KEY = select(settings.c.value).where(settings.c.name == "signing_key")
+_KEY = select(settings.c.value).where(settings.c.name == bindparam("of_name"))
 _ADD_SIGNING_KEY = (
     insert(settings)
     .values(name="signing_key", value=bindparam("key"))
@@ -103,7 +102,7 @@ _ADD_SIGNING_KEY = (
 
 def server_key(connection: Connection) -> bytes:
     """Return a secret of 32 bytes that is the same for all who share the store."""
-    key: bytes = connection.execute(_SERVER_KEY).scalar_one()
+    key: bytes = connection.execute(_KEY, {"of_name": "server_key"}).scalar_one()
     return key
 
 
@@ -113,5 +112,5 @@ def signing_key(connection: Connection) -> bytes:
     It is the same for all who share the store.
     """
     connection.execute(_ADD_SIGNING_KEY, {"key": secrets.token_bytes(32)})
-    key: bytes = connection.execute(_SIGNING_KEY).scalar_one()
+    key: bytes = connection.execute(_KEY, {"of_name": "signing_key"}).scalar_one()
     return key

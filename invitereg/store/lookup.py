@@ -42,12 +42,18 @@ def look_up(connection: Connection, query: Query) -> Findings:
         query.inviter is not None,
     )
     row = connection.execute(statement, _parameters(query)).one()
-    return Findings(
-        invite=None if query.digest is None or row.id is None else value_of(Invite, row),
-        tallies=_tallies(row, len(query.counters)),
-        **({} if query.inviter is None else _inviter(row)),
-        **({} if query.username is None else _holder(row, query)),
+    tallies = tuple(
+        Tally(count=getattr(row, f"count_{place}"), oldest=getattr(row, f"oldest_{place}"))
+        for place in range(len(query.counters))
     )
+    found: dict[str, Any] = {"tallies": tallies}
+    if query.digest is not None and row.id is not None:
+        found["invite"] = value_of(Invite, row)
+    if query.inviter is not None:
+        found |= {"open_invites": row.open_invites, "registered_at": row.registered_at}
+    if query.username is not None:
+        found |= _holder(row, query)
+    return Findings(**found)
 
 
 def _parameters(query: Query) -> dict[str, object]:
@@ -103,17 +109,6 @@ def _tally(place: int) -> Subquery:
         hits.c.at <= bindparam(f"ahead_{place}", type_=Time),
     )
     return tally.subquery(f"tally_{place}")
-
-
-def _tallies(row: Row[Any], counters: int) -> tuple[Tally, ...]:
-    return tuple(
-        Tally(count=getattr(row, f"count_{place}"), oldest=getattr(row, f"oldest_{place}"))
-        for place in range(counters)
-    )
-
-
-def _inviter(row: Row[Any]) -> dict[str, Any]:
-    return {"open_invites": row.open_invites, "registered_at": row.registered_at}
 
 
 def _holder(row: Row[Any], query: Query) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import Connection
 
-from invitereg.errors import Refused, UsernameReserved, UsernameTaken
+from invitereg.errors import UsernameReserved, UsernameTaken
 from invitereg.model.accounts import Account
 from invitereg.model.invites import Invite, Kind
 from invitereg.store.statements import of_account
@@ -88,7 +88,8 @@ def take(
     Raises:
         UsernameTaken, UsernameReserved: somebody else holds it.
     """
-    _take(connection, account, State.ACCOUNT, invite_id, now, even_deleted)
+    name = (account.domain, account.username)
+    _hold(connection, name, State.ACCOUNT, now, mine=invite_id, even_deleted=even_deleted)
 
 
 def lease(
@@ -103,9 +104,9 @@ def lease(
 
     Raises as `take`.
     """
-    which = {"of_domain": account.domain, "of_username": account.username}
-    held = connection.execute(_HELD, which).one_or_none()
-    _take(connection, account, State.LEASED, invite_id, now, even_deleted)
+    name = (account.domain, account.username)
+    held = connection.execute(_HELD, _which(*name)).one_or_none()
+    _hold(connection, name, State.LEASED, now, mine=invite_id, even_deleted=even_deleted)
     if held is None:
         return None
     until = held.until and held.until.isoformat()
@@ -114,12 +115,12 @@ def lease(
 
 def fill(connection: Connection, domain: str, username: str) -> None:
     """Turn a leased name into an account's."""
-    connection.execute(_FILL, {"of_domain": domain, "of_username": username})
+    connection.execute(_FILL, _which(domain, username))
 
 
 def give_back(connection: Connection, domain: str, username: str, held: Held | None) -> None:
     """Give a leased name to what held it before."""
-    which = {"of_domain": domain, "of_username": username}
+    which = _which(domain, username)
     if held is None:
         connection.execute(_LET_GO, which)
         return
@@ -131,67 +132,28 @@ def give_back(connection: Connection, domain: str, username: str, held: Held | N
     connection.execute(_GIVE_BACK, {**which, **before})
 
 
-def _take(
-    connection: Connection,
-    account: Account,
-    state: State,
-    invite_id: str | None,
-    now: datetime,
-    even_deleted: bool,
-) -> None:
-    row = {
-        "domain": account.domain,
-        "username": account.username,
-        "state": state,
-        "invite_id": None,
-        "until": None,
-        "mine": invite_id,
-        "now": now,
-    }
-    statement = _HOLD_EVEN_DELETED if even_deleted else _HOLD
-    if connection.execute(statement, row).rowcount != 1:
-        raise _refusal(connection, account.domain, account.username)
-
-
 def reserve(connection: Connection, invite: Invite, now: datetime) -> None:
     """Reserve an invite's username until the invite ends; if it is reserved, reserve it again.
 
     Raises:
         UsernameTaken, UsernameReserved: somebody else holds it.
     """
-    if not reserves(invite):
-        return
-    row = {
-        "domain": invite.domain,
-        "username": invite.username,
-        "state": State.RESERVED,
-        "invite_id": invite.id,
-        "until": invite.expires_at,
-        "mine": invite.id,
-        "now": now,
-    }
-    if connection.execute(_HOLD, row).rowcount != 1:
-        assert invite.username is not None  # noqa: S101 - `reserves` says so
-        raise _refusal(connection, invite.domain, invite.username)
+    if name := reserved_name(invite):
+        until = invite.expires_at
+        _hold(connection, name, State.RESERVED, now, mine=invite.id, until=until)
 
 
 def free(connection: Connection, invite: Invite) -> None:
     """Free the name that an invite reserves, if it reserves one."""
-    if reserves(invite):
-        which = {
-            "of_domain": invite.domain,
-            "of_username": invite.username,
-            "of_invite": invite.id,
-        }
-        connection.execute(_FREE, which)
+    if name := reserved_name(invite):
+        connection.execute(_FREE, {**_which(*name), "of_invite": invite.id})
 
 
 def keep_deleted(
     connection: Connection, domain: str, username: str, until: datetime | None
 ) -> None:
     """Keep a deleted account's name from being taken until it is purged; None is for ever."""
-    which = {"of_domain": domain, "of_username": username}
-    connection.execute(_KEEP_DELETED, {**which, "kept_until": until})
+    connection.execute(_KEEP_DELETED, {**_which(domain, username), "kept_until": until})
 
 
 def mark_deleted(
@@ -206,31 +168,46 @@ def mark_deleted(
     Raises:
         UsernameTaken, UsernameReserved: an account or an invite holds it.
     """
-    which = {"of_domain": domain, "of_username": username}
-    if connection.scalar(_STATE, which) == State.DELETED:
+    if connection.scalar(_STATE, _which(domain, username)) == State.DELETED:
         return False
-    row = {
-        "domain": domain,
-        "username": username,
-        "state": State.DELETED,
-        "invite_id": None,
-        "until": until,
-        "mine": None,
-        "now": now,
-    }
-    if connection.execute(_HOLD, row).rowcount != 1:
-        raise _refusal(connection, domain, username)
+    _hold(connection, (domain, username), State.DELETED, now, until=until)
     return True
 
 
-def reserves(invite: Invite) -> bool:
-    """Return whether an invite reserves a name until it ends."""
-    return invite.username is not None and invite.kind is not Kind.RESET
+def reserved_name(invite: Invite) -> tuple[str, str] | None:
+    """Return the domain and the username that an invite reserves until it ends, or None."""
+    if invite.username is None or invite.kind is Kind.RESET:
+        return None
+    return invite.domain, invite.username
 
 
-def _refusal(connection: Connection, domain: str, username: str) -> Refused:
-    which = {"of_domain": domain, "of_username": username}
-    row = connection.execute(_STATE, which).one_or_none()
-    if row is None or row.state in (State.ACCOUNT, State.LEASED):
-        return UsernameTaken()
-    return UsernameReserved(reserved_for=row.invite_id)
+def _hold(
+    connection: Connection,
+    name: tuple[str, str],
+    state: State,
+    now: datetime,
+    *,
+    mine: str | None = None,
+    until: datetime | None = None,
+    even_deleted: bool = False,
+) -> None:
+    """Let a name be held, if it is free for the invite ``mine``; raise as `take`."""
+    row = {
+        "domain": name[0],
+        "username": name[1],
+        "state": state,
+        "invite_id": mine if state is State.RESERVED else None,
+        "until": until,
+        "mine": mine,
+        "now": now,
+    }
+    statement = _HOLD_EVEN_DELETED if even_deleted else _HOLD
+    if connection.execute(statement, row).rowcount != 1:
+        holder = connection.execute(_STATE, _which(*name)).one_or_none()
+        if holder is None or holder.state in (State.ACCOUNT, State.LEASED):
+            raise UsernameTaken
+        raise UsernameReserved(reserved_for=holder.invite_id)
+
+
+def _which(domain: str, username: str) -> dict[str, object]:
+    return {"of_domain": domain, "of_username": username}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Integer, Select, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from invitereg.model.invites import Use
@@ -117,14 +117,13 @@ def remove(connection: Connection, numbers: Sequence[int]) -> None:
 def _notices(
     connection: Connection, statement: Select[Any], values: Mapping[str, object]
 ) -> Sequence[Notice]:
-    return [_notice_of(row) for row in connection.execute(statement, values)]
-
-
-def _notice_of(row: Row[Any]) -> Notice:
-    return Notice(
-        domain=row.notice_domain,
-        username=row.notice_username,
-        kind=row.notice_kind,
-        use=value_of(Use, row),
-        number=row.number,
-    )
+    return [
+        Notice(
+            domain=row.notice_domain,
+            username=row.notice_username,
+            kind=row.notice_kind,
+            use=value_of(Use, row),
+            number=row.number,
+        )
+        for row in connection.execute(statement, values)
+    ]

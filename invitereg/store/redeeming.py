@@ -26,7 +26,7 @@ from invitereg.model.roster import owner_of
 from invitereg.store import changes, hits, names, notices, rosters
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_row, columns_of, credentials_columns, row_of, values_of
-from invitereg.store.statements import OPEN, UNEXPIRED
+from invitereg.store.statements import OPEN, THIS_INVITE, UNEXPIRED
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -34,8 +34,7 @@ def _take_use(*conditions: ColumnElement[bool]) -> Update:
     return (
         update(invites)
         .where(
-            invites.c.domain == bindparam("of_domain"),
-            invites.c.id == bindparam("of_id"),
+            THIS_INVITE,
             OPEN,
             *conditions,
         )
@@ -46,8 +45,7 @@ def _take_use(*conditions: ColumnElement[bool]) -> Update:
 _username: BindParameter[str] = bindparam("of_username")
 # Kind and name were judged before; asked again, they cost nothing and cannot be forgotten.
 _FOR_ACCOUNT = _take_use(
-    invites.c.kind != Kind.RESET,
-    invites.c.kind != Kind.CONTACT,
+    invites.c.kind.not_in((Kind.RESET, Kind.CONTACT)),
     or_(invites.c.username.is_(None), invites.c.username == _username),
 )
 _FOR_RESET = _take_use(invites.c.kind == Kind.RESET, invites.c.username == _username)
@@ -80,7 +78,11 @@ def redeem(connection: Connection, redemption: Redemption) -> None:
     names.take(connection, account, use.invite_id, use.at, even_deleted=redemption.operator)
     record(connection, redemption)
     if redemption.contact is not None:
-        _make_contacts(connection, redemption, redemption.contact)
+        owner, limit = (account.domain, account.username), redemption.roster_limit
+        jid = rosters.join(connection, owner, redemption.contact, limit)
+        if jid is not None:
+            mine = f"{account.username}@{account.domain}"
+            changes.add_roster_changes(connection, [owner_of(jid)], mine, use.at)
 
 
 def take(connection: Connection, redemption: Redemption) -> tuple[int, ...]:
@@ -123,15 +125,6 @@ def add_use(connection: Connection, use: Use) -> None:
     connection.execute(_ADD_USE, row_of(use))
 
 
-def _make_contacts(connection: Connection, redemption: Redemption, inviter: str) -> None:
-    account = redemption.account
-    owner, limit = (account.domain, account.username), redemption.roster_limit
-    jid = rosters.join(connection, owner, inviter, limit)
-    if jid is not None:
-        mine = f"{account.username}@{account.domain}"
-        changes.add_roster_changes(connection, [owner_of(jid)], mine, redemption.use.at)
-
-
 def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     """Set an account's password by a reset invite: use, password and session end at once.
 
@@ -160,10 +153,8 @@ def list_uses(
     connection: Connection, domain: str, invite_id: str | None = None
 ) -> Sequence[Use]:
     """Return the history, oldest first: all of a domain, or that of one invite."""
-    if invite_id is None:
-        rows = connection.execute(_LIST, {"of_domain": domain})
-    else:
-        rows = connection.execute(_LIST_OF_INVITE, {"of_domain": domain, "of_id": invite_id})
+    listed = _LIST if invite_id is None else _LIST_OF_INVITE
+    rows = connection.execute(listed, {"of_domain": domain, "of_id": invite_id})
     return values_of(Use, rows)
 
 

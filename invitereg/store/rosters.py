@@ -23,7 +23,7 @@ from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.model.subscribing import RosterPair, SubscriptionChange
-from invitereg.store.rows import roster_item_row, row_of, value_of
+from invitereg.store.rows import row_of, value_of
 from invitereg.store.statements import OPEN, of_account
 from invitereg.store.tables import Time, accounts, invites, roster_items, uses
 
@@ -249,7 +249,8 @@ def _save(
         connection.execute(_REMOVE, _which(owner, before.jid))
         return
     if before is None:
-        connection.execute(_ADD, roster_item_row(owner, after))
+        row = {"domain": owner[0], "username": owner[1], **row_of(after)}
+        connection.execute(_ADD, row)
     else:
         connection.execute(_SET, {**_which(owner, after.jid), **_changes(after)})
 

@@ -5,9 +5,8 @@ Where a table has a column for each field of a value, under the same name, the c
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Row, Table
@@ -15,7 +14,6 @@ from sqlalchemy import Column, Row, Table
 from invitereg.interfaces.queries import Redemption
 from invitereg.model.accounts import Account, Credentials, ScramKeys
 from invitereg.model.invites import Kind, Use
-from invitereg.model.roster import Owner, RosterItem
 from invitereg.policy.notices import Notice, NoticeKind
 
 T = TypeVar("T")
@@ -49,15 +47,11 @@ def row_of(value: Any) -> dict[str, Any]:
 
 def account_of(row: Row[Any]) -> Account:
     """Return the account in a row of ``accounts``."""
-    return Account(
-        domain=row.domain,
-        username=row.username,
-        created_at=row.created_at,
-        credentials=_credentials_of(row),
-        roles=row.roles,
-        groups=row.groups,
-        details=MappingProxyType(row.details),
-    )
+    credentials = None
+    if row.credentials is not None:
+        keys = tuple(ScramKeys.from_string(line) for line in row.credentials.splitlines())
+        credentials = Credentials(keys=keys, changed_at=row.changed_at)
+    return replace(value_of(Account, row), credentials=credentials)
 
 
 def account_row(account: Account) -> dict[str, Any]:
@@ -72,18 +66,6 @@ def credentials_columns(credentials: Credentials | None) -> dict[str, Any]:
         return {"credentials": None, "changed_at": None}
     text = "\n".join(keys.to_string() for keys in credentials.keys)
     return {"credentials": text, "changed_at": credentials.changed_at}
-
-
-def _credentials_of(row: Row[Any]) -> Credentials | None:
-    if row.credentials is None:
-        return None
-    keys = tuple(ScramKeys.from_string(line) for line in row.credentials.splitlines())
-    return Credentials(keys=keys, changed_at=row.changed_at)
-
-
-def roster_item_row(owner: Owner, item: RosterItem) -> dict[str, Any]:
-    """Return the row of ``roster_items`` for an item of an account."""
-    return {"domain": owner[0], "username": owner[1], **row_of(item)}
 
 
 def redemption_text(redemption: Redemption) -> dict[str, Any]:
@@ -119,7 +101,7 @@ def redemption_of(text: Mapping[str, Any]) -> Redemption:
             created_at=datetime.fromisoformat(account["created_at"]),
             roles=tuple(account["roles"]),
             groups=tuple(account["groups"]),
-            details=MappingProxyType(account["details"]),
+            details=account["details"],
         ),
         use=made,
         notices=tuple(

@@ -15,6 +15,9 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 
 from invitereg.store.tables import Time, invites
 
+THIS_INVITE = (invites.c.domain == bindparam("of_domain")) & (
+    invites.c.id == bindparam("of_id")
+)
 USES_LEFT = or_(invites.c.uses_allowed.is_(None), invites.c.uses < invites.c.uses_allowed)
 OPEN = invites.c.revoked_at.is_(None) & USES_LEFT
 """An invite is neither revoked nor used up."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -100,6 +102,11 @@ Sequence = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData()
 
+
+def _only(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 invites = Table(
     "invites",
     metadata,
@@ -124,52 +131,22 @@ invites = Table(
     UniqueConstraint("domain", "id", name="invites_id"),
     UniqueConstraint("domain", "digest", name="invites_digest"),
     CheckConstraint("uses_allowed IS NULL OR uses <= uses_allowed", name="invites_uses"),
+    # A list filtered by status reads this index alone until it has found enough.
+    Index(
+        "invites_status",
+        *("domain", "seq", "revoked_at", "uses_allowed", "uses", "expires_at"),
+    ),
+    Index("invites_username", "domain", "username", **_only("username IS NOT NULL")),
+    # What is over, by when: a purge finds the oldest without reading the rest.
+    Index("invites_expiry", "domain", "expires_at", **_only("expires_at IS NOT NULL")),
+    Index("invites_revocation", "domain", "revoked_at", **_only("revoked_at IS NOT NULL")),
+    Index("invites_used_up", "domain", "used_at", **_only("uses >= uses_allowed")),
+    # What somebody has made: for their list, and to revoke it with their account.
+    Index("invites_inviter", "domain", "inviter", "seq", **_only("inviter IS NOT NULL")),
+    # What somebody has made by a key or their account, which may have no inviter, as resets.
+    Index("invites_source", "source", "domain"),
     sqlite_autoincrement=True,
 )
-# A list filtered by status reads this index alone until it has found enough.
-Index(
-    "invites_status",
-    *(invites.c.domain, invites.c.seq, invites.c.revoked_at),
-    *(invites.c.uses_allowed, invites.c.uses, invites.c.expires_at),
-)
-Index(
-    "invites_username",
-    invites.c.domain,
-    invites.c.username,
-    sqlite_where=invites.c.username.is_not(None),
-    postgresql_where=invites.c.username.is_not(None),
-)
-
-# What is over, by when: a purge finds the oldest without reading the rest.
-Index(
-    "invites_expiry",
-    *(invites.c.domain, invites.c.expires_at),
-    sqlite_where=invites.c.expires_at.is_not(None),
-    postgresql_where=invites.c.expires_at.is_not(None),
-)
-Index(
-    "invites_revocation",
-    *(invites.c.domain, invites.c.revoked_at),
-    sqlite_where=invites.c.revoked_at.is_not(None),
-    postgresql_where=invites.c.revoked_at.is_not(None),
-)
-Index(
-    "invites_used_up",
-    *(invites.c.domain, invites.c.used_at),
-    sqlite_where=invites.c.uses >= invites.c.uses_allowed,
-    postgresql_where=invites.c.uses >= invites.c.uses_allowed,
-)
-
-# What somebody has made: for their list, and to revoke it with their account.
-Index(
-    "invites_inviter",
-    *(invites.c.domain, invites.c.inviter, invites.c.seq),
-    sqlite_where=invites.c.inviter.is_not(None),
-    postgresql_where=invites.c.inviter.is_not(None),
-)
-
-# What somebody has made by a key or their account, which may have no inviter, as resets.
-Index("invites_source", invites.c.source, invites.c.domain)
 
 # Holders of names: one row for each name, so that "is it free?" is one conditional statement.
 names = Table(
@@ -180,12 +157,7 @@ names = Table(
     Column("state", Text, nullable=False),
     Column("invite_id", Text),
     Column("until", Time),
-)
-Index(
-    "names_until",
-    *(names.c.domain, names.c.until),
-    sqlite_where=names.c.until.is_not(None),
-    postgresql_where=names.c.until.is_not(None),
+    Index("names_until", "domain", "until", **_only("until IS NOT NULL")),
 )
 
 accounts = Table(
@@ -219,14 +191,8 @@ uses = Table(
     Column("inviter", Text),
     Index("uses_invite", "domain", "invite_id"),
     Index("uses_username", "domain", "username"),
+    Index("uses_with_address", "domain", "at", **_only("address IS NOT NULL")),
     sqlite_autoincrement=True,
-)
-Index(
-    "uses_with_address",
-    uses.c.domain,
-    uses.c.at,
-    sqlite_where=uses.c.address.is_not(None),
-    postgresql_where=uses.c.address.is_not(None),
 )
 
 # Notices about registrations, until they are delivered.
