@@ -58,6 +58,7 @@ SMALL = {
     "_version.py": "setup.cfg reads it without importing the package",
     "_wokkelcompat.py": "goes with wokkel's next release",
     "tap.py": "the service's entry, alone as the anchors have it",
+    "config/certificates.py": "imported only where a certificate is opened, as it takes long",
     "embedded/domain.py": "the room's one entry",
     "model/fields.py": "one XEP: the fields of XEP-0077",
     "model/namespaces.py": "a list that all doors share",

@@ -4,11 +4,7 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
 from invitereg.config.messages import why_unreadable
@@ -26,7 +22,7 @@ def check_private_key(path: Path, certificate: Path | None) -> None:
         ValueError: with a text for the operator.
     """
     own = _public_part(path)
-    if certificate is not None and _written(own) != _written(_certified_key(certificate)):
+    if certificate is not None and own != _certified_key(certificate):
         raise ValueError(f"the key in {path} does not belong to the first certificate")
 
 
@@ -48,10 +44,6 @@ def _public_part(path: Path) -> PublicKeyTypes:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError(f"there is no usable private key in PEM form in {path}") from None
-
-
-def _written(key: PublicKeyTypes) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _content(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TypeVar
 
 from invitereg.config.loading import Config
@@ -34,9 +33,7 @@ def servable_now(read: Config, served: Collection[str]) -> tuple[Config, list[st
     ]
 
     def kept(section: Mapping[str, Of]) -> Mapping[str, Of]:
-        return MappingProxyType(
-            {name: value for name, value in section.items() if name not in waiting}
-        )
+        return {name: value for name, value in section.items() if name not in waiting}
 
     now = replace(
         read,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator
 
 from invitereg.config.messages import quoted
-from invitereg.config.types import FilePath, Section, context_of
+from invitereg.config.types import FilePath, Section, context_of, when_serving
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address, Network, parse_address
 
@@ -107,7 +107,9 @@ def check_endpoint(text: str) -> None:
         if kind == "systemd" and isinstance(error, (IndexError, KeyError)):
             return  # well written, but this process (a check, say) was not started by systemd
         raise ValueError(f"is no Twisted endpoint, such as {EXAMPLES}") from None
-    _check_port(text)
+    port = _port(text)
+    if port is not None and not 0 <= port <= _HIGHEST_PORT:
+        raise ValueError(f"the port must be between 0 and {_HIGHEST_PORT}")
 
 
 def check_client_endpoint(text: str) -> None:
@@ -136,12 +138,6 @@ def is_proxied(text: str) -> bool:
     return without_proxy(text) != text
 
 
-def _check_port(text: str) -> None:
-    port = _port(text)
-    if port is not None and not 0 <= port <= _HIGHEST_PORT:
-        raise ValueError(f"the port must be between 0 and {_HIGHEST_PORT}")
-
-
 def _port(text: str) -> int | None:
     """Return the TCP port, where there is one that can be read."""
     match = _PORT.match(without_proxy(text))
@@ -156,13 +152,7 @@ def without_proxy(text: str) -> str:
     return re.sub(r"\A(?:haproxy:)+", "", text, flags=re.IGNORECASE)
 
 
-def _endpoint(text: str, info: ValidationInfo) -> str:
-    if context_of(info).serving:
-        check_endpoint(text)
-    return text
-
-
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Endpoint = Annotated[str, when_serving(check_endpoint)]
 
 
 def _opens_files(info: ValidationInfo) -> bool:

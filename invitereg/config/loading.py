@@ -1,12 +1,11 @@
 """From a file to what the service runs with."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from invitereg.config.servers import Accounts, Component, UpstreamKeys
 from invitereg.config.types import Section, ValidationContext, as_value, key_tree
 from invitereg.config.web import WebKeys
 from invitereg.config.yamlfile import Document, NotYaml, parse
+from invitereg.model.roster import owner_of
 from invitereg.policy.values import Domain, Limit, Network, PasswordRules, Policy, WatcherNotice
 
 
@@ -66,14 +66,12 @@ def _domain_of(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> 
     policy = as_value(
         Policy,
         keys,
-        fields=MappingProxyType(
-            {
-                name.removesuffix("+"): name.endswith("+")
-                for name in keys.additional_registration_fields
-            }
-        ),
+        fields={
+            field.removesuffix("+"): field.endswith("+")
+            for field in keys.additional_registration_fields
+        },
         default_roles=tuple(dict.fromkeys(keys.default_roles)),
-        admins=frozenset(_at(name, own.admins)),
+        admins=frozenset(user for host, user in map(owner_of, own.admins) if host == name),
         passwords=PasswordRules(
             min_length=passwords.min_length,
             common=_listed_passwords(passwords.min_length) if listed else frozenset(),
@@ -86,28 +84,14 @@ def _domain_of(name: str, own: DomainKeys, c2s: C2s, common_passwords: bool) -> 
         time_zone=own.time_zone,
         title=keys.registration_title,
         instructions=keys.registration_instructions,
-        watchers=tuple(_parts(watcher) for watcher in dict.fromkeys(own.registration_watchers)),
+        watchers=tuple(map(owner_of, dict.fromkeys(own.registration_watchers))),
         watcher_notice=as_value(WatcherNotice, own.watcher_notice),
         welcome=own.welcome_message,
-        contact_addresses=MappingProxyType(own.contact_addresses.by_role()),
+        contact_addresses=own.contact_addresses.by_role(),
         web_url=own.web.external_url or None,
         landing_url=f"{own.web.external_url}invite/" if own.web.external_url else None,
         website_only=own.is_website_only(ports=c2s.listens),
     )
-
-
-def _at(domain: str, admins: Iterable[str]) -> Iterator[str]:
-    """Yield the localparts of the addresses at ``domain``."""
-    for admin in admins:
-        host, username = _parts(admin)
-        if host == domain:
-            yield username
-
-
-def _parts(address: str) -> tuple[str, str]:
-    """Return the domain and the localpart of an address."""
-    username, _, host = address.rpartition("@")
-    return host, username
 
 
 _MAX_BYTES = 2**20
@@ -322,34 +306,29 @@ def _judged(
 def _config(path: Path, checked: _Checked, common_passwords: bool) -> Config:
     file, domains, hosts, idle = checked
     limits = file.policy.limits
+    sites = {name: keys.web for name, keys in domains.items() if keys.web.external_url}
     return Config(
         path=path,
-        domains=MappingProxyType(
-            {
-                name: _domain_of(name, keys, file.c2s, common_passwords)
-                for name, keys in domains.items()
-            }
-        ),
-        hosts=MappingProxyType(dict(hosts)),
-        tls=MappingProxyType({name: keys.tls for name, keys in domains.items()}),
-        upstreams=MappingProxyType(
-            {
-                name: keys.c2s.upstream
-                for name, keys in domains.items()
-                if keys.c2s.upstream is not None
-            }
-        ),
+        domains={
+            name: _domain_of(name, keys, file.c2s, common_passwords)
+            for name, keys in domains.items()
+        },
+        hosts=hosts,
+        tls={name: keys.tls for name, keys in domains.items()},
+        upstreams={
+            name: keys.c2s.upstream
+            for name, keys in domains.items()
+            if keys.c2s.upstream is not None
+        },
         data_dir=file.data_dir,
         store=file.store,
         c2s=file.c2s,
-        accounts=MappingProxyType({name: keys.accounts for name, keys in domains.items()}),
-        backends=MappingProxyType(
-            {
-                name: Backend(keys.accounts, keys.component, hosts[name], keys.trusted_networks)
-                for name, keys in domains.items()
-                if not keys.accounts.embedded or keys.component is not None
-            }
-        ),
+        accounts={name: keys.accounts for name, keys in domains.items()},
+        backends={
+            name: Backend(keys.accounts, keys.component, hosts[name], keys.trusted_networks)
+            for name, keys in domains.items()
+            if not keys.accounts.embedded or keys.component is not None
+        },
         connections=limits.connections.limit(),
         streams=limits.streams,
         web_limits=limits.web,
@@ -357,18 +336,13 @@ def _config(path: Path, checked: _Checked, common_passwords: bool) -> Config:
         keep_addresses=file.keep_addresses,
         keep_invites=file.keep_invites,
         keep_names=file.keep_names,
-        web=_web_listeners(file, domains),
-        sites=MappingProxyType(
-            {name: keys.web for name, keys in domains.items() if keys.web.external_url}
+        web=WebListeners(
+            file.web.listen if sites else (),
+            file.web.listen_tls if sites else (),
+            file.web.metrics_listen,
         ),
+        sites=sites,
         trusted_proxies=file.web.trusted_proxies,
         api_rate=as_value(Limit, file.web.api.rate),
         idle=idle,
     )
-
-
-def _web_listeners(file: File, domains: Mapping[str, DomainKeys]) -> WebListeners:
-    metrics = file.web.metrics_listen
-    if not any(keys.web.external_url for keys in domains.values()):
-        return WebListeners(metrics_listen=metrics)
-    return WebListeners(file.web.listen, file.web.listen_tls, metrics)

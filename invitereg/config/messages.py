@@ -121,6 +121,11 @@ _WANTED = {
     "mapping_type": "must be a section, with keys of its own",
     "dict_type": "must be a section, with keys of its own",
 }
+_BOUNDS = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+}
 
 
 def message_of(error: ErrorDetails, keys: KeyTree, top_level: KeyTree) -> str:
@@ -134,24 +139,11 @@ def message_of(error: ErrorDetails, keys: KeyTree, top_level: KeyTree) -> str:
         return _EMPTY
     if kind in _WANTED:
         return _WANTED[kind] + _hint(kind, given)
-    return _bound(kind, context) or _own(kind, error["msg"], context)
-
-
-def _bound(kind: str, context: Mapping[str, object]) -> str | None:
-    if kind == "greater_than_equal":
-        return f"must be at least {context['ge']}"
-    if kind == "less_than_equal":
-        return f"must be at most {context['le']}"
-    if kind == "literal_error":
-        return f"must be {context['expected']}".replace("'", "")
-    return None
-
-
-def _own(kind: str, message: str, context: Mapping[str, object]) -> str:
-    """Return the text of a validator of ours, or else pydantic's."""
-    if kind == "value_error":
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**context).replace("'", "")
+    if kind == "value_error":  # by a validator of ours
         return str(context["error"])
-    return message[:1].lower() + message[1:]
+    return error["msg"][:1].lower() + error["msg"][1:]
 
 
 def _hint(kind: str, given: object) -> str:

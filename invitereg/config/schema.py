@@ -44,14 +44,12 @@ from invitereg.policy.notices import NEWCOMER, WATCHER, check_template
 _LONGEST = 10_000
 
 
-def _welcome(text: str) -> str:
-    check_template(text, NEWCOMER)
-    return text
+def _template(placeholders: tuple[str, ...]) -> AfterValidator:
+    def check(text: str) -> str:
+        check_template(text, placeholders)
+        return text
 
-
-def _watcher_text(text: str) -> str:
-    check_template(text, WATCHER)
-    return text
+    return AfterValidator(check)
 
 
 def _uri(text: str) -> str:
@@ -60,8 +58,8 @@ def _uri(text: str) -> str:
     return text
 
 
-Welcome = Annotated[str, Field(max_length=_LONGEST), AfterValidator(_welcome)]
-WatcherText = Annotated[str, Field(max_length=_LONGEST), AfterValidator(_watcher_text)]
+Welcome = Annotated[str, Field(max_length=_LONGEST), _template(NEWCOMER)]
+WatcherText = Annotated[str, Field(max_length=_LONGEST), _template(WATCHER)]
 Uri = Annotated[str, AfterValidator(_uri)]
 
 

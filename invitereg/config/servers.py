@@ -27,6 +27,7 @@ from invitereg.config.types import (
     Section,
     context_of,
     require_value,
+    when_serving,
 )
 from invitereg.config.urls import split_url, with_ascii_host
 
@@ -83,14 +84,7 @@ def secret_in(path: Path) -> str:
     return text
 
 
-def _secret_file(path: Path, info: ValidationInfo) -> Path:
-    around = context_of(info)
-    if around.serving and around.final:
-        secret_in(path)
-    return path
-
-
-SecretFile = Annotated[FilePath, AfterValidator(_secret_file)]
+SecretFile = Annotated[FilePath, when_serving(secret_in, final=True)]
 
 
 class Component(Section):
@@ -150,29 +144,21 @@ class Accounts(Section):
             require_safe("url", address.hostname or "", networks)
 
 
-def _upstream_endpoint(text: str, info: ValidationInfo) -> str:
-    if context_of(info).serving:
-        check_client_endpoint(text)
-    return text
+def _check_authority(path: Path) -> None:
+    from invitereg.config.certificates import check_certificate
+
+    check_certificate(path)
 
 
-def _authority(path: Path | None, info: ValidationInfo) -> Path | None:
-    around = context_of(info)
-    if path is not None and around.serving and around.final:
-        from invitereg.config.certificates import check_certificate
-
-        check_certificate(path)
-    return path
+Authority = Annotated[FilePath, when_serving(_check_authority, final=True)]
 
 
 class UpstreamKeys(Section):
     """The upstream server, to which clients' streams are handed over."""
 
-    connect: Annotated[str, AfterValidator(_upstream_endpoint)]
+    connect: Annotated[str, when_serving(check_client_endpoint)]
     tls: Literal["starttls", "direct", "none"] = "starttls"
-    ca: Annotated[
-        FilePath | None, BeforeValidator(require_value), AfterValidator(_authority)
-    ] = None
+    ca: Annotated[Authority | None, BeforeValidator(require_value)] = None
     proxy_protocol: Literal["off", "v1", "v2"] = "off"
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:

@@ -150,21 +150,17 @@ def duration_or_never(value: object) -> timedelta | None:
     Raises:
         ValueError: it is something else; the text says how durations are written.
     """
-    if value == "never":
+    return _duration_or("never", value)
+
+
+def _duration_or(word: str, value: object) -> timedelta | None:
+    """Return a duration; None for ``word``."""
+    if value == word:
         return None
     try:
         return _duration(value)
     except ValueError as error:
-        raise ValueError(f"{error}, or never") from None
-
-
-def _duration_or_none(value: object) -> timedelta:
-    if value == "none":
-        return timedelta()
-    try:
-        return _duration(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, or none") from None
+        raise ValueError(f"{error}, or {word}") from None
 
 
 def duration_text(duration: timedelta | None) -> str:
@@ -190,7 +186,7 @@ DurationOrNever = Annotated[
 ]
 DurationOrNone = Annotated[
     timedelta,
-    PlainValidator(_duration_or_none),
+    PlainValidator(lambda value: _duration_or("none", value) or timedelta()),
     PlainSerializer(lambda duration: duration_text(duration) if duration else "none"),
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhdw]|none)$"}),
 ]
@@ -289,6 +285,21 @@ def context_of(info: ValidationInfo) -> ValidationContext:
     return info.context
 
 
+def when_serving(check: Callable[[Value], object], *, final: bool = False) -> AfterValidator:
+    """Return a validator by ``check``, which raises ValueError, of what is used by a service.
+
+    If ``final``, defaults that each domain may have its own for are not checked.
+    """
+
+    def validate(value: Value, info: ValidationInfo) -> Value:
+        around = context_of(info)
+        if around.serving and (around.final or not final):
+            check(value)
+        return value
+
+    return AfterValidator(validate)
+
+
 def _count_or_unlimited(value: object) -> int | None:
     if value == "unlimited":
         return None
@@ -326,29 +337,18 @@ def _username(text: str) -> str:
         raise ValueError(f"{quoted(text)} cannot be a username: see RFC 6122 §2.3") from None
 
 
-def _admin(text: str, info: ValidationInfo) -> str:
-    return _address(text, context_of(info).home)
-
-
-def _local_address(text: str, info: ValidationInfo) -> str:
-    return _address(text, context_of(info).domains)
-
-
 def _address(text: str, domains: tuple[str, ...]) -> str:
     """Return a bare JID at one of the domains, if these are known."""
     example = f"romeo@{(*domains, 'example.com')[0]}"
     user, at, host = text.partition("@")
     if "/" in host:
-        raise ValueError(f"must be a bare address, such as {example}, without /{_tail(host)}")
+        tail = quoted(host.partition("/")[2]).strip("\"'")
+        raise ValueError(f"must be a bare address, such as {example}, without /{tail}")
     if not at or not user:
         raise ValueError(f"must be an address, such as {example}")
     if domains and domain_name(host) not in domains:
         raise ValueError(f"must be at {' or '.join(domains)}, such as {example}")
     return f"{_username(user)}@{domain_name(host)}"
-
-
-def _tail(host: str) -> str:
-    return quoted(host.partition("/")[2]).strip("\"'")
 
 
 def role_name(text: str) -> str:
@@ -421,8 +421,10 @@ CountOrUnlimited = Annotated[
 ]
 CidrNetwork = Annotated[Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
 Username = Annotated[str, AfterValidator(_username)]
-Admin = Annotated[str, AfterValidator(_admin)]
-LocalAddress = Annotated[str, AfterValidator(_local_address)]
+Admin = Annotated[str, AfterValidator(lambda text, info: _address(text, context_of(info).home))]
+LocalAddress = Annotated[
+    str, AfterValidator(lambda text, info: _address(text, context_of(info).domains))
+]
 Role = Annotated[str, AfterValidator(role_name)]
 RegistrationField = Annotated[str, AfterValidator(_field)]
 Pattern = Annotated[str, AfterValidator(_pattern)]

@@ -1,25 +1,25 @@
 """The keys of the section ``web``."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urljoin, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    PlainValidator,
-    TypeAdapter,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from invitereg.config.apps import App, Localised, default_apps
 from invitereg.config.endpoints import Endpoint, Tls
 from invitereg.config.messages import quoted, why_unreadable
 from invitereg.config.policy import RateKeys
-from invitereg.config.types import CidrNetwork, FilePath, FolderPath, Section, context_of
+from invitereg.config.types import (
+    CidrNetwork,
+    FilePath,
+    FolderPath,
+    Section,
+    require_value,
+    when_serving,
+)
 from invitereg.config.urls import OptionalWebUrl, WebUrl, split_url, with_ascii_host
 
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -136,35 +136,22 @@ def _logo(path: Path) -> Path:
     return path
 
 
-def _or_none(read: Callable[[object, ValidationInfo], Path]) -> PlainValidator:
-    """Return a validator that takes "" for None, and passes all else to ``read``."""
-
-    def validate(value: object, info: ValidationInfo) -> Path | None:
-        return None if value == "" else read(value, info)
-
-    return PlainValidator(validate)
-
-
-_PATH: TypeAdapter[Path] = TypeAdapter(FilePath)
-_FOLDER: TypeAdapter[Path] = TypeAdapter(FolderPath)
+def _check_folder(folder: Path) -> None:
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:  # such as within a folder that may not be entered
+        raise ValueError(f"cannot be read: {why_unreadable(error)}") from None
+    if not is_there:
+        raise ValueError(f"there is no folder {folder}")
 
 
-def _read_logo(value: object, info: ValidationInfo) -> Path:
-    return _logo(_PATH.validate_python(value, context=info.context))
+def _none_if_blank(value: object) -> object:
+    return None if value == "" else require_value(value)
 
 
-def _read_folder(value: object, info: ValidationInfo) -> Path:
-    folder = _FOLDER.validate_python(value, context=info.context)
-    if context_of(info).serving:
-        try:
-            is_there = folder.is_dir()
-        except OSError as error:  # such as within a folder that may not be entered
-            raise ValueError(f"cannot be read: {why_unreadable(error)}") from None
-        if not is_there:
-            raise ValueError(f"there is no folder {folder}")
-    return folder
-
-
+_LOGO = Annotated[FilePath, AfterValidator(_logo)]
+_FOLDER = Annotated[FolderPath, when_serving(_check_folder)]
+_BLANK = BeforeValidator(_none_if_blank)
 _SCHEMA = WithJsonSchema({"type": "string", "default": ""})
 
 
@@ -176,9 +163,9 @@ class WebKeys(Section):
     apps: Annotated[AppChoice, AfterValidator(_known)] = Field(default_factory=AppChoice)
     texts: Texts = Field(default_factory=Texts)
     links: tuple[FooterLink, ...] = ()
-    logo: Annotated[Path | None, _or_none(_read_logo), _SCHEMA] = None
+    logo: Annotated[_LOGO | None, _BLANK, _SCHEMA] = None
     colours: Colours = Field(default_factory=Colours)
-    templates: Annotated[Path | None, _or_none(_read_folder), _SCHEMA] = None
+    templates: Annotated[_FOLDER | None, _BLANK, _SCHEMA] = None
     tls: Tls | None = None
 
     def logos_from_elsewhere(self) -> Iterator[str]:
