@@ -1,7 +1,8 @@
 """Checks of a whole file: what contradicts itself, is given twice, or has no effect."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 
 from invitereg.config.domains import NamedDomain
@@ -23,21 +24,23 @@ _NOBODY = (
 )
 Keys = Mapping[str, DomainKeys | None]
 """Of each domain, None where its own keys have mistakes already."""
+Judged = Sequence[tuple[NamedDomain, DomainKeys]]
+"""The domains whose own keys have no mistakes, with these."""
 
 
 def report_disagreements(
     document: Document, named: Iterable[NamedDomain], file: File | None, domains: Keys
 ) -> None:
     """Note in ``document`` what contradicts itself between sections or between domains."""
-    named = tuple(named)
+    judged = [(domain, keys) for domain in named if (keys := domains[domain.name]) is not None]
     if are_ports_forgotten(file, domains):
         document.report(("c2s",), _NOBODY.format(names=", ".join(domains)))
     if file is not None and not file.c2s.listens:
-        _report_missing_door(document, domains)
-    _report_sites(document, named, domains)
-    _report_recipients(document, named, domains)
-    _report_gateways(document, named, domains)
-    _report_components(document, named, domains)
+        _report_missing_door(document, judged)
+    _report_sites(document, judged, domains)
+    _report_recipients(document, judged)
+    _report_gateways(document, judged)
+    _report_components(document, judged, domains)
 
 
 def are_ports_forgotten(file: File | None, domains: Keys) -> bool:
@@ -47,17 +50,16 @@ def are_ports_forgotten(file: File | None, domains: Keys) -> bool:
     return listens and bool(domains) and all(remote)
 
 
-def _report_sites(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
+def _report_sites(document: Document, judged: Judged, domains: Keys) -> None:
     """Report sites that share an address or have none, and logos at another address."""
     known: set[str] = set()
-    for domain in named:
-        keys = domains[domain.name]
-        url = keys.web.external_url if keys else ""
+    for domain, keys in judged:
+        url = keys.web.external_url
         place = domain.place(document, ("web", "external_url"))
         if url and url in known:
             document.report(place, "is another domain's as well: each needs its own")
         known.add(url)
-        for key in keys.web.logos_from_elsewhere() if url and keys else ():
+        for key in keys.web.logos_from_elsewhere() if url else ():
             text = f"must be at {url} itself: pages load no pictures from anywhere else"
             document.report(domain.place(document, ("web", "apps", "add", key, "logo")), text)
     listening = any(("web", key) in document.lines for key in ("listen", "listen_tls"))
@@ -67,30 +69,27 @@ def _report_sites(document: Document, named: Iterable[NamedDomain], domains: Key
         document.report(("web", "external_url"), text)
 
 
-def _report_missing_door(document: Document, domains: Keys) -> None:
+def _report_missing_door(document: Document, judged: Judged) -> None:
     """Report a domain that needs a port for clients, where there is none.
 
     Without one, people register on the site and log in at another server.
     """
-    for name, keys in domains.items():
-        if keys is None:
-            continue
+    for domain, keys in judged:
         missing = {
             "accounts at another server (accounts)": keys.accounts.embedded,
             "a site (web.external_url)": not keys.web.external_url,
         }
         if any(missing.values()):
             lacking = " and ".join(what for what, is_missing in missing.items() if is_missing)
-            text = f"{_NOWHERE}; to register people on the site only, {name} needs {lacking}"
-            document.report(("c2s",), text)
+            text = f"to register people on the site only, {domain.name} needs {lacking}"
+            document.report(("c2s",), f"{_NOWHERE}; {text}")
             return
 
 
-def _report_gateways(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
+def _report_gateways(document: Document, judged: Judged) -> None:
     """Report a gateway to a server that would not know the accounts, as they are kept here."""
-    for domain in named:
-        keys = domains[domain.name]
-        if keys and keys.c2s.upstream and keys.accounts.embedded:
+    for domain, keys in judged:
+        if keys.c2s.upstream and keys.accounts.embedded:
             text = (
                 "clients would log in at that server, and accounts be made elsewhere: add "
                 "accounts: {backend: xmpp} or {backend: ejabberd}, or take upstream out"
@@ -98,12 +97,11 @@ def _report_gateways(document: Document, named: Iterable[NamedDomain], domains: 
             document.report(domain.place(document, ("c2s", "upstream")), text)
 
 
-def _report_components(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
+def _report_components(document: Document, judged: Judged, domains: Keys) -> None:
     """Report components of one name: the server closes one connection, again and again."""
     owners: dict[str, str] = {}
-    for domain in named:
-        keys = domains[domain.name]
-        if keys is None or keys.component is None:
+    for domain, keys in judged:
+        if keys.component is None:
             continue
         jid = prepare_domain(keys.component.jid)
         owner = owners.setdefault(jid, domain.name)
@@ -119,13 +117,10 @@ def _report_components(document: Document, named: Iterable[NamedDomain], domains
             document.report(place, text)
 
 
-def _report_recipients(document: Document, named: Iterable[NamedDomain], domains: Keys) -> None:
+def _report_recipients(document: Document, judged: Judged) -> None:
     """Report who cannot be written to: accounts at a server, where there is no component."""
-    mute = {name for name, keys in domains.items() if keys is not None and _is_mute(keys)}
-    for domain in named:
-        keys = domains[domain.name]
-        if keys is None:
-            continue
+    mute = {domain.name for domain, keys in judged if _is_mute(keys)}
+    for domain, keys in judged:
         if keys.welcome_message and domain.name in mute:
             text = _needed(domain.name, "newcomers")
             document.report(domain.place(document, ("welcome_message",)), text)
@@ -162,11 +157,8 @@ def report_repetitions(document: Document, domains: Iterable[KeyPath], serving: 
         fields = _texts(document, (*domain, "policy", "additional_registration_fields"))
         _report(document, fields, lambda text: text.removesuffix("+"))
     if serving:
-        listen = [
-            *_texts(document, ("c2s", "listen")),
-            *_texts(document, ("c2s", "listen_tls")),
-        ]
-        _report(document, iter(listen), fixed_endpoint)
+        listen = _texts(document, ("c2s", "listen")), _texts(document, ("c2s", "listen_tls"))
+        _report(document, chain(*listen), fixed_endpoint)
 
 
 def _report(

@@ -1,11 +1,12 @@
 """From a file to what the service runs with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import lru_cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -162,6 +163,12 @@ class Config:
     trusted_proxies: tuple[Network, ...]
     api_rate: Limit
     idle: tuple[Mistake, ...]
+
+    def __post_init__(self) -> None:
+        """Let nobody change what is by the names of the domains."""
+        for name, value in [(one.name, getattr(self, one.name)) for one in fields(self)]:
+            if isinstance(value, dict):
+                object.__setattr__(self, name, MappingProxyType(value))
 
     @property
     def trusted_networks(self) -> Mapping[str, tuple[Network, ...]]:

@@ -15,27 +15,16 @@ from invitereg.store import branches, changes, jobs, logins, names, notices, red
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_of, credentials_columns
 from invitereg.store.statements import of_account
-from invitereg.store.tables import TextList, Time, accounts, invites, leases
+from invitereg.store.tables import Time, accounts, invites, leases
 from invitereg.store.tables import names as names_table
 
 _THIS = of_account(accounts)
 _GET = select(accounts).where(_THIS)
 _GET_LOCKED = _GET.with_for_update()
 _ROLES = select(accounts.c.roles).where(_THIS).with_for_update()
-_SET_ROLES = (
-    update(accounts)
-    .where(_THIS)
-    .values(roles=bindparam("new_roles", type_=TextList))
-    .returning(*accounts.c)
-)
+_SET_ROLES = update(accounts).where(_THIS).returning(*accounts.c)
 _SINCE = accounts.c.changed_at == bindparam("since", type_=Time)
-_SET_CREDENTIALS = (
-    update(accounts)
-    .where(_THIS, _SINCE)
-    .values(
-        credentials=bindparam("new_credentials"), changed_at=bindparam("from_now", type_=Time)
-    )
-)
+_SET_CREDENTIALS = update(accounts).where(_THIS, _SINCE)
 _DELETE = delete(accounts).where(_THIS)
 
 
@@ -89,15 +78,9 @@ def set_credentials(
     Raises:
         NotFound: no such account, or its password is not that old one any more.
     """
-    columns = credentials_columns(credentials)
-    change = {
-        "of_domain": domain,
-        "of_username": username,
-        "since": since,
-        "new_credentials": columns["credentials"],
-        "from_now": columns["changed_at"],
-    }
-    if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
+    which = {"of_domain": domain, "of_username": username, "since": since}
+    change = credentials_columns(credentials)
+    if connection.execute(_SET_CREDENTIALS, {**which, **change}).rowcount != 1:
         raise _not_found(domain, username)
     redeeming.end_resets(connection, domain, username, credentials.changed_at)
     changes.end_sessions(connection, domain, username, credentials.changed_at)
@@ -152,7 +135,7 @@ def change_roles(
     if roles is None:
         raise _not_found(domain, username)
     changed = tuple(sorted((set(roles) | add) - remove))
-    return account_of(connection.execute(_SET_ROLES, {**which, "new_roles": changed}).one())
+    return account_of(connection.execute(_SET_ROLES, {**which, "roles": changed}).one())
 
 
 def _not_found(domain: str, username: str) -> NotFound:

@@ -60,12 +60,7 @@ _REVOKE = (
     .values(revoked_at=bindparam("now", type_=Time))
     .returning(*_columns)
 )
-_RENEW = (
-    update(invites)
-    .where(THIS_INVITE, OPEN, UNEXPIRED)
-    .values(digest=bindparam("new_digest"), source=bindparam("new_source"))
-    .returning(*_columns)
-)
+_RENEW = update(invites).where(THIS_INVITE, OPEN, UNEXPIRED).returning(*_columns)
 _ACCOUNT_EXISTS = select(exists().where(of_account(accounts)))
 
 
@@ -258,7 +253,7 @@ def renew(
     """
     require_maker(connection, source)
     which = {"of_domain": domain, "of_id": invite_id, "now": now}
-    change = {**which, "new_digest": digest, "new_source": source}
+    change = {**which, "digest": digest, "source": source}
     row = connection.execute(_RENEW, change).first()
     if row is None:
         _require_open(get(connection, domain, invite_id))
@@ -307,7 +302,6 @@ _GET_OPENER = select(invites.c.digest, invites.c.source).where(THIS_INVITE)
 _PUT_BACK = (
     update(invites)
     .where(THIS_INVITE, invites.c.digest == bindparam("unseen"))
-    .values(digest=bindparam("old_digest"), source=bindparam("old_source"))
     .execution_options(preserve_rowcount=True)
 )
 
@@ -338,7 +332,7 @@ def put_back(
         "of_domain": domain,
         "of_id": invite_id,
         "unseen": unseen,
-        "old_digest": old.digest,
-        "old_source": old.source,
+        "digest": old.digest,
+        "source": old.source,
     }
     return connection.execute(_PUT_BACK, change).rowcount == 1

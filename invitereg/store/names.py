@@ -53,24 +53,12 @@ _STATE = select(names.c.state, names.c.invite_id).where(_NAMED)
 _HELD = select(names.c.state, names.c.invite_id, names.c.until).where(_NAMED).with_for_update()
 _LEASED = _NAMED & (names.c.state == State.LEASED)
 _FILL = update(names).where(_LEASED).values(state=State.ACCOUNT)
-_GIVE_BACK = (
-    update(names)
-    .where(_LEASED)
-    .values(
-        state=bindparam("before"),
-        invite_id=bindparam("of_invite"),
-        until=bindparam("held_until", type_=Time),
-    )
-)
+_GIVE_BACK = update(names).where(_LEASED)
 _LET_GO = delete(names).where(_LEASED)
 _FREE = delete(names).where(
     _NAMED, names.c.state == State.RESERVED, names.c.invite_id == bindparam("of_invite")
 )
-_KEEP_DELETED = (
-    update(names)
-    .where(_NAMED)
-    .values(state=State.DELETED, invite_id=None, until=bindparam("kept_until", type_=Time))
-)
+_KEEP_DELETED = update(names).where(_NAMED).values(state=State.DELETED, invite_id=None)
 
 
 def take(
@@ -124,12 +112,8 @@ def give_back(connection: Connection, domain: str, username: str, held: Held | N
     if held is None:
         connection.execute(_LET_GO, which)
         return
-    before = {
-        "before": held["state"],
-        "of_invite": held["invite_id"],
-        "held_until": held["until"] and datetime.fromisoformat(held["until"]),
-    }
-    connection.execute(_GIVE_BACK, {**which, **before})
+    until = held["until"] and datetime.fromisoformat(held["until"])
+    connection.execute(_GIVE_BACK, {**which, **held, "until": until})
 
 
 def reserve(connection: Connection, invite: Invite, now: datetime) -> None:
@@ -153,7 +137,7 @@ def keep_deleted(
     connection: Connection, domain: str, username: str, until: datetime | None
 ) -> None:
     """Keep a deleted account's name from being taken until it is purged; None is for ever."""
-    connection.execute(_KEEP_DELETED, {**_which(domain, username), "kept_until": until})
+    connection.execute(_KEEP_DELETED, {**_which(domain, username), "until": until})
 
 
 def mark_deleted(

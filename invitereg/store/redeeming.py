@@ -26,7 +26,7 @@ from invitereg.model.roster import owner_of
 from invitereg.store import changes, hits, names, notices, rosters
 from invitereg.store.invites import REVOCABLE
 from invitereg.store.rows import account_row, columns_of, credentials_columns, row_of, values_of
-from invitereg.store.statements import OPEN, THIS_INVITE, UNEXPIRED
+from invitereg.store.statements import OPEN, THIS_INVITE, UNEXPIRED, of_account
 from invitereg.store.tables import Time, accounts, invites, uses
 
 
@@ -52,11 +52,7 @@ _FOR_RESET = _take_use(invites.c.kind == Kind.RESET, invites.c.username == _user
 _ADD_USE = insert(uses).inline()
 _ADD_USE_NUMBERED = insert(uses).returning(uses.c.seq)
 _ADD_ACCOUNT = insert(accounts).inline()
-_SET_CREDENTIALS = (
-    update(accounts)
-    .where(accounts.c.domain == bindparam("of_domain"), accounts.c.username == _username)
-    .values(credentials=bindparam("new_credentials"), changed_at=bindparam("since", type_=Time))
-)
+_SET_CREDENTIALS = update(accounts).where(of_account(accounts))
 _LIST = (
     select(*columns_of(Use, uses))
     .where(uses.c.domain == bindparam("of_domain"))
@@ -133,14 +129,9 @@ def reset(connection: Connection, use: Use, credentials: Credentials) -> None:
     Raises:
         InvalidInvite: revoked, used up or gone, or the account is gone.
     """
-    columns = credentials_columns(credentials)
-    change: dict[str, object] = {
-        "of_domain": use.domain,
-        "of_username": use.username,
-        "new_credentials": columns["credentials"],
-        "since": columns["changed_at"],
-    }
-    if connection.execute(_SET_CREDENTIALS, change).rowcount != 1:
+    which = {"of_domain": use.domain, "of_username": use.username}
+    change = credentials_columns(credentials)
+    if connection.execute(_SET_CREDENTIALS, {**which, **change}).rowcount != 1:
         raise InvalidInvite
     # After the account's row: who sets its password at the same moment waits there for us.
     take_reset(connection, use)
@@ -183,8 +174,7 @@ Index(
 _END_RESETS = (
     update(invites)
     .where(
-        invites.c.domain == bindparam("of_domain"),
-        invites.c.username == bindparam("of_username"),
+        of_account(invites),
         invites.c.kind == Kind.RESET,
         REVOCABLE,
     )

@@ -34,7 +34,7 @@ _GET = select(roster_items).where(_ONE)
 _ABOUT = select(roster_items).where(roster_items.c.jid == bindparam("of_jid"))
 _ADD = insert(roster_items).inline()
 _CHANGED = ("name", "groups", "subscription", "ask", "approved", "request", "listed")
-_SET = update(roster_items).where(_ONE).values({name: bindparam(name) for name in _CHANGED})
+_SET = update(roster_items).where(_ONE)
 _REMOVE = delete(roster_items).where(_ONE)
 _REMOVE_ALL = delete(roster_items).where(_OWN)
 _NO_LONGER_APPROVED = (
@@ -164,7 +164,16 @@ def remove_all(connection: Connection, domain: str, username: str) -> Sequence[O
             left = pair.remove().contact
             if left != pair.contact:
                 changed[contact] = left
-    _set_all(connection, mine, changed)
+    kept = [
+        {**_which(contact, mine), **_changes(item)}
+        for contact, item in changed.items()
+        if item is not None
+    ]
+    gone = [_which(contact, mine) for contact, item in changed.items() if item is None]
+    if kept:
+        connection.execute(_SET, kept)
+    if gone:
+        connection.execute(_REMOVE, gone)
     connection.execute(_REMOVE_ALL, {"of_domain": domain, "of_username": username})
     # Or they would let in whoever has that name next.
     connection.execute(_NO_LONGER_APPROVED, {"of_jid": mine})
@@ -175,22 +184,6 @@ def _items_about(connection: Connection, jid: str) -> dict[Owner, RosterItem]:
     """Return the items of all accounts for one contact."""
     rows = connection.execute(_ABOUT, {"of_jid": jid})
     return {(row.domain, row.username): value_of(RosterItem, row) for row in rows}
-
-
-def _set_all(
-    connection: Connection, jid: str, items: Mapping[Owner, RosterItem | None]
-) -> None:
-    """Change or remove the items of many for one contact, all of which are there."""
-    changed = [
-        {**_which(owner, jid), **_changes(item)}
-        for owner, item in items.items()
-        if item is not None
-    ]
-    gone = [_which(owner, jid) for owner, item in items.items() if item is None]
-    if changed:
-        connection.execute(_SET, changed)
-    if gone:
-        connection.execute(_REMOVE, gone)
 
 
 def _pair(connection: Connection, owner: Owner, jid: str) -> RosterPair:
