@@ -18,13 +18,12 @@ from invitereg.embedded.addresses import bare_jid, parse_jid
 from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.sessions import Session
 from invitereg.interfaces.queries import Query, RosterChange, Subscribing
-from invitereg.interfaces.stores import IInviteStore, IStore
+from invitereg.interfaces.stores import IStore
 from invitereg.model.invites import Kind, Use, token_digest
 from invitereg.model.namespaces import NS_PREAUTH
 from invitereg.model.roster import Owner, RosterItem, owner_of
 from invitereg.model.subscribing import (
     Deliver,
-    Effect,
     Hide,
     Push,
     Show,
@@ -56,7 +55,7 @@ class Contacts:
     ) -> None:
         self.domains = domains
         self._store = store
-        self._tokens = RequestTokens(domains, store, now)
+        self._tokens = TokenThrottle(store)
         self._delivery = delivery
         self._now = now
         # Of those whose roster is being read: how many read it, and how often it has changed.
@@ -129,7 +128,7 @@ class Contacts:
         request = rosterxml.addressed(stanza, sender.userhost(), contact.userhost())
         digest = None
         if stanza["type"] == Stanza.SUBSCRIBE:
-            digest = await self._tokens.recognise(contact.host, address, request)
+            digest = await self._recognise(contact.host, address, request)
         text = rosterxml.write(request)
         if stanza["type"] == Stanza.SUBSCRIBE and len(text.encode()) > REQUEST_BYTES:
             why = f"A subscription request has at most {REQUEST_BYTES} bytes."
@@ -207,22 +206,18 @@ class Contacts:
         """Send what follows from a change; ``sent`` is the stanza that began it."""
         jids = {Side.USER: user, Side.CONTACT: contact}
         for effect in change.effects:
-            self._have(effect, jids, sent)
-
-    def _have(
-        self, effect: Effect, jids: Mapping[Side, str], sent: domish.Element | None
-    ) -> None:
-        match effect:
-            case Push(to, item):
-                self._push(owner_of(jids[to]), item, jids[to.other])
-            case Deliver(to, stanza):
-                original = to is Side.CONTACT and sent is not None and sent["type"] == stanza
-                made = rosterxml.subscription(stanza, jids[to.other], jids[to])
-                self._deliver(owner_of(jids[to]), sent if original and sent else made)
-            case Show(of):
-                self._delivery.show(*owner_of(jids[of]), JID(jids[of.other]))
-            case Hide(of):
-                self._delivery.hide(*owner_of(jids[of]), JID(jids[of.other]))
+            match effect:
+                case Push(to, item):
+                    self._push(owner_of(jids[to]), item, jids[to.other])
+                case Deliver(to, stanza):
+                    told = rosterxml.subscription(stanza, jids[to.other], jids[to])
+                    if to is Side.CONTACT and sent is not None and sent["type"] == stanza:
+                        told = sent
+                    self._deliver(owner_of(jids[to]), told)
+                case Show(of):
+                    self._delivery.show(*owner_of(jids[of]), JID(jids[of.other]))
+                case Hide(of):
+                    self._delivery.hide(*owner_of(jids[of]), JID(jids[of.other]))
 
     def _deliver(self, owner: Owner, stanza: domish.Element) -> None:
         """Send a request to available sessions, an answer to those with the roster (§3.1.6)."""
@@ -235,25 +230,12 @@ class Contacts:
             self._pushed[owner] += 1
         self._delivery.to_interested(*owner, lambda: rosterxml.push(item, jid))
 
-
-class RequestTokens:
-    """Look up the tokens of invites in subscription requests (XEP-0379, the server's side).
-
-    https://xmpp.org/extensions/xep-0379.html
-    """
-
-    def __init__(
-        self, domains: Mapping[str, Domain], store: IInviteStore, now: Callable[[], datetime]
-    ) -> None:
-        self._domains = domains
-        self._store = store
-        self._tokens = TokenThrottle(store)
-        self._now = now
-
-    async def recognise(
+    async def _recognise(
         self, domain: str, address: Address | None, request: domish.Element
     ) -> bytes | None:
         """Return the digest of a request's token, or None without a token that is known here.
+
+        https://xmpp.org/extensions/xep-0379.html: the server's side.
 
         A known token is removed from the request, in whatever state its invite is: it is
         neither stored nor shown to the contact. An unknown token may be of the contact's own
@@ -266,7 +248,7 @@ class RequestTokens:
         token = str(found[0].getAttribute("token") or "") if found else ""
         if not token:
             return None
-        policy, now, digest = self._domains[domain].policy, self._now(), token_digest(token)
+        policy, now, digest = self.domains[domain].policy, self._now(), token_digest(token)
         counters = guess_counters(policy, address)
         query = Query(domain=domain, now=now, digest=digest, counters=counters)
         findings = await self._tokens.look_up(query)

@@ -18,13 +18,19 @@ account that was made.
 import encodings.idna as idna2003
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from stringprep import in_table_d1
 
 import idna
 from scramp import ScramException
 from scramp.utils import saslprep
-from twisted.words.protocols.jabber.xmpp_stringprep import nameprep, nodeprep, resourceprep
+from twisted.words.protocols.jabber.xmpp_stringprep import (
+    Profile,
+    nameprep,
+    nodeprep,
+    resourceprep,
+)
 
 from invitereg.errors import InvalidUsername, PasswordRule, UnacceptablePassword
 from invitereg.translations import N_
@@ -62,11 +68,8 @@ def prepare_localpart(text: str) -> str:
     """
     if text.isascii() and len(text) <= MAX_LOCALPART_BYTES and _ASCII_LOCALPART.fullmatch(text):
         return text.lower()  # as nodeprep would make it, which takes long to find out
-    try:
-        prepared: str = "" if is_too_long(text) else nodeprep.prepare(text)
-    except UnicodeError:
-        raise InvalidUsername from None
-    if not prepared or is_too_long(prepared):
+    prepared = _prepared(nodeprep, text)
+    if not prepared:
         raise InvalidUsername
     return prepared
 
@@ -110,14 +113,19 @@ def prepare_resource(text: str) -> str:
         ValueError: it is no resource of 1 to 1,023 bytes (RFC 6122 §2.4), or has more before
             preparation.
     """
-    try:
-        prepared: str = "" if is_too_long(text) else resourceprep.prepare(text)
-        too_long = is_too_long(prepared)
-    except UnicodeError:
-        raise ValueError("not a resource") from None
-    if not prepared or too_long:
+    prepared = _prepared(resourceprep, text)
+    if not prepared:
         raise ValueError("not a resource")
     return prepared
+
+
+def _prepared(profile: Profile, text: str) -> str:
+    """Return ``text`` after stringprep; "" if it cannot be, or has too many bytes."""
+    try:
+        prepared: str = "" if is_too_long(text) else profile.prepare(text)
+        return "" if is_too_long(prepared) else prepared
+    except UnicodeError:
+        return ""
 
 
 def prepare_password(text: str) -> str:
@@ -149,8 +157,7 @@ def unusable_password(text: str) -> UnacceptablePassword:
             number=MAX_PASSWORD_BYTES,
             bytes=f"{MAX_PASSWORD_BYTES:,}",
         )
-    # By itself, a character breaks no rule about the direction of others.
-    character = next((one for one in text if not _is_preparable(one)), "")
+    character = _unusable_character(text, saslprep)
     if not character and any(map(in_table_d1, text)):
         return UnacceptablePassword(
             N_(
@@ -168,12 +175,17 @@ def unusable_password(text: str) -> UnacceptablePassword:
     )
 
 
-def _is_preparable(character: str) -> bool:
-    try:
-        saslprep(character)
-    except (ScramException, UnicodeEncodeError):
-        return False
-    return True
+def _unusable_character(text: str, prepare: Callable[[str], object]) -> str:
+    """Return the first character that cannot be prepared; "" if each can.
+
+    By itself, a character breaks no rule about the direction of others.
+    """
+    for character in text:
+        try:
+            prepare(character)
+        except (ScramException, UnicodeError):
+            return character
+    return ""
 
 
 def is_domain(text: str, domain: str) -> bool:
@@ -189,18 +201,16 @@ def in_unicode(text: str) -> str:
 
     A localpart stays as it is, whatever it looks like: changed, it would be somebody else.
     """
-    return _WORD.sub(lambda word: word[0] if word[1] else _unicode_domains(word[0]), text)
 
+    def normal_form(found: re.Match[str]) -> str:
+        try:
+            return prepare_domain(found[0])
+        except ValueError:
+            return found[0]
 
-def _unicode_domains(text: str) -> str:
-    return _WITH_A_LABEL.sub(lambda found: _normal_form(found[0]), text)
-
-
-def _normal_form(domain: str) -> str:
-    try:
-        return prepare_domain(domain)
-    except ValueError:
-        return domain
+    return _WORD.sub(
+        lambda word: word[0] if word[1] else _WITH_A_LABEL.sub(normal_form, word[0]), text
+    )
 
 
 ACE_PREFIX = "xn--"
@@ -290,16 +300,7 @@ _BLANK = frozenset(("Zs", "Zl", "Zp", "Cc", "Cf"))
 
 def strip_blanks(text: str) -> str:
     """Return ``text`` without what cannot be seen at its ends, such as U+3000 or U+200B."""
-    start, end = 0, len(text)
-    while start < end and _is_blank(text[start]):
-        start += 1
-    while start < end and _is_blank(text[end - 1]):
-        end -= 1
-    return text[start:end]
-
-
-def _is_blank(character: str) -> bool:
-    return unicodedata.category(character) in _BLANK
+    return text.strip("".join(one for one in set(text) if unicodedata.category(one) in _BLANK))
 
 
 def typed_username(text: str, domain: str) -> str:
@@ -326,8 +327,7 @@ def wrong_username(text: str, domain: str) -> InvalidUsername | None:
         return None
     if is_too_long(text.encode("utf-8", "replace").decode()):
         return InvalidUsername()
-    # By itself, a character breaks no rule about the direction of others.
-    character = next((one for one in text if not _fits_name(one)), "")
+    character = _unusable_character(text, nodeprep.prepare)
     return InvalidUsername(
         _what_to_type(text, name), character=character, name=name, domain=domain
     )
@@ -341,11 +341,3 @@ def _what_to_type(text: str, name: str) -> str | None:
     if "@" in name:
         return N_("Addresses here end with @%(domain)s: type only what is to be before that.")
     return None
-
-
-def _fits_name(character: str) -> bool:
-    try:
-        nodeprep.prepare(character)
-    except UnicodeError:
-        return False
-    return True

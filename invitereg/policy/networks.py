@@ -84,7 +84,7 @@ class Occupancy:
 
     def add(self, shares: Collection[Share]) -> bool:
         """Count one more, until `remove`; False, and it is not counted, if it is too many."""
-        if any(self._is_full(share) for share in shares):
+        if any(self._open[one.network] >= one.times * self.per_network for one in shares):
             return False
         for share in shares:
             self._open[share.network] += 1
@@ -96,6 +96,3 @@ class Occupancy:
             self._open[share.network] -= 1
             if not self._open[share.network]:
                 del self._open[share.network]
-
-    def _is_full(self, share: Share) -> bool:
-        return self._open[share.network] >= share.times * self.per_network

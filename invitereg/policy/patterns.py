@@ -136,13 +136,11 @@ def _place(pattern: str, reason: str, part: str) -> str:
     if reason == "unexpected )":
         prefixes = range(len(pattern))
         found = bisect_left(
-            prefixes, True, key=lambda end: _is(reason, _mistake(pattern[: end + 1]))
+            prefixes,
+            True,
+            key=lambda end: (_mistake(pattern[: end + 1]) or "").startswith(reason),
         )
         return f"at character {found + 1}"
     if not part or part not in pattern:
         return ""
     return f"at character {pattern.find(part) + 1}: {part[:_SHOWN]}"
-
-
-def _is(reason: str, mistake: str | None) -> bool:
-    return mistake is not None and mistake.startswith(reason)

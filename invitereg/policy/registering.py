@@ -13,7 +13,6 @@ from invitereg.errors import (
     AddressRefused,
     FieldMissing,
     InvalidInvite,
-    InvalidUsername,
     InviteRequired,
     PasswordRule,
     Refused,
@@ -29,7 +28,7 @@ from invitereg.model.fields import fits_xml
 from invitereg.model.invites import Kind
 from invitereg.model.lookalikes import has_unseen, is_listed, looks_listed
 from invitereg.model.names import (
-    prepare_localpart,
+    localpart_or_none,
     prepare_password,
     unusable_password,
     wrong_username,
@@ -68,12 +67,7 @@ class Case:
     @cached_property
     def localpart(self) -> str | None:
         """Return the requested username, prepared; None if there is none or it is invalid."""
-        if self.request.username is None:
-            return None
-        try:
-            return prepare_localpart(self.request.username)
-        except InvalidUsername:
-            return None
+        return localpart_or_none(self.request.username)
 
     @cached_property
     def prepared_password(self) -> str | None:

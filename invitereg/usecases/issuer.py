@@ -28,6 +28,7 @@ from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import (
     Authority,
     Inviter,
+    InviteRequest,
     decide_invite,
     default_expiry,
     is_admin,
@@ -43,7 +44,6 @@ from invitereg.usecases.newinvites import (
     NewInvite,
     check_new_invite,
     expiry_moment,
-    invite_request_of,
     require_changes,
     require_free_choice,
 )
@@ -207,7 +207,14 @@ class Issuer:
         """Return the policy's decision, as of now, about an invite that a user asks for."""
         policy = self.domains[new.domain].policy
         inviter = await self.look_up_inviter(new.domain, new.requestor or "")
-        wish = invite_request_of(new, self._expiry(new), self.now())
+        expiry = self._expiry(new)
+        wish = InviteRequest(
+            registration=new.registration,
+            contact=new.contact or not new.registration,
+            expiry=expiry - self.now() if isinstance(expiry, datetime) else expiry,
+            uses=new.uses,
+            grants=bool(new.roles or new.groups),
+        )
         return decide_invite(policy, wish, inviter)
 
     async def look_up_inviter(self, domain: str, username: str) -> Inviter:

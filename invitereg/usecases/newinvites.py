@@ -7,7 +7,7 @@ from invitereg.errors import InvalidRequest
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.fields import fits_xml
 from invitereg.model.invites import Invite, Kind
-from invitereg.policy.inviting import COMMAND_LINE, InviteRequest, is_admin
+from invitereg.policy.inviting import COMMAND_LINE, is_admin
 from invitereg.policy.registering import refuse_username
 from invitereg.policy.values import Facts, Policy, Request
 
@@ -96,17 +96,6 @@ def require_free_choice(policy: Policy, new: NewInvite, now: datetime) -> None:
     refusal = refuse_username(policy, request, Facts(now=now))
     if refusal is not None:
         raise refusal
-
-
-def invite_request_of(new: NewInvite, expiry: Expiry, now: datetime) -> InviteRequest:
-    """Return the facts about a requested invite that the policy judges."""
-    return InviteRequest(
-        registration=new.registration,
-        contact=new.contact or not new.registration,
-        expiry=expiry - now if isinstance(expiry, datetime) else expiry,
-        uses=new.uses,
-        grants=bool(new.roles or new.groups),
-    )
 
 
 def expiry_moment(now: datetime, expiry: Expiry) -> datetime | None:
