@@ -4,9 +4,8 @@ https://docs.ejabberd.im/developer/ejabberd-api/
 """
 
 import base64
-import ipaddress
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -109,17 +108,6 @@ class ApiAnswer:
     def quoted(self) -> str:
         """The `text`, in quotes where the words are the server's."""
         return self.text if self.body is NO_JSON else quoted(self.text)
-
-
-def _collector(body: bytearray, most: int) -> Callable[[bytes], None]:
-    """Return a function that appends to ``body``, and raises TooMuch beyond ``most`` bytes."""
-
-    def collect(data: bytes) -> None:
-        if len(body) + len(data) > most:
-            raise TooMuch(f"the answer is longer than {most} bytes")
-        body.extend(data)
-
-    return collect
 
 
 def _parse(body: bytes, status: int) -> ApiAnswer:
@@ -269,7 +257,8 @@ class Access:
     def headers(self, domain: str) -> Headers:
         """Return the headers of each request about a domain."""
         headers = Headers({"Content-Type": ["application/json"]})
-        if _is_nameless(urlsplit(self.url).hostname or ""):
+        host = urlsplit(self.url).hostname or ""
+        if host == "localhost" or parse_address(host) is not None:
             # ejabberd logs a line for each request to a host that it does not serve.
             headers.addRawHeader("Host", ascii_domain(domain))
         if self.token is not None:
@@ -380,7 +369,13 @@ class HTTPAPI:
         )
         body = bytearray()
         most = MAX_ROSTER_BYTES if command == "get_roster" else MAX_BODY_BYTES
-        await response.collect(_collector(body, most))
+
+        def collect(data: bytes) -> None:
+            if len(body) + len(data) > most:
+                raise TooMuch(f"the answer is longer than {most} bytes")
+            body.extend(data)
+
+        await response.collect(collect)
         return _parse(bytes(body), response.code)
 
     def _complaint(self, error: Exception, deadline: Deadline) -> str:
@@ -389,15 +384,6 @@ class HTTPAPI:
             return f"{where} has not answered in time"
         reasons = [escaped(str(one)) or type(one).__name__ for one in _reasons(error)]
         return f"{where}: {'; '.join(dict.fromkeys(reasons))}"[:400]
-
-
-def _is_nameless(host: str) -> bool:
-    """Return whether a URL's host is an address or localhost, and so no virtual host."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return True
 
 
 def _reasons(error: BaseException) -> list[BaseException]:

@@ -56,7 +56,7 @@ class EmbeddedAccounts:
         domain: str,
         keys: Accounts,
         store: IStore,
-        executor: FunctionRunner,
+        executor: Executor,
         now: Callable[[], datetime],
         meter: Meter | None = None,
     ) -> "EmbeddedAccounts":

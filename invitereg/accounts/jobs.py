@@ -1,7 +1,7 @@
 """Do the jobs that are stored for the server of a domain, by this process or by a command."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -106,7 +106,6 @@ class ServerJobs:
         checks: Checks,
     ) -> None:
         """``node`` names this process and no other; ``checks`` try the server."""
-        self._checks = checks
         self._domains = domains
         self._accounts = accounts
         self._server = accounts.server
@@ -114,14 +113,14 @@ class ServerJobs:
         self._node = node
         self._now = now
         self._keys = KeyPair()
-        self._answers = {
+        self._answers: dict[Task, Callable[[Job], Awaitable[object]]] = {
             Task.EXISTS: self._exists,
-            Task.KEY: self._key,
+            Task.KEY: lambda _job: succeed([node, self._keys.public]),
             Task.CREATE: self._create,
             Task.DELETE: self._delete,
-            Task.CHECK: self._check,
-            Task.WARNINGS: self._warnings,
-            Task.ABILITY: self._ability,
+            Task.CHECK: lambda _job: checks.faults(),
+            Task.WARNINGS: lambda _job: checks.warnings(),
+            Task.ABILITY: lambda _job: accounts.server.contacts_problem(),
         }
 
     async def run_briefly(self, clock: IReactorTime) -> None:
@@ -204,9 +203,6 @@ class ServerJobs:
         asked = self._accounts.recognise if job.details else self._accounts.exists
         return await asked(job.username)
 
-    async def _key(self, _job: Job) -> list[str]:
-        return [self._node, self._keys.public]
-
     async def _create(self, job: Job) -> None:
         now, details = self._now(), job.details
         account = Account(
@@ -234,15 +230,6 @@ class ServerJobs:
             until=datetime.fromisoformat(until) if until else None,
         )
         _log.info("deleted {username}@{domain}", username=job.username, domain=job.domain)
-
-    async def _check(self, _job: Job) -> list[str]:
-        return list(await self._checks.faults())
-
-    async def _warnings(self, _job: Job) -> list[str]:
-        return list(await self._checks.warnings())
-
-    async def _ability(self, _job: Job) -> str | None:
-        return await self._server.contacts_problem()
 
 
 def _pause(job: Job, fault: ServerFault) -> timedelta:

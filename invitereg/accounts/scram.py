@@ -1,9 +1,10 @@
 """SCRAM keys made from passwords (RFC 5802 §3, RFC 7677)."""
 
+import hashlib
 import hmac
 import secrets
 
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash, HashAlgorithm
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from invitereg.config.servers import Accounts
@@ -44,7 +45,7 @@ def derive_keys(
         mechanism=mechanism,
         iterations=iterations,
         salt=salt,
-        stored_key=_hash(algorithm, client_key),
+        stored_key=hashlib.new(name, client_key).digest(),
         server_key=hmac.digest(salted, b"Server Key", name),
     )
 
@@ -73,9 +74,3 @@ def decoy_keys(mechanism: str, secret: bytes, name: str, iterations: int) -> Scr
         stored_key=part("stored key"),
         server_key=part("server key"),
     )
-
-
-def _hash(algorithm: type[HashAlgorithm], data: bytes) -> bytes:
-    digest = Hash(algorithm())
-    digest.update(data)
-    return digest.finalize()
