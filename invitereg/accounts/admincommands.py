@@ -230,7 +230,7 @@ class AdminCommands:
         if error.condition == "conflict":
             return AlreadyThere(f"{self.domain} has such an account")
         if error.condition in _FORBIDDEN:
-            return MissingPrivilege(self.no_admin)
+            return self._refusal(error)
         text = f"{self.domain} answered {loggable(error)}"
         if error.condition == "item-not-found":
             return Unprocessed(text)

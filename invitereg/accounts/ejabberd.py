@@ -153,7 +153,7 @@ class Ejabberd:
             checks_passwords: whether passwords are checked by the API, too.
 
         Raises:
-            OSError, ValueError: as `Access.policy`.
+            OSError, ValueError: the file `Access.ca` cannot be read, or has no certificate.
         """
         self.domain = prepare_domain(host)
         self._host = host

@@ -268,14 +268,6 @@ class Access:
             headers.addRawHeader(b"Authorization", b"Basic " + pair)
         return headers
 
-    def policy(self) -> BrowserLikePolicyForHTTPS:
-        """Return the policy by which the server's certificate is verified.
-
-        Raises:
-            OSError, ValueError: the file ``ca`` cannot be read, or has no certificate.
-        """
-        return BrowserLikePolicyForHTTPS(trust_root(self.ca))
-
 
 class HTTPAPI:
     """Call commands by POST, with JSON both ways.
@@ -290,7 +282,7 @@ class HTTPAPI:
         self._reactor = reactor
         self._access = access
         self._headers = access.headers(domain)
-        self._policy = access.policy()
+        self._policy = BrowserLikePolicyForHTTPS(trust_root(access.ca))
         self._persistent = ApiConnections(reactor, self._policy, access.trusted)
         self._pool = HTTPConnectionPool(reactor)
         self._pool.retryAutomatically = False
@@ -393,10 +385,8 @@ def _reasons(error: BaseException) -> list[BaseException]:
 
 def _never_sent(error: BaseException) -> bool:
     """Return whether a request certainly never left: no connection, or no trusted TLS."""
-    return isinstance(error, _NEVER_SENT) or any(map(_is_wrong_certificate, _reasons(error)))
-
-
-def _is_wrong_certificate(error: BaseException) -> bool:
-    return isinstance(error, VerificationError) or (
-        isinstance(error, SSL.Error) and "certificate verify failed" in str(error)
+    return isinstance(error, _NEVER_SENT) or any(
+        isinstance(one, VerificationError)
+        or (isinstance(one, SSL.Error) and "certificate verify failed" in str(one))
+        for one in _reasons(error)
     )

@@ -86,7 +86,7 @@ class RosterAccess:
         if known.subscription == "both":
             return
         try:
-            await self._set(owner, jid, "both", known, deadline)
+            await self._set(owner, jid, known, deadline)
         except StanzaError as error:
             if error.condition == "internal-server-error":
                 raise MissingPrivilege(_BROKEN.format(domain=self._domain)) from None
@@ -133,11 +133,11 @@ class RosterAccess:
         return RosterEntry()
 
     async def _set(
-        self, owner: str, jid: str, subscription: str, known: RosterEntry, deadline: Deadline
+        self, owner: str, jid: str, known: RosterEntry, deadline: Deadline
     ) -> domish.Element:
         iq = request(f"{owner}@{self._domain}", "set")
         item = iq.addElement((NS_ROSTER, "query")).addElement("item")
-        item.attributes.update({"jid": jid, "subscription": subscription})
+        item.attributes.update({"jid": jid, "subscription": "both"})
         if known.name:
             item["name"] = known.name
         for group in known.groups:

@@ -204,12 +204,3 @@ class Quota:
     username: str
     max_open: int | None
     made: Counter
-
-
-def quota(policy: Policy, username: str) -> Quota:
-    """Return the quota of a user's invites."""
-    return Quota(
-        username=username,
-        max_open=policy.invites.users.max_open,
-        made=user_invites_counter(policy, username),
-    )

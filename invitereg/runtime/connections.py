@@ -17,9 +17,10 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from invitereg.policy.networks import Share
-from invitereg.policy.values import Address, Domain, Limit, Network, parse_address, within
+from invitereg.policy.values import Address, Domain, Limit, Network, within
 from invitereg.runtime.logs import RefusalLog
 from invitereg.runtime.meter import Meter
+from invitereg.runtime.proxyprotocol import address_of
 
 _log = Logger("invitereg.connections.ConnectionGate")
 
@@ -126,7 +127,9 @@ class GatedFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Return the protocol of a connection; None closes it at once."""
-        return self._factory.buildProtocol(addr) if self._gate.admits(_host(addr)) else None
+        return (
+            self._factory.buildProtocol(addr) if self._gate.admits(address_of(addr)) else None
+        )
 
     def doStop(self) -> None:
         self._factory.doStop()
@@ -167,7 +170,7 @@ class _ForwardedProtocol(ProtocolWrapper):
             return False
         self._silence.cancel()
         transport: Any = self.transport
-        client = _host(transport.getPeer())
+        client = address_of(transport.getPeer())
         # The proxy's own connections, such as health checks, are no client's.
         if client != self._proxy and not self.factory.gate.admits(client):
             transport.abortConnection()
@@ -196,8 +199,4 @@ class ForwardedFactory(WrappingFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         wrapped = self.wrappedFactory.buildProtocol(addr)
-        return wrapped and _ForwardedProtocol(self, wrapped, _host(addr))
-
-
-def _host(address: Any) -> Address | None:
-    return parse_address(getattr(address, "host", None) or "")
+        return wrapped and _ForwardedProtocol(self, wrapped, address_of(addr))

@@ -49,28 +49,21 @@ def proxy_header(version: Version, *ways: tuple[Any, Any]) -> bytes:
     if version == "off":
         return b""
     for source, destination in ways:
-        ends = _address(source), _address(destination)
+        ends = address_of(source), address_of(destination)
         if ends[0] is not None and ends[1] is not None:
-            return _write(version, _alike(ends[0], ends[1]), (source.port, destination.port))
+            return _write(version, (ends[0], ends[1]), (source.port, destination.port))
     return b"PROXY UNKNOWN\r\n" if version == "v1" else _version_2(_LOCAL, 0, b"")
 
 
-def _address(end: Any) -> Address | None:
+def address_of(end: Any) -> Address | None:
+    """Return the IP address of one of Twisted's addresses; None if it has none."""
     return parse_address(getattr(end, "host", None) or "")
 
 
-def _alike(source: Address, destination: Address) -> tuple[Address, Address]:
-    # They differ behind a balancer that speaks IPv4 to us for an IPv6 client.
-    if source.version == destination.version:
-        return source, destination
-    return _as_ipv6(source), _as_ipv6(destination)
-
-
-def _as_ipv6(address: Address) -> Address:
-    return IPv6Address(f"::ffff:{address}") if address.version == 4 else address
-
-
 def _write(version: Version, ends: tuple[Address, Address], ports: tuple[int, int]) -> bytes:
+    if ends[0].version != ends[1].version:
+        # Behind a balancer that speaks IPv4 to us for an IPv6 client.
+        ends = _as_ipv6(ends[0]), _as_ipv6(ends[1])
     family = ends[0].version
     if version == "v1":
         # Not as `str` writes it, which differs between Pythons for a mapped IPv4 address.
@@ -79,6 +72,10 @@ def _write(version: Version, ends: tuple[Address, Address], ports: tuple[int, in
         return text.encode("ascii")
     body = ends[0].packed + ends[1].packed + struct.pack("!HH", *ports)
     return _version_2(_PROXIED, _STREAM[family], body)
+
+
+def _as_ipv6(address: Address) -> Address:
+    return IPv6Address(f"::ffff:{address}") if address.version == 4 else address
 
 
 def _version_2(command: int, family: int, body: bytes) -> bytes:
@@ -155,15 +152,12 @@ def _read_version_2(data: bytes) -> ProxyHeader | None:
     family = next((version for version, code in _STREAM.items() if code == kind), None)
     if command == _LOCAL or family is None:
         return ProxyHeader(start + length)
-    return ProxyHeader(start + length, *_read_body(family, data[start : start + length]))
-
-
-def _read_body(family: int, body: bytes) -> tuple[SocketAddress, SocketAddress]:
-    width = 4 if family == 4 else 16
-    if len(body) < 2 * width + 4:
+    body, width = data[start : start + length], 4 if family == 4 else 16
+    if length < 2 * width + 4:
         raise ValueError("addresses are missing in the PROXY header")
     ends = [ip_address(body[:width]), ip_address(body[width : 2 * width])]
-    return _ends(family, ends, struct.unpack_from("!HH", body, 2 * width))
+    ports = struct.unpack_from("!HH", body, 2 * width)
+    return ProxyHeader(start + length, *_ends(family, ends, ports))
 
 
 def _ends(

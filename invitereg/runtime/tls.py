@@ -104,15 +104,10 @@ def complaints(certificate: Path, domains: Iterable[str], now: datetime) -> list
     except x509.ExtensionNotFound:
         names = set()
     for domain in domains:
-        if not _names_of(domain) & names:
+        own_name = _ascii(domain)
+        if not own_name or not {own_name, "*." + own_name.partition(".")[2]} & names:
             found.append(f"the certificate {certificate} is not for {domain}")
     return found
-
-
-def _names_of(domain: str) -> set[str]:
-    """Return the names by which a certificate may be for a domain, a wildcard among them."""
-    ascii_name = _ascii(domain)
-    return {ascii_name, "*." + ascii_name.partition(".")[2]} if ascii_name else set()
 
 
 def _ascii(domain: str) -> str | None:

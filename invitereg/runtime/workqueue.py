@@ -70,11 +70,7 @@ class QueuedJob:
         self._decided = threading.Lock()
 
     def settle(self) -> bool:
-        """Let the job take effect; return False if it was cancelled. For any thread."""
-        return self._decided.acquire(blocking=False)
-
-    def cancel(self) -> bool:
-        """Keep the job without effect; return False if it was settled. For any thread."""
+        """Decide that the job takes effect, or never will; False if that is decided already."""
         return self._decided.acquire(blocking=False)
 
 
@@ -98,7 +94,7 @@ class Lane:
 
     def give_up(self, job: QueuedJob) -> None:
         """Fail a job that has taken too long, and cancel it if it has not been settled."""
-        begun = not job.cancel()
+        begun = not job.settle()
         job.given_up = True
         if begun or self._waiting_hangs:
             job.hanging = True

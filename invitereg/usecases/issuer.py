@@ -23,7 +23,7 @@ from invitereg.model.invites import (
     token_digest,
 )
 from invitereg.model.names import prepare_localpart
-from invitereg.policy.counters import quota, user_invites_counter
+from invitereg.policy.counters import Quota, user_invites_counter
 from invitereg.policy.decision import Decision
 from invitereg.policy.inviting import (
     Authority,
@@ -248,9 +248,13 @@ class Issuer:
     ) -> tuple[Invite, str]:
         token = generate_token()
         policy = self.domains[invite.domain].policy
-        bounded = requestor is not None and not is_admin(policy, requestor)
-        bound = quota(policy, requestor or "") if bounded else None
-        made = await self._store.create_invite(invite, token_digest(token), bound, key)
+        quota = None
+        if requestor is not None and not is_admin(policy, requestor):
+            counter = user_invites_counter(policy, requestor)
+            quota = Quota(
+                username=requestor, max_open=policy.invites.users.max_open, made=counter
+            )
+        made = await self._store.create_invite(invite, token_digest(token), quota, key)
         self._log_done("made" if made.id == invite.id else "renewed", made, invite.source)
         return made, token
 
