@@ -8,8 +8,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from invitereg.accounts.scram import decoy_keys, derive_keys, fits, scram_mechanisms
-from invitereg.config.servers import Accounts
+from invitereg.accounts.scram import decoy_keys, derive_keys, fits
 from invitereg.interfaces.accounts import IAccounts, ILogins, IPasswords
 from invitereg.interfaces.queries import Redemption
 from invitereg.interfaces.stores import IStore
@@ -49,20 +48,6 @@ class EmbeddedAccounts:
         self._scram = tuple(scram)
         self._meter = meter or Meter()
         self.mechanisms = (*self._scram, PLAIN)
-
-    @classmethod
-    def configured(
-        cls,
-        domain: str,
-        keys: Accounts,
-        store: IStore,
-        executor: Executor,
-        now: Callable[[], datetime],
-        meter: Meter | None = None,
-    ) -> "EmbeddedAccounts":
-        """Return the backend of a domain as its configuration says."""
-        mechanisms = scram_mechanisms(keys)
-        return cls(domain, store, executor, now, keys.scram_iterations, mechanisms, meter)
 
     @deferred
     async def redeem(self, redemption: Redemption, password: str) -> None:

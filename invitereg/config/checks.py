@@ -278,15 +278,11 @@ def policy_warnings(domains: Iterable[Domain]) -> Iterator[str]:
     for domain in domains:
         usernames = domain.policy.usernames
         key = f"{domain.name}: policy.usernames"
-        yield from (
-            f"{key}.pattern: {warning}" for warning in _about_pattern(usernames.pattern)
-        )
+        pattern = usernames.pattern
+        for warning in pattern_warnings(pattern):
+            yield f"{key}.pattern: {warning}"
+        if pattern and not matches(pattern, _USUAL):
+            hints = "".join(f"; {hint}" for hint in literal_parts(pattern))
+            yield f"{key}.pattern: does not match a name such as {_USUAL}: {pattern}{hints}"
         if any(set(name) == {"*"} for name in usernames.reserved):
             yield f"{key}.reserved: * stands for every name, so nobody can choose one"
-
-
-def _about_pattern(pattern: str) -> Iterator[str]:
-    yield from pattern_warnings(pattern)
-    if pattern and not matches(pattern, _USUAL):
-        hints = "".join(f"; {hint}" for hint in literal_parts(pattern))
-        yield f"does not match a name such as {_USUAL}: {pattern}{hints}"

@@ -164,14 +164,11 @@ def _unknown(path: KeyPath, keys: KeyTree, top_level: KeyTree) -> str:
     here = keys
     for part in path[:-1]:
         here = here.get(str(part), {})
-    return f"unknown key; {_suggestion(str(path[-1]), here, keys)}"
-
-
-def _suggestion(name: str, here: KeyTree, keys: KeyTree) -> str:
-    """Return which key was meant: of this name elsewhere, of a near name here, or any here."""
+    name = str(path[-1])
+    # Of this name elsewhere, or of a near name here.
     elsewhere = [known for known in key_paths(keys) if known[-1] == name]
     if len(elsewhere) == 1:
-        return f"did you mean {dotted(elsewhere[0])}?"
+        return f"unknown key; did you mean {dotted(elsewhere[0])}?"
     if near := difflib.get_close_matches(name, here, 1):
-        return f"did you mean {near[0]}?"
-    return f"known here are {', '.join(here)}"
+        return f"unknown key; did you mean {near[0]}?"
+    return f"unknown key; known here are {', '.join(here)}"

@@ -50,12 +50,9 @@ def split_url(
     except ValueError:
         raise ValueError(wrong) from None
     if parts.scheme not in schemes:
-        more = (
-            ""
-            if schemes == WEB or not parts.scheme
-            else f"; it must begin with {', '.join(schemes)}"
-        )
-        raise ValueError(wrong + more)
+        if parts.scheme and schemes != WEB:
+            wrong += f"; it must begin with {', '.join(schemes)}"
+        raise ValueError(wrong)
     if parts.scheme in WEB and "@" in parts.netloc:
         raise ValueError("must have no name and no password in it, so no @ before the path")
     if not (named if parts.scheme in WEB else parts.path):

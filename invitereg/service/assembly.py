@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from invitereg.accounts.embedded import EmbeddedAccounts
+from invitereg.accounts.scram import scram_mechanisms
 from invitereg.config import Config
 from invitereg.config.servers import Accounts
 from invitereg.interfaces.accounts import IAccounts, ILogins
@@ -60,6 +61,7 @@ class Assembly:
     def add_accounts(self, configured: Mapping[str, Accounts]) -> None:
         """Make the embedded accounts of those domains that have no accounts yet."""
         for domain in configured.keys() - self.accounts.keys():
-            parts = self.store, self._executor, self.now, self._meter
-            embedded = EmbeddedAccounts.configured(domain, configured[domain], *parts)
+            keys = configured[domain]
+            parts = self.store, self._executor, self.now, keys.scram_iterations
+            embedded = EmbeddedAccounts(domain, *parts, scram_mechanisms(keys), self._meter)
             self.accounts[domain] = self.logins[domain] = embedded

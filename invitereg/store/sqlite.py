@@ -38,7 +38,18 @@ def open_engine(data_dir: Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
     if not path.exists():
         require_owner(data_dir)
     _make_file(path)
-    engine = _make_engine(path, busy_seconds)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        # The driver's own BEGINs would break savepoints: we issue them.
+        isolation_level="AUTOCOMMIT",
+        # What is in a statement's parameters is nobody's business, least of all the log's.
+        hide_parameters=True,
+        connect_args={"timeout": busy_seconds},
+        pool_size=8,
+        max_overflow=-1,
+        pool_reset_on_return=None,
+    )
+    event.listen(engine, "connect", lambda connection, _record: _configure(connection))
     try:
         with _locked(data_dir), engine.connect() as connection:
             let_write(connection)
@@ -175,23 +186,6 @@ def _make_file(path: Path) -> None:
             ) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be made ({error.strerror})") from None
-
-
-def _make_engine(path: Path, busy_seconds: float) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}",
-        # The driver's own BEGINs would break savepoints: we issue them.
-        isolation_level="AUTOCOMMIT",
-        # What is in a statement's parameters is nobody's business, least of all the log's.
-        hide_parameters=True,
-        connect_args={"timeout": busy_seconds},
-        pool_size=8,
-        max_overflow=-1,
-        pool_reset_on_return=None,
-    )
-
-    event.listen(engine, "connect", lambda connection, _record: _configure(connection))
-    return engine
 
 
 def _configure(connection: sqlite3.Connection) -> None:

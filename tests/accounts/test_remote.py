@@ -50,9 +50,7 @@ class MemoryServerTests(backend_contract.BackendContract):
     def test_mechanisms(self):
         """No password is taken here in clear for an account that another server keeps."""
         keys = Accounts()
-        embedded = EmbeddedAccounts.configured(
-            DOMAIN, keys, self.store, Inline(), lambda: START
-        )
+        embedded = EmbeddedAccounts(DOMAIN, self.store, Inline(), lambda: START, 4096)
         for logins, offered in ((NoLogins(self.accounts, keys), []), (embedded, ["PLAIN"])):
             verifyObject(ILogins, logins)
             self.assertEqual(logins.mechanisms, ("SCRAM-SHA-256", *offered))

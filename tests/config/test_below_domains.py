@@ -164,7 +164,9 @@ class PasswordKeysTests(ConfigCase):
         store = memory_store()
         for domain, iterations in ((OWN, 5000), (OTHER, 4096)):
             keys = config.accounts[domain]
-            accounts = EmbeddedAccounts.configured(domain, keys, store, Inline(), lambda: START)
+            accounts = EmbeddedAccounts(
+                domain, store, Inline(), lambda: START, keys.scram_iterations
+            )
             use = Use(domain=domain, username="juliet", kind=Kind.ACCOUNT, at=START, door="cli")
             asked = Redemption(account=make_account(domain=domain), use=use)
             self.successResultOf(accounts.redeem(asked, "wherefore art thou"))
