@@ -29,7 +29,6 @@ BOUNDS = {
         web/site.WebDoor._everywhere web/site.WebDoor._parts
         """,
     "one call, or one object that is soon gone": """
-        accounts/privilegecheck._Trial.found embedded/stanzaxml._Writer.parts
         model/subscribing._Exchange._effects model/tree.Tree._bearers model/tree.Tree.roots
         runtime/trustedendpoint._Receiver._found
         """,

@@ -21,56 +21,36 @@ from invitereg.runtime.logs import quoted
 
 
 async def try_all(server: IServer, check: CheckPassword | None = None) -> list[str]:
-    """Try all of `IServer`, as `IServer.try_privileges`; and ``check``, unless it is None."""
-    trial = _Trial(server, check)
-    await trial.run()
-    return list(dict.fromkeys(trial.found))
+    """Try all of `IServer`, as `IServer.try_privileges`; and ``check``, unless it is None.
 
-
-class _Trial:
-    """Try a server on two accounts.
-
-    Attributes:
-        found: what the server did not do, as texts for the operator.
+    The order is one in which failures can be told apart.
     """
+    found: list[str] = []
+    names = [f"invitereg-check-{secrets.token_hex(8)}" for _ in range(2)]
+    password = secrets.token_urlsafe(24)
 
-    def __init__(self, server: IServer, check: CheckPassword | None) -> None:
-        self.found: list[str] = []
-        self._server = server
-        self._check = check
-        self._names = [f"invitereg-check-{secrets.token_hex(8)}" for _ in range(2)]
-        self._password = secrets.token_urlsafe(24)
-
-    async def run(self) -> None:
-        """Try each method, in an order in which their failures can be told apart."""
-        if not await self._attempt(self._server.exists(self._names[0])):
-            return
-        made = [
-            name
-            for name in self._names
-            if await self._attempt(self._server.create(name, self._password))
-        ]
-        if len(made) == len(self._names):
-            await self._use(*made)
-        for name in made:
-            if not await self._attempt(self._server.delete(name)):
-                address = f"{name}@{self._server.domain}"
-                self.found.append(f"remove the account {address}, which was made to try this")
-
-    async def _use(self, one: str, other: str) -> None:
-        await self._attempt(self._server.set_password(one, self._password[::-1]))
-        if self._check is not None:
-            await self._attempt(self._check(one, self._password[::-1]))
-        await self._attempt(self._server.end_sessions(one))
-        await self._attempt(self._server.make_contacts(one, other))
-
-    async def _attempt(self, call: Awaitable[object]) -> bool:
+    async def attempt(call: Awaitable[object]) -> bool:
         try:
             await call
         except ServerFault as fault:
-            self.found.append(fault.text)
+            found.append(fault.text)
             return False
         return True
+
+    if not await attempt(server.exists(names[0])):
+        return found
+    made = [name for name in names if await attempt(server.create(name, password))]
+    if made == names:
+        await attempt(server.set_password(names[0], password[::-1]))
+        if check is not None:
+            await attempt(check(names[0], password[::-1]))
+        await attempt(server.end_sessions(names[0]))
+        await attempt(server.make_contacts(*names))
+    for name in made:
+        if not await attempt(server.delete(name)):
+            address = f"{name}@{server.domain}"
+            found.append(f"remove the account {address}, which was made to try this")
+    return list(dict.fromkeys(found))
 
 
 RETRY_SECONDS = 60.0

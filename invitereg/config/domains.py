@@ -5,6 +5,7 @@ of them below its name; there it wins. Sections are put together key by key, lis
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from invitereg.config.messages import KeyPath, KeyTree, quoted
@@ -46,7 +47,11 @@ def named_domains(document: Document) -> tuple[NamedDomain, ...]:
     if DOMAINS not in value:
         if DOMAIN not in value:
             document.report((DOMAIN,), "is missing: it must be given")
-        return tuple(_single(document))
+        domain = value.get(DOMAIN)
+        if isinstance(domain, str):
+            with suppress(ValueError):  # said by the model, as anything else that is wrong
+                return (NamedDomain(domain_name(domain), (), {}, host_name(domain)),)
+        return ()
     if DOMAIN in value:
         document.report((DOMAIN,), "is given, and domains as well: keep one of them")
     domains = value[DOMAINS]
@@ -56,15 +61,6 @@ def named_domains(document: Document) -> tuple[NamedDomain, ...]:
             document.report((DOMAINS,), text)
         return ()
     return tuple(_several(document, domains))
-
-
-def _single(document: Document) -> Iterator[NamedDomain]:
-    domain = document.value.get(DOMAIN)
-    if isinstance(domain, str):
-        try:
-            yield NamedDomain(domain_name(domain), (), {}, host_name(domain))
-        except ValueError:
-            return  # said by the model, as anything else that is wrong with it
 
 
 def _several(document: Document, domains: Mapping[str, object]) -> Iterator[NamedDomain]:

@@ -44,10 +44,10 @@ class Delivery:
             return False
         ready = self._ready(to.userhost())
         if kind == "headline":
-            _send(ready, message, to)
+            _send(ready, message, to.full())
             return True
         best = max((s.priority for s in ready), default=0)
-        _send([s for s in ready if s.priority == best], message, to)
+        _send([s for s in ready if s.priority == best], message, to.full())
         return bool(ready)
 
     def is_ready(self, domain: str, username: str) -> bool:
@@ -57,10 +57,7 @@ class Delivery:
     def to_all_ready(self, domain: str, username: str, message: domish.Element) -> bool:
         """Deliver the domain's message to sessions that take it; return whether any does."""
         ready = self._ready(f"{username}@{domain}")
-        if ready:
-            copy = StanzaCopies(message).to(f"{username}@{domain}")
-            for session in ready:
-                session.send(copy)
+        _send(ready, message, f"{username}@{domain}")
         return bool(ready)
 
     def iq(self, iq: domish.Element, sender: str, to: JID) -> bool:
@@ -87,7 +84,7 @@ class Delivery:
         else:
             available = self._sessions.available(to.userhost())
             recipients = [session for session in available if not session.outbox.lagging]
-        _send(recipients, presence, to)
+        _send(recipients, presence, to.full())
         return bool(recipients)
 
     def _reading(self, to: JID) -> Session | None:
@@ -158,8 +155,8 @@ def _send_new(session: Session, stanza: domish.Element) -> None:
     session.send(StanzaCopies(stanza).to(stanza.getAttribute("to") or session.address))
 
 
-def _send(sessions: Sequence[Session], stanza: domish.Element, to: JID) -> None:
+def _send(sessions: Sequence[Session], stanza: domish.Element, to: str) -> None:
     if sessions:
-        copy = StanzaCopies(stanza).to(to.full())
+        copy = StanzaCopies(stanza).to(to)
         for session in sessions:
             session.send(copy)

@@ -35,11 +35,11 @@ def write_element(
     """
     declared = _prefixed(element, namespace).difference(prefixes or ())
     own = {uri: f"n{number}" for number, uri in enumerate(sorted(declared))}
-    writer = _Writer({NS_XML: "xml", **(prefixes or {}), **own})
-    writer.write(
-        element, namespace, [f" xmlns:{prefix}='{uri}'" for uri, prefix in own.items()]
-    )
-    return "".join(writer.parts)
+    declarations = "".join(f" xmlns:{prefix}='{uri}'" for uri, prefix in own.items())
+    parts: list[str] = []
+    known = {NS_XML: "xml", **(prefixes or {}), **own}
+    _write(parts, known, element, namespace, declarations)
+    return "".join(parts)
 
 
 def _prefixed(element: domish.Element, namespace: str) -> set[str]:
@@ -59,50 +59,37 @@ def _prefixed(element: domish.Element, namespace: str) -> set[str]:
     return found - {NS_XML}
 
 
-class _Writer:
-    """Write elements into `parts`; ``prefixes`` are by namespace."""
-
-    def __init__(self, prefixes: Mapping[str, str]) -> None:
-        self.parts: list[str] = []
-        self._prefixes = prefixes
-
-    def write(
-        self, element: domish.Element, default: str, declarations: list[str] | None = None
-    ) -> None:
-        """Write an element where ``default`` is the default namespace."""
-        uri = default if element.uri is None else element.uri
-        name, parts = element.name, self.parts
-        if uri == default:
-            parts.append(f"<{name}")
-        elif uri in self._prefixes:
-            name = f"{self._prefixes[uri]}:{name}"
-            parts.append(f"<{name}")
+def _write(
+    parts: list[str],
+    prefixes: Mapping[str, str],
+    element: domish.Element,
+    default: str,
+    declarations: str = "",
+) -> None:
+    """Write an element into ``parts`` where ``default`` is the default namespace."""
+    uri = default if element.uri is None else element.uri
+    name, entered = element.name, ""
+    if uri != default and uri in prefixes:
+        name = f"{prefixes[uri]}:{name}"
+    elif uri != default:
+        default, entered = uri, f" xmlns='{uri}'"
+    parts.append(f"<{name}{entered}{declarations}")
+    for attribute, value in element.attributes.items():
+        if isinstance(attribute, tuple):
+            attribute = f"{prefixes[attribute[0]]}:{attribute[1]}"
+        parts.append(f" {attribute}='{domish.escapeToXml(value, 1)}'")
+    if not element.children:
+        parts.append("/>")
+        return
+    parts.append(">")
+    for child in element.children:
+        if isinstance(child, domish.SerializedXML):
+            parts.append(child)
+        elif isinstance(child, str):
+            parts.append(domish.escapeToXml(child))
         else:
-            parts.append(f"<{name} xmlns='{uri}'")
-            default = uri
-        parts.extend(declarations or ())
-        parts.extend(map(self._attribute, element.attributes.items()))
-        self._write_children(element, name, default)
-
-    def _attribute(self, attribute: tuple[str | tuple[str, str], str]) -> str:
-        name, value = attribute
-        if isinstance(name, tuple):
-            name = f"{self._prefixes[name[0]]}:{name[1]}"
-        return f" {name}='{domish.escapeToXml(value, 1)}'"
-
-    def _write_children(self, element: domish.Element, name: str, default: str) -> None:
-        if not element.children:
-            self.parts.append("/>")
-            return
-        self.parts.append(">")
-        for child in element.children:
-            if isinstance(child, domish.SerializedXML):
-                self.parts.append(child)
-            elif isinstance(child, str):
-                self.parts.append(domish.escapeToXml(child))
-            else:
-                self.write(child, default)
-        self.parts.append(f"</{name}>")
+            _write(parts, prefixes, child, default)
+    parts.append(f"</{name}>")
 
 
 _TAG = re.compile(rb"<[^\s/>]+")
