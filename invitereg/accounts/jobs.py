@@ -166,14 +166,9 @@ class ServerJobs:
 
     async def _is_one_gone(self, job: Job) -> bool:
         """Return whether an account of a job is certainly gone; then end what it has left."""
-        contact = job.details.get("contact")
+        usernames = filter(None, (job.username, job.details.get("contact")))
         try:
-            return any(
-                [
-                    await self._accounts.is_gone(username)
-                    for username in (job.username, *([contact] if contact else []))
-                ]
-            )
+            return any([await self._accounts.is_gone(username) for username in usernames])
         except Refused:
             return False
 

@@ -95,12 +95,13 @@ def key_paths(tree: KeyTree, above: tuple[str, ...] = ()) -> Iterator[tuple[str,
         yield from key_paths(below, (*above, name))
 
 
-def user_name() -> str:
-    """Return the name of the user that this process runs as, or its number."""
+def user_name(number: int | None = None) -> str:
+    """Return the name of a user, or else the number; by default whom this process runs as."""
+    number = os.geteuid() if number is None else number
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(number).pw_name
     except KeyError:
-        return str(os.geteuid())
+        return str(number)
 
 
 def why_unreadable(error: OSError) -> str:

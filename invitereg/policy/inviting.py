@@ -190,11 +190,6 @@ def _closed(case: _InviteCase) -> Refused | None:
     return RegistrationClosed() if closed else None
 
 
-def _admin(_case: _InviteCase) -> Refused | None:
-    """Return None: an admin is asked no further."""
-    return None
-
-
 def _role_denied(case: _InviteCase) -> Refused | None:
     denied = case.inviter.roles & case.policy.invites.deny_user_invites_by_roles
     return MayNotInvite() if case.wish.registration and denied else None
@@ -259,7 +254,7 @@ def _too_many_made(case: _InviteCase) -> Refused | None:
 _FOR_ADMINS: tuple[tuple[str, _Rule], ...] = (
     ("inviter-unknown", _inviter_unknown),
     ("closed", _closed),
-    ("admin", _admin),
+    ("admin", lambda _case: None),  # and is asked no further
 )
 _WHO: tuple[tuple[str, _Rule], ...] = (
     ("inviter-unknown", _inviter_unknown),

@@ -63,15 +63,12 @@ class ConnectionRate:
         for network, moment in paid_until.items():
             self._paid_until[network] = moment
             self._paid_until.move_to_end(network)
-        self._forget(now)
-        return True
-
-    def _forget(self, now: float) -> None:
-        """Forget networks whose connections are all within the pace, the oldest first."""
+        # Forget those whose connections are all within the pace, the oldest first.
         while len(self._paid_until) > MAX_NETWORKS or (
             self._paid_until and next(iter(self._paid_until.values())) <= now
         ):
             self._paid_until.popitem(last=False)
+        return True
 
 
 class ConnectionGate:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import pwd
 import sqlite3
 import weakref
 from collections.abc import Iterator
@@ -261,10 +260,7 @@ def require_owner(folder: Path) -> None:
     owner = folder.stat().st_uid
     if os.geteuid() != 0 or owner == 0:
         return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = str(owner)
+    name = user_name(owner)
     raise StoreError(
         f"{folder} is the user {name}'s, who could not write a database that root makes there. "
         f"Run this as {name}: runuser -u {name} -- COMMAND"

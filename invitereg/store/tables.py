@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from invitereg.interfaces.apikeys import Scope
 from invitereg.interfaces.leases import Task
@@ -103,6 +103,12 @@ Sequence = BigInteger().with_variant(Integer(), "sqlite")
 metadata = MetaData()
 
 
+def _columns(
+    kind: TypeEngine[Any] | type[TypeEngine[Any]], *names: str, **options: Any
+) -> list[Column[Any]]:
+    return [Column(name, kind, **options) for name in names]
+
+
 def _only(condition: str) -> dict[str, Any]:
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
@@ -111,22 +117,17 @@ invites = Table(
     "invites",
     metadata,
     Column("seq", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("id", Text, nullable=False),
+    *_columns(Text, "domain", "id", nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("kind", Enumeration(Kind), nullable=False),
     Column("source", Text, nullable=False),
-    Column("inviter", Text),
-    Column("username", Text),
-    Column("roles", TextList, nullable=False),
-    Column("groups", TextList, nullable=False),
+    *_columns(Text, "inviter", "username"),
+    *_columns(TextList, "roles", "groups", nullable=False),
     Column("note", Text, nullable=False),
     Column("uses_allowed", Integer),
     Column("uses", Integer, nullable=False),
     Column("created_at", Time, nullable=False),
-    Column("expires_at", Time),
-    Column("revoked_at", Time),
-    Column("used_at", Time),
+    *_columns(Time, "expires_at", "revoked_at", "used_at"),
     Column("per_network_allowed", Integer),
     UniqueConstraint("domain", "id", name="invites_id"),
     UniqueConstraint("domain", "digest", name="invites_digest"),
@@ -152,8 +153,7 @@ invites = Table(
 names = Table(
     "names",
     metadata,
-    Column("domain", Text, primary_key=True),
-    Column("username", Text, primary_key=True),
+    *_columns(Text, "domain", "username", primary_key=True),
     Column("state", Text, nullable=False),
     Column("invite_id", Text),
     Column("until", Time),
@@ -163,13 +163,11 @@ names = Table(
 accounts = Table(
     "accounts",
     metadata,
-    Column("domain", Text, primary_key=True),
-    Column("username", Text, primary_key=True),
+    *_columns(Text, "domain", "username", primary_key=True),
     Column("created_at", Time, nullable=False),
     Column("credentials", Text),
     Column("changed_at", Time),
-    Column("roles", TextList, nullable=False),
-    Column("groups", TextList, nullable=False),
+    *_columns(TextList, "roles", "groups", nullable=False),
     Column("details", JSON, nullable=False),
     ForeignKeyConstraint(
         ["domain", "username"], ["names.domain", "names.username"], name="accounts_name"
@@ -181,14 +179,11 @@ uses = Table(
     "uses",
     metadata,
     Column("seq", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("username", Text, nullable=False),
+    *_columns(Text, "domain", "username", nullable=False),
     Column("kind", Enumeration(Kind), nullable=False),
     Column("at", Time, nullable=False),
     Column("door", Text, nullable=False),
-    Column("invite_id", Text),
-    Column("address", Text),
-    Column("inviter", Text),
+    *_columns(Text, "invite_id", "address", "inviter"),
     Index("uses_invite", "domain", "invite_id"),
     Index("uses_username", "domain", "username"),
     Index("uses_with_address", "domain", "at", **_only("address IS NOT NULL")),
@@ -200,8 +195,7 @@ notices = Table(
     "notices",
     metadata,
     Column("number", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("username", Text, nullable=False),
+    *_columns(Text, "domain", "username", nullable=False),
     Column("kind", Enumeration(NoticeKind), nullable=False),
     Column("use_seq", BigInteger, nullable=False),
     Column("at", Time, nullable=False),
@@ -215,9 +209,7 @@ hits = Table(
     "hits",
     metadata,
     Column("seq", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("key", Text, nullable=False),
+    *_columns(Text, "domain", "name", "key", nullable=False),
     Column("at", Time, nullable=False),
     Index("hits_key", "domain", "name", "key", "at"),
     Index("hits_age", "domain", "name", "at"),
@@ -228,14 +220,11 @@ hits = Table(
 roster_items = Table(
     "roster_items",
     metadata,
-    Column("domain", Text, primary_key=True),
-    Column("username", Text, primary_key=True),
-    Column("jid", Text, primary_key=True),
+    *_columns(Text, "domain", "username", "jid", primary_key=True),
     Column("name", Text, nullable=False),
     Column("groups", TextList, nullable=False),
     Column("subscription", Enumeration(Subscription), nullable=False),
-    Column("ask", Boolean, nullable=False),
-    Column("approved", Boolean, nullable=False),
+    *_columns(Boolean, "ask", "approved", nullable=False),
     Column("request", Text),
     Column("listed", Boolean, nullable=False),
     ForeignKeyConstraint(
@@ -250,9 +239,7 @@ roster_changes = Table(
     "roster_changes",
     metadata,
     Column("number", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("username", Text, nullable=False),
-    Column("jid", Text, nullable=False),
+    *_columns(Text, "domain", "username", "jid", nullable=False),
     Column("at", Time, nullable=False),
     Index("roster_changes_age", "at"),
     sqlite_autoincrement=True,
@@ -262,8 +249,7 @@ session_ends = Table(
     "session_ends",
     metadata,
     Column("number", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("username", Text, nullable=False),
+    *_columns(Text, "domain", "username", nullable=False),
     Column("at", Time, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -272,8 +258,7 @@ session_ends = Table(
 used_networks = Table(
     "used_networks",
     metadata,
-    Column("domain", Text, primary_key=True),
-    Column("username", Text, primary_key=True),
+    *_columns(Text, "domain", "username", primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("at", Time, nullable=False),
     Index("used_networks_age", "domain", "at"),
@@ -296,8 +281,7 @@ api_keys = Table(
     Column("scopes", TextList(Scope), nullable=False),
     Column("domain", Text),
     Column("created_at", Time, nullable=False),
-    Column("expires_at", Time),
-    Column("revoked_at", Time),
+    *_columns(Time, "expires_at", "revoked_at"),
     UniqueConstraint("id", name="api_keys_id"),
     UniqueConstraint("digest", name="api_keys_digest"),
     sqlite_autoincrement=True,
@@ -310,8 +294,7 @@ api_requests = Table(
     Column("key_id", Text, primary_key=True),
     Column("name", LargeBinary, primary_key=True),
     Column("request", LargeBinary, nullable=False),
-    Column("domain", Text, nullable=False),
-    Column("invite_id", Text, nullable=False),
+    *_columns(Text, "domain", "invite_id", nullable=False),
     Column("at", Time, nullable=False),
     Index("api_requests_at", "at"),
 )
@@ -322,8 +305,7 @@ leases = Table(
     "leases",
     metadata,
     Column("number", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("username", Text, nullable=False),
+    *_columns(Text, "domain", "username", nullable=False),
     Column("at", Time, nullable=False),
     Column("held", JSON),  # what held the name before
     Column("redemption", JSON, nullable=False),
@@ -337,13 +319,11 @@ jobs = Table(
     "errands",
     metadata,
     Column("number", Sequence, primary_key=True),
-    Column("domain", Text, nullable=False),
-    Column("username", Text, nullable=False),
+    *_columns(Text, "domain", "username", nullable=False),
     Column("task", Enumeration(Task), nullable=False),
     Column("details", JSON, nullable=False),
     Column("node", Text),
-    Column("at", Time, nullable=False),
-    Column("due", Time, nullable=False),
+    *_columns(Time, "at", "due", nullable=False),
     Column("expires", Time),
     Column("tries", Integer, nullable=False),
     Column("answer", Text),
