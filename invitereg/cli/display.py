@@ -116,28 +116,20 @@ def _print_blocks(code: "segno.QRCode") -> None:
 
 def _print_spaces(code: "segno.QRCode") -> None:
     """Print a row a line, by the background's colour; without colours, dark is ##."""
-    for row in code.matrix_iter(border=4):
-        runs = [(dark, len(list(run))) for dark, run in groupby(row)]
-        print_lines(
-            [
-                "".join(
-                    click.style("##" * length, fg="black", bg="black")
-                    if dark
-                    else click.style("  " * length, bg="bright_white")
-                    for dark, length in runs
-                )
-            ]
-        )
+
+    def drawn(dark: int, length: int) -> str:
+        if dark:
+            return click.style("##" * length, fg="black", bg="black")
+        return click.style("  " * length, bg="bright_white")
+
+    rows = (groupby(row) for row in code.matrix_iter(border=4))
+    print_lines("".join(drawn(dark, len(list(run))) for dark, run in row) for row in rows)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on a terminal; elsewhere a line for each row, with tabs between cells."""
     rows = [[printable(cell) for cell in row] for row in rows]
-    if not is_terminal():
-        for row in rows:
-            print_lines(["\t".join(row)])
-        return
-    print_lines(_aligned(head, rows))
+    print_lines(_aligned(head, rows) if is_terminal() else map("\t".join, rows))
 
 
 def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

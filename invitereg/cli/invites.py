@@ -28,8 +28,7 @@ from invitereg.cli.options import (
 from invitereg.cli.output import is_terminal, print_each, print_lines, print_views, say
 from invitereg.cli.root import Group
 from invitereg.cli.tree import command as tree
-from invitereg.cli.undo import print_issued, revoked_if_unseen
-from invitereg.cli.undo import renew as renew_shown
+from invitereg.cli.undo import print_issued, renewed, revoked_if_unseen
 from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.config import duration_text
 from invitereg.interfaces.queries import InviteChanges
@@ -323,13 +322,10 @@ def renew(
     """Give a pending invite a new link, and end the old one."""
     refuse_qr_in_json(qr, as_json)
     name = workspace.domain(domain).name
-
-    def show(invite: Invite, token: str) -> None:
+    with renewed(workspace, name, invite_id) as (invite, token):
         print_issued(workspace, invite, token, as_json, qr)
         if invite.kind.registers:
             _warn_if_closed(workspace.domain(name).policy, name)
-
-    renew_shown(workspace, name, invite_id, show)
 
 
 @command.command()

@@ -12,7 +12,7 @@ from invitereg.errors import NotFound, Refused, StoreError
 from invitereg.model.invites import Invite, token_digest
 from invitereg.policy.inviting import OPERATOR
 from invitereg.store import invites
-from invitereg.store.invites import TokenRecord, get_token_record, put_back
+from invitereg.store.invites import get_token_record, put_back
 from invitereg.views import issued_invite
 
 Issued = tuple[Invite, str]
@@ -86,10 +86,9 @@ def print_issued(
         print_link(invite, token, domain, qr)
 
 
-def renew(
-    workspace: Workspace, domain: str, invite_id: str, show: Callable[[Invite, str], None]
-) -> None:
-    """Give an invite a new link, and show it; the old one stays if that fails.
+@contextmanager
+def renewed(workspace: Workspace, domain: str, invite_id: str) -> Iterator[Issued]:
+    """Give an invite a new link; the old one stays if showing the new one fails.
 
     Raises as `Issuer.renew` and `undone_if_unseen`.
     """
@@ -98,14 +97,10 @@ def renew(
     if old is None:
         raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
     invite, token = workspace.run(workspace.issuer.renew(domain, invite_id, OPERATOR))
-    with undone_if_unseen(lambda: _put_back(workspace, invite, old, token)):
-        show(invite, token)
 
+    def restore(connection: Connection) -> None:
+        put_back(connection, domain, invite.id, old, token_digest(token))
 
-def _put_back(workspace: Workspace, invite: Invite, old: TokenRecord, token: str) -> str:
-    digest = token_digest(token)
-    return _undone(
-        workspace,
-        lambda c: put_back(c, invite.domain, invite.id, old, digest),
-        "The new link was not shown: the old one goes on working.",
-    )
+    said = "The new link was not shown: the old one goes on working."
+    with undone_if_unseen(lambda: _undone(workspace, restore, said)):
+        yield invite, token
