@@ -16,7 +16,7 @@ from invitereg.interfaces.queries import Subscribing
 from invitereg.model.invites import token_digest
 from invitereg.model.subscribing import Stanza
 from invitereg.transfer import exporting
-from invitereg.transfer.format import FORMAT, Malformed, read_header, read_line
+from invitereg.transfer.format import FORMAT, Malformed, read_header, read_line, write_line
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, command_line, environment
 
@@ -484,7 +484,7 @@ class OutputTests(TransferCase):
         """An export that fails leaves the older file, and no part of itself."""
         self.file.write_text("old")
         before = sorted(self.folder.iterdir())
-        with mock.patch.object(exporting, "_account_line", side_effect=KeyboardInterrupt):
+        with mock.patch.object(exporting, "End", side_effect=KeyboardInterrupt):
             failed = self.call("export", "--output", str(self.file), "--force")
             self.assertEqual(failed.exit_code, 130)
             self.assertEqual(self.file.read_text(), "old")
@@ -526,16 +526,14 @@ class OutputTests(TransferCase):
 
     def test_one_moment(self) -> None:
         """What is written while it runs is in no part of it."""
-        line, account_line = (
-            command_line(self.config, "invite", "create"),
-            exporting._account_line,
-        )
+        command = command_line(self.config, "invite", "create")
 
-        def meanwhile(row: Any) -> Any:
-            subprocess.run(line, check=True, capture_output=True, env=environment())
-            return account_line(row)
+        def meanwhile(line: Any) -> bytes:
+            if line.type == "account":
+                subprocess.run(command, check=True, capture_output=True, env=environment())
+            return write_line(line)
 
         before = self.exported()
-        with mock.patch.object(exporting, "_account_line", meanwhile):
+        with mock.patch.object(exporting, "write_line", meanwhile):
             self.assertEqual(self.exported(), before)
         self.assertEqual(len(self.exported().splitlines()), len(before.splitlines()) + 2)
