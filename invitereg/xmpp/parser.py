@@ -145,6 +145,12 @@ def end_of_token(data: bytes, start: int) -> int | None:
     return None if found is None else found.end()
 
 
+def check_declaration(_version: str, encoding: str | None, _standalone: int) -> None:
+    """Raise StreamError if an XML declaration names another encoding than UTF-8."""
+    if encoding is not None and encoding.lower() != "utf-8":
+        raise StreamError("unsupported-encoding")
+
+
 def _end_of_whole(data: bytes | bytearray, start: int) -> int:
     """Return the end of the whole tokens that begin at ``start``."""
     found = _WHOLE.match(data, start)
@@ -296,7 +302,7 @@ class BoundedElementStream(ElementStream):
         self._nodes = 0
         self._received = 0
         self.boundary = 0
-        self.parser.XmlDeclHandler = self._on_declaration
+        self.parser.XmlDeclHandler = check_declaration
         self.parser.StartDoctypeDeclHandler = self._on_restricted
         self.parser.ProcessingInstructionHandler = self._on_restricted
         self.parser.CommentHandler = self._on_restricted
@@ -321,10 +327,6 @@ class BoundedElementStream(ElementStream):
     def _check_size(self, end: int) -> None:
         if end - self.boundary > self.max_bytes:
             raise StreamError("policy-violation", "stanza too big")
-
-    def _on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        if encoding is not None and encoding.lower() != "utf-8":
-            raise StreamError("unsupported-encoding")
 
     def _on_restricted(self, *_arguments: object) -> None:
         raise StreamError("restricted-xml")
@@ -450,13 +452,9 @@ class SkippingElementStream(ElementStream):
             self._left = MAX_EXPECTED_ELEMENTS if self.is_expected(attrs) else MAX_ELEMENTS
         self._left -= self._depth >= _STANZA
         if not self._skips and (self._left < 0 or self._depth > MAX_DEPTH):
-            self._skip()
+            self._skips, self.currElem = True, None
         if not self._skips:
             super()._onStartElement(name, attrs)
-
-    def _skip(self) -> None:
-        self._skips = True
-        self.currElem = None
 
     def _onEndElement(self, name: str) -> None:
         if not self._skips:

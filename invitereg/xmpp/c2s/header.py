@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from xml.sax.saxutils import quoteattr
 
-from twisted.words.protocols.jabber.error import StanzaError, StreamError
+from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 from twisted.words.xish import domish
 
 from invitereg.model.names import ascii_domain, is_too_long, prepare_domain, spelled_like
-from invitereg.model.namespaces import NS_CLIENT, NS_SASL, NS_TLS
+from invitereg.model.namespaces import NS_CLIENT
 from invitereg.policy.values import Domain
 
 
@@ -78,35 +78,3 @@ def client_header(domain: str) -> bytes:
         f"<?xml version='1.0'?><stream:stream to={quoteattr(domain)} version='1.0' "
         f"xmlns='{NS_CLIENT}' xmlns:stream='{NS_STREAMS}'>"
     ).encode()
-
-
-def starttls_feature() -> domish.Element:
-    """Return the stream feature that says STARTTLS is required."""
-    feature = domish.Element((NS_TLS, "starttls"))
-    feature.addElement("required")
-    return feature
-
-
-def starttls_request() -> bytes:
-    """Return a client's request for STARTTLS."""
-    return f"<starttls xmlns='{NS_TLS}'/>".encode()
-
-
-def starttls_proceed() -> domish.Element:
-    """Return the answer to ``<starttls/>``; the next byte from the client is TLS."""
-    return domish.Element((NS_TLS, "proceed"))
-
-
-def encryption_required() -> domish.Element:
-    """Return the answer to ``<auth/>`` in clear text."""
-    failure = domish.Element((NS_SASL, "failure"))
-    failure.addElement("encryption-required")
-    return failure
-
-
-def not_in_clear_text(iq: domish.Element) -> domish.Element:
-    """Return the answer to a request in clear text; it repeats nothing of the request."""
-    error = StanzaError("policy-violation", "modify", "Use STARTTLS first.", "en")
-    iq.children.clear()
-    answer: domish.Element = error.toResponse(iq)
-    return answer

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
@@ -22,14 +23,14 @@ from wokkel.subprotocols import XMPPHandler
 
 from invitereg._version import __version__
 from invitereg.embedded.domain import EmbeddedDomain
-from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
 from invitereg.interfaces.accounts import ILogins
+from invitereg.model.namespaces import NS_TLS
 from invitereg.policy.networks import Occupancy, Share, region
 from invitereg.policy.values import Address, Domain, Limits
 from invitereg.runtime.fairness import TimeBudgets
 from invitereg.runtime.logs import RefusalLog
-from invitereg.runtime.tls import Certificates, Preferring
+from invitereg.runtime.tls import Certificates
 from invitereg.runtime.workqueue import Client
 from invitereg.usecases.registrar import Registrar
 from invitereg.usecases.throttles import LoginThrottle
@@ -40,14 +41,13 @@ from invitereg.xmpp.c2s.bind import BindHandler
 from invitereg.xmpp.c2s.commands import CommandsHandler
 from invitereg.xmpp.c2s.flow import UnreadLedger
 from invitereg.xmpp.c2s.handlers import StreamHandlers
-from invitereg.xmpp.c2s.header import starttls_feature
 from invitereg.xmpp.c2s.register import (
     PreauthHandler,
     RegistrationHandler,
     registration_features,
 )
 from invitereg.xmpp.c2s.roster import RosterHandler
-from invitereg.xmpp.c2s.routing import Router, make_router
+from invitereg.xmpp.c2s.routing import make_router
 from invitereg.xmpp.c2s.sasl import SaslHandler
 from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
@@ -92,7 +92,7 @@ class StreamCount:
         return True
 
     def bound(self, stream: ClientStream) -> None:
-        """Limit a stream no longer: sessions are limited by their account."""
+        """Limit a stream no longer: its client has logged in, here or at an upstream server."""
         counted = self._unauthenticated.pop(stream, None)
         if counted is not None:
             *shares, wide = counted
@@ -130,7 +130,7 @@ class C2SDoor:
     tls: Certificates
     reactor: IReactorTime
     make_stream: Callable[[Phase], ClientStream] = ClientStream
-    failed_logins: RefusalLog = field(default_factory=SaslHandler.failure_log)
+    failed_logins: RefusalLog = field(default_factory=partial(RefusalLog, sasl.log))
     refusals: RefusalLog = field(init=False)
     unread: UnreadLedger = field(init=False)
 
@@ -180,30 +180,19 @@ class C2SDoor:
 
 
 class C2SFactory(BootstrapMixin, ServerFactory):
-    """Make the streams of one listener, and be what they know of the door."""
+    """Make the streams of one listener, which find the ``door`` through it."""
 
     noisy = False
 
     def __init__(self, door: C2SDoor, first_phase: Phase) -> None:
         super().__init__()
-        self._door = door
+        self.door = door
         self._first_phase = first_phase
         self._features: dict[tuple[Phase, tuple[str, ...], bool], str] = {}
         self.addBootstrap(STREAM_CONNECTED_EVENT, self._connected)
-        self.reactor = door.reactor
-        self.budgets = door.budgets
-
-    @property
-    def domains(self) -> Mapping[str, Domain]:
-        """The domains that are served, by name."""
-        return self._door.domains
-
-    def tls(self, domain: str) -> Preferring:
-        """Return the connection creator of TLS for clients of ``domain``."""
-        return self._door.tls.preferring(domain)
 
     def buildProtocol(self, _addr: IAddress | None) -> ClientStream:
-        stream = self._door.make_stream(self._first_phase)
+        stream = self.door.make_stream(self._first_phase)
         stream.factory = self
         self.installBootstraps(stream)
         return stream
@@ -212,7 +201,7 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         """Answer a stream's header with our header, and the stream features of its phase."""
         phase, domain = stream.phase, stream.domain
         registers = phase is Phase.SECURED and await self.registers(domain)
-        key = phase, self._door.logins[domain.name].mechanisms, registers
+        key = phase, self.door.logins[domain.name].mechanisms, registers
         if key not in self._features:
             self._features[key] = _features(*key)
         stream.sendHeader()
@@ -226,35 +215,13 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         if domain.policy.allow_registration:
             return True
         try:
-            return await self._door.registrar.has_open_reset(domain.name)
+            return await self.door.registrar.has_open_reset(domain.name)
         except Refused:
             return True  # Nobody knows; what the client asks for then, gets its own answer.
 
-    @property
-    def router(self) -> Router:
-        """The router of the sessions' stanzas."""
-        return self._door.router
-
-    def bound(self, stream: ClientStream) -> None:
-        """Limit a stream no longer; called by a stream that has become a session."""
-        self._door.streams.bound(stream)
-
-    def logged_in(self, stream: ClientStream) -> None:
-        """Limit a stream no longer, as its client has logged in at an upstream server."""
-        self._door.streams.bound(stream)
-
-    def over(self, session: Session) -> None:
-        """Forget a session; called by a stream that has ended, maybe more than once."""
-        self._door.embedded.presence.leave(session)
-
-    @property
-    def unread(self) -> UnreadLedger:
-        """The ledger of the bytes that wait for all clients."""
-        return self._door.unread
-
     def not_read(self, stream: ClientStream) -> None:
         """Log that a stream is dropped because its client does not read."""
-        self._door.refusals.info(
+        self.door.refusals.info(
             "closed a stream of {domain} from {address}, whose client does not read what it is "
             "sent",
             domain=stream.domain.name,
@@ -265,14 +232,14 @@ class C2SFactory(BootstrapMixin, ServerFactory):
     def readdressed(self, stream: ClientStream) -> None:
         """Count a stream whose address has become known, or end it; called by the stream."""
         # The domain is not known yet: the first one says what is one network.
-        limits = next(iter(self.domains.values())).policy.limits
+        limits = next(iter(self.door.domains.values())).policy.limits
         counted = None if self._exempt(stream.address) else stream.address
-        if not self._door.streams.add(stream, counted, limits):
+        if not self.door.streams.add(stream, counted, limits):
             stream.end("resource-constraint", "Too many connections.")
 
     def client(self, address: Address | None) -> Client:
         """Return the client as whom the jobs of a stream are counted."""
-        limits = next(iter(self.domains.values())).policy.limits
+        limits = next(iter(self.door.domains.values())).policy.limits
         return Client("c2s", () if self._exempt(address) else limits.shares(address))
 
     def network(self, address: Address | None) -> str | None:
@@ -284,29 +251,29 @@ class C2SFactory(BootstrapMixin, ServerFactory):
         handlers = StreamHandlers(stream)
         stream.addObserver(STREAM_AUTHD_EVENT, self._bound, 0, handlers)
         stream.addObserver(STREAM_END_EVENT, self._lost, 0, stream, handlers)
-        handlers.attach(*self._door.handlers_before_login())
+        handlers.attach(*self.door.handlers_before_login())
         self.readdressed(stream)
 
     def _exempt(self, address: Address | None) -> bool:
-        limits = (domain.policy.limits for domain in self.domains.values())
+        limits = (domain.policy.limits for domain in self.door.domains.values())
         return address is None or any(each.allowlisted(address) for each in limits)
 
     def _bound(self, handlers: StreamHandlers, stream: ClientStream) -> None:
         handlers.initialized(stream)
-        session = tuple(self._door.handlers_of_session(stream))
+        session = tuple(self.door.handlers_of_session(stream))
         handlers.attach(*session)
         for handler in session:
             handler.connectionInitialized()
 
     def _lost(self, stream: ClientStream, handlers: StreamHandlers, reason: Failure) -> None:
-        self._door.streams.remove(stream)
+        self.door.streams.remove(stream)
         handlers.lost(reason)
 
 
 def _features(phase: Phase, mechanisms: Sequence[str], registers: bool) -> str:
     features = domish.Element((NS_STREAMS, "features"))
     if phase is Phase.CLEAR:
-        features.addChild(starttls_feature())
+        features.addElement((NS_TLS, "starttls")).addElement("required")
     elif phase is Phase.SECURED:
         features.addChild(sasl.stream_feature(mechanisms))
         for element in registration_features(registers=registers):

@@ -24,7 +24,7 @@ from invitereg.usecases.throttles import LoginThrottle
 from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.stanzas import mark_handled
 
-_log = Logger("invitereg.xmpp.sasl.SaslHandler")
+log = Logger("invitereg.xmpp.sasl.SaslHandler")
 
 MAX_FAILURES = 5
 # A name and a nonce. scramp prepares the name itself, however long it is: that takes long.
@@ -194,11 +194,6 @@ class SaslHandler(XMPPHandler):
         self._exchange: SaslExchange | None = None
         self._failures = 0
 
-    @classmethod
-    def failure_log(cls) -> RefusalLog:
-        """Return a log of failed logins, for any number of streams."""
-        return RefusalLog(_log)
-
     def connectionMade(self) -> None:
         self.xmlstream.addObserver(f"/auth[@xmlns='{NS_SASL}']", self._on_auth)
         self.xmlstream.addObserver(f"/response[@xmlns='{NS_SASL}']", self._on_response)
@@ -243,7 +238,7 @@ class SaslHandler(XMPPHandler):
         except Refused as refusal:
             self._fail(SaslFailure("temporary-auth-failure", refusal.text))
         except Exception:
-            _log.failure("a login failed (error {id})", id=sid)
+            log.failure("a login failed (error {id})", id=sid)
             self._fail(SaslFailure("temporary-auth-failure"))
         else:
             self._go_on(outcome)

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, ITCPTransport, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.words.protocols.jabber.error import StreamError
+from twisted.words.protocols.jabber.error import StanzaError, StreamError
 from twisted.words.protocols.jabber.xmlstream import (
     NS_STREAMS,
     STREAM_AUTHD_EVENT,
@@ -26,18 +26,12 @@ from twisted.words.xish.utility import EventDispatcher
 from zope.interface import implementer
 
 from invitereg.embedded.sessions import Session
-from invitereg.model.namespaces import NS_CLIENT
+from invitereg.model.namespaces import NS_CLIENT, NS_SASL, NS_TLS
 from invitereg.policy.values import Address, Domain, parse_address
 from invitereg.runtime.workqueue import on_behalf_of
 from invitereg.usecases.registrar import Grant
 from invitereg.xmpp.c2s.flow import UNREAD, WITHOUT_A_WORD, Deadlines, Inbox, Item, Outbox
-from invitereg.xmpp.c2s.header import (
-    check_header,
-    encryption_required,
-    not_in_clear_text,
-    starttls_proceed,
-    write_header,
-)
+from invitereg.xmpp.c2s.header import check_header, write_header
 from invitereg.xmpp.parser import BoundedElementStream, RecordingElementStream
 from invitereg.xmpp.registration import is_about_registration
 from invitereg.xmpp.stanzas import (
@@ -126,7 +120,7 @@ class ClientStream(XmlStream):
     @property
     def domain(self) -> Domain:
         """The domain that the client asked for; before it has, the first one that is served."""
-        domains: Mapping[str, Domain] = self.factory.domains
+        domains: Mapping[str, Domain] = self.factory.door.domains
         return domains[self._domain or next(iter(domains))]
 
     # --- bytes
@@ -151,12 +145,14 @@ class ClientStream(XmlStream):
             # Our header would wait for 40 ms until the tickets of TLS are acknowledged.
             self.transport.setTcpNoDelay(True)
         self.address = peer_address(self.transport)
-        self._deadlines = Deadlines(self.factory.reactor, self._timed_out)
+        self._deadlines = Deadlines(self.factory.door.reactor, self._timed_out)
         for name in ("tls", "header", "idle", "login"):
             self._deadlines.start(name)
-        self.outbox = Outbox(self._inbox.go_on, self._deadlines, self.factory.unread)
+        self.outbox = Outbox(self._inbox.go_on, self._deadlines, self.factory.door.unread)
         self.outbox.connect(self.transport)
-        self._inbox.connect(self.transport, self.factory.budgets, self.factory.reactor)
+        self._inbox.connect(
+            self.transport, self.factory.door.budgets, self.factory.door.reactor
+        )
         self._inbox.whose = self.factory.network(self.address)
         super().connectionMade()
 
@@ -222,7 +218,7 @@ class ClientStream(XmlStream):
         with on_behalf_of(self.factory.client(self.address)):
             if isinstance(arrived, StreamError):
                 self.end(arrived.condition, arrived.text)
-            elif self._relay is not None and not _is_ours(arrived):
+            elif self._relay is not None and not (arrived and is_about_registration(arrived)):
                 self._relay.hand_over(index)
                 if self.stream is not None and not self.closing:
                     self._inbox.put_back(item)
@@ -255,27 +251,31 @@ class ClientStream(XmlStream):
             self.end("invalid-from")
             return
         element["from"] = self.session.address
-        bounced = self.factory.router.take(element, self)
+        bounced = self.factory.door.router.take(element, self)
         if bounced is not None:
             self.send(bounced)
 
     # --- before TLS
 
     def _start_tls(self, _element: domish.Element) -> None:
-        self.send(starttls_proceed())
+        self.send(domish.Element((NS_TLS, "proceed")))
         self.phase = Phase.SECURED
         self._deadlines.start("header")
         self.reset()
         self.outbox.disconnect()
-        self.transport.startTLS(self.factory.tls(self.domain.name))
+        self.transport.startTLS(self.factory.door.tls.preferring(self.domain.name))
         self.outbox.connect(self.transport)
 
     def _refuse_clear_auth(self, _element: domish.Element) -> None:
-        self.send(encryption_required())
+        failure = domish.Element((NS_SASL, "failure"))
+        failure.addElement("encryption-required")
+        self.send(failure)
 
     def _refuse_clear_iq(self, iq: domish.Element) -> None:
         if is_request(iq):
-            self.send(not_in_clear_text(iq))
+            iq.children.clear()  # An error repeats nothing of the request.
+            text = "Use STARTTLS first."
+            self.send(StanzaError("policy-violation", "modify", text, "en").toResponse(iq))
         else:
             self.end("not-authorized")
 
@@ -283,7 +283,7 @@ class ClientStream(XmlStream):
 
     def _on_header(self, root: domish.Element) -> None:
         try:
-            domain = check_header(root, self.factory.domains).name
+            domain = check_header(root, self.factory.door.domains).name
             if self._domain not in (None, domain):
                 raise StreamError("host-unknown", "Another domain was asked for before.")
         except StreamError as error:
@@ -337,7 +337,7 @@ class ClientStream(XmlStream):
     def logged_in(self) -> None:
         """Limit the client no longer, as the other server knows it."""
         self._deadlines.cancel_all()
-        self.factory.logged_in(self)
+        self.factory.door.streams.bound(self)
 
     def leave(self, deadline: str) -> None:
         """Close a detached stream; ``deadline`` is for what is still to be read."""
@@ -367,7 +367,7 @@ class ClientStream(XmlStream):
         self.stream.max_bytes, self.stream.max_depth = STANZA_LIMITS[self.phase]
         self._deadlines.cancel("login")
         self._deadlines.start("silence")
-        self.factory.bound(self)
+        self.factory.door.streams.bound(self)
         self.dispatch(self, STREAM_AUTHD_EVENT)
 
     def _ask_for_life(self) -> None:
@@ -421,7 +421,7 @@ class ClientStream(XmlStream):
             self.stream.silence()
         self._inbox.close()
         if self.session is not None:
-            self.factory.over(self.session)
+            self.factory.door.embedded.presence.leave(self.session)
 
     def _timed_out(self, name: str) -> None:
         if name in WITHOUT_A_WORD or (name == "tls" and self.phase is not Phase.CLEAR):
@@ -443,8 +443,3 @@ def remove_observers(stream: ClientStream) -> None:
     EventDispatcher.__init__(stream)
     if stream.session is not None:
         stream.session.disconnected()
-
-
-def _is_ours(arrived: domish.Element | None) -> bool:
-    """Return whether a stream that has a relay answers this by itself."""
-    return arrived is not None and is_about_registration(arrived)

@@ -150,7 +150,7 @@ class Relayed:
     def __init__(self, client: ClientStream, check: UpstreamCheck) -> None:
         self.client = client
         self.check = check
-        self.reactor = client.factory.reactor
+        self.reactor = client.factory.door.reactor
         self.server: ServerStream | None = None
         self.opening: Deferred[OpenedStream] | None = None
         self.held = b""

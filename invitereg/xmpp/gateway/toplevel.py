@@ -15,7 +15,7 @@ from xml.parsers import expat
 from twisted.words.protocols.jabber.error import StreamError
 from twisted.words.protocols.jabber.xmlstream import NS_STREAMS
 
-from invitereg.xmpp.parser import WholeTokens, end_of_token
+from invitereg.xmpp.parser import WholeTokens, check_declaration, end_of_token
 
 MAX_TOKEN = 64 * 1024
 """Bytes of one tag, or of another piece of markup."""
@@ -185,7 +185,7 @@ class TopLevelReader:
         self._depth = 0
         self._parsed = 0
         self._parser = expat.ParserCreate("UTF-8", " ")
-        self._parser.XmlDeclHandler = _check_declaration
+        self._parser.XmlDeclHandler = check_declaration
 
     def _begin_again(self, header: bytes) -> None:
         self._begin()
@@ -207,8 +207,3 @@ class TopLevelReader:
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         uri, _, local = name.rpartition(" ")
         self._found = TopLevelElement(uri, local, attributes)
-
-
-def _check_declaration(_version: str, encoding: str | None, _standalone: int) -> None:
-    if encoding is not None and encoding.lower() != "utf-8":
-        raise StreamError("unsupported-encoding")

@@ -29,7 +29,7 @@ from invitereg.model.namespaces import NS_CLIENT, NS_STREAM_ERRORS, NS_TLS
 from invitereg.runtime import IReactor
 from invitereg.runtime.logs import quoted
 from invitereg.runtime.proxyprotocol import proxy_header
-from invitereg.xmpp.c2s.header import client_header, starttls_request
+from invitereg.xmpp.c2s.header import client_header
 from invitereg.xmpp.gateway.failures import (
     OF_THE_HEADER,
     Blame,
@@ -323,7 +323,7 @@ def _negotiated(events: _StreamEvents, stream: ServerStream, element: domish.Ele
     elif not offers_starttls(element):
         events.fail("it does not offer STARTTLS: enable TLS there, or set tls: none")
     else:
-        stream.transport.write(starttls_request())
+        stream.transport.write(f"<starttls xmlns='{NS_TLS}'/>".encode())
 
 
 @_connecting.upon(_StreamEvents.secure).to(_securing)
