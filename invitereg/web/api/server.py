@@ -32,6 +32,9 @@ API_PATH = "api/v1"
 DOCUMENT = "openapi.json"
 _METHODS = ("POST", "GET", "PATCH", "HEAD")
 _REQUEST_NAME = re.compile(r"[!-~]{1,255}")
+# Klein drops an empty segment, and makes two of one with an encoded slash, as of an id that a
+# program has encoded.
+_REREAD = re.compile(rb"//|%2f", re.IGNORECASE)
 
 
 class ProblemRouter:
@@ -64,7 +67,7 @@ class ProblemRouter:
         """
 
         def begin(request: WebRequest, **values: str) -> Deferred[bytes]:
-            if b"//" in request.path:  # Klein drops an empty segment
+            if _REREAD.search(request.path):
                 raise NotFound
             request.route = self._route(path)
             answering = self._guarded(request, answer(request, **values))

@@ -30,6 +30,19 @@ class PathTests(ApiCase):
             response = await self.call("GET", path, status=404)
             self.assertProblem(response, "no-such-path")
 
+    async def test_encoded_slashes(self):
+        """An encoded slash is a part of an id, and begins no other segment."""
+        made, _token = await self.invite()
+        for method, path in (
+            ("GET", f"/invites%2F{made.id}"),
+            ("GET", "/%2Finvites"),
+            ("POST", f"/invites/{made.id}%2frevoke"),
+        ):
+            response = await self.call(method, path, status=404)
+            self.assertProblem(response, "no-such-path")
+        shown = await self.call("GET", f"/invites/{made.id}", status=200)
+        self.assertEqual(shown.content["status"], "pending")
+
     async def test_methods(self):
         """A method that is none of a path's gets those that are."""
         for method, path, allow in (
