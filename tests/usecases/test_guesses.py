@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from invitereg.errors import Refused, Throttled
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limits, Policy, Sender
+from invitereg.usecases.registrar import Redeemed, Submission
 from tests.spying import note_calls
 from tests.usecases.case import DOMAIN, UseCase
 
@@ -49,8 +50,25 @@ class GuessTests(UseCase):
             "preview": self.registrar.preview,
             "script": partial(self.registrar.preview, scripted=True),
             "preauth": self.registrar.preauthorise,
+            "submission": partial(self.submit, "juliet"),
+            "nameless": partial(self.submit, None),
         }
         self.addresses = 0
+
+    async def submit(
+        self, username: str | None, domain: str, address: Any, token: str
+    ) -> Redeemed:
+        """Send all at once, as forms and portals do."""
+        return await self.registrar.redeem(
+            Submission(
+                domain=domain,
+                door="web",
+                address=address,
+                username=username,
+                password="wherefore art thou",
+                token=token,
+            )
+        )
 
     def serve(self, policy: Policy) -> None:
         domain = self.registrar.domains[DOMAIN]
