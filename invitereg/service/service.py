@@ -170,8 +170,9 @@ class InviteregService(MultiService):
         self._manager.stopping()
         for part in self:
             stopped = maybeDeferred(part.stopService)
-            # Nothing may keep us from stopping.
-            stopped.addTimeout(STOP_SECONDS, self._reactor, lambda result, _seconds: result)
+            stopped.addTimeout(STOP_SECONDS, self._reactor)
+            # Nothing may keep the others from stopping.
+            stopped.addErrback(_not_stopped, type(part).__name__)
             await stopped
         self._guard.end()
         self._manager.stopped()
@@ -242,6 +243,10 @@ class _Storage(Service):
         # As after a crash, the database recovers by itself.
         cancelled.trap(CancelledError)
         _log.warn("stopping although the database or a thread hangs")
+
+
+def _not_stopped(failure: Failure, part: str) -> None:
+    _log.failure("stopping although {part} has not stopped", failure=failure, part=part)
 
 
 def _now() -> datetime:

@@ -1,8 +1,11 @@
-"""A service that cannot start leaves nothing open."""
+"""A service that cannot start leaves nothing open, and one that stops stops all of it."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +13,7 @@ from invitereg.config import load
 from invitereg.model.lookalikes import load_looks
 from invitereg.runtime.ports import Ports, StartFailure
 from invitereg.runtime.tls import write_certificate
-from invitereg.service.service import InviteregService
+from invitereg.service.service import STOP_SECONDS, InviteregService
 from invitereg.store.database import Database
 
 CONFIG = """
@@ -23,7 +26,7 @@ accounts: {backend: xmpp}
 """
 
 
-class StartTests(SynchronousTestCase):
+class ConfiguredCase(SynchronousTestCase):
     def setUp(self):
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -33,6 +36,8 @@ class StartTests(SynchronousTestCase):
         self.secret.write_text("secret")
         (self.folder / "config.yaml").write_text(CONFIG)
 
+
+class StartTests(ConfiguredCase):
     def test_no_secret(self):
         """A secret that is gone since the file was checked: said, and the database closed."""
         reactor = MemoryReactorClock()
@@ -58,3 +63,32 @@ class StartTests(SynchronousTestCase):
         service = InviteregService(load(self.folder / "config.yaml"), MemoryReactorClock())
         self.assertRaises(StartFailure, service.startService)
         self.assertEqual(read, [1])
+
+
+class Part(Service):
+    """A part of a service, whose ``outcome`` is what its stopping returns."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+        self.stopping = False
+
+    def stopService(self):
+        self.stopping = True
+        return self.outcome
+
+
+class StopTests(ConfiguredCase):
+    def test_parts_that_do_not_stop(self):
+        """A part that hangs or fails is named in the log, and the parts after it stop."""
+        reactor = MemoryReactorClock()
+        service = InviteregService(load(self.folder / "config.yaml"), reactor)
+        parts = [Part(Deferred()), Part(fail(OSError("broken"))), Part(None)]
+        for part in parts:
+            service.addService(part)
+        stopped = service.stopService()
+        self.assertNoResult(stopped)
+        reactor.advance(STOP_SECONDS)
+        self.successResultOf(stopped)
+        self.assertEqual([part.stopping for part in parts], [True] * 3)
+        causes = [failure.type for failure in self.flushLoggedErrors()]
+        self.assertEqual(causes, [TookTooLong, OSError])
