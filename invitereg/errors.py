@@ -72,7 +72,7 @@ class UsernameReserved(Refused):
     """The name may not be taken, or not by this request.
 
     Attributes:
-        take: the name to take instead, where an invite fixes it; else None.
+        fixed_username: the name to take instead, where an invite fixes it; else None.
         reserved_for: id of the open invite that reserves it, where one does; for the operator,
             and not in the text, which a stranger reads.
     """
@@ -81,15 +81,15 @@ class UsernameReserved(Refused):
 
     def __init__(
         self,
-        take: str | None = None,
+        fixed_username: str | None = None,
         reserved_for: str | None = None,
         text: str | None = None,
     ) -> None:
-        self.take = take
+        self.fixed_username = fixed_username
         self.reserved_for = reserved_for
-        if take is not None:
+        if fixed_username is not None:
             wanted = N_("This invitation is for the username %(name)s.")
-            super().__init__(wanted, name=take)
+            super().__init__(wanted, name=fixed_username)
         else:
             super().__init__(text)
 

@@ -26,7 +26,7 @@ BOUNDS = {
         service/assembly.Assembly.logins service/service.InviteregService._domains
         runtime/ports.Ports._open runtime/threads.Threads._batches
         xmpp/c2s/listener.C2SFactory._features
-        web/site.WebDoor._everywhere web/site.WebDoor._parts
+        web/site.WebDoor._everywhere web/site.WebDoor._resources
         """,
     "one call, or one object that is soon gone": """
         model/subscribing._Exchange._effects model/tree.Tree._bearers model/tree.Tree.roots

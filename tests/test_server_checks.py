@@ -47,7 +47,7 @@ class LookTests(SynchronousTestCase):
     def wait(self, seconds: float) -> None:
         """What is done every second, for a while."""
         for _ in range(int(seconds)):
-            self.successResultOf(Deferred.fromCoroutine(self.checks.look()))
+            self.successResultOf(Deferred.fromCoroutine(self.checks.start_when_answered()))
             self.clock.advance(1)
 
     def told(self, part: str) -> int:

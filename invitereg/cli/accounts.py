@@ -7,7 +7,7 @@ import click
 
 from invitereg.cli.display import print_table
 from invitereg.cli.options import ROLE, domain_option, json_option
-from invitereg.cli.output import print_views, say
+from invitereg.cli.output import print_text, print_views
 from invitereg.cli.root import Group
 from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.errors import NotFound, UnacceptablePassword
@@ -42,7 +42,7 @@ def create(workspace: Workspace, user: str, domain: str | None, as_json: bool) -
     if as_json and account is not None:
         print_views([StoredAccount.of(account)])
     elif not as_json:
-        say(f"account {username}@{domain} made")
+        print_text(f"account {username}@{domain} made")
 
 
 @command.command("list")
@@ -59,7 +59,7 @@ def list_(workspace: Workspace, domain: str | None, as_json: bool) -> None:
     accounts = workspace.run(workspace.store.list_accounts(name))
     if workspace.is_remote(name):
         text = f"{name} has its accounts at another server: only those known here are listed."
-        say(text, err=True)
+        print_text(text, err=True)
     if as_json:
         print_views(StoredAccount.of(account) for account in accounts)
     else:
@@ -82,7 +82,7 @@ def delete(workspace: Workspace, user: str, domain: str | None, as_json: bool) -
     if as_json:
         print_views([AccountName.of(username=username, domain=domain)])
     else:
-        say(f"account {username}@{domain} deleted")
+        print_text(f"account {username}@{domain} deleted")
 
 
 @command.command()

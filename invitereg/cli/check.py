@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from invitereg.cli.errors import Misconfigured
-from invitereg.cli.output import print_lines, say
+from invitereg.cli.output import print_lines, print_text
 from invitereg.config import Config, Tls, json_schema, load
 from invitereg.config.checks import policy_warnings
 from invitereg.config.types import Section
@@ -58,11 +58,11 @@ def command(path: Path, schema: bool, online: bool) -> None:
         _read_by_others,
     )
     for complaint in chain.from_iterable(about(config) for about in doubtful):
-        say(f"warning: {complaint}", err=True)
+        print_text(f"warning: {complaint}", err=True)
     if online:
         from invitereg.cli.onlinecheck import problems
 
-        found = list(problems(path, lambda text: say(f"warning: {text}", err=True)))
+        found = list(problems(path, lambda text: print_text(f"warning: {text}", err=True)))
         if found:
             raise Misconfigured("\n".join(found))
 

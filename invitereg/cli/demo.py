@@ -23,7 +23,7 @@ from zope.interface import provider
 from invitereg.cli.display import print_qr
 from invitereg.cli.errors import Failed
 from invitereg.cli.options import ADDRESS
-from invitereg.cli.output import print_lines, say
+from invitereg.cli.output import print_lines, print_text
 from invitereg.config.types import domain_name
 from invitereg.model.names import ascii_domain
 from invitereg.policy.values import Address
@@ -114,7 +114,9 @@ def command(folder: Path | None, **options: Any) -> None:
     with _folder(folder) as path:
         _run(Demo(folder=path, kept=folder is not None, **options))
         path = path.absolute()
-    say(f"Stopped. Everything is kept in {path}" if folder else "Stopped and cleaned up.")
+    print_text(
+        f"Stopped. Everything is kept in {path}" if folder else "Stopped and cleaned up."
+    )
 
 
 @contextmanager
@@ -166,7 +168,7 @@ def _start_service(demo: Demo) -> Any:
         service.startService()
     except SystemExit as error:
         raise Failed(str(error)) from None
-    reactor.addSystemEventTrigger("before", "shutdown", say, "\nStopping …")
+    reactor.addSystemEventTrigger("before", "shutdown", print_text, "\nStopping …")
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     # To close the terminal's window ends it as well, and removes what it has written.
     signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(reactor.stop))
@@ -221,16 +223,18 @@ def _explain(demo: Demo, link: str, page: str) -> None:
     ready = click.style("Ready.", fg="green")
     print_lines([f"\n{ready} This link is an invite, for one account:\n\n{link}"])
     print_qr(link)
-    say(
+    print_text(
         f"Open it in an app that knows invitations, such as Monal, Siskin IM or Borogove,\n"
         f"and say that you trust the certificate: it is only for this demo. Server:\n"
         f"{demo.domain}, {demo.listen} port {demo.port} (STARTTLS) or {demo.tls_port} (TLS)."
     )
-    say(f"\nOr see its page, and register there, in a browser on this computer:\n  {page}\n")
-    say(_reach(demo))
-    say(_without_invitations(demo, again))
-    say(f"\nMore invites, from another terminal:\n  {again} invite create --qr")
-    say("\nWho registers is shown here. Ctrl-C stops the demo.\n")
+    print_text(
+        f"\nOr see its page, and register there, in a browser on this computer:\n  {page}\n"
+    )
+    print_text(_reach(demo))
+    print_text(_without_invitations(demo, again))
+    print_text(f"\nMore invites, from another terminal:\n  {again} invite create --qr")
+    print_text("\nWho registers is shown here. Ctrl-C stops the demo.\n")
 
 
 def _reach(demo: Demo) -> str:
@@ -275,11 +279,11 @@ def narrate(event: LogEvent) -> None:
     if event["log_level"] >= LogLevel.error:
         failure = event.get("log_failure")
         if failure is None or not failure.check(ReactorNotRunning):  # Ctrl-C twice
-            say(formatEvent(event), err=True)
+            print_text(formatEvent(event), err=True)
     elif event.get("what") in ("registered", "password reset of"):
         user = f"{event['username']}@{event['domain']}"
         news = "has registered" if event["what"] == "registered" else "has a new password"
-        say(f"{user} {news}.", fg="green")
+        print_text(f"{user} {news}.", fg="green")
 
 
 def free_port(listen: Address) -> int:

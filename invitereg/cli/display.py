@@ -15,9 +15,9 @@ from invitereg.cli.output import (
     can_show,
     is_terminal,
     print_lines,
+    print_text,
     print_views,
     printable,
-    say,
 )
 from invitereg.model.invites import Invite, Use
 from invitereg.policy.texts import app_uri, link, page_url
@@ -38,7 +38,9 @@ def print_counts(counts: Mapping[str, int], as_json: bool) -> None:
     if as_json:
         print_lines([json.dumps(dict(counts))])
     else:
-        say(", ".join(counted(count, _SAID.get(what, what)) for what, count in counts.items()))
+        print_text(
+            ", ".join(counted(count, _SAID.get(what, what)) for what, count in counts.items())
+        )
 
 
 _SAID = {
@@ -61,10 +63,10 @@ def print_link(invite: Invite, token: str, domain: Domain, qr: bool = False) -> 
     The QR code is of the page, where there is one: every camera can open it.
     """
     for line in filter(None, (app_uri(domain, invite, token), page_url(domain, token))):
-        say(line)
+        print_text(line)
     if qr:
         print_qr(link(domain, invite, token))
-    say(summary(invite), dim=True)
+    print_text(summary(invite), dim=True)
 
 
 def summary(invite: Invite) -> str:
@@ -86,7 +88,7 @@ def print_changed(invite: Invite, now: datetime, as_json: bool) -> None:
     if as_json:
         print_views([stored_invite(invite, now)])
     else:
-        say(f"{invite.status(now)}: {summary(invite)}")
+        print_text(f"{invite.status(now)}: {summary(invite)}")
 
 
 def print_qr(text: str) -> None:
@@ -96,7 +98,7 @@ def print_qr(text: str) -> None:
     try:
         code = segno.make_qr(text)
     except segno.DataOverflowError:
-        say("The link is too long for a QR code.", err=True)
+        print_text("The link is too long for a QR code.", err=True)
         return
     if can_show("▀▄█"):
         _print_blocks(code)
@@ -111,7 +113,7 @@ def _print_blocks(code: "segno.QRCode") -> None:
     text = io.StringIO()
     code.terminal(text, compact=True)
     for line in text.getvalue().splitlines():
-        say(line, fg="bright_white", bg="black")
+        print_text(line, fg="bright_white", bg="black")
 
 
 def _print_spaces(code: "segno.QRCode") -> None:
@@ -216,10 +218,12 @@ def print_invite(invite: Invite, uses: Sequence[Use], now: datetime) -> None:
     }
     for name, value in facts.items():
         if value:
-            say(f"{name + ':':10}{printable(value)}")
+            print_text(f"{name + ':':10}{printable(value)}")
     for use in uses:
         where = f" from {use.address}" if use.address else ""
-        say(printable(f"used:     {timestamp(use.at)} by {use.username} ({use.door}{where})"))
+        print_text(
+            printable(f"used:     {timestamp(use.at)} by {use.username} ({use.door}{where})")
+        )
 
 
 def _expiry(invite: Invite) -> str:

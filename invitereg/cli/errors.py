@@ -5,7 +5,7 @@ from typing import IO, Any
 
 import click
 
-from invitereg.cli.output import NotPrinted, printable, printable_lines, say
+from invitereg.cli.output import NotPrinted, print_text, printable, printable_lines
 from invitereg.config import ConfigError
 from invitereg.errors import NotFound, Refused, StoreError, UsernameReserved
 from invitereg.model.invites import is_like_token, token_in
@@ -17,7 +17,7 @@ class Failed(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        say(printable(self.message), file=file, err=True)
+        print_text(printable(self.message), file=file, err=True)
 
 
 class Quiet(Failed):
@@ -37,7 +37,7 @@ class Misconfigured(Failed):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the mistakes alone: each line begins with its place, for editors to jump."""
-        say(self.message, file=file, err=True)
+        print_text(self.message, file=file, err=True)
 
 
 class Misused(click.UsageError):

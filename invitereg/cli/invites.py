@@ -25,7 +25,7 @@ from invitereg.cli.options import (
     qr_option,
     refuse_qr_in_json,
 )
-from invitereg.cli.output import is_terminal, print_each, print_lines, print_views, say
+from invitereg.cli.output import is_terminal, print_each, print_lines, print_text, print_views
 from invitereg.cli.root import Group
 from invitereg.cli.tree import command as tree
 from invitereg.cli.undo import print_issued, renewed, revoked_if_unseen
@@ -188,7 +188,7 @@ def _new_invite(
 def _warn_if_closed(policy: Policy, domain: str) -> None:
     """Say that a link to register is good for nobody, as long as nobody may register."""
     if not policy.allow_registration:
-        say(
+        print_text(
             f"warning: registration is closed at {domain} (policy.allow_registration is "
             "false): nobody can register with it until you open it.",
             err=True,
@@ -201,7 +201,7 @@ def _warn_of_one_network(limit: Limit, uses: int | None, per_network: int | None
     if is_enough or per_network is not None:
         return
     most = uses or 10 * limit.max
-    say(
+    print_text(
         f"warning: from one network, as the Wi-Fi of an event, only {limit.max} people can "
         f"register with it within {duration_text(limit.period)}. "
         f"For more, add --per-network {most}.",
@@ -249,7 +249,9 @@ def list_(
         uses = {one: workspace.run(workspace.store.list_uses(name, one)) for one in used}
         print_invites(invites, now, uses)
     if len(found) > limit:
-        say(f"There are more: add --after {invites[-1].id}, or a higher --limit.", err=True)
+        print_text(
+            f"There are more: add --after {invites[-1].id}, or a higher --limit.", err=True
+        )
 
 
 @command.command()

@@ -6,7 +6,7 @@ import click
 
 from invitereg.cli.display import print_table, summary
 from invitereg.cli.options import DURATION, json_option
-from invitereg.cli.output import print_views, say
+from invitereg.cli.output import print_text, print_views
 from invitereg.cli.root import Group
 from invitereg.cli.undo import undone_if_unseen
 from invitereg.cli.workspace import Workspace, pass_workspace
@@ -55,8 +55,8 @@ def create(
         if as_json:
             print_views([IssuedKey.of(key, key=secret)])
         else:
-            say(secret)
-            say(_summary(key), dim=True)
+            print_text(secret)
+            print_text(_summary(key), dim=True)
 
 
 def _revoke_unseen(workspace: Workspace, key: ApiKey) -> str:
@@ -95,9 +95,9 @@ def revoke(workspace: Workspace, key_id: str, with_invites: bool, as_json: bool)
         made = tuple(RevokedInvite.of(invite) for invite in ended)
         print_views([RevokedKey.of(key, invites_revoked=made)])
     else:
-        say(f"revoked: {_summary(key)}")
+        print_text(f"revoked: {_summary(key)}")
         for invite in ended:
-            say(f"revoked: {summary(invite)}")
+            print_text(f"revoked: {summary(invite)}")
 
 
 def _summary(key: ApiKey) -> str:

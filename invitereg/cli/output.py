@@ -99,7 +99,7 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
-def say(
+def print_text(
     text: str,
     *,
     err: bool = False,

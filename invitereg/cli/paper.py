@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from invitereg.cli.display import bar, counted
 from invitereg.cli.files import STANDARD_OUTPUT, new_file
-from invitereg.cli.output import print_views, say, standard_output
+from invitereg.cli.output import print_text, print_views, standard_output
 from invitereg.cli.undo import revoked_if_unseen
 from invitereg.cli.workspace import Workspace
 from invitereg.config.apps import in_language
@@ -76,8 +76,8 @@ def create_page(
     if as_json:
         print_views(issued_invite(invite, token, domain) for invite, token in made)
     else:
-        say(f"{counted(count, 'invites')} on {counted(_sheets(count), 'pages')}: {path}")
-        say("Whoever has this file can use them.", dim=True)
+        print_text(f"{counted(count, 'invites')} on {counted(_sheets(count), 'pages')}: {path}")
+        print_text("Whoever has this file can use them.", dim=True)
 
 
 def _is_known(tag: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import click
 
 from invitereg.cli.options import ADDRESS, domain_option, json_option
-from invitereg.cli.output import print_views, say
+from invitereg.cli.output import print_text, print_views
 from invitereg.cli.root import Group
 from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.config import duration_text
@@ -84,7 +84,7 @@ def explain(
         _print(view)
         for name in type(view).model_fields:
             if name not in Explanation.model_fields:
-                say(f"{name.replace('_', ' ')}: {_said(getattr(view, name))}")
+                print_text(f"{name.replace('_', ' ')}: {_formatted(getattr(view, name))}")
     ctx.exit(0 if view.allowed else 1)
 
 
@@ -124,7 +124,7 @@ def _inviting(
     return inviter_explanation(decision, policy, known)
 
 
-def _said(of: Usage | str | None) -> str:
+def _formatted(of: Usage | str | None) -> str:
     """Return a number with its limit, or another value, as text."""
     if not isinstance(of, Usage):
         return of or "unknown"
@@ -147,10 +147,10 @@ def _described(decision: Decision, request: Request) -> tuple[str, ...]:
 
 def _print(view: Explanation) -> None:
     if view.allowed:
-        say("allowed", fg="green")
+        print_text("allowed", fg="green")
     else:
-        say(f"refused: {view.rule}", fg="red")
-        say(view.text or "")
-    say("rules passed:" if view.passed else "rules passed: none")
+        print_text(f"refused: {view.rule}", fg="red")
+        print_text(view.text or "")
+    print_text("rules passed:" if view.passed else "rules passed: none")
     for rule in view.passed:
-        say(f"  {rule}")
+        print_text(f"  {rule}")

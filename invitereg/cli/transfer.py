@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from invitereg.cli.display import print_counts
 from invitereg.cli.files import STANDARD_OUTPUT, new_file, replacing
 from invitereg.cli.options import domain_option, json_option
-from invitereg.cli.output import printable, say, standard_output
+from invitereg.cli.output import print_text, printable, standard_output
 from invitereg.cli.root import Group
 from invitereg.cli.workspace import Workspace, pass_workspace
 from invitereg.errors import InvalidRequest
@@ -143,7 +143,7 @@ def from_prosody(
 
     adopted = workspace.run(workspace.store.database.write(work))
     for reason in adopted.reasons:
-        say(f"{'would skip' if dry_run else 'skipped'}: {printable(reason)}", err=True)
+        print_text(f"{'would skip' if dry_run else 'skipped'}: {printable(reason)}", err=True)
     if dry_run and not as_json:
-        say("Nothing was changed. There would be:")
+        print_text("Nothing was changed. There would be:")
     print_counts(adopted.counts, as_json)

@@ -18,7 +18,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from zope.interface import implementer
 
 from invitereg.accounts.delegated import DelegatedAccounts
-from invitereg.cli.output import say
+from invitereg.cli.output import print_text
 from invitereg.config import Config, load
 from invitereg.config.messages import user_name
 from invitereg.errors import NotFound, StoreError, Unavailable
@@ -71,7 +71,7 @@ class Workspace:
         was_there = os.path.lexists(config.data_dir)
         database = open_database(config.data_dir, work)
         if not was_there:
-            say(
+            print_text(
                 f"data_dir {config.data_dir} was not there: it was made, with an empty "
                 f"database, for the user {user_name()}.",
                 err=True,

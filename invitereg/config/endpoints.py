@@ -157,8 +157,8 @@ Endpoint = Annotated[str, when_serving(check_endpoint)]
 
 def _opens_files(info: ValidationInfo) -> bool:
     """Return whether to open the certificate's files: the service does, where it ends TLS."""
-    around = context_of(info)
-    return around.serving and around.final and around.secures
+    context = context_of(info)
+    return context.serving and context.final and context.secures
 
 
 class Tls(Section):

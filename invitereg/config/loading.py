@@ -229,7 +229,7 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _checked(document: Document, around: ValidationContext) -> _Checked | None:
+def _checked(document: Document, context: ValidationContext) -> _Checked | None:
     """Return the file, the keys and the spelling of each domain, and the keys without effect.
 
     None where ``document`` has mistakes: all are noted there then.
@@ -238,20 +238,22 @@ def _checked(document: Document, around: ValidationContext) -> _Checked | None:
     named = named_domains(document)
     if len(document.mistakes) == before:
         names = tuple(domain.name for domain in named)
-        around = replace(around, domains=names, home=names)
-    report_repetitions(document, [domain.path for domain in named], around.serving)
-    file = _judged(document, File, document.value, around)
+        context = replace(context, domains=names, home=names)
+    report_repetitions(document, [domain.path for domain in named], context.serving)
+    file = _judged(document, File, document.value, context)
     shared = within(key_tree(DomainKeys), document.value)
 
-    def judged(around: ValidationContext) -> dict[str, DomainKeys | None]:
-        return {domain.name: _domain_keys(document, domain, shared, around) for domain in named}
+    def judged(context: ValidationContext) -> dict[str, DomainKeys | None]:
+        return {
+            domain.name: _domain_keys(document, domain, shared, context) for domain in named
+        }
 
-    domains = judged(replace(around, secures=False))
+    domains = judged(replace(context, secures=False))
     report_disagreements(document, named, file, domains)
     # Certificates come last: of ports that should not be there, they are not missed.
     needed = _ends_tls(file, document.value) and not are_ports_forgotten(file, domains)
-    if around.serving and needed:
-        domains = judged(replace(around, secures=True))
+    if context.serving and needed:
+        domains = judged(replace(context, secures=True))
     if file is None or document.mistakes:
         return None
     known = {name: keys for name, keys in domains.items() if keys is not None}
@@ -260,7 +262,7 @@ def _checked(document: Document, around: ValidationContext) -> _Checked | None:
         file,
         known,
         hosts,
-        tuple(ineffective_keys(document, named, file, known, around.folder)),
+        tuple(ineffective_keys(document, named, file, known, context.folder)),
     )
 
 
@@ -283,24 +285,24 @@ def _domain_keys(
     document: Document,
     domain: NamedDomain,
     shared: Mapping[str, object],
-    around: ValidationContext,
+    context: ValidationContext,
 ) -> DomainKeys | None:
     """Return the keys that hold for one domain, or None where there are mistakes."""
-    home = (domain.name,) if "admins" in domain.own else around.domains
-    around = replace(around, home=home, final=True)
-    return _judged(document, DomainKeys, merged(shared, domain.own), around, domain)
+    home = (domain.name,) if "admins" in domain.own else context.domains
+    context = replace(context, home=home, final=True)
+    return _judged(document, DomainKeys, merged(shared, domain.own), context, domain)
 
 
 def _judged(
     document: Document,
     model: type[Keys],
     value: Mapping[str, object],
-    around: ValidationContext,
+    context: ValidationContext,
     domain: NamedDomain | None = None,
 ) -> Keys | None:
     """Return ``value`` as ``model`` takes it, or None where there are mistakes."""
     try:
-        return model.model_validate(value, context=around)
+        return model.model_validate(value, context=context)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             path: KeyPath = detail["loc"]

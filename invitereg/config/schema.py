@@ -152,10 +152,10 @@ class DomainKeys(Section):
     @field_validator("accounts")
     @classmethod
     def _has_component(cls, keys: Accounts, info: ValidationInfo) -> Accounts:
-        around = context_of(info)
+        context = context_of(info)
         # What is wrong with a component is said there; it is then not in the data at all.
         missing = info.data.get("component", keys) is None
-        if keys.backend == "xmpp" and around.final and missing:
+        if keys.backend == "xmpp" and context.final and missing:
             raise ValueError("needs component: as well, for the backend xmpp")
         return keys
 

@@ -292,8 +292,8 @@ def when_serving(check: Callable[[Value], object], *, final: bool = False) -> Af
     """
 
     def validate(value: Value, info: ValidationInfo) -> Value:
-        around = context_of(info)
-        if around.serving and (around.final or not final):
+        context = context_of(info)
+        if context.serving and (context.final or not final):
             check(value)
         return value
 

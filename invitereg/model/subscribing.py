@@ -318,11 +318,11 @@ class _Exchange:
             kept = (request or item.request or "") if pending else None
             item = replace(item, subscription=subscription, ask=ask, request=kept)
         self.items[side] = item
-        if _told(item) != _told(before):
+        if _as_sent(item) != _as_sent(before):
             self._effects.append(Push(side, item))
 
 
-def _told(item: RosterItem) -> RosterItem | None:
+def _as_sent(item: RosterItem) -> RosterItem | None:
     """Return an item as its owner is sent it: without the request, which comes as a stanza."""
     return replace(item, request=None) if item.listed else None
 

@@ -172,7 +172,7 @@ class Rights:
 @dataclass(frozen=True, slots=True)
 class _InviteCase:
     policy: Policy
-    wish: InviteRequest
+    request: InviteRequest
     inviter: Inviter
 
 
@@ -186,29 +186,29 @@ def _inviter_unknown(case: _InviteCase) -> Refused | None:
 
 
 def _closed(case: _InviteCase) -> Refused | None:
-    closed = case.wish.registration and not case.policy.allow_registration
+    closed = case.request.registration and not case.policy.allow_registration
     return RegistrationClosed() if closed else None
 
 
 def _role_denied(case: _InviteCase) -> Refused | None:
     denied = case.inviter.roles & case.policy.invites.deny_user_invites_by_roles
-    return MayNotInvite() if case.wish.registration and denied else None
+    return MayNotInvite() if case.request.registration and denied else None
 
 
 def _registration_invites(case: _InviteCase) -> Refused | None:
     rules = case.policy.invites
     allowed = rules.allow_user_invites or case.inviter.roles & rules.allow_user_invites_by_roles
-    return None if allowed or not case.wish.registration else MayNotInvite()
+    return None if allowed or not case.request.registration else MayNotInvite()
 
 
 def _contact_invites(case: _InviteCase) -> Refused | None:
-    if not case.wish.contact or case.policy.invites.allow_contact_invites:
+    if not case.request.contact or case.policy.invites.allow_contact_invites:
         return None
     return MayNotInvite(N_("You may not invite contacts on this server."))
 
 
 def _grants(case: _InviteCase) -> Refused | None:
-    if not case.wish.grants:
+    if not case.request.grants:
         return None
     return MayNotInvite(N_("Only an admin can give roles or groups by an invitation."))
 
@@ -222,14 +222,14 @@ def _account_too_young(case: _InviteCase) -> Refused | None:
 
 
 def _expiry_too_long(case: _InviteCase) -> Refused | None:
-    expiry, longest = case.wish.expiry, case.policy.invites.users.max_expiry
+    expiry, longest = case.request.expiry, case.policy.invites.users.max_expiry
     if longest is None or (expiry is not None and expiry <= longest):
         return None
     return InvalidRequest(N_("The invitation would be valid for too long."))
 
 
 def _uses_too_many(case: _InviteCase) -> Refused | None:
-    uses, most = case.wish.uses, case.policy.invites.users.max_uses
+    uses, most = case.request.uses, case.policy.invites.users.max_uses
     if most is None or (uses is not None and uses <= most):
         return None
     if most == 1:
@@ -280,28 +280,28 @@ def is_admin(policy: Policy, username: str) -> bool:
     return username in policy.admins
 
 
-def decide_invite(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Decision:
+def decide_invite(policy: Policy, request: InviteRequest, inviter: Inviter) -> Decision:
     """Decide whether ``inviter`` may make the invite that they request."""
     rules = (*_WHO, *_HOW_MUCH)
     if is_admin(policy, inviter.username):
         rules = _FOR_ADMINS
-    return judge(rules, _InviteCase(policy, wish, inviter))
+    return judge(rules, _InviteCase(policy, request, inviter))
 
 
-def decide_renewal(policy: Policy, wish: InviteRequest, inviter: Inviter) -> Decision:
-    """Decide whether ``inviter`` may renew an invite that was made as ``wish`` says.
+def decide_renewal(policy: Policy, request: InviteRequest, inviter: Inviter) -> Decision:
+    """Decide whether ``inviter`` may renew an invite that was made as ``request`` says.
 
     The rules are those for making it, without the limits: a renewed invite is no further one.
     """
     rules = _FOR_ADMINS if is_admin(policy, inviter.username) else _WHO
-    return judge(rules, _InviteCase(policy, wish, inviter))
+    return judge(rules, _InviteCase(policy, request, inviter))
 
 
 def rights_of(policy: Policy, inviter: Inviter) -> Rights:
     """Return the rights of ``inviter``."""
 
-    def may(wish: InviteRequest) -> bool:
-        return decide_renewal(policy, wish, inviter).refusal is None
+    def may(request: InviteRequest) -> bool:
+        return decide_renewal(policy, request, inviter).refusal is None
 
     return Rights(
         admin=inviter.exists and is_admin(policy, inviter.username),

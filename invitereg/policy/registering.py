@@ -149,7 +149,11 @@ def _invite_wrong_username(case: Case) -> Refused | None:
     invite, localpart = case.facts.invite, case.localpart
     if invite is None or invite.username is None or localpart is None:
         return None
-    return None if localpart == invite.username else UsernameReserved(take=invite.username)
+    return (
+        None
+        if localpart == invite.username
+        else UsernameReserved(fixed_username=invite.username)
+    )
 
 
 def _throttled(case: Case) -> Refused | None:

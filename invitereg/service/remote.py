@@ -92,7 +92,7 @@ class ServerChecks:
         found: Sequence[str] = await self._server.warnings()
         return found
 
-    async def look(self) -> None:
+    async def start_when_answered(self) -> None:
         """Call `start` until the server answers. Call it every second."""
         if not self._looked and self._seconds() >= self._next_look:
             self._next_look = self._seconds() + LOOK_SECONDS
@@ -116,7 +116,7 @@ class ServerChecks:
         for text in warnings:
             self._warn(text)
 
-    async def nothing(self) -> None:
+    async def ignore_answer(self) -> None:
         """Do nothing more when the server has answered its component."""
 
     def _warn(self, text: str) -> None:
@@ -205,7 +205,7 @@ class RemoteServers(Service):
         )
         component = self.components.get(domain)
         if component is not None:
-            answered = checks.start if by_component else checks.nothing
+            answered = checks.start if by_component else checks.ignore_answer
             checks.ping = HostPing(component, answered, self._reactor.seconds)
         return checks
 
@@ -230,7 +230,7 @@ class RemoteServers(Service):
             yield jobs.run
         for checks in self.checks.values():
             if not checks.by_component:  # Else the server says by itself when it is there.
-                yield checks.look
+                yield checks.start_when_answered
         for notices in self._notices:
             yield notices.send_new
 

@@ -208,14 +208,14 @@ class Issuer:
         policy = self.domains[new.domain].policy
         inviter = await self.look_up_inviter(new.domain, new.requestor or "")
         expiry = self._expiry(new)
-        wish = InviteRequest(
+        request = InviteRequest(
             registration=new.registration,
             contact=new.contact or not new.registration,
             expiry=expiry - self.now() if isinstance(expiry, datetime) else expiry,
             uses=new.uses,
             grants=bool(new.roles or new.groups),
         )
-        return decide_invite(policy, wish, inviter)
+        return decide_invite(policy, request, inviter)
 
     async def look_up_inviter(self, domain: str, username: str) -> Inviter:
         """Look up what is known about a user now.

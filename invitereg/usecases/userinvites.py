@@ -178,13 +178,13 @@ class UserInvites:
         return await self._issuer.revoke(user.domain, invite.id, self._authority(user))
 
     async def _require_still_allowed(self, user: User, invite: Invite) -> None:
-        wish = InviteRequest(
+        request = InviteRequest(
             registration=invite.kind is not Kind.CONTACT,
             contact=invite.kind is not Kind.ACCOUNT,
             grants=bool(invite.roles or invite.groups),
         )
         known = await self._issuer.look_up_inviter(user.domain, user.username)
-        decision = decide_renewal(self.domains[user.domain].policy, wish, known)
+        decision = decide_renewal(self.domains[user.domain].policy, request, known)
         if decision.refusal is not None:
             raise decision.refusal
 

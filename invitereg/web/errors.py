@@ -124,9 +124,9 @@ def _username(refusal: errors.Refused, policy: Policy, translate: Translate) -> 
     if isinstance(refusal, errors.UsernameTaken):
         return _("Somebody has this username already. Please choose another.")
     if isinstance(refusal, errors.UsernameReserved):
-        if refusal.take:
+        if refusal.fixed_username:
             wanted = _("This invitation is for the username %(name)s.")
-            return wanted % {"name": refusal.take}
+            return wanted % {"name": refusal.fixed_username}
         return _("This username is reserved. Please choose another.")
     if isinstance(refusal, errors.InvalidUsername):
         character = refusal.character

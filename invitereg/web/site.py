@@ -1,4 +1,4 @@
-"""The site: finds the client, the domain and the part that answers a request."""
+"""The site: finds the client, the domain and the resource that answers a request."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
@@ -19,7 +19,7 @@ RequestLog = Callable[[WebRequest], None]
 
 
 class WebDoor:
-    """Listens for browsers and programs, and hands requests to the parts.
+    """Listens for browsers and programs, and hands requests to resources.
 
     Attributes:
         sites: by domain; may be replaced while running.
@@ -43,19 +43,19 @@ class WebDoor:
         self._pages = pages
         self._reactor = reactor
         self._turns = RequestTurns(reactor)
-        self._parts: dict[tuple[bytes, ...], IResource] = {}
+        self._resources: dict[tuple[bytes, ...], IResource] = {}
         self._everywhere: set[tuple[bytes, ...]] = set()
 
-    def mount(self, path: str, part: IResource, *, everywhere: bool = False) -> None:
-        """Let ``part``, a leaf, answer what lies under ``path``, such as ``api/v1``.
+    def mount(self, path: str, resource: IResource, *, everywhere: bool = False) -> None:
+        """Let ``resource``, a leaf, answer what lies under ``path``, such as ``api/v1``.
 
         Args:
             path: below each site.
-            part: what answers.
+            resource: what answers.
             everywhere: also where no site's name is asked for, as monitoring does.
         """
         segments = tuple(path.encode().split(b"/"))
-        self._parts[segments] = part
+        self._resources[segments] = resource
         if everywhere:
             self._everywhere.add(segments)
 
@@ -89,17 +89,17 @@ class WebDoor:
         # A proxy may have removed the prefix.
         return max(within or fitting[:1], key=lambda site: len(site.prefix), default=None)
 
-    def part_for(self, request: WebRequest) -> IResource:
-        """Return the part that answers; leave in ``postpath`` the path below it."""
+    def resource_for(self, request: WebRequest) -> IResource:
+        """Return the resource that answers; leave in ``postpath`` the path below it."""
         site = self.site_of(request)
         if site is not None:
             request.served = site
             _descend(request, site.prefix)
-        for segments, part in self._parts.items():
+        for segments, resource in self._resources.items():
             if site is None and segments not in self._everywhere:
                 continue
             if _descend(request, segments):
-                return part
+                return resource
         return self._pages if site is not None else _MISDIRECTED
 
 
@@ -127,15 +127,15 @@ _UNREADABLE = PlainTextError(400, "This request cannot be read.")
 
 
 class _Dispatcher(Resource):
-    """Passes every request on to the part that answers it."""
+    """Passes every request on to the resource that answers it."""
 
     def __init__(self, door: WebDoor) -> None:
         super().__init__()
         self._door = door
 
     def getChildWithDefault(self, _path: bytes, request: WebRequest) -> IResource:
-        """Check what concerns all parts, and return the one that answers."""
-        # Twisted took the first segment off; each part counts its own.
+        """Check a request, and return the one that answers."""
+        # Twisted took the first segment off; each resource counts its own.
         request.postpath = [*(request.prepath or ())[-1:], *(request.postpath or ())]
         request.prepath = (request.prepath or [])[:-1]
         door = self._door
@@ -148,10 +148,10 @@ class _Dispatcher(Resource):
             request.setHeader(b"Retry-After", b"1")
             return _BUSY
         request.shares = shares
-        part = door.part_for(request)
+        resource = door.resource_for(request)
         site = getattr(request, "served", None)
         secure(request.responseHeaders, https=site is not None and site.https)
-        return part
+        return resource
 
 
 class _DoorSite(Site):
@@ -165,7 +165,7 @@ class _DoorSite(Site):
         super().__init__(
             _Dispatcher(door),
             requestFactory=WebRequest,
-            # The parts read bodies themselves. Twisted would read each one before any part is
+            # The resources read bodies themselves. Twisted would read each one before any is
             # asked, which takes it a second for a Content-Type of 15,000 quotation marks.
             parsePOSTFormSubmission=False,
             timeout=IDLE_SECONDS,

@@ -52,20 +52,20 @@ class RuleTests(SynchronousTestCase):
         rule: str,
         error: type[Refused],
         policy: Policy,
-        wish: InviteRequest,
+        request: InviteRequest,
         inviter: Inviter = JULIET,
     ) -> Refused:
         """The rule refuses, and says so by that error."""
-        decision = decide_invite(policy, wish, inviter)
+        decision = decide_invite(policy, request, inviter)
         self.assertEqual(decision.rule, rule)
         self.assertIs(type(decision.refusal), error)
         assert decision.refusal is not None
         return decision.refusal
 
     def assertAllowed(
-        self, policy: Policy, wish: InviteRequest, inviter: Inviter = JULIET
+        self, policy: Policy, request: InviteRequest, inviter: Inviter = JULIET
     ) -> None:
-        decision = decide_invite(policy, wish, inviter)
+        decision = decide_invite(policy, request, inviter)
         self.assertEqual((decision.rule, decision.refusal), ("allowed", None))
 
     def test_all_pass(self) -> None:
@@ -85,9 +85,9 @@ class RuleTests(SynchronousTestCase):
     def test_closed(self) -> None:
         """Where nobody registers, nobody is invited to; contacts are."""
         for inviter in (JULIET, ROMEO):
-            for wish in (REGISTRATION, BOTH):
+            for request in (REGISTRATION, BOTH):
                 self.assertRefused(
-                    "closed", RegistrationClosed, policy(closed=True), wish, inviter
+                    "closed", RegistrationClosed, policy(closed=True), request, inviter
                 )
             self.assertAllowed(policy(closed=True), CONTACT, inviter)
 
@@ -102,8 +102,8 @@ class RuleTests(SynchronousTestCase):
         busy = replace(
             ROMEO, open_invites=99, made=Tally(count=99, oldest=START), roles=frozenset({"x"})
         )
-        wish = replace(BOTH, uses=None, expiry=None, grants=True)
-        decision = decide_invite(nothing, wish, busy)
+        request = replace(BOTH, uses=None, expiry=None, grants=True)
+        decision = decide_invite(nothing, request, busy)
         self.assertIsNone(decision.refusal)
         self.assertEqual(decision.passed, ("inviter-unknown", "closed", "admin"))
         rights = Rights(admin=True, registration=True, contact=True, has_open=True)
@@ -114,10 +114,10 @@ class RuleTests(SynchronousTestCase):
         team = frozenset({"team"})
         closed = policy(allow_user_invites=False)
         by_role = policy(allow_user_invites=False, allow_user_invites_by_roles=team)
-        for wish in (REGISTRATION, BOTH):
-            self.assertRefused("registration-invites", MayNotInvite, closed, wish)
-            self.assertRefused("registration-invites", MayNotInvite, by_role, wish)
-            self.assertAllowed(by_role, wish, replace(JULIET, roles=team | {"other"}))
+        for request in (REGISTRATION, BOTH):
+            self.assertRefused("registration-invites", MayNotInvite, closed, request)
+            self.assertRefused("registration-invites", MayNotInvite, by_role, request)
+            self.assertAllowed(by_role, request, replace(JULIET, roles=team | {"other"}))
         self.assertAllowed(closed, CONTACT)
 
     def test_denied(self) -> None:
@@ -125,22 +125,22 @@ class RuleTests(SynchronousTestCase):
         allowed, denied = frozenset({"team"}), frozenset({"guest"})
         rules = policy(allow_user_invites_by_roles=allowed, deny_user_invites_by_roles=denied)
         guest = replace(JULIET, roles=allowed | denied)
-        for wish in (REGISTRATION, BOTH):
-            self.assertRefused("role-denied", MayNotInvite, rules, wish, guest)
+        for request in (REGISTRATION, BOTH):
+            self.assertRefused("role-denied", MayNotInvite, rules, request, guest)
         self.assertAllowed(rules, CONTACT, guest)
         self.assertAllowed(rules, BOTH)
 
     def test_contacts(self) -> None:
         """Without contact invites, users invite at most to register."""
         rules = policy(allow_contact_invites=False)
-        for wish in (CONTACT, BOTH):
-            self.assertRefused("contact-invites", MayNotInvite, rules, wish)
+        for request in (CONTACT, BOTH):
+            self.assertRefused("contact-invites", MayNotInvite, rules, request)
         self.assertAllowed(rules, REGISTRATION)
 
     def test_grants(self) -> None:
         """Users give no roles."""
-        wish = replace(BOTH, grants=True)
-        self.assertRefused("grants", MayNotInvite, policy(), wish)
+        request = replace(BOTH, grants=True)
+        self.assertRefused("grants", MayNotInvite, policy(), request)
 
     def test_age(self) -> None:
         """An account must be old enough; one of another server is."""
@@ -155,8 +155,8 @@ class RuleTests(SynchronousTestCase):
         rules = policy({"max_expiry": DAY})
         self.assertAllowed(rules, replace(BOTH, expiry=DAY))
         for expiry in (DAY + timedelta(seconds=1), None):
-            wish = replace(BOTH, expiry=expiry)
-            self.assertRefused("expiry-too-long", InvalidRequest, rules, wish)
+            request = replace(BOTH, expiry=expiry)
+            self.assertRefused("expiry-too-long", InvalidRequest, rules, request)
         self.assertAllowed(policy({"max_expiry": None}), replace(BOTH, expiry=None))
 
     def test_uses(self) -> None:
@@ -164,8 +164,8 @@ class RuleTests(SynchronousTestCase):
         rules = policy({"max_uses": 2})
         self.assertAllowed(rules, replace(BOTH, uses=2))
         for uses in (3, None):
-            wish = replace(BOTH, uses=uses)
-            refusal = self.assertRefused("uses-too-many", InvalidRequest, rules, wish)
+            request = replace(BOTH, uses=uses)
+            refusal = self.assertRefused("uses-too-many", InvalidRequest, rules, request)
             self.assertIn("2 uses", refusal.text)
         self.assertAllowed(policy({"max_uses": None}), replace(BOTH, uses=None))
 
@@ -192,10 +192,10 @@ class RuleTests(SynchronousTestCase):
         """A link is renewed whatever was made, but not without the right to make it."""
         rules = policy({"max_open": 1, "max_expiry": DAY}, deny_user_invites_by_roles={"out"})
         busy = replace(JULIET, open_invites=1)
-        wish = replace(BOTH, expiry=9 * DAY)
-        self.assertIsNone(decide_renewal(rules, wish, busy).refusal)
+        request = replace(BOTH, expiry=9 * DAY)
+        self.assertIsNone(decide_renewal(rules, request, busy).refusal)
         out = replace(busy, roles=frozenset({"out"}))
-        self.assertEqual(decide_renewal(rules, wish, out).rule, "role-denied")
+        self.assertEqual(decide_renewal(rules, request, out).rule, "role-denied")
 
     def test_rights(self) -> None:
         """What may be done is told apart, whatever has been made."""
@@ -253,17 +253,19 @@ wishes = st.builds(
 
 class PropertyTests(SynchronousTestCase):
     @given(policies, wishes, inviters)
-    def test_rights_agree(self, rules: Policy, wish: InviteRequest, inviter: Inviter) -> None:
+    def test_rights_agree(
+        self, rules: Policy, request: InviteRequest, inviter: Inviter
+    ) -> None:
         """Whoever makes an invite had the right to, whatever the rules are."""
-        if decide_invite(rules, wish, inviter).refusal is None:
+        if decide_invite(rules, request, inviter).refusal is None:
             rights = rights_of(rules, inviter)
-            self.assertTrue(rights.registration or not wish.registration)
-            self.assertTrue(rights.contact or not wish.contact)
-            self.assertTrue(rights.admin or not wish.grants)
+            self.assertTrue(rights.registration or not request.registration)
+            self.assertTrue(rights.contact or not request.contact)
+            self.assertTrue(rights.admin or not request.grants)
 
     @given(policies, wishes, inviters)
     def test_denied_never_registers(
-        self, rules: Policy, wish: InviteRequest, inviter: Inviter
+        self, rules: Policy, request: InviteRequest, inviter: Inviter
     ) -> None:
         """No combination lets a user whose role is denied invite to register."""
         denied = inviter.roles & rules.invites.deny_user_invites_by_roles

@@ -349,7 +349,7 @@ class InviteWrongUsernameTests(RuleTestCase):
     def test_other_name(self) -> None:
         """An invite for one name says which one to take."""
         refusal = self.assertRefused(facts=self.fixed)
-        self.assertEqual(refusal.take, "juliet")
+        self.assertEqual(refusal.fixed_username, "juliet")
         self.assertIn("juliet", refusal.text)
 
     def test_reset(self) -> None:
@@ -560,7 +560,7 @@ class UsernameReservedTests(RuleTestCase):
     def test_reserved(self) -> None:
         """The operator's reserved names are refused in every spelling."""
         for name in ("admin", "Administrator", "POSTMASTER", "abuse", "ｒoot"):
-            self.assertIsNone(self.assertRefused(request=asked(username=name)).take)
+            self.assertIsNone(self.assertRefused(request=asked(username=name)).fixed_username)
 
     def test_others(self) -> None:
         """Names that only contain one, and none before the form, are free."""

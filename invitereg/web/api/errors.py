@@ -117,7 +117,7 @@ def problem_of(refusal: Refused) -> Problem:
     if isinstance(refusal, Unavailable):
         problem.error_id = refusal.error_id
     if isinstance(refusal, UsernameReserved):
-        problem.username = refusal.take or None
+        problem.username = refusal.fixed_username or None
     say_when(problem.headers, refusal)
     return problem
 

@@ -153,7 +153,7 @@ class Inbox:
         self._closed = False
         self._rest: IDelayedCall | None = None
         self.transport: IPushProducer
-        self.whose: Hashable = None
+        self.budget_owner: Hashable = None
 
     def connect(
         self, transport: IPushProducer, budgets: TimeBudgets, reactor: IReactorTime
@@ -253,7 +253,7 @@ class Inbox:
         self._parsing = True
         while self._bytes and self._is_in_turn():
             piece, self._bytes = self._bytes[:READ_PIECE], self._bytes[READ_PIECE:]
-            with self._budgets.spending(self.whose):
+            with self._budgets.spending(self.budget_owner):
                 self._parse(piece)
         self._parsing = False
 
@@ -262,14 +262,14 @@ class Inbox:
             return
         self._pumping = True
         while self._elements and not self._closed and not self._waiting and self._is_in_turn():
-            with self._budgets.spending(self.whose):
+            with self._budgets.spending(self.budget_owner):
                 self._take(self._elements.popleft())
         self._pumping = False
 
     def _is_in_turn(self) -> bool:
         """Return whether the client has time left; if not, schedule when it goes on."""
         if self._rest is None:
-            seconds = self._budgets.seconds_to_wait(self.whose)
+            seconds = self._budgets.seconds_to_wait(self.budget_owner)
             if not seconds:
                 return True
             self._rest = self._reactor.callLater(seconds, self._rested)

@@ -153,7 +153,7 @@ class ClientStream(XmlStream):
         self._inbox.connect(
             self.transport, self.factory.door.budgets, self.factory.door.reactor
         )
-        self._inbox.whose = self.factory.network(self.address)
+        self._inbox.budget_owner = self.factory.network(self.address)
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
@@ -194,7 +194,7 @@ class ClientStream(XmlStream):
         """Read the address again: the first bytes may have been a PROXY protocol header."""
         address = peer_address(self.transport)
         if address != self.address:
-            self.address, self._inbox.whose = address, self.factory.network(address)
+            self.address, self._inbox.budget_owner = address, self.factory.network(address)
             self.factory.readdressed(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -354,7 +354,7 @@ class ClientStream(XmlStream):
     def authenticated(self, username: str, credentials_set_at: datetime) -> None:
         """Expect the client's new stream header; what it sent before is dropped."""
         self.username, self.credentials_set_at = username, credentials_set_at
-        self._inbox.whose = f"{username}@{self.domain.name}"
+        self._inbox.budget_owner = f"{username}@{self.domain.name}"
         self.phase = Phase.AUTHENTICATED
         self._deadlines.cancel("idle")
         self._deadlines.start("header")

@@ -33,15 +33,15 @@ class HostPing(XMPPHandler):
 
     def __init__(
         self,
-        line: ComponentStream,
+        component: ComponentStream,
         answered: Callable[[], Coroutine[Any, Any, None]],
         seconds: Callable[[], float],
     ) -> None:
         """``answered`` is called after each answer."""
         super().__init__()
-        self._line = line
+        self._component = component
         self._answered = answered
-        self._faults = FaultLog(_log, f"requests of component {line.jid}", seconds)
+        self._faults = FaultLog(_log, f"requests of component {component.jid}", seconds)
 
     def connectionInitialized(self) -> None:
         """Ping at once, so that the log reports a problem before a request is lost."""
@@ -59,11 +59,11 @@ class HostPing(XMPPHandler):
     async def problem(self) -> str | None:
         """Return why the server does not answer, for the operator; None if it does."""
         try:
-            await self._line.ask(ping(self._line.host), PATIENCE_SECONDS)
+            await self._component.ask(ping(self._component.host), PATIENCE_SECONDS)
         except StanzaError:
             pass  # An answer as well.
         except OutcomeUnknown:
-            return _UNANSWERED.format(domain=self._line.host, jid=self._line.jid)
+            return _UNANSWERED.format(domain=self._component.host, jid=self._component.jid)
         except ServerFault as fault:
             return fault.text
         return None
