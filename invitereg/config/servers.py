@@ -150,7 +150,7 @@ def _check_authority(path: Path) -> None:
     check_certificate(path)
 
 
-Authority = Annotated[FilePath, when_serving(_check_authority, final=True)]
+AuthorityFile = Annotated[FilePath, when_serving(_check_authority, final=True)]
 
 
 class UpstreamKeys(Section):
@@ -158,7 +158,7 @@ class UpstreamKeys(Section):
 
     connect: Annotated[str, when_serving(check_client_endpoint)]
     tls: Literal["starttls", "direct", "none"] = "starttls"
-    ca: Annotated[Authority | None, BeforeValidator(require_value)] = None
+    ca: Annotated[AuthorityFile | None, BeforeValidator(require_value)] = None
     proxy_protocol: Literal["off", "v1", "v2"] = "off"
 
     def require_safe(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:

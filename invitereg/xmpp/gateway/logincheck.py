@@ -82,7 +82,7 @@ class LoginProblems:
     warnings: tuple[str, ...] = ()
 
 
-class _Answer(Enum):
+class _ServerAnswer(Enum):
     """The answers of a server to a client that knows channel binding, and is offered none."""
 
     REFUSES_FLAG = "as soon as it says so"
@@ -114,24 +114,24 @@ async def login_problems(
     return _problems(answer, unwanted_mechanisms(dialogue.features))
 
 
-def _problems(answer: _Answer, unwanted: str | None) -> LoginProblems:
+def _problems(answer: _ServerAnswer, unwanted: str | None) -> LoginProblems:
     # What ends one of them ends those that stand below it.
-    if answer is _Answer.REFUSES_FLAG:
+    if answer is _ServerAnswer.REFUSES_FLAG:
         return LoginProblems((_REFUSES_FLAG,))
-    if answer is _Answer.REFUSES_PROOF:
+    if answer is _ServerAnswer.REFUSES_PROOF:
         return LoginProblems((_REFUSES_PROOF,))
     if unwanted is None:
-        return LoginProblems((_SIGNS,) if answer is _Answer.SIGNS else ())
+        return LoginProblems((_SIGNS,) if answer is _ServerAnswer.SIGNS else ())
     text = f"offers {unwanted}, which cannot pass a gateway; {switch_off(unwanted)}"
-    if answer in (_Answer.REFUSES_START, _Answer.SIGNS):
+    if answer in (_ServerAnswer.REFUSES_START, _ServerAnswer.SIGNS):
         return LoginProblems((text,))
     return LoginProblems(warnings=(text,))
 
 
-async def _answer(dialogue: Dialogue, usernames: Iterable[str]) -> _Answer:
+async def _answer(dialogue: Dialogue, usernames: Iterable[str]) -> _ServerAnswer:
     mechanism = next((m for m in mechanisms(dialogue.features) if m in _HASHES), None)
     if mechanism is None:
-        return _Answer.UNKNOWN
+        return _ServerAnswer.UNKNOWN
     return await _ScramAttempt(dialogue, mechanism).answer(usernames)
 
 
@@ -142,7 +142,7 @@ class _ScramAttempt:
         self._dialogue = dialogue
         self._mechanism = mechanism
 
-    async def answer(self, usernames: Iterable[str]) -> _Answer:
+    async def answer(self, usernames: Iterable[str]) -> _ServerAnswer:
         """Begin a login with each name until the server says enough; see `login_problems`."""
         # A server that refuses the flag does so for names that nobody has.
         names = [*usernames][:MOST_NAMES] or [f"invitereg-check-{secrets.token_hex(8)}"]
@@ -153,22 +153,22 @@ class _ScramAttempt:
             if answer.name == "challenge":
                 return await self._challenged(_decoded(answer))
             if _has(answer, "malformed-request"):
-                return _Answer.REFUSES_FLAG
+                return _ServerAnswer.REFUSES_FLAG
             if _is_about_binding(answer):
-                return _Answer.REFUSES_START
-        return _Answer.UNKNOWN
+                return _ServerAnswer.REFUSES_START
+        return _ServerAnswer.UNKNOWN
 
     async def _begin(self, username: str) -> domish.Element | None:
         name = username.replace("=", "=3D").replace(",", "=2C")
         first = f"{_GS2}n={name},r={secrets.token_hex(16)}"
         return await self._say("auth", first, f" mechanism='{self._mechanism}'")
 
-    async def _challenged(self, challenge: str) -> _Answer:
+    async def _challenged(self, challenge: str) -> _ServerAnswer:
         said = dict(part.split("=", 1) for part in challenge.split(",") if "=" in part)
         if await self._refuses_proof(said.get("r", "")):
-            return _Answer.REFUSES_PROOF
+            return _ServerAnswer.REFUSES_PROOF
         seen = self._hash_of_seen()
-        return _Answer.LETS_IN if said.get("h", seen) == seen else _Answer.SIGNS
+        return _ServerAnswer.LETS_IN if said.get("h", seen) == seen else _ServerAnswer.SIGNS
 
     async def _refuses_proof(self, nonce: str) -> bool:
         # The proof is of no password. A server looks at what is bound before that.
