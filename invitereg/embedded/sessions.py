@@ -81,15 +81,11 @@ class Session:
 
     def disconnected(self) -> None:
         """Write nothing any more, and release the connection that is gone."""
-        self.send = self.end = _nobody
+        self.send = self.end = lambda *_: None
 
     def shares_presence_with(self, account: str) -> bool:
         """Return whether the bare JID ``account`` may know that this session is connected."""
         return account == self.account or account in self.audience | self.directed
-
-
-def _nobody(_text: str | bytes, _more: str | None = None) -> None:
-    """Do nothing, as the connection is gone."""
 
 
 class Sessions:

@@ -45,27 +45,19 @@ _TRY = (
 )
 
 
-def _with_use() -> Select[Any]:
-    """Return the query for notices, by number, each with its registration."""
-    told = (notices.c.domain, notices.c.username, notices.c.kind)
-    return (
-        select(
-            notices.c.number,
-            *(column.label(f"notice_{column.name}") for column in told),
-            *(column for column in uses.c if column.name != "seq"),
-        )
-        .join(uses, uses.c.seq == notices.c.use_seq)
-        .order_by(notices.c.number)
-    )
-
-
+# Notices, each with its registration.
+_ALL = select(
+    notices.c.number,
+    *(notices.c[name].label(f"notice_{name}") for name in ("domain", "username", "kind")),
+    *(column for column in uses.c if column.name != "seq"),
+).join(uses, uses.c.seq == notices.c.use_seq)
+_OF = _ALL.where(_THIS).order_by(notices.c.number)
+_LAST = _ALL.order_by(notices.c.number.desc()).limit(1)
 _AFTER = (
-    _with_use()
-    .where(notices.c.number > bindparam("seen"))
+    _ALL.where(notices.c.number > bindparam("seen"))
+    .order_by(notices.c.number)
     .limit(bindparam("most", type_=Integer))
 )
-_LAST = _with_use().order_by(None).order_by(notices.c.number.desc()).limit(1)
-_OF = _with_use().where(_THIS)
 
 
 def add(connection: Connection, new: Iterable[Notice], use_seq: int) -> None:

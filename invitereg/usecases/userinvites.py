@@ -165,7 +165,15 @@ class UserInvites:
         """
         invite = await self.get(user, invite_id)
         if invite.kind is not Kind.RESET:
-            await self._require_still_allowed(user, invite)
+            request = InviteRequest(
+                registration=invite.kind is not Kind.CONTACT,
+                contact=invite.kind is not Kind.ACCOUNT,
+                grants=bool(invite.roles or invite.groups),
+            )
+            known = await self._issuer.look_up_inviter(user.domain, user.username)
+            decision = decide_renewal(self.domains[user.domain].policy, request, known)
+            if decision.refusal is not None:
+                raise decision.refusal
         return await self._issuer.renew(user.domain, invite.id, self._authority(user))
 
     async def revoke(self, user: User, invite_id: str) -> Invite:
@@ -176,17 +184,6 @@ class UserInvites:
         """
         invite = await self.get(user, invite_id)
         return await self._issuer.revoke(user.domain, invite.id, self._authority(user))
-
-    async def _require_still_allowed(self, user: User, invite: Invite) -> None:
-        request = InviteRequest(
-            registration=invite.kind is not Kind.CONTACT,
-            contact=invite.kind is not Kind.ACCOUNT,
-            grants=bool(invite.roles or invite.groups),
-        )
-        known = await self._issuer.look_up_inviter(user.domain, user.username)
-        decision = decide_renewal(self.domains[user.domain].policy, request, known)
-        if decision.refusal is not None:
-            raise decision.refusal
 
     def _authority(self, user: User) -> Authority:
         return Authority(user.source, resets=self.is_admin(user))
