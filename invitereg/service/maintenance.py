@@ -59,6 +59,8 @@ def retention_of(config: Config) -> Retention:
 class Maintenance(MultiService):
     """Do what other processes have requested in the store, and remove old data.
 
+    A stop waits for nothing that is under way: the store and the servers end it when they stop.
+
     Attributes:
         retention: may be replaced while running.
     """
@@ -102,13 +104,6 @@ class Maintenance(MultiService):
             self._repeat(TICK_SECONDS, task)
         for task in each_minute:
             self._repeat(MINUTE_SECONDS, task)
-
-    def stopService(self) -> None:
-        """Begin nothing more.
-
-        What is under way is not waited for: the store and the servers end it when they stop.
-        """
-        super().stopService()
 
     async def _tidy(self) -> None:
         """Continue to remove old data, or begin with it every hour."""

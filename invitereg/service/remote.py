@@ -4,7 +4,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from invitereg.policy.values import Domain
 from invitereg.runtime import IReactor
 from invitereg.runtime.logs import FaultLog
 from invitereg.runtime.threads import Executor
+from invitereg.service.maintenance import PeriodicTask
 from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands
 from invitereg.xmpp.component.connection import ComponentStream
@@ -116,16 +117,10 @@ class ServerChecks:
         for text in warnings:
             self._warn(text)
 
-    async def ignore_answer(self) -> None:
-        """Do nothing more when the server has answered its component."""
-
     def _warn(self, text: str) -> None:
         _log.warn(
             "look at the server of {domain}: {text}", domain=self._server.domain, text=text
         )
-
-
-PeriodicTask = Callable[[], Coroutine[Any, Any, None]]
 
 
 class RemoteServers(Service):
@@ -205,7 +200,7 @@ class RemoteServers(Service):
         )
         component = self.components.get(domain)
         if component is not None:
-            answered = checks.start if by_component else checks.ignore_answer
+            answered = checks.start if by_component else None
             checks.ping = HostPing(component, answered, self._reactor.seconds)
         return checks
 
@@ -249,20 +244,10 @@ class RemoteServers(Service):
             for handler in (door, SessionDiscoHandler(), PingHandler(), version):
                 handler.setHandlerParent(component)
             if name in self.accounts:
-                self._let_tell(component)
-
-    def _let_tell(self, component: ComponentStream) -> None:
-        notices = ComponentNotices(
-            component.host,
-            component.jid,
-            component.ask,
-            self._domains,
-            self._store,
-            self._now,
-            self._reactor.seconds,
-        )
-        notices.setHandlerParent(component)
-        self._notices.append(notices)
+                parts = self._domains, self._store, self._now, seconds
+                notices = ComponentNotices(component.host, component.jid, component.ask, *parts)
+                notices.setHandlerParent(component)
+                self._notices.append(notices)
 
     def startService(self) -> None:
         """Connect the components, and log what the servers do not let us do."""

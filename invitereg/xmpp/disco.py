@@ -65,7 +65,16 @@ class SessionDiscoHandler(disco.DiscoHandler):
 
 
 @implementer(IDisco)
-class IdentityHandler(XMPPHandler):
+class WithoutItems:
+    """Announce features by `getDiscoInfo`, and have no items."""
+
+    def getDiscoItems(
+        self, _requestor: JID, _target: JID, _node: str = ""
+    ) -> list[disco.DiscoItem]:
+        return []
+
+
+class IdentityHandler(WithoutItems, XMPPHandler):
     """Tell the identity of the domain and its accounts (XEP-0030 §3.1)."""
 
     def __init__(self, domain: Domain) -> None:
@@ -88,11 +97,6 @@ class IdentityHandler(XMPPHandler):
         features = (disco.NS_DISCO_INFO, disco.NS_DISCO_ITEMS)
         found = [identity, *(disco.DiscoFeature(feature) for feature in features)]
         return found if account else [*found, *contact_form(self._domain)]
-
-    def getDiscoItems(
-        self, _requestor: JID, _target: JID, _node: str = ""
-    ) -> list[disco.DiscoItem]:
-        return []
 
 
 def contact_form(domain: Domain) -> Iterator[Form]:

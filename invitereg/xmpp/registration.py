@@ -3,13 +3,7 @@
 https://xmpp.org/extensions/xep-0077.html
 """
 
-from collections.abc import (
-    Container,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twisted.words.protocols.jabber.error import StanzaError
@@ -27,11 +21,7 @@ from invitereg.usecases.registrar import Grant, Submission
 from invitereg.xmpp.stanzas import LANGUAGE, is_request
 
 _BY_INVITATION = N_("You need an invitation to register here: see the web page.")
-
-
 _NEW_PASSWORD = N_("Choose a new password.")
-
-
 OLD_PASSWORD = "old_password"  # noqa: S105 - a field's name
 
 
@@ -95,12 +85,12 @@ class RegistrationForm:
         if self.redirect is not None:
             query.addElement((NS_OOB, "x")).addElement("url", content=self.redirect)
             return query
-        fields = {"username": True, "password": True, **self.fields}
-        for name in fields:
-            query.addElement(name, content=self._value(name))
         form = Form("form", self.title or None, [instructions], NS_REGISTER)
-        for name, required in fields.items():
-            form.addField(self._form_field(name, required, gettext(FIELD_LABELS[name])))
+        for name, required in {"username": True, "password": True, **self.fields}.items():
+            kind = "text-private" if name == "password" else "text-single"
+            value, label = self.username if name == "username" else None, FIELD_LABELS[name]
+            query.addElement(name, content=value)
+            form.addField(Field(kind, name, value, label=gettext(label), required=required))
         query.addChild(form.toElement())
         return query
 
@@ -111,13 +101,6 @@ class RegistrationForm:
             # The error about a weak password names no number: clients compare its text.
             told.append(password_rule(self.policy, gettext))
         return " ".join(told)
-
-    def _form_field(self, name: str, required: bool, label: str) -> Field:
-        kind = "text-private" if name == "password" else "text-single"
-        return Field(kind, name, self._value(name), label=label, required=required)
-
-    def _value(self, name: str) -> str | None:
-        return self.username if name == "username" else None
 
 
 @dataclass(frozen=True, slots=True)

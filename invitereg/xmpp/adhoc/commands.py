@@ -71,15 +71,8 @@ class CommandSessions:
     told from one that never was, without keeping anything of it.
     """
 
-    def __init__(
-        self,
-        seconds: Callable[[], float],
-        lifetime: float = LIFETIME_SECONDS,
-        max_per_user: int = MAX_PER_USER,
-    ) -> None:
+    def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._lifetime = lifetime
-        self._max_per_user = max_per_user
         self._key = secrets.token_bytes(32)
         self._last = 0
         # Both from the one untouched for longest to the latest.
@@ -103,7 +96,7 @@ class CommandSessions:
         self._open[session.id] = session
         of_user = self._of_users.setdefault(session.jid.userhost(), OrderedDict())
         of_user[session.id] = session
-        if len(of_user) > self._max_per_user:
+        if len(of_user) > MAX_PER_USER:
             self._remove(next(iter(of_user.values())))
 
     def take(self, session_id: str, jid: JID, node: str) -> CommandSession:
@@ -128,7 +121,7 @@ class CommandSessions:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
     def _forget_expired(self) -> None:
-        before = self._seconds() - self._lifetime
+        before = self._seconds() - LIFETIME_SECONDS
         while self._open:
             oldest = next(iter(self._open.values()))
             if oldest.touched > before:

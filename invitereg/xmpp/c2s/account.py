@@ -9,8 +9,6 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 from wokkel import disco
-from wokkel.iwokkel import IDisco
-from zope.interface import implementer
 
 from invitereg.embedded.sessions import Session, Sessions
 from invitereg.errors import InvalidUsername, NotFound
@@ -19,12 +17,12 @@ from invitereg.model.namespaces import NS_CHANGE_PASSWORD, NS_REGISTER
 from invitereg.usecases.registrar import Registrar
 from invitereg.xmpp.c2s.handlers import Answer, RequestHandler
 from invitereg.xmpp.c2s.register import GET, SET
+from invitereg.xmpp.disco import WithoutItems
 from invitereg.xmpp.registration import OLD_PASSWORD, RegistrationRequest
 from invitereg.xmpp.stanzas import Phase
 
 
-@implementer(IDisco)
-class AccountHandler(RequestHandler):
+class AccountHandler(WithoutItems, RequestHandler):
     """Answer XEP-0077's requests after login, for the stream's own account."""
 
     origin = "invitereg.xmpp.account.AccountHandler"
@@ -44,11 +42,6 @@ class AccountHandler(RequestHandler):
     ) -> list[disco.DiscoFeature]:
         ours = target.user is None and not node
         return [disco.DiscoFeature(NS_REGISTER)] if ours else []
-
-    def getDiscoItems(
-        self, _requestor: JID, _target: JID, _node: str = ""
-    ) -> list[disco.DiscoItem]:
-        return []
 
     async def _answer(self, iq: domish.Element, working: Answer) -> None:
         """Answer, then end the sessions that the change has outdated, perhaps this one."""

@@ -3,13 +3,12 @@
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 from wokkel import disco
-from wokkel.iwokkel import IDisco
-from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.model.namespaces import NS_COMMANDS
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.c2s.handlers import RequestHandler
+from invitereg.xmpp.disco import WithoutItems
 from invitereg.xmpp.stanzas import asked_languages
 
 _COMMAND = f"/iq[@type='set']/command[@xmlns='{NS_COMMANDS}']"
@@ -18,8 +17,7 @@ _ITEMS = f"/iq[@type='get']/query[@xmlns='{disco.NS_DISCO_ITEMS}'][@node]"
 _BEFORE_OTHERS = 1  # who else answers service discovery leaves alone what is handled
 
 
-@implementer(IDisco)
-class CommandsHandler(RequestHandler):
+class CommandsHandler(WithoutItems, RequestHandler):
     """Answer requests about commands that are addressed to the domain."""
 
     origin = "invitereg.xmpp.commands.CommandsHandler"
@@ -41,11 +39,6 @@ class CommandsHandler(RequestHandler):
         self, _requestor: JID, target: JID, node: str = ""
     ) -> list[disco.DiscoFeature]:
         return [] if node or target.user else [disco.DiscoFeature(NS_COMMANDS)]
-
-    def getDiscoItems(
-        self, _requestor: JID, _target: JID, _node: str = ""
-    ) -> list[disco.DiscoItem]:
-        return []
 
     def _on_command(self, iq: domish.Element) -> None:
         if self._is_for_domain(iq):

@@ -47,7 +47,7 @@ from invitereg.xmpp.c2s.register import (
     registration_features,
 )
 from invitereg.xmpp.c2s.roster import RosterHandler
-from invitereg.xmpp.c2s.routing import make_router
+from invitereg.xmpp.c2s.routing import Router
 from invitereg.xmpp.c2s.sasl import SaslHandler
 from invitereg.xmpp.c2s.stream import ClientStream
 from invitereg.xmpp.disco import IdentityHandler, SessionDiscoHandler
@@ -135,7 +135,7 @@ class C2SDoor:
     unread: UnreadLedger = field(init=False)
 
     def __post_init__(self) -> None:
-        self.router = make_router(self.embedded)
+        self.router = Router(self.embedded)
         self.budgets = TimeBudgets(self.reactor.seconds)
         self.refusals = RefusalLog(_log)
         self.unread = UnreadLedger(self.reactor.seconds)

@@ -4,7 +4,7 @@ Requests to the domain, or to the account itself, are answered by the stream's h
 other stanzas are for the sessions of this process; what reaches none of them bounces.
 """
 
-from collections.abc import Awaitable, Container
+from collections.abc import Awaitable
 
 from twisted.internet.defer import Deferred
 from twisted.words.protocols.jabber.error import StanzaError
@@ -12,10 +12,7 @@ from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 
 from invitereg.embedded.addresses import bare_jid, parse_jid, prepared_jid
-from invitereg.embedded.contacts import Contacts
-from invitereg.embedded.delivery import Delivery
 from invitereg.embedded.domain import EmbeddedDomain
-from invitereg.embedded.presence import Presence
 from invitereg.embedded.sessions import Session
 from invitereg.errors import Refused
 from invitereg.xmpp.c2s.handlers import refusal_error
@@ -28,10 +25,10 @@ SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 class PresenceRouter:
     """Carry out presence stanzas; the stream is held meanwhile."""
 
-    def __init__(self, presence: Presence, delivery: Delivery, contacts: Contacts) -> None:
-        self._presence = presence
-        self._delivery = delivery
-        self._contacts = contacts
+    def __init__(self, embedded: EmbeddedDomain) -> None:
+        self._presence = embedded.presence
+        self._delivery = embedded.delivery
+        self._contacts = embedded.contacts
 
     def take(
         self, stanza: domish.Element, to: JID | None, stream: ClientStream, session: Session
@@ -77,15 +74,12 @@ class PresenceRouter:
 
 
 class Router:
-    """Route the stanzas of all sessions."""
+    """Route the stanzas of all sessions; stanzas between the domains served here are local."""
 
-    def __init__(
-        self, domains: Container[str], delivery: Delivery, presence: PresenceRouter
-    ) -> None:
-        """``domains`` are all that are served here: stanzas between them are local."""
-        self._domains = domains
-        self._delivery = delivery
-        self._presence = presence
+    def __init__(self, embedded: EmbeddedDomain) -> None:
+        self._domains = embedded.domains
+        self._delivery = embedded.delivery
+        self._presence = PresenceRouter(embedded)
 
     def take(self, stanza: domish.Element, stream: ClientStream) -> domish.Element | None:
         """Route a stanza whose ``from`` is the full JID of the stream's session.
@@ -132,13 +126,6 @@ class Router:
         if recipient.host not in self._domains:
             raise StanzaError("remote-server-not-found", "cancel")
         return recipient
-
-
-def make_router(embedded: EmbeddedDomain) -> Router:
-    """Return a router between the parts of the embedded domain."""
-    delivery = embedded.delivery
-    presence = PresenceRouter(embedded.presence, delivery, embedded.contacts)
-    return Router(embedded.domains, delivery, presence)
 
 
 def bounce(stanza: domish.Element, error: StanzaError) -> domish.Element | None:

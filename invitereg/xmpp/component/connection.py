@@ -10,7 +10,8 @@ https://xmpp.org/extensions/xep-0356.html
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import NoReturn
 
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred, fail, succeed
@@ -19,7 +20,7 @@ from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, LogEvent, Logger
+from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.component import componentFactory
 from twisted.words.protocols.jabber.error import StanzaError, exceptionFromStanza
@@ -27,7 +28,6 @@ from twisted.words.protocols.jabber.xmlstream import STREAM_ERROR_EVENT, XmlStre
 from twisted.words.xish import domish
 from twisted.words.xish.utility import EventDispatcher
 from wokkel.subprotocols import StreamManager
-from zope.interface import implementer
 
 from invitereg.embedded.addresses import is_same_jid
 from invitereg.interfaces.server import OutcomeUnknown, ServerUnreachable
@@ -43,18 +43,10 @@ from invitereg.xmpp.stanzas import UNREADABLE, ping
 _log = Logger("invitereg.xmpp.componentstream.ComponentStream")
 
 
-@implementer(ILogObserver)
-class _NullObserver:
-    """Drop all events."""
-
-    def __call__(self, event: LogEvent) -> None:
-        pass
-
-
 class QuietClientService(ClientService):
     """Twisted's service without its own log lines, which name objects by their addresses."""
 
-    _log = Logger(observer=_NullObserver())
+    _log = Logger(observer=LogPublisher())  # which has no observers
 
 
 SILENCE_SECONDS = 60.0
@@ -150,8 +142,6 @@ def _known_in(privilege: domish.Element) -> dict[str, str]:
         if perm.getAttribute("type") in KNOWN.get(perm.getAttribute("access") or "", ())
     }
 
-
-_Result = TypeVar("_Result")
 
 HANDSHAKE_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -265,21 +255,15 @@ class ComponentStream(StreamManager):
         iq["from"] = self.jid
         asked: Deferred[domish.Element] = Deferred()
         self._asked[iq["id"]] = iq["to"], asked
-        timer = self._reactor.callLater(seconds, self._give_up, iq["id"], seconds)
-        asked.addBoth(self._stop_timer, timer)
+        asked.addTimeout(seconds, self._reactor, partial(self._give_up, iq["id"]))
         self.xmlstream.send(iq)
         return asked
 
-    def _stop_timer(self, result: _Result, timer: IDelayedCall) -> _Result:
-        if timer.active():
-            timer.cancel()
-        return result
-
-    def _give_up(self, stanza_id: str, seconds: float) -> None:
-        _whom, asked = self._asked.pop(stanza_id)
-        asked.errback(OutcomeUnknown(f"no answer within {seconds:.1f} seconds"))
+    def _give_up(self, stanza_id: str, _cancelled: object, seconds: float) -> NoReturn:
+        del self._asked[stanza_id]
         if self._keep_alive is not None:
             self._keep_alive.unanswered(seconds)
+        raise OutcomeUnknown(f"no answer within {seconds:.1f} seconds")
 
     def send(self, obj: domish.Element) -> None:
         """Send a stanza, or drop it where there is no connection."""

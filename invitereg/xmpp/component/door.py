@@ -16,9 +16,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.protocols.jabber.jid import JID
 from twisted.words.xish import domish
 from wokkel import disco
-from wokkel.iwokkel import IDisco
 from wokkel.subprotocols import XMPPHandler
-from zope.interface import implementer
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.errors import Refused, Unavailable
@@ -28,7 +26,7 @@ from invitereg.runtime.workqueue import Client, on_behalf_of
 from invitereg.usecases.registrar import Grant, Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.component.admission import ConcurrencyLimit, site_of
-from invitereg.xmpp.disco import contact_form
+from invitereg.xmpp.disco import WithoutItems, contact_form
 from invitereg.xmpp.registration import RegistrationForm, RegistrationRequest, token_in
 from invitereg.xmpp.stanzas import (
     asked_languages,
@@ -87,8 +85,7 @@ AnswerRequest = Callable[[JID, domish.Element], Awaitable[domish.Element | None]
 """Returns the payload of the result, for a sender and its request."""
 
 
-@implementer(IDisco)
-class ComponentDoor(XMPPHandler):
+class ComponentDoor(WithoutItems, XMPPHandler):
     """Answer what is sent to the component of one domain."""
 
     def __init__(
@@ -143,11 +140,6 @@ class ComponentDoor(XMPPHandler):
             *(disco.DiscoFeature(feature) for feature in features),
             *contact_form(domain),
         ]
-
-    def getDiscoItems(
-        self, _requestor: JID, _target: JID, _node: str = ""
-    ) -> list[disco.DiscoItem]:
-        return []
 
     def _on_info(self, iq: domish.Element) -> None:
         if self._commands.has(iq.query["node"]):

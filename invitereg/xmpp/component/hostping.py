@@ -6,8 +6,7 @@ A handshake does not prove it. ejabberd before 25.03 drops every request of a co
 host where mod_privilege is loaded, and says so only in its own log.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -34,7 +33,7 @@ class HostPing(XMPPHandler):
     def __init__(
         self,
         component: ComponentStream,
-        answered: Callable[[], Coroutine[Any, Any, None]],
+        answered: Callable[[], Awaitable[None]] | None,
         seconds: Callable[[], float],
     ) -> None:
         """``answered`` is called after each answer."""
@@ -50,11 +49,12 @@ class HostPing(XMPPHandler):
 
     async def _ask(self) -> None:
         problem = await self.problem()
-        if problem is None:
-            self._faults.worked()
-            await self._answered()
-        else:
+        if problem is not None:
             self._faults.failed(problem)
+            return
+        self._faults.worked()
+        if self._answered is not None:
+            await self._answered()
 
     async def problem(self) -> str | None:
         """Return why the server does not answer, for the operator; None if it does."""
