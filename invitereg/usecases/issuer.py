@@ -133,7 +133,7 @@ class Issuer:
                 )
                 raise decision.refusal
         require_free_choice(self.domains[new.domain].policy, new, self.now())
-        inviter = _prepared(new.inviter)
+        inviter = None if new.inviter is None else prepare_localpart(new.inviter)
         if inviter and not await self._accounts[new.domain].exists(inviter):
             raise NotFound(f"There is no account {inviter}@{new.domain} that could invite.")
         if new.contact and new.registration:
@@ -147,7 +147,7 @@ class Issuer:
             created_at=now,
             expires_at=expiry_moment(now, self._expiry(new)),
             inviter=inviter,
-            username=_prepared(new.username),
+            username=None if new.username is None else prepare_localpart(new.username),
             roles=new.roles,
             groups=new.groups,
             note=new.note,
@@ -341,7 +341,3 @@ class Issuer:
             rule=type(refusal).__name__,
         )
         raise refusal
-
-
-def _prepared(username: str | None) -> str | None:
-    return None if username is None else prepare_localpart(username)
