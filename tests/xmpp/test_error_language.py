@@ -21,7 +21,7 @@ REFUSALS = (
     errors.AddressRefused(),
     errors.UsernameTaken(),
     errors.UsernameReserved(),
-    errors.UsernameReserved(take="juliet"),
+    errors.UsernameReserved(fixed_username="juliet"),
     errors.InvalidUsername(),
     errors.FieldMissing("email"),
     errors.FieldMissing("zip"),

@@ -11,7 +11,7 @@ TABLE = {
     errors.RegistrationClosed(): "cancel/not-allowed",
     errors.UsernameTaken(): "cancel/conflict",
     errors.UsernameReserved(): "cancel/not-allowed",
-    errors.UsernameReserved(take="nurse"): "cancel/not-allowed",
+    errors.UsernameReserved(fixed_username="nurse"): "cancel/not-allowed",
     errors.InvalidUsername(): "modify/jid-malformed",
     errors.UnacceptableUsername("It is too short."): "modify/not-acceptable",
     errors.FieldMissing("email"): "modify/not-acceptable",
@@ -57,5 +57,7 @@ class StanzaErrorTests(SynchronousTestCase):
 
     def test_texts_say_what_to_do(self) -> None:
         """The name to take and the id to look for in the log are in the text."""
-        self.assertIn("nurse", stanza_error(errors.UsernameReserved(take="nurse")).text)
+        self.assertIn(
+            "nurse", stanza_error(errors.UsernameReserved(fixed_username="nurse")).text
+        )
         self.assertIn("4711", stanza_error(errors.Unavailable("4711")).text)
