@@ -185,24 +185,19 @@ class RemoteServers(Service):
     def _add_accounts(self, accounts: RemoteAccounts, node: str) -> None:
         domain = accounts.domain
         self.accounts[domain] = accounts
-        checks = self.checks[domain] = self._checks(domain, accounts)
-        jobs = ServerJobs(accounts, self._store, node, self._now, self._domains, checks)
-        accounts.provisioner.run_jobs = partial(jobs.run_briefly, self._reactor)
-        self._jobs.append(jobs)
-
-    def _checks(self, domain: str, accounts: RemoteAccounts) -> ServerChecks:
         by_component = isinstance(accounts.server, XMPPServer)
-        checks = ServerChecks(
+        checks = self.checks[domain] = ServerChecks(
             accounts.server,
             accounts.faults,
             by_component=by_component,
             seconds=self._reactor.seconds,
         )
-        component = self.components.get(domain)
-        if component is not None:
+        if (component := self.components.get(domain)) is not None:
             answered = checks.start if by_component else None
             checks.ping = HostPing(component, answered, self._reactor.seconds)
-        return checks
+        jobs = ServerJobs(accounts, self._store, node, self._now, self._domains, checks)
+        accounts.provisioner.run_jobs = partial(jobs.run_briefly, self._reactor)
+        self._jobs.append(jobs)
 
     def _server(
         self, domain: str, configured: Backend, *, checks_passwords: bool

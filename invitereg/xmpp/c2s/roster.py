@@ -54,11 +54,9 @@ class RosterHandler(RequestHandler):
         if item.getAttribute("subscription") == "remove":
             await self._contacts.remove_item(session, jid)
         else:
-            name, groups = _read_name(item), _read_groups(item, self._most_groups(session))
+            most = self._contacts.domains[session.domain].policy.limits.roster_groups
+            name, groups = _read_name(item), _read_groups(item, most)
             await self._contacts.set_item(session, jid, name, groups)
-
-    def _most_groups(self, session: Session) -> int:
-        return self._contacts.domains[session.domain].policy.limits.roster_groups
 
 
 def _single(query: domish.Element) -> domish.Element:

@@ -195,25 +195,8 @@ class SaslHandler(XMPPHandler):
         self._failures = 0
 
     def connectionMade(self) -> None:
-        self.xmlstream.addObserver(f"/auth[@xmlns='{NS_SASL}']", self._on_auth)
-        self.xmlstream.addObserver(f"/response[@xmlns='{NS_SASL}']", self._on_response)
-        self.xmlstream.addObserver(f"/abort[@xmlns='{NS_SASL}']", self._on_abort)
-
-    def _on_auth(self, element: domish.Element) -> None:
-        mark_handled(element)
-        if self._exchange is not None:
-            # Given up without a word: it counts, or there would be no end of starting anew.
-            self._failures += 1
-        self._exchange = self._begin(element.getAttribute("mechanism") or "")
-        self._take(element)
-
-    def _on_response(self, element: domish.Element) -> None:
-        mark_handled(element)
-        self._take(element)
-
-    def _on_abort(self, element: domish.Element) -> None:
-        mark_handled(element)
-        self._fail(SaslFailure("aborted"))
+        for name in ("auth", "response", "abort"):
+            self.xmlstream.addObserver(f"/{name}[@xmlns='{NS_SASL}']", self._take)
 
     def _begin(self, mechanism: str) -> SaslExchange | None:
         logins = self._logins[self.xmlstream.domain.name]
@@ -223,11 +206,19 @@ class SaslHandler(XMPPHandler):
         return PlainExchange(login) if mechanism == PLAIN else ScramExchange(login, mechanism)
 
     def _take(self, element: domish.Element) -> None:
-        if self._exchange is None:
+        mark_handled(element)
+        if element.name == "auth":
+            if self._exchange is not None:
+                # Given up without a word: it counts, or there would be no end of starting anew.
+                self._failures += 1
+            self._exchange = self._begin(element.getAttribute("mechanism") or "")
+        if element.name == "abort":
+            self._fail(SaslFailure("aborted"))
+        elif self._exchange is None:
             known = element.name != "auth"
             self._fail(SaslFailure("malformed-request" if known else "invalid-mechanism"))
-            return
-        self.xmlstream.hold(Deferred.fromCoroutine(self._step(self._exchange, element)))
+        else:
+            self.xmlstream.hold(Deferred.fromCoroutine(self._step(self._exchange, element)))
 
     async def _step(self, exchange: SaslExchange, element: domish.Element) -> None:
         sid = self.xmlstream.sid

@@ -154,6 +154,8 @@ _HINTS = {
 }
 _NOT_OF_COMPONENTS = UNREADABLE | {"unsupported-stanza-type"}
 
+_SILENT = "answers nothing: connecting again"
+_TOO_SLOW = "did not finish the handshake: is it another port?"
 _NOBODY_LISTENS = (
     "is the server running, and does it listen there for components "
     "(Prosody: component_ports; ejabberd: a listener with ejabberd_service)?"
@@ -274,7 +276,7 @@ class ComponentStream(StreamManager):
         """Start the handshake's time-out on a new connection."""
         super()._connected(xs)
         xs.addObserver(STREAM_ERROR_EVENT, self._on_stream_error)
-        self._handshake = self._reactor.callLater(HANDSHAKE_SECONDS, self._too_slow, xs)
+        self._handshake = self._reactor.callLater(HANDSHAKE_SECONDS, self._drop, xs, _TOO_SLOW)
         if hasattr(xs.transport, "setTcpKeepAlive"):
             xs.transport.setTcpKeepAlive(True)
 
@@ -284,7 +286,9 @@ class ComponentStream(StreamManager):
         self.privileges = Privileges(self.privileges.domain)
         xs.stream.ElementEvent = lambda element: self._received(xs, element)
         xs.stream.is_expected = lambda attributes: attributes.get("id") in self._asked
-        self._keep_alive = KeepAlive(self._reactor, self._ping, lambda: self._silent(xs))
+        self._keep_alive = KeepAlive(
+            self._reactor, self._ping, partial(self._drop, xs, _SILENT)
+        )
         xs.rawDataInFn = lambda _data: self._heard()
         super()._authd(xs)
         self.faults.worked()
@@ -297,10 +301,6 @@ class ComponentStream(StreamManager):
     def _ping(self) -> None:
         """Ping ourselves: every server routes that, and answers it if we do not."""
         self.send(ping(self.jid, self.jid))
-
-    def _silent(self, xs: "_ComponentXmlStream") -> None:
-        self._failed(f"{self._endpoint} answers nothing: connecting again")
-        xs.transport.abortConnection()
 
     def _received(self, xs: "_ComponentXmlStream", element: domish.Element) -> None:
         """Handle a stanza from the server; handlers see what is admitted, and no presence."""
@@ -352,8 +352,8 @@ class ComponentStream(StreamManager):
         said = f"{named(condition)} ({quoted(text)})" if text else named(condition)
         self._failed(f"{self._endpoint} refused {self.jid}: {said}: {hint}")
 
-    def _too_slow(self, xs: "_ComponentXmlStream") -> None:
-        self._failed(f"{self._endpoint} did not finish the handshake: is it another port?")
+    def _drop(self, xs: "_ComponentXmlStream", why: str) -> None:
+        self._failed(f"{self._endpoint} {why}")
         xs.transport.abortConnection()
 
     def _end_handshake(self) -> None:

@@ -46,10 +46,6 @@ class TopLevelElement:
     raw: bytes | None = None
 
 
-def _none(_element: TopLevelElement) -> bool:
-    return False
-
-
 class TopLevelReader:
     """Finds the top-level elements of one direction of a stream.
 
@@ -61,7 +57,9 @@ class TopLevelReader:
     the stream is for refuses the rest.
     """
 
-    def __init__(self, wants_raw: Callable[[TopLevelElement], bool] = _none) -> None:
+    def __init__(
+        self, wants_raw: Callable[[TopLevelElement], bool] = lambda _element: False
+    ) -> None:
         """Prepare for a stream header.
 
         ``wants_raw`` is asked at each element's start tag whether its bytes are to be kept.
@@ -105,7 +103,9 @@ class TopLevelReader:
     def _take(self, token: bytes) -> TopLevelElement | None:
         """Take a token; return the element that it completes."""
         if self._raw is not None:
-            self._keep(token)
+            self._raw += token
+            if len(self._raw) > MAX_RAW:
+                self._raw = None
         if token.startswith(_CDATA):
             self._text(token[len(_CDATA) : -3])
         elif not token.startswith(b"<"):
@@ -153,8 +153,7 @@ class TopLevelReader:
                 self._depth = 0
             self._header = tag
         elif not self._depth:
-            wrong = "bad-format" if found.uri == NS_STREAMS else "invalid-namespace"
-            raise StreamError(wrong)
+            raise StreamError("bad-format" if found.uri == NS_STREAMS else "invalid-namespace")
         elif self._wants_raw(found):
             self._raw = bytearray(tag)
         self._found = found
@@ -172,12 +171,6 @@ class TopLevelReader:
         if found is None or raw is None:
             return found
         return replace(found, raw=bytes(raw))
-
-    def _keep(self, token: bytes) -> None:
-        assert self._raw is not None  # noqa: S101 - the caller has seen to it
-        self._raw += token
-        if len(self._raw) > MAX_RAW:
-            self._raw = None
 
     # --- the root's tags and its children's, of which expat knows what they mean
 
