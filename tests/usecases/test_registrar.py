@@ -134,7 +134,8 @@ class RedeemTests(UseCase):
         grant = self.preauthorise(theirs)
         other = self.submission("nurse", grant=grant)
         self.assertEqual(
-            self.refused(UsernameReserved, self.registrar.redeem(other)).take, "juliet"
+            self.refused(UsernameReserved, self.registrar.redeem(other)).fixed_username,
+            "juliet",
         )
         self.done(self.registrar.redeem(self.submission(grant=grant)))
 
