@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from scramp import ScramException, ScramMechanism
 from twisted.internet.defer import Deferred
@@ -56,25 +56,18 @@ class Success:
     data: bytes = b""
 
 
-class SaslExchange(Protocol):
-    """One attempt to log in by one mechanism."""
+class SaslExchange:
+    """One attempt to log in by one mechanism, at the domain of a stream."""
+
+    def __init__(self, stream: ClientStream, logins: ILogins, throttle: LoginThrottle) -> None:
+        self.stream = stream
+        self.logins = logins
+        self.throttle = throttle
+        self.domain = stream.domain.name
 
     async def respond(self, data: bytes) -> Challenge | Success:
         """Process the client's next message; raises `SaslFailure`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginContext:
-    """The stream, the accounts and the throttle of one attempt to log in."""
-
-    stream: ClientStream
-    logins: ILogins
-    throttle: LoginThrottle
-
-    @property
-    def domain(self) -> str:
-        """The domain that the client logs in to."""
-        return self.stream.domain.name
+        raise NotImplementedError
 
     async def attempt(
         self, username: str, verify: Callable[[], Awaitable[Success | None]]
@@ -87,11 +80,8 @@ class LoginContext:
         return success
 
 
-class PlainExchange:
+class PlainExchange(SaslExchange):
     """PLAIN: one message with name and password."""
-
-    def __init__(self, login: LoginContext) -> None:
-        self._login = login
 
     async def respond(self, data: bytes) -> Challenge | Success:
         """Check name and password; an empty message asks for them (RFC 6120 §6.4.2)."""
@@ -102,20 +92,22 @@ class PlainExchange:
         except ValueError:
             raise SaslFailure("malformed-request") from None
         username = _localpart(authcid)
-        if authzid and not is_same_jid(authzid, f"{username}@{self._login.domain}"):
+        if authzid and not is_same_jid(authzid, f"{username}@{self.domain}"):
             raise SaslFailure("invalid-authzid")
-        return await self._login.attempt(username, lambda: self._verify(username, password))
+        return await self.attempt(username, lambda: self._verify(username, password))
 
     async def _verify(self, username: str, password: str) -> Success | None:
-        set_at = await self._login.logins.check_password(username, password)
+        set_at = await self.logins.check_password(username, password)
         return None if set_at is None else Success(username, set_at)
 
 
-class ScramExchange:
+class ScramExchange(SaslExchange):
     """SCRAM without channel binding: two messages, checked by scramp."""
 
-    def __init__(self, login: LoginContext, mechanism: str) -> None:
-        self._login = login
+    def __init__(
+        self, stream: ClientStream, logins: ILogins, throttle: LoginThrottle, mechanism: str
+    ) -> None:
+        super().__init__(stream, logins, throttle)
         self._mechanism = ScramMechanism(mechanism)
         self._server: Any = None
         self._username = ""
@@ -128,7 +120,7 @@ class ScramExchange:
         try:
             text = data.decode()
             if self._server is not None:
-                return await self._login.attempt(self._username, lambda: self._verify(text))
+                return await self.attempt(self._username, lambda: self._verify(text))
             return await self._begin(text) if text else Challenge(b"")
         except UnicodeDecodeError:
             raise SaslFailure("malformed-request") from None
@@ -138,7 +130,7 @@ class ScramExchange:
 
     async def _begin(self, message: str) -> Challenge:
         self._username = _localpart(self._name_in(message))
-        keys, self._set_at = await self._login.logins.get_scram_keys(
+        keys, self._set_at = await self.logins.get_scram_keys(
             self._username, self._mechanism.name
         )
         known = (keys.salt, keys.stored_key, keys.server_key, keys.iterations)
@@ -202,8 +194,8 @@ class SaslHandler(XMPPHandler):
         logins = self._logins[self.xmlstream.domain.name]
         if mechanism not in logins.mechanisms:
             return None
-        login = LoginContext(self.xmlstream, logins, self._throttle)
-        return PlainExchange(login) if mechanism == PLAIN else ScramExchange(login, mechanism)
+        login = self.xmlstream, logins, self._throttle
+        return PlainExchange(*login) if mechanism == PLAIN else ScramExchange(*login, mechanism)
 
     def _take(self, element: domish.Element) -> None:
         mark_handled(element)

@@ -105,17 +105,16 @@ class ComponentDoor(WithoutItems, XMPPHandler):
         self._under_way = ConcurrencyLimit()
         self._own_grants = GrantCache(seconds)
         self._others_grants = GrantCache(seconds)
-        self._answers = {
-            ("get", NS_REGISTER, "query"): self._form,
-            ("set", NS_REGISTER, "query"): self._register,
-            ("set", NS_PREAUTH, "preauth"): self._preauth,
-            ("set", NS_COMMANDS, "command"): self._command,
-        }
 
     def connectionInitialized(self) -> None:
-        for kind, uri, name in self._answers:
+        for kind, uri, name, answer in (
+            ("get", NS_REGISTER, "query", self._form),
+            ("set", NS_REGISTER, "query", self._register),
+            ("set", NS_PREAUTH, "preauth", self._preauth),
+            ("set", NS_COMMANDS, "command", self._command),
+        ):
             path = f"/iq[@type='{kind}']/{name}[@xmlns='{uri}']"
-            self.xmlstream.addObserver(path, self._on_request)
+            self.xmlstream.addObserver(path, self._take, 0, answer)
         for uri, observer in (
             (disco.NS_DISCO_INFO, self._on_info),
             (disco.NS_DISCO_ITEMS, self._on_items),
@@ -143,17 +142,11 @@ class ComponentDoor(WithoutItems, XMPPHandler):
 
     def _on_info(self, iq: domish.Element) -> None:
         if self._commands.has(iq.query["node"]):
-            self._take(iq, self._info)
+            self._take(self._info, iq)
 
     def _on_items(self, iq: domish.Element) -> None:
         if iq.query["node"] == NS_COMMANDS:
-            self._take(iq, self._items)
-
-    def _on_request(self, iq: domish.Element) -> None:
-        payload = next(iq.elements())
-        answer = self._answers.get((iq["type"], payload.uri, payload.name))
-        if answer is not None:
-            self._take(iq, answer)
+            self._take(self._items, iq)
 
     def _on_rest(self, stanza: domish.Element) -> None:
         """Refuse what no handler has answered (RFC 6121 §8.5.1)."""
@@ -163,7 +156,7 @@ class ComponentDoor(WithoutItems, XMPPHandler):
         if stanza.name == "iq" or stanza.body is not None:
             self._refuse(stanza, StanzaError("service-unavailable", "cancel"))
 
-    def _take(self, iq: domish.Element, answer: AnswerRequest) -> None:
+    def _take(self, answer: AnswerRequest, iq: domish.Element) -> None:
         if iq.handled or "@" in iq.getAttribute("to", "").partition("/")[0]:
             return
         mark_handled(iq)

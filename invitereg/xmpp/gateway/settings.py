@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.interfaces import (
-    IOpenSSLClientConnectionCreator,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 
 from invitereg.config.servers import UpstreamKeys
