@@ -30,7 +30,7 @@ class ApiKey:
     """A key, without the secret: of that, only the digest is stored.
 
     The secret has 142 random bits (`invitereg.model.invites.generate_token`): a plain SHA-256
-    keeps     it as safe as a slow hash would, which protects what people choose.
+    keeps it as safe as a slow hash would, which protects what people choose.
 
     Attributes:
         id: short public name, safe to log and to show.

@@ -4,7 +4,6 @@ import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import FrameType
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -93,7 +92,7 @@ class InviteregService(MultiService):
             database.close()
             raise
         # Without a handler, the signal would end the process.
-        signal.signal(signal.SIGHUP, self._on_hangup)
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         _log.info(
             "serving {domains} as configured in {path}",
             domains=", ".join(self._domains),
@@ -176,9 +175,6 @@ class InviteregService(MultiService):
             await stopped
         self._guard.end()
         self._manager.stopped()
-
-    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self.reload)
 
     def reload(self) -> None:
         """Read policy, texts and certificates again; connections stay open.

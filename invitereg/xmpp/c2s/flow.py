@@ -121,6 +121,7 @@ class Inbox:
 
     Attributes:
         held: whether a stanza is being worked on; ``len`` says how many wait.
+        unparsed: the bytes that have arrived and are not parsed yet.
         transport: the one that is stopped and started.
         whose: the account or network whose share of the time is used.
     """
@@ -145,7 +146,7 @@ class Inbox:
         self._take = take
         self._busy = busy
         self._end = end
-        self._bytes = b""
+        self.unparsed = b""
         self._elements: deque[Item] = deque()
         self.held = False
         self._parsing = self._pumping = False
@@ -165,7 +166,7 @@ class Inbox:
 
     def arrived(self, data: bytes) -> None:
         """Parse what has arrived, as far as the client's share of the time allows."""
-        self._bytes += data
+        self.unparsed += data
         self._parse_on()
         self._read_on()
 
@@ -188,14 +189,9 @@ class Inbox:
         """Whether something is being worked out, or waits to be taken."""
         return self.held or len(self) > 0
 
-    @property
-    def unparsed(self) -> bytes:
-        """The bytes that have arrived and are not parsed yet."""
-        return self._bytes
-
     def clear(self) -> None:
         """Drop what was not handed over yet."""
-        self._bytes = b""
+        self.unparsed = b""
         self._elements.clear()
 
     def close(self) -> None:
@@ -242,7 +238,7 @@ class Inbox:
 
     def _read_on(self) -> None:
         """Let the transport read again when everything that it has read was handed over."""
-        left = self._parsing or self._bytes or self._elements
+        left = self._parsing or self.unparsed or self._elements
         if not (left or self._closed or self._waiting):
             self.resume()
 
@@ -251,8 +247,8 @@ class Inbox:
         if self._parsing:  # Its answers come back to here: a parser is not to be nested.
             return
         self._parsing = True
-        while self._bytes and self._is_in_turn():
-            piece, self._bytes = self._bytes[:READ_PIECE], self._bytes[READ_PIECE:]
+        while self.unparsed and self._is_in_turn():
+            piece, self.unparsed = self.unparsed[:READ_PIECE], self.unparsed[READ_PIECE:]
             with self._budgets.spending(self.budget_owner):
                 self._parse(piece)
         self._parsing = False

@@ -22,21 +22,67 @@ from invitereg.xmpp.stanzas import require_id, require_request
 SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 
-class PresenceRouter:
-    """Carry out presence stanzas; the stream is held meanwhile."""
+class Router:
+    """Route the stanzas of all sessions; stanzas between the domains served here are local."""
 
     def __init__(self, embedded: EmbeddedDomain) -> None:
-        self._presence = embedded.presence
+        self._domains = embedded.domains
         self._delivery = embedded.delivery
+        self._presence = embedded.presence
         self._contacts = embedded.contacts
 
-    def take(
+    def take(self, stanza: domish.Element, stream: ClientStream) -> domish.Element | None:
+        """Route a stanza whose ``from`` is the full JID of the stream's session.
+
+        Returns:
+            the stanza to send back at once, or None.
+        """
+        try:
+            taken = self._take(stanza, stream)
+        except StanzaError as error:
+            return bounce(stanza, error)
+        return None if taken else bounce(stanza, StanzaError("service-unavailable"))
+
+    def _take(self, stanza: domish.Element, stream: ClientStream) -> bool:
+        answer = stanza.getAttribute("type") in ("result", "error")
+        if stanza.name == "iq" and not answer:
+            require_request(stanza)
+        session = stream.session
+        assert session is not None  # noqa: S101 - no others send these stanzas
+        require_id(stanza)
+        to = self._recipient(stanza)
+        if stanza.name == "presence":
+            self._take_presence(stanza, to, stream, session)
+            return True
+        account: JID = bare_jid(session.jid)
+        if stanza.name == "iq" and to in (None, account, prepared_jid(None, account.host)):
+            stream.dispatch(stanza)
+            return bool(stanza.handled)
+        to = to or account
+        if to.user is None:
+            return False
+        if stanza.name == "message":
+            return self._delivery.message(stanza, to)
+        return to.resource is not None and self._delivery.iq(stanza, account.full(), to)
+
+    def _recipient(self, stanza: domish.Element) -> JID | None:
+        to = stanza.getAttribute("to")
+        if to is None:
+            return None
+        try:
+            recipient = parse_jid(to)
+        except ValueError:
+            raise StanzaError("jid-malformed", "modify") from None
+        if recipient.host not in self._domains:
+            raise StanzaError("remote-server-not-found", "cancel")
+        return recipient
+
+    def _take_presence(
         self, stanza: domish.Element, to: JID | None, stream: ClientStream, session: Session
     ) -> None:
-        """Carry out a presence stanza; a refusal is sent back later, by itself.
+        """Carry out a presence stanza, which holds the stream meanwhile.
 
-        Raises:
-            StanzaError: the error to reply with at once.
+        A refusal is sent back later, by itself; StanzaError is the error to reply with at once.
         """
         kind = stanza.getAttribute("type")
         if to is None and kind is None:
@@ -71,61 +117,6 @@ class PresenceRouter:
             stream.send(refusal_error(stream, stanza, refusal).toResponse(stanza))
         except StanzaError as error:
             stream.send(error.toResponse(stanza))
-
-
-class Router:
-    """Route the stanzas of all sessions; stanzas between the domains served here are local."""
-
-    def __init__(self, embedded: EmbeddedDomain) -> None:
-        self._domains = embedded.domains
-        self._delivery = embedded.delivery
-        self._presence = PresenceRouter(embedded)
-
-    def take(self, stanza: domish.Element, stream: ClientStream) -> domish.Element | None:
-        """Route a stanza whose ``from`` is the full JID of the stream's session.
-
-        Returns:
-            the stanza to send back at once, or None.
-        """
-        try:
-            taken = self._take(stanza, stream)
-        except StanzaError as error:
-            return bounce(stanza, error)
-        return None if taken else bounce(stanza, StanzaError("service-unavailable"))
-
-    def _take(self, stanza: domish.Element, stream: ClientStream) -> bool:
-        answer = stanza.getAttribute("type") in ("result", "error")
-        if stanza.name == "iq" and not answer:
-            require_request(stanza)
-        session = stream.session
-        assert session is not None  # noqa: S101 - no others send these stanzas
-        require_id(stanza)
-        to = self._recipient(stanza)
-        if stanza.name == "presence":
-            self._presence.take(stanza, to, stream, session)
-            return True
-        account: JID = bare_jid(session.jid)
-        if stanza.name == "iq" and to in (None, account, prepared_jid(None, account.host)):
-            stream.dispatch(stanza)
-            return bool(stanza.handled)
-        to = to or account
-        if to.user is None:
-            return False
-        if stanza.name == "message":
-            return self._delivery.message(stanza, to)
-        return to.resource is not None and self._delivery.iq(stanza, account.full(), to)
-
-    def _recipient(self, stanza: domish.Element) -> JID | None:
-        to = stanza.getAttribute("to")
-        if to is None:
-            return None
-        try:
-            recipient = parse_jid(to)
-        except ValueError:
-            raise StanzaError("jid-malformed", "modify") from None
-        if recipient.host not in self._domains:
-            raise StanzaError("remote-server-not-found", "cancel")
-        return recipient
 
 
 def bounce(stanza: domish.Element, error: StanzaError) -> domish.Element | None:

@@ -202,7 +202,10 @@ class ClientStream(XmlStream):
         self.outbox.close()
         super().connectionLost(reason)
         self._deadlines.close()
-        remove_observers(self)
+        # Observers refer to us: they would keep us until the garbage collector runs.
+        EventDispatcher.__init__(self)
+        if self.session is not None:
+            self.session.disconnected()
         if self._relay is not None:
             self._relay.disconnected()
             self._relay, self._receiver = None, self._inbox.arrived
@@ -370,11 +373,6 @@ class ClientStream(XmlStream):
         self.factory.door.streams.bound(self)
         self.dispatch(self, STREAM_AUTHD_EVENT)
 
-    def _ask_for_life(self) -> None:
-        assert self.session is not None  # noqa: S101 - only a session may be silent so long
-        self.send(ping(self.session.address, self.domain.name))
-        self._deadlines.start("answer")
-
     # --- the end
 
     def send(self, obj: domish.Element | str | bytes) -> None:
@@ -429,17 +427,8 @@ class ClientStream(XmlStream):
         elif name in UNREAD:
             self.factory.not_read(self)
             self.abort()
-        elif name == "silence":
-            self._ask_for_life()
+        elif name == "silence" and self.session is not None:
+            self.send(ping(self.session.address, self.domain.name))
+            self._deadlines.start("answer")
         else:
             self.end("connection-timeout")
-
-
-def remove_observers(stream: ClientStream) -> None:
-    """Remove the observers of a stream that is over.
-
-    They refer to the stream, and would keep it in memory until the garbage collector runs.
-    """
-    EventDispatcher.__init__(stream)
-    if stream.session is not None:
-        stream.session.disconnected()

@@ -201,18 +201,16 @@ class Admission:
     def _require_few(self, sender: str) -> None:
         bare = sender.partition("/")[0].lower()
         host = bare.rpartition("@")[2]
-        if not (self._accounts.add(bare) if host == self._domain else self._few(bare, host)):
-            raise Throttled(MINUTE)
-
-    def _few(self, bare: str, host: str) -> bool:
-        return add_to_all(
-            [
+        limits: list[tuple[RateLimit | FairRateLimit, str]] = [(self._accounts, bare)]
+        if host != self._domain:
+            limits = [
                 (self._strangers, bare),
                 (self._servers, host),
                 (self._sites, site_of(host)),
                 (self._all_servers, ""),
             ]
-        )
+        if not add_to_all(limits):
+            raise Throttled(MINUTE)
 
     def _refuse(self, stanza: domish.Element, error: StanzaError) -> bool:
         if stanza.name == "iq":

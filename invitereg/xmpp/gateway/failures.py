@@ -14,22 +14,12 @@ from invitereg.xmpp.stanzas import UNREADABLE
 
 # Stream errors that are about one header, whatever the server does with others (RFC 6120
 # §4.9.3). host-unknown is none: the server may not have the domain at all.
-OF_THE_HEADER = frozenset(
-    {
-        "bad-format",
-        "bad-namespace-prefix",
-        "improper-addressing",
-        "invalid-from",
-        "invalid-namespace",
-        "invalid-xml",
-        "not-well-formed",
-        "policy-violation",
-        "restricted-xml",
-        "unsupported-encoding",
-        "unsupported-feature",
-        "unsupported-version",
-    }
-)
+OF_THE_HEADER = UNREADABLE - {"xml-not-well-formed"} | {
+    "improper-addressing",
+    "invalid-from",
+    "policy-violation",
+    "unsupported-feature",
+}
 
 
 class Blame(Enum):

@@ -152,7 +152,7 @@ class _ScramAttempt:
                 break
             if answer.name == "challenge":
                 return await self._challenged(_decoded(answer))
-            if _has(answer, "malformed-request"):
+            if any(True for _ in answer.elements(NS_SASL, "malformed-request")):
                 return _ServerAnswer.REFUSES_FLAG
             if _is_about_binding(answer):
                 return _ServerAnswer.REFUSES_START
@@ -195,10 +195,6 @@ def _decoded(element: domish.Element) -> str:
         return base64.b64decode(str(element)).decode(errors="replace")
     except ValueError:  # no base64, or letters beyond ASCII
         return ""
-
-
-def _has(failure: domish.Element, condition: str) -> bool:
-    return any(True for _ in failure.elements(NS_SASL, condition))
 
 
 def _is_about_binding(failure: domish.Element) -> bool:
