@@ -12,9 +12,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from invitereg.config import load
 from invitereg.model.lookalikes import load_looks
 from invitereg.runtime.ports import Ports, StartFailure
+from invitereg.runtime.threads import Inline
 from invitereg.runtime.tls import write_certificate
+from invitereg.service.remote import RemoteServers
 from invitereg.service.service import STOP_SECONDS, InviteregService
 from invitereg.store.database import Database
+from invitereg.testing import clock_now, memory_store
 
 CONFIG = """
 domain: localhost
@@ -49,6 +52,14 @@ class StartTests(ConfiguredCase):
         self.assertIn(f"component of localhost: {self.secret} cannot be read", str(said))
         self.assertEqual(len(closed), 1)
         self.assertEqual(reactor.tcpServers, [])
+
+    def test_logins_elsewhere(self):
+        """Where another server keeps the accounts, no app is asked to send a password here."""
+        config, clock = load(self.folder / "config.yaml"), MemoryReactorClock()
+        servers = config.backends, config.upstreams, config.domains
+        remote = RemoteServers(*servers, memory_store(), clock, clock_now(clock), Inline())
+        self.assertEqual(list(remote.logins), ["localhost"])
+        self.assertNotIn("PLAIN", remote.logins["localhost"].mechanisms)
 
     def test_look_alikes(self):
         """Nobody waits for the table of look-alikes: it is read before any port listens."""
