@@ -59,7 +59,8 @@ class Submission:
 
     Attributes:
         door: see `invitereg.model.invites.Use`.
-        username: None in the form of a reset, which is for the invite's own.
+        username: None in the form of a reset, which is for the invite's own; "" is a name that
+            is missing.
         token: sent together with all else, where it was not shown before; or None.
         grant: what `Registrar.preauthorise` returned for a token that was; or None.
     """
@@ -255,7 +256,8 @@ class Registrar:
             domain=submission.domain,
             address=submission.address,
             has_token=grant is not None or digest is not None,
-            username=submission.username or (None if grant is None and token else ""),
+            # None is for the account of a reset, if the token turns out to be one.
+            username=submission.username if digest else submission.username or "",
             password=submission.password or "",
             fields=submission.fields,
             preauthorised=grant is not None,

@@ -171,13 +171,13 @@ class RegistrationPages:
 
 def _submission(request: WebRequest, form: WebForm, fields: Mapping[str, str]) -> Submission:
     values = dict(fields)
-    username = values.pop("username", "")
+    typed = typed_username(values.pop("username", ""), form.domain)
     return Submission(
         domain=form.domain,
         door="web",
         address=request.client,
         # Whatever is typed there, a reset is for the account that it was made for.
-        username=None if request.route == "reset" else typed_username(username, form.domain),
+        username=None if request.route == "reset" else typed or None,
         password=values.pop("password", ""),
         fields=values,
         token=form.token,

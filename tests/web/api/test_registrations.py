@@ -119,6 +119,15 @@ class RegisterTests(ApiCase):
         self.assertEqual(done.content["kind"], "reset")
         self.assertIsNotNone(await self.accounts.check_password("romeo", new))
 
+    async def test_reset_without_name(self):
+        """A name of blanks, or a domain alone, is none: also a reset needs its account's."""
+        await self.account("romeo")
+        reset = await self.call("POST", "/resets", {"username": "romeo"}, status=201)
+        for username in ("  ", f"@{DOMAIN}"):
+            refused = await self.register(reset.content["token"], username, 422)
+            self.assertProblem(refused, "field-missing")
+        await self.register(reset.content["token"], "romeo", 201)
+
     async def test_over(self):
         """Used, revoked, expired and unknown tokens are alike, to preview and to register."""
         used, revoked, brief = [await self.made(expires="1h") for _ in range(3)]
