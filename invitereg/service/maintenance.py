@@ -151,18 +151,15 @@ class Maintenance(MultiService):
             if self.retention.invites is not None:
                 yield partial(store.purge_invites, name, now - self.retention.invites, ROWS)
             yield partial(store.purge_names, name, now, ROWS)
-            for counter, limit in counter_limits(self._policy(name)).items():
+            served = self._domains.get(name)  # It may be served no more.
+            policy = served.policy if served else Policy()
+            for counter, limit in counter_limits(policy).items():
                 yield partial(store.purge_hits, name, counter, now - limit.period, ROWS)
         yield partial(store.purge_requests, now - REPEATABLE, ROWS)
         yield partial(store.purge_jobs, now, ROWS)
         yield partial(store.purge_session_ends, now - SESSION_ENDS_KEPT, ROWS)
         for remove in self._each_round:
             yield partial(remove, ROWS)
-
-    def _policy(self, domain: str) -> Policy:
-        """Return a domain's policy; the default for a domain that is not served any more."""
-        served = self._domains.get(domain)
-        return served.policy if served else Policy()
 
     def _repeat(self, seconds: float, task: PeriodicTask) -> None:
         timer = TimerService(seconds, lambda: Deferred.fromCoroutine(self._try(task)))

@@ -86,17 +86,13 @@ class IdentityHandler(WithoutItems, XMPPHandler):
     ) -> list[disco.DiscoFeature]:
         if node:
             return []
-        account = target.user is not None
-        identity = (
-            disco.DiscoIdentity("account", "registered")
-            if account
-            else disco.DiscoIdentity(
-                "server", "im", self._domain.site_name or self._domain.name
-            )
-        )
-        features = (disco.NS_DISCO_INFO, disco.NS_DISCO_ITEMS)
-        found = [identity, *(disco.DiscoFeature(feature) for feature in features)]
-        return found if account else [*found, *contact_form(self._domain)]
+        uris = (disco.NS_DISCO_INFO, disco.NS_DISCO_ITEMS)
+        features = [disco.DiscoFeature(uri) for uri in uris]
+        if target.user is not None:
+            return [disco.DiscoIdentity("account", "registered"), *features]
+        name = self._domain.site_name or self._domain.name
+        identity = disco.DiscoIdentity("server", "im", name)
+        return [identity, *features, *contact_form(self._domain)]
 
 
 def contact_form(domain: Domain) -> Iterator[Form]:

@@ -23,7 +23,7 @@ from wokkel.data_form import NS_X_DATA
 
 from invitereg.model.namespaces import NS_COMMANDS
 from invitereg.policy.values import Domain
-from invitereg.translations import N_, chosen_language, translator
+from invitereg.translations import N_, translator
 from invitereg.xmpp.adhoc.forms import Form, FormValues, Result, WrongForm
 from invitereg.xmpp.stanzas import LANGUAGE
 
@@ -163,11 +163,6 @@ class Requester:
     domain: Domain
     language: str
     memory: dict[str, Any] = field(default_factory=dict, compare=False)
-
-    @classmethod
-    def speaking(cls, jid: JID, domain: Domain, tags: Iterable[str]) -> "Requester":
-        """Return a requester with the first of these languages that there is."""
-        return cls(jid, domain, chosen_language(tags))
 
     @property
     def gettext(self) -> Callable[[str], str]:

@@ -6,6 +6,7 @@ from wokkel import disco
 
 from invitereg.embedded.addresses import parse_jid
 from invitereg.model.namespaces import NS_COMMANDS
+from invitereg.translations import chosen_language
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.c2s.handlers import RequestHandler
 from invitereg.xmpp.disco import WithoutItems
@@ -27,13 +28,9 @@ class CommandsHandler(WithoutItems, RequestHandler):
         self._commands = commands
 
     def connectionInitialized(self) -> None:
-        observed = (
-            (_COMMAND, self._on_command),
-            (_INFO, self._on_info),
-            (_ITEMS, self._on_items),
-        )
-        for query, observer in observed:
-            self.xmlstream.addObserver(query, observer, _BEFORE_OTHERS)
+        self.xmlstream.addObserver(_COMMAND, self._on_command, _BEFORE_OTHERS)
+        self.xmlstream.addObserver(_INFO, self._on_info, _BEFORE_OTHERS)
+        self.xmlstream.addObserver(_ITEMS, self._on_items, _BEFORE_OTHERS)
 
     def getDiscoInfo(
         self, _requestor: JID, target: JID, node: str = ""
@@ -62,5 +59,5 @@ class CommandsHandler(WithoutItems, RequestHandler):
     def _requester(self, iq: domish.Element) -> Requester:
         stream = self.xmlstream
         assert stream.session is not None  # noqa: S101 - the phase says so
-        tags = asked_languages(iq, stream.stream.language)
-        return Requester.speaking(stream.session.jid, stream.domain, tags)
+        language = chosen_language(asked_languages(iq, stream.stream.language))
+        return Requester(stream.session.jid, stream.domain, language)

@@ -23,6 +23,7 @@ from invitereg.errors import Refused, Unavailable
 from invitereg.model.namespaces import NS_COMMANDS, NS_PREAUTH, NS_REGISTER
 from invitereg.policy.values import Domain, Sender
 from invitereg.runtime.workqueue import Client, on_behalf_of
+from invitereg.translations import chosen_language
 from invitereg.usecases.registrar import Grant, Registrar
 from invitereg.xmpp.adhoc.commands import AdHocCommands, Requester
 from invitereg.xmpp.component.admission import ConcurrencyLimit, site_of
@@ -131,14 +132,10 @@ class ComponentDoor(WithoutItems, XMPPHandler):
         if node:
             return []
         domain = self._domain()
-        features = (NS_REGISTER, NS_PREAUTH, NS_COMMANDS)
-        return [
-            disco.DiscoIdentity(
-                "automation", "command-node", f"Invitations to {domain.site_name}"
-            ),
-            *(disco.DiscoFeature(feature) for feature in features),
-            *contact_form(domain),
-        ]
+        name = f"Invitations to {domain.site_name}"
+        identity = disco.DiscoIdentity("automation", "command-node", name)
+        uris = (NS_REGISTER, NS_PREAUTH, NS_COMMANDS)
+        return [identity, *map(disco.DiscoFeature, uris), *contact_form(domain)]
 
     def _on_info(self, iq: domish.Element) -> None:
         if self._commands.has(iq.query["node"]):
@@ -253,7 +250,7 @@ class ComponentDoor(WithoutItems, XMPPHandler):
         domain = self._domain()
         if sender.host != domain.name or sender.user is None:
             raise StanzaError("forbidden", "auth")
-        return Requester.speaking(sender, domain, asked_languages(iq))
+        return Requester(sender, domain, chosen_language(asked_languages(iq)))
 
 
 def _require_prepared(sender: JID, written: str) -> None:

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 from automat import TypeMachineBuilder
@@ -330,7 +329,7 @@ def _negotiated(events: _StreamEvents, stream: ServerStream, element: domish.Ele
 @_negotiating.upon(_StreamEvents.secure).to(_securing)
 def _secure(events: _StreamEvents, stream: ServerStream) -> None:
     stream.stop_reading()
-    stream.received = partial(_unexpected, events)
+    stream.received = lambda _data: events.fail("it sends what was not asked for")
     upstream = stream.upstream
     try:
         options = upstream.tls_options()
@@ -421,10 +420,6 @@ def _refuse(events: _StreamEvents, stream: ServerStream, element: domish.Element
         condition = next(conditions, None)
     first = stream.reading is not None and stream.reading.first
     events.fail(refused(condition or element.name, stream.upstream, first), condition)
-
-
-def _unexpected(events: _StreamEvents, _data: bytes) -> None:
-    events.fail("it sends what was not asked for")
 
 
 def _give_up(stream: ServerStream, failure: UpstreamFailure) -> None:

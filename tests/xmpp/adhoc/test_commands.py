@@ -12,6 +12,7 @@ from twisted.words.xish import domish
 
 from invitereg.errors import UsernameTaken
 from invitereg.policy.values import Domain
+from invitereg.translations import chosen_language
 from invitereg.xmpp.adhoc.commands import (
     ACTIONS,
     LANGUAGE,
@@ -83,7 +84,7 @@ class CommandCase(SynchronousTestCase):
         self.commands = AdHocCommands([self.three, self.once], self.sessions)
 
     def requester(self, jid=JULIET, language="en"):
-        return Requester.speaking(jid, DOMAIN, [language])
+        return Requester(jid, DOMAIN, chosen_language([language]))
 
     def ask(self, node="three", word=None, jid=JULIET, language="en", **attributes):
         """What a request is answered; ``word`` is what its form has filled in."""
