@@ -90,8 +90,7 @@ class ServerChecks:
 
     async def warnings(self) -> Sequence[str]:
         """List settings that the server's operator may not have meant; raises ServerFault."""
-        found: Sequence[str] = await self._server.warnings()
-        return found
+        return list(await self._server.warnings())
 
     async def start_when_answered(self) -> None:
         """Call `start` until the server answers. Call it every second."""

@@ -131,13 +131,12 @@ class C2SDoor:
     reactor: IReactorTime
     make_stream: Callable[[Phase], ClientStream] = ClientStream
     failed_logins: RefusalLog = field(default_factory=partial(RefusalLog, sasl.log))
-    refusals: RefusalLog = field(init=False)
+    refusals: RefusalLog = field(default_factory=partial(RefusalLog, _log))
     unread: UnreadLedger = field(init=False)
 
     def __post_init__(self) -> None:
         self.router = Router(self.embedded)
         self.budgets = TimeBudgets(self.reactor.seconds)
-        self.refusals = RefusalLog(_log)
         self.unread = UnreadLedger(self.reactor.seconds)
 
     @property
