@@ -48,6 +48,9 @@ class StartFailure(SystemExit, Exception):
     noticed by a twistd that has become a daemon, which otherwise never tells its parent.
     """
 
+    # A daemon's parent prints this before the text, and altogether a hundred bytes.
+    __module__ = "invitereg"
+
 
 class Ports(Service):
     """Listen at all ports while it runs."""

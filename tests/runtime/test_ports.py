@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import traceback
 from contextlib import ExitStack
 from typing import Any
 
@@ -81,6 +82,14 @@ class RefusedTests(SynchronousTestCase):
             text = str(refused.exception)
             self.assertIn(f"cannot listen on tcp:{port}: [Errno 13] Permission denied", text)
             self.assertEqual("let systemd hold it (docs/operations.md" in text, is_reserved)
+
+    def test_daemon(self) -> None:
+        """Where twistd became a daemon it prints a hundred bytes: the reason is among them."""
+        text = (
+            "cannot listen on tcp:5222:interface=127.0.0.1: [Errno 98] Address already in use"
+        )
+        (line,) = traceback.format_exception_only(StartFailure(text))
+        self.assertIn("Address", line[:100])
 
 
 class DescriptorTests(TestCase):
