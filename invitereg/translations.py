@@ -10,12 +10,16 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
+
+if TYPE_CHECKING:
+    from jinja2 import BaseLoader, Environment
 
 SOURCE_LANGUAGE = "en"
 CATALOGUES = Path(__file__).with_name("locale")
@@ -104,3 +108,27 @@ def _zone_name(there: datetime) -> str:
         return name
     difference = there.strftime("%z")
     return f"UTC{difference[:3]}:{difference[3:5]}"
+
+
+def template_environment(loader: "BaseLoader", language: str, **options: Any) -> "Environment":
+    """Return a Jinja environment whose templates escape HTML and are in a language.
+
+    Args:
+        loader: finds the templates.
+        language: a tag that there are texts for.
+        options: more arguments of `jinja2.Environment`.
+    """
+    from jinja2 import Environment, StrictUndefined  # which few commands need
+
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        **options,
+    )
+    environment.install_gettext_translations(  # type: ignore[attr-defined]
+        translations([language]), newstyle=True
+    )
+    return environment

@@ -10,7 +10,7 @@ import click
 import segno
 from babel import UnknownLocaleError
 from babel.numbers import format_decimal
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 from markupsafe import Markup
 
 from invitereg.cli.display import bar, counted
@@ -29,7 +29,7 @@ from invitereg.translations import (
     languages,
     locale_of,
     moment_text,
-    translations,
+    template_environment,
 )
 from invitereg.usecases.newinvites import NewInvite
 from invitereg.views import issued_invite
@@ -124,16 +124,8 @@ def page(
             yield invite, url, _code(url)
             advance(1)
 
-    environment = Environment(
-        loader=PackageLoader("invitereg.cli"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.install_gettext_translations(  # type: ignore[attr-defined]
-        translations([language]), newstyle=True
+    environment = template_environment(
+        PackageLoader("invitereg.cli"), language, keep_trailing_newline=True
     )
     return environment.get_template("invites.html").render(
         domain=domain,

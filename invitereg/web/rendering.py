@@ -16,8 +16,6 @@ from jinja2 import (
     Environment,
     FileSystemLoader,
     PackageLoader,
-    StrictUndefined,
-    select_autoescape,
 )
 from werkzeug.http import parse_accept_header
 
@@ -30,6 +28,7 @@ from invitereg.translations import (
     languages,
     locale_of,
     moment_text,
+    template_environment,
     translations,
 )
 from invitereg.web.apps import (
@@ -143,19 +142,10 @@ def _own_name(tag: str) -> str:
 def _environment(folder: Path | None, language: str) -> Environment:
     ours = PackageLoader("invitereg.web")
     loader = ChoiceLoader([FileSystemLoader(folder), ours]) if folder else ours
-    environment = Environment(
-        loader=loader,
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=folder is not None,
+    environment = template_environment(
+        loader, language, lstrip_blocks=True, auto_reload=folder is not None
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.install_gettext_translations(  # type: ignore[attr-defined]
-        translations([language]), newstyle=True
-    )
     return environment
 
 
