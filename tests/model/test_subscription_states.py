@@ -30,7 +30,7 @@ OUTBOUND = {
         From + Pending Out        | yes | From
         Both                      | yes | From
     """,
-    # A.2.3; where it is not routed, it may be an approval in advance, see test_exchange
+    # A.2.3; where it is not routed, it may be an approval in advance, see test_subscribing
     "subscribed": """
         None                      | no  | -
         None + Pending Out        | no  | -
