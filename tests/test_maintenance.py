@@ -3,7 +3,7 @@
 from datetime import timedelta
 from ipaddress import ip_address
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -326,4 +326,15 @@ class UpkeepTests(SynchronousTestCase):
         """After stop, nothing is begun any more."""
         upkeep = self.start()
         upkeep.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stop_under_way(self):
+        """A stop does not wait for a removal, which ends when the store stops after it."""
+        self.register("juliet")
+        self.patch(self.store, "forget_addresses", lambda *_: Deferred())
+        removals = self.steps("forget_addresses")
+        upkeep = self.start()
+        self.clock.pump([STEADY_SECONDS, TICK_SECONDS])
+        self.assertEqual(len(removals), 1)
+        self.successResultOf(maybeDeferred(upkeep.stopService))
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -59,8 +59,6 @@ def retention_of(config: Config) -> Retention:
 class Maintenance(MultiService):
     """Do what other processes have requested in the store, and remove old data.
 
-    A stop waits for nothing that is under way: the store and the servers end it when they stop.
-
     Attributes:
         retention: may be replaced while running.
     """
@@ -104,6 +102,14 @@ class Maintenance(MultiService):
             self._repeat(TICK_SECONDS, task)
         for task in each_minute:
             self._repeat(MINUTE_SECONDS, task)
+
+    def stopService(self) -> None:
+        """Begin nothing more.
+
+        This waits for nothing that is under way, unlike Twisted's own: the store and the
+        servers end that when they stop, which is afterwards.
+        """
+        super().stopService()
 
     async def _tidy(self) -> None:
         """Continue to remove old data, or begin with it every hour."""
