@@ -50,6 +50,8 @@ from invitereg.web.static import StaticFiles
 ALIASES = {"password_rule": "password_hint", "stamp": "csrf_token"}
 """Earlier names of variables, which operators' templates go on to use."""
 _MAX_TAGS = 10
+_MAX_TAG = 100
+"""Most characters of a language tag with its weight; there are tags of 35 (RFC 5646 §4.4.1)."""
 _TAG = re.compile("[A-Za-z]{2,3}(-[A-Za-z]{4})?-([A-Za-z]{2}|[0-9]{3})")
 
 
@@ -118,7 +120,7 @@ def argument(request: WebRequest, name: str) -> str:
 
 def accepted(header: str) -> list[str]:
     """Return the tags of an Accept-Language header, best first (RFC 9110 §12.5.4)."""
-    first = ",".join(header.split(",")[:_MAX_TAGS])
+    first = ",".join(entry[:_MAX_TAG] for entry in header.split(",")[:_MAX_TAGS])
     return [tag for tag, weight in parse_accept_header(first) if weight > 0]
 
 

@@ -391,6 +391,18 @@ class DateTests(GuestCase):
             self.assertIn(day.replace("8", "2", 1).partition(",")[0], read(page.body))
 
 
+class AcceptedTests(SynchronousTestCase):
+    def test_order(self) -> None:
+        """The language with the most weight comes first; one of no weight is not wanted."""
+        self.assertEqual(accepted("fr;q=0.2, de;q=0, es, en;q=0.7"), ["es", "en", "fr"])
+        self.assertEqual(accepted("de;q=0"), [])
+
+    def test_long(self) -> None:
+        """A header may be as long as it likes: little of it is read."""
+        for header in (",".join(["x" * 5000] * 20), ",".join(["en"] * 5000), "en;" * 5000):
+            self.assertLessEqual(sum(map(len, accepted(header))), 1000, header[:9])
+
+
 class RegionTests(SynchronousTestCase):
     @given(st.lists(st.one_of(st.text(), st.from_regex("(en|de)-[A-Za-z0-9_-]{0,9}"))))
     def test_any_header(self, tags: list[str]) -> None:
