@@ -27,7 +27,7 @@ DOMAIN = "invitereg"
 
 
 def N_(text: str) -> str:
-    """``text`` as it is; marks it for the catalogues where it is translated only later."""
+    """Return ``text`` as it is; mark it for the catalogues, as it is translated only later."""
     return text
 
 

@@ -320,7 +320,7 @@ def check_ports(listen: Address, ports: Mapping[int, tuple[str, str]]) -> None:
 
 
 def _is_taken(listen: Address, port: int) -> bool:
-    """Whether another program has a port.
+    """Return whether another program has a port.
 
     Raises:
         Failed: it cannot be had for another reason.

@@ -232,7 +232,7 @@ def _expiry(invite: Invite) -> str:
 
 
 def _uses(invite: Invite) -> str:
-    """Taken and allowed, as ``0/1``."""
+    """Return the uses taken and allowed, as ``0/1``."""
     return f"{invite.uses}/{invite.uses_allowed or 'unlimited'}"
 
 

@@ -32,17 +32,17 @@ def command(workspace: Workspace, user: str | None, domain: str | None, as_json:
     the operator, or needed no invite.
     """
     name, (username,) = workspace.users(domain, user)
-    fates = _Deletions(workspace, name)
-    tree = fates.tree
+    deletions = _Deletions(workspace, name)
+    tree = deletions.tree
     if username is not None and not tree.of(username):
         raise NotFound(
             f"No account {username} is known at {name}, and nobody came through that name."
         )
     if as_json:
         lines = _lines(tree, username)
-        print_lines(_view(fates, name, member, depth).to_json() for member, depth in lines)
+        print_lines(_view(deletions, name, member, depth).to_json() for member, depth in lines)
     else:
-        print_lines(chain([name], _drawn(fates, username)))
+        print_lines(chain([name], _drawn(deletions, username)))
 
 
 class _Deletions:
@@ -90,7 +90,7 @@ def _lines(tree: Tree, username: str | None) -> Iterator[TreeRow]:
             yield one, len(above) + depth
 
 
-def _view(fates: _Deletions, domain: str, member: Member, depth: int) -> TreeMember:
+def _view(deletions: _Deletions, domain: str, member: Member, depth: int) -> TreeMember:
     use = member.use
     return TreeMember.of(
         username=member.username,
@@ -100,13 +100,13 @@ def _view(fates: _Deletions, domain: str, member: Member, depth: int) -> TreeMem
         at=None if use is None else use.at,
         door=None if use is None else use.door,
         depth=depth,
-        deleted=fates.is_deleted(member),
+        deleted=deletions.is_deleted(member),
     )
 
 
-def _drawn(fates: _Deletions, username: str | None) -> Iterator[str]:
+def _drawn(deletions: _Deletions, username: str | None) -> Iterator[str]:
     """Yield a line for each member, with what joins it to the one above it."""
-    lines = list(_lines(fates.tree, username))
+    lines = list(_lines(deletions.tree, username))
     last = _last_of_their_parents(lines)
     bars: list[str] = []
     for place, (member, depth) in enumerate(lines):
@@ -114,7 +114,7 @@ def _drawn(fates: _Deletions, username: str | None) -> Iterator[str]:
         ends = place in last
         level = "" if depth < DRAWN_LEVELS else f"[{depth + 1}] "
         branch = "└── " if ends else "├── "
-        words = _words(member, fates.is_deleted(member), member.username == username)
+        words = _words(member, deletions.is_deleted(member), member.username == username)
         yield "".join(bars[:DRAWN_LEVELS]) + branch + level + words
         bars.append("    " if ends else "│   ")
 

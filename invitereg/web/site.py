@@ -252,7 +252,10 @@ def _from_the_end(forwarded: Sequence[str]) -> Iterator[str]:
 
 
 def _without_port(entry: str) -> str:
-    """``192.0.2.1:4711`` and ``[2001:db8::1]:4711`` without what some proxies add."""
+    """Return an address without the port that some proxies add.
+
+    Such as ``192.0.2.1:4711`` and ``[2001:db8::1]:4711``.
+    """
     if entry.startswith("["):
         return entry[1:].partition("]")[0]
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
