@@ -123,7 +123,7 @@ class Inbox:
         held: whether a stanza is being worked on; ``len`` says how many wait.
         unparsed: the bytes that have arrived and are not parsed yet.
         transport: the one that is stopped and started.
-        whose: the account or network whose share of the time is used.
+        budget_owner: the account or network whose share of the time is used.
     """
 
     def __init__(

@@ -77,7 +77,6 @@ class FairRateLimit:
         self, each: int, together: int, share: int, seconds: Callable[[], float]
     ) -> None:
         """Allow ``each`` a minute for a key, and ``together`` for keys beyond ``share``."""
-        self._share = share
         self._each = RateLimit(each, seconds)
         self._shares = RateLimit(share, seconds)
         self._together = RateLimit(together, seconds)
