@@ -1,4 +1,4 @@
-"""Open a stream: its header, and STARTTLS (RFC 6120 §4.7, §5, §6.5.4)."""
+"""Check and write stream headers (RFC 6120 §4.7)."""
 
 import unicodedata
 from collections.abc import Mapping
