@@ -23,6 +23,8 @@ from invitereg.errors import (
 )
 from invitereg.policy.inviting import OPERATOR
 from invitereg.policy.values import Limit, Limits, Policy
+from invitereg.runtime.meter import Meter
+from invitereg.usecases.registrar import Registrar
 from tests.spying import note_calls
 from tests.usecases.case import DOMAIN, HOME, PASSWORD, UseCase
 
@@ -170,6 +172,26 @@ class RedeemTests(UseCase):
         _, late = self.invite(expiry=timedelta(hours=1))
         self.clock.advance(3600)
         self.refused(InvalidInvite, self.registrar.redeem(self.submission("nurse", token=late)))
+
+    def test_refused_forms_are_counted(self) -> None:
+        """A form with a good token counts as refused, one with an unknown token as a guess."""
+        outcomes: list[str] = []
+
+        class Noting(Meter):
+            def registered(self, door: str, outcome: str) -> None:
+                outcomes.append(f"{door} {outcome}")
+
+        domains, accounts = self.registrar.domains, {DOMAIN: self.accounts}
+        registrar = Registrar(domains, self.store, accounts, self.now, meter=Noting())
+        hits = note_calls(self, self.store, "hit")
+        _, token = self.invite(username="juliet")
+        guess = self.submission("nurse", door="web", token="wrong")
+        self.refused(InvalidInvite, registrar.redeem(guess))
+        self.assertEqual((outcomes, hits), ([], ["hit"]))
+        for username, error in (("nurse", UsernameReserved), ("", FieldMissing)):
+            form = self.submission(username, door="web", token=token)
+            self.refused(error, registrar.redeem(form))
+        self.assertEqual((outcomes, hits), (["web refused"] * 2, ["hit"]))
 
     def test_reset_without_a_name(self) -> None:
         """A reset's form asks for no name, and its password must not be the account's name."""
