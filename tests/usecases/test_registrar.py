@@ -323,6 +323,18 @@ class ThrottleTests(UseCase):
         elsewhere = replace(second, address=ip_address("192.0.2.2"))
         self.done(self.registrar.redeem(elsewhere))
 
+    def test_one_look_for_a_known_token(self) -> None:
+        """Who has shown a token is counted by its invite alone, and in the first look-up."""
+        for number in range(2):
+            self.done(self.registrar.redeem(self.submission(f"a{number}")))
+        _, token = self.invite(uses=None)
+        grant = self.preauthorise(token)
+        calls = note_calls(self, self.store, "look_up", "redeem")
+        self.done(self.registrar.redeem(self.submission("s1", grant=grant)))
+        second = self.submission("s2", grant=grant)
+        self.refused(TooManyGuests, self.registrar.redeem(second))
+        self.assertEqual(calls, ["look_up", "redeem", "look_up"])
+
     def test_invite_of_an_event(self) -> None:
         """An invite lets in as many from one network as it says itself, also at a race."""
         _, token = self.invite(uses=None, per_network=2)
