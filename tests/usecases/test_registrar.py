@@ -159,9 +159,9 @@ class RedeemTests(UseCase):
         _, token = self.invite(username="juliet")
         stranger = self.submission("nurse", token=token)
         self.refused(UsernameReserved, self.registrar.redeem(stranger))
-        self.refused(
-            FieldMissing, self.registrar.redeem(self.submission(username="", token=token))
-        )
+        for missing in ("", None):
+            nameless = self.submission(username=missing, token=token)
+            self.refused(FieldMissing, self.registrar.redeem(nameless))
         self.done(self.registrar.redeem(self.submission(token=token)))
         self.refused(InvalidInvite, self.registrar.redeem(self.submission(token=token)))
         guess = self.submission("nurse", token="wrong")
@@ -443,7 +443,9 @@ class PreviewTests(UseCase):
         grant = self.preauthorise(token)
         self.done(self.registrar.redeem(self.submission(grant=grant)))
         self.refused(TooManyGuests, self.registrar.preauthorise(DOMAIN, HOME, token))
+        calls = note_calls(self, self.store, "look_up")
         self.assertEqual(self.done(self.preview(token)).invite.id, invite.id)
+        self.assertEqual(calls, ["look_up"])
 
     def test_closed(self) -> None:
         """Where no accounts are made, only contacts and resets are of use."""
