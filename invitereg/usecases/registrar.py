@@ -257,7 +257,7 @@ class Registrar:
             address=submission.address,
             has_token=grant is not None or digest is not None,
             # None is for the account of a reset, if the token turns out to be one.
-            username=submission.username if digest else submission.username or "",
+            username=submission.username,
             password=submission.password or "",
             fields=submission.fields,
             preauthorised=grant is not None,
