@@ -24,7 +24,7 @@ from invitereg.model.invites import Kind
 from invitereg.model.roster import CONTACT_LENGTH, Owner, RosterItem, owner_of
 from invitereg.model.subscribing import RosterPair, SubscriptionChange
 from invitereg.store.rows import row_of, value_of
-from invitereg.store.statements import OPEN, of_account
+from invitereg.store.statements import OPEN, UNEXPIRED, of_account
 from invitereg.store.tables import Time, accounts, invites, roster_items, uses
 
 _OWN = of_account(roster_items)
@@ -304,7 +304,7 @@ _ITS = and_(
     invites.c.inviter == bindparam("of_inviter"),
     invites.c.kind.in_([Kind.CONTACT, Kind.ACCOUNT_AND_CONTACT]),
     invites.c.revoked_at.is_(None),
-    or_(invites.c.expires_at.is_(None), invites.c.expires_at > bindparam("now", type_=Time)),
+    UNEXPIRED,
 )
 _TAKE = (
     update(invites)
