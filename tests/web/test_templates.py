@@ -158,6 +158,15 @@ class VariableTests(TemplateCase):
             self.assertIn(f'<meta name="own" content="{template}">', page)
             self.assertIn(f"<h1>Title of {template}</h1>", page)
 
+    async def test_each_invitation(self) -> None:
+        """A landing page of an operator's own shows of each invitation what ours does not."""
+        template = "{{ opened.invite.note }}: {{ opened.token|upper }}"
+        (self.folder / "landing.html").write_text(template)
+        for note in ("For Alice", "For Bob"):
+            _invite, token = await self.invite(note=note)
+            page = await self.get(f"/invite/{token}")
+            self.assertEqual(page.body, f"{note}: {token.upper()}")
+
     def _template(self, name: str, more: str) -> Iterator[str]:
         yield '{% extends "base.html" %}'
         yield "{% set here = 'here' %}"
