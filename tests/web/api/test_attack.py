@@ -6,7 +6,10 @@ from io import BytesIO
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyChannel
@@ -15,7 +18,7 @@ from invitereg.web.api.errors import Problem
 from invitereg.web.api.requests import NewInviteBody, read_body
 from invitereg.web.channel import WebRequest
 from tests.web.api.case import ApiCase
-from tests.web.door import DOMAIN
+from tests.web.door import DOMAIN, later
 
 JSON = {"Content-Type": ["application/json"]}
 
@@ -68,6 +71,34 @@ class PathTests(ApiCase):
             response = await self.call("GET", path)
             self.assertEqual(self.header(response, "X-Content-Type-Options"), "nosniff")
             self.assertEqual(self.header(response, "Cache-Control"), "no-store, no-transform")
+
+
+class GoneTests(ApiCase):
+    async def test_hang_up(self):
+        """What a program has asked for is done, also if it does not wait for the answer."""
+        create, begun, go_on = self.store.create_invite, Deferred(), Deferred()
+
+        async def slowly(*asked):
+            begun.callback(None)
+            await go_on
+            return await create(*asked)
+
+        self.patch(
+            self.store, "create_invite", lambda *asked: Deferred.fromCoroutine(slowly(*asked))
+        )
+        client = await connectProtocol(
+            TCP4ClientEndpoint(reactor, "127.0.0.1", self.port), Protocol()
+        )
+        request = (
+            f"POST /api/v1/invites HTTP/1.0\r\nAuthorization: Bearer {self.secret}\r\n\r\n"
+        )
+        client.transport.write(request.encode())
+        await begun
+        client.transport.abortConnection()
+        while len(self.door.connections):
+            await later()
+        go_on.callback(None)
+        self.assertEqual(len(await self.ids()), 1)
 
 
 class BodyTests(ApiCase):
