@@ -29,6 +29,7 @@ class PathTests(ApiCase):
         for path in (
             *("", "/", "/invites/", "/Invites", "/invites//renew", "/invites/x/y"),
             *("/invites/x/renew/", "/..%2f..%2fetc%2fpasswd", "/resets/x", "//invites"),
+            "/invites//x/renew",
         ):
             response = await self.call("GET", path, status=404)
             self.assertProblem(response, "no-such-path")
