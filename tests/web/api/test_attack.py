@@ -60,6 +60,19 @@ class PathTests(ApiCase):
             response = await self.call(method, path, status=405)
             self.assertEqual(self.header(response, "Allow"), allow)
 
+    async def test_routes(self):
+        """Log and metrics have a refused method under its path, without what is secret."""
+        routes: list[str] = []
+        self.door.access_log = lambda request: routes.append(request.route)
+        for method, path in (
+            *(("PUT", "/invites/x"), ("GET", "/invites/x/revoke"), ("POST", "/openapi.json")),
+            *(("GET", "/x"), ("GET", "/invites/x")),
+        ):
+            await self.call(method, path)
+        invite = "api/v1/invites/{id}"
+        expected = [invite, f"{invite}/revoke", "api/v1/openapi.json", "other", invite]
+        self.assertEqual(routes, expected)
+
     async def test_head(self):
         """HEAD is GET without the body."""
         response = await self.call("HEAD", "/invites", status=200)
