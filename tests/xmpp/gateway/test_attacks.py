@@ -349,6 +349,7 @@ class StepTests(GatewayTestCase):
         client.send(CHECK_HEADER, LOGIN)
         self.listener.clock.advance(15)
         self.assertTurnedAway(client)
+        self.assertTrue(self.listener.clock.connectors[-1].stoppedConnecting)
 
     def test_header_in_clear(self):
         """Nothing of a client goes out before TLS, and nothing counts that came before it."""
@@ -367,6 +368,20 @@ class StepTests(GatewayTestCase):
         self.assertNotIn("<auth", server.received)
         server.say(SERVER_HEADER, FEATURES)
         self.assertTrue(server.received.endswith(LOGIN))
+
+    def test_early_in_handshake(self):
+        """A server that speaks before its certificate is verified is given up at once."""
+        for tls, before in {"direct": 0, "starttls": 3}.items():
+            self.listener = GatewayListener({"tls": tls})
+            self.listener.upstream_check.start()
+            self.checked(tls)
+            client = self.listener.connect()
+            client.send(CHECK_HEADER, LOGIN)
+            server = self.listener.accept()
+            self.go(server, self.steps[tls][:before])
+            server.say(SERVER_HEADER + FEATURES)
+            self.assertTrue(server.transport.aborted)
+            self.assertTurnedAway(client)
 
     def test_from_missing(self):
         """A header without its sender is the domain's."""
