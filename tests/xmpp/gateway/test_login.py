@@ -195,6 +195,14 @@ class RefusalTests(LoginCase):
                 self.assertTrue(server.transport.disconnecting)
                 server.close()
 
+    def test_too_many_while_held(self):
+        """Nothing is sent to a server that has said so before it was asked."""
+        client, server = self.listener.through()
+        server.say(FAILURE * 5)
+        client.send(LOGIN)
+        self.assertSaid(client, FAILURE * 5, "policy-violation")
+        self.assertNotIn("<auth", server.received)
+
     def test_in_time(self):
         """Who gets it right at the fifth try is in."""
         client, server = self.trying()
