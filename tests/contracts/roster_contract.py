@@ -226,6 +226,21 @@ class RosterContract(RosterCase):
         told = [self.change(1, "nurse", "juliet"), self.change(2, "romeo", "juliet")]
         self.assertEqual(changes, told)
 
+    async def test_changes_are_kept_for_an_hour(self) -> None:
+        """What has changed is told to sessions for an hour, and then it is no longer kept."""
+        friends = ("juliet", "nurse", "tybalt")
+        await self.people("romeo", *friends)
+        for username, minutes in zip(friends, (0, 59, 60), strict=True):
+            await self.befriend(username, "romeo")
+            at = self.now + timedelta(minutes=minutes)
+            await self.store.delete_account(DOMAIN, username, at)
+            changes = await self.store.roster_changes(0)
+            if username == "nurse":
+                both = [self.change(1, "romeo", "juliet"), self.change(2, "romeo", "nurse")]
+                self.assertEqual(changes, both)
+        left = [self.change(2, "romeo", "nurse"), self.change(3, "romeo", "tybalt")]
+        self.assertEqual(changes, left)
+
     async def test_deletion_ends_approvals(self) -> None:
         """Who has a name next is not let in for who had it before."""
         await self.people()

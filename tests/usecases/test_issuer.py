@@ -14,12 +14,14 @@ from invitereg.errors import (
     UsernameReserved,
     UsernameTaken,
 )
+from invitereg.interfaces.apikeys import IdempotencyKey
 from invitereg.interfaces.queries import InviteChanges
 from invitereg.model.invites import Kind, Status
 from invitereg.policy.inviting import OPERATOR, Authority
 from invitereg.runtime.logs import LINES_PER_ADDRESS
 from invitereg.testing import START
-from tests.usecases.case import DOMAIN, PASSWORD, UseCase, new
+from tests.spying import logged
+from tests.usecases.case import DOMAIN, HOME, PASSWORD, UseCase, new
 
 
 class CreateTests(UseCase):
@@ -107,6 +109,19 @@ class CreateTests(UseCase):
             self.refused(MayNotInvite, self.issuer.create(asked))
         self.assertEqual(len(lines), LINES_PER_ADDRESS)
         self.assertIn(f"refused at {DOMAIN} to {source}", formatEvent(lines[0]))
+
+    def test_repeated_request(self) -> None:
+        """A request that is repeated gives its invite another token, and the log says so."""
+        lines = logged(self)
+        key = IdempotencyKey(key_id="portal", name=b"n" * 32, request=b"r" * 32)
+        tokens = []
+        for what in ("made", "renewed"):
+            invite, token = self.done(self.issuer.create(new(), key))
+            tokens.append(token)
+            said = f"invite {invite.id} (account) {what} at {DOMAIN} by cli"
+            self.assertEqual(lines.pop(), said)
+        self.refused(InvalidInvite, self.registrar.preauthorise(DOMAIN, HOME, tokens[0]))
+        self.assertEqual(self.preauthorise(tokens[1]).invite, invite)
 
     def test_reset(self) -> None:
         """A reset is for an account that exists, and for a day."""
