@@ -404,6 +404,16 @@ class RegistrationLeftOpenTests(TroubleCase):
         self.listener.clock.advance(16)
         self.assertLogged("not answered a request within 15 seconds")
 
+    def test_ended_before(self):
+        """Nobody waits for the answer of one that has ended the stream with its features."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER)
+        server = self.listener.accept()
+        server.say(SERVER_HEADER + FEATURES + "</stream:stream>")
+        self.assertTrue(server.transport.aborted)
+        self.assertEqual(self.listener.waiting, 1)
+        self.assertEqual(self.log, [])
+
     def test_channel_binding(self):
         """Mechanisms that cannot pass are named, with the lines that switch them off."""
         offered = FEATURES.replace(">PLAIN<", ">SCRAM-SHA-1-PLUS<")
