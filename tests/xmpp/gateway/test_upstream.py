@@ -404,6 +404,15 @@ class RegistrationLeftOpenTests(TroubleCase):
         self.listener.clock.advance(16)
         self.assertLogged("not answered a request within 15 seconds")
 
+    def test_left_while_asked(self):
+        """For a client that has left meanwhile no connection is made to the server."""
+        client = self.listener.connect()
+        client.send(CHECK_HEADER)
+        client.lose()
+        self.listener.check()
+        self.assertEqual(self.listener.waiting, 0)
+        self.assertEqual(self.log, [])
+
     def test_ended_before(self):
         """Nobody waits for the answer of one that has ended the stream with its features."""
         client = self.listener.connect()
