@@ -33,6 +33,7 @@ class Peer:
         kept: the subscription that an item has in the end; None for what was asked.
         refusal: the condition with which it refuses to set a roster, if any.
         deaf: the commands that it does not answer.
+        mute: the commands that it executes without an answer.
         forbidden: the commands that it does not let us give.
         accounts: those that are there.
         asked: how many requests came.
@@ -44,7 +45,7 @@ class Peer:
     def __init__(self, kept=None, refusal=None, host=DOMAIN):
         self.kept, self.refusal, self.host = kept, refusal, host
         self.addressed = set()
-        self.deaf, self.forbidden = set(), set()
+        self.deaf, self.mute, self.forbidden = set(), set(), set()
         self.accounts = set()
         self.rosters = {}
         self.asked = 0
@@ -90,6 +91,8 @@ class Peer:
         if command == "delete-user":
             self.accounts.discard(jid)
             self.rosters.pop(jid, None)
+        if command in self.mute:
+            return fail(OutcomeUnknown("no answer within 4.0 seconds"))
         return succeed(parseXml(DONE.encode()))
 
     def _roster(self, iq, query):
@@ -205,6 +208,13 @@ class RosterCheckTests(SynchronousTestCase):
         for _ in range(20):
             self.failureResultOf(self.server.contacts_problem(), ServerUnreachable)
         self.assertEqual(len(self.peer.accounts), 1)
+
+    def test_made_without_an_answer(self):
+        """A trial account that was made without an answer is removed, too."""
+        self.make()
+        self.peer.mute = {"add-user"}
+        self.failureResultOf(self.server.contacts_problem(), ServerUnreachable)
+        self.assertEqual(self.peer.accounts, set())
 
     def test_may_make_none(self):
         """Where no account may be made, that is said, and not that one is left."""
