@@ -1,6 +1,8 @@
 """How much work may wait, and whose."""
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 from hypothesis import given
@@ -180,6 +182,16 @@ class SharedCallTests(SynchronousTestCase):
         self.successResultOf(second)
         self.failureResultOf(third, CancelledError)
         self.assertEqual(len(self.calls), 1)
+
+    def test_forgotten(self) -> None:
+        """Nothing is kept of who stops waiting, however long the call takes."""
+        hurried = self.ask()
+        hurried.cancel()
+        self.failureResultOf(hurried, CancelledError)
+        kept = weakref.ref(hurried)
+        del hurried
+        gc.collect()
+        self.assertIsNone(kept())
 
     def test_alone(self) -> None:
         """The call goes on when nobody waits any more, and is not made twice."""

@@ -167,6 +167,24 @@ class RunningTests(ConfiguredCase):
         read_again = "certificates have changed: read again"
         self.assertEqual(self.lines.count(read_again), 2)
 
+    def test_certificate_of_former_domain(self):
+        """A domain that the file does not name any more is served on, with its certificate."""
+        other = self.folder / "other"
+        other.mkdir()
+        write_certificate(other, "other.example")
+        config = self.folder / "config.yaml"
+        one = "data_dir: data\nc2s: {listen_tls: [tcp:5223]}\ndomains:\n  localhost:\n"
+        keys = "tls: {certificate: other/fullchain.pem, private_key: other/privkey.pem}"
+        config.write_text(f"{one}  other.example: {{{keys}}}\n")
+        service = self.start()
+        self.addCleanup(self.stop, service)
+        config.write_text(one)
+        service.reload()
+        self.assertIn(f"reloaded {config}", self.lines)
+        write_certificate(other, "other.example")
+        self.reactor.advance(MINUTE_SECONDS)
+        self.assertIn("certificates have changed: read again", self.lines)
+
     def test_left_out(self):
         """Each log that leaves lines out says every minute how many, whatever part has it."""
         made, summed = [], []
