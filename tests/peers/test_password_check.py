@@ -234,6 +234,8 @@ class FaultTests(CheckCase):
         success, failure = self.sasl("<success/>"), "<failure><not-authorized/></failure>"
         self.assertIs(await self.verdict(plain, success), RIGHT)
         self.assertIs(await self.verdict(plain, self.sasl(failure)), WRONG)
+        for other in (b"<success/>", failure.encode()):  # of another namespace: no SASL
+            self.assertIs(await self.verdict(plain, other), CANNOT_TELL, other)
 
     async def test_conditions(self) -> None:
         """What is about the account is wrong; what is about the server says nothing."""
