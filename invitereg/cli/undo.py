@@ -29,10 +29,18 @@ def undone_if_unseen(undo: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except NotPrinted as error:
-        raise error.after(undo()) from None
+        raise error.after(_outcome(undo)) from None
     except BaseException:
-        undo()
+        _outcome(undo)
         raise
+
+
+def _outcome(undo: Callable[[], str]) -> str:
+    """Return what ``undo`` says, or why nothing could be undone."""
+    try:
+        return undo()
+    except StoreError as error:
+        return f"What was made could not be undone: {error}"
 
 
 @contextmanager
@@ -58,21 +66,10 @@ def _revoke(workspace: Workspace, made: list[Issued]) -> str:
             with suppress(Refused):  # used by whoever got its link all the same
                 invites.revoke(connection, invite.domain, invite.id, workspace.now())
 
-    return _undone(
-        workspace,
-        revoke_all,
-        "The invite was revoked, as its link was not shown."
-        if len(made) == 1
-        else f"{len(made):,} invites were revoked, as their links were not shown.",
-    )
-
-
-def _undone(workspace: Workspace, job: Callable[[Connection], object], done: str) -> str:
-    try:
-        workspace.run(workspace.store.database.write(job))
-    except StoreError as error:
-        return f"What was made could not be undone: {error}"
-    return done
+    workspace.run(workspace.store.database.write(revoke_all))
+    if len(made) == 1:
+        return "The invite was revoked, as its link was not shown."
+    return f"{len(made):,} invites were revoked, as their links were not shown."
 
 
 def print_issued(
@@ -98,9 +95,11 @@ def renewed(workspace: Workspace, domain: str, invite_id: str) -> Iterator[Issue
         raise NotFound(f"There is no invite {invite_id} at {domain}.", invite_id)
     invite, token = workspace.run(workspace.issuer.renew(domain, invite_id, OPERATOR))
 
-    def restore(connection: Connection) -> None:
-        put_back(connection, domain, invite.id, old, token_digest(token))
+    def restore() -> str:
+        workspace.run(
+            database.write(lambda c: put_back(c, domain, invite.id, old, token_digest(token)))
+        )
+        return "The new link was not shown: the old one goes on working."
 
-    said = "The new link was not shown: the old one goes on working."
-    with undone_if_unseen(lambda: _undone(workspace, restore, said)):
+    with undone_if_unseen(restore):
         yield invite, token

@@ -4,13 +4,19 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from twisted.internet.defer import fail
 
+from invitereg.cli import output
+from invitereg.errors import StoreError
+from invitereg.store.database import Database
 from tests.cli.case import CommandCase
 from tests.cli.terminal import SECONDS, Terminal, command_line, environment
 
 FULL = "No space left on device"
+GONE = "The disk is gone."
 MAKING: dict[Sequence[str], str] = {
     ("invite", "create"): "invites",
     ("invite", "create", "--json"): "invites",
@@ -165,6 +171,26 @@ class LostTests(OutputCase):
             self.assertEqual(self.run_to(to, "invite", "create").returncode, 1)
             self.assertEqual(self.run_to(to, "invite", "create", "--uses", "x").returncode, 2)
         self.assertEqual(self.left(), ([], []))
+
+
+class DiskGoneTests(CommandCase):
+    def test_not_undone(self) -> None:
+        """What can neither be shown nor undone is told: somebody has to look after it."""
+        self.make_account()
+        renewing = "invite", "renew", self.object("invite", "create")["id"]
+        for arguments in (*MAKING, renewing):
+            if "--count" in arguments or "--page" in arguments:
+                continue
+            lost = mock.patch.object(output, "_print", _lose)
+            broken = mock.patch.object(Database, "write", Database.write)
+            with self.subTest(arguments), lost, broken:
+                says = f"Lost. What was made could not be undone: {GONE}"
+                self.assertRefused(*arguments, says=says)
+
+
+def _lose(_text: str) -> None:
+    Database.write = lambda *_: fail(StoreError(GONE))  # type: ignore[method-assign]
+    raise output.NotPrinted("Lost.")
 
 
 @pytest.mark.slow
