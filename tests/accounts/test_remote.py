@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -211,6 +211,18 @@ class CommandTests(CommandCase):
         self.server.server.problem = "no rosters"
         self.assertEqual(await self.accounts.contacts_problem(), "no rosters")
         self.assertEqual(await self.accounts.ask(Task.CHECK, ""), [])
+
+    async def test_warnings(self):
+        """A command is told what the server warns of, and no answer is kept for long."""
+        self.patch(self.server, "warnings", lambda: succeed(["invites of its own"]))
+        numbers, add = [], self.store.add_job
+        self.store.add_job = lambda job: add(job).addCallback(
+            lambda number: numbers.append(number) or number
+        )
+        self.assertEqual(await self.accounts.ask(Task.WARNINGS, ""), ["invites of its own"])
+        self.assertEqual(await self.accounts.ask(Task.CHECK, ""), [])
+        left = [await self.store.get_job(number) for number in numbers]
+        self.assertEqual(left, [None, None])
 
     async def test_deletes(self):
         """A command deletes at the server."""
